@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train and run Darknet models (YOLOv4 and its family) from Python.
+
+Names are loaded on first use, so that ``import pydarknet`` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "CfgError": "errors",
+    "WeightsError": "errors",
+    "DataError": "errors",
+    "BackendError": "errors",
+    "DarknetError": "errors",
+    "MissingExtra": "errors",
+    "OutOfMemory": "errors",
+}
+
+__all__ = ["__version__", *_EXPORTS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        return getattr(importlib.import_module(f"pydarknet.{_EXPORTS[name]}"), name)
+    raise AttributeError(f"module 'pydarknet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
