@@ -56,7 +56,15 @@ def test_family_is_the_published_network(name: str) -> None:
         assert size // nodes[made.layers.index(head)].dst[0] == stride
 
 
-REFERENCE = ["yolov4", "yolov4-tiny", "yolov4-tiny-3l", "yolov4-csp", "yolov3-spp", "yolov3-tiny", "yolov7-tiny"]
+REFERENCE = (
+    "yolov4",
+    "yolov4-tiny",
+    "yolov4-tiny-3l",
+    "yolov4-csp",
+    "yolov3-spp",
+    "yolov3-tiny",
+    "yolov7-tiny",
+)
 
 
 @pytest.mark.parametrize("name", REFERENCE)
