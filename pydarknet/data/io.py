@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydarknet.data import formats
+from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.dataset import Dataset, Sample
 from pydarknet.data.output import Output
 from pydarknet.data.records import ReadOptions, Rules, Source, parse_clean, parse_min_size, to_sample
@@ -75,6 +76,8 @@ def open_source(path: Path, format: str, options: ReadOptions, report: Report) -
     """
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
+    if is_archive(path):
+        path = unpacked(path)
     name = formats.sniff(path) if format == "auto" else format
     formats.check_settings(name, dict(options.settings))
     source: Source = formats.load(name).read(path, options, report)

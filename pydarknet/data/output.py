@@ -68,6 +68,21 @@ class Output:
                 listed = ", ".join(str(choice) for choice in choices if choice)
                 raise DataError(f"{name} must be one of {listed}, not {value!r}")
 
+    @property
+    def folder(self) -> Path:
+        """The folder everything goes into: the root itself, or the one around it if the root is a single
+        file."""
+        return self.root.parent if self.single else self.root
+
+    @property
+    def single(self) -> bool:
+        """Whether the root names one file (it has an extension) that takes all splits, without images."""
+        return bool(self.root.suffix) and not self.root.is_dir()
+
+    def file(self, pattern: str, split: str) -> str:
+        """The file of a split: the pattern with the split put in, or the single file for all."""
+        return self.root.name if self.single else pattern.format(split=split or "train")
+
     def admitted(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         """The samples that are written: unlabelled ones only if asked for, and reported either way."""
         for sample in samples:
@@ -95,8 +110,9 @@ class Output:
             name = self._claim(directory, sample)
             if name is None:
                 continue
-            image = sample.image if self.link == "none" else self.root / directory / name
-            if self.link != "none" and not self._put(sample.image, image):
+            stay = self.single or self.link == "none"
+            image = sample.image if stay else self.root / directory / name
+            if not stay and not self._put(sample.image, image):
                 continue
             yield sample, image, str(PurePosixPath(name).with_suffix(""))
 
@@ -124,7 +140,7 @@ class Output:
 
             def append(relative: str, text: str) -> None:
                 if relative not in files:
-                    files[relative] = stack.enter_context(atomic(self.root / relative))
+                    files[relative] = stack.enter_context(atomic(self.folder / relative))
                 files[relative].write(text.encode())
 
             yield append

@@ -8,7 +8,7 @@ and the reason. ``Report`` collects them; with ``strict`` the first one becomes 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ ERROR_CODES = frozenset(
 )
 
 #: Codes that only tell how something was understood; ``strict`` lets them pass.
-NOTE_CODES = frozenset({"note", "polygon", "rotated", "empty-label", "unlabelled", "renamed"})
+NOTE_CODES = frozenset({"note", "polygon", "rotated", "empty-label", "unlabelled", "renamed", "emptied"})
 
 #: Everything else a report may hold: the box or image was dropped or changed, and the data are usable.
 WARNING_CODES = frozenset(
@@ -110,14 +110,24 @@ class Report:
     """A growing list of issues.
 
     Attributes:
-        issues: everything reported so far, in order.
+        issues: everything reported so far, in order; stays empty if there is a ``sink``.
         strict: raise :class:`RecordError` at the first issue that is not a mere note.
         max_errors: give up with :class:`~pydarknet.errors.DataError` after this many errors; ``None`` never.
+        sink: takes each issue instead of the list, so that a report of a million lines needs no memory.
+        counts: number of issues per code.
+        examples: the first three issues of each code.
     """
 
     issues: list[Issue] = field(default_factory=list)
     strict: bool = False
     max_errors: int | None = None
+    sink: Callable[[Issue], None] | None = None
+    counts: Counter[str] = field(default_factory=Counter, init=False)
+    examples: dict[str, list[Issue]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        given, self.issues = self.issues, []
+        self.extend(given)
 
     def add(
         self,
@@ -138,31 +148,38 @@ class Report:
         issue = Issue(code, str(file), line, column, message, action)
         if self.strict and issue.severity != "note":
             raise RecordError(code, message, file, line, column)
-        self.issues.append(issue)
-        if self.max_errors is not None and self.errors > self.max_errors:
-            raise DataError(f"more than {self.max_errors} errors; the last one: {issue}")
+        self.extend([issue])
 
     def extend(self, issues: Iterable[Issue]) -> None:
-        """Take over the issues of another report."""
-        self.issues.extend(issues)
+        """Take over issues of another report.
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of issues per code, most frequent first."""
-        return dict(Counter(issue.code for issue in self.issues).most_common())
+        Raises:
+            DataError: if there are more than ``max_errors`` errors by now.
+        """
+        for issue in issues:
+            self.counts[issue.code] += 1
+            examples = self.examples.setdefault(issue.code, [])
+            if len(examples) < 3:
+                examples.append(issue)
+            if self.sink is None:
+                self.issues.append(issue)
+            else:
+                self.sink(issue)
+            if self.max_errors is not None and self.errors > self.max_errors:
+                raise DataError(f"more than {self.max_errors} errors; the last one: {issue}")
 
     @property
     def errors(self) -> int:
         """Number of issues whose record or box was lost to an error."""
-        return sum(issue.severity == "error" for issue in self.issues)
+        return sum(self.counts[code] for code in ERROR_CODES)
 
     def __len__(self) -> int:
-        return len(self.issues)
+        return sum(self.counts.values())
 
     def __str__(self) -> str:
         """Counts, and the first three examples of each code."""
         lines = []
-        for code, count in self.counts.items():
+        for code, count in self.counts.most_common():
             lines.append(f"{code}: {count}")
-            lines += [f"  {issue}" for issue in self.issues if issue.code == code][:3]
+            lines += [f"  {issue}" for issue in self.examples[code]]
         return "\n".join(lines)
