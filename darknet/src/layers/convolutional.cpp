@@ -59,17 +59,9 @@ void infer(const Graph& graph, Node& node) {
     node.out = checked_shape(node, params.filters, blurred_out(node, h, params.antialiasing, params.stride_y),
                              blurred_out(node, w, params.antialiasing, params.stride_x));
 
-<<<<<<< HEAD
     const std::size_t n = params.filters, side = params.size;
     const std::size_t weights = checked_count(node, {n, std::size_t(node.in.c / params.groups), side, side});
     node.flops = 2.0 * weights * h * w;
-=======
-    const std::size_t n = params.filters;
-    const std::size_t per_filter = std::size_t{1} * (node.in.c / params.groups) * params.size * params.size;
-    const double macs =
-        static_cast<double>(n) * per_filter * (params.antialiasing ? node.in.size() / node.in.c : node.out.size() / n);
-    node.flops = 2 * macs;
->>>>>>> main
     node.arrays.clear();
     if (params.share_index >= 0) return check_shared(graph, node, params);
     node.arrays.push_back({Array::biases, n});
