@@ -268,6 +268,17 @@ class Handle:
             found.append(_text(text))
         return found
 
+    def array(self, layer: int, name: str) -> Floats:
+        """A parameter array of a layer, flat, as a weights file holds it; empty where the layer has none."""
+        count = ffi.new("size_t *")
+        c_name = ffi.new("char[]", name.encode())
+        check(lib.dn_network_get_array(self.pointer, layer, c_name, ffi.NULL, 0, count))
+        out = np.empty(count[0], np.float32)
+        if out.size:
+            buffer = ffi.from_buffer("float[]", out)
+            check(lib.dn_network_get_array(self.pointer, layer, c_name, buffer, out.size, count))
+        return out
+
     # -- changes ---------------------------------------------------------------------------------------------------
 
     def resize(self, width: int, height: int) -> None:

@@ -204,6 +204,18 @@ class Network:
             handle.resize(width, height)
             self._layers = None
 
+    def parameters(self, layer: int) -> dict[str, npt.NDArray[np.float32]]:
+        """Copies of a layer's arrays, flat and in the layout of a weights file, batch-norm not folded.
+
+        Returns:
+            Those of ``biases``, ``scales``, ``means``, ``variances`` and ``weights`` that the layer has; a layer with
+            ``share_index`` has those of the layer it shares.
+        """
+        roles = ("biases", "scales", "means", "variances", "weights")
+        with self._use() as handle:
+            arrays = {role: handle.array(layer, role) for role in roles}
+        return {role: array for role, array in arrays.items() if array.size}
+
     def save_weights(self, path: str | os.PathLike[str], cutoff: int | None = None) -> None:
         """Write a Darknet weights file; it appears complete or not at all.
 
