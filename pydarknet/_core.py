@@ -54,15 +54,15 @@ def _text(pointer: Any) -> str:
 
 
 def build_info() -> dict[str, Any]:
-    """What this build and machine have: version, compiler, onednn, openmp, backends, cpu features, threads."""
+    """What this build and machine have: version, compiler, onednn, openmp, backends, cpu, threads."""
     info = json.loads(_text(lib.dn_build_info()))
     assert isinstance(info, dict)
     return info
 
 
-# -- after fork() --------------------------------------------------------------------------------------------------
-# OpenMP's workers belong to the thread that started them and do not survive fork(); a parallel region on the thread
-# that forked would wait for them for ever. A new thread makes workers of its own, so a child computes on one.
+# -- after fork() --------------------------------------------------------------------------------------------
+# OpenMP's workers belong to the thread that started them and do not survive fork(); a parallel region on the
+# thread that forked would wait for them for ever. A new thread makes its own workers: a child computes on one.
 
 _child_worker: ThreadPoolExecutor | None = None
 
@@ -84,7 +84,7 @@ def _compute(call: Callable[[], int]) -> None:
         _child_worker.submit(lambda: check(call())).result()
 
 
-# -- networks ------------------------------------------------------------------------------------------------------
+# -- networks ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -234,14 +234,16 @@ class Handle:
         """Whether close() was called."""
         return self._pointer is None
 
-    # -- what it is ------------------------------------------------------------------------------------------------
+    # -- what it is ------------------------------------------------------------------------------------------
 
     def info(self) -> NetworkInfo:
         """The network's numbers."""
         out = ffi.new("dn_network_info *")
         check(lib.dn_network_get_info(self.pointer, out))
         values = {name: getattr(out, name) for name in NetworkInfo.__dataclass_fields__}
-        values.update(letter_box=bool(out.letter_box), backend=_text(out.backend), precision=_text(out.precision))
+        values.update(
+            letter_box=bool(out.letter_box), backend=_text(out.backend), precision=_text(out.precision)
+        )
         return NetworkInfo(**values)
 
     def layer(self, index: int) -> LayerInfo:
@@ -279,7 +281,7 @@ class Handle:
             check(lib.dn_network_get_array(self.pointer, layer, c_name, buffer, out.size, count))
         return out
 
-    # -- changes ---------------------------------------------------------------------------------------------------
+    # -- changes ---------------------------------------------------------------------------------------------
 
     def resize(self, width: int, height: int) -> None:
         """Change the input size."""
@@ -293,7 +295,7 @@ class Handle:
         """Write a weights file, at once."""
         check(lib.dn_network_save_weights(self.pointer, _path(path), cutoff))
 
-    # -- inference -------------------------------------------------------------------------------------------------
+    # -- inference -------------------------------------------------------------------------------------------
 
     def predict(self, x: Floats, layers: Sequence[int]) -> None:
         """Run the n images of x, C-contiguous float32 (n, c, h, w); ``layers`` can be read afterwards."""
@@ -360,7 +362,8 @@ def _detections_of(found: Any, image: int) -> npt.NDArray[Any]:
     first = lib.dn_detections_of(found, image, count)
     if not count[0]:
         return np.empty(0, DETECTION)
-    return np.frombuffer(ffi.buffer(first, count[0] * DETECTION.itemsize), DETECTION).copy()
+    view: npt.NDArray[Any] = np.frombuffer(ffi.buffer(first, count[0] * DETECTION.itemsize), DETECTION)
+    return view.copy()  # the engine's array ends with its handle
 
 
 def _c_options(options: Options) -> tuple[Any, Any]:

@@ -39,7 +39,8 @@ def format_record(detections: Detections, filename: str, frame_id: int) -> str:
             f'"relative_coordinates":{{{box}}}, "confidence":{float(detections.confidence[row]):.6f}}}'
         )
     listed = ", \n".join(objects)
-    return f'{{\n "frame_id":{frame_id}, \n "filename":{json.dumps(filename)}, \n "objects": [ \n{listed}\n ] \n}}'
+    head = f'{{\n "frame_id":{frame_id}, \n "filename":{json.dumps(filename)}, \n "objects": [ \n'
+    return f"{head}{listed}\n ] \n}}"
 
 
 def format_file(records: Iterable[str]) -> str:

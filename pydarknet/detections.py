@@ -93,7 +93,7 @@ class Detections:
         """One record of Darknet's JSON: class, name, relative centre box and confidence of each row.
 
         The text is what ``darknet detector test -out`` writes for one image, except that names are escaped.
-        See :mod:`pydarknet.darknet_json` for files of many images and :meth:`to_records` for corners in pixels.
+        See :mod:`pydarknet.darknet_json` for files of many images, :meth:`to_records` for corners in pixels.
 
         Raises:
             ArgumentError: ``image_size`` is unknown.
@@ -103,7 +103,7 @@ class Detections:
         return format_record(self, filename, frame_id)
 
     def plot(self, image: ImageLike) -> npt.NDArray[np.uint8]:
-        """The image with boxes and labels drawn in, (h, w, 3) uint8, blue first; the image itself is unchanged."""
+        """A copy of the image with boxes and labels drawn in, (h, w, 3) uint8, blue first."""
         from pydarknet.render import draw
 
         return draw(image, self)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures in: whatever a user holds becomes an array (h, w, c) of the channels that a network takes.
 
-Arrays are OpenCV's kind: uint8 or uint16, blue first. Files and bytes are decoded with OpenCV, turned as their
-EXIF orientation says; arrays and PIL images are taken as they are, so that boxes are in their pixels.
+Arrays are OpenCV's kind: uint8 or uint16, blue first. Files and bytes are decoded with OpenCV, turned as
+their EXIF orientation says; arrays and PIL images are taken as they are, so that boxes are in their pixels.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def decode(data: bytes | bytearray | memoryview, channels: int, name: str) -> Pi
 
     if not len(data):
         raise DataError(f"{name}: is empty; expected an image file")
-    # 16 bits stay 16; IMREAD_UNCHANGED alone keeps a fourth channel (and ignores EXIF, which such files lack).
+    # 16 bits stay 16; IMREAD_UNCHANGED alone keeps a fourth channel (and ignores EXIF, rare there).
     flags = {1: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, 3: cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH}
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags.get(channels, cv2.IMREAD_UNCHANGED))
@@ -109,7 +109,9 @@ def _match(pixels: Pixels, channels: int, name: str) -> Pixels:
         elif channels == 1 and found in (3, 4):
             import cv2
 
-            pixels = cv2.cvtColor(np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_BGR2GRAY)[:, :, np.newaxis]
+            pixels = cv2.cvtColor(np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_BGR2GRAY)[
+                :, :, np.newaxis
+            ]
         else:
             raise DataError(f"{name}: has {found} channels, the network takes {channels}")
     return pixels if _rows_are_plain(pixels) else np.ascontiguousarray(pixels)

@@ -31,16 +31,17 @@ Names = str | os.PathLike[str] | Sequence[str]
 class Network:
     """A Darknet network, ready to run.
 
-    Any thread may call it; calls take turns. To compute in several threads at once, give each a :meth:`clone`.
+    Any thread may call it; calls take turns. To compute in several threads at once, give each a
+    :meth:`clone`.
     Use it as a context manager, or :meth:`close` it, to free its memory at a known moment.
 
     Args:
         cfg: path of the cfg file.
-        weights: path of the weights file; a file that ends on a layer's boundary (``yolov4.conv.137``) loads what it
-            has. Without one, weights are random.
+        weights: path of the weights file; a file that ends on a layer's boundary (``yolov4.conv.137``) loads
+            what it has. Without one, weights are random.
         names: path of a ``.names`` file, or the names; by default classes are named by their number.
-        backend: ``"auto"``, ``"cpu"``, ``"ref"`` (slow, the definition) or ``"check:cpu,ref"``, which runs both and
-            raises BackendError at the first layer that differs.
+        backend: ``"auto"``, ``"cpu"``, ``"ref"`` (slow, the definition) or ``"check:cpu,ref"``, which runs both
+            and raises BackendError at the first layer that differs.
         precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 where the CPU multiplies it natively.
         batch: images that a forward pass takes at most.
         threads: cores to compute on; by default all that the process may use.
@@ -54,7 +55,7 @@ class Network:
         FileError: a file cannot be opened.
     """
 
-    def __init__(  # noqa: PLR0913  what a network is and how it is run
+    def __init__(
         self,
         cfg: str | os.PathLike[str],
         weights: str | os.PathLike[str] | None = None,
@@ -149,7 +150,7 @@ class Network:
             f"backend={info.backend!r}, precision={info.precision!r})"
         )
 
-    # -- what it is ------------------------------------------------------------------------------------------------
+    # -- what it is ------------------------------------------------------------------------------------------
 
     @property
     def info(self) -> NetworkInfo:
@@ -208,8 +209,8 @@ class Network:
         """Copies of a layer's arrays, flat and in the layout of a weights file, batch-norm not folded.
 
         Returns:
-            Those of ``biases``, ``scales``, ``means``, ``variances`` and ``weights`` that the layer has; a layer with
-            ``share_index`` has those of the layer it shares.
+            Those of ``biases``, ``scales``, ``means``, ``variances`` and ``weights`` that the layer has; a layer
+            with ``share_index`` has those of the layer it shares.
         """
         roles = ("biases", "scales", "means", "variances", "weights")
         with self._use() as handle:
@@ -232,12 +233,12 @@ class Network:
         with self._use() as handle:
             handle.save_weights(os.fspath(path), -1 if cutoff is None else cutoff)
 
-    # -- inference -------------------------------------------------------------------------------------------------
+    # -- inference -------------------------------------------------------------------------------------------
 
     @overload
     def detect(
         self,
-        image: Sequence[ImageLike],
+        image: list[Any] | tuple[Any, ...],
         thresh: float = ...,
         nms: float = ...,
         letterbox: bool | None = ...,
@@ -248,7 +249,7 @@ class Network:
     ) -> Detections: ...
     def detect(
         self,
-        image: ImageLike | Sequence[ImageLike],
+        image: ImageLike | list[Any] | tuple[Any, ...],
         thresh: float = 0.25,
         nms: float = 0.45,
         letterbox: bool | None = None,
@@ -256,12 +257,12 @@ class Network:
         """Find objects in an image, or in each of a list of images.
 
         Args:
-            image: array (h, w, c) or (h, w), uint8 or uint16, blue first; path; bytes of an image file; PIL image;
-                or a list or tuple of these, of any sizes, which runs in batches of ``batch``.
+            image: array (h, w, c) or (h, w), uint8 or uint16, blue first; path; bytes of an image file; PIL
+                image; or a list or tuple of these, of any sizes, which runs in batches of ``batch``.
             thresh: confidence above which an object is reported, 0..1.
             nms: overlap (IoU) above which the weaker of two boxes is suppressed, 0..1; 0 keeps all.
-            letterbox: keep the aspect ratio and pad, instead of stretching; by default as the cfg's ``letter_box``
-                says.
+            letterbox: keep the aspect ratio and pad, instead of stretching; by default as the cfg's
+                ``letter_box`` says.
 
         Returns:
             Detections in the pixels of the image; a list of them for a list.
@@ -273,7 +274,7 @@ class Network:
         if isinstance(image, (list, tuple)):
             with self._use() as handle:
                 step = handle.info().batch
-            # One batch at a time: decoded images of a long list do not pile up, and Ctrl-C is heard in between.
+            # One batch at a time: decoded images do not pile up, and Ctrl-C is heard in between.
             chunks = (image[i : i + step] for i in range(0, len(image), step))
             return [found for chunk in chunks for found in self._detect(chunk, thresh, nms, letterbox)]
         return self._detect([image], thresh, nms, letterbox)[0]
@@ -304,11 +305,11 @@ class Network:
 
         Args:
             x: float32 (n, c, h, w), values 0..1, of the network's input size; any n.
-            layers: which outputs to return; by default those of the heads, or of the last layer where there is none.
+            layers: which outputs to return; by default those of the heads, or of the last layer.
 
         Returns:
-            For each layer its output, float32 (n, outputs), the planes of each image flattened. Heads hold what
-            Darknet stores in them: x, y, objectness and classes through their activations, w and h raw.
+            For each layer its output, float32 (n, outputs), the planes of each image flattened. Heads hold
+            what Darknet stores in them: x, y, objectness and classes through their activations, w, h raw.
 
         Raises:
             ArgumentError: the shape is not the network's, or there is no such layer.
@@ -350,6 +351,6 @@ class Network:
             return handle.preprocess(loaded, boxed, (info.channels, info.height, info.width))
 
     def profile(self) -> list[LayerTime]:
-        """Times of the steps of one forward pass over a full batch, in order; fused layers have none of their own."""
+        """Times of the steps of one forward pass over a full batch, in order; fused layers have none."""
         with self._use() as handle:
             return handle.profile(2 * handle.info().layers + 8)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes and labels on pictures: one colour per class, the same in every picture; sizes that suit the image."""
+"""Boxes and labels on pictures: one colour per class, the same everywhere; sizes that suit the image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pydarknet.detections import Detections
 from pydarknet.images import ImageLike, load
 
 Colour = tuple[int, int, int]
-_GOLDEN_RATIO = 0.61803398875  # multiples of it, modulo 1, keep neighbouring ids far apart on the colour circle
+_GOLDEN_RATIO = (
+    0.61803398875  # multiples of it, modulo 1, keep neighbouring ids far apart on the colour circle
+)
 
 
 def class_colour(class_id: int) -> Colour:
@@ -73,7 +75,7 @@ def _boxes(detections: Detections) -> list[list[int]]:
     return list(reversed(boxes.values()))
 
 
-def _draw_box(  # noqa: PLR0913  a drawing is its options
+def _draw_box(
     canvas: npt.NDArray[np.uint8],
     detections: Detections,
     rows: list[int],
@@ -84,9 +86,11 @@ def _draw_box(  # noqa: PLR0913  a drawing is its options
     import cv2
 
     height, width = canvas.shape[:2]
-    # Far outside, OpenCV's 16-bit fixed point would overflow; one line width beyond the border looks the same.
+    # Far outside, OpenCV's 16-bit fixed point would overflow; just beyond the border looks the same.
     limits = np.array([width, height, width, height], np.float32) + line_width
-    x1, y1, x2, y2 = (int(v) for v in np.rint(np.clip(np.nan_to_num(detections.xyxy[rows[0]]), -line_width, limits)))
+    x1, y1, x2, y2 = (
+        int(v) for v in np.rint(np.clip(np.nan_to_num(detections.xyxy[rows[0]]), -line_width, limits))
+    )
     colour = class_colour(int(detections.class_id[rows[0]]))
     cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, line_width, cv2.LINE_AA)
     parts = []

@@ -15,7 +15,9 @@ _SOURCED = ("route", "shortcut", "sam", "scale_channels")
 def layer_table(info: NetworkInfo, layers: Sequence[LayerInfo]) -> str:
     """The table with a line per layer and the totals below."""
     width = max([len("description"), *(len(_what(layer)) for layer in layers)])
-    lines = [f"   layer          {'description':{width}}           input                 output       operations"]
+    lines = [
+        f"   layer          {'description':{width}}           input                 output       operations"
+    ]
     for layer in layers:
         kind = _SHORT.get(layer.type, layer.type)
         operations = f"{layer.bflops:8.3f} BF" if layer.bflops else ""
