@@ -62,7 +62,7 @@ def build_info() -> dict[str, Any]:
 
 # -- after fork() --------------------------------------------------------------------------------------------
 # OpenMP's workers belong to the thread that started them and do not survive fork(); a parallel region on the
-# thread that forked would wait for them for ever. A new thread makes its own workers: a child computes on one.
+# thread that forked would wait for them for ever. A new thread makes its own, so a child computes on one.
 
 _child_worker: ThreadPoolExecutor | None = None
 
@@ -362,8 +362,9 @@ def _detections_of(found: Any, image: int) -> npt.NDArray[Any]:
     first = lib.dn_detections_of(found, image, count)
     if not count[0]:
         return np.empty(0, DETECTION)
-    view: npt.NDArray[Any] = np.frombuffer(ffi.buffer(first, count[0] * DETECTION.itemsize), DETECTION)
-    return view.copy()  # the engine's array ends with its handle
+    # The engine's array ends with its handle, so the rows are copied; they are few.
+    rows: npt.NDArray[Any] = np.array(np.frombuffer(ffi.buffer(first, count[0] * DETECTION.itemsize), DETECTION))
+    return rows
 
 
 def _c_options(options: Options) -> tuple[Any, Any]:

@@ -40,7 +40,7 @@ class Network:
         weights: path of the weights file; a file that ends on a layer's boundary (``yolov4.conv.137``) loads
             what it has. Without one, weights are random.
         names: path of a ``.names`` file, or the names; by default classes are named by their number.
-        backend: ``"auto"``, ``"cpu"``, ``"ref"`` (slow, the definition) or ``"check:cpu,ref"``, which runs both
+        backend: ``"auto"``, ``"cpu"``, ``"ref"`` (slow, the definition) or ``"check:cpu,ref"``: runs both
             and raises BackendError at the first layer that differs.
         precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 where the CPU multiplies it natively.
         batch: images that a forward pass takes at most.
@@ -209,7 +209,7 @@ class Network:
         """Copies of a layer's arrays, flat and in the layout of a weights file, batch-norm not folded.
 
         Returns:
-            Those of ``biases``, ``scales``, ``means``, ``variances`` and ``weights`` that the layer has; a layer
+            Those of ``biases``, ``scales``, ``means``, ``variances`` and ``weights`` that the layer has; one
             with ``share_index`` has those of the layer it shares.
         """
         roles = ("biases", "scales", "means", "variances", "weights")
