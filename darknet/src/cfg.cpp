@@ -138,7 +138,8 @@ std::string read_file(const std::string& path, std::size_t limit) {
     std::ifstream stream(path, std::ios::binary | std::ios::ate);
     if (!stream) throw Error(Status::io, path, "cannot open the file; does it exist, and may you read it?");
     const auto size = static_cast<long long>(stream.tellg());
-    if (size < 0) throw Error(Status::io, path, "cannot be read; is it a folder?");
+    if (size < 0 || size == std::numeric_limits<long long>::max())  // what libstdc++ says of a folder
+        throw Error(Status::io, path, "cannot be read; is it a folder?");
     if (static_cast<unsigned long long>(size) > limit)
         throw Error(Status::io, path, text("has ", size, " bytes, expected at most ", limit));
     std::string content(static_cast<std::size_t>(size), '\0');
