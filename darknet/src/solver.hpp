@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// From gradients to weights: learning-rate schedule, SGD with Darknet's momentum and decay, Adam, EMA.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "parameters.hpp"
+
+namespace dn {
+
+// The rate of the update that follows `iteration` updates already counted in (Darknet: the update of iteration k uses
+// k). draw: uniform in [0, 1), for policy=random only.
+float learning_rate(const NetParams& net, std::int64_t iteration, float draw = 0);
+
+// What an update needs besides the parameters, all part of a checkpoint.
+struct SolverState {
+    std::vector<NodeParameters> gradients;  // accumulated negative gradients; after update() they carry momentum
+    std::vector<NodeParameters> adam_m, adam_v;
+    std::vector<NodeParameters> ema;
+    std::int64_t iteration = 0;
+};
+
+class Solver {
+public:
+    Solver(const Graph& graph, std::shared_ptr<Parameters> parameters);
+
+    SolverState& state() { return state_; }
+    const SolverState& state() const { return state_; }
+    NodeParameters& gradients(int node) { return state_.gradients[node]; }
+    float rate() const;  // that the next update() will use
+    void set_rate(float base) { net_.learning_rate = base; }
+    const NetParams& net() const { return net_; }
+    NetParams& net() { return net_; }
+
+    // Counts the iteration, then moves every trainable parameter. `images` is batch, the images accumulated.
+    void update(int images);
+    bool trainable(int node) const;  // false for frozen layers
+
+private:
+    void update_array(const Node& node, Array role, float rate, float images);
+    void adam_array(const Node& node, Array role, float rate, float images);
+    void update_ema();
+
+    const Graph& graph_;
+    std::shared_ptr<Parameters> parameters_;
+    NetParams net_;
+    SolverState state_;
+    int frozen_before_ = 0;  // layers in front of the last stopbackward=1 stay as they are, that layer included
+};
+
+}  // namespace dn
