@@ -48,7 +48,9 @@ float learning_rate(const NetParams& net, std::int64_t iteration, float draw) {
     if (policy == "step") rate = lr * std::pow(net.scale, static_cast<double>(iteration / std::max(1, net.step)));
     if (policy == "steps") rate = lr * steps_factor(net, iteration);
     if (policy == "exp") rate = lr * std::pow(net.gamma, n);
-    if (policy == "poly") rate = lr * std::pow(std::max(0.0, 1 - n / std::max(1, net.max_batches)), net.power);
+    if (policy == "poly")
+        rate = lr * std::pow(1 - static_cast<float>(iteration) / static_cast<float>(std::max(1, net.max_batches)),
+                             net.power);
     if (policy == "random") rate = lr * std::pow(draw, net.power);
     if (policy == "sigmoid") rate = lr / (1 + std::exp(net.gamma * (n - net.step)));
     if (policy == "sgdr") rate = sgdr(net, iteration);
@@ -66,7 +68,7 @@ Solver::Solver(const Graph& graph, std::shared_ptr<Parameters> parameters)
         if (node.stop_backward == 1) frozen_before_ = node.index + 1;
 }
 
-float Solver::rate() const { return learning_rate(net_, state_.iteration + 1); }
+float Solver::rate() const { return learning_rate(net_, state_.iteration); }
 
 bool Solver::trainable(int index) const {
     const Node& node = graph_.nodes[index];

@@ -28,7 +28,7 @@ public:
     SolverState& state() { return state_; }
     const SolverState& state() const { return state_; }
     NodeParameters& gradients(int node) { return state_.gradients[node]; }
-    float rate() const;  // that the next update() will use
+    float rate() const;  // at the current iteration: what the last update used
     void set_rate(float base) { net_.learning_rate = base; }
     const NetParams& net() const { return net_; }
     NetParams& net() { return net_; }
