@@ -29,16 +29,16 @@ double sgdr(const NetParams& net, std::int64_t iteration) {
     return low + 0.5 * (net.learning_rate - low) * (1 + std::cos(kPi * phase));
 }
 
-std::vector<NodeParameters> zeros_like(const Graph& graph, bool statistics) {
+}  // namespace
+
+std::vector<NodeParameters> zeros_like(const Graph& graph) {
     std::vector<NodeParameters> out(graph.nodes.size());
     for (const Node& node : graph.nodes)
         for (const ArraySpec& spec : node.arrays)
-            if (statistics || (spec.role != Array::means && spec.role != Array::variances))
+            if (spec.role != Array::means && spec.role != Array::variances)
                 out[node.index].array(spec.role).assign(spec.count, 0.f);
     return out;
 }
-
-}  // namespace
 
 float learning_rate(const NetParams& net, std::int64_t iteration, float draw) {
     const double lr = net.learning_rate, n = static_cast<double>(iteration);
@@ -57,21 +57,21 @@ float learning_rate(const NetParams& net, std::int64_t iteration, float draw) {
     return static_cast<float>(rate);
 }
 
-Solver::Solver(const Graph& graph, std::shared_ptr<Parameters> parameters)
-    : graph_(graph), parameters_(std::move(parameters)), net_(graph.net) {
-    state_.gradients = zeros_like(graph, false);
+Solver::Solver(std::shared_ptr<const Graph> graph, std::shared_ptr<Parameters> parameters)
+    : graph_(std::move(graph)), parameters_(std::move(parameters)), net_(graph_->net) {
+    state_.gradients = zeros_like(*graph_);
     if (net_.adam) {
-        state_.adam_m = zeros_like(graph, false);
-        state_.adam_v = zeros_like(graph, false);
+        state_.adam_m = zeros_like(*graph_);
+        state_.adam_v = zeros_like(*graph_);
     }
-    for (const Node& node : graph.nodes)
+    for (const Node& node : graph_->nodes)
         if (node.stop_backward == 1) frozen_before_ = node.index + 1;
 }
 
 float Solver::rate() const { return learning_rate(net_, state_.iteration); }
 
 bool Solver::trainable(int index) const {
-    const Node& node = graph_.nodes[index];
+    const Node& node = graph_->nodes[index];
     if (index < frozen_before_ || node.train_only_bn || node.only_forward) return false;
     if (node.dont_update > 0 && state_.iteration <= node.dont_update) return false;
     return node.burnin_update <= 0 || state_.iteration >= static_cast<std::int64_t>(node.burnin_update) * net_.burn_in;
@@ -80,7 +80,7 @@ bool Solver::trainable(int index) const {
 void Solver::update(int images) {
     ++state_.iteration;
     const float rate = learning_rate(net_, state_.iteration);
-    for (const Node& node : graph_.nodes) {
+    for (const Node& node : graph_->nodes) {
         if (node.arrays.empty()) continue;
         if (!trainable(node.index)) {  // what a frozen layer gathered is dropped, not kept for later
             for (Array role : kTrained) {
@@ -140,8 +140,8 @@ void Solver::update_ema() {
     if (net_.ema_alpha == 0 || state_.iteration < net_.max_batches / 2) return;
     const std::int64_t last = net_.max_batches - 1000;
     const bool begin = state_.ema.empty();
-    if (begin) state_.ema = zeros_like(graph_, false);
-    for (const Node& node : graph_.nodes) {
+    if (begin) state_.ema = zeros_like(*graph_);
+    for (const Node& node : graph_->nodes) {
         for (Array role : kTrained) {
             Floats& e = state_.ema[node.index].array(role);
             if (e.empty()) continue;

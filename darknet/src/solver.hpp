@@ -21,28 +21,31 @@ struct SolverState {
     std::int64_t iteration = 0;
 };
 
+// One zero for each trained value of the network; rolling statistics are not trained.
+std::vector<NodeParameters> zeros_like(const Graph& graph);
+
 class Solver {
 public:
-    Solver(const Graph& graph, std::shared_ptr<Parameters> parameters);
+    Solver(std::shared_ptr<const Graph> graph, std::shared_ptr<Parameters> parameters);
 
     SolverState& state() { return state_; }
     const SolverState& state() const { return state_; }
     NodeParameters& gradients(int node) { return state_.gradients[node]; }
     float rate() const;  // at the current iteration: what the last update used
-    void set_rate(float base) { net_.learning_rate = base; }
+    void set_learning_rate(float base) { net_.learning_rate = base; }
     const NetParams& net() const { return net_; }
-    NetParams& net() { return net_; }
 
     // Counts the iteration, then moves every trainable parameter. `images` is batch, the images accumulated.
     void update(int images);
     bool trainable(int node) const;  // false for frozen layers
+    int frozen_before() const { return frozen_before_; }
 
 private:
     void update_array(const Node& node, Array role, float rate, float images);
     void adam_array(const Node& node, Array role, float rate, float images);
     void update_ema();
 
-    const Graph& graph_;
+    std::shared_ptr<const Graph> graph_;
     std::shared_ptr<Parameters> parameters_;
     NetParams net_;
     SolverState state_;
