@@ -6,6 +6,7 @@
 #include "trainer.hpp"
 
 struct dn_trainer {
+    explicit dn_trainer(const dn::Network& network) : trainer(network) {}
     dn::Trainer trainer;
     std::string message;  // of dn_trainer_non_finite
 };
@@ -46,7 +47,7 @@ std::vector<dn::NodeParameters>& state_of(dn::Trainer& trainer, dn_state_kind ki
 dn_status dn_trainer_create(dn_network* network, dn_trainer** out) {
     return guarded([&] {
         need(out, "out");
-        *out = std::make_unique<dn_trainer>(dn_trainer{dn::Trainer(need(network, "network").net), {}}).release();
+        *out = std::make_unique<dn_trainer>(need(network, "network").net).release();
     });
 }
 

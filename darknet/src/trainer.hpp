@@ -17,6 +17,8 @@ public:
     // Learns on the network's parameters, with its backend, threads and precision. The network may be used for
     // inference between the calls.
     explicit Trainer(const Network& network);
+    Trainer(const Trainer&) = delete;  // plans point into it
+    Trainer& operator=(const Trainer&) = delete;
 
     // One mini-batch: images are planes (n, c, h, w) in 0..1. Forward, loss, backward; returns Darknet's cost, the mean
     // over the layers that own one.
