@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from pydarknet.cli._options import network_files
-from pydarknet.cli.info import parse_size
+from pydarknet.cli.options import SIZE, network_files
 from pydarknet.errors import MissingExtra
 from pydarknet.network import Network
 
@@ -21,18 +20,23 @@ def command() -> None:
 @command.command("onnx")
 @network_files
 @click.option("--names", metavar="FILE", help="Class names, stored in the model's metadata.")
-@click.option("--size", metavar="WxH", help="Input size, e.g. 416 or 640x352. Default: the cfg's.")
+@click.option("--size", type=SIZE, help="Input size, e.g. 416 or 640x352. Default: the cfg's.")
 @click.option("--out", metavar="FILE", help="Default: the name of the cfg, with .onnx.")
 @click.option(
     "--verify/--no-verify", default=None, help="Compare with ONNX Runtime. Default: if it is installed."
 )
 def onnx(
-    cfg: str, weights: str | None, names: str | None, size: str | None, out: str | None, verify: bool | None
+    cfg: str,
+    weights: str | None,
+    names: str | None,
+    size: tuple[int, int] | None,
+    out: str | None,
+    verify: bool | None,
 ) -> int:
     """Write an ONNX model (opset 17) and compare it with the network.
 
-    Input: "input", float32 (n, channels, height, width), red first, 0..1. Outputs: what Darknet stores in the heads,
-    "layer_139" and so on, (n, outputs); boxes and NMS are left to the caller.
+    Input: "input", float32 (n, channels, height, width), red first, 0..1. Outputs: what Darknet stores in the
+    heads, "layer_139" and so on, (n, outputs); boxes and NMS are left to the caller.
 
     \b
     Examples:
@@ -46,7 +50,7 @@ def onnx(
     target = Path(out) if out else Path(Path(cfg).stem + ".onnx")
     with Network(cfg, weights, names=names, precision="fp32") as network:
         if size:
-            network.resize(*parse_size(size))
+            network.resize(*size)
         onnx_export.export(network, target)
         click.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB, opset {onnx_export.OPSET}")
         if verify is False:

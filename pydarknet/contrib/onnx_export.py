@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A network as an ONNX model, and the proof that it computes the same.
 
-The graph's input is ``input``, float32 (n, channels, height, width), red first, 0..1, with n free. Its outputs are
-what Darknet stores in the heads (see ``Network.predict``), named ``layer_139`` and so on, (n, outputs); decoding of
-boxes and NMS stay with the caller. Batch-norm is folded into the convolutions.
+The graph's input is ``input``, float32 (n, channels, height, width), red first, 0..1, n free. Its outputs
+are what Darknet stores in the heads (see ``Network.predict``), named ``layer_139`` and so on, (n, outputs);
+decoding of boxes and NMS stay with the caller. Batch-norm is folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 
 from pydarknet import __version__
 from pydarknet.cfg import CfgFile
-from pydarknet.contrib.onnx_layers import LAYERS, Graph, Layer
+from pydarknet.contrib.onnx_graph import Graph, Layer
+from pydarknet.contrib.onnx_layers import LAYERS
 from pydarknet.errors import ArgumentError, CfgError, DarknetError, MissingExtra
 from pydarknet.files import replacing
 from pydarknet.network import Network

@@ -1,155 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each Darknet layer is in ONNX: one function per layer, called by :mod:`pydarknet.contrib.onnx_export`.
 
-A layer's function gets a :class:`Layer` and returns the name of its output, (n, c, h, w) unless it says otherwise.
+A function gets a :class:`Layer` and returns the name of its output, (n, c, h, w) where shapes are kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from pydarknet._core import LayerInfo
-from pydarknet.cfg import Section
-from pydarknet.errors import CfgError
+from pydarknet.contrib.onnx_graph import Array, Graph, Layer, activate
 
-Array = npt.NDArray[Any]
 _EPSILON = 1e-5  # inside the root of Darknet's batch-norm
-
-
-class Graph:
-    """Collects nodes and constants, and names them."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: dict[str, Array] = {}
-        self._count = 0
-
-    def add(self, op: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
-        """Add a node with one output, and return the output's name."""
-        from onnx import helper
-
-        output = output or self._name(op.lower())
-        self.nodes.append(helper.make_node(op, list(inputs), [output], **attributes))
-        return output
-
-    def constant(self, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
-        """Add a constant, and return its name."""
-        name = self._name("constant")
-        self.constants[name] = np.asarray(value, dtype)
-        return name
-
-    def _name(self, stem: str) -> str:
-        self._count += 1
-        return f"{stem}_{self._count}"
-
-
-@dataclass(frozen=True)
-class Layer:
-    """All that a layer's function may use.
-
-    Attributes:
-        graph: to add to.
-        info: shapes.
-        section: keys of the cfg.
-        arrays: parameters as the weights file holds them.
-        inputs: names of the tensors that it reads.
-        shapes: of those, (c, h, w).
-    """
-
-    graph: Graph
-    info: LayerInfo
-    section: Section
-    arrays: dict[str, Array]
-    inputs: list[str]
-    shapes: list[tuple[int, int, int]]
-
-    def refuse(self, why: str) -> CfgError:
-        """The error for what has no ONNX counterpart here."""
-        return CfgError(f"{self.info.where}: cannot be exported to ONNX: {why}")
-
-    def reshape(self, x: str, shape: Sequence[int]) -> str:
-        """Reshape all but the first axis, the batch."""
-        return self.graph.add("Reshape", [x, self.graph.constant([0, *shape], np.int64)])
-
-
-# -- activations -----------------------------------------------------------------------------------------------
-
-
-def _scaled(op: str, scale: float) -> Callable[[Graph, str], str]:
-    return lambda g, x: g.add("Mul", [g.add(op, [x]), g.constant(scale)])
-
-
-def _mish(g: Graph, x: str) -> str:
-    return g.add("Mul", [x, g.add("Tanh", [g.add("Softplus", [x])])])
-
-
-def _swish(g: Graph, x: str) -> str:
-    return g.add("Mul", [x, g.add("Sigmoid", [x])])
-
-
-def _loggy(g: Graph, x: str) -> str:
-    return g.add("Sub", [g.add("Mul", [g.add("Sigmoid", [x]), g.constant(2)]), g.constant(1)])
-
-
-def _gelu(g: Graph, x: str) -> str:
-    cube = g.add("Mul", [g.add("Mul", [x, x]), x])
-    inner = g.add(
-        "Add", [g.add("Mul", [x, g.constant(0.797885)]), g.add("Mul", [cube, g.constant(0.035677)])]
-    )
-    half = g.add("Mul", [x, g.constant(0.5)])
-    return g.add("Mul", [half, g.add("Add", [g.add("Tanh", [inner]), g.constant(1)])])
-
-
-def _ramp(g: Graph, x: str) -> str:
-    return g.add("Add", [g.add("Relu", [x]), g.add("Mul", [x, g.constant(0.1)])])
-
-
-def _clip(low: float, high: float) -> Callable[[Graph, str], str]:
-    return lambda g, x: g.add("Clip", [x, g.constant(low), g.constant(high)])
-
-
-def _hard_mish(g: Graph, x: str) -> str:
-    """x > 0: x; -2 < x <= 0: x²/2 + x; else 0. That is relu(x) + m²/2 + m with m = clip(x, -2, 0)."""
-    m = g.add("Clip", [x, g.constant(-2), g.constant(0)])
-    curve = g.add("Add", [g.add("Mul", [g.add("Mul", [m, m]), g.constant(0.5)]), m])
-    return g.add("Add", [g.add("Relu", [x]), curve])
-
-
-_ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
-    "linear": lambda _, x: x,
-    "logistic": lambda g, x: g.add("Sigmoid", [x]),
-    "relu": lambda g, x: g.add("Relu", [x]),
-    "relu6": _clip(0, 6),
-    "leaky": lambda g, x: g.add("LeakyRelu", [x], alpha=0.1),
-    "revleaky": lambda g, x: g.add("LeakyRelu", [x], alpha=0.1),
-    "relie": lambda g, x: g.add("LeakyRelu", [x], alpha=0.01),
-    "tanh": lambda g, x: g.add("Tanh", [x]),
-    "elu": lambda g, x: g.add("Elu", [x], alpha=1.0),
-    "selu": lambda g, x: g.add("Selu", [x], alpha=1.6732, gamma=1.0507),
-    "hardtan": _clip(-1, 1),
-    "loggy": _loggy,
-    "gelu": _gelu,
-    "ramp": _ramp,
-    "swish": _swish,
-    "mish": _mish,
-    "hard_mish": _hard_mish,
-}
-
-
-def activate(layer: Layer, x: str, default: str = "linear") -> str:
-    """The section's activation, applied to x."""
-    name = layer.section.get("activation") or default
-    if name not in _ACTIVATIONS:
-        raise layer.refuse(f"activation {name} has no ONNX counterpart")
-    return _ACTIVATIONS[name](layer.graph, x)
-
-
-# -- layers ----------------------------------------------------------------------------------------------------
 
 
 def fold_batch_norm(arrays: dict[str, Array], weights: Array) -> tuple[Array, Array]:
@@ -183,6 +47,7 @@ def _blur(layer: Layer, x: str, strides: tuple[int, int], channels: int) -> str:
 
 
 def convolutional(layer: Layer) -> str:
+    """A correlation with batch-norm folded in, then the activation, then the blur if there is one."""
     key, graph = layer.section, layer.graph
     filters, size, groups = (
         key.integer("filters", 1),
@@ -222,6 +87,7 @@ def _window(layer: Layer, strides: tuple[int, int]) -> dict[str, Any]:
 
 
 def maxpool(layer: Layer) -> str:
+    """Largest value of a window, or over groups of channels."""
     graph, (channels, height, width) = layer.graph, layer.shapes[0]
     if layer.section.integer("maxpool_depth", 0):
         groups = layer.section.integer("out_channels", 1)
@@ -237,11 +103,13 @@ def maxpool(layer: Layer) -> str:
 
 
 def local_avgpool(layer: Layer) -> str:
+    """Mean of the valid values of a window."""
     window = _window(layer, _strides(layer))
     return layer.graph.add("AveragePool", layer.inputs, count_include_pad=0, **window)
 
 
 def avgpool(layer: Layer) -> str:
+    """Mean of each channel."""
     return layer.graph.add("GlobalAveragePool", layer.inputs)
 
 
@@ -251,6 +119,7 @@ def _channels(layer: Layer, x: str, first: int, end: int) -> str:
 
 
 def route(layer: Layer) -> str:
+    """Channels of several layers one after the other, or one group of each."""
     groups, group = layer.section.integer("groups", 1), layer.section.integer("group_id", 0)
     parts = []
     for x, (channels, _, _) in zip(layer.inputs, layer.shapes, strict=True):
@@ -279,10 +148,12 @@ def shortcut_weights(weights: Array, normalization: str) -> Array:
         positive = np.exp(weights - weights.max(axis=0))
     else:
         return weights
-    return positive / (1e-4 + positive.sum(axis=0))
+    normalised: Array = positive / (1e-4 + positive.sum(axis=0))
+    return normalised
 
 
 def shortcut(layer: Layer) -> str:
+    """Sum of several layers, the first of which sets the number of channels."""
     graph = layer.graph
     wanted = layer.shapes[0][0]
     terms = [
@@ -302,6 +173,7 @@ def shortcut(layer: Layer) -> str:
 
 
 def upsample(layer: Layer) -> str:
+    """Nearest neighbour; a negative stride sums over blocks."""
     graph, stride, scale = layer.graph, layer.section.integer("stride", 2), layer.section.number("scale", 1.0)
     x = layer.inputs[0]
     if stride < 0:
@@ -328,7 +200,7 @@ def reorg_map(kind: str, stride: int, reverse: bool, shape: tuple[int, int, int]
         k, j, i = np.ogrid[: c * s * s, : h // s, : w // s]
         block = k // c
         return np.asarray((k % c * h + j * s + block // s) * w + i * s + block % s).ravel()
-    # The legacy map, walked over the tensor with the smaller planes, (c, h, w); `wide` lies in the other tensor.
+    # The legacy map, walked over the tensor with smaller planes, (c, h, w); `wide` lies in the other tensor.
     c, h, w = shape
     if (
         kind == "reorg3d"
@@ -349,6 +221,7 @@ def reorg_map(kind: str, stride: int, reverse: bool, shape: tuple[int, int, int]
 
 
 def reorg(layer: Layer) -> str:
+    """A permutation between pixels and channels."""
     key = layer.section
     stride, reverse = key.integer("stride", 1), bool(key.integer("reverse", 0))
     source = reorg_map(layer.info.type, stride, reverse, layer.shapes[0])
@@ -363,20 +236,24 @@ def multiply(layer: Layer) -> str:
 
 
 def identity(layer: Layer) -> str:
+    """The layer does nothing in inference."""
     return layer.inputs[0]
 
 
 def batchnorm(layer: Layer) -> str:
+    """Batch-norm with the rolling statistics."""
     names = ("scales", "biases", "means", "variances")
     constants = [layer.graph.constant(layer.arrays[name]) for name in names]
     return layer.graph.add("BatchNormalization", [layer.inputs[0], *constants], epsilon=_EPSILON)
 
 
 def activation(layer: Layer) -> str:
+    """An activation alone."""
     return activate(layer, layer.inputs[0])
 
 
 def connected(layer: Layer) -> str:
+    """A dense layer."""
     outputs = layer.info.outputs
     # Batch-norm comes before the bias is added, as in a convolution.
     weights, biases = fold_batch_norm(layer.arrays, layer.arrays["weights"].reshape(outputs, -1))
@@ -386,6 +263,7 @@ def connected(layer: Layer) -> str:
 
 
 def softmax(layer: Layer) -> str:
+    """Softmax over groups of values."""
     if layer.section.get("tree"):
         raise layer.refuse("a class tree has no ONNX counterpart")
     graph, groups = layer.graph, layer.section.integer("groups", 1)
@@ -397,6 +275,7 @@ def softmax(layer: Layer) -> str:
 
 
 def crop(layer: Layer) -> str:
+    """The middle of the image, as -1..1 unless noadjust is set."""
     (_, height, width), (_, out_height, out_width) = layer.shapes[0], layer.info.out_shape
     top, left = (height - out_height) // 2, (width - out_width) // 2
     ends = [[top, left], [top + out_height, left + out_width], [2, 3]]
@@ -408,7 +287,7 @@ def crop(layer: Layer) -> str:
 
 
 def implicit(layer: Layer) -> str:
-    """The weights for every item of the batch: its size is taken from the input, whose values do not matter."""
+    """The weights for every item of the batch; only the size of the input matters."""
     graph = layer.graph
     batch = graph.add("Slice", [graph.add("Shape", [layer.inputs[0]]), *_first_axis(graph)])
     shape = graph.add("Concat", [batch, graph.constant(layer.info.out_shape, np.int64)], axis=0)
@@ -420,7 +299,7 @@ def _first_axis(graph: Graph) -> list[str]:
     return [graph.constant([value], np.int64) for value in (0, 1)]
 
 
-# -- heads: the tensors that Darknet stores in them ----------------------------------------------------------------
+# -- heads: the tensors that Darknet stores in them ----------------------------------------------------------
 
 
 def _entries(layer: Layer, count: int) -> tuple[str, int]:
@@ -439,7 +318,7 @@ def _split(layer: Layer, x: str, sizes: Sequence[int]) -> list[str]:
 
 
 def yolo(layer: Layer) -> str:
-    """x, y: logistic, stretched by scale_x_y; w, h raw; objectness and classes logistic. new_coords: no logistic."""
+    """x, y: logistic, then scale_x_y; w, h raw; objectness, classes: logistic. new_coords: no logistic."""
     graph, key = layer.graph, layer.section
     classes, scale = key.integer("classes", 20), key.number("scale_x_y", 1.0)
     raw = bool(key.integer("new_coords", 0))
@@ -468,7 +347,7 @@ def _stretch(graph: Graph, x: str, scale: float) -> str:
 
 
 def region(layer: Layer) -> str:
-    """Stored as (cells, anchors, entries): boxes raw, objectness logistic, classes by softmax where asked for."""
+    """Stored as (cells, anchors, entries): boxes raw, objectness logistic, classes with softmax if set."""
     graph, key = layer.graph, layer.section
     if key.get("tree"):
         raise layer.refuse("a class tree has no ONNX counterpart")
