@@ -42,11 +42,11 @@ typedef enum {
 } dn_status;
 
 /* The reason of the last failure on this thread; "" when there was none. Valid until the next failing call. */
-const char *dn_last_error(void);
+DN_API const char *dn_last_error(void);
 /* "1.2.3". */
-const char *dn_version(void);
+DN_API const char *dn_version(void);
 /* What this build and machine have, as JSON: version, compiler, onednn, openmp, backends, cpu features, threads. */
-const char *dn_build_info(void);
+DN_API const char *dn_build_info(void);
 
 /* -- networks ---------------------------------------------------------------------------------------------------- */
 
@@ -61,17 +61,17 @@ typedef struct {
 } dn_options;
 
 /* Loads a network for inference. weights may be NULL (random initial weights). options may be NULL (defaults). */
-dn_status dn_network_load(const char *cfg, const char *weights, const dn_options *options, dn_network **out);
+DN_API dn_status dn_network_load(const char *cfg, const char *weights, const dn_options *options, dn_network **out);
 /* The same from cfg text; `name` stands for the file in messages. */
-dn_status dn_network_parse(const char *text, size_t length, const char *name, const char *weights,
+DN_API dn_status dn_network_parse(const char *text, size_t length, const char *name, const char *weights,
                            const dn_options *options, dn_network **out);
 /* A second network over the same weights, to be used by another thread. */
-dn_status dn_network_clone(const dn_network *network, dn_network **out);
-void dn_network_free(dn_network *network);
+DN_API dn_status dn_network_clone(const dn_network *network, dn_network **out);
+DN_API void dn_network_free(dn_network *network);
 
 /* Changes the input size (multiples of the network's stride) or the batch. */
-dn_status dn_network_resize(dn_network *network, int width, int height);
-dn_status dn_network_set_batch(dn_network *network, int batch);
+DN_API dn_status dn_network_resize(dn_network *network, int width, int height);
+DN_API dn_status dn_network_set_batch(dn_network *network, int batch);
 
 typedef struct {
     int layers;         /* sections after [net] */
@@ -88,7 +88,7 @@ typedef struct {
     const char *backend, *precision; /* precision: "fp32" or "bf16" once compiled, "auto" before */
 } dn_network_info;
 
-dn_status dn_network_get_info(const dn_network *network, dn_network_info *out);
+DN_API dn_status dn_network_get_info(const dn_network *network, dn_network_info *out);
 
 typedef struct {
     const char *type;     /* "convolutional", "yolo", ... */
@@ -102,17 +102,17 @@ typedef struct {
     int input_count;
 } dn_layer_info;
 
-dn_status dn_network_get_layer(const dn_network *network, int layer, dn_layer_info *out);
+DN_API dn_status dn_network_get_layer(const dn_network *network, int layer, dn_layer_info *out);
 /* The i-th warning of loading (unknown keys when not strict, ...), or NULL after the last. */
-const char *dn_network_warning(const dn_network *network, int i);
+DN_API const char *dn_network_warning(const dn_network *network, int i);
 
 /* -- inference --------------------------------------------------------------------------------------------------- */
 
 /* Runs n images (n <= batch), planes (n, c, h, w) in 0..1. `layers` (may be NULL): the layers to be read afterwards;
  * without them the heads, or the last layer of a network without heads. */
-dn_status dn_network_predict(dn_network *network, const float *x, int n, const int *layers, int layer_count);
+DN_API dn_status dn_network_predict(dn_network *network, const float *x, int n, const int *layers, int layer_count);
 /* Copies the output of a layer of the last predict, (n, outputs), into dst, which holds `count` floats. */
-dn_status dn_network_read(const dn_network *network, int layer, float *dst, size_t count);
+DN_API dn_status dn_network_read(const dn_network *network, int layer, float *dst, size_t count);
 
 typedef struct {
     const void *data; /* interleaved: pixel (y, x) begins at data + y*stride + x*channels*depth */
@@ -138,14 +138,14 @@ typedef struct {
 typedef struct dn_detections dn_detections;
 
 /* Detects objects in `count` images, any size each, run in batches. */
-dn_status dn_network_detect(dn_network *network, const dn_image *images, int count, const dn_detect_options *options,
+DN_API dn_status dn_network_detect(dn_network *network, const dn_image *images, int count, const dn_detect_options *options,
                             dn_detections **out);
 /* The detections of one image; `count` becomes their number. The array lives as long as `detections`. */
-const dn_detection *dn_detections_of(const dn_detections *detections, int image, int *count);
-void dn_detections_free(dn_detections *detections);
+DN_API const dn_detection *dn_detections_of(const dn_detections *detections, int image, int *count);
+DN_API void dn_detections_free(dn_detections *detections);
 
 /* Writes what detect() would feed: image -> planes (c, height, width) of the network's input size. */
-dn_status dn_network_preprocess(const dn_network *network, const dn_image *image, int letterbox, float *dst,
+DN_API dn_status dn_network_preprocess(const dn_network *network, const dn_image *image, int letterbox, float *dst,
                                 size_t count);
 
 typedef struct {
@@ -156,12 +156,12 @@ typedef struct {
 
 /* Runs one forward pass with a clock around each layer. Up to `capacity` entries are written, `count` is how many
  * there are. Strings live until the next call on this network. */
-dn_status dn_network_profile(dn_network *network, dn_layer_time *times, int capacity, int *count);
+DN_API dn_status dn_network_profile(dn_network *network, dn_layer_time *times, int capacity, int *count);
 
 /* -- weights ----------------------------------------------------------------------------------------------------- */
 
 /* Writes a Darknet weights file, atomically. cutoff: only the layers before it; -1: all. */
-dn_status dn_network_save_weights(const dn_network *network, const char *path, int cutoff);
+DN_API dn_status dn_network_save_weights(const dn_network *network, const char *path, int cutoff);
 
 /* [/cdef] */
 

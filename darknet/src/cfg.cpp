@@ -33,9 +33,11 @@ std::string squeeze(std::string_view line) {
     return out;
 }
 
-template <class T> T parse_number(const Options& options, const std::string& key, const std::string& value);
+template <class T>
+T parse_number(const Options& options, const std::string& key, const std::string& value);
 
-template <> float parse_number(const Options& options, const std::string& key, const std::string& value) {
+template <>
+float parse_number(const Options& options, const std::string& key, const std::string& value) {
     char* end = nullptr;
     const float number = std::strtof(value.c_str(), &end);
     if (value.empty() || *end != '\0') options.fail(key, text("found \"", value, "\", expected a number"));
@@ -43,7 +45,8 @@ template <> float parse_number(const Options& options, const std::string& key, c
     return number;
 }
 
-template <> int parse_number(const Options& options, const std::string& key, const std::string& value) {
+template <>
+int parse_number(const Options& options, const std::string& key, const std::string& value) {
     char* end = nullptr;
     errno = 0;
     const long number = std::strtol(value.c_str(), &end, 10);
@@ -53,7 +56,8 @@ template <> int parse_number(const Options& options, const std::string& key, con
     return static_cast<int>(number);
 }
 
-template <class T> std::vector<T> parse_list(const Options& options, const std::string& key, std::string_view value) {
+template <class T>
+std::vector<T> parse_list(const Options& options, const std::string& key, std::string_view value) {
     std::vector<T> out;
     while (!value.empty()) {
         const std::size_t comma = value.find(',');

@@ -24,13 +24,13 @@ struct Candidate {
 
 struct DecodeOptions {
     float thresh = 0.25f;
-    bool relative = true;         // coordinates relative to the image, else in its pixels
-    bool letterbox = false;       // how the image was put into the network
+    bool relative = true;    // coordinates relative to the image, else in its pixels
+    bool letterbox = false;  // how the image was put into the network
     int image_width = 0, image_height = 0;
 };
 
-// Candidates of image `item` from the head's output, planes (c, h, w), in Darknet's order: cells row-major, anchors inner.
-// Appends to `out`; call for every head in layer order.
+// Candidates of image `item` from the head's output, planes (c, h, w), in Darknet's order: cells row-major, anchors
+// inner. Appends to `out`; call for every head in layer order.
 void decode_head(const Node& head, const float* output, Shape net_input, const DecodeOptions& options,
                  std::vector<Candidate>& out);
 
@@ -50,7 +50,8 @@ struct Detection {
     std::int32_t box;  // detections with the same number are one box with several classes
 };
 
-// Every (box, class) with probability above 0, in post-NMS order, classes ascending within a box.
-std::vector<Detection> flatten(const std::vector<Candidate>& candidates);
+// Every (box, class) with probability above 0, in post-NMS order, classes ascending within a box. Candidates are
+// relative to the image; detections are in its pixels.
+std::vector<Detection> flatten(const std::vector<Candidate>& candidates, int image_width, int image_height);
 
 }  // namespace dn

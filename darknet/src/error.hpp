@@ -23,7 +23,8 @@ private:
 };
 
 // Concatenates its arguments as a stream would: text("found ", n, " of ", m).
-template <class... Args> std::string text(const Args&... args) {
+template <class... Args>
+std::string text(const Args&... args) {
     std::ostringstream stream;
     (stream << ... << args);
     return stream.str();

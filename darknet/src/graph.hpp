@@ -67,9 +67,12 @@ struct Node {
     // What graph passes add for inference (see passes/passes.hpp).
     int residual = -2;  // fused shortcut: the producer added after the activation; -2 none
     Activation residual_activation = Activation::linear;  // applied to the sum
-    bool fused_away = false;  // computed by another node: no kernel of its own
+    bool fused_away = false;                              // computed by another node: no kernel of its own
 
-    template <class P> const P& as() const { return static_cast<const P&>(*params); }
+    template <class P>
+    const P& as() const {
+        return static_cast<const P&>(*params);
+    }
     std::size_t parameter_count() const;
     bool is_head() const;  // yolo, gaussian_yolo, region, detection
 };
@@ -87,6 +90,8 @@ struct Graph {
     int stride() const;       // input size must be a multiple of it for heads to line up; 1 for flat networks
 };
 
+// Reads the [net] section.
+NetParams read_net(Options& options);
 // Builds the graph: parses every section, checks every shape. strict: unknown keys are errors, else warnings.
 Graph build_graph(const Cfg& cfg, bool strict);
 // The same network at another input size; throws Error(cfg) when a layer cannot have it.

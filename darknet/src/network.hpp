@@ -26,6 +26,9 @@ struct DetectOptions {
     bool letterbox = false;
 };
 
+// Classes that a head reports.
+int head_classes(const Node& head);
+
 class Network {
 public:
     Network(const Cfg& cfg, const std::string& weights_path, const NetworkOptions& options);
@@ -34,9 +37,9 @@ public:
 
     const Graph& graph() const { return *graph_; }
     const WeightsReport& weights_report() const { return report_; }
-    Parameters& parameters() { return *parameters_; }
+    const Parameters& parameters() const { return *parameters_; }
     const NetworkOptions& options() const { return options_; }
-    std::string backend_name() const { return backend_->name(); }
+    const std::string& backend_name() const { return backend_name_; }
 
     void resize(int width, int height);
     void set_batch(int batch);
@@ -51,15 +54,24 @@ public:
     std::vector<Candidate> candidates(int item, const DecodeOptions& options) const;
     void nms(std::vector<Candidate>& candidates, float thresh) const;
 
+    int classes() const;  // of the first head; 0 without one
+
     std::vector<LayerTime> profile();
     Plan& plan();  // for the current batch, size and wanted layers
+    const Plan* compiled_plan() const { return plan_.get(); }
 
 private:
+    void want(const std::vector<int>& layers);
+    void forward(int n);
+    std::vector<Floats> head_outputs() const;  // per head, (batch, outputs)
+    std::vector<Candidate> decode(const std::vector<Floats>& outputs, int item, const DecodeOptions& options) const;
+
     std::shared_ptr<const Graph> graph_;
     std::shared_ptr<Parameters> parameters_;
     WeightsReport report_;
     NetworkOptions options_;
     std::shared_ptr<const Backend> backend_;
+    std::string backend_name_;
     std::unique_ptr<Plan> plan_;
     std::vector<int> wanted_;
     int predicted_ = 0;  // images of the last predict()

@@ -21,6 +21,10 @@ struct WeightsReport {
 // variances; where the size fits another class count, the message says which. Nothing is changed when it throws.
 WeightsReport read_weights(const std::string& path, const Graph& graph, Parameters& parameters);
 
+// The parameters of a network: initial ones, overwritten by what the file holds. "" : no file.
+// The file's size is checked against the graph before anything is allocated.
+std::shared_ptr<Parameters> load_parameters(const Graph& graph, const std::string& path, WeightsReport& report);
+
 // Writes layers [0, cutoff) (cutoff < 0: all) to a temporary file in the same folder, fsyncs, renames.
 void write_weights(const std::string& path, const Graph& graph, const Parameters& parameters, int cutoff);
 

@@ -32,8 +32,7 @@ void parse(Options& options, const Graph& graph, Node& node) {
     if (options.flag("xnor") || options.flag("binary"))
         options.fail(options.has("xnor") ? "xnor" : "binary", "binary weights are not supported; expected 0");
     if (options.has("share_index")) {
-        params->share_index =
-            resolve_reference(options, "share_index", node, options.integer("share_index", 0));
+        params->share_index = resolve_reference(options, "share_index", node, options.integer("share_index", 0));
         if (graph.nodes[params->share_index].kind != Kind::convolutional)
             options.fail("share_index", text("layer ", params->share_index, " is no convolution"));
         // A chain of shares ends at the layer that owns the weights.
@@ -66,8 +65,8 @@ void infer(const Graph& graph, Node& node) {
 
     const std::size_t n = params.filters;
     const std::size_t per_filter = std::size_t{1} * (node.in.c / params.groups) * params.size * params.size;
-    const double macs = static_cast<double>(n) * per_filter * (params.antialiasing ? node.in.size() / node.in.c
-                                                                                    : node.out.size() / n);
+    const double macs =
+        static_cast<double>(n) * per_filter * (params.antialiasing ? node.in.size() / node.in.c : node.out.size() / n);
     node.flops = 2 * macs;
     node.arrays.clear();
     if (params.share_index >= 0) return check_shared(graph, node, params);

@@ -76,7 +76,8 @@ Activation parse_activation(Options& options, const char* key, Activation fallba
         names.emplace_back(entry.name);
     }
     const std::string near = closest(word, names);
-    options.fail(key, text("unknown activation \"", word, "\"", near.empty() ? "" : text("; did you mean \"", near, "\"?")));
+    options.fail(key,
+                 text("unknown activation \"", word, "\"", near.empty() ? "" : text("; did you mean \"", near, "\"?")));
 }
 
 const char* activation_name(Activation activation) {

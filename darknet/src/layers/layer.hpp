@@ -14,8 +14,8 @@ namespace dn {
 
 struct LayerDef {
     Kind kind;
-    const char* name;                    // as in layers.def
-    std::vector<const char*> sections;   // spellings in a cfg, case-sensitive
+    const char* name;                   // as in layers.def
+    std::vector<const char*> sections;  // spellings in a cfg, case-sensitive
     // Reads the section's keys into node.params and node.inputs (default: the previous node).
     void (*parse)(Options& options, const Graph& graph, Node& node);
     // Sets node.out, node.arrays and node.flops from the inputs' shapes; throws Error(cfg) when they cannot fit.
@@ -31,6 +31,8 @@ const LayerDef& layer_def(Kind kind);
 // Null when no layer is spelt so.
 const LayerDef* find_layer(const std::string& section);
 std::vector<std::string> layer_spellings();
+// Why Darknet's section is not supported, or null when Darknet has none so called.
+const char* unsupported_reason(const std::string& section);
 
 // -- helpers shared by the layer files ---------------------------------------------------------------------------
 

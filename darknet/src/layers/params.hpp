@@ -10,8 +10,28 @@
 namespace dn {
 
 enum class Activation {
-    linear, logistic, loggy, relu, relu6, elu, selu, gelu, relie, ramp, leaky, tanh, plse, stair, hardtan, lhtan,
-    swish, mish, hard_mish, normalize_channels, normalize_channels_softmax, normalize_channels_softmax_maxval
+    linear,
+    logistic,
+    loggy,
+    relu,
+    relu6,
+    elu,
+    selu,
+    gelu,
+    relie,
+    ramp,
+    leaky,
+    tanh,
+    plse,
+    stair,
+    hardtan,
+    lhtan,
+    swish,
+    mish,
+    hard_mish,
+    normalize_channels,
+    normalize_channels_softmax,
+    normalize_channels_softmax_maxval
 };
 
 struct LayerParams {
@@ -22,14 +42,14 @@ struct ConvolutionalParams : LayerParams {
     int filters = 1, size = 1, stride_x = 1, stride_y = 1, padding = 0, dilation = 1, groups = 1;
     Activation activation = Activation::logistic;
     bool batch_normalize = false;
-    int antialiasing = 0;   // 0 none, 1 blur 3x3, 2 blur 2x2, applied with the strides after a stride-1 convolution
-    int share_index = -1;   // node that owns the weights; -1: this one
-    bool flipped = false;   // the file stores the weights transposed
+    int antialiasing = 0;  // 0 none, 1 blur 3x3, 2 blur 2x2, applied with the strides after a stride-1 convolution
+    int share_index = -1;  // node that owns the weights; -1: this one
+    bool flipped = false;  // the file stores the weights transposed
 };
 
-struct PoolParams : LayerParams {  // maxpool, local_avgpool
+struct PoolParams : LayerParams {                           // maxpool, local_avgpool
     int size = 1, stride_x = 1, stride_y = 1, padding = 0;  // padding: total, not per side
-    bool depth = false;  // maxpool over channels, into out_channels
+    bool depth = false;                                     // maxpool over channels, into out_channels
     int out_channels = 1;
     int antialiasing = 0;
 };
