@@ -13,13 +13,10 @@ namespace dn {
 
 // -- fold: batch-norm into the weights and biases of the layer it follows ---------------------------------------
 
-struct Folded {
-    Floats weights, biases;
-};
-
-// Weights and biases of a convolutional node with its batch-norm multiplied in, computed in double. Weights come out
-// as (filters, channels/groups, size, size) whatever the file's order was when loaded.
-Folded fold_batchnorm(const Node& owner, const NodeParameters& params);
+// Weights and biases of a convolutional or connected layer with its batch-norm, if any, multiplied in, in double.
+// `folded` holds as many floats as the array does.
+void fold_weights(const NodeParameters& params, float* folded);
+void fold_biases(const NodeParameters& params, float* folded);
 
 // -- fuse: a plain shortcut into the convolution before it ------------------------------------------------------
 
