@@ -163,6 +163,13 @@ DN_API dn_status dn_network_profile(dn_network *network, dn_layer_time *times, i
 /* Writes a Darknet weights file, atomically. cutoff: only the layers before it; -1: all. */
 DN_API dn_status dn_network_save_weights(const dn_network *network, const char *path, int cutoff);
 
+/* Copies a parameter array of a layer, as a weights file holds it (batch-norm not folded), into dst, which holds
+ * `capacity` floats. name: "biases", "scales", "means", "variances" or "weights". A layer that shares weights has
+ * those of its owner. `count` becomes the array's length, 0 where the layer has no such array; dst may be NULL to
+ * learn it. */
+DN_API dn_status dn_network_get_array(const dn_network *network, int layer, const char *name, float *dst,
+                                      size_t capacity, size_t *count);
+
 /* [/cdef] */
 
 #ifdef __cplusplus

@@ -112,6 +112,15 @@ const dn::Node& layer_of(const dn_network& network, int layer) {
     return nodes[layer];
 }
 
+dn::Array array_role(const std::string& name) {
+    for (const auto role : {dn::Array::biases, dn::Array::scales, dn::Array::means, dn::Array::variances,
+                            dn::Array::weights})
+        if (name == dn::array_name(role)) return role;
+    throw dn::Error(dn::Status::invalid_argument, "",
+                    dn::text("found array \"", name,
+                             "\", expected \"biases\", \"scales\", \"means\", \"variances\" or \"weights\""));
+}
+
 }  // namespace
 
 const char* dn_last_error(void) { return last_error.c_str(); }
@@ -271,5 +280,20 @@ dn_status dn_network_save_weights(const dn_network* network, const char* path, i
     return guarded([&] {
         const dn::Network& net = need(network, "network").net;
         dn::write_weights(&need(path, "path"), net.graph(), net.parameters(), cutoff);
+    });
+}
+
+dn_status dn_network_get_array(const dn_network* network, int layer, const char* name, float* dst, size_t capacity,
+                               size_t* count) {
+    return guarded([&] {
+        const dn::Node& node = layer_of(need(network, "network"), layer);
+        const dn::Floats& array =
+            network->net.parameters().of(network->net.graph(), layer).array(array_role(&need(name, "name")));
+        need(count, "count");
+        if (dst && capacity < array.size())
+            throw dn::Error(dn::Status::invalid_argument, node.where,
+                            dn::text("its ", name, " are ", array.size(), " values, the buffer holds ", capacity));
+        if (dst) std::copy(array.begin(), array.end(), dst);
+        *count = array.size();
     });
 }

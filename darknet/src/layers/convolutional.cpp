@@ -7,19 +7,11 @@
 namespace dn {
 namespace {
 
-void read_strides(Options& options, ConvolutionalParams& params) {
-    const int stride = options.integer("stride", 1, 1, 1 << 20);
-    params.stride_x = options.integer("stride_x", -1);
-    params.stride_y = options.integer("stride_y", -1);
-    if (params.stride_x < 1) params.stride_x = stride;
-    if (params.stride_y < 1) params.stride_y = stride;
-}
-
 void parse(Options& options, const Graph& graph, Node& node) {
     auto params = std::make_shared<ConvolutionalParams>();
-    params->filters = options.integer("filters", 1, 1, 1 << 24);
+    params->filters = options.integer("filters", 1, 1, 1 << 20);
     params->size = options.integer("size", 1, 1, 1 << 12);
-    read_strides(options, *params);
+    read_strides(options, params->stride_x, params->stride_y);
     params->padding = options.integer("padding", 0, 0, 1 << 12);
     if (options.flag("pad")) params->padding = params->size / 2;
     params->dilation = options.integer("dilation", 1, 1, 1 << 12);
@@ -59,15 +51,21 @@ void infer(const Graph& graph, Node& node) {
     if (node.in.c % params.groups != 0 || params.filters % params.groups != 0)
         shape_error(node, text("groups=", params.groups, " must divide both the ", node.in.c,
                                " input channels and the ", params.filters, " filters"));
-    const int w = window_out(node, node.in.w, 2 * params.padding, params.size, params.stride_x);
-    const int h = window_out(node, node.in.h, 2 * params.padding, params.size, params.stride_y);
-    node.out = checked_shape(node, params.filters, h, w);
+    // With antialiasing the strides belong to the blur that follows.
+    const bool blurred = params.antialiasing != 0;
+    const int w = window_out(node, node.in.w, 2 * params.padding, params.size, blurred ? 1 : params.stride_x);
+    const int h = window_out(node, node.in.h, 2 * params.padding, params.size, blurred ? 1 : params.stride_y);
+    checked_shape(node, params.filters, h, w);
+    node.out = checked_shape(node, params.filters, blurred_out(node, h, params.antialiasing, params.stride_y),
+                             blurred_out(node, w, params.antialiasing, params.stride_x));
 
-    const std::size_t n = params.filters;
-    const std::size_t per_filter = std::size_t{1} * (node.in.c / params.groups) * params.size * params.size;
-    const double macs =
-        static_cast<double>(n) * per_filter * (params.antialiasing ? node.in.size() / node.in.c : node.out.size() / n);
-    node.flops = 2 * macs;
+    const std::size_t n = params.filters, side = params.size;
+    const std::size_t weights = checked_count(node, {n, std::size_t(node.in.c / params.groups), side, side});
+    const Shape unfolded = unfolded_shape(params, node.in);
+    if (unfolded.h < h || unfolded.w < w)
+        shape_error(node, text("padding=", params.padding, " is too little for size=", params.size,
+                               " with dilation=", params.dilation, "; expected size / 2"));
+    node.flops = 2.0 * weights * h * w;
     node.arrays.clear();
     if (params.share_index >= 0) return check_shared(graph, node, params);
     node.arrays.push_back({Array::biases, n});
@@ -76,10 +74,20 @@ void infer(const Graph& graph, Node& node) {
         node.arrays.push_back({Array::means, n});
         node.arrays.push_back({Array::variances, n});
     }
-    node.arrays.push_back({Array::weights, n * per_filter});
+    node.arrays.push_back({Array::weights, weights});
 }
 
 }  // namespace
+
+Shape unfolded_shape(const ConvolutionalParams& params, Shape in) {
+    const long long reach = 1LL * params.dilation * (params.size - 1), padding = 2LL * params.padding * params.dilation;
+    const bool blurred = params.antialiasing != 0;
+    const auto side = [&](int length, int stride) {
+        const long long room = length + padding - reach - 1;
+        return room < 0 ? 0 : static_cast<int>(room / (blurred ? 1 : stride) + 1);
+    };
+    return {in.c / params.groups * params.size * params.size, side(in.h, params.stride_y), side(in.w, params.stride_x)};
+}
 
 const LayerDef& layer_convolutional() {
     static const LayerDef def{Kind::convolutional, "convolutional", {"convolutional", "conv"}, parse, infer};

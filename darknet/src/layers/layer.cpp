@@ -44,6 +44,18 @@ constexpr std::array<ActivationName, 23> kActivations{{
 
 using Accessor = const LayerDef& (*)();
 
+struct Unsupported {
+    const char* section;
+    const char* reason;
+};
+
+constexpr const char* kRecurrent = "recurrent layers, which carry state from image to image, are not supported";
+constexpr const char* kHistory = "layers that need the frames before this one are not supported";
+constexpr Unsupported kUnsupported[] = {
+    {"rnn", kRecurrent},  {"gru", kRecurrent},       {"lstm", kRecurrent},
+    {"crnn", kRecurrent}, {"conv_lstm", kRecurrent}, {"history", kHistory},
+};
+
 constexpr Accessor kLayers[] = {
 #define DN_LAYER(name) layer_##name,
 #include "layers.def"
@@ -65,6 +77,12 @@ std::vector<std::string> layer_spellings() {
     std::vector<std::string> names;
     for (Accessor accessor : kLayers) names.insert(names.end(), accessor().sections.begin(), accessor().sections.end());
     return names;
+}
+
+const char* unsupported_reason(const std::string& section) {
+    for (const Unsupported& entry : kUnsupported)
+        if (section == entry.section) return entry.reason;
+    return nullptr;
 }
 
 Activation parse_activation(Options& options, const char* key, Activation fallback) {
@@ -125,11 +143,46 @@ int window_out(const Node& node, int in, int padding, int size, int stride) {
     return static_cast<int>(room / stride + 1);
 }
 
+int blurred_out(const Node& node, int in, int antialiasing, int stride) {
+    if (antialiasing == 0) return in;
+    return antialiasing == 1 ? window_out(node, in, 2, 3, stride) : window_out(node, in, 0, 2, stride);
+}
+
+void read_strides(Options& options, int& stride_x, int& stride_y) {
+    constexpr int kMaxStride = 1 << 12;
+    const int stride = options.integer("stride", 1, 1, kMaxStride);
+    stride_x = options.integer("stride_x", -1, -1, kMaxStride);
+    stride_y = options.integer("stride_y", -1, -1, kMaxStride);
+    if (stride_x < 1) stride_x = stride;
+    if (stride_y < 1) stride_y = stride;
+}
+
 Shape checked_shape(const Node& node, long long c, long long h, long long w) {
     constexpr long long limit = std::numeric_limits<int>::max();
     if (c < 1 || h < 1 || w < 1 || c > limit || h > limit || w > limit || c > limit / h || c * h > limit / w)
         shape_error(node, text("its output would be ", w, " x ", h, " x ", c, ", which no network can have"));
     return {static_cast<int>(c), static_cast<int>(h), static_cast<int>(w)};
+}
+
+std::size_t checked_count(const Node& node, std::initializer_list<std::size_t> factors) {
+    constexpr std::size_t limit = std::numeric_limits<int>::max();
+    std::size_t count = 1;
+    for (std::size_t factor : factors) {
+        if (factor == 0 || count > limit / factor)
+            shape_error(node, text("one of its parameter arrays would not have 1 to ", limit, " values"));
+        count *= factor;
+    }
+    return count;
+}
+
+void check_head_channels(const Graph& graph, const Node& head, int entries, int anchors, const char* formula) {
+    const long long expected = static_cast<long long>(entries) * anchors;
+    if (head.in.c == expected) return;
+    const int producer = head.inputs[0];
+    const bool convolution = producer >= 0 && graph.nodes[producer].kind == Kind::convolutional;
+    throw Error(Status::cfg, convolution ? graph.nodes[producer].where + " filters" : head.where,
+                text("found ", convolution ? "filters=" : "input channels ", head.in.c, ", expected (", formula, ") * ",
+                     anchors, " = ", expected, " for the head at ", head.where));
 }
 
 void shape_error(const Node& node, const std::string& message) { throw Error(Status::cfg, node.where, message); }
