@@ -3,6 +3,7 @@
 // them, and a pass of our own over its result where not.
 #include <optional>
 
+#include "../../layers/layer.hpp"
 #include "../ref/ref.hpp"
 
 #include "blur.hpp"
@@ -144,13 +145,20 @@ private:
     std::size_t dst_at_ = 0, scratch_at_ = 0;  // in the scratch area: a dense dst, and oneDNN's own
 };
 
+// Whether a normalised pixel exceeds a staging row, or the windows are not those that the output's shape counts.
+bool needs_reference(const Context& context) {
+    const auto& params = context.node.as<ConvolutionalParams>();
+    if (normalizes_channels(params.activation) && static_cast<std::size_t>(params.filters) > kRow) return true;
+    const Shape unfolded = unfolded_shape(params, context.src[0].shape);
+    const bool blurred = params.antialiasing != 0;
+    return !blurred && (unfolded.h != context.dst.shape.h || unfolded.w != context.dst.shape.w);
+}
+
 }  // namespace
 
 std::unique_ptr<Kernel> make_convolutional(const Context& context) {
     const auto& params = context.node.as<ConvolutionalParams>();
-    // Normalising channels needs a whole pixel in one staging row.
-    if (normalizes_channels(params.activation) && static_cast<std::size_t>(params.filters) > kRow)
-        return make_by_reference(context, ref::make_convolutional);
+    if (needs_reference(context)) return make_by_reference(context, ref::make_convolutional);
     if (params.antialiasing == 0) return std::make_unique<Convolution>(context);
     const Shape in = context.src[0].shape;
     const int shrink = 2 * params.padding - params.size + 1;
