@@ -141,7 +141,7 @@ class TrainerHandle:
         return out
 
     def array(self, kind: str, layer: int, role: str, *, create: bool = False) -> Floats | None:
-        """A view of one array of the state, flat; None where there is none. It lives as long as the trainer."""
+        """A view, flat, of one array of the state while the trainer lives; None where there is none."""
         data, count = ffi.new("float **"), ffi.new("size_t *")
         c_role = ffi.new("char[]", role.encode())
         check(lib.dn_trainer_state(self.pointer, KINDS[kind], layer, c_role, create, data, count))

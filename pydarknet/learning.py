@@ -8,7 +8,7 @@ research.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,8 @@ class Learning:
 
     _trainer: TrainerHandle | None
 
-    @contextmanager
-    def _use(self) -> Iterator[Handle]:
+    def _use(self) -> AbstractContextManager[Handle]:
         raise NotImplementedError
-        yield
 
     @contextmanager
     def _learn(self) -> Iterator[tuple[Handle, TrainerHandle]]:
@@ -45,8 +43,8 @@ class Learning:
 
         Args:
             images: float32 (n, c, h, w), 0..1, of the training's input size.
-            truths: for detectors (n, boxes, 6): x, y, w, h relative to the image (centre form), class, track id,
-                rows after the last box 0; for classifiers (n, classes), one-hot or smoothed.
+            truths: for detectors (n, boxes, 6): x, y, w, h relative to the image (centre form), class,
+                track id, rows after the last box 0; for classifiers (n, classes), one-hot or smoothed.
 
         Returns:
             The cost as Darknet computes it: the mean over all layers that own one.
@@ -148,8 +146,8 @@ class Learning:
         """Everything that a bit-exact continuation needs.
 
         Returns:
-            ``iteration``, ``seen``, and ``arrays``: copies of parameters, momentum, Adam's moments and EMA by name
-            (``"gradients/3/weights"``).
+            ``iteration``, ``seen``, and ``arrays``: copies of parameters, momentum, Adam's moments and EMA by
+            name (``"gradients/3/weights"``).
         """
         with self._learn() as (handle, trainer):
             info = trainer.info()
