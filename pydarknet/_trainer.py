@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pydarknet._core import Floats, Handle, check, compute, ffi, lib, text
+from pydarknet._core import Floats, Handle, check, compute, text
+from pydarknet._ffi import ffi, lib
 from pydarknet.errors import ArgumentError
 
 KINDS = {
