@@ -102,7 +102,7 @@ TEST_CASE("depth: 16-bit values are divided by 65535, at any alignment and row s
     const ImageView image{data.data() + 1, 2, 2, 1, 7, 2, false};
     check_near(load(image, {1, 2, 2}), {0, 1, 0.2f, 0.4f});
     const std::uint16_t colour[] = {65535, 0, 0};
-    check_near(load({colour, 1, 1, 3, 6, 2, false}, {1, 1, 1}), {19595.0f / 65535});
+    check_near(load({colour, 1, 1, 3, 6, 2, false}, {1, 1, 1}), {19596.0f / 65535});
 }
 
 TEST_CASE("letterbox: scaled size and corner, worked out by hand") {

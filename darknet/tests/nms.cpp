@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Overlaps worked out by hand, and non-maximum suppression against a literal transcription of its description.
 #include <algorithm>
+#include <cmath>
 #include <random>
 
 #include "detect.hpp"

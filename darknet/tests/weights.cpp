@@ -2,7 +2,7 @@
 // Weights files: the place of every array, both headers, and the refusal of everything that does not fit exactly.
 #include "weights.hpp"
 
-#include <cstring>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -176,7 +176,7 @@ TEST_CASE("weights: a file that ends behind a layer is partial, and the rest kee
 TEST_CASE("weights: a file that ends inside a layer is refused, with the layer, the array and how far") {
     CHECK_CONTAINS(
         floats_error(kTwo, counting(70)),
-        "ends inside layer 2 (net.cfg:10 [convolutional]), in its weights, after 50 % of the layer: found 70 "
+        "ends inside layer 2 (net.cfg:11 [convolutional]), in its weights, after 50 % of the layer: found 70 "
         "floats, expected 74 for all 4 layers. It was cut off, or belongs to another network.");
     CHECK_CONTAINS(floats_error(kTwo, counting(12)),
                    "ends inside layer 0 (net.cfg:5 [convolutional]), in its variances, after 18.2 % of the layer");
@@ -213,7 +213,7 @@ TEST_CASE("weights: numbers that no training leaves behind are refused, with lay
                    "damaged or belongs to another network");
     values[20] = 0;
     values[67] = -std::numeric_limits<float>::infinity();
-    CHECK_CONTAINS(floats_error(kTwo, values), "layer 2 (net.cfg:10 [convolutional]): biases[1] is -inf");
+    CHECK_CONTAINS(floats_error(kTwo, values), "layer 2 (net.cfg:11 [convolutional]): biases[1] is -inf");
     values[67] = 0;
     values[10] = -0.5f;
     CHECK_CONTAINS(floats_error(kTwo, values),

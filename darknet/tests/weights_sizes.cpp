@@ -2,6 +2,7 @@
 // Published weights files, by their sizes alone, against published networks: right pairs load, wrong pairs are named.
 // The files are sparse, so that hundreds of megabytes take no room; the networks come from the big fixtures.
 #include "support.hpp"
+#include "weights.hpp"
 #include "weights_layout.hpp"
 
 using namespace dn;
