@@ -25,13 +25,12 @@ class Node:
         index: Darknet's layer number, from 0.
         section: the section of the cfg.
         src: (w, h, c) of the input.
-        dst: (w, h, c) of the output; what ``route`` and ``shortcut`` see.
+        dst: (w, h, c) of the output, behind the blur of ``antialiasing``.
         outputs: values per image in the output.
         inputs: values per image in the input.
         arrays: name and size of every float32 array in the weights file, in file order.
         flops: floating point operations per image as Darknet counts them.
         sources: numbers of the layers read by ``route``, ``shortcut``, ``sam`` and ``scale_channels``.
-        flow: (w, h, c) that the next layer sees; differs from ``dst`` behind ``antialiasing``.
         before: the walk that the layer is part of.
     """
 
@@ -44,7 +43,6 @@ class Node:
     arrays: list[tuple[str, int]] = field(default_factory=list)
     flops: float = 0.0
     sources: list[int] = field(default_factory=list)
-    flow: Shape = (0, 0, 0)
     before: Sequence[Node] = field(default_factory=list, repr=False)
 
     @property
@@ -98,7 +96,8 @@ def describe(node: Node) -> None:
         raise node.section.error("", f"output would be {show(node.dst)} from {show(node.src)}")
 
 
-def _set(node: Node, width: int, height: int, channels: int) -> None:
+def set_shape(node: Node, width: int, height: int, channels: int) -> None:
+    """Give the layer an image as output."""
     node.dst = (width, height, channels)
     node.outputs = width * height * channels
 
@@ -125,19 +124,33 @@ def _strides(section: Section) -> tuple[int, int]:
     return horizontal, vertical
 
 
-def _batch_norm(prefix: str, channels: int) -> list[tuple[str, int]]:
+def batch_norm(prefix: str, channels: int) -> list[tuple[str, int]]:
+    """The three arrays of batch normalization that stand behind the biases."""
     return [(f"{prefix}{name}", channels) for name in ("scales", "rolling_mean", "rolling_variance")]
 
 
-def _blur(node: Node, strides: tuple[int, int]) -> None:
-    """Shape behind the blur stage of ``antialiasing``, seen only by the next layer."""
-    width, height, channels = node.dst
-    size, total = (3, 2) if node.section.integer("antialiasing") == 1 else (2, 0)
-    node.flow = (
-        (width + total - size) // strides[0] + 1,
-        (height + total - size) // strides[1] + 1,
-        channels,
-    )
+def _window(
+    node: Node, sides: tuple[int, int], padding: int, size: int, strides: tuple[int, int]
+) -> tuple[int, int]:
+    """Width and height behind a sliding window; ``padding`` counts both sides together."""
+    room = [side + padding - size for side in sides]
+    if min(room) < 0:
+        what = f"a window of {size} does not fit into {sides[0]}×{sides[1]} with a padding of {padding}"
+        raise node.section.error("size", what)
+    return room[0] // strides[0] + 1, room[1] // strides[1] + 1
+
+
+def _strided(node: Node, padding: int, size: int) -> tuple[int, int]:
+    """Width and height of a sliding window with the layer's strides; sets the output behind the blur too.
+
+    With ``antialiasing`` the window moves by one pixel, and a blur of 3×3 or 2×2 takes the strides.
+    """
+    blur = node.section.integer("antialiasing", 0)
+    strides = _strides(node.section)
+    sides = _window(node, node.src[:2], padding, size, (1, 1) if blur else strides)
+    width, height = _window(node, sides, *((2, 3) if blur == 1 else (0, 2)), strides) if blur else sides
+    set_shape(node, width, height, node.src[2])
+    return sides
 
 
 @layer("convolutional")
@@ -155,64 +168,69 @@ def _convolutional(node: Node) -> None:
         raise node.section.error(
             "groups", f"{channels} channels and {filters} filters do not divide into {groups} groups"
         )
-    strides = _strides(section)
     padding = size // 2 if section.integer("pad") else section.integer("padding")
-    used = (1, 1) if section.integer("antialiasing") else strides
-    _set(
-        node,
-        (width + 2 * padding - size) // used[0] + 1,
-        (height + 2 * padding - size) // used[1] + 1,
-        filters,
-    )
+    sides = _strided(node, 2 * padding, size)
+    set_shape(node, *node.dst[:2], filters)
     weights = channels // groups * filters * size * size
-    node.flops = 2.0 * weights * node.dst[0] * node.dst[1] / (32 if section.integer("xnor") else 1)
-    if section.integer("antialiasing"):
-        _blur(node, strides)
+    node.flops = 2.0 * weights * sides[0] * sides[1] / (32 if section.integer("xnor") else 1)
     if "share_index" in section:
-        _reference(node, section.integer("share_index"), "share_index")
-        node.sources.clear()
+        _check_shared(node)
         return
     bn = section.integer("batch_normalize") or section.integer("cbn")
-    stored = _batch_norm("", filters) if bn and not section.integer("dontloadscales") else []
+    stored = batch_norm("", filters) if bn and not section.integer("dontloadscales") else []
     node.arrays = [("biases", filters), *stored, ("weights", weights)]
 
 
-def _dense(prefix: str, inputs: int, outputs: int, bn: int) -> list[tuple[str, int]]:
+def _check_shared(node: Node) -> None:
+    owner = _reference(node, node.section.integer("share_index"), "share_index")
+    node.sources.clear()
+    if owner.type != "convolutional":
+        raise node.section.error(
+            "share_index", f"layer {owner.index} is [{owner.section.name}], expected a convolution"
+        )
+    same = ("size", "filters", "groups", "batch_normalize")
+    differs = [key for key in same if node.section.integer(key) != owner.section.integer(key)]
+    if differs or owner.src[2] != node.src[2]:
+        what = ", ".join(differs) or "the input channels"
+        raise node.section.error(
+            "share_index", f"shares the weights of layer {owner.index}, but {what} differ"
+        )
+
+
+def dense(prefix: str, inputs: int, outputs: int, bn: int) -> list[tuple[str, int]]:
+    """The arrays of a fully connected layer."""
     arrays = [(f"{prefix}biases", outputs), (f"{prefix}weights", outputs * inputs)]
-    return arrays + (_batch_norm(prefix, outputs) if bn else [])
+    return arrays + (batch_norm(prefix, outputs) if bn else [])
 
 
 @layer("connected")
 def _connected(node: Node) -> None:
     output = node.section.integer("output")
-    _set(node, 1, 1, output)
-    node.arrays = _dense("", node.inputs, output, node.section.integer("batch_normalize"))
+    set_shape(node, 1, 1, output)
+    node.arrays = dense("", node.inputs, output, node.section.integer("batch_normalize"))
 
 
 @layer("maxpool", "local_avgpool")
 def _pool(node: Node) -> None:
     section = node.section
     width, height, channels = node.src
-    strides = _strides(section)
     size = section.integer("size", section.integer("stride"))
-    padding = section.integer("padding", size - 1)
-    depth = node.type == "maxpool" and section.integer("maxpool_depth")
-    blur = node.type == "maxpool" and section.integer("antialiasing")
-    used = (1, 1) if blur else strides
-    if depth:
-        _set(node, width, height, section.integer("out_channels"))
+    if node.type == "maxpool" and section.integer("maxpool_depth"):
+        if section.integer("antialiasing"):
+            raise section.error("antialiasing", "cannot be combined with maxpool_depth")
+        out = section.integer("out_channels")
+        if not 1 <= out <= channels:
+            raise section.error("out_channels", f"found {out}, expected 1 … {channels}, the input's channels")
+        set_shape(node, width, height, out)
+        sides = (width, height)
     else:
-        _set(
-            node, (width + padding - size) // used[0] + 1, (height + padding - size) // used[1] + 1, channels
-        )
-    node.flops = float(size * size * channels * node.dst[0] * node.dst[1])
-    if blur:
-        _blur(node, strides)
+        sides = _strided(node, section.integer("padding", size - 1), size)
+    node.flops = float(size * size * channels * sides[0] * sides[1])
 
 
 @layer("avgpool")
 def _avgpool(node: Node) -> None:
-    _set(node, 1, 1, node.src[2])
+    set_shape(node, 1, 1, node.src[2])
 
 
 @layer("route")
@@ -232,8 +250,11 @@ def _route(node: Node) -> None:
     groups = node.section.integer("groups")
     if not 0 <= node.section.integer("group_id") < groups:
         raise node.section.error("group_id", f"expected 0 … {groups - 1}")
-    node.dst = (width, height, sum(source.dst[2] for source in sources) // groups)
-    node.outputs = sum(source.outputs for source in sources) // groups
+    for source in sources:
+        if source.dst[2] % groups:
+            what = f"{source.dst[2]} channels of layer {source.index} do not divide into {groups} groups"
+            raise node.section.error("groups", what)
+    set_shape(node, width, height, sum(source.dst[2] // groups for source in sources))
 
 
 @layer("shortcut")
@@ -263,9 +284,9 @@ def _upsample(node: Node) -> None:
     stride = node.section.integer("stride")
     width, height, channels = node.src
     if stride >= 0:
-        _set(node, width * stride, height * stride, channels)
+        set_shape(node, width * stride, height * stride, channels)
     else:
-        _set(node, width // -stride, height // -stride, channels)
+        set_shape(node, width // -stride, height // -stride, channels)
 
 
 @layer("reorg", "reorg3d")
@@ -274,10 +295,16 @@ def _reorg(node: Node) -> None:
     width, height, channels = node.src
     if stride < 1:
         raise node.section.error("stride", f"found {stride}, expected at least 1")
-    if node.section.integer("reverse"):
-        _set(node, width * stride, height * stride, channels // (stride * stride))
+    reverse, block = node.section.integer("reverse"), stride * stride
+    divisor = block * block if reverse and node.type == "reorg3d" else block
+    if channels % divisor and (reverse or node.type == "reorg"):
+        raise node.section.error("stride", f"{channels} input channels are no multiple of {divisor}")
+    if node.type == "reorg" and not reverse and (width % stride or height % stride):
+        raise node.section.error("stride", f"the input of {width}×{height} is no multiple of {stride}")
+    if reverse:
+        set_shape(node, width * stride, height * stride, channels // block)
     else:
-        _set(node, width // stride, height // stride, channels * stride * stride)
+        set_shape(node, width // stride, height // stride, channels * block)
 
 
 @layer("scale_channels", "sam")
@@ -292,7 +319,7 @@ def _multiply(node: Node) -> None:
         expected = (width, height, 1) if node.section.integer("scale_wh") else (1, 1, channels)
     if node.src != expected:
         raise node.section.error("from", f"the input is {show(node.src)}, expected {show(expected)}")
-    _set(node, width, height, channels)
+    set_shape(node, width, height, channels)
 
 
 @layer("dropout", "activation", "normalization", "empty", "cost")
@@ -302,18 +329,23 @@ def _unchanged(node: Node) -> None:
 
 @layer("softmax", "contrastive")
 def _flat(node: Node) -> None:
-    node.outputs = node.inputs
+    set_shape(node, 1, 1, node.inputs)
 
 
 @layer("batchnorm")
 def _batchnorm(node: Node) -> None:
     _same(node)
-    node.arrays = [("biases", node.src[2]), *_batch_norm("", node.src[2])]
+    node.arrays = [("biases", node.src[2]), *batch_norm("", node.src[2])]
 
 
 @layer("crop")
 def _crop(node: Node) -> None:
-    _set(node, node.section.integer("crop_width"), node.section.integer("crop_height"), node.src[2])
+    width, height = node.section.integer("crop_width"), node.section.integer("crop_height")
+    if width > node.src[0] or height > node.src[1]:
+        raise node.section.error(
+            "", f"a crop of {width}×{height} does not fit into {node.src[0]}×{node.src[1]}"
+        )
+    set_shape(node, width, height, node.src[2])
 
 
 @layer("local")
@@ -322,7 +354,7 @@ def _local(node: Node) -> None:
     width, height, channels = node.src
     size, stride, filters = section.integer("size"), section.integer("stride"), section.integer("filters")
     taken = 1 if section.integer("pad") else size
-    _set(node, (width - taken) // stride + 1, (height - taken) // stride + 1, filters)
+    set_shape(node, (width - taken) // stride + 1, (height - taken) // stride + 1, filters)
     places = node.dst[0] * node.dst[1]
     node.arrays = [("biases", node.outputs), ("weights", places * filters * channels * size * size)]
 
@@ -330,14 +362,14 @@ def _local(node: Node) -> None:
 @layer("implicit")
 def _implicit(node: Node) -> None:
     filters, atoms = node.section.integer("filters"), node.section.integer("atoms")
-    _set(node, 1, atoms, filters)
+    set_shape(node, 1, atoms, filters)
     node.arrays = [("weights", filters * atoms)]
 
 
 @layer("history")
 def _history(node: Node) -> None:
     width, height, channels = node.src
-    _set(node, width, height, channels * node.section.integer("history_size"))
+    set_shape(node, width, height, channels * node.section.integer("history_size"))
 
 
 @layer("yolo", "Gaussian_yolo", "region")
@@ -363,45 +395,3 @@ def _detection(node: Node) -> None:
     _same(node)
     if node.inputs != needed:
         raise node.section.error("", f"input has {node.inputs} values, expected {needed}")
-
-
-@layer("rnn", "gru", "lstm")
-def _recurrent(node: Node) -> None:
-    output, bn = node.section.integer("output"), node.section.integer("batch_normalize")
-    hidden = node.section.integer("hidden") if node.type == "rnn" else output
-    _set(node, 1, 1, output)
-    old, new = (hidden, hidden), (node.inputs, hidden)
-    parts: dict[str, dict[str, tuple[int, int]]] = {
-        "rnn": {"input": new, "self": old, "output": (hidden, output)},
-        "gru": {**{f"input_{x}": new for x in "zrh"}, **{f"state_{x}": old for x in "zrh"}},
-        "lstm": {**{f"w{x}": old for x in "figo"}, **{f"u{x}": new for x in "figo"}},
-    }
-    for name, (inputs, outputs) in parts[node.type].items():
-        node.arrays += _dense(f"{name}.", inputs, outputs, bn)
-
-
-@layer("crnn", "conv_lstm")
-def _recurrent_convolution(node: Node) -> None:
-    section = node.section
-    width, height, channels = node.src
-    output, size = section.integer("output"), section.integer("size")
-    groups = max(section.integer("groups"), 1)
-    if section.integer("stride") != 1:
-        raise node.section.error("stride", "recurrent convolutions must keep the spatial size")
-    if node.type == "conv_lstm" and section.integer("bottleneck"):
-        raise node.section.error("bottleneck", "is not supported")
-    _set(node, width, height, output)
-    if node.type == "crnn":
-        hidden = section.integer("hidden")
-        parts = {"input": (channels, hidden), "self": (hidden, hidden), "output": (hidden, output)}
-    else:
-        peephole = section.integer("peephole")
-        names = ["vf", "vi", "vo"] if peephole else []
-        parts = dict.fromkeys([*names, "wf", "wi", "wg", "wo"], (output, output))
-        parts |= dict.fromkeys(["uf", "ui", "ug", "uo"], (channels, output))
-        node.flops = float((12 if peephole else 9) * node.outputs)
-    for name, (inputs, outputs) in parts.items():
-        weights = inputs // groups * outputs * size * size
-        stored = _batch_norm(f"{name}.", outputs) if section.integer("batch_normalize") else []
-        node.arrays += [(f"{name}.biases", outputs), *stored, (f"{name}.weights", weights)]
-        node.flops += 2.0 * weights * width * height / (32 if section.integer("xnor") else 1)
