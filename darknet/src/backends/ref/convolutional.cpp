@@ -4,6 +4,8 @@
 // it.
 #include <algorithm>
 
+#include "../../error.hpp"
+#include "../../layers/layer.hpp"
 #include "activations.hpp"
 #include "batch_norm.hpp"
 #include "common.hpp"
@@ -15,16 +17,23 @@ namespace {
 class Convolutional : public RefKernel {
 public:
     explicit Convolutional(const KernelContext& context) : RefKernel(context), sharp_shape_(node().out) {
+        if (blurred()) {
+            const int shrink = params().size - 1 - 2 * params().padding;
+            sharp_shape_ = {node().out.c, src_shape().h - shrink, src_shape().w - shrink};
+        }
+        if (misread() && context.training())
+            throw Error(Status::backend, node().where,
+                        "cannot be trained: padding and dilation do not fit each other; expected padding = size / 2");
         if (!blurred()) return;
-        const int shrink = params().size - 1 - 2 * params().padding;
-        sharp_shape_ = {node().out.c, src_shape().h - shrink, src_shape().w - shrink};
         sharp_.resize(batch() * sharp_shape_.size());
         if (context.training()) dsharp_.resize(sharp_.size());
     }
 
     void forward() override {
         float* y = blurred() ? sharp_.data() : dst(0);  // (n, sharp_shape_)
-        for (int i = 0; i < batch(); ++i) correlate(src(i), y + i * sharp_shape_.size());
+        for (int i = 0; i < batch(); ++i)
+            misread() ? correlate_misread(src(i), y + i * sharp_shape_.size())
+                      : correlate(src(i), y + i * sharp_shape_.size());
         normalize(y);
         if (context_.training() && slope_needs_input(params().activation))
             linear_.assign(y, y + batch() * sharp_shape_.size());
@@ -55,6 +64,11 @@ public:
 private:
     const ConvolutionalParams& params() const { return node().as<ConvolutionalParams>(); }
     bool blurred() const { return params().antialiasing != 0; }
+    // Whether Darknet's shape of the output is not that of the windows.
+    bool misread() const {
+        const Shape unfolded = unfolded_shape(params(), src_shape());
+        return unfolded.h != sharp_shape_.h || unfolded.w != sharp_shape_.w;
+    }
 
     void normalize(float* y) {
         if (!params().batch_normalize)
@@ -106,6 +120,36 @@ private:
                 for (int j = 0; j < count; ++j) y[dst_plane + to + j] += weight * x[src_plane + from + j * step];
             });
         });
+    }
+
+    // What Darknet computes where its shape of the output is not that of the windows: it writes these as a matrix
+    // (unfolded.c, unfolded.h * unfolded.w) and reads them back with rows of out.h * out.w.
+    void correlate_misread(const float* x, float* y) const {
+        const Shape out = sharp_shape_, unfolded = unfolded_shape(params(), src_shape());
+        const std::size_t pixels = std::size_t{1} * out.h * out.w, row = std::size_t{1} * unfolded.h * unfolded.w;
+        const int filters_per_group = out.c / params().groups, channels_per_group = src_shape().c / params().groups;
+        const float* w = weights().weights.data();
+        std::fill_n(y, out.size(), 0.0f);
+        for (int f = 0; f < out.c; ++f)
+            for (int k = 0; k < unfolded.c; ++k, ++w)
+                for (std::size_t p = 0; p < pixels; ++p) {
+                    const std::size_t flat = k * pixels + p;
+                    const int window = static_cast<int>(flat % row), element = static_cast<int>(flat / row);
+                    const int first_channel = f / filters_per_group * channels_per_group;
+                    y[f * pixels + p] +=
+                        *w * window_element(x, first_channel, element, window / unfolded.w, window % unfolded.w);
+                }
+    }
+
+    // Element (channel, u, v) of the window at (i, j), 0 outside the image.
+    float window_element(const float* x, int first_channel, int element, int i, int j) const {
+        const Shape in = src_shape();
+        const int size = params().size, dilation = params().dilation, padding = params().padding;
+        const int stride_y = blurred() ? 1 : params().stride_y, stride_x = blurred() ? 1 : params().stride_x;
+        const int row = i * stride_y + (element / size % size - padding) * dilation;
+        const int col = j * stride_x + (element % size - padding) * dilation;
+        if (row < 0 || row >= in.h || col < 0 || col >= in.w) return 0;
+        return x[(std::size_t{1} * (first_channel + element / (size * size)) * in.h + row) * in.w + col];
     }
 
     // dx (may be null) += W' delta; gradient of W += delta * x.
