@@ -334,9 +334,18 @@ def _write_or_save(changed: object, file: Path, write: bool, output: Path | None
 @click.argument("file", type=FILE)
 @click.option("--batch", type=click.IntRange(1), help="Images per update; that of the file if not given.")
 @click.option("--subdivisions", type=click.IntRange(1), help="Only this number of subdivisions.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="Of detection.",
+)
 @click.option("--limit", type=BYTES, help="Mark what fits, for example 6G; what is free if not given.")
 @AS_JSON
-def memory(file: Path, batch: int | None, subdivisions: int | None, limit: int | None, as_json: bool) -> None:
+def memory(
+    file: Path, batch: int | None, subdivisions: int | None, precision: str, limit: int | None, as_json: bool
+) -> None:
     """Print how much memory detection and training need, by subdivisions."""
     from pydarknet.cfg import CfgFile
     from pydarknet.cfg import memory as model
@@ -346,7 +355,7 @@ def memory(file: Path, batch: int | None, subdivisions: int | None, limit: int |
     counts = [subdivisions] if subdivisions else [n for n in range(1, size + 1) if size % n == 0]
     free = limit or model.available_memory()
     rows = [(count, model.training_memory(cfg, size, count)) for count in counts]
-    detection = model.inference_memory(cfg)
+    detection = model.inference_memory(cfg, precision=precision)
     if as_json:
         training = [{"subdivisions": n, **dataclasses.asdict(m), "total": m.total} for n, m in rows]
         record = {"detection": {**dataclasses.asdict(detection), "total": detection.total}}
