@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarknet.errors import CfgError, DataError
+from pydarknet.errors import CfgError, DataError, FileError
 
 if TYPE_CHECKING:
     from pydarknet.cfg import CfgFile
@@ -230,7 +230,8 @@ def read(path: Path) -> list[tuple[float, float]]:
     """Anchors from a file: ``anchors.txt`` as Darknet writes it, or the heads of a ``.cfg``.
 
     Raises:
-        CfgError: the file cannot be read or holds no anchors.
+        FileError: the file cannot be read.
+        CfgError: it holds no anchors.
     """
     from pydarknet.cfg import CfgFile
 
@@ -239,7 +240,7 @@ def read(path: Path) -> list[tuple[float, float]]:
     try:
         return parse(path.read_text("utf-8"), str(path))
     except OSError as error:
-        raise CfgError(f"{path}: cannot read the anchors: {error.strerror}") from error
+        raise FileError(f"{path}: cannot read the anchors: {error.strerror}") from error
 
 
 def of_cfg(cfg: CfgFile) -> list[tuple[float, float]]:

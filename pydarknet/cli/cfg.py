@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pydarknet.cli.options import BYTES, SIZE
-from pydarknet.errors import CfgError
+from pydarknet.errors import FileError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
@@ -38,7 +38,7 @@ def _save(text: str, output: Path, force: bool) -> None:
         click.echo(text, nl=False)
         return
     if output.exists() and not force:
-        raise CfgError(f"{output}: exists already; choose another name with -o, or overwrite it with --force")
+        raise FileError(f"{output}: exists already; choose another name with -o, or add --force")
     write_text(output, text)
     click.echo(f"written: {output}", err=True)
 
