@@ -306,6 +306,8 @@ def plot(boxes: ArrayLike, anchors: ArrayLike, path: Path, title: str = "") -> N
     """Scatter plot of box sizes, coloured by the anchor they belong to, saved as a picture."""
     from matplotlib.figure import Figure
 
+    from pydarknet.files import replacing
+
     sizes, targets = _checked(boxes), np.asarray(anchors, float)
     if len(sizes) > SAMPLE:
         sizes = np.random.default_rng(0).choice(sizes, SAMPLE, replace=False)
@@ -322,7 +324,8 @@ def plot(boxes: ArrayLike, anchors: ArrayLike, path: Path, title: str = "") -> N
         )
     axes.set(xlabel="width, pixels of the network input", ylabel="height", title=title, xlim=0, ylim=0)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=100)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=100)
 
 
 def _checked(boxes: ArrayLike) -> Sizes:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydarknet.cfg import keys
 from pydarknet.errors import CfgError, FileError
+from pydarknet.files import replacing
 
 Value = int | float | str | Sequence[int | float]
 
@@ -268,8 +268,13 @@ class CfgFile:
         return cls.parse(data.decode("utf-8", "surrogateescape"), os.fspath(path))
 
     def save(self, path: str | os.PathLike[str] | None = None) -> None:
-        """Write the file; it appears at once and complete, or not at all."""
-        write_text(Path(self.path if path is None else path), str(self))
+        """Write the file; it appears at once and complete, or not at all.
+
+        Raises:
+            FileError: it cannot be written.
+        """
+        with replacing(self.path if path is None else path) as temporary:
+            temporary.write_bytes(str(self).encode("utf-8", "surrogateescape"))
 
     def _append(self, line: Line) -> None:
         code = line.code
@@ -338,26 +343,3 @@ class CfgFile:
 def parse(source: str | Path, path: str = "<cfg>") -> CfgFile:
     """Short for :meth:`CfgFile.parse`."""
     return CfgFile.parse(source, path)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file by new text at once: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-            file.flush()
-            os.fsync(file.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -32,7 +32,7 @@ def command() -> None:
 
 def _save(text: str, output: Path, force: bool) -> None:
     """Write a file, or stdout if it is called ``-``; never over an existing file unless forced."""
-    from pydarknet.cfg.model import write_text
+    from pydarknet.files import write_text
 
     if str(output) == "-":
         click.echo(text, nl=False)

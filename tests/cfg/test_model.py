@@ -112,7 +112,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(FileError, match=r"net\.cfg: cannot be written: No space left"):
         cfg.save()
     assert path.read_text() == "[net]\n"
     assert list(tmp_path.iterdir()) == [path]
