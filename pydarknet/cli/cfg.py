@@ -84,10 +84,12 @@ def _save(text: str, output: Path, force: bool) -> None:
 @click.option(
     "--fit-hours",
     type=click.FloatRange(0, min_open=True),
-    help="Shorten the training to this time; needs --sec-per-iter.",
+    help="Shorten the training to this time.",
 )
 @click.option(
-    "--sec-per-iter", type=click.FloatRange(0, min_open=True), help="Measured seconds per iteration."
+    "--sec-per-iter",
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds per iteration; estimated by running the network if not given.",
 )
 @click.option(
     "--set",
