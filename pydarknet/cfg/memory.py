@@ -24,7 +24,7 @@ class Memory:
     Attributes:
         parameters: weights, biases and batch-norm statistics.
         packed: the weights once more, as the processor wants them, in the precision of the computation.
-        updates: gradients and momentum (and Adam's second moment, and the moving average).
+        updates: gradients, which carry the momentum; Adam's two moments; the moving average.
         outputs: outputs of the layers for one mini-batch.
         gradients: gradients of the outputs.
         saved: what the backward pass needs again: normalized inputs of batch norm, inputs of mish and swish.
@@ -77,11 +77,12 @@ def training_memory(
     mini = batch // subdivisions
     nodes = walk(cfg, *largest_size(cfg)) if largest else walk(cfg)
     outputs = sum(node.outputs for node in nodes if node.type != "dropout") * mini * FLOAT
-    moments = 2 + (net.integer("adam") != 0) + (net.number("ema_alpha") != 0)
+    trained = sum(size for node in nodes for name, size in node.arrays if "rolling" not in name)
+    copies = 1 + 2 * (net.integer("adam") != 0) + (net.number("ema_alpha") != 0)
     return Memory(
         parameters=nodes.floats * FLOAT,
         packed=0,
-        updates=moments * nodes.floats * FLOAT,
+        updates=copies * trained * FLOAT,
         outputs=outputs,
         gradients=outputs,
         saved=_saved(nodes) * mini * FLOAT,

@@ -27,9 +27,9 @@ CONV = "[conv]\nfilters=4\nsize=3\npad=1\nactivation=leaky\n"
 def test_parameters_and_their_updates_by_hand() -> None:
     need = training_memory(parse(NET + CONV))
     assert need.parameters == 4 * (4 + 4 * 27)
-    assert need.updates == 2 * need.parameters, "gradients and momentum"
+    assert need.updates == need.parameters, "gradients, which carry the momentum"
     adam = training_memory(parse(NET.replace("batch=8", "batch=8\nadam=1\nema_alpha=.9") + CONV))
-    assert adam.updates == 4 * need.parameters, "second moment and moving average on top"
+    assert adam.updates == 4 * need.parameters, "two moments and the moving average on top"
 
 
 def test_outputs_grow_with_the_mini_batch() -> None:
