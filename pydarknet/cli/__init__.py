@@ -17,7 +17,10 @@ from pydarknet import __version__
 from pydarknet.errors import DarknetError
 
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "anchors": ("anchors", "Find anchors for a data set and judge them."),
+    "cfg": ("cfg", "Make, show, explain, compare and change cfg files."),
+}
 
 
 class LazyGroup(click.Group):
