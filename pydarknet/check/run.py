@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the rules over a case, and say what came of it as text, as data and as an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydarknet.cfg.model import CfgFile
+from pydarknet.check.case import Case, PlannedRun
+from pydarknet.check.catalogue import CATALOGUE, Finding, Severity
+from pydarknet.check.data import DataFacts, Progress, look
+from pydarknet.errors import CfgError, WeightsError
+from pydarknet.weights import load
+
+Pathlike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The outcome.
+
+    Attributes:
+        findings: the worst first, then by rule.
+        skipped: ids of the rules that had nothing to look at, because data or weights were not given.
+    """
+
+    findings: tuple[Finding, ...]
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def worst(self) -> Severity | None:
+        """The gravest severity, None if nothing was found."""
+        return max((finding.severity for finding in self.findings), key=lambda s: s.rank, default=None)
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean or notes only, 1 warnings, 2 errors."""
+        return 0 if self.worst is None else self.worst.rank
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that should stop a training."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+    def to_json(self) -> str:
+        """One JSON object: ``exit_code``, ``counts``, ``findings``, ``skipped``."""
+        counts = Counter(finding.severity.value for finding in self.findings)
+        found = [asdict(finding) for finding in self.findings]
+        table = {"exit_code": self.exit_code, "counts": counts, "findings": found, "skipped": self.skipped}
+        return json.dumps(table, indent=1, ensure_ascii=False)
+
+    def to_text(self) -> str:
+        """The findings for people, and a line of totals."""
+        return "\n".join([*map(_paragraph, self.findings), self._summary()])
+
+    def _summary(self) -> str:
+        counts = Counter(finding.severity for finding in self.findings)
+        parts = [f"{counts[s]} {s.value}{'s' * (counts[s] != 1)}" for s in reversed(Severity) if counts[s]]
+        text = ", ".join(parts) if parts else f"All {len(CATALOGUE) - len(self.skipped)} checks passed"
+        given = {CATALOGUE[name].needs for name in self.skipped}
+        without = " and ".join(f"--{name}" for name in sorted(given))
+        return f"{text}." + (f" {len(self.skipped)} checks need {without}." if without else "")
+
+
+def _paragraph(finding: Finding) -> str:
+    where = f"{finding.where}: " if finding.where else ""
+    expected = f" (expected: {finding.expected})" if finding.expected else ""
+    head = f"{finding.severity.value:7} {finding.rule}  {where}{finding.message}{expected}"
+    return f"{head}\n              → {finding.hint}"
+
+
+def inspect(case: Case, ignore: Collection[str] = ()) -> Preflight:
+    """Run every rule over a case.
+
+    Args:
+        case: what to look at.
+        ignore: ids of rules to leave out.
+    """
+    given = {
+        "": True,
+        "data": case.data is not None and not _unread(case.data),
+        "weights": case.weights is not None,
+    }
+    findings: dict[Finding, None] = {}
+    skipped = []
+    for rule in CATALOGUE.values():
+        if rule.id in ignore:
+            continue
+        if case.data is not None and rule.needs == "data" and not given["data"] and rule.id != "L-29":
+            continue
+        if rule.needs == "data" and case.data is None or rule.needs == "weights" and case.weights is None:
+            skipped.append(rule.id)
+            continue
+        findings.update(dict.fromkeys(_guarded(rule.id, case)))
+    order = sorted(findings, key=lambda finding: (-finding.severity.rank, finding.rule))
+    return Preflight(tuple(order), tuple(skipped))
+
+
+def _unread(data: DataFacts) -> bool:
+    """The lists could not be read, so that rules about images would only repeat it in many ways."""
+    return bool(data.problems) and not data.train.images
+
+
+def _guarded(rule_id: str, case: Case) -> Iterator[Finding]:
+    """A rule that stumbles over a value that cannot be read has found an error too."""
+    rule = CATALOGUE[rule_id]
+    try:
+        yield from rule.run(case)
+    except CfgError as error:
+        line = getattr(getattr(error, "problem", None), "line", 0)
+        severity = Severity.ERROR
+        yield Finding("L-00", severity, str(error), case.cfg.path, line, "", "", CATALOGUE["L-00"].remedy)
+
+
+def preflight(
+    cfg: CfgFile | Pathlike,
+    data: DataFacts | Pathlike | None = None,
+    weights: Pathlike | None = None,
+    run: PlannedRun | None = None,
+    *,
+    deep: bool = False,
+    ignore: Collection[str] = (),
+    progress: Progress | None = None,  # type: ignore[type-arg]
+) -> Preflight:
+    """Check a training before it starts.
+
+    Args:
+        cfg: the network and its training settings, as a file or read already.
+        data: the data set: a ``.data`` file, a list, a folder, or what :func:`look` returned.
+        weights: the file to start from.
+        run: what is planned.
+        deep: decode every image and compare what images look like.
+        ignore: ids of rules to leave out.
+        progress: wraps long loops, given the iterable and a word for it.
+
+    Raises:
+        CfgError: the cfg cannot be read, or has no ``[net]``.
+        DataError: there is no such data set.
+    """
+    file = cfg if isinstance(cfg, CfgFile) else CfgFile.load(cfg)
+    _ = file.net
+    facts = (
+        data
+        if data is None or isinstance(data, DataFacts)
+        else look(Path(data), deep=deep, progress=progress)
+    )
+    opened = None
+    if weights is not None:
+        try:
+            opened = load(Path(weights))
+        except WeightsError as error:
+            opened = error
+    return inspect(Case(file, facts, opened, run or PlannedRun()), ignore)
