@@ -98,7 +98,8 @@ def describe(node: Node) -> None:
         raise node.section.error("", f"output would be {show(node.dst)} from {show(node.src)}")
 
 
-def _set(node: Node, width: int, height: int, channels: int) -> None:
+def set_shape(node: Node, width: int, height: int, channels: int) -> None:
+    """Give the layer an image as output."""
     node.dst = (width, height, channels)
     node.outputs = width * height * channels
 
@@ -125,7 +126,8 @@ def _strides(section: Section) -> tuple[int, int]:
     return horizontal, vertical
 
 
-def _batch_norm(prefix: str, channels: int) -> list[tuple[str, int]]:
+def batch_norm(prefix: str, channels: int) -> list[tuple[str, int]]:
+    """The three arrays of batch normalization that stand behind the biases."""
     return [(f"{prefix}{name}", channels) for name in ("scales", "rolling_mean", "rolling_variance")]
 
 
@@ -158,12 +160,10 @@ def _convolutional(node: Node) -> None:
     strides = _strides(section)
     padding = size // 2 if section.integer("pad") else section.integer("padding")
     used = (1, 1) if section.integer("antialiasing") else strides
-    _set(
-        node,
-        (width + 2 * padding - size) // used[0] + 1,
-        (height + 2 * padding - size) // used[1] + 1,
-        filters,
-    )
+    outputs = [
+        (side + 2 * padding - size) // step + 1 for side, step in zip((width, height), used, strict=True)
+    ]
+    set_shape(node, outputs[0], outputs[1], filters)
     weights = channels // groups * filters * size * size
     node.flops = 2.0 * weights * node.dst[0] * node.dst[1] / (32 if section.integer("xnor") else 1)
     if section.integer("antialiasing"):
@@ -173,20 +173,21 @@ def _convolutional(node: Node) -> None:
         node.sources.clear()
         return
     bn = section.integer("batch_normalize") or section.integer("cbn")
-    stored = _batch_norm("", filters) if bn and not section.integer("dontloadscales") else []
+    stored = batch_norm("", filters) if bn and not section.integer("dontloadscales") else []
     node.arrays = [("biases", filters), *stored, ("weights", weights)]
 
 
-def _dense(prefix: str, inputs: int, outputs: int, bn: int) -> list[tuple[str, int]]:
+def dense(prefix: str, inputs: int, outputs: int, bn: int) -> list[tuple[str, int]]:
+    """The arrays of a fully connected layer."""
     arrays = [(f"{prefix}biases", outputs), (f"{prefix}weights", outputs * inputs)]
-    return arrays + (_batch_norm(prefix, outputs) if bn else [])
+    return arrays + (batch_norm(prefix, outputs) if bn else [])
 
 
 @layer("connected")
 def _connected(node: Node) -> None:
     output = node.section.integer("output")
-    _set(node, 1, 1, output)
-    node.arrays = _dense("", node.inputs, output, node.section.integer("batch_normalize"))
+    set_shape(node, 1, 1, output)
+    node.arrays = dense("", node.inputs, output, node.section.integer("batch_normalize"))
 
 
 @layer("maxpool", "local_avgpool")
@@ -200,9 +201,9 @@ def _pool(node: Node) -> None:
     blur = node.type == "maxpool" and section.integer("antialiasing")
     used = (1, 1) if blur else strides
     if depth:
-        _set(node, width, height, section.integer("out_channels"))
+        set_shape(node, width, height, section.integer("out_channels"))
     else:
-        _set(
+        set_shape(
             node, (width + padding - size) // used[0] + 1, (height + padding - size) // used[1] + 1, channels
         )
     node.flops = float(size * size * channels * node.dst[0] * node.dst[1])
@@ -212,7 +213,7 @@ def _pool(node: Node) -> None:
 
 @layer("avgpool")
 def _avgpool(node: Node) -> None:
-    _set(node, 1, 1, node.src[2])
+    set_shape(node, 1, 1, node.src[2])
 
 
 @layer("route")
@@ -263,9 +264,9 @@ def _upsample(node: Node) -> None:
     stride = node.section.integer("stride")
     width, height, channels = node.src
     if stride >= 0:
-        _set(node, width * stride, height * stride, channels)
+        set_shape(node, width * stride, height * stride, channels)
     else:
-        _set(node, width // -stride, height // -stride, channels)
+        set_shape(node, width // -stride, height // -stride, channels)
 
 
 @layer("reorg", "reorg3d")
@@ -275,9 +276,9 @@ def _reorg(node: Node) -> None:
     if stride < 1:
         raise node.section.error("stride", f"found {stride}, expected at least 1")
     if node.section.integer("reverse"):
-        _set(node, width * stride, height * stride, channels // (stride * stride))
+        set_shape(node, width * stride, height * stride, channels // (stride * stride))
     else:
-        _set(node, width // stride, height // stride, channels * stride * stride)
+        set_shape(node, width // stride, height // stride, channels * stride * stride)
 
 
 @layer("scale_channels", "sam")
@@ -292,7 +293,7 @@ def _multiply(node: Node) -> None:
         expected = (width, height, 1) if node.section.integer("scale_wh") else (1, 1, channels)
     if node.src != expected:
         raise node.section.error("from", f"the input is {show(node.src)}, expected {show(expected)}")
-    _set(node, width, height, channels)
+    set_shape(node, width, height, channels)
 
 
 @layer("dropout", "activation", "normalization", "empty", "cost")
@@ -308,12 +309,12 @@ def _flat(node: Node) -> None:
 @layer("batchnorm")
 def _batchnorm(node: Node) -> None:
     _same(node)
-    node.arrays = [("biases", node.src[2]), *_batch_norm("", node.src[2])]
+    node.arrays = [("biases", node.src[2]), *batch_norm("", node.src[2])]
 
 
 @layer("crop")
 def _crop(node: Node) -> None:
-    _set(node, node.section.integer("crop_width"), node.section.integer("crop_height"), node.src[2])
+    set_shape(node, node.section.integer("crop_width"), node.section.integer("crop_height"), node.src[2])
 
 
 @layer("local")
@@ -322,7 +323,7 @@ def _local(node: Node) -> None:
     width, height, channels = node.src
     size, stride, filters = section.integer("size"), section.integer("stride"), section.integer("filters")
     taken = 1 if section.integer("pad") else size
-    _set(node, (width - taken) // stride + 1, (height - taken) // stride + 1, filters)
+    set_shape(node, (width - taken) // stride + 1, (height - taken) // stride + 1, filters)
     places = node.dst[0] * node.dst[1]
     node.arrays = [("biases", node.outputs), ("weights", places * filters * channels * size * size)]
 
@@ -330,14 +331,14 @@ def _local(node: Node) -> None:
 @layer("implicit")
 def _implicit(node: Node) -> None:
     filters, atoms = node.section.integer("filters"), node.section.integer("atoms")
-    _set(node, 1, atoms, filters)
+    set_shape(node, 1, atoms, filters)
     node.arrays = [("weights", filters * atoms)]
 
 
 @layer("history")
 def _history(node: Node) -> None:
     width, height, channels = node.src
-    _set(node, width, height, channels * node.section.integer("history_size"))
+    set_shape(node, width, height, channels * node.section.integer("history_size"))
 
 
 @layer("yolo", "Gaussian_yolo", "region")
@@ -363,45 +364,3 @@ def _detection(node: Node) -> None:
     _same(node)
     if node.inputs != needed:
         raise node.section.error("", f"input has {node.inputs} values, expected {needed}")
-
-
-@layer("rnn", "gru", "lstm")
-def _recurrent(node: Node) -> None:
-    output, bn = node.section.integer("output"), node.section.integer("batch_normalize")
-    hidden = node.section.integer("hidden") if node.type == "rnn" else output
-    _set(node, 1, 1, output)
-    old, new = (hidden, hidden), (node.inputs, hidden)
-    parts: dict[str, dict[str, tuple[int, int]]] = {
-        "rnn": {"input": new, "self": old, "output": (hidden, output)},
-        "gru": {**{f"input_{x}": new for x in "zrh"}, **{f"state_{x}": old for x in "zrh"}},
-        "lstm": {**{f"w{x}": old for x in "figo"}, **{f"u{x}": new for x in "figo"}},
-    }
-    for name, (inputs, outputs) in parts[node.type].items():
-        node.arrays += _dense(f"{name}.", inputs, outputs, bn)
-
-
-@layer("crnn", "conv_lstm")
-def _recurrent_convolution(node: Node) -> None:
-    section = node.section
-    width, height, channels = node.src
-    output, size = section.integer("output"), section.integer("size")
-    groups = max(section.integer("groups"), 1)
-    if section.integer("stride") != 1:
-        raise node.section.error("stride", "recurrent convolutions must keep the spatial size")
-    if node.type == "conv_lstm" and section.integer("bottleneck"):
-        raise node.section.error("bottleneck", "is not supported")
-    _set(node, width, height, output)
-    if node.type == "crnn":
-        hidden = section.integer("hidden")
-        parts = {"input": (channels, hidden), "self": (hidden, hidden), "output": (hidden, output)}
-    else:
-        peephole = section.integer("peephole")
-        names = ["vf", "vi", "vo"] if peephole else []
-        parts = dict.fromkeys([*names, "wf", "wi", "wg", "wo"], (output, output))
-        parts |= dict.fromkeys(["uf", "ui", "ug", "uo"], (channels, output))
-        node.flops = float((12 if peephole else 9) * node.outputs)
-    for name, (inputs, outputs) in parts.items():
-        weights = inputs // groups * outputs * size * size
-        stored = _batch_norm(f"{name}.", outputs) if section.integer("batch_normalize") else []
-        node.arrays += [(f"{name}.biases", outputs), *stored, (f"{name}.weights", weights)]
-        node.flops += 2.0 * weights * width * height / (32 if section.integer("xnor") else 1)

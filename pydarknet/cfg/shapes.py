@@ -6,6 +6,7 @@ Shapes are (width, height, channels) of one image; parameters are counted in the
 
 from __future__ import annotations
 
+from pydarknet.cfg import layers_recurrent as _recurrent  # noqa: F401  registers its rules
 from pydarknet.cfg.layers import Node, Shape, describe, show
 from pydarknet.cfg.model import CfgFile, Problem, SectionError
 from pydarknet.errors import CfgError

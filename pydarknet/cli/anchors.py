@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Distance.",
 )
-@click.option("--restarts", type=click.IntRange(1), default=20, show_default=True, help="Independent starts.")
+@click.option(
+    "--restarts", type=click.IntRange(1), default=100, show_default=True, help="Independent starts."
+)
 @click.option(
     "--refine", type=click.IntRange(0), default=0, help="Rounds of genetic refinement; 1000 is plenty."
 )
