@@ -76,6 +76,14 @@ class Case:
         return self._walked[1]
 
     @property
+    def sound(self) -> bool:
+        """The network can be built and trained as it stands: no problems, a possible size, equal parts."""
+        sizes = (self.net.integer("width"), self.net.integer("height"))
+        parts = self.net.integer("subdivisions")
+        even = parts > 0 and self.net.integer("batch") % parts == 0
+        return not self.problems and even and not any(size % self.stride for size in sizes)
+
+    @property
     def net(self) -> Section:
         """The ``[net]`` section."""
         return self.cfg.net

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,7 @@ from pydarknet.errors import DataError
 
 PIXEL_LIMIT = 2**30  # OpenCV refuses to decode more
 
-T = TypeVar("T")
-Progress = Callable[[Iterable[T], str], Iterable[T]]
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 _LABEL_FOLDERS = ("labels", "Labels", "label", "labels_txt", "txt", "annotations", "Annotations")
 
@@ -138,7 +137,7 @@ class DataFacts:
         return [self.train, *([self.val] if self.val else [])]
 
 
-def look(path: Path, *, deep: bool = False, progress: Progress | None = None) -> DataFacts:  # type: ignore[type-arg]
+def look(path: Path, *, deep: bool = False, progress: Progress | None = None) -> DataFacts:
     """Read a data set and note what the rules need.
 
     Args:
@@ -153,7 +152,7 @@ def look(path: Path, *, deep: bool = False, progress: Progress | None = None) ->
         raise DataError(f"{path}: no such file or folder")
     if path.is_dir() and len(found := sorted(path.glob("*.data"))) == 1:
         path = found[0]
-    show: Progress = progress or (lambda items, _what: items)  # type: ignore[type-arg]
+    show: Progress = progress or (lambda items, _what: items)
     facts = DataFacts(str(path), deep=deep)
     if path.suffix == ".data":
         _read_data_file(facts, path, show)
@@ -164,7 +163,7 @@ def look(path: Path, *, deep: bool = False, progress: Progress | None = None) ->
     return facts
 
 
-def _read_data_file(facts: DataFacts, path: Path, show: Progress) -> None:  # type: ignore[type-arg]
+def _read_data_file(facts: DataFacts, path: Path, show: Progress) -> None:
     try:
         facts.options = read_data(path)
     except RecordError as error:
@@ -196,7 +195,7 @@ def _read_data_file(facts: DataFacts, path: Path, show: Progress) -> None:  # ty
 Reader = Callable[[Path, Split], Iterator[Record]]
 
 
-def _look_at(reader: Reader, path: Path, deep: bool, show: Progress) -> Split:  # type: ignore[type-arg]
+def _look_at(reader: Reader, path: Path, deep: bool, show: Progress) -> Split:
     split = Split(str(path))
     for record in show(reader(path, split), path.name):
         _note(split, record, lambda label: int(label or -1), deep)
@@ -232,7 +231,7 @@ def _list_records(path: Path, split: Split) -> Iterator[Record]:
         yield clean(record, Rules(), split.report)
 
 
-def _read_any(facts: DataFacts, path: Path, show: Progress) -> None:  # type: ignore[type-arg]
+def _read_any(facts: DataFacts, path: Path, show: Progress) -> None:
     """A data set in any other format, through the reader that everybody uses."""
     report = Report(sink=_forget)
     source = open_source(path, "auto", ReadOptions(), report)

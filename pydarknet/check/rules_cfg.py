@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
-from pydarknet.cfg import FAMILIES, keys, new, walk
+from pydarknet.cfg import FAMILIES, keys, new
 from pydarknet.cfg.edit import head_filters
 from pydarknet.cfg.memory import LARGEST, available_memory, training_memory
 from pydarknet.cfg.model import Section
 from pydarknet.check.case import Case
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
-from pydarknet.errors import CfgError
 
 
 @rule("L-00", ERROR, "the network is impossible", "Mend the line that is named; `pydarknet cfg show` helps.")
@@ -137,7 +137,7 @@ def memory_of_largest_size(case: Case) -> Iterator[Found]:
     later.  Speaks only if that size does not fit into the memory that is free."""
     heads = [head for head in case.cfg.heads if head.number("random", 0)]
     limit = case.run.memory or available_memory()
-    if not (heads and limit and case.trains) or case.net.integer("batch") % case.net.integer("subdivisions"):
+    if not (heads and limit and case.trains and case.sound):
         return
     peak, usual = (training_memory(case.cfg, largest=largest).total for largest in (True, False))
     if peak > limit:
@@ -152,11 +152,11 @@ def _gib(count: int) -> str:
     return f"{count / 2**30:.2g} GiB"
 
 
-# (key, other key, what comes of it, is it fatal in Darknet)
+# (key, other key, what comes of it)
 _REJECTED = (
-    ("mosaic", "letter_box", "Darknet stops: mosaic does not work with letter_box", True),
-    ("cutmix", "mosaic", "a detector uses mosaic only", False),
-    ("mixup", "mosaic", "mosaic is used and mixup ignored", False),
+    ("mosaic", "letter_box", "Darknet refuses to train with both"),
+    ("cutmix", "mosaic", "a detector uses mosaic only"),
+    ("mixup", "mosaic", "mosaic is used and mixup ignored"),
 )
 
 
@@ -164,18 +164,15 @@ _REJECTED = (
 def compatible_settings(case: Case) -> Iterator[Found]:
     """Combinations that Darknet refuses or silently reduces to one of the two."""
     net = case.net
-    for key, other, outcome, fatal in _REJECTED:
+    for key, other, outcome in _REJECTED:
         if net.integer(key) and net.integer(other):
-            yield at(net, key, f"{key} and {other} are both on: {outcome}", severity=ERROR if fatal else None)
+            yield at(net, key, f"{key} and {other} are both on: {outcome}")
     if net.integer("cutmix") and not net.integer("mosaic") and case.cfg.heads:
         yield at(net, "cutmix", "cutmix is for classifiers; a detector trains without it", "mosaic=1")
     mini = net.integer("batch") // max(net.integer("subdivisions"), 1)
     if net.integer("contrastive") and mini < 2:
         text = f"contrastive needs a mini-batch of at least 2, found {mini}"
         yield at(net, "contrastive", text, severity=ERROR)
-    if net.text("policy") == "steps" and case.trains and not ("steps" in net and "scales" in net):
-        text = "policy=steps needs steps and scales; Darknet stops without them"
-        yield at(net, "policy", text, "steps=…, scales=…", ERROR)
 
 
 @rule(
@@ -185,16 +182,19 @@ def size_near_published(case: Case) -> Iterator[Found]:
     """Anchors and weights of a family suit the sizes that it was trained with (with random=1 those are
     1/1.4 to 1.4 times the published size); beyond 1.5 times these they suit badly."""
     width = case.net.integer("width")
+    types = tuple(node.type for node in case.nodes)
     for name, plan in FAMILIES.items():
-        try:
-            published = new(name, classes=case.classes or 1)
-        except CfgError:
-            continue
-        if [node.type for node in walk(published)] != [node.type for node in case.nodes]:
-            continue
-        spread = LARGEST if any(head.number("random", 0) for head in published.heads) else 1.0
+        layers, spread = _published(name)
         low, high = plan.size / spread * 0.5, plan.size * spread * 1.5
-        if not low <= width <= high:
+        if layers == types and not low <= width <= high:
             text = f"width {width} is far from the {plan.size} that {name} was published with"
             yield at(case.net, "width", text, f"{low:.0f} … {high:.0f}")
-        return
+            return
+
+
+@lru_cache(maxsize=64)
+def _published(family: str) -> tuple[tuple[str, ...], float]:
+    """Types of the layers of a family, and how far its training strayed from the published size."""
+    cfg = new(family)
+    random = any(head.number("random", 0) for head in cfg.heads)
+    return tuple(section.type for section in cfg.layers), LARGEST if random else 1.0

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,7 +101,7 @@ def paths_resolve_alike(case: Case) -> Iterator[Found]:
         for number, entry in split.entries:
             here = Path(entry).absolute()
             there = [base / entry for base in (folder.parent, folder) if (base / entry).exists()]
-            if here.exists() and not any(os.path.samefile(here, place) for place in there[:1]):
+            if here.exists() and not any(here.samefile(place) for place in there[:1]):
                 odd.append((number, entry))
         if odd:
             text = f"{len(odd)} paths are found only from the working directory {Path.cwd()}, as {odd[0][1]}"
@@ -174,7 +173,7 @@ def classes_represented(case: Case) -> Iterator[Found]:
     few = [
         i
         for i in range(count)
-        if 0 < boxes[i] and (data.train.images_per_class[i] < ENOUGH_IMAGES or boxes[i] < ENOUGH_BOXES)
+        if boxes[i] and (data.train.images_per_class[i] < ENOUGH_IMAGES or boxes[i] < ENOUGH_BOXES)
     ]
     if few and not 0 < case.epochs < 10:
         worst = min(few, key=lambda i: boxes[i])

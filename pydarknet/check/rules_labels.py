@@ -61,7 +61,7 @@ def anchors_suit(case: Case) -> Iterator[Found]:
     "L-20", ERROR, "images without labels", "Put each label beside its image, an empty one if none.", "data"
 )
 def labels_present(case: Case) -> Iterator[Found]:
-    """Darknet trains on an image without a label file as one without objects.  An error below 90 % coverage."""
+    """Darknet takes an image without a label file for one without objects.  An error below 90 % coverage."""
     for split in _data(case).splits:
         missing = split.images - split.labelled
         if missing <= 0:

@@ -37,13 +37,15 @@ def burn_in_suits(case: Case) -> Iterator[Found]:
 
 @rule("L-07", ERROR, "steps that cannot work", "Use steps at 80 and 90 % of max_batches, one scale for each.")
 def steps_work(case: Case) -> Iterator[Found]:
-    """Steps must ascend, end before max_batches, and have one scale each."""
+    """Steps must ascend, end before max_batches, and have one scale each; Darknet stops without them."""
     net = case.net
     if net.text("policy") != "steps" or not case.trains:
         return
     steps, scales, end = net.integers("steps"), net.numbers("scales"), net.integer("max_batches")
     late = [step for step in steps if step >= end]
     rule_steps = f"{end * 8 // 10},{end * 9 // 10}"
+    if not steps:
+        yield at(net, "policy", "policy=steps without steps", f"steps={rule_steps}")
     if late:
         listed = ", ".join(map(str, late))
         text = f"training ends at {end}, so the steps {listed} never come and the rate never falls"
@@ -105,7 +107,7 @@ def relative_rate(net: Section) -> Callable[[int], float]:
         return lambda n: float(net.number("gamma") ** n)
     if policy == "poly":
         return lambda n: float((1 - min(n, end) / end) ** net.number("power"))
-    if policy == "sigmoid":
+    if policy in ("sigmoid", "sig"):
         return lambda n: 1 / (1 + math.exp(min(net.number("gamma") * (n - net.integer("step")), 700)))
     return lambda _: 1.0
 

@@ -12,6 +12,7 @@ from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
 from pydarknet.errors import WeightsError
 from pydarknet.weights import WeightsFile, fit, guess, twins
 from pydarknet.weights.arrays import arrays
+from pydarknet.weights.file import Floats
 from pydarknet.weights.fit import classes_by_size
 
 PLAUSIBLE_SPREAD = (1e-7, 50.0)  # standard deviation of the weights of a first layer
@@ -68,28 +69,31 @@ def weights_sound(case: Case) -> Iterator[Found]:
     """Values must be finite and variances not negative.  A spread in the first layers that no training
     produces is a warning."""
     file = _opened(case)
-    if file is None:
+    if file is None or not fit(len(file.values), case.nodes).good:
         return
-    fits = fit(len(file.values), case.nodes).good
     convolutions = 0
     for node, name, values in arrays(file.values, case.nodes):
         place = f"layer {node.index} [{node.section.name}] {name}"
-        bad = int(len(values) - np.isfinite(values).sum())
-        if bad:
+        low, high = float(values.min()), float(values.max())  # both are nan if any value is
+        if not np.isfinite(low + high):
+            bad = len(values) - int(np.isfinite(values).sum())
             yield Found(f"{place}: {bad} of {len(values)} values are nan or infinite", str(file.path))
             return
-        if fits and name.endswith("rolling_variance") and (values < 0).any():
+        if name.endswith("rolling_variance") and low < 0:
             text = f"{place}: {int((values < 0).sum())} of {len(values)} variances are negative"
             yield Found(text, str(file.path), expected="at least 0")
             return
-        if fits and name == "weights" and convolutions < FIRST_LAYERS:
+        if name == "weights" and convolutions < FIRST_LAYERS:
             convolutions += 1
-            spread, mean = float(values.std()), float(values.mean())
-            low, high = PLAUSIBLE_SPREAD
-            if not low <= spread <= high or abs(mean) > high:
-                text = f"{place}: mean {mean:.3g}, standard deviation {spread:.3g} are not those of a network"
-                yield Found(text, str(file.path), severity=WARNING, expected=f"{low:g} … {high:g}")
-                return
+            yield from _implausible(place, values, file)
+
+
+def _implausible(place: str, values: Floats, file: WeightsFile) -> Iterator[Found]:
+    spread, mean = float(values.std()), float(values.mean())
+    low, high = PLAUSIBLE_SPREAD
+    if not low <= spread <= high or abs(mean) > high:
+        text = f"{place}: mean {mean:.3g}, standard deviation {spread:.3g} are not those of a network"
+        yield Found(text, str(file.path), severity=WARNING, expected=f"{low:g} … {high:g}")
 
 
 @rule(

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pydarknet.cfg.model import CfgFile
 from pydarknet.check.case import Case, PlannedRun
-from pydarknet.check.catalogue import CATALOGUE, Finding, Severity
+from pydarknet.check.catalogue import CATALOGUE, Finding, Rule, Severity
 from pydarknet.check.data import DataFacts, Progress, look
 from pydarknet.errors import CfgError, WeightsError
-from pydarknet.weights import load
+from pydarknet.weights import WeightsFile, load
 
 Pathlike = str | os.PathLike[str]
 
@@ -81,40 +81,29 @@ def inspect(case: Case, ignore: Collection[str] = ()) -> Preflight:
         case: what to look at.
         ignore: ids of rules to leave out.
     """
-    given = {
-        "": True,
-        "data": case.data is not None and not _unread(case.data),
-        "weights": case.weights is not None,
-    }
+    # When the lists cannot be read, rules about images would only say so again in many ways.
+    unread = case.data is not None and bool(case.data.problems) and not case.data.train.images
     findings: dict[Finding, None] = {}
     skipped = []
     for rule in CATALOGUE.values():
-        if rule.id in ignore:
+        if rule.id in ignore or (unread and rule.needs == "data" and rule.id != "L-29"):
             continue
-        if case.data is not None and rule.needs == "data" and not given["data"] and rule.id != "L-29":
-            continue
-        if rule.needs == "data" and case.data is None or rule.needs == "weights" and case.weights is None:
+        if rule.needs and getattr(case, rule.needs) is None:
             skipped.append(rule.id)
-            continue
-        findings.update(dict.fromkeys(_guarded(rule.id, case)))
+        else:
+            findings.update(dict.fromkeys(_guarded(rule, case)))
     order = sorted(findings, key=lambda finding: (-finding.severity.rank, finding.rule))
     return Preflight(tuple(order), tuple(skipped))
 
 
-def _unread(data: DataFacts) -> bool:
-    """The lists could not be read, so that rules about images would only repeat it in many ways."""
-    return bool(data.problems) and not data.train.images
-
-
-def _guarded(rule_id: str, case: Case) -> Iterator[Finding]:
+def _guarded(rule: Rule, case: Case) -> Iterator[Finding]:
     """A rule that stumbles over a value that cannot be read has found an error too."""
-    rule = CATALOGUE[rule_id]
     try:
         yield from rule.run(case)
     except CfgError as error:
         line = getattr(getattr(error, "problem", None), "line", 0)
-        severity = Severity.ERROR
-        yield Finding("L-00", severity, str(error), case.cfg.path, line, "", "", CATALOGUE["L-00"].remedy)
+        remedy = CATALOGUE["L-00"].remedy
+        yield Finding("L-00", Severity.ERROR, str(error), case.cfg.path, line, "", "", remedy)
 
 
 def preflight(
@@ -125,7 +114,7 @@ def preflight(
     *,
     deep: bool = False,
     ignore: Collection[str] = (),
-    progress: Progress | None = None,  # type: ignore[type-arg]
+    progress: Progress | None = None,
 ) -> Preflight:
     """Check a training before it starts.
 
@@ -149,7 +138,7 @@ def preflight(
         if data is None or isinstance(data, DataFacts)
         else look(Path(data), deep=deep, progress=progress)
     )
-    opened = None
+    opened: WeightsFile | WeightsError | None = None
     if weights is not None:
         try:
             opened = load(Path(weights))
