@@ -32,7 +32,7 @@ def retune(
 
     * ``batch``: the learning rate is scaled with it; the mini-batch does not grow unless
       ``subdivisions`` is given too.
-    * ``max_batches``: ``steps`` keep their share of the training.
+    * ``max_batches``: ``steps`` keep their share of the training; ``burn_in`` takes at most a quarter.
     * ``classes``: written into every head, and the filters before each head.
     * ``size``: (width, height) in pixels.
 
@@ -78,6 +78,8 @@ def _retune_length(net: Section, max_batches: int) -> None:
         net.set("steps", [round(step * max_batches / old) for step in net.integers("steps")])
     if "sgdr_cycle" in net and old:
         net.set("sgdr_cycle", max(round(net.integer("sgdr_cycle") * max_batches / old), 1))
+    if net.integer("burn_in") > max_batches // 4:
+        net.set("burn_in", max_batches // 4)
     net.set("max_batches", max_batches)
 
 

@@ -25,13 +25,12 @@ class Node:
         index: Darknet's layer number, from 0.
         section: the section of the cfg.
         src: (w, h, c) of the input.
-        dst: (w, h, c) of the output; what ``route`` and ``shortcut`` see.
+        dst: (w, h, c) of the output, behind the blur of ``antialiasing``.
         outputs: values per image in the output.
         inputs: values per image in the input.
         arrays: name and size of every float32 array in the weights file, in file order.
         flops: floating point operations per image as Darknet counts them.
         sources: numbers of the layers read by ``route``, ``shortcut``, ``sam`` and ``scale_channels``.
-        flow: (w, h, c) that the next layer sees; differs from ``dst`` behind ``antialiasing``.
         before: the walk that the layer is part of.
     """
 
@@ -44,7 +43,6 @@ class Node:
     arrays: list[tuple[str, int]] = field(default_factory=list)
     flops: float = 0.0
     sources: list[int] = field(default_factory=list)
-    flow: Shape = (0, 0, 0)
     before: Sequence[Node] = field(default_factory=list, repr=False)
 
     @property
@@ -131,15 +129,28 @@ def batch_norm(prefix: str, channels: int) -> list[tuple[str, int]]:
     return [(f"{prefix}{name}", channels) for name in ("scales", "rolling_mean", "rolling_variance")]
 
 
-def _blur(node: Node, strides: tuple[int, int]) -> None:
-    """Shape behind the blur stage of ``antialiasing``, seen only by the next layer."""
-    width, height, channels = node.dst
-    size, total = (3, 2) if node.section.integer("antialiasing") == 1 else (2, 0)
-    node.flow = (
-        (width + total - size) // strides[0] + 1,
-        (height + total - size) // strides[1] + 1,
-        channels,
-    )
+def _window(
+    node: Node, sides: tuple[int, int], padding: int, size: int, strides: tuple[int, int]
+) -> tuple[int, int]:
+    """Width and height behind a sliding window; ``padding`` counts both sides together."""
+    room = [side + padding - size for side in sides]
+    if min(room) < 0:
+        what = f"a window of {size} does not fit into {sides[0]}×{sides[1]} with a padding of {padding}"
+        raise node.section.error("size", what)
+    return room[0] // strides[0] + 1, room[1] // strides[1] + 1
+
+
+def _strided(node: Node, padding: int, size: int) -> tuple[int, int]:
+    """Width and height of a sliding window with the layer's strides; sets the output behind the blur too.
+
+    With ``antialiasing`` the window moves by one pixel, and a blur of 3×3 or 2×2 takes the strides.
+    """
+    blur = node.section.integer("antialiasing", 0)
+    strides = _strides(node.section)
+    sides = _window(node, node.src[:2], padding, size, (1, 1) if blur else strides)
+    width, height = _window(node, sides, *((2, 3) if blur == 1 else (0, 2)), strides) if blur else sides
+    set_shape(node, width, height, node.src[2])
+    return sides
 
 
 @layer("convolutional")
@@ -157,24 +168,33 @@ def _convolutional(node: Node) -> None:
         raise node.section.error(
             "groups", f"{channels} channels and {filters} filters do not divide into {groups} groups"
         )
-    strides = _strides(section)
     padding = size // 2 if section.integer("pad") else section.integer("padding")
-    used = (1, 1) if section.integer("antialiasing") else strides
-    outputs = [
-        (side + 2 * padding - size) // step + 1 for side, step in zip((width, height), used, strict=True)
-    ]
-    set_shape(node, outputs[0], outputs[1], filters)
+    sides = _strided(node, 2 * padding, size)
+    set_shape(node, *node.dst[:2], filters)
     weights = channels // groups * filters * size * size
-    node.flops = 2.0 * weights * node.dst[0] * node.dst[1] / (32 if section.integer("xnor") else 1)
-    if section.integer("antialiasing"):
-        _blur(node, strides)
+    node.flops = 2.0 * weights * sides[0] * sides[1] / (32 if section.integer("xnor") else 1)
     if "share_index" in section:
-        _reference(node, section.integer("share_index"), "share_index")
-        node.sources.clear()
+        _check_shared(node)
         return
     bn = section.integer("batch_normalize") or section.integer("cbn")
     stored = batch_norm("", filters) if bn and not section.integer("dontloadscales") else []
     node.arrays = [("biases", filters), *stored, ("weights", weights)]
+
+
+def _check_shared(node: Node) -> None:
+    owner = _reference(node, node.section.integer("share_index"), "share_index")
+    node.sources.clear()
+    if owner.type != "convolutional":
+        raise node.section.error(
+            "share_index", f"layer {owner.index} is [{owner.section.name}], expected a convolution"
+        )
+    same = ("size", "filters", "groups", "batch_normalize")
+    differs = [key for key in same if node.section.integer(key) != owner.section.integer(key)]
+    if differs or owner.src[2] != node.src[2]:
+        what = ", ".join(differs) or "the input channels"
+        raise node.section.error(
+            "share_index", f"shares the weights of layer {owner.index}, but {what} differ"
+        )
 
 
 def dense(prefix: str, inputs: int, outputs: int, bn: int) -> list[tuple[str, int]]:
@@ -194,21 +214,18 @@ def _connected(node: Node) -> None:
 def _pool(node: Node) -> None:
     section = node.section
     width, height, channels = node.src
-    strides = _strides(section)
     size = section.integer("size", section.integer("stride"))
-    padding = section.integer("padding", size - 1)
-    depth = node.type == "maxpool" and section.integer("maxpool_depth")
-    blur = node.type == "maxpool" and section.integer("antialiasing")
-    used = (1, 1) if blur else strides
-    if depth:
-        set_shape(node, width, height, section.integer("out_channels"))
+    if node.type == "maxpool" and section.integer("maxpool_depth"):
+        if section.integer("antialiasing"):
+            raise section.error("antialiasing", "cannot be combined with maxpool_depth")
+        out = section.integer("out_channels")
+        if not 1 <= out <= channels:
+            raise section.error("out_channels", f"found {out}, expected 1 … {channels}, the input's channels")
+        set_shape(node, width, height, out)
+        sides = (width, height)
     else:
-        set_shape(
-            node, (width + padding - size) // used[0] + 1, (height + padding - size) // used[1] + 1, channels
-        )
-    node.flops = float(size * size * channels * node.dst[0] * node.dst[1])
-    if blur:
-        _blur(node, strides)
+        sides = _strided(node, section.integer("padding", size - 1), size)
+    node.flops = float(size * size * channels * sides[0] * sides[1])
 
 
 @layer("avgpool")
@@ -233,8 +250,11 @@ def _route(node: Node) -> None:
     groups = node.section.integer("groups")
     if not 0 <= node.section.integer("group_id") < groups:
         raise node.section.error("group_id", f"expected 0 … {groups - 1}")
-    node.dst = (width, height, sum(source.dst[2] for source in sources) // groups)
-    node.outputs = sum(source.outputs for source in sources) // groups
+    for source in sources:
+        if source.dst[2] % groups:
+            what = f"{source.dst[2]} channels of layer {source.index} do not divide into {groups} groups"
+            raise node.section.error("groups", what)
+    set_shape(node, width, height, sum(source.dst[2] // groups for source in sources))
 
 
 @layer("shortcut")
@@ -275,10 +295,16 @@ def _reorg(node: Node) -> None:
     width, height, channels = node.src
     if stride < 1:
         raise node.section.error("stride", f"found {stride}, expected at least 1")
-    if node.section.integer("reverse"):
-        set_shape(node, width * stride, height * stride, channels // (stride * stride))
+    reverse, block = node.section.integer("reverse"), stride * stride
+    divisor = block * block if reverse and node.type == "reorg3d" else block
+    if channels % divisor and (reverse or node.type == "reorg"):
+        raise node.section.error("stride", f"{channels} input channels are no multiple of {divisor}")
+    if node.type == "reorg" and not reverse and (width % stride or height % stride):
+        raise node.section.error("stride", f"the input of {width}×{height} is no multiple of {stride}")
+    if reverse:
+        set_shape(node, width * stride, height * stride, channels // block)
     else:
-        set_shape(node, width // stride, height // stride, channels * stride * stride)
+        set_shape(node, width // stride, height // stride, channels * block)
 
 
 @layer("scale_channels", "sam")
@@ -303,7 +329,7 @@ def _unchanged(node: Node) -> None:
 
 @layer("softmax", "contrastive")
 def _flat(node: Node) -> None:
-    node.outputs = node.inputs
+    set_shape(node, 1, 1, node.inputs)
 
 
 @layer("batchnorm")
@@ -314,7 +340,12 @@ def _batchnorm(node: Node) -> None:
 
 @layer("crop")
 def _crop(node: Node) -> None:
-    set_shape(node, node.section.integer("crop_width"), node.section.integer("crop_height"), node.src[2])
+    width, height = node.section.integer("crop_width"), node.section.integer("crop_height")
+    if width > node.src[0] or height > node.src[1]:
+        raise node.section.error(
+            "", f"a crop of {width}×{height} does not fit into {node.src[0]}×{node.src[1]}"
+        )
+    set_shape(node, width, height, node.src[2])
 
 
 @layer("local")

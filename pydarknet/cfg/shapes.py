@@ -73,9 +73,8 @@ def walk(
         except SectionError as error:
             found.append(error.problem)
             node.dst, node.outputs = src, inputs
-        node.flow = node.flow if any(node.flow) else node.dst
         nodes.append(node)
-        src, inputs = node.flow, node.flow[0] * node.flow[1] * node.flow[2] or node.outputs
+        src, inputs = node.dst, node.outputs
     if problems is None and found:
         raise CfgError(str(found[0]))
     return nodes

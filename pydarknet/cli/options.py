@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kinds of option that several commands share."""
+"""Options, and kinds of option, that several commands share."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -48,3 +49,52 @@ class BytesType(click.ParamType):  # type: ignore[type-arg]  # generic from clic
 
 
 BYTES = BytesType()
+
+# -- which network, and how it is run
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def _apply(options: list[Callable[[F], F]], function: F) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def network_files(function: F) -> F:
+    """``--cfg`` and ``--weights``."""
+    return _apply(
+        [
+            click.option("--cfg", required=True, metavar="FILE", help="Network configuration (.cfg)."),
+            click.option("--weights", metavar="FILE", help="Trained weights (.weights)."),
+        ],
+        function,
+    )
+
+
+def computing(function: F) -> F:
+    """``--backend``, ``--threads`` and ``--lenient``."""
+    return _apply(
+        [
+            click.option(
+                "--backend",
+                default="auto",
+                show_default=True,
+                help="auto, cpu, ref, or check:A,B to compare two layer by layer.",
+            ),
+            click.option("--threads", type=click.IntRange(1), help="Cores to use. Default: all."),
+            click.option("--lenient", is_flag=True, help="Unknown keys in the cfg are warnings, not errors."),
+        ],
+        function,
+    )
+
+
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="auto",
+    show_default=True,
+    help="auto: bf16 where the CPU multiplies it natively.",
+)

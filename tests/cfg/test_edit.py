@@ -31,6 +31,11 @@ def test_batch_rate_and_steps_move_together() -> None:
     assert 64 // net.integer("subdivisions") <= 3, "the mini-batch must not grow"
 
 
+def test_a_shorter_training_has_a_shorter_burn_in() -> None:
+    for length, burn_in in ((8000, 1000), (4000, 1000), (2000, 500)):
+        assert retune(cfg.yolov4_tiny(3), max_batches=length).net.integer("burn_in") == burn_in
+
+
 def test_subdivisions_alone_leave_the_rate() -> None:
     changes = diff(parse(TUTORIAL), retune(parse(TUTORIAL), subdivisions=12))
     assert [change.key for change in changes] == ["subdivisions"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from pydarknet import cfg
 from pydarknet.cfg import FAMILIES, keys, walk
+from pydarknet.errors import CfgError
 from pydarknet.network import Network
 
 REFERENCE = (
@@ -92,3 +94,72 @@ def test_the_engine_knows_every_key_of_the_table(section: str) -> None:
             target.set(key.name, value)
     with Network.parse(str(network), strict=True) as loaded:
         assert loaded.layers
+
+
+def _random_options(kind: str, pick: random.Random) -> dict[str, object]:
+    """Plausible settings for a layer of that type; many of them impossible where they stand."""
+    one = pick.choice
+    table: dict[str, dict[str, object]] = {
+        "convolutional": {
+            "filters": one([1, 2, 4, 6]),
+            "size": one([1, 2, 3, 5]),
+            "stride": one([1, 1, 2]),
+            "pad": one([0, 1]),
+            "groups": one([1, 1, 1, 2]),
+            "batch_normalize": one([0, 1]),
+            **one([{}] * 6 + [{"antialiasing": 1}, {"dilation": 2}, {"stride_x": 2}, {"share_index": -2}]),
+        },
+        "maxpool": {
+            "size": one([1, 2, 3]),
+            "stride": one([1, 2]),
+            **one([{}, {}, {"padding": one([0, 1, 2])}]),
+        },
+        "local_avgpool": {"size": one([1, 2, 3]), "stride": one([1, 2])},
+        "route": {"layers": one([-1, "-1,-2", "-1,0", -3]), "groups": one([1, 1, 2])},
+        "shortcut": {"from": one([-2, -3, 0, "-2,-3"])},
+        "upsample": {"stride": one([1, 2, -2])},
+        "reorg": {"stride": one([1, 2]), "reverse": one([0, 0, 1])},
+        "reorg3d": {"stride": one([1, 2]), "reverse": one([0, 0, 1])},
+        "scale_channels": {"from": one([-2, -3]), "scale_wh": one([0, 0, 1])},
+        "sam": {"from": one([-2, -3])},
+        "connected": {"output": one([1, 4]), "batch_normalize": one([0, 1])},
+        "yolo": {"classes": one([1, 3]), "mask": "0", "anchors": "3,4"},
+        "local": {"filters": 2, "size": one([1, 3]), "stride": one([1, 2]), "pad": one([0, 1])},
+        "implicit": {"filters": one([2, 4]), "atoms": one([1, 2])},
+        "crop": {"crop_width": 4, "crop_height": 4},
+        **{name: {} for name in ("avgpool", "dropout", "batchnorm", "softmax", "empty", "activation")},
+    }
+    return table[kind]
+
+
+KINDS = ["convolutional"] * 3 + [
+    *("maxpool", "local_avgpool", "route", "shortcut", "upsample", "reorg", "reorg3d", "scale_channels"),
+    *("sam", "connected", "yolo", "local", "implicit", "crop", "avgpool", "dropout", "batchnorm", "softmax"),
+    *("empty", "activation"),
+]
+
+
+def test_the_engine_and_the_shape_walk_agree_on_random_networks() -> None:
+    """Both accept the same networks, with the same shapes, parameters and operations."""
+    possible = 0
+    for seed in range(1500):
+        pick = random.Random(seed)
+        network = cfg.CfgFile()
+        network.add(
+            "net", width=pick.choice([7, 8, 12]), height=pick.choice([6, 8]), channels=pick.choice([1, 3, 4])
+        )
+        for _ in range(pick.randint(1, 6)):
+            kind = pick.choice(KINDS)
+            network.add(kind, **_random_options(kind, pick))  # type: ignore[arg-type]
+        text = str(network)
+        try:
+            expected = [(n.type, n.dst, n.floats, pytest.approx(n.bflops)) for n in walk(cfg.parse(text))]
+        except CfgError:
+            with pytest.raises(CfgError):
+                Network.parse(text)
+            continue
+        possible += 1
+        with Network.parse(text) as loaded:
+            found = [(n.type, n.out_shape[::-1], n.parameters, n.bflops) for n in loaded.layers]
+        assert found == expected, text
+    assert possible > 300

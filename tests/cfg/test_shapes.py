@@ -22,9 +22,11 @@ def test_outputs_of_every_layer_are_darknets(shared: Path) -> None:
             images = len(arrays["input"])
             for node in walk(parse(path)):
                 output = arrays[f"layer_{node.index:03d}"]
+                if node.section.integer("antialiasing", 0):
+                    continue  # Darknet keeps the size before the blur; the next layer shows the one behind
                 assert node.outputs == output.size // images, (path.name, node.index)
                 seen.add(node.type)
-    assert len(seen) >= 20
+    assert len(seen) >= 18
 
 
 def test_parameters_add_up_to_the_weights_files(shared: Path) -> None:
@@ -70,7 +72,10 @@ def test_published_networks(
     ("body", "message"),
     [
         ("[conv]\nfilters=0\n", r"n.cfg:6 \[conv\] filters: expected at least 1"),
-        ("[conv]\nsize=99\n", r"n.cfg:5 \[conv\]: output would be -34×-66×1 from 64×32×3"),
+        (
+            "[conv]\nsize=99\n",
+            r"n.cfg:6 \[conv\] size: a window of 99 does not fit into 64×32 with a padding of 0",
+        ),
         ("[conv]\nfilters=4\ngroups=2\n", "3 channels and 4 filters do not divide into 2 groups"),
         ("[convolutionel]\n", r"n.cfg:5 \[convolutionel\]: unknown section; did you mean \[convolutional\]"),
         ("[route]\nlayers=-1\n", r"n.cfg:6 \[route\] layers: layer -1 means layer -1, expected 0 … -1"),
@@ -88,7 +93,15 @@ def test_published_networks(
         ("[connected]\noutput=7\n[detection]\n", "input has 7 values, expected 147"),
         ("[conv_lstm]\nbottleneck=1\n", "bottleneck: is not supported"),
         ("[crnn]\nstride=2\n", "must keep the spatial size"),
-        ("[avgpool]\n[softmax]\n[conv]\n", "input is 0×0×0, expected an image"),
+        ("[conv]\nfilters=2\n[conv]\nshare_index=0\n", "shares the weights of layer 0, but filters differ"),
+        ("[max]\n[conv]\nshare_index=0\n", r"layer 0 is \[max\], expected a convolution"),
+        ("[conv]\n[route]\nlayers=0\ngroups=2\n", "1 channels of layer 0 do not divide into 2 groups"),
+        ("[max]\nmaxpool_depth=1\nout_channels=4\n", "found 4, expected 1 … 3, the input's channels"),
+        ("[max]\nmaxpool_depth=1\nantialiasing=1\n", "cannot be combined with maxpool_depth"),
+        ("[crop]\ncrop_width=65\n", "a crop of 65×1 does not fit into 64×32"),
+        ("[reorg]\nstride=2\n", "3 input channels are no multiple of 4"),
+        ("[conv]\nfilters=9\n[reorg]\nstride=3\n", "the input of 64×32 is no multiple of 3"),
+        ("[reorg3d]\nstride=2\nreverse=1\n", "3 input channels are no multiple of 16"),
     ],
 )
 def test_impossible_networks_are_refused_with_place_and_reason(body: str, message: str) -> None:
@@ -122,17 +135,13 @@ def test_all_problems_are_collected_when_asked() -> None:
         ("[history]\n", (64, 32, 12), 0),
         ("[crop]\ncrop_width=28\ncrop_height=20\n", (28, 20, 3), 0),
         ("[upsample]\nstride=-2\n", (32, 16, 3), 0),
-        ("[reorg]\nstride=2\nreverse=1\n", (128, 64, 0), 0),
+        ("[reorg3d]\nstride=2\n", (32, 16, 12), 0),
+        ("[conv]\nantialiasing=1\nstride=2\npad=1\n", (32, 16, 1), 4),
     ],
 )
 def test_layers_by_hand(body: str, shape: tuple[int, int, int], floats: int) -> None:
-    problems: list[Problem] = []
-    nodes = walk(parse(NET + body), problems=problems)
-    if shape[2]:
-        assert problems == []
-        assert nodes[0].dst == shape
-    else:
-        assert "output would be" in problems[0].message
+    nodes = walk(parse(NET + body))
+    assert nodes[0].dst == shape
     assert nodes.floats == floats
 
 
