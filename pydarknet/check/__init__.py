@@ -13,7 +13,7 @@ from pydarknet.check import rules_cfg, rules_data, rules_labels, rules_run, rule
 from pydarknet.check.case import Case, PlannedRun
 from pydarknet.check.catalogue import CATALOGUE, ERROR, NOTE, WARNING, Finding, Found, Rule, Severity, rule
 from pydarknet.check.data import DataFacts, look
-from pydarknet.check.run import Preflight, inspect, preflight
+from pydarknet.check.run import Preflight, inspect, load_case, preflight
 
 GROUPS = {
     "Network and settings": rules_cfg,
@@ -39,6 +39,7 @@ __all__ = [
     "Rule",
     "Severity",
     "inspect",
+    "load_case",
     "look",
     "preflight",
     "rule",

@@ -47,6 +47,11 @@ class Preflight:
         """The findings that should stop a training."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
+    def at_least(self, severity: Severity) -> Preflight:
+        """Only the findings that are this grave."""
+        kept = tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
+        return Preflight(kept, self.skipped)
+
     def to_json(self) -> str:
         """One JSON object: ``exit_code``, ``counts``, ``findings``, ``skipped``."""
         counts = Counter(finding.severity.value for finding in self.findings)
@@ -106,6 +111,29 @@ def _guarded(rule: Rule, case: Case) -> Iterator[Finding]:
         yield Finding("L-00", Severity.ERROR, str(error), case.cfg.path, line, "", "", remedy)
 
 
+def load_case(
+    cfg: CfgFile | Pathlike,
+    data: DataFacts | Pathlike | None = None,
+    weights: Pathlike | None = None,
+    run: PlannedRun | None = None,
+    *,
+    deep: bool = False,
+    progress: Progress | None = None,
+) -> Case:
+    """Read everything that a preflight looks at; see :func:`preflight`."""
+    file = cfg if isinstance(cfg, CfgFile) else CfgFile.load(cfg)
+    _ = file.net  # raises if there is none
+    if not (data is None or isinstance(data, DataFacts)):
+        data = look(Path(data), deep=deep, progress=progress)
+    opened: WeightsFile | WeightsError | None = None
+    if weights is not None:
+        try:
+            opened = load(Path(weights))
+        except WeightsError as error:
+            opened = error
+    return Case(file, data, opened, run or PlannedRun())
+
+
 def preflight(
     cfg: CfgFile | Pathlike,
     data: DataFacts | Pathlike | None = None,
@@ -131,17 +159,4 @@ def preflight(
         CfgError: the cfg cannot be read, or has no ``[net]``.
         DataError: there is no such data set.
     """
-    file = cfg if isinstance(cfg, CfgFile) else CfgFile.load(cfg)
-    _ = file.net
-    facts = (
-        data
-        if data is None or isinstance(data, DataFacts)
-        else look(Path(data), deep=deep, progress=progress)
-    )
-    opened: WeightsFile | WeightsError | None = None
-    if weights is not None:
-        try:
-            opened = load(Path(weights))
-        except WeightsError as error:
-            opened = error
-    return inspect(Case(file, facts, opened, run or PlannedRun()), ignore)
+    return inspect(load_case(cfg, data, weights, run, deep=deep, progress=progress), ignore)

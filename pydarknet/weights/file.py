@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarknet.data.files import atomic
 from pydarknet.errors import WeightsError
+from pydarknet.files import replacing
 
 Floats = NDArray[np.float32]
 
@@ -124,8 +124,11 @@ def save(path: str | Path, header: Header, parts: Iterable[Floats]) -> None:
         path: the file to write; it may be one of the files that ``parts`` are mapped from.
         header: what the file says about itself.
         parts: float32 arrays, written one after the other.
+
+    Raises:
+        FileError: the file cannot be written.
     """
-    with atomic(path) as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(bytes(header))
         for part in parts:
             file.write(np.ascontiguousarray(part, "<f4").data)

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import Images
+from datasets_on_disk import Images
 
 from pydarknet.cfg import CfgFile, new
 from pydarknet.check import Finding, PlannedRun, preflight
