@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "detect": ("detect", "Find objects in images: annotated pictures and JSON."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),
+    "log": ("log", "Read, draw and judge training logs; compare runs."),
+    "weights": ("weights", "Look into weights files; cut, average, compare, convert, pack."),
 }
 
 
