@@ -21,9 +21,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "anchors": ("anchors", "Find anchors for a data set and judge them."),
     "bench": ("bench", "Measure latency, throughput and memory of a network."),
     "cfg": ("cfg", "Make, show, explain, compare and change cfg files."),
+    "check": ("check", "Find what is known to go wrong before a training starts."),
     "detect": ("detect", "Find objects in images: annotated pictures and JSON."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),
+    "log": ("log", "Read, draw and judge training logs; compare runs."),
+    "weights": ("weights", "Look into weights files; cut, average, compare, convert, pack."),
 }
 
 
