@@ -144,6 +144,21 @@ def test_labels_stay_inside_the_image(dets: Detections) -> None:
     assert np.count_nonzero(label) > 100
 
 
+def test_labels_of_equal_boxes_do_not_hide_each_other() -> None:
+    """Two boxes with the same upper left corner: both labels' strips are seen whole."""
+    boxes = np.array([[40, 60, 200, 200], [40, 60, 150, 150]], np.float32)
+    dets = Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 1]), ("first", "second"))
+    blank = np.zeros((300, 300, 3), np.uint8)
+
+    def strip(drawn: np.ndarray, class_id: int) -> int:
+        return int((drawn == class_colour(class_id)).all(axis=2).sum())
+
+    alone = [strip(dets[i].plot(blank), i) for i in (0, 1)]
+    together = [strip(dets.plot(blank), i) for i in (0, 1)]
+    for one, both in zip(alone, together, strict=True):
+        assert both > 0.75 * one  # the boxes' lines cross; the strips do not
+
+
 def test_line_width_grows_with_the_image(dets: Detections) -> None:
     def painted(side: int) -> int:
         box = np.array([[side * 0.2, side * 0.2, side * 0.8, side * 0.8]], np.float32)
