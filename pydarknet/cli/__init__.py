@@ -17,7 +17,9 @@ from pydarknet import __version__
 from pydarknet.errors import DarknetError
 
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "convert": ("convert", "Convert a data set from any label format to any other"),
+}
 
 
 class LazyGroup(click.Group):
