@@ -73,14 +73,14 @@ def resolve(entry: str, *folders: str | Path) -> Path:
 
 
 def find_image(folder: str | Path, stem: str) -> Path | None:
-    """The image with this name in a folder, whatever its extension and its case."""
+    """The image with this name in a folder, its extension in any case; without one, with any extension."""
     base = os.path.join(folder, stem)  # noqa: PTH118 - hot: once per annotation file
-    if is_image(stem) and os.path.isfile(base):  # noqa: PTH113
-        return Path(base)
-    for suffix in _PROBES:
-        if os.path.isfile(base + suffix):  # noqa: PTH113
-            return Path(base + suffix)
-    return None
+    if is_image(stem):
+        start, dot, suffix = base.rpartition(".")
+        candidates: tuple[str, ...] = (base, start + dot + suffix.lower(), start + dot + suffix.upper())
+    else:
+        candidates = tuple(base + suffix for suffix in _PROBES)
+    return next((Path(path) for path in candidates if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def walk(root: str | Path, suffixes: Iterable[str]) -> Iterator[Path]:
@@ -114,9 +114,9 @@ def split_of(name: str) -> str:
     return SPLIT_NAMES.get(name.lower(), "")
 
 
-def inner_name(relative: Path) -> str:
+def inner_name(relative: str | Path) -> str:
     """The name of an image inside its set: the relative path without leading ``images`` and split folders."""
-    parts = list(relative.parts)
+    parts = list(Path(relative).parts)
     while len(parts) > 1 and (parts[0] in ("images", "JPEGImages") or split_of(parts[0])):
         del parts[0]
     return "/".join(parts)

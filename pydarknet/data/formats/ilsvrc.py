@@ -67,7 +67,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
     )
     data = options.images or root / "Data" / "CLS-LOC"
     units = functools.partial(_units_of_lists if lists else _units, root, data)
-    return Source(units, parse, tuple(wnids.values()) or None)
+    return Source(units, parse, tuple(wnids.values()) or options.names)
 
 
 def read_mapping(options: ReadOptions, folders: Iterable[Path], report: Report) -> dict[str, str]:
