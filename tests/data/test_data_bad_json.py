@@ -182,7 +182,7 @@ def test_groundtruth_contradiction(tmp_path: Path) -> None:
 
 
 def test_groundtruth_status_and_uris(tmp_path: Path) -> None:
-    """Empty labels are background, no labels are unlabelled; URIs map to folders, missing files are listed."""
+    """Empty labels are background, no labels are unlabelled; URIs map to folders, missing files are told."""
     make_image(tmp_path / "local/1.png", 20, 10)
     make_image(tmp_path / "local/2.png", 20, 10)
     empty = manifest(1, {"0": "drill"})
@@ -254,7 +254,8 @@ def test_via_attributes(tmp_path: Path) -> None:
 def test_via_csv(tmp_path: Path) -> None:
     """Two columns are JSON inside quotes."""
     make_image(tmp_path / "a.png", 100, 100)
-    header = "#filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
+    columns = "#filename,file_size,file_attributes,region_count,region_id"
+    header = f"{columns},region_shape_attributes,region_attributes\n"
     shape, kind = '{""name"":""rect"",""x"":1,""y"":2,""width"":3,""height"":4}', '{""type"":""cat""}'
     file = make_text(tmp_path / "v.csv", header + f'a.png,1,"{{}}",1,0,"{shape}","{kind}"\n')
     assert data.read(file)[0].boxes.tolist() == [[1, 2, 4, 6]]
