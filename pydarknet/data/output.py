@@ -43,6 +43,8 @@ class Output:
         coords: corner convention of pixel formats, ``None`` = the format's default.
         report: takes what was dropped on the way out.
         settings: options of one format only.
+        images: images written so far.
+        boxes: boxes of those images.
     """
 
     root: Path
@@ -54,6 +56,8 @@ class Output:
     coords: str | None = None
     report: Report = field(default_factory=Report)
     settings: Mapping[str, str] = field(default_factory=dict)
+    images: int = field(default=0, init=False)
+    boxes: int = field(default=0, init=False)
     _taken: dict[str, set[int]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +118,8 @@ class Output:
             image = sample.image if stay else self.root / directory / name
             if not stay and not self._put(sample.image, image):
                 continue
+            self.images += 1
+            self.boxes += len(sample)
             yield sample, image, str(PurePosixPath(name).with_suffix(""))
 
     def side_boxes(self, sample: Sample) -> tuple[Sample, Sample]:
