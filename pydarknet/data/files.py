@@ -78,13 +78,42 @@ def atomic(path: str | Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: str | Path, text: str, *, sync: bool = True) -> None:
-    """Write a UTF-8 text file at once; a file that already has this text is not touched."""
+    """Write a UTF-8 text file; one that has another text is replaced at once, one that has this text is
+    left alone.
+
+    Args:
+        path: the file; its folder is made.
+        text: the whole text.
+        sync: flush to the disk. Without it a file that is not there yet is written in place: label files
+            count only once a list names them, and there may be a million.
+    """
     data = text.encode()
+    if not sync and _create(os.fspath(path), data):
+        return
     with contextlib.suppress(OSError):
         if Path(path).stat().st_size == len(data) and Path(path).read_bytes() == data:
             return
     with atomic(path, sync=sync) as file:
         file.write(data)
+
+
+def _create(path: str, data: bytes) -> bool:
+    """Write a new file; ``False`` if there is one already."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        handle = os.open(path, flags, 0o666)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return False
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+    except BaseException:
+        os.unlink(path)  # noqa: PTH108
+        raise
+    return True
 
 
 def _umask() -> int:

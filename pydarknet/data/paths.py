@@ -72,7 +72,7 @@ def resolve(entry: str, *folders: str | Path) -> Path:
     return path
 
 
-def find_image(folder: str | Path, stem: str) -> Path | None:
+def find_image(folder: str, stem: str) -> str | None:
     """The image with this name in a folder, its extension in any case; without one, with any extension."""
     base = os.path.join(folder, stem)  # noqa: PTH118 - hot: once per annotation file
     if is_image(stem):
@@ -80,7 +80,7 @@ def find_image(folder: str | Path, stem: str) -> Path | None:
         candidates: tuple[str, ...] = (base, start + dot + suffix.lower(), start + dot + suffix.upper())
     else:
         candidates = tuple(base + suffix for suffix in _PROBES)
-    return next((Path(path) for path in candidates if os.path.isfile(path)), None)  # noqa: PTH113
+    return next((path for path in candidates if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def walk(root: str | Path, suffixes: Iterable[str]) -> Iterator[Path]:

@@ -47,15 +47,15 @@ class Images:
         missing: ``"skip"`` or ``"keep"`` annotations whose image is not found.
     """
 
-    def __init__(self, folders: Iterable[Path | None], missing: str = "skip") -> None:
-        self.folders = [str(folder) for folder in dict.fromkeys(folders) if folder and folder.is_dir()]
+    def __init__(self, folders: Iterable[str | Path], missing: str = "skip") -> None:
+        self.folders = [folder for folder in dict.fromkeys(map(str, folders)) if os.path.isdir(folder)]  # noqa: PTH112
         self.missing = missing
 
-    def find(self, *names: str) -> Path | None:
+    def find(self, *names: str) -> str | None:
         """The first of these names (extension optional) that is an image."""
         for name in names:
             if os.path.isabs(name) and os.path.isfile(name):  # noqa: PTH113, PTH117 - hot: once per image
-                return Path(name)
+                return name
             relative = name.replace("\\", "/").lstrip("/")
             for candidate in dict.fromkeys((relative, relative.rpartition("/")[2])):
                 for folder in self.folders if candidate else ():
@@ -93,13 +93,13 @@ class Images:
         except DataError as error:
             raise RecordError("unreadable-image", str(error), *where) from None
         if stated is None or stated == (width, height):
-            return Frame(str(image), width, height, 1.0, 1.0)
-        text = f"annotated at {stated[0]}x{stated[1]}, but {image.name} is {width}x{height}"
+            return Frame(image, width, height, 1.0, 1.0)
+        text = f"annotated at {stated[0]}x{stated[1]}, but {os.path.basename(image)} is {width}x{height}"  # noqa: PTH119
         if stated == (height, width):
             report.add("size-mismatch", text, *where, action="pixels kept")
-            return Frame(str(image), width, height, 1.0, 1.0)
+            return Frame(image, width, height, 1.0, 1.0)
         report.add("size-mismatch", text, *where, action="scaled")
-        return Frame(str(image), width, height, width / stated[0], height / stated[1])
+        return Frame(image, width, height, width / stated[0], height / stated[1])
 
 
 def images_for(options: ReadOptions, *folders: Path) -> Images:

@@ -305,7 +305,9 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
     relative = out.settings.get("relative", "no") == "yes" and out.link != "none"
     lists: dict[str, str] = {}
     with out.growing() as append:
-        for sample, image, name in out.place_all(samples, functools.partial(image_folder, layout)):
+        beside_source = layout == "same" and out.link == "none"
+        placed = out.place_all(samples, functools.partial(image_folder, layout), by_name=not beside_source)
+        for sample, image, name in placed:
             split = sample.split or "train"
             label = image.with_suffix(".txt") if layout == "same" else out.root / f"labels/{split}/{name}.txt"
             write_label(sample, label, out)

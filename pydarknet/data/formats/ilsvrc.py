@@ -144,15 +144,14 @@ def _parse(
         return [unlabelled(image, name, split, report)]
     root = parse_xml(xml)
     stated = size_of(root.findtext("size/width"), root.findtext("size/height"))
-    frame = Images([Path(image).parent], missing).frame(
-        [Path(image).name, Path(image).stem], stated, (xml, 0), report
-    )
+    folder_path, _, file = image.rpartition("/")
+    frame = Images([folder_path], missing).frame([file, file.rpartition(".")[0]], stated, (xml, 0), report)
     boxes = read_objects(root, xml, coords, frame.sx, frame.sy)
     folder = name.partition("/")[0] if "/" in name else ""
     for box in boxes:
         box.label = _label(box.label, folder, wnids, (xml, box.line), report)
     status = Status.ANNOTATED if boxes else Status.BACKGROUND
-    full = name + Path(frame.image).suffix
+    full = f"{name}.{frame.image.rpartition('.')[2]}"
     return [Record(frame.image, full, frame.width, frame.height, boxes, status.value, split, xml)]
 
 
