@@ -205,11 +205,11 @@ def test_find_image_by_stem(tmp_path: Path, name: str) -> None:
     """All spellings of the extensions that are all lower or upper case are found by stem, others by name."""
     make_text(tmp_path / name, "")
     if name == "a.Jpg":
-        assert find_image(tmp_path, "a") is None
-        assert find_image(tmp_path, name) == tmp_path / name
+        assert find_image(str(tmp_path), "a") is None
+        assert find_image(str(tmp_path), name) == str(tmp_path / name)
     else:
-        assert find_image(tmp_path, "a") == tmp_path / name
-        assert find_image(tmp_path, f"a{Path(name).suffix.swapcase()}") == tmp_path / name
+        assert find_image(str(tmp_path), "a") == str(tmp_path / name)
+        assert find_image(str(tmp_path), f"a{Path(name).suffix.swapcase()}") == str(tmp_path / name)
 
 
 def test_names_inside() -> None:
