@@ -226,8 +226,12 @@ class Output:
     def _copy(self, source: str, target: str) -> None:
         if os.path.lexists(target):
             raise FileExistsError(target)
-        with open(source, "rb") as reader, atomic(target, sync=False) as writer:  # noqa: PTH123
-            shutil.copyfileobj(reader, writer, 1 << 20)
+        temporary = f"{target}.tmp"  # in the way of nobody: the target's name is taken by this image alone
+        try:
+            shutil.copyfile(source, temporary)
+            os.replace(temporary, target)  # noqa: PTH105
+        finally:
+            Path(temporary).unlink(missing_ok=True)
 
     def _symlink(self, source: str, target: str) -> None:
         if not os.path.isfile(source):  # noqa: PTH113

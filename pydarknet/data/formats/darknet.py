@@ -343,7 +343,7 @@ def write_label(sample: Sample, label: Path, out: Output) -> None:
             raise DataError(
                 f"{path} exists and says something else; move it away or write with links into a folder"
             )
-        write_text(path, text, sync=False)
+        write_text(path, text)
 
 
 def data_text(names: tuple[str, ...], out: Output, lists: dict[str, str], relative: bool) -> str:

@@ -105,7 +105,7 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
     words = [name.replace(" ", "_") for name in names]
     for sample, _, name in out.place_all(samples, lambda sample: f"image_2/{sample.split or 'train'}"):
         label = out.root / "label_2" / (sample.split or "train") / f"{name}.txt"
-        write_text(label, _text(sample, words, out), sync=False)
+        write_text(label, _text(sample, words, out))
 
 
 def _text(sample: Sample, words: list[str], out: Output) -> str:

@@ -176,4 +176,4 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
             "imageHeight": sample.height,
             "imageWidth": sample.width,
         }
-        write_text(image.with_suffix(".json"), json.dumps(content, indent=1), sync=False)
+        write_text(image.with_suffix(".json"), json.dumps(content, indent=1))

@@ -151,7 +151,7 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
     with out.growing() as append:
         for sample, image, name in out.place_all(samples, lambda _: "JPEGImages"):
             text = _document(sample, image, names, rule, coords, out)
-            write_text(out.root / "Annotations" / f"{name}.xml", text, sync=False)
+            write_text(out.root / "Annotations" / f"{name}.xml", text)
             append(f"ImageSets/Main/{sample.split or 'train'}.txt", f"{name}\n")
 
 

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// [Gaussian_yolo]: planes ((anchor, entry), h, w) with the entries x, y, w, h, each followed by its uncertainty, then
+// objectness and classes.
+#include <algorithm>
+
+#include "ref.hpp"
+#include "yolo.hpp"
+
+namespace dn::ref {
+namespace {
+
+class GaussianYolo : public RefKernel {
+public:
+    using RefKernel::RefKernel;
+
+    void forward() override {
+        std::copy_n(src(0), context_.dst.size(), dst(0));
+        for (int i = 0; i < batch(); ++i) activate_boxes(node().as<YoloParams>(), {0, 2, 4, 6}, dst(i), node().out);
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_gaussian_yolo(const KernelContext& context) {
+    return std::make_unique<GaussianYolo>(context);
+}
+
+}  // namespace dn::ref
