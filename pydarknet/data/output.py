@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from pydarknet.data.blur import blurred, write_image
 from pydarknet.data.dataset import SET_ASIDE, Sample, Status, flag_names
 from pydarknet.data.files import atomic
 from pydarknet.data.report import Report
@@ -22,7 +23,7 @@ from pydarknet.errors import DataError
 
 LINKS = ("hard", "sym", "copy", "none")
 LAYOUTS = ("same", "images-labels")
-IGNORE_POLICIES = ("keep", "difficult", "drop", "box")
+IGNORE_POLICIES = ("keep", "difficult", "fill", "drop", "box")
 
 
 @dataclass
@@ -36,8 +37,8 @@ class Output:
             habit.
         unlabelled: ``"exclude"`` images nobody looked at, or write them as ``"negatives"``.
         ignore: what becomes of difficult, crowd and ignore boxes in formats without such flags: a side file
-            (``"keep"``), also Darknet's difficult lists (``"difficult"``), nothing (``"drop"``), or a box
-            (``"box"``).
+            (``"keep"``), also Darknet's difficult lists (``"difficult"``), a blurred patch in a copy of the
+            image (``"fill"``), nothing (``"drop"``), or a box (``"box"``).
         rename: how to tell two images of the same name apart: ``"prefix"`` with their folder, ``"hash"``, or
             ``None`` = refuse the second.
         coords: corner convention of pixel formats, ``None`` = the format's default.
@@ -72,6 +73,8 @@ class Output:
             if value not in choices:
                 listed = ", ".join(str(choice) for choice in choices if choice)
                 raise DataError(f"{name} must be one of {listed}, not {value!r}")
+        if self.ignore == "fill" and (self.link == "none" or self.single):
+            raise DataError("ignore=fill changes images, so it needs a folder; use --link hard, sym or copy")
 
     @property
     def folder(self) -> Path:
@@ -122,7 +125,9 @@ class Output:
             if name is None:
                 continue
             image = str(sample.image) if stay else f"{self.root}/{directory}/{name}"
-            if not stay and not self._put(str(sample.image), image):
+            if self.ignore == "fill" and not sample.target.all():
+                self._blur(sample, image)
+            elif not stay and not self._put(str(sample.image), image):
                 continue
             self.images += 1
             self.boxes += len(sample)
@@ -135,6 +140,8 @@ class Output:
         if self.ignore == "box":
             any_class = sample.classes < 0
             return sample.select(~any_class), sample.select(any_class)
+        if self.ignore == "fill":
+            return sample.select(sample.target), sample.select([])
         if self.ignore == "drop":
             for flags in sample.flags[~sample.target].tolist():
                 self._lost(flags, sample)
@@ -222,6 +229,13 @@ class Output:
                 raise
             self._symlink(source, target)
         return True
+
+    def _blur(self, sample: Sample, target: str) -> None:
+        """A copy of the image in which nothing of what is set aside can be recognised."""
+        from pydarknet.images import load
+
+        write_image(Path(target), blurred(load(sample.image), sample))
+        self.report.add("note", f"{(~sample.target).sum()} regions blurred", sample.image, action="copied")
 
     def _copy(self, source: str, target: str) -> None:
         if os.path.lexists(target):

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydarknet.data.imagesize import IMAGE_SUFFIXES, is_image
-from pydarknet.data.records import natural_key
 from pydarknet.data.report import Report
 
 #: Names under which a split goes in files and folders.
@@ -24,6 +24,11 @@ SPLIT_NAMES = {
 # Most common spellings first: each is one stat call.
 _PROBES = [spelling for suffix in (".jpg", ".png", ".jpeg") for spelling in (suffix, suffix.upper())]
 _PROBES += [s for suffix in sorted(IMAGE_SUFFIXES) for s in (suffix, suffix.upper()) if s not in _PROBES]
+
+
+def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts ``img2`` before ``img10``."""
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part)
 
 
 def label_candidates(image: str | Path, labels: str | Path | None = None) -> list[Path]:

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
-from click.testing import CliRunner
 from data_files import make_image, make_text
 
 from pydarknet import data
-from pydarknet.cli.convert import command
 from pydarknet.data import engines, journal
 from pydarknet.data.classes import ClassPlan, parse_renames
 from pydarknet.data.convert import Job, Result, convert
 from pydarknet.data.output import Output
-from pydarknet.data.records import ReadOptions, Rules
+from pydarknet.data.records import ReadOptions, Rules, parse_splits
 from pydarknet.data.report import RecordError
 from pydarknet.errors import DataError
 
@@ -142,18 +142,6 @@ def test_unknown_classes(ilsvrc: Path, tmp_path: Path) -> None:
         run(ilsvrc, tmp_path / "c", classes=ClassPlan({"tenhc": "x"}))
 
 
-@pytest.fixture
-def tools(tmp_path: Path) -> Path:
-    """A Darknet folder: forty images of a class each, four of which also show the rare one."""
-    root = tmp_path / "tools"
-    make_text(root / "obj.names", "hammer\ndrill\nsaw\n")
-    for number in range(40):
-        make_image(root / f"{number}.png", 200, 100)
-        rare = "2 0.5 0.5 0.3 0.3\n" if number % 10 == 0 else ""
-        make_text(root / f"{number}.txt", f"{number % 2} 0.5 0.5 0.06 0.08\n{rare}")
-    return root
-
-
 def test_limit_per_class(tools: Path, tmp_path: Path) -> None:
     """No class is in more images than asked for, and every class is there; the seed decides which."""
     chosen = []
@@ -253,6 +241,39 @@ def test_ignore_policies(tmp_path: Path, policy: str, expected: dict[str, int]) 
         assert f"difficult = {tmp_path}/ds/difficult_valid.txt" in (tmp_path / "ds/obj.data").read_text()
 
 
+def test_fill_blurs_a_copy(tmp_path: Path) -> None:
+    """What is set aside is blurred in the copy; targets, the rest and the source keep their pixels."""
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in/a.png"), pixels)
+    make_text(tmp_path / "in/a.txt", "0 0.5 0.5 0.2 0.2\n")
+    make_text(tmp_path / "in/a.ignore.txt", "-1 0.3 0.3 0.6 0.6\n")
+    before = digests(tmp_path / "in")
+    run(tmp_path / "in", tmp_path / "ds", output={"ignore": "fill"})
+    assert digests(tmp_path / "in") == before
+    assert list(labels(tmp_path / "ds")) == ["train/a.txt"]
+    result = cv2.imread(str(tmp_path / "ds/train/a.png"))
+    changed = (result != pixels).any(axis=2)
+    assert changed[:40, :40].mean() > 0.9
+    assert result[:40, :40].std() < pixels[:40, :40].std() / 2
+    assert not changed[40:60, 40:60].any()
+    assert not changed[60:, 60:].any()
+    with pytest.raises(DataError, match="ignore=fill changes images, so it needs a folder"):
+        Output(tmp_path / "x", link="none", ignore="fill")
+
+
+def test_min_size_of_some_splits(tmp_path: Path) -> None:
+    """Small boxes may go from training and stay in validation."""
+    for split in ("train", "val"):
+        make_image(tmp_path / f"in/{split}/a.png", 100, 100)
+        make_text(tmp_path / f"in/{split}/a.txt", "0 0.5 0.5 0.2 0.2\n0 0.5 0.5 0.02 0.02\n")
+    run(tmp_path / "in", tmp_path / "ds", rules=Rules(min_size=5, splits=parse_splits("train")))
+    found = {name: len(text.splitlines()) for name, text in labels(tmp_path / "ds").items()}
+    assert found == {"train/a.txt": 1, "val/a.txt": 2}
+    with pytest.raises(DataError, match="expected some of train, val and test, not 'trian'"):
+        parse_splits("trian")
+
+
 def test_parallel_is_the_same(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes and many small chunks give the same files as one."""
     monkeypatch.setattr(journal, "CHUNK_UNITS", 7)
@@ -345,66 +366,6 @@ def test_archive_is_converted(tools: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     archive = shutil.make_archive(str(tmp_path / "tools"), "zip", tools)
     assert run(Path(archive), tmp_path / "ds").images["written"] == 40
-
-
-# What a user sees
-
-
-def test_command(tools: Path, tmp_path: Path) -> None:
-    """Good data: exit code 0, a summary, a data set."""
-    arguments = [str(tools), "--out", str(tmp_path / "ds"), "--jobs", "1"]
-    result = CliRunner().invoke(command, arguments, standalone_mode=False)
-    assert result.return_value == 0
-    assert "written: 40 images, 44 boxes, 3 classes" in result.output
-    assert data.read(tmp_path / "ds").names == ("hammer", "drill", "saw")
-
-
-def test_command_json_and_exit_code(tools: Path, tmp_path: Path) -> None:
-    """Records lost to errors make the exit code 1; --json is JSON and nothing else."""
-    make_text(tools / "3.txt", "7 0.5 0.5 0.1 0.1\n")
-    arguments = [str(tools), "--out", str(tmp_path / "ds"), "--jobs", "1", "--json"]
-    result = CliRunner().invoke(command, arguments, standalone_mode=False)
-    assert result.return_value == 1
-    assert json.loads(result.stdout)["counts"] == {"class-range": 1, "emptied": 1}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--set", "boxes"], "expected KEY=VALUE"),
-        (["--min-size", "tiny"], "must look like 5 or 5@416x416"),
-        (["--classes", "a,a"], "a class is there twice"),
-        (["--merge", "=a"], "expected new=a,b,c"),
-        (["--map", "a=b", "--map", "a=c"], "class 'a' is to become 'b' and 'c'"),
-        (["--engine", "cloud"], "no engine 'cloud'"),
-        (["--set-out", "paths=x"], "format 'darknet' has no option 'paths'"),
-        (["--to", "via"], "format 'via' can only be read"),
-    ],
-)
-def test_command_faults(tools: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
-    """Options that make no sense say so."""
-    result = CliRunner().invoke(
-        command, [str(tools), "--out", str(tmp_path / "ds"), "--jobs", "1", *arguments]
-    )
-    assert isinstance(result.exception, DataError)
-    assert message in str(result.exception)
-
-
-def test_command_lists_formats() -> None:
-    """Every format with its options."""
-    output = CliRunner().invoke(command, ["--formats"]).output
-    assert "coco         read, write  COCO JSON" in output
-    assert "--set uri_map=" in output
-
-
-def test_crowdhuman_classes_option(tmp_path: Path) -> None:
-    """``--classes head:hbox,person:fbox`` says which box is which class."""
-    make_image(tmp_path / "Images/x.jpg", 640, 480)
-    person = {"tag": "person", "fbox": [1, 2, 30, 40], "vbox": [1, 2, 30, 30], "hbox": [5, 5, 15, 5]}
-    file = make_text(tmp_path / "a.odgt", json.dumps({"ID": "x", "gtboxes": [person]}))
-    out = tmp_path / "ds"
-    CliRunner().invoke(command, [str(file), "--out", str(out), "--jobs", "1", "--classes", "visible:vbox"])
-    assert (out / "obj.names").read_text() == "visible\n"
 
 
 def test_engines_keep_order() -> None:

@@ -20,8 +20,8 @@ from pydarknet.data.coords import CONVENTIONS, from_edges, to_edges
 from pydarknet.data.files import atomic, read_text, write_text
 from pydarknet.data.imagesize import image_size
 from pydarknet.data.output import safe_name
-from pydarknet.data.paths import find_image, find_label, inner_name, label_candidates, resolve
-from pydarknet.data.records import Box, Record, Rules, clean, natural_key, parse_min_size
+from pydarknet.data.paths import find_image, find_label, inner_name, label_candidates, natural_key, resolve
+from pydarknet.data.records import Box, Record, Rules, clean, parse_min_size
 from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 

@@ -20,8 +20,16 @@ from pydarknet.data.dataset import Flag, Sample, Status
 from pydarknet.data.files import lines_of, write_text
 from pydarknet.data.imagesize import image_size, is_image
 from pydarknet.data.output import Output
-from pydarknet.data.paths import find_label, images_below, inner_name, label_candidates, resolve, split_of
-from pydarknet.data.records import Box, ReadOptions, Record, Source, natural_key
+from pydarknet.data.paths import (
+    find_label,
+    images_below,
+    inner_name,
+    label_candidates,
+    natural_key,
+    resolve,
+    split_of,
+)
+from pydarknet.data.records import Box, ReadOptions, Record, Source
 from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
