@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Even out how often classes occur: by leaving images out, or by listing images several times."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+from pydarknet.data.dataset import Dataset, Sample
+from pydarknet.data.ops._rank import rank
+from pydarknet.data.report import Report
+from pydarknet.errors import DataError
+
+#: Splits that are balanced: what is trained on. A changed validation set would measure something else.
+TRAINED = ("train", "")
+
+
+def class_counts(samples: Iterable[Sample], by: str = "boxes") -> Counter[int]:
+    """How often each class index occurs, boxes set aside not counted.
+
+    Args:
+        samples: where to count.
+        by: ``"boxes"``, or ``"images"`` that hold at least one box of the class.
+    """
+    counts: Counter[int] = Counter()
+    for sample in samples:
+        counts.update(_counts(sample, by))
+    return counts
+
+
+def balance(
+    dataset: Dataset,
+    max_ratio: float = 1.0,
+    *,
+    by: str = "boxes",
+    seed: int = 0,
+    splits: Collection[str] = TRAINED,
+) -> Dataset:
+    """Leave out images until no class is more than ``max_ratio`` times as frequent as the rarest one.
+
+    The rarest class keeps all its images. Where classes come together in the same images the ratio may be
+    out of reach; the report then says which one was reached.
+
+    Args:
+        dataset: what to thin out; images without boxes stay.
+        max_ratio: most frequent to rarest class, at least 1.
+        by: count ``"boxes"`` or ``"images"``.
+        seed: another seed chooses other images.
+        splits: the splits to thin out; others stay as they are.
+
+    Raises:
+        DataError: if ``max_ratio`` is below 1.
+    """
+    pool, counts = _pool(dataset, max_ratio, by, splits)
+    floor = min(counts.values(), default=0)
+    cap = math.floor(max_ratio * floor)
+    having: dict[int, list[int]] = {}
+    for number, own in pool.items():
+        for label in own:
+            having.setdefault(label, []).append(number)
+    gone: set[int] = set()
+    for label, _ in counts.most_common():
+        for number in sorted(
+            (number for number in having[label] if number not in gone),
+            key=lambda number: _harm(pool[number], counts, cap, rank(seed, dataset[number].name)),
+        ):
+            if counts[label] <= cap:
+                break
+            own = pool[number]
+            if all(counts[other] - count >= floor for other, count in own.items()):
+                counts.subtract(own)
+                gone.add(number)
+    samples = [sample for number, sample in enumerate(dataset) if number not in gone]
+    return dataset.replace(samples=samples, report=_reached(dataset, counts, max_ratio))
+
+
+def oversample(
+    dataset: Dataset,
+    max_ratio: float = 1.0,
+    *,
+    by: str = "boxes",
+    seed: int = 0,
+    splits: Collection[str] = TRAINED,
+    max_repeats: int = 10,
+) -> Dataset:
+    """List images with rare classes several times, as Darknet users do in ``train.txt``.
+
+    An image is repeated as often as its rarest class needs, with fractions spread over the images of equal
+    need so that their sum comes out right.
+
+    Args:
+        dataset: its samples appear one to ``max_repeats`` times, repetitions next to each other.
+        max_ratio: most frequent to rarest class, at least 1.
+        by: count ``"boxes"`` or ``"images"``.
+        seed: another seed repeats other images.
+        splits: the splits in which images are repeated.
+        max_repeats: no image comes more often.
+
+    Raises:
+        DataError: if ``max_ratio`` or ``max_repeats`` is below 1.
+    """
+    if max_repeats < 1:
+        raise DataError(f"max_repeats must be at least 1, not {max_repeats}")
+    pool, counts = _pool(dataset, max_ratio, by, splits)
+    wanted = max(counts.values(), default=0) / max_ratio
+    need = {label: min(max_repeats, max(1.0, wanted / count)) for label, count in counts.items()}
+    times = dict.fromkeys(range(len(dataset)), 1)
+    carried: dict[float, float] = {}
+    for number in sorted(pool, key=lambda number: rank(seed, dataset[number].name)):
+        factor = max((need[label] for label in pool[number]), default=1.0)
+        exact = factor + carried.get(factor, 0.0)
+        times[number] = max(1, math.floor(exact + 1e-9))
+        carried[factor] = exact - times[number]
+    reached: Counter[int] = Counter()
+    for number, own in pool.items():
+        reached.update({label: times[number] * count for label, count in own.items()})
+    samples = [sample for number, sample in enumerate(dataset) for _ in range(times[number])]
+    return dataset.replace(samples=samples, report=_reached(dataset, reached, max_ratio))
+
+
+def _counts(sample: Sample, by: str) -> Counter[int]:
+    counts = Counter(sample.classes[sample.target].tolist())
+    return counts if by == "boxes" else Counter(dict.fromkeys(counts, 1))
+
+
+def _pool(
+    dataset: Dataset, max_ratio: float, by: str, splits: Collection[str]
+) -> tuple[dict[int, Counter[int]], Counter[int]]:
+    """The images that may be left out or repeated, with their counts, and the counts of all of them."""
+    if by not in ("boxes", "images"):
+        raise DataError(f"classes are counted by boxes or images, not by {by!r}")
+    if not (math.isfinite(max_ratio) and max_ratio >= 1):
+        raise DataError(f"max_ratio must be at least 1, not {max_ratio}")
+    pool = {
+        number: _counts(sample, by)
+        for number, sample in enumerate(dataset)
+        if sample.split in splits
+    }
+    total: Counter[int] = Counter()
+    for own in pool.values():
+        total.update(own)
+    return pool, total
+
+
+def _harm(own: Counter[int], counts: Counter[int], cap: int, chance: bytes) -> tuple[int, bytes]:
+    """What leaving an image out would cost classes that are not too frequent; chance among equals."""
+    return sum(count for label, count in own.items() if counts[label] <= cap), chance
+
+
+def _reached(dataset: Dataset, counts: Counter[int], max_ratio: float) -> Report:
+    report = Report(list(dataset.report.issues))
+    for number, name in enumerate(dataset.names):
+        if counts[number] == 0:
+            report.add("note", f"class {name!r} has no box to train on", name, action="left out of account")
+    found = {label: count for label, count in counts.items() if count}
+    if found:
+        most, least = max(found, key=found.__getitem__), min(found, key=found.__getitem__)
+        ratio = found[most] / found[least]
+        if ratio > max_ratio * (1 + 1e-9):
+            text = f"{dataset.names[most]} to {dataset.names[least]} is {ratio:.3g}, not {max_ratio:g}"
+            report.add("note", f"{text}: they share images", "balance", action="as near as possible")
+    return report
