@@ -132,11 +132,7 @@ def _pool(
         raise DataError(f"classes are counted by boxes or images, not by {by!r}")
     if not (math.isfinite(max_ratio) and max_ratio >= 1):
         raise DataError(f"max_ratio must be at least 1, not {max_ratio}")
-    pool = {
-        number: _counts(sample, by)
-        for number, sample in enumerate(dataset)
-        if sample.split in splits
-    }
+    pool = {number: _counts(sample, by) for number, sample in enumerate(dataset) if sample.split in splits}
     total: Counter[int] = Counter()
     for own in pool.values():
         total.update(own)

@@ -26,9 +26,7 @@ def remap(dataset: Dataset, plan: ClassPlan, *, keep_emptied: bool = False) -> D
     Raises:
         DataError: if a class of the plan does not exist; the message names close ones.
     """
-    counts = {
-        by: _renamed(class_counts(dataset, by), dataset.names, plan) for by in ("images", "boxes")
-    }
+    counts = {by: _renamed(class_counts(dataset, by), dataset.names, plan) for by in ("images", "boxes")}
     names = plan.choose(dataset.names, counts["images"], counts["boxes"])
     target = {name: number for number, name in enumerate(names)}
     dropped = ANY_CLASS - 1

@@ -129,9 +129,7 @@ class _Unit:
     labels: Counter[int] = field(default_factory=Counter)  # class -> images that have it
 
 
-def _units(
-    dataset: Dataset, group_by: GroupBy, stratify: bool, seed: int, report: Report
-) -> list[_Unit]:
+def _units(dataset: Dataset, group_by: GroupBy, stratify: bool, seed: int, report: Report) -> list[_Unit]:
     units: dict[str, _Unit] = {}
     for number, (sample, key) in enumerate(zip(dataset, _group_keys(dataset, group_by, report), strict=True)):
         unit = units.setdefault(key, _Unit(rank(seed, sample.name)))
