@@ -12,6 +12,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "Network": "network",
+    "Detections": "detections",
+    "info": "machine",
+    "ArgumentError": "errors",
+    "FileError": "errors",
     "CfgError": "errors",
     "WeightsError": "errors",
     "DataError": "errors",

@@ -12,6 +12,14 @@ class DarknetError(Exception):
     """Base of all pydarknet errors; the message says what, where and what to do."""
 
 
+class ArgumentError(DarknetError, ValueError):
+    """A value given by the caller is out of range or of the wrong kind."""
+
+
+class FileError(DarknetError, OSError):
+    """A file cannot be opened, read or written."""
+
+
 class CfgError(DarknetError, ValueError):
     """A cfg file is malformed or describes an impossible network."""
 

@@ -17,7 +17,12 @@ from pydarknet import __version__
 from pydarknet.errors import DarknetError
 
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "bench": ("bench", "Measure latency, throughput and memory of a network."),
+    "detect": ("detect", "Find objects in images: annotated pictures and JSON."),
+    "export": ("export", "Write a network for other runtimes (ONNX)."),
+    "info": ("info", "Show this machine and installation, or the layers of a cfg."),
+}
 
 
 class LazyGroup(click.Group):

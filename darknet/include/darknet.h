@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * libdarknet: load, run and train Darknet networks. This header is the whole interface and its manual.
+ *
+ * Conventions
+ *   - Every function that can fail returns a dn_status. On failure the text of the reason, with file and line where
+ *     there is one, is what dn_last_error() returns on the same thread until its next failing call. Out-parameters
+ *     stand last and are untouched on failure. No call exits, aborts or prints, or changes the floating-point mode.
+ *   - Handles come from a create function and go to the matching free, which accepts NULL.
+ *   - A handle is used by one thread at a time; different handles in parallel. Clones share their weights.
+ *   - Activations are float32 planes (n, c, h, w), row-major; images are 0..1, RGB.
+ *   - Boxes are corners x1, y1, x2, y2 in pixels of the caller's image, not clipped to it.
+ *   - Strings are UTF-8; those that a handle returns live as long as it.
+ */
+#ifndef DARKNET_H
+#define DARKNET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define DN_API __declspec(dllexport)
+#else
+#define DN_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* [cdef] The text up to the closing mark is also what the Python binding declares. */
+
+typedef enum {
+    DN_OK = 0,
+    DN_INVALID_ARGUMENT = 1, /* a caller's value is out of range */
+    DN_IO = 2,               /* a file cannot be opened, read or written */
+    DN_CFG = 3,              /* a cfg is malformed or describes an impossible network */
+    DN_WEIGHTS = 4,          /* a weights file is damaged or belongs to another network */
+    DN_BACKEND = 5,          /* a backend is unknown, unavailable, or failed */
+    DN_OUT_OF_MEMORY = 6,
+    DN_INTERNAL = 7          /* a defect of this library; please report it */
+} dn_status;
+
+/* The reason of the last failure on this thread; "" when there was none. Valid until the next failing call. */
+DN_API const char *dn_last_error(void);
+/* "1.2.3". */
+DN_API const char *dn_version(void);
+/* What this build and machine have, as JSON: version, compiler, onednn, openmp, backends, cpu features, threads. */
+DN_API const char *dn_build_info(void);
+
+/* -- networks ---------------------------------------------------------------------------------------------------- */
+
+typedef struct dn_network dn_network;
+
+typedef struct {
+    const char *backend;   /* "auto", "ref", "cpu", or "check:cpu,ref"; NULL: "auto" */
+    const char *precision; /* "auto" (bf16 where the CPU multiplies it natively), "fp32", "bf16"; NULL: "auto" */
+    int batch;             /* images a forward pass takes at most, >= 1 */
+    int threads;           /* 0: all cores this process may use */
+    int strict;            /* 1: unknown cfg keys are errors; 0: warnings */
+} dn_options;
+
+/* Loads a network for inference. weights may be NULL (random initial weights). options may be NULL (defaults). */
+DN_API dn_status dn_network_load(const char *cfg, const char *weights, const dn_options *options, dn_network **out);
+/* The same from cfg text; `name` stands for the file in messages. */
+DN_API dn_status dn_network_parse(const char *text, size_t length, const char *name, const char *weights,
+                           const dn_options *options, dn_network **out);
+/* A second network over the same weights, to be used by another thread. */
+DN_API dn_status dn_network_clone(const dn_network *network, dn_network **out);
+DN_API void dn_network_free(dn_network *network);
+
+/* Changes the input size (multiples of the network's stride) or the batch. */
+DN_API dn_status dn_network_resize(dn_network *network, int width, int height);
+DN_API dn_status dn_network_set_batch(dn_network *network, int batch);
+
+typedef struct {
+    int layers;         /* sections after [net] */
+    int batch, threads;
+    int width, height, channels; /* of the input */
+    int stride;         /* width and height must be multiples of it */
+    int classes;        /* of the heads; 0 when there is none */
+    int letter_box;     /* [net] letter_box */
+    int layers_loaded;  /* covered by the weights file; less than layers for a partial one; 0 without a file */
+    uint64_t seen;      /* images processed in training, from the weights file */
+    uint64_t parameters; /* float32 values of the network, as many as a complete weights file holds */
+    double bflops;      /* billions of operations of one image, counted as Darknet does */
+    uint64_t activation_bytes; /* of the compiled plan; 0 before the first prediction */
+    const char *backend, *precision; /* precision: "fp32" or "bf16" once compiled, "auto" before */
+} dn_network_info;
+
+DN_API dn_status dn_network_get_info(const dn_network *network, dn_network_info *out);
+
+typedef struct {
+    const char *type;     /* "convolutional", "yolo", ... */
+    const char *where;    /* "net.cfg:57 [convolutional]" */
+    const char *description; /* the layer's own numbers as the layer table shows them, e.g. "64 3x3/2 leaky" */
+    int in_c, in_h, in_w, out_c, out_h, out_w;
+    int is_head;
+    uint64_t parameters;
+    double bflops;
+    const int *inputs;    /* layers this one reads; -1 is the network's input */
+    int input_count;
+} dn_layer_info;
+
+DN_API dn_status dn_network_get_layer(const dn_network *network, int layer, dn_layer_info *out);
+/* The i-th warning of loading (unknown keys when not strict, ...), or NULL after the last. */
+DN_API const char *dn_network_warning(const dn_network *network, int i);
+
+/* -- inference --------------------------------------------------------------------------------------------------- */
+
+/* Runs n images (n <= batch), planes (n, c, h, w) in 0..1. `layers` (may be NULL): the layers to be read afterwards;
+ * without them the heads, or the last layer of a network without heads. */
+DN_API dn_status dn_network_predict(dn_network *network, const float *x, int n, const int *layers, int layer_count);
+/* Copies the output of a layer of the last predict, (n, outputs), into dst, which holds `count` floats. */
+DN_API dn_status dn_network_read(const dn_network *network, int layer, float *dst, size_t count);
+
+typedef struct {
+    const void *data; /* interleaved: pixel (y, x) begins at data + y*stride + x*channels*depth */
+    int width, height, channels;
+    size_t stride; /* bytes from row to row */
+    int depth;     /* bytes per value: 1 (0..255) or 2 (0..65535) */
+    int bgr;       /* 3 and 4 channels: blue first */
+} dn_image;
+
+typedef struct {
+    float x1, y1, x2, y2;
+    float confidence;
+    int32_t class_id;
+    int32_t box; /* equal for the classes of one box */
+} dn_detection;
+
+typedef struct {
+    float thresh;  /* confidence above which a detection is reported, 0..1 */
+    float nms;     /* overlap above which the weaker of two is suppressed; 0: no suppression */
+    int letterbox; /* keep the aspect ratio, 0 or 1 */
+} dn_detect_options;
+
+typedef struct dn_detections dn_detections;
+
+/* Detects objects in `count` images, any size each, run in batches. */
+DN_API dn_status dn_network_detect(dn_network *network, const dn_image *images, int count, const dn_detect_options *options,
+                            dn_detections **out);
+/* The detections of one image; `count` becomes their number. The array lives as long as `detections`. */
+DN_API const dn_detection *dn_detections_of(const dn_detections *detections, int image, int *count);
+DN_API void dn_detections_free(dn_detections *detections);
+
+/* Writes what detect() would feed: image -> planes (c, height, width) of the network's input size. */
+DN_API dn_status dn_network_preprocess(const dn_network *network, const dn_image *image, int letterbox, float *dst,
+                                size_t count);
+
+typedef struct {
+    int layer;
+    const char *what; /* the kernel that ran, e.g. "brgconv:avx512_core_bf16" */
+    double seconds;
+} dn_layer_time;
+
+/* Runs one forward pass with a clock around each layer. Up to `capacity` entries are written, `count` is how many
+ * there are. Strings live until the next call on this network. */
+DN_API dn_status dn_network_profile(dn_network *network, dn_layer_time *times, int capacity, int *count);
+
+/* -- weights ----------------------------------------------------------------------------------------------------- */
+
+/* Writes a Darknet weights file, atomically. cutoff: only the layers before it; -1: all. */
+DN_API dn_status dn_network_save_weights(const dn_network *network, const char *path, int cutoff);
+
+/* Copies a parameter array of a layer, as a weights file holds it (batch-norm not folded), into dst, which holds
+ * `capacity` floats. name: "biases", "scales", "means", "variances" or "weights". A layer that shares weights has
+ * those of its owner. `count` becomes the array's length, 0 where the layer has no such array; dst may be NULL to
+ * learn it. */
+DN_API dn_status dn_network_get_array(const dn_network *network, int layer, const char *name, float *dst,
+                                      size_t capacity, size_t *count);
+
+/* [/cdef] */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

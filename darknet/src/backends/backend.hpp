@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The contract between a network and what computes it. A backend turns a graph and its parameters into a Plan: an
+// executable for one batch size and one input size. Nothing outside backends/ knows layouts, oneDNN or CUDA.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../parameters.hpp"
+
+namespace dn {
+
+enum class Precision { automatic, f32, bf16 };
+
+struct PlanOptions {
+    int batch = 1;
+    int threads = 1;
+    Precision precision = Precision::automatic;
+    bool training = false;  // batch statistics, every activation kept, backward available
+    // Outputs that read() must serve. Inference plans may overwrite or fuse away all others; empty: the heads, or the
+    // network's output where it has none.
+    std::vector<int> wanted;
+};
+
+struct LayerTime {
+    int node;
+    std::string what;  // for example "brgconv:avx512_core_bf16"
+    double seconds;    // of the last forward
+};
+
+class Plan {
+public:
+    virtual ~Plan() = default;
+    // Where the caller writes float32 planes (n, c, h, w) in 0..1 before forward().
+    virtual float* input() = 0;
+    virtual void forward() = 0;
+    // Copies a wanted node's output as float32 (n, c, h, w) into dst.
+    virtual void read(int node, float* dst) const = 0;
+    virtual Precision precision() const = 0;  // f32 or bf16, what `automatic` became
+    virtual std::size_t activation_bytes() const = 0;
+    // Runs one forward with a clock around every step.
+    virtual std::vector<LayerTime> profile() = 0;
+};
+
+class Backend {
+public:
+    virtual ~Backend() = default;
+    virtual std::string name() const = 0;
+    // The graph and parameters outlive the plan. Throws Error(backend) for what this backend cannot do.
+    virtual std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                                          const PlanOptions& options) const = 0;
+};
+
+// "auto", "ref", "cpu", or "check:A,B", which runs both and throws at the first layer that differs.
+// Throws Error(backend) listing what this build has.
+std::unique_ptr<Backend> make_backend(const std::string& name);
+std::vector<std::string> backend_names();  // fastest first
+
+}  // namespace dn

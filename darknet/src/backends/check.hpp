@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// "check:A,B": a backend that runs two others and throws at the first layer whose outputs differ.
+#pragma once
+
+#include <memory>
+
+#include "backend.hpp"
+
+namespace dn {
+
+// Answers with the first one's outputs. Tolerance: the largest difference of a layer, relative to its largest value.
+std::unique_ptr<Backend> make_check_backend(std::unique_ptr<Backend> first, std::unique_ptr<Backend> second);
+
+}  // namespace dn

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// [batchnorm]: y = (x - mean) / sqrt(variance + eps) * scale + bias.
+#include <algorithm>
+
+#include "common.hpp"
+#include "ref.hpp"
+
+namespace dn::ref {
+namespace {
+
+class Batchnorm : public RefKernel {
+public:
+    using RefKernel::RefKernel;
+
+    void forward() override {
+        std::copy_n(src(0), context_.dst.size(), dst(0));
+        normalize_batch(weights(), dst(0), batch(), node().out);
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_batchnorm(const KernelContext& context) { return std::make_unique<Batchnorm>(context); }
+
+}  // namespace dn::ref

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// [empty]: its input passes through.
+#include <algorithm>
+
+#include "ref.hpp"
+
+namespace dn::ref {
+namespace {
+
+class Empty : public RefKernel {
+public:
+    using RefKernel::RefKernel;
+
+    void forward() override { std::copy_n(src(0), context_.dst.size(), dst(0)); }
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_empty(const KernelContext& context) { return std::make_unique<Empty>(context); }
+
+}  // namespace dn::ref

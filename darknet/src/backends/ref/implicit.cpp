@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// [implicit]: y = weights, for every image.
+#include <algorithm>
+
+#include "ref.hpp"
+
+namespace dn::ref {
+namespace {
+
+class Implicit : public RefKernel {
+public:
+    using RefKernel::RefKernel;
+
+    void forward() override {
+        for (int i = 0; i < batch(); ++i) std::copy(weights().weights.begin(), weights().weights.end(), dst(i));
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_implicit(const KernelContext& context) { return std::make_unique<Implicit>(context); }
+
+}  // namespace dn::ref

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reference backend's plan: every layer's output in a buffer of its own, kernels run one after the other.
+#include <algorithm>
+#include <chrono>
+
+#include "../../error.hpp"
+#include "ref.hpp"
+
+namespace dn::ref {
+namespace {
+
+constexpr MakeKernel kMakers[] = {
+#define DN_LAYER(name) make_##name,
+#include "../../layers/layers.def"
+#undef DN_LAYER
+};
+
+class RefPlan : public Plan {
+public:
+    RefPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, const PlanOptions& options)
+        : graph_(graph), parameters_(std::move(parameters)), batch_(options.batch) {
+        input_.resize(batch_ * graph.input.size());
+        outputs_.resize(graph.nodes.size());
+        for (const Node& node : graph.nodes) add_kernel(node, options.threads);
+    }
+
+    float* input() override { return input_.data(); }
+
+    void forward() override {
+        for (const auto& kernel : kernels_) kernel->forward();
+    }
+
+    void read(int node, float* dst) const override { std::copy(outputs_[node].begin(), outputs_[node].end(), dst); }
+
+    Precision precision() const override { return Precision::f32; }
+
+    std::size_t activation_bytes() const override {
+        std::size_t floats = input_.size();
+        for (const Floats& output : outputs_) floats += output.size();
+        return floats * sizeof(float);
+    }
+
+    std::vector<LayerTime> profile() override {
+        using Clock = std::chrono::steady_clock;
+        std::vector<LayerTime> times;
+        for (std::size_t i = 0; i < kernels_.size(); ++i) {
+            const Clock::time_point start = Clock::now();
+            kernels_[i]->forward();
+            const std::chrono::duration<double> elapsed = Clock::now() - start;
+            times.push_back({static_cast<int>(i), kernels_[i]->what(), elapsed.count()});
+        }
+        return times;
+    }
+
+private:
+    Tensor tensor_of(int node) {
+        Tensor tensor;
+        tensor.data = node < 0 ? input_.data() : outputs_[node].data();
+        tensor.n = batch_;
+        tensor.shape = graph_.shape_of(node);
+        return tensor;
+    }
+
+    void add_kernel(const Node& node, int threads) {
+        outputs_[node.index].resize(batch_ * node.out.size());
+        KernelContext context{graph_,  node, &parameters_->of(graph_, node.index), {}, tensor_of(node.index), batch_,
+                              threads, false};
+        for (int input : node.inputs) context.src.push_back(tensor_of(input));
+        kernels_.push_back(kMakers[static_cast<std::size_t>(node.kind)](context));
+    }
+
+    const Graph& graph_;
+    std::shared_ptr<const Parameters> parameters_;
+    int batch_;
+    Floats input_;
+    std::vector<Floats> outputs_;  // by node: planes (batch, c, h, w)
+    std::vector<std::unique_ptr<Kernel>> kernels_;
+};
+
+class RefBackend : public Backend {
+public:
+    std::string name() const override { return "ref"; }
+
+    std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                                  const PlanOptions& options) const override {
+        if (options.precision == Precision::bf16)
+            throw Error(Status::backend, "",
+                        "backend \"ref\" computes in fp32; found precision bf16, expected fp32 or auto");
+        if (options.training) throw Error(Status::backend, "", "backend \"ref\" does not train");
+        return std::make_unique<RefPlan>(graph, parameters, options);
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend() { return std::make_unique<RefBackend>(); }
+
+}  // namespace dn::ref

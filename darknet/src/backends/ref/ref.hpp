@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reference backend: plain float32 loops over planes (n, c, h, w). It is the definition of every layer and the
+// portable fallback: no threads, no tricks.
+#pragma once
+
+#include "../backend.hpp"
+#include "../kernel.hpp"
+
+namespace dn::ref {
+
+#define DN_LAYER(name) std::unique_ptr<Kernel> make_##name(const KernelContext& context);
+#include "../../layers/layers.def"
+#undef DN_LAYER
+
+std::unique_ptr<Backend> make_backend();
+
+// What every kernel of this backend holds: its context, under short names.
+class RefKernel : public Kernel {
+public:
+    explicit RefKernel(const KernelContext& context) : context_(context) {}
+    std::string what() const override { return "ref"; }
+
+protected:
+    const Node& node() const { return context_.node; }
+    int batch() const { return context_.batch; }
+    // Image i of the output, and of the given input: planes (c, h, w).
+    float* dst(int i) const { return context_.dst.f32() + i * node().out.size(); }
+    const float* src(int i, int input = 0) const {
+        return context_.src[input].f32() + i * context_.src[input].shape.size();
+    }
+    Shape src_shape(int input = 0) const { return context_.src[input].shape; }
+    const NodeParameters& weights() const { return *context_.params; }
+
+    KernelContext context_;
+};
+
+}  // namespace dn::ref

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// [sam]: y = act(gate * from).
+#include "activations.hpp"
+#include "ref.hpp"
+
+namespace dn::ref {
+namespace {
+
+class Sam : public RefKernel {
+public:
+    using RefKernel::RefKernel;
+
+    void forward() override {
+        for (int i = 0; i < batch(); ++i)
+            for (std::size_t k = 0; k < node().out.size(); ++k) dst(i)[k] = src(i, 0)[k] * src(i, 1)[k];
+        activate(node().as<SamParams>().activation, dst(0), batch(), node().out);
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_sam(const KernelContext& context) { return std::make_unique<Sam>(context); }
+
+}  // namespace dn::ref

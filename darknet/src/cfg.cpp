@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cfg.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <numeric>
+
+#include "error.hpp"
+
+namespace dn {
+namespace {
+
+constexpr std::size_t kMaxCfgBytes = 16u << 20;  // the largest public cfg has 60 kB
+
+std::string_view next_line(std::string_view& rest) {
+    const std::size_t end = rest.find('\n');
+    std::string_view line = rest.substr(0, end);
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+    return line;
+}
+
+// Darknet deletes blanks everywhere in a line, also inside values; comments go first.
+std::string squeeze(std::string_view line) {
+    std::string out;
+    for (char ch : line.substr(0, line.find_first_of("#;"))) {
+        if (ch == '\0') ch = '?';  // a text file has none; keep it visible in messages
+        if (ch != ' ' && ch != '\t' && ch != '\r') out += ch;
+    }
+    return out;
+}
+
+template <class T>
+T parse_number(const Options& options, const std::string& key, const std::string& value);
+
+template <>
+float parse_number(const Options& options, const std::string& key, const std::string& value) {
+    char* end = nullptr;
+    const float number = std::strtof(value.c_str(), &end);
+    if (value.empty() || *end != '\0') options.fail(key, text("found \"", value, "\", expected a number"));
+    if (!std::isfinite(number)) options.fail(key, text("found \"", value, "\", expected a finite number"));
+    return number;
+}
+
+template <>
+int parse_number(const Options& options, const std::string& key, const std::string& value) {
+    char* end = nullptr;
+    errno = 0;
+    const long number = std::strtol(value.c_str(), &end, 10);
+    if (value.empty() || *end != '\0') options.fail(key, text("found \"", value, "\", expected a whole number"));
+    if (errno == ERANGE || number < std::numeric_limits<int>::min() || number > std::numeric_limits<int>::max())
+        options.fail(key, text("found ", value, ", which does not fit 32 bits"));
+    return static_cast<int>(number);
+}
+
+template <class T>
+std::vector<T> parse_list(const Options& options, const std::string& key, std::string_view value) {
+    std::vector<T> out;
+    while (!value.empty()) {
+        const std::size_t comma = value.find(',');
+        out.push_back(parse_number<T>(options, key, std::string(value.substr(0, comma))));
+        if (comma == std::string_view::npos) break;
+        value.remove_prefix(comma + 1);  // a trailing comma, as public files have, ends the list
+    }
+    return out;
+}
+
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t above = row[j];
+            const bool same = std::tolower(static_cast<unsigned char>(a[i - 1])) ==
+                              std::tolower(static_cast<unsigned char>(b[j - 1]));
+            row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (same ? 0 : 1)});
+            diagonal = above;
+        }
+    }
+    return row[b.size()];
+}
+
+}  // namespace
+
+std::string closest(const std::string& word, const std::vector<std::string>& candidates) {
+    std::string best;
+    std::size_t distance = std::max<std::size_t>(2, word.size() / 3) + 1;
+    for (const std::string& candidate : candidates) {
+        const std::size_t d = edit_distance(word, candidate);
+        if (d < distance) {
+            distance = d;
+            best = candidate;
+        }
+    }
+    return best;
+}
+
+std::string Section::where(const std::string& key) const {
+    int at = line;
+    for (const Option& option : options)
+        if (option.key == key) {
+            at = option.line;
+            break;
+        }
+    return text(file, ":", at, " [", type, "]", key.empty() ? "" : " ", key);
+}
+
+Cfg parse_cfg(std::string_view content, const std::string& file) {
+    Cfg cfg{file, {}};
+    if (content.substr(0, 3) == "\xEF\xBB\xBF") content.remove_prefix(3);  // byte order mark
+    for (int number = 1; !content.empty(); ++number) {
+        const std::string line = squeeze(next_line(content));
+        if (line.empty()) continue;
+        const std::string where = text(file, ":", number);
+        if (line[0] == '[') {
+            if (line.back() != ']' || line.size() < 3)
+                throw Error(Status::cfg, where, text("found \"", line, "\", expected a section as [convolutional]"));
+            cfg.sections.push_back({line.substr(1, line.size() - 2), file, number, {}});
+            continue;
+        }
+        const std::size_t equals = line.find('=');
+        if (equals == std::string::npos || equals == 0 || equals + 1 == line.size())
+            throw Error(Status::cfg, where, text("found \"", line, "\", expected key=value"));
+        if (cfg.sections.empty())
+            throw Error(Status::cfg, where, "found an option before any section; the file must begin with [net]");
+        cfg.sections.back().options.push_back({line.substr(0, equals), line.substr(equals + 1), number});
+    }
+    if (cfg.sections.empty()) throw Error(Status::cfg, file, "no section found; a network begins with [net]");
+    return cfg;
+}
+
+std::string read_file(const std::string& path, std::size_t limit) {
+    std::ifstream stream(path, std::ios::binary | std::ios::ate);
+    if (!stream) throw Error(Status::io, path, "cannot open the file; does it exist, and may you read it?");
+    const auto size = static_cast<long long>(stream.tellg());
+    if (size < 0) throw Error(Status::io, path, "cannot be read; is it a folder?");
+    if (static_cast<unsigned long long>(size) > limit)
+        throw Error(Status::io, path, text("has ", size, " bytes, expected at most ", limit));
+    std::string content(static_cast<std::size_t>(size), '\0');
+    stream.seekg(0);
+    if (!stream.read(content.data(), size) && size > 0) throw Error(Status::io, path, "cannot be read");
+    return content;
+}
+
+Cfg read_cfg(const std::string& path) { return parse_cfg(read_file(path, kMaxCfgBytes), path); }
+
+const Option* Options::find(const std::string& key) {
+    known_.insert(key);
+    for (const Option& option : section_.options)
+        if (option.key == key) return &option;  // the first one wins, as in Darknet
+    return nullptr;
+}
+
+bool Options::has(const std::string& key) { return find(key) != nullptr; }
+
+int Options::integer(const std::string& key, int fallback) {
+    const Option* option = find(key);
+    return option ? parse_number<int>(*this, key, option->value) : fallback;
+}
+
+int Options::integer(const std::string& key, int fallback, int low, int high) {
+    const int number = integer(key, fallback);
+    if (number < low || number > high) fail(key, text("found ", number, ", expected ", low, " to ", high));
+    return number;
+}
+
+float Options::real(const std::string& key, float fallback) {
+    const Option* option = find(key);
+    return option ? parse_number<float>(*this, key, option->value) : fallback;
+}
+
+bool Options::flag(const std::string& key, bool fallback) { return integer(key, fallback ? 1 : 0) != 0; }
+
+std::string Options::word(const std::string& key, const std::string& fallback) {
+    const Option* option = find(key);
+    return option ? option->value : fallback;
+}
+
+std::vector<int> Options::integers(const std::string& key) {
+    const Option* option = find(key);
+    return option ? parse_list<int>(*this, key, option->value) : std::vector<int>{};
+}
+
+std::vector<float> Options::reals(const std::string& key) {
+    const Option* option = find(key);
+    return option ? parse_list<float>(*this, key, option->value) : std::vector<float>{};
+}
+
+void Options::ignore(std::initializer_list<const char*> keys) {
+    for (const char* key : keys) known_.insert(key);
+}
+
+std::vector<std::string> Options::unknown() const {
+    const std::vector<std::string> known(known_.begin(), known_.end());
+    std::vector<std::string> messages;
+    for (const Option& option : section_.options) {
+        if (known_.count(option.key)) continue;
+        const std::string near = closest(option.key, known);
+        messages.push_back(text(section_.where(option.key), ": unknown key \"", option.key, "\"",
+                                near.empty() ? "" : text("; did you mean \"", near, "\"?")));
+    }
+    return messages;
+}
+
+void Options::fail(const std::string& key, const std::string& message) const {
+    throw Error(Status::cfg, section_.where(key), message);
+}
+
+}  // namespace dn

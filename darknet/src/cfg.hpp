@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading a cfg: text -> sections of options with line numbers, and typed access that remembers what was read.
+// Grammar: reference of Darknet's cfg format; besides, "#" and ";" start a comment anywhere in a line.
+#pragma once
+
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dn {
+
+struct Option {
+    std::string key, value;
+    int line;
+};
+
+struct Section {
+    std::string type;  // without brackets
+    std::string file;
+    int line;
+    std::vector<Option> options;
+
+    std::string where(const std::string& key = "") const;  // "net.cfg:12 [yolo] mask"
+};
+
+struct Cfg {
+    std::string file;
+    std::vector<Section> sections;
+};
+
+// Throws Error(cfg) with file:line on anything that is not a section, an option, a comment or blank.
+Cfg parse_cfg(std::string_view content, const std::string& file);
+Cfg read_cfg(const std::string& path);
+// A whole file as text; throws Error(io) when it is missing or larger than `limit` bytes.
+std::string read_file(const std::string& path, std::size_t limit);
+
+// Typed access to one section. Whoever reads a key makes it known; unknown keys are then those nobody asked for.
+class Options {
+public:
+    explicit Options(const Section& section) : section_(section) {}
+
+    bool has(const std::string& key);
+    int integer(const std::string& key, int fallback);
+    int integer(const std::string& key, int fallback, int low, int high);  // range checked
+    float real(const std::string& key, float fallback);
+    bool flag(const std::string& key, bool fallback = false);
+    std::string word(const std::string& key, const std::string& fallback);
+    std::vector<int> integers(const std::string& key);
+    std::vector<float> reals(const std::string& key);
+    void ignore(std::initializer_list<const char*> keys);  // known to Darknet's users, without effect here
+
+    // One message for each key that nobody read, with the closest known key.
+    std::vector<std::string> unknown() const;
+    [[noreturn]] void fail(const std::string& key, const std::string& message) const;
+    const Section& section() const { return section_; }
+
+private:
+    const Option* find(const std::string& key);
+
+    const Section& section_;
+    std::set<std::string> known_;
+};
+
+// The entry of `candidates` nearest to `word` by edit distance, or "" when none is near.
+std::string closest(const std::string& word, const std::vector<std::string>& candidates);
+
+}  // namespace dn

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "graph.hpp"
+
+#include <algorithm>
+
+#include "error.hpp"
+#include "layers/layer.hpp"
+
+namespace dn {
+namespace {
+
+constexpr std::size_t kMaxLayers = 10000;
+
+void read_common_keys(Options& options, Node& node) {
+    node.learning_rate = options.real("learning_rate", 1);
+    node.clip = options.real("clip", 0);
+    node.only_forward = options.flag("onlyforward");
+    node.stop_backward = options.integer("stopbackward", 0);
+    node.dont_update = options.integer("dont_update", 0);
+    node.burnin_update = options.integer("burnin_update", 0);
+    node.train_only_bn = options.flag("train_only_bn");
+    node.dont_load = options.flag("dontload");
+    node.dont_load_scales = options.flag("dontloadscales");
+}
+
+void report_unknown(const Options& options, bool strict, std::vector<std::string>& warnings) {
+    const std::vector<std::string> messages = options.unknown();
+    if (messages.empty()) return;
+    if (strict) throw Error(Status::cfg, "", messages.front());
+    warnings.insert(warnings.end(), messages.begin(), messages.end());
+}
+
+const LayerDef& layer_of(const Section& section) {
+    if (const LayerDef* def = find_layer(section.type)) return *def;
+    if (const char* reason = unsupported_reason(section.type)) throw Error(Status::cfg, section.where(), reason);
+    const std::string near = closest(section.type, layer_spellings());
+    throw Error(Status::cfg, section.where(),
+                text("unknown section [", section.type, "]", near.empty() ? "" : text("; did you mean [", near, "]?")));
+}
+
+void infer_node(const Graph& graph, Node& node) {
+    node.in = graph.shape_of(node.inputs.at(0));
+    layer_def(node.kind).infer(graph, node);
+}
+
+void add_node(const Section& section, bool strict, Graph& graph) {
+    const LayerDef& def = layer_of(section);
+    Node node;
+    node.index = static_cast<int>(graph.nodes.size());
+    node.kind = def.kind;
+    node.where = section.where();
+    node.inputs = {node.index - 1};
+    Options options(section);
+    read_common_keys(options, node);
+    def.parse(options, graph, node);
+    report_unknown(options, strict, graph.warnings);
+    infer_node(graph, node);
+    graph.nodes.push_back(std::move(node));
+}
+
+}  // namespace
+
+std::size_t Node::parameter_count() const {
+    std::size_t count = 0;
+    for (const ArraySpec& spec : arrays) count += spec.count;
+    return count;
+}
+
+bool Node::is_head() const {
+    return kind == Kind::yolo || kind == Kind::gaussian_yolo || kind == Kind::region || kind == Kind::detection;
+}
+
+const char* array_name(Array role) {
+    constexpr const char* names[] = {"biases", "scales", "means", "variances", "weights"};
+    return names[static_cast<int>(role)];
+}
+
+std::vector<int> Graph::heads() const {
+    std::vector<int> out;
+    for (const Node& node : nodes)
+        if (node.is_head()) out.push_back(node.index);
+    return out;
+}
+
+int Graph::output_node() const {
+    for (int i = static_cast<int>(nodes.size()) - 1; i >= 0; --i)
+        if (nodes[i].kind != Kind::cost) return i;
+    return -1;
+}
+
+int Graph::stride() const {
+    int stride = 1;
+    for (const Node& node : nodes)
+        if (node.out.w > 1 && node.out.h > 1) stride = std::max(stride, (input.w + node.out.w - 1) / node.out.w);
+    return stride;
+}
+
+Graph build_graph(const Cfg& cfg, bool strict) {
+    const Section& first = cfg.sections.front();
+    if (first.type != "net" && first.type != "network")
+        throw Error(Status::cfg, first.where(), text("found [", first.type, "], expected [net] as the first section"));
+    if (cfg.sections.size() < 2) throw Error(Status::cfg, cfg.file, "has no layer after [net]");
+    if (cfg.sections.size() > kMaxLayers)
+        throw Error(Status::cfg, cfg.file,
+                    text("has ", cfg.sections.size(), " sections, expected at most ", kMaxLayers));
+    Graph graph;
+    graph.file = cfg.file;
+    Options options(first);
+    graph.net = read_net(options);
+    report_unknown(options, strict, graph.warnings);
+    graph.input = {graph.net.channels, graph.net.height, graph.net.width};
+    for (std::size_t i = 1; i < cfg.sections.size(); ++i) add_node(cfg.sections[i], strict, graph);
+    return graph;
+}
+
+void resize_graph(Graph& graph, int width, int height) {
+    const int stride = graph.stride();
+    if (width < 1 || height < 1 || width % stride != 0 || height % stride != 0)
+        throw Error(
+            Status::invalid_argument, graph.file,
+            text("cannot have an input of ", width, " x ", height, "; expected multiples of its stride ", stride));
+    Graph resized = graph;
+    resized.input = {graph.input.c, height, width};
+    resized.net.width = width;
+    resized.net.height = height;
+    for (Node& node : resized.nodes) {
+        const std::size_t before = node.parameter_count();
+        infer_node(resized, node);
+        if (node.parameter_count() != before)
+            throw Error(Status::invalid_argument, node.where,
+                        text("its weights fit an input of ", graph.input.w, " x ", graph.input.h, " only"));
+    }
+    graph = std::move(resized);
+}
+
+}  // namespace dn

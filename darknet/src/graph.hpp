@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// A network as data: the [net] section and a list of nodes with parameters, inputs and shapes. No weights, no memory.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cfg.hpp"
+#include "layers/params.hpp"
+#include "tensor.hpp"
+
+namespace dn {
+
+enum class Kind {
+#define DN_LAYER(name) name,
+#include "layers/layers.def"
+#undef DN_LAYER
+};
+
+// The [net] section. Training reads all of it; inference the input's size and letter_box.
+struct NetParams {
+    int batch = 1, subdivisions = 1, width = 0, height = 0, channels = 0;
+    bool letter_box = false;
+    float momentum = 0.9f, decay = 0.0001f, learning_rate = 0.001f, learning_rate_min = 1e-5f;
+    int burn_in = 0, max_batches = 0;
+    float power = 4;
+    std::string policy = "constant";
+    std::vector<int> steps;
+    std::vector<float> scales, seq_scales;
+    int step = 1;
+    float scale = 1, gamma = 1;
+    int sgdr_cycle = 0, sgdr_mult = 2;
+    bool adam = false;
+    float adam_b1 = 0.9f, adam_b2 = 0.999f, adam_eps = 1e-6f;
+    float angle = 0, aspect = 1, saturation = 1, exposure = 1, hue = 0;
+    bool flip = true, gaussian_noise = false;
+    int blur = 0, mixup = 0, mosaic_bound = 0, resize_step = 32;  // mixup: 0 none 1 mixup 2 cutmix 3 mosaic 4 both
+    float label_smooth_eps = 0, max_chart_loss = 20, loss_scale = 1, ema_alpha = 0;
+    int min_crop = 0, max_crop = 0;
+};
+
+// One parameter array of a node, in the order of the weights file.
+enum class Array { biases, scales, means, variances, weights };
+
+struct ArraySpec {
+    Array role;
+    std::size_t count;
+};
+
+const char* array_name(Array role);
+
+struct Node {
+    int index = 0;
+    Kind kind = Kind::empty;
+    std::string where;        // "net.cfg:57 [convolutional]"
+    std::vector<int> inputs;  // producers; -1 is the network's input
+    Shape in, out;            // per image; `in` is that of inputs[0]
+    std::shared_ptr<const LayerParams> params;
+    std::vector<ArraySpec> arrays;  // empty when the node owns no parameters
+    double flops = 0;               // multiply-adds x 2 per image, as Darknet counts them
+    float learning_rate = 1;        // per-layer factor
+    float clip = 0;
+    int stop_backward = 0, dont_update = 0, burnin_update = 0;
+    bool only_forward = false, train_only_bn = false, dont_load = false, dont_load_scales = false;
+
+    // What graph passes add for inference (see passes/passes.hpp).
+    int residual = -2;  // fused shortcut: the producer added after the activation; -2 none
+    Activation residual_activation = Activation::linear;  // applied to the sum
+    bool fused_away = false;                              // computed by another node: no kernel of its own
+
+    template <class P>
+    const P& as() const {
+        return static_cast<const P&>(*params);
+    }
+    std::size_t parameter_count() const;
+    bool is_head() const;  // yolo, gaussian_yolo, region, detection
+};
+
+struct Graph {
+    std::string file;
+    NetParams net;
+    Shape input;
+    std::vector<Node> nodes;
+    std::vector<std::string> warnings;
+
+    Shape shape_of(int node) const { return node < 0 ? input : nodes[node].out; }
+    std::vector<int> heads() const;
+    int output_node() const;  // the last that is not [cost]
+    int stride() const;       // input size must be a multiple of it for heads to line up; 1 for flat networks
+};
+
+// Reads the [net] section.
+NetParams read_net(Options& options);
+// Builds the graph: parses every section, checks every shape. strict: unknown keys are errors, else warnings.
+Graph build_graph(const Cfg& cfg, bool strict);
+// The same network at another input size; throws Error(cfg) when a layer cannot have it.
+void resize_graph(Graph& graph, int width, int height);
+
+}  // namespace dn

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// [convolutional]: cross-correlation with square kernels, batch-norm, activation.
+#include "layer.hpp"
+
+#include "../error.hpp"
+
+namespace dn {
+namespace {
+
+void parse(Options& options, const Graph& graph, Node& node) {
+    auto params = std::make_shared<ConvolutionalParams>();
+    params->filters = options.integer("filters", 1, 1, 1 << 20);
+    params->size = options.integer("size", 1, 1, 1 << 12);
+    read_strides(options, params->stride_x, params->stride_y);
+    params->padding = options.integer("padding", 0, 0, 1 << 12);
+    if (options.flag("pad")) params->padding = params->size / 2;
+    params->dilation = options.integer("dilation", 1, 1, 1 << 12);
+    if (params->size == 1) params->dilation = 1;
+    params->groups = std::max(1, options.integer("groups", 1, 0, 1 << 24));
+    params->activation = parse_activation(options, "activation", Activation::logistic);
+    params->batch_normalize = options.flag("batch_normalize") || options.flag("cbn");
+    params->antialiasing = options.integer("antialiasing", 0, 0, 2);
+    params->flipped = options.flag("flipped");
+    if (options.flag("xnor") || options.flag("binary"))
+        options.fail(options.has("xnor") ? "xnor" : "binary", "binary weights are not supported; expected 0");
+    if (options.has("share_index")) {
+        params->share_index = resolve_reference(options, "share_index", node, options.integer("share_index", 0));
+        if (graph.nodes[params->share_index].kind != Kind::convolutional)
+            options.fail("share_index", text("layer ", params->share_index, " is no convolution"));
+        // A chain of shares ends at the layer that owns the weights.
+        const int owner = graph.nodes[params->share_index].as<ConvolutionalParams>().share_index;
+        if (owner >= 0) params->share_index = owner;
+    }
+    // Darknet reads these; they act in GPU training only, or not at all.
+    options.ignore({"bin_output", "assisted_excitation", "rotate", "stretch", "sway", "stretch_sway", "angle",
+                    "grad_centr", "reverse", "coordconv", "dot", "stream", "wait_stream"});
+    node.params = params;
+}
+
+void check_shared(const Graph& graph, const Node& node, const ConvolutionalParams& params) {
+    const Node& owner = graph.nodes[params.share_index];
+    const auto& other = owner.as<ConvolutionalParams>();
+    if (other.filters != params.filters || other.size != params.size || other.groups != params.groups ||
+        owner.in.c != node.in.c || other.batch_normalize != params.batch_normalize)
+        shape_error(node, text("shares the weights of layer ", params.share_index,
+                               ", so size, filters, groups, batch_normalize and input channels must be equal"));
+}
+
+void infer(const Graph& graph, Node& node) {
+    const auto& params = node.as<ConvolutionalParams>();
+    if (node.in.c % params.groups != 0 || params.filters % params.groups != 0)
+        shape_error(node, text("groups=", params.groups, " must divide both the ", node.in.c,
+                               " input channels and the ", params.filters, " filters"));
+    // With antialiasing the strides belong to the blur that follows.
+    const bool blurred = params.antialiasing != 0;
+    const int w = window_out(node, node.in.w, 2 * params.padding, params.size, blurred ? 1 : params.stride_x);
+    const int h = window_out(node, node.in.h, 2 * params.padding, params.size, blurred ? 1 : params.stride_y);
+    checked_shape(node, params.filters, h, w);
+    node.out = checked_shape(node, params.filters, blurred_out(node, h, params.antialiasing, params.stride_y),
+                             blurred_out(node, w, params.antialiasing, params.stride_x));
+
+    const std::size_t n = params.filters, side = params.size;
+    const std::size_t weights = checked_count(node, {n, std::size_t(node.in.c / params.groups), side, side});
+    node.flops = 2.0 * weights * h * w;
+    node.arrays.clear();
+    if (params.share_index >= 0) return check_shared(graph, node, params);
+    node.arrays.push_back({Array::biases, n});
+    if (params.batch_normalize) {
+        node.arrays.push_back({Array::scales, n});
+        node.arrays.push_back({Array::means, n});
+        node.arrays.push_back({Array::variances, n});
+    }
+    node.arrays.push_back({Array::weights, weights});
+}
+
+}  // namespace
+
+const LayerDef& layer_convolutional() {
+    static const LayerDef def{Kind::convolutional, "convolutional", {"convolutional", "conv"}, parse, infer};
+    return def;
+}
+
+}  // namespace dn

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// [cost]: the loss of a network without a head; at inference its input passes through.
+#include "layer.hpp"
+
+namespace dn {
+namespace {
+
+void parse(Options& options, const Graph&, Node& node) {
+    auto params = std::make_shared<CostParams>();
+    params->type =
+        parse_choice<CostType>(options, "type", CostType::sse,
+                               {{"sse", CostType::sse}, {"masked", CostType::masked}, {"smooth", CostType::smooth}});
+    params->scale = options.real("scale", params->scale);
+    params->ratio = options.real("ratio", params->ratio);
+    node.params = params;
+}
+
+void infer(const Graph&, Node& node) { node.out = node.in; }
+
+}  // namespace
+
+const LayerDef& layer_cost() {
+    static const LayerDef def{Kind::cost, "cost", {"cost"}, parse, infer};
+    return def;
+}
+
+}  // namespace dn

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// [detection]: the head of YOLOv1.
+#include "../error.hpp"
+#include "head.hpp"
+
+namespace dn {
+namespace {
+
+void parse(Options& options, const Graph&, Node& node) {
+    auto params = std::make_shared<DetectionParams>();
+    params->classes = options.integer("classes", params->classes, 1, kMaxClasses);
+    params->coords = options.integer("coords", params->coords);
+    if (params->coords != 4) options.fail("coords", text("found ", params->coords, ", expected 4 (x, y, w, h)"));
+    params->num = options.integer("num", params->num, 1, kMaxAnchors);
+    params->side = options.integer("side", params->side, 1, 1 << 12);
+    params->softmax = options.flag("softmax");
+    params->sqrt = options.flag("sqrt");
+    params->rescore = options.flag("rescore");
+    params->forced = options.flag("forced");
+    params->coord_scale = options.real("coord_scale", params->coord_scale);
+    params->object_scale = options.real("object_scale", params->object_scale);
+    params->noobject_scale = options.real("noobject_scale", params->noobject_scale);
+    params->class_scale = options.real("class_scale", params->class_scale);
+    read_augmentation(options, *params);
+    options.ignore({"reorg"});
+    node.params = params;
+}
+
+void infer(const Graph&, Node& node) {
+    const auto& params = node.as<DetectionParams>();
+    const long long cell = (1LL + params.coords) * params.num + params.classes;
+    const long long expected = cell * params.side * params.side;
+    if (static_cast<long long>(node.in.size()) != expected)
+        shape_error(node, text("found ", node.in.size(),
+                               " inputs, expected side^2 * ((coords + 1) * num + classes) = ", expected));
+    node.out = {node.in.c * node.in.h * node.in.w, 1, 1};
+}
+
+}  // namespace
+
+const LayerDef& layer_detection() {
+    static const LayerDef def{Kind::detection, "detection", {"detection"}, parse, infer};
+    return def;
+}
+
+}  // namespace dn

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// [implicit]: learned constants, the same for every image; its input is not looked at.
+#include "layer.hpp"
+
+namespace dn {
+namespace {
+
+void parse(Options& options, const Graph&, Node& node) {
+    auto params = std::make_shared<ImplicitParams>();
+    params->mean = options.real("mean", params->mean);
+    params->std = options.real("std", params->std);
+    params->filters = options.integer("filters", params->filters, 1, 1 << 20);
+    params->atoms = options.integer("atoms", params->atoms, 1, 1 << 20);
+    node.params = params;
+}
+
+void infer(const Graph&, Node& node) {
+    const auto& params = node.as<ImplicitParams>();
+    node.out = checked_shape(node, params.filters, params.atoms, 1);
+    node.arrays = {{Array::weights, node.out.size()}};
+}
+
+}  // namespace
+
+const LayerDef& layer_implicit() {
+    static const LayerDef def{Kind::implicit, "implicit", {"implicit"}, parse, infer};
+    return def;
+}
+
+}  // namespace dn

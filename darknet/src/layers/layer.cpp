@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of layers and the helpers that their files share.
+#include "layer.hpp"
+
+#include <array>
+#include <fstream>
+#include <limits>
+
+#include "../error.hpp"
+
+namespace dn {
+namespace {
+
+struct ActivationName {
+    const char* name;
+    Activation activation;
+};
+
+constexpr std::array<ActivationName, 23> kActivations{{
+    {"linear", Activation::linear},
+    {"logistic", Activation::logistic},
+    {"loggy", Activation::loggy},
+    {"relu", Activation::relu},
+    {"relu6", Activation::relu6},
+    {"elu", Activation::elu},
+    {"selu", Activation::selu},
+    {"gelu", Activation::gelu},
+    {"relie", Activation::relie},
+    {"ramp", Activation::ramp},
+    {"leaky", Activation::leaky},
+    {"revleaky", Activation::leaky},
+    {"tanh", Activation::tanh},
+    {"plse", Activation::plse},
+    {"stair", Activation::stair},
+    {"hardtan", Activation::hardtan},
+    {"lhtan", Activation::lhtan},
+    {"swish", Activation::swish},
+    {"mish", Activation::mish},
+    {"hard_mish", Activation::hard_mish},
+    {"normalize_channels", Activation::normalize_channels},
+    {"normalize_channels_softmax", Activation::normalize_channels_softmax},
+    {"normalize_channels_softmax_maxval", Activation::normalize_channels_softmax_maxval},
+}};
+
+using Accessor = const LayerDef& (*)();
+
+struct Unsupported {
+    const char* section;
+    const char* reason;
+};
+
+constexpr const char* kRecurrent = "recurrent layers, which carry state from image to image, are not supported";
+constexpr const char* kHistory = "layers that need the frames before this one are not supported";
+constexpr Unsupported kUnsupported[] = {
+    {"rnn", kRecurrent},  {"gru", kRecurrent},       {"lstm", kRecurrent},
+    {"crnn", kRecurrent}, {"conv_lstm", kRecurrent}, {"history", kHistory},
+};
+
+constexpr Accessor kLayers[] = {
+#define DN_LAYER(name) layer_##name,
+#include "layers.def"
+#undef DN_LAYER
+};
+
+}  // namespace
+
+const LayerDef& layer_def(Kind kind) { return kLayers[static_cast<std::size_t>(kind)](); }
+
+const LayerDef* find_layer(const std::string& section) {
+    for (Accessor accessor : kLayers)
+        for (const char* spelling : accessor().sections)
+            if (section == spelling) return &accessor();
+    return nullptr;
+}
+
+std::vector<std::string> layer_spellings() {
+    std::vector<std::string> names;
+    for (Accessor accessor : kLayers) names.insert(names.end(), accessor().sections.begin(), accessor().sections.end());
+    return names;
+}
+
+const char* unsupported_reason(const std::string& section) {
+    for (const Unsupported& entry : kUnsupported)
+        if (section == entry.section) return entry.reason;
+    return nullptr;
+}
+
+Activation parse_activation(Options& options, const char* key, Activation fallback) {
+    if (!options.has(key)) return fallback;
+    const std::string word = options.word(key, "");
+    std::vector<std::string> names;
+    for (const ActivationName& entry : kActivations) {
+        if (word == entry.name) return entry.activation;
+        names.emplace_back(entry.name);
+    }
+    const std::string near = closest(word, names);
+    options.fail(key,
+                 text("unknown activation \"", word, "\"", near.empty() ? "" : text("; did you mean \"", near, "\"?")));
+}
+
+const char* activation_name(Activation activation) {
+    for (const ActivationName& entry : kActivations)
+        if (entry.activation == activation) return entry.name;
+    return "?";
+}
+
+int resolve_reference(const Options& options, const std::string& key, const Node& node, int reference) {
+    const long long target = reference < 0 ? static_cast<long long>(node.index) + reference : reference;
+    if (target < 0 || target >= node.index)
+        options.fail(key, text("found ", reference, ", which means layer ", target, " seen from layer ", node.index,
+                               "; expected a layer before this one"));
+    return static_cast<int>(target);
+}
+
+Tree read_tree(const std::string& path, const std::string& where) {
+    constexpr std::size_t kMaxTreeBytes = 16u << 20;
+    std::istringstream stream(read_file(path, kMaxTreeBytes));
+    Tree tree;
+    std::string name;
+    int parent = 0;
+    while (stream >> name >> parent) {
+        const int index = static_cast<int>(tree.parent.size());
+        if (parent < -1 || parent >= index)
+            throw Error(Status::cfg, text(path, ":", index + 1),
+                        text("found parent ", parent, ", expected -1 or an earlier line (0 to ", index - 1, ")"));
+        if (index == 0 || tree.parent.back() != parent) {
+            tree.group_offset.push_back(index);
+            tree.group_size.push_back(0);
+        }
+        ++tree.group_size.back();
+        tree.parent.push_back(parent);
+    }
+    if (!stream.eof() || tree.parent.empty())
+        throw Error(Status::cfg, text(path, ":", tree.parent.size() + 1),
+                    text("expected lines \"name parent\", as the tree of ", where));
+    return tree;
+}
+
+int window_out(const Node& node, int in, int padding, int size, int stride) {
+    const long long room = static_cast<long long>(in) + padding - size;
+    if (room < 0)
+        shape_error(node, text("a window of ", size, " does not fit an input of ", in, " with a padding of ", padding));
+    return static_cast<int>(room / stride + 1);
+}
+
+int blurred_out(const Node& node, int in, int antialiasing, int stride) {
+    if (antialiasing == 0) return in;
+    return antialiasing == 1 ? window_out(node, in, 2, 3, stride) : window_out(node, in, 0, 2, stride);
+}
+
+void read_strides(Options& options, int& stride_x, int& stride_y) {
+    constexpr int kMaxStride = 1 << 12;
+    const int stride = options.integer("stride", 1, 1, kMaxStride);
+    stride_x = options.integer("stride_x", -1, -1, kMaxStride);
+    stride_y = options.integer("stride_y", -1, -1, kMaxStride);
+    if (stride_x < 1) stride_x = stride;
+    if (stride_y < 1) stride_y = stride;
+}
+
+Shape checked_shape(const Node& node, long long c, long long h, long long w) {
+    constexpr long long limit = std::numeric_limits<int>::max();
+    if (c < 1 || h < 1 || w < 1 || c > limit || h > limit || w > limit || c > limit / h || c * h > limit / w)
+        shape_error(node, text("its output would be ", w, " x ", h, " x ", c, ", which no network can have"));
+    return {static_cast<int>(c), static_cast<int>(h), static_cast<int>(w)};
+}
+
+std::size_t checked_count(const Node& node, std::initializer_list<std::size_t> factors) {
+    constexpr std::size_t limit = std::numeric_limits<int>::max();
+    std::size_t count = 1;
+    for (std::size_t factor : factors) {
+        if (factor == 0 || count > limit / factor)
+            shape_error(node, text("one of its parameter arrays would not have 1 to ", limit, " values"));
+        count *= factor;
+    }
+    return count;
+}
+
+void check_head_channels(const Graph& graph, const Node& head, int entries, int anchors, const char* formula) {
+    const long long expected = static_cast<long long>(entries) * anchors;
+    if (head.in.c == expected) return;
+    const int producer = head.inputs[0];
+    const bool convolution = producer >= 0 && graph.nodes[producer].kind == Kind::convolutional;
+    throw Error(Status::cfg, convolution ? graph.nodes[producer].where + " filters" : head.where,
+                text("found ", convolution ? "filters=" : "input channels ", head.in.c, ", expected (", formula, ") * ",
+                     anchors, " = ", expected, " for the head at ", head.where));
+}
+
+void shape_error(const Node& node, const std::string& message) { throw Error(Status::cfg, node.where, message); }
+
+}  // namespace dn

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a layer IS: its spellings and keys in a cfg, its shapes, its parameters in file order.
+// How it is computed stands in backends/. Register a layer with one line in layers.def.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "../cfg.hpp"
+#include "../graph.hpp"
+
+namespace dn {
+
+struct LayerDef {
+    Kind kind;
+    const char* name;                   // as in layers.def
+    std::vector<const char*> sections;  // spellings in a cfg, case-sensitive
+    // Reads the section's keys into node.params and node.inputs (default: the previous node).
+    void (*parse)(Options& options, const Graph& graph, Node& node);
+    // Sets node.out, node.arrays and node.flops from the inputs' shapes; throws Error(cfg) when they cannot fit.
+    void (*infer)(const Graph& graph, Node& node);
+};
+
+// One accessor per layer, defined in its file.
+#define DN_LAYER(name) const LayerDef& layer_##name();
+#include "layers.def"
+#undef DN_LAYER
+
+const LayerDef& layer_def(Kind kind);
+// Null when no layer is spelt so.
+const LayerDef* find_layer(const std::string& section);
+std::vector<std::string> layer_spellings();
+// Why Darknet's section `section` is refused here; null when it is not one of those.
+const char* unsupported_reason(const std::string& section);
+
+// -- helpers shared by the layer files ---------------------------------------------------------------------------
+
+Activation parse_activation(Options& options, const char* key, Activation fallback);
+const char* activation_name(Activation activation);
+// The node that `reference` means in a layer at `node`: negative counts back, others are absolute.
+int resolve_reference(const Options& options, const std::string& key, const Node& node, int reference);
+// Reads a class tree (lines "name parent") for softmax and region; throws Error with the line that is wrong.
+Tree read_tree(const std::string& path, const std::string& where);
+// Side length after a window of `size` slides over `in + padding` by `stride`; throws when the window does not fit.
+int window_out(const Node& node, int in, int padding, int size, int stride);
+// The same after the blur of antialiasing (1: 3x3 padded by 1, 2: 2x2) by `stride`; `in` itself for mode 0.
+int blurred_out(const Node& node, int in, int antialiasing, int stride);
+// Reads stride, and stride_x and stride_y, which fall back to it.
+void read_strides(Options& options, int& stride_x, int& stride_y);
+// Throws Error(cfg) unless the value is within 1 .. 2^31-1, the limit of every extent and of a whole image.
+Shape checked_shape(const Node& node, long long c, long long h, long long w);
+// The product of the factors as the length of a parameter array; throws Error(cfg) above 2^31-1 values.
+std::size_t checked_count(const Node& node, std::initializer_list<std::size_t> factors);
+// Throws Error(cfg) unless the head's input has `anchors` times `entries` channels, naming the convolution in front
+// of it, whose filters are then wrong. `formula` says where the entries come from: "classes + 5".
+void check_head_channels(const Graph& graph, const Node& head, int entries, int anchors, const char* formula);
+[[noreturn]] void shape_error(const Node& node, const std::string& message);
+
+template <class E>
+struct Choice {
+    const char* name;
+    E value;
+};
+
+// The value that the key's word stands for; throws Error(cfg) with the possible words when it is none of them.
+template <class E>
+E parse_choice(Options& options, const char* key, E fallback, std::initializer_list<Choice<E>> choices) {
+    if (!options.has(key)) return fallback;
+    const std::string word = options.word(key, "");
+    std::string expected;
+    for (const Choice<E>& choice : choices) {
+        if (word == choice.name) return choice.value;
+        expected += (expected.empty() ? "" : ", ") + std::string(choice.name);
+    }
+    options.fail(key, "found \"" + word + "\", expected one of " + expected);
+}
+
+}  // namespace dn

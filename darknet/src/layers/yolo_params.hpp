@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// What [yolo] and [Gaussian_yolo] have in common.
+#pragma once
+
+#include "head.hpp"
+
+namespace dn {
+
+// Reads every key that both know. nms_kind differs and is left to the caller.
+void read_yolo(Options& options, YoloParams& params);
+void infer_yolo(const Graph& graph, Node& node);
+
+}  // namespace dn

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// [net]: the input's size and everything that training is told.
+#include <algorithm>
+
+#include "error.hpp"
+#include "graph.hpp"
+
+namespace dn {
+namespace {
+
+constexpr int kMaxSide = 1 << 15;
+
+void read_input(Options& o, NetParams& net) {
+    net.batch = std::max(1, o.integer("batch", 1, 0, 1 << 20));
+    net.subdivisions = std::max(1, o.integer("subdivisions", 1, 0, 1 << 20));
+    net.width = o.integer("width", 0, 0, kMaxSide);
+    net.height = o.integer("height", 0, 0, kMaxSide);
+    net.channels = o.integer("channels", 0, 0, kMaxSide);
+    const int inputs = o.integer("inputs", 0, 0, 1 << 28);
+    if (inputs > 0 && net.width * net.height * net.channels == 0) {
+        net.channels = inputs;  // a flat network: one value per channel
+        net.width = net.height = 1;
+    }
+    for (const char* key : {"width", "height", "channels"}) {
+        const int value = key[0] == 'w' ? net.width : key[0] == 'h' ? net.height : net.channels;
+        if (value == 0) o.fail(key, text("the input's ", key, " is missing or 0; expected 1 or more"));
+    }
+    net.letter_box = o.flag("letter_box");
+}
+
+void read_schedule(Options& o, NetParams& net) {
+    net.learning_rate = o.real("learning_rate", 0.001f);
+    net.learning_rate_min = o.real("learning_rate_min", 1e-5f);
+    net.momentum = o.real("momentum", 0.9f);
+    net.decay = o.real("decay", 0.0001f);
+    net.burn_in = o.integer("burn_in", 0);
+    net.power = o.real("power", 4);
+    net.max_batches = o.integer("max_batches", 0);
+    net.policy = o.word("policy", "constant");
+    const std::vector<std::string> policies = {"constant", "random", "poly",  "step", "exp",
+                                               "sigmoid",  "sig",    "steps", "sgdr"};
+    if (std::find(policies.begin(), policies.end(), net.policy) == policies.end()) {
+        const std::string near = closest(net.policy, policies);
+        o.fail("policy",
+               text("unknown policy \"", net.policy, "\"", near.empty() ? "" : text("; did you mean \"", near, "\"?")));
+    }
+    if (net.policy == "sig") net.policy = "sigmoid";
+    net.steps = o.integers("steps");
+    net.scales = o.reals("scales");
+    net.seq_scales = o.reals("seq_scales");
+    if (net.policy == "steps" && (net.steps.empty() || net.scales.size() < net.steps.size()))
+        o.fail(net.steps.empty() ? "steps" : "scales",
+               text("policy=steps needs one scale per step; found ", net.steps.size(), " steps and ", net.scales.size(),
+                    " scales"));
+    net.step = o.integer("step", 1);
+    net.scale = o.real("scale", 1);
+    net.gamma = o.real("gamma", 1);
+    net.sgdr_cycle = o.integer("sgdr_cycle", net.max_batches);
+    net.sgdr_mult = o.integer("sgdr_mult", 2);
+    net.adam = o.flag("adam");
+    net.adam_b1 = o.real("B1", 0.9f);
+    net.adam_b2 = o.real("B2", 0.999f);
+    net.adam_eps = o.real("eps", 1e-6f);
+    net.ema_alpha = o.real("ema_alpha", 0);
+    net.loss_scale = o.real("loss_scale", 1);
+    net.max_chart_loss = o.real("max_chart_loss", 20);
+}
+
+void read_augmentation(Options& o, NetParams& net) {
+    net.angle = o.real("angle", 0);
+    net.aspect = o.real("aspect", 1);
+    net.saturation = o.real("saturation", 1);
+    net.exposure = o.real("exposure", 1);
+    net.hue = o.real("hue", 0);
+    net.flip = o.flag("flip", true);
+    net.blur = o.integer("blur", 0);
+    net.gaussian_noise = o.flag("gaussian_noise");
+    const int mixup = o.integer("mixup", 0, 0, 4);
+    const bool cutmix = o.flag("cutmix"), mosaic = o.flag("mosaic");
+    net.mixup = mosaic && cutmix ? 4 : cutmix ? 2 : mosaic ? 3 : mixup;
+    net.mosaic_bound = o.integer("mosaic_bound", 0);
+    net.resize_step = o.integer("resize_step", 32, 1, 1 << 12);
+    net.label_smooth_eps = o.real("label_smooth_eps", 0);
+    net.min_crop = o.integer("min_crop", net.width);
+    net.max_crop = o.integer("max_crop", net.width * 2);
+}
+
+}  // namespace
+
+NetParams read_net(Options& o) {
+    NetParams net;
+    read_input(o, net);
+    read_schedule(o, net);
+    read_augmentation(o, net);
+    // Known to Darknet or to its users; without effect on this engine's results.
+    o.ignore({"time_steps",
+              "track",
+              "augment_speed",
+              "sequential_subdivisions",
+              "try_fix_nan",
+              "dynamic_minibatch",
+              "optimized_memory",
+              "workspace_size_limit_MB",
+              "use_cuda_graph",
+              "weights_reject_freq",
+              "equidistant_point",
+              "badlabels_rejection_percentage",
+              "num_sigmas_reject_badlabels",
+              "contrastive",
+              "contrastive_jit_flip",
+              "contrastive_color",
+              "unsupervised",
+              "attention",
+              "adversarial_lr",
+              "show_receptive_field",
+              "letterbox",
+              "random",
+              "max_epochs",
+              "init_sequential_subdivisions",
+              "cudnn_half"});
+    return net;
+}
+
+}  // namespace dn

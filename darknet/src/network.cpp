@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "network.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+#include "error.hpp"
+
+namespace dn {
+namespace {
+
+// Cores this process may use, which containers and taskset make fewer than the machine has.
+int available_cores() {
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+    return std::max(1u, std::thread::hardware_concurrency());
+}
+
+std::vector<int> default_outputs(const Graph& graph) {
+    std::vector<int> heads = graph.heads();
+    if (heads.empty()) heads.push_back(graph.output_node());
+    return heads;
+}
+
+// Darknet takes the NMS kind from the last yolo or region head.
+struct NmsSettings {
+    NmsKind kind = NmsKind::standard;
+    float beta = 0.6f;
+};
+
+NmsSettings nms_settings(const Graph& graph) {
+    NmsSettings settings;
+    for (int head : graph.heads()) {
+        const Node& node = graph.nodes[head];
+        settings = {};
+        if (node.kind != Kind::yolo && node.kind != Kind::gaussian_yolo) continue;
+        settings = {node.as<YoloParams>().nms_kind, node.as<YoloParams>().beta_nms};
+    }
+    return settings;
+}
+
+}  // namespace
+
+int head_classes(const Node& head) {
+    switch (head.kind) {
+        case Kind::region: {
+            const auto& region = head.as<RegionParams>();
+            return region.map.empty() ? region.classes : static_cast<int>(region.map.size());
+        }
+        case Kind::detection:
+            return head.as<DetectionParams>().classes;
+        default:
+            return head.as<YoloParams>().classes;
+    }
+}
+
+Network::Network(const Cfg& cfg, const std::string& weights_path, const NetworkOptions& options) : options_(options) {
+    if (options_.batch < 1)
+        throw Error(Status::invalid_argument, "", text("found batch ", options_.batch, ", expected 1 or more"));
+    if (options_.threads < 0)
+        throw Error(Status::invalid_argument, "",
+                    text("found ", options_.threads, " threads, expected 0 (all cores) or more"));
+    if (options_.threads == 0) options_.threads = available_cores();
+    backend_ = make_backend(options_.backend);
+    backend_name_ = backend_->name();
+    graph_ = std::make_shared<Graph>(build_graph(cfg, options_.strict));
+    report_.layers_total = static_cast<int>(graph_->nodes.size());
+    // The file is measured against the cfg before anything is allocated; without a file the cfg alone decides.
+    parameters_ = load_parameters(*graph_, weights_path, report_);
+}
+
+Network::Network(const Network& other)
+    : graph_(other.graph_),
+      parameters_(other.parameters_),
+      report_(other.report_),
+      options_(other.options_),
+      backend_(other.backend_),
+      backend_name_(other.backend_name_) {}
+
+void Network::resize(int width, int height) {
+    if (width == graph_->input.w && height == graph_->input.h) return;
+    auto resized = std::make_shared<Graph>(*graph_);
+    resize_graph(*resized, width, height);
+    plan_.reset();
+    graph_ = std::move(resized);
+}
+
+void Network::set_batch(int batch) {
+    if (batch < 1) throw Error(Status::invalid_argument, "", text("found batch ", batch, ", expected 1 or more"));
+    if (batch == options_.batch) return;
+    plan_.reset();
+    options_.batch = batch;
+}
+
+Plan& Network::plan() {
+    if (!plan_) {
+        if (wanted_.empty()) wanted_ = default_outputs(*graph_);
+        predicted_ = 0;
+        plan_ = backend_->compile(*graph_, parameters_,
+                                  {options_.batch, options_.threads, options_.precision, false, wanted_});
+    }
+    return *plan_;
+}
+
+void Network::want(const std::vector<int>& layers) {
+    std::vector<int> wanted = layers.empty() ? default_outputs(*graph_) : layers;
+    for (int layer : wanted)
+        if (layer < 0 || layer >= static_cast<int>(graph_->nodes.size()))
+            throw Error(Status::invalid_argument, graph_->file,
+                        text("has no layer ", layer, "; expected 0 to ", graph_->nodes.size() - 1));
+    std::sort(wanted.begin(), wanted.end());
+    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+    if (wanted == wanted_) return;
+    plan_.reset();
+    wanted_ = std::move(wanted);
+}
+
+void Network::predict(const float* x, int n, const std::vector<int>& wanted) {
+    if (n < 1 || n > options_.batch)
+        throw Error(Status::invalid_argument, "",
+                    text("found ", n, " images, expected 1 to the batch of ", options_.batch));
+    want(wanted);
+    Plan& compiled = plan();
+    std::memcpy(compiled.input(), x, n * graph_->input.size() * sizeof(float));
+    forward(n);
+}
+
+void Network::forward(int n) {
+    predicted_ = 0;  // stays so when the pass fails
+    plan().forward();
+    predicted_ = n;
+}
+
+void Network::read(int layer, float* dst, std::size_t count) const {
+    if (!std::binary_search(wanted_.begin(), wanted_.end(), layer) || predicted_ == 0)
+        throw Error(Status::invalid_argument, graph_->file,
+                    text("layer ", layer, " was not asked for in the last prediction"));
+    const std::size_t per_image = graph_->nodes[layer].out.size();
+    if (count != per_image * predicted_)
+        throw Error(
+            Status::invalid_argument, graph_->nodes[layer].where,
+            text("its output of ", predicted_, " images has ", per_image * predicted_, " values, the buffer ", count));
+    if (predicted_ == options_.batch) return plan_->read(layer, dst);
+    Floats all(per_image * options_.batch);
+    plan_->read(layer, all.data());
+    std::copy_n(all.begin(), count, dst);
+}
+
+std::vector<std::vector<Detection>> Network::detect(const ImageView* images, int count, const DetectOptions& options) {
+    want({});
+    std::vector<std::vector<Detection>> found;
+    for (int first = 0; first < count; first += options_.batch) {
+        const int n = std::min(options_.batch, count - first);
+        for (int i = 0; i < n; ++i)
+            load_image(images[first + i], options.letterbox, graph_->input, plan().input() + i * graph_->input.size());
+        forward(n);
+        const std::vector<Floats> outputs = head_outputs();
+        for (int i = 0; i < n; ++i) {
+            const ImageView& image = images[first + i];
+            std::vector<Candidate> candidates =
+                decode(outputs, i, {options.thresh, true, options.letterbox, image.width, image.height});
+            if (options.nms > 0) nms(candidates, options.nms);
+            found.push_back(flatten(candidates, image.width, image.height));
+        }
+    }
+    return found;
+}
+
+std::vector<Floats> Network::head_outputs() const {
+    std::vector<Floats> outputs;
+    for (int head : graph_->heads()) {
+        outputs.emplace_back(graph_->nodes[head].out.size() * options_.batch);
+        plan_->read(head, outputs.back().data());
+    }
+    return outputs;
+}
+
+std::vector<Candidate> Network::decode(const std::vector<Floats>& outputs, int item,
+                                       const DecodeOptions& options) const {
+    std::vector<Candidate> found;
+    const std::vector<int> heads = graph_->heads();
+    for (std::size_t i = 0; i < heads.size(); ++i) {
+        const Node& head = graph_->nodes[heads[i]];
+        decode_head(head, outputs[i].data() + item * head.out.size(), graph_->input, options, found);
+    }
+    return found;
+}
+
+std::vector<Candidate> Network::candidates(int item, const DecodeOptions& options) const {
+    if (item < 0 || item >= predicted_)
+        throw Error(Status::invalid_argument, "", text("found item ", item, ", the last prediction had ", predicted_));
+    return decode(head_outputs(), item, options);
+}
+
+void Network::nms(std::vector<Candidate>& candidates, float thresh) const {
+    const NmsSettings settings = nms_settings(*graph_);
+    nms_sort(candidates, classes(), thresh, settings.kind, settings.beta);
+}
+
+int Network::classes() const {
+    const std::vector<int> heads = graph_->heads();
+    return heads.empty() ? 0 : head_classes(graph_->nodes[heads.front()]);
+}
+
+std::vector<LayerTime> Network::profile() { return plan().profile(); }
+
+}  // namespace dn

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// A network ready to run: graph x parameters x backend. Plans are compiled on first use and kept per batch and size.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/backend.hpp"
+#include "detect.hpp"
+#include "image.hpp"
+#include "weights.hpp"
+
+namespace dn {
+
+struct NetworkOptions {
+    std::string backend = "auto";
+    Precision precision = Precision::automatic;
+    int batch = 1;
+    int threads = 0;  // 0: all cores this process may use
+    bool strict = true;
+};
+
+struct DetectOptions {
+    float thresh = 0.25f, nms = 0.45f;  // nms 0: none
+    bool letterbox = false;
+};
+
+// Classes that a head reports.
+int head_classes(const Node& head);
+
+class Network {
+public:
+    Network(const Cfg& cfg, const std::string& weights_path, const NetworkOptions& options);
+    Network(const Network& other);  // shares the parameters
+    Network& operator=(const Network&) = delete;
+
+    const Graph& graph() const { return *graph_; }
+    const WeightsReport& weights_report() const { return report_; }
+    const Parameters& parameters() const { return *parameters_; }
+    const NetworkOptions& options() const { return options_; }
+    const std::string& backend_name() const { return backend_name_; }
+
+    void resize(int width, int height);
+    void set_batch(int batch);
+
+    // x: planes (n, c, h, w) in 0..1, n at most the batch. `wanted`: layers to read afterwards; empty: the heads.
+    void predict(const float* x, int n, const std::vector<int>& wanted);
+    // The output of a layer after predict(): (n, outputs) into dst, which holds `count` floats.
+    void read(int layer, float* dst, std::size_t count) const;
+    // Detections of each image, in image pixels; images are run in batches.
+    std::vector<std::vector<Detection>> detect(const ImageView* images, int count, const DetectOptions& options);
+    // Candidates of one item of the last predict() or detect(), before NMS.
+    std::vector<Candidate> candidates(int item, const DecodeOptions& options) const;
+    void nms(std::vector<Candidate>& candidates, float thresh) const;
+
+    int classes() const;  // of the first head; 0 without one
+
+    std::vector<LayerTime> profile();
+    Plan& plan();  // for the current batch, size and wanted layers
+    const Plan* compiled_plan() const { return plan_.get(); }
+
+private:
+    void want(const std::vector<int>& layers);
+    void forward(int n);
+    std::vector<Floats> head_outputs() const;  // per head, (batch, outputs)
+    std::vector<Candidate> decode(const std::vector<Floats>& outputs, int item, const DecodeOptions& options) const;
+
+    std::shared_ptr<const Graph> graph_;
+    std::shared_ptr<Parameters> parameters_;
+    WeightsReport report_;
+    NetworkOptions options_;
+    std::shared_ptr<const Backend> backend_;
+    std::string backend_name_;
+    std::unique_ptr<Plan> plan_;
+    std::vector<int> wanted_;
+    int predicted_ = 0;  // images of the last predict()
+};
+
+}  // namespace dn

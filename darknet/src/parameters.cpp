@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Parameter arrays: who owns them, and what they hold before a file is read.
+#include "parameters.hpp"
+
+#include <cmath>
+
+#include "error.hpp"
+
+namespace dn {
+namespace {
+
+// Counter-based random numbers (the finaliser of splitmix64): value i of a stream is a function of (stream, i) alone,
+// so a layer's start does not depend on which others were loaded from a file.
+std::uint64_t mix(std::uint64_t x) {
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+    return x ^ (x >> 31);
+}
+
+// Uniform in mean +- radius.
+void fill_uniform(Floats& values, float mean, float radius, std::uint64_t stream) {
+    constexpr std::uint64_t golden = 0x9E3779B97F4A7C15u;
+    constexpr float unit = 1.0f / (1 << 23);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const auto bits = static_cast<std::int32_t>(mix(stream + (i + 1) * golden) >> 40);  // 24 bits
+        values[i] = mean + radius * (static_cast<float>(bits - (1 << 23)) * unit);
+    }
+}
+
+// Darknet's start: uniform within the root of 2 / fan-in.
+void fill_by_fan_in(Floats& values, std::size_t fan_in, std::uint64_t stream) {
+    fill_uniform(values, 0, std::sqrt(2.0f / static_cast<float>(fan_in)), stream);
+}
+
+void fill_weights(const Node& node, Floats& weights, std::uint64_t stream) {
+    switch (node.kind) {
+        case Kind::shortcut:
+            weights.assign(weights.size(), 1.0f);
+            break;
+        case Kind::implicit:
+            fill_uniform(weights, node.as<ImplicitParams>().mean, node.as<ImplicitParams>().std, stream);
+            break;
+        case Kind::convolutional:
+            fill_by_fan_in(weights, weights.size() / node.out.c, stream);
+            break;
+        case Kind::connected:
+            fill_by_fan_in(weights, node.in.size(), stream);
+            break;
+        case Kind::local: {
+            const std::size_t size = node.as<LocalParams>().size;
+            fill_by_fan_in(weights, size * size * node.in.c, stream);
+            break;
+        }
+        default:
+            throw Error(Status::internal, node.where, "no initial weights are defined for this layer");
+    }
+}
+
+int owner(const Graph& graph, int node) {
+    if (graph.nodes[node].kind != Kind::convolutional) return node;
+    const int shared = graph.nodes[node].as<ConvolutionalParams>().share_index;
+    return shared >= 0 ? shared : node;
+}
+
+}  // namespace
+
+Floats& NodeParameters::array(Array role) {
+    return const_cast<Floats&>(static_cast<const NodeParameters&>(*this).array(role));
+}
+
+const Floats& NodeParameters::array(Array role) const {
+    switch (role) {
+        case Array::biases:
+            return biases;
+        case Array::scales:
+            return scales;
+        case Array::means:
+            return means;
+        case Array::variances:
+            return variances;
+        case Array::weights:
+            break;
+    }
+    return weights;
+}
+
+const NodeParameters& Parameters::of(const Graph& graph, int node) const { return nodes[owner(graph, node)]; }
+
+NodeParameters& Parameters::of(const Graph& graph, int node) { return nodes[owner(graph, node)]; }
+
+void initialise_missing(const Graph& graph, Parameters& parameters, std::uint64_t seed) {
+    parameters.nodes.resize(graph.nodes.size());
+    for (const Node& node : graph.nodes) {
+        for (const ArraySpec& spec : node.arrays) {
+            Floats& values = parameters.nodes[node.index].array(spec.role);
+            if (!values.empty()) continue;
+            values.resize(spec.count);
+            const bool ones = spec.role == Array::scales || spec.role == Array::variances;
+            if (ones) values.assign(spec.count, 1.0f);
+            if (spec.role == Array::weights) fill_weights(node, values, mix(seed) + mix(node.index + 1));
+        }
+    }
+}
+
+std::shared_ptr<Parameters> initial_parameters(const Graph& graph, std::uint64_t seed) {
+    auto parameters = std::make_shared<Parameters>();
+    initialise_missing(graph, *parameters, seed);
+    return parameters;
+}
+
+}  // namespace dn

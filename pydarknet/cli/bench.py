@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pydarknet bench``: latency, throughput and memory of a network on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+
+import click
+
+from pydarknet import benchmark, machine
+from pydarknet.benchmark import LayerRow, Row
+from pydarknet.cli._options import PRECISIONS, computing, network_files
+from pydarknet.cli.info import parse_size
+from pydarknet.network import Network
+
+
+@click.command("bench")
+@network_files
+@click.option("--sizes", metavar="S,...", help="Input sizes: 320,416 or 640x352. Default: the cfg's.")
+@click.option("--batches", default="1", show_default=True, metavar="N,...", help="Images at once.")
+@click.option("--precisions", default="auto", show_default=True, metavar="P,...", help="fp32, bf16, auto.")
+@click.option("--seconds", type=click.FloatRange(0), default=2.0, show_default=True, help="Of timing a row.")
+@click.option("--per-layer", is_flag=True, help="Also the time of every layer, for the first row.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@computing
+def command(
+    cfg: str,
+    weights: str | None,
+    sizes: str | None,
+    batches: str,
+    precisions: str,
+    seconds: float,
+    per_layer: bool,
+    as_json: bool,
+    backend: str,
+    threads: int | None,
+    lenient: bool,
+) -> int:
+    """Measure latency, throughput and memory of a network.
+
+    A row for each combination of size, batch and precision. Without --weights, weights are random: the times are
+    the same.
+
+    \b
+    Examples:
+      pydarknet bench --cfg yolov4-tiny.cfg --sizes 320,416,512,608
+      pydarknet bench --cfg yolov4.cfg --batches 1,8 --precisions fp32,bf16 --json
+      pydarknet bench --cfg yolov4.cfg --per-layer
+    """
+    combinations = list(
+        itertools.product(
+            [parse_size(size) for size in sizes.split(",")] if sizes else [None],
+            _numbers(batches),
+            _precisions(precisions),
+        )
+    )
+
+    def load(batch: int, precision: str) -> Network:
+        return Network(
+            cfg,
+            weights,
+            backend=backend,
+            precision=precision,
+            batch=batch,
+            threads=threads,
+            strict=not lenient,
+        )
+
+    rows = []
+    if not as_json:
+        click.echo(_HEADER)
+    for size, batch, precision in combinations:
+        rows.append(benchmark.measure(lambda b=batch, p=precision: load(b, p), size, seconds))  # type: ignore[misc]
+        if not as_json:
+            click.echo(_line(rows[-1]))
+    layers = []
+    if per_layer:
+        size, batch, precision = combinations[0]
+        with load(batch, precision) as network:
+            if size:
+                network.resize(*size)
+            layers = benchmark.per_layer(network)
+    if as_json:
+        data = {"machine": machine.info(), "cfg": cfg, "rows": [dataclasses.asdict(row) for row in rows]}
+        if per_layer:
+            data["layers"] = [dataclasses.asdict(row) for row in layers]
+        click.echo(json.dumps(data, indent=2))
+    elif per_layer:
+        click.echo(_layer_table(layers))
+    return 0
+
+
+_HEADER = (
+    "     size  batch  precision   p50 ms   p95 ms  detect ms  images/s  memory MB\n"
+    "  p50, p95, images/s: forward pass; detect: with resizing, decoding and NMS; memory: beyond Python's own"
+)
+
+
+def _line(row: Row) -> str:
+    memory = "?" if row.memory_mb is None else f"{row.memory_mb:.0f}"
+    return (
+        f"{f'{row.width}x{row.height}':>9} {row.batch:6} {row.precision:>10} {row.p50:8.2f} {row.p95:8.2f} "
+        f"{row.detect_p50:10.2f} {row.images_per_second:9.1f} {memory:>10}"
+    )
+
+
+def _layer_table(rows: list[LayerRow]) -> str:
+    total = sum(row.milliseconds for row in rows)
+    width = max(len(row.description) for row in rows)
+    lines = ["", f"layer type            {'description':{width}}       ms  share  GFLOP/s  kernel"]
+    lines += [
+        f"{row.layer:5} {row.type:15} {row.description:{width}} {row.milliseconds:8.3f} {row.share(total):6.1%} "
+        f"{row.gflops:8.1f}  {row.what}"
+        for row in rows
+    ]
+    return "\n".join([*lines, f"{total:.2f} ms in all"])
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [0]
+    if min(numbers) < 1:
+        raise click.BadParameter(f"found {text!r}, expected whole numbers from 1, as 1,8")
+    return numbers
+
+
+def _precisions(text: str) -> list[str]:
+    chosen = text.split(",")
+    for precision in chosen:
+        if precision not in PRECISIONS:
+            raise click.BadParameter(f"found precision {precision!r}, expected {', '.join(PRECISIONS)}")
+    return chosen

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pydarknet info``: the machine and the installation, or the layer table of a cfg."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from typing import Any
+
+import click
+
+from pydarknet import machine
+
+
+@click.command("info")
+@click.argument("cfg", required=False, metavar="[MODEL.cfg]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--selftest", is_flag=True, help="Compute a built-in network and compare with known numbers.")
+@click.option("--size", metavar="WxH", help="With MODEL.cfg: at this input size, e.g. 416 or 640x352.")
+@click.option("--lenient", is_flag=True, help="With MODEL.cfg: unknown keys are warnings, not errors.")
+def command(cfg: str | None, as_json: bool, selftest: bool, size: str | None, lenient: bool) -> int:
+    """Show this machine and installation, or the layers of MODEL.cfg.
+
+    The layer table has the shapes, billions of operations (BFLOPs) and parameters that Darknet counts.
+
+    \b
+    Examples:
+      pydarknet info
+      pydarknet info --selftest
+      pydarknet info yolov4.cfg --size 416
+      pydarknet info --json > machine.json
+    """
+    if selftest:
+        return _selftest(as_json)
+    if cfg is None:
+        data = machine.info()
+        click.echo(json.dumps(data, indent=2) if as_json else _machine_text(data))
+        return 0
+    click.echo(_model(cfg, size, lenient, as_json))
+    return 0
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height of ``"416"`` or ``"640x352"``."""
+    try:
+        numbers = [int(part) for part in text.lower().split("x")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2) or min(numbers) < 1:
+        raise click.BadParameter(f"found {text!r}, expected a size as 416 or 640x352 (width x height)")
+    return numbers[0], numbers[-1]
+
+
+def _machine_text(data: dict[str, Any], indent: str = "") -> str:
+    lines = []
+    for key, value in data.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}", _machine_text(value, indent + "  ")]
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            unit = " GB" if key in ("total", "free") else ""
+            lines.append(f"{indent}{key:12} {'none' if shown in (None, '') else shown}{unit}")
+    return "\n".join(lines)
+
+
+def _model(cfg: str, size: str | None, lenient: bool, as_json: bool) -> str:
+    from pydarknet.network import Network
+
+    with Network(cfg, strict=not lenient) as network:
+        if size:
+            network.resize(*parse_size(size))
+        if not as_json:
+            return network.summary()
+        layers = [dataclasses.asdict(layer) for layer in network.layers]
+        return json.dumps({**dataclasses.asdict(network.info), "table": layers}, indent=2)
+
+
+def _selftest(as_json: bool) -> int:
+    from pydarknet.selftest import run
+
+    start = time.perf_counter()
+    results = run()
+    seconds = time.perf_counter() - start
+    passed = all(result.passed for result in results)
+    if as_json:
+        rows = [dataclasses.asdict(result) for result in results]
+        click.echo(json.dumps({"passed": passed, "seconds": round(seconds, 3), "results": rows}, indent=2))
+    else:
+        for result in results:
+            click.echo(f"{'pass' if result.passed else 'FAIL'}  {result.name}: {result.detail}")
+        click.echo(f"{'passed' if passed else 'FAILED'} in {seconds:.2f} s")
+    return 0 if passed else 1

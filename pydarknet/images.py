@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures in: whatever a user holds becomes an array (h, w, c) of the channels that a network takes.
+
+Arrays are OpenCV's kind: uint8 or uint16, blue first. Files and bytes are decoded with OpenCV, turned as
+their EXIF orientation says; arrays and PIL images are taken as they are, so that boxes are in their pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from pydarknet.errors import ArgumentError, DataError
+
+Pixels = npt.NDArray[Any]
+
+
+@runtime_checkable
+class PilImage(Protocol):
+    """What is used of ``PIL.Image.Image``; PIL itself is not imported."""
+
+    @property
+    def mode(self) -> str: ...  # noqa: D102
+
+    def convert(self, mode: str) -> Any: ...  # noqa: D102
+
+
+ImageLike: TypeAlias = "Pixels | str | os.PathLike[str] | bytes | bytearray | memoryview | PilImage"
+
+
+def load(image: ImageLike, channels: int = 3) -> Pixels:
+    """An image as an array for a network with this many input channels.
+
+    Args:
+        image: array (h, w) or (h, w, c), blue first; path of a file; the bytes of one; PIL image.
+        channels: 1, 3 or 4 as the network takes them; other numbers need an array of just as many.
+
+    Returns:
+        (h, w, channels) uint8 or uint16, blue first. A view of the caller's array where that will do.
+
+    Raises:
+        DataError: the file cannot be read or decoded, or its channels cannot become the network's.
+        ArgumentError: the object is no image, or an array of another type or shape.
+    """
+    if isinstance(image, np.ndarray):
+        return _match(_checked(image), channels, "the array")
+    if isinstance(image, (str, os.PathLike)):
+        path = os.fspath(image)
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        return decode(data, channels, path)
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return decode(image, channels, "image bytes")
+    if isinstance(image, PilImage):
+        return _from_pil(image, channels)
+    raise ArgumentError(
+        f"found an image of type {type(image).__name__}; expected an array, a path, bytes or a PIL image"
+    )
+
+
+def decode(data: bytes | bytearray | memoryview, channels: int, name: str) -> Pixels:
+    """Decode the bytes of an image file; ``name`` stands for it in messages."""
+    import cv2
+
+    if not len(data):
+        raise DataError(f"{name}: is empty; expected an image file")
+    # 16 bits stay 16; IMREAD_UNCHANGED alone keeps a fourth channel (and ignores EXIF, rare there).
+    flags = {1: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, 3: cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH}
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags.get(channels, cv2.IMREAD_UNCHANGED))
+    except cv2.error as error:
+        raise DataError(f"{name}: cannot be decoded: {error.err}") from None
+    if pixels is None:
+        raise DataError(f"{name}: cannot be decoded; it is no image that OpenCV knows, or it is damaged")
+    try:
+        return _match(_checked(pixels), channels, name)
+    except ArgumentError as error:
+        raise DataError(f"{name}: {error}") from None
+
+
+def _checked(pixels: Pixels) -> Pixels:
+    """The array as (h, w, c), or an error that says what is wrong with it."""
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ArgumentError(
+            f"found an image of {pixels.dtype}; expected uint8 (0..255) or uint16 (0..65535). "
+            "predict() takes float32 planes"
+        )
+    if pixels.ndim not in (2, 3) or 0 in pixels.shape:
+        raise ArgumentError(f"found an image of shape {pixels.shape}; expected (height, width, channels)")
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _match(pixels: Pixels, channels: int, name: str) -> Pixels:
+    """Give the image the network's channels where that is a matter of course."""
+    found = pixels.shape[2]
+    if found != channels:
+        if channels == 3 and found == 1:
+            pixels = np.repeat(pixels, 3, axis=2)
+        elif channels == 3 and found == 4:
+            pixels = pixels[:, :, :3]
+        elif channels == 1 and found in (3, 4):
+            import cv2
+
+            pixels = cv2.cvtColor(np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_BGR2GRAY)[
+                :, :, np.newaxis
+            ]
+        else:
+            raise DataError(f"{name}: has {found} channels, the network takes {channels}")
+    return pixels if _rows_are_plain(pixels) else np.ascontiguousarray(pixels)
+
+
+def _rows_are_plain(pixels: Pixels) -> bool:
+    """Whether the engine can walk the array in place: pixels side by side, rows downwards at any distance."""
+    height, width, channels = pixels.shape
+    pixel = channels * pixels.itemsize
+    return (
+        (channels == 1 or pixels.strides[2] == pixels.itemsize)
+        and (width == 1 or pixels.strides[1] == pixel)
+        and (height == 1 or pixels.strides[0] >= width * pixel)
+    )
+
+
+def _from_pil(image: PilImage, channels: int) -> Pixels:
+    if image.mode.startswith("I;16"):
+        return _match(_checked(np.asarray(image)), channels, "the PIL image")
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels)
+    if mode is None:
+        raise DataError(f"a PIL image has at most 4 channels, the network takes {channels}; pass an array")
+    pixels = _checked(np.asarray(image.convert(mode)))
+    if channels >= 3:
+        pixels = pixels[:, :, [2, 1, 0, *range(3, channels)]]
+    return np.ascontiguousarray(pixels)
