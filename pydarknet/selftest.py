@@ -92,7 +92,9 @@ def _compare(weights: str, backend: str, precision: str, tolerance: float) -> Re
 
     name = f"{backend} {precision}"
     try:
-        with Network.parse(CFG, weights, name="selftest.cfg", backend=backend, precision=precision) as network:
+        with Network.parse(
+            CFG, weights, name="selftest.cfg", backend=backend, precision=precision
+        ) as network:
             levels = np.arange(16, dtype=np.uint8).reshape(4, 4) * 17
             outputs = network.predict(levels[np.newaxis, np.newaxis] / np.float32(255), layers=[1, 3])
             found = network.detect(levels, thresh=0.5)

@@ -19,9 +19,11 @@ from pydarknet.errors import DarknetError
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("bench", "Measure latency, throughput and memory of a network."),
+    "data": ("data", "Split, balance, filter, count and look at data sets."),
     "detect": ("detect", "Find objects in images: annotated pictures and JSON."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),
+    "convert": ("convert", "Convert a data set from any label format to any other"),
 }
 
 

@@ -22,8 +22,12 @@ from pydarknet.network import Network
 @network_files
 @click.option("--names", metavar="FILE", help="Class names, one per line. Default: class numbers.")
 @click.option("--thresh", type=click.FloatRange(0, 1), default=0.25, show_default=True, help="Confidence.")
-@click.option("--nms", type=click.FloatRange(0, 1), default=0.45, show_default=True, help="0: keep all boxes.")
-@click.option("--letterbox/--stretch", default=None, help="Fit images by padding or stretching. Default: cfg.")
+@click.option(
+    "--nms", type=click.FloatRange(0, 1), default=0.45, show_default=True, help="0: keep all boxes."
+)
+@click.option(
+    "--letterbox/--stretch", default=None, help="Fit images by padding or stretching. Default: cfg."
+)
 @click.option("--out", default="predictions", show_default=True, metavar="DIR", help="Where pictures go.")
 @click.option("--json", "json_path", metavar="FILE", help="Darknet JSON. Default: DIR/detections.json.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at once.")

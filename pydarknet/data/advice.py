@@ -76,8 +76,8 @@ def _classes(stats: Stats) -> Iterator[Advice]:
     if rare:
         listed = _list([f"{c.name} ({c.boxes})" for c in rare])
         text = (
-            f"fewer than {RARE:.0%} of the most frequent class's {most} boxes: {listed}; collect more of them, "
-            "or balance"
+            f"fewer than {RARE:.0%} of the most frequent class's {most} boxes: {listed}; "
+            "collect more of them, or balance"
         )
         yield Advice("rare", text, [c.name for c in rare])
     few = [c.name for c in stats.classes if c.images < IMAGES_PER_CLASS or c.boxes < BOXES_PER_CLASS]

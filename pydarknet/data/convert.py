@@ -207,8 +207,8 @@ def _issue_file(path: Path, max_errors: int | None) -> Iterator[Report]:
     report.sink = None
 
 
-def _write_report(result: Result, job: Job, issues: Path) -> None:
-    """The JSON report: counts first, then every issue on a line of its own."""
+def result_json(result: Result, job: Job) -> str:
+    """The counts of a conversion as JSON, without the single issues."""
     head = {
         "source": str(job.source),
         "format": result.format,
@@ -219,8 +219,13 @@ def _write_report(result: Result, job: Job, issues: Path) -> None:
         "deselected": result.deselected,
         "counts": dict(result.report.counts.most_common()),
     }
+    return msgspec.json.format(msgspec.json.encode(head)).decode()
+
+
+def _write_report(result: Result, job: Job, issues: Path) -> None:
+    """The JSON report: counts first, then every issue on a line of its own."""
     with atomic(result.report_file) as file, issues.open("rb") as lines:
-        file.write(msgspec.json.format(msgspec.json.encode(head))[:-2] + b',\n  "issues": [')
+        file.write(result_json(result, job)[:-2].encode() + b',\n  "issues": [')
         separator = b"\n    "
         for line in lines:
             file.write(separator + line.rstrip())

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from pydarknet.errors import DataError
+
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 Engine = Callable[[Callable[[Any], Any], Iterable[Any], int], Iterator[Any]]
@@ -50,3 +52,18 @@ def _install(work: Callable[[Any], Any]) -> None:
 def _run(chunk: Any) -> Any:
     assert _work is not None
     return _work(chunk)
+
+
+#: name -> engine
+ENGINES: dict[str, Engine] = {"local": local}
+
+
+def by_name(name: str) -> Engine:
+    """The engine of this name.
+
+    Raises:
+        DataError: if there is none.
+    """
+    if name not in ENGINES:
+        raise DataError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
+    return ENGINES[name]

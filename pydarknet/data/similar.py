@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -111,7 +112,7 @@ def _pairs(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> Iterato
     flat -= flat.mean(axis=1, keepdims=True)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
     edges = np.linspace(0, _BITS, MAX_DISTANCE + 2).astype(int)
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         band = (hashes >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
         order = np.argsort(band, kind="stable")
         starts = np.flatnonzero(np.diff(band[order], prepend=band[order[0]] + np.uint64(1)))
@@ -131,7 +132,7 @@ def _bit_counts(values: NDArray[np.uint64]) -> NDArray[np.int64]:
 @functools.cache
 def _ones_in_16_bits() -> NDArray[np.uint8]:
     every = np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
-    return np.unpackbits(every, axis=1).sum(axis=1, dtype=np.uint8)
+    return np.asarray(np.unpackbits(every, axis=1).sum(axis=1), np.uint8)
 
 
 def _clusters(n: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:

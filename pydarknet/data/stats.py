@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarknet.data.dataset import Dataset, Sample, Status
+from pydarknet.data.dataset import Dataset, Status
 from pydarknet.data.report import Report
 from pydarknet.data.similar import content_groups, near_clusters
 from pydarknet.errors import DataError

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import colorsys
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,34 +15,12 @@ from numpy.typing import NDArray
 from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status
 from pydarknet.data.files import atomic
 from pydarknet.errors import DataError
+from pydarknet.images import load
+from pydarknet.render import class_colour, draw_label
 
 Picture = NDArray[np.uint8]  #: (height, width, 3) BGR, as OpenCV has them
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_GREY = (128, 128, 128)
-_GOLDEN = 0.618033988749895
-
-
-def class_colour(class_id: int) -> tuple[int, int, int]:
-    """BGR of a class; neighbours in the class list differ clearly, any class (-1) is grey."""
-    if class_id < 0:
-        return _GREY
-    hue = (class_id * _GOLDEN) % 1.0
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.95 if class_id % 2 else 0.75)
-    return round(255 * blue), round(255 * green), round(255 * red)
-
-
-def load(path: Path) -> Picture:
-    """An image as BGR, EXIF orientation applied.
-
-    Raises:
-        DataError: if it is missing or cannot be decoded.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        reason = "cannot be decoded" if path.is_file() else "no such image"
-        raise DataError(f"{path}: {reason}")
-    return np.asarray(image, np.uint8)
 
 
 def draw(sample: Sample, names: Sequence[str], *, captions: bool = True) -> Picture:
@@ -56,9 +34,9 @@ def draw(sample: Sample, names: Sequence[str], *, captions: bool = True) -> Pict
     Raises:
         DataError: if the image cannot be read.
     """
-    picture = load(sample.image)
+    picture: Picture = np.array(_eight_bit(load(sample.image)), order="C")
     height, width = picture.shape[:2]
-    line = max(1, round(max(width, height) / 400))
+    line = max(1, round((width + height) / 2 / 300))
     # Small boxes last, so that large ones do not hide them.
     area = np.prod(sample.boxes[:, 2:] - sample.boxes[:, :2], axis=1)
     for i in np.argsort(-area, kind="stable").tolist():
@@ -70,7 +48,7 @@ def draw(sample: Sample, names: Sequence[str], *, captions: bool = True) -> Pict
         colour = class_colour(int(sample.classes[i]))
         cv2.rectangle(picture, first, last, colour, 1 if flags & SET_ASIDE else line)
         if captions:
-            _caption(picture, first, _words(sample, i, flags, names), colour)
+            draw_label(picture, _words(sample, i, flags, names), first, colour, line)
     return picture
 
 
@@ -114,17 +92,8 @@ def _words(sample: Sample, i: int, flags: Flag, names: Sequence[str]) -> str:
     return " ".join(words)
 
 
-def _caption(picture: Picture, corner: tuple[int, int], text: str, colour: tuple[int, int, int]) -> None:
-    """Text on the colour of the box, above it or, at the upper rim, inside."""
-    scale = max(0.35, max(picture.shape[:2]) / 1600)
-    text = text.encode("ascii", "replace").decode()  # OpenCV's fonts have no other letters
-    (width, height), below = cv2.getTextSize(text, _FONT, scale, 1)
-    x, high = corner[0], height + below + 2
-    y = corner[1] - high if corner[1] >= high else corner[1]
-    cv2.rectangle(picture, (x, y), (x + width + 3, y + high - 1), colour, cv2.FILLED)
-    bright = 0.114 * colour[0] + 0.587 * colour[1] + 0.299 * colour[2] > 140
-    ink = (0, 0, 0) if bright else (255, 255, 255)
-    cv2.putText(picture, text, (x + 2, y + height + 1), _FONT, scale, ink, 1, cv2.LINE_AA)
+def _eight_bit(pixels: NDArray[Any]) -> Picture:
+    return np.asarray(pixels >> 8 if pixels.dtype == np.uint16 else pixels, np.uint8)
 
 
 def _tile(sample: Sample, names: Sequence[str], side: int) -> Picture:

@@ -128,11 +128,23 @@ class _Compiler:
         return condition
 
     def node(self, tree: ast.expr) -> _Node:
+        node = self._leaf(tree) or self._operation(tree)
+        if node is None:
+            raise self._error(f"{ast.unparse(tree)!r} cannot be used here", tree.col_offset)
+        return node
+
+    def _leaf(self, tree: ast.expr) -> _Node | None:
         match tree:
             case ast.Constant(value=int() | float() | str() as value):
                 return lambda _s, _i: value
             case ast.Name(id=name):
                 return self._variable(name, tree)
+            case ast.Call(func=ast.Name(id="count"), args=[argument], keywords=[]):
+                return self._count(argument)
+        return None
+
+    def _operation(self, tree: ast.expr) -> _Node | None:
+        match tree:
             case ast.BoolOp(op=op, values=values):
                 parts = [self.node(value) for value in values]
                 decide = all if isinstance(op, ast.And) else any
@@ -145,9 +157,7 @@ class _Compiler:
                 return lambda s, i: combine(a(s, i), b(s, i))
             case ast.Compare(ops=ops) if all(type(op) in _COMPARE for op in ops):
                 return self._comparison(tree)
-            case ast.Call(func=ast.Name(id="count"), args=[argument], keywords=[]):
-                return self._count(argument)
-        raise self._error(f"{ast.unparse(tree)!r} cannot be used here", tree.col_offset)
+        return None
 
     def _comparison(self, tree: ast.Compare) -> _Node:
         nodes = [self.node(part) for part in (tree.left, *tree.comparators)]

@@ -72,7 +72,7 @@ def drop_small(
             return np.ones(len(sample), dtype=bool)
         scale = np.array(network) / (sample.width, sample.height) if network else np.ones(2)
         sides = (sample.boxes[:, 2:] - sample.boxes[:, :2]) * scale
-        large: BoolArray = (sides >= limit).all(axis=1)
+        large = np.asarray((sides >= limit).all(axis=1))
         for class_id, (w, h) in zip(sample.classes[~large].tolist(), sides[~large].tolist(), strict=True):
             name = dataset.names[class_id] if class_id >= 0 else "any class"
             text = f"{name} of {w:.3g}x{h:.3g} is smaller than {min_size}"

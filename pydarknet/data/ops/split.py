@@ -113,7 +113,7 @@ def split_sizes(n: int, ratios: Sequence[float]) -> list[int]:
     """
     # Decimal text, not binary floats: 0.29 of 100 is 29, although 100 * 0.29 is 28.999….
     exact = [Fraction(str(ratio)) if math.isfinite(ratio) else Fraction(-1) for ratio in ratios]
-    if any(ratio < 0 for ratio in exact) or abs(sum(exact) - 1) > Fraction(1, 10**6):
+    if any(ratio < 0 for ratio in exact) or abs(sum(exact, Fraction(-1))) > Fraction(1, 10**6):
         listed = ", ".join(f"{ratio:g}" for ratio in ratios)
         raise DataError(f"split ratios must be positive and add up to 1; {listed} add up to {sum(ratios):g}")
     sizes = [math.floor(n * ratio) for ratio in exact[:-1]]
