@@ -12,14 +12,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from pydarknet.data.stats import RECOMMENDED_PIXELS, Stats
+from pydarknet.data.stats import Stats
 
 #: A class with fewer boxes than this share of the most frequent one is called rare.
 RARE = 0.1
 IMAGES_PER_CLASS, BOXES_PER_CLASS = 1500, 10_000
 MAX_BACKGROUND = 0.1
 MAX_BOXES = 200
-_MANY_SMALL = 0.2
+_SMALL, _MANY_SMALL = 16, 0.2
 
 
 class Advice(msgspec.Struct, frozen=True):
@@ -108,10 +108,10 @@ def _sizes(stats: Stats) -> Iterator[Advice]:
         if network.dropped:
             text = f"{network.dropped} boxes are under one pixel at {size} and are not trained on"
             yield Advice("vanishing", text)
-        share = network.below[RECOMMENDED_PIXELS]
+        share = network.below[_SMALL]
         if share > _MANY_SMALL:
             text = (
-                f"{share:.0%} of the boxes are smaller than {RECOMMENDED_PIXELS} px at {size}; "
+                f"{share:.0%} of the boxes are smaller than {_SMALL} px at {size}; "
                 f"{stats.image_sizes.recommended} would suit them better, or tiles of the images"
             )
             yield Advice("small", text)

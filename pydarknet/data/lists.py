@@ -28,20 +28,24 @@ def has_darknet_labels(dataset: Dataset) -> bool:
     )
 
 
-def write_lists(dataset: Dataset, folder: Path, *, yaml_too: bool = False) -> dict[str, Path]:
+def write_lists(
+    dataset: Dataset, folder: Path, *, yaml_too: bool = False, overwrite: bool = False
+) -> dict[str, Path]:
     """Write one list per split, ``obj.names`` and ``obj.data``.
 
     Args:
         dataset: its images are listed in their order, repetitions included; unlabelled ones are left out.
             Images without a split count as train.
-        folder: where the files go; files of the same name are replaced.
+        folder: where the files go.
         yaml_too: also write ``data.yaml``, which YOLOv5 reads, pointing to the same lists.
+        overwrite: replace files of the same name that say something else.
 
     Returns:
         The files written: ``data``, ``names``, the splits, and ``yaml``.
 
     Raises:
-        DataError: if a labelled image has no Darknet label file, or a path holds a line break.
+        DataError: if a labelled image has no Darknet label file, a path holds a line break, or a file is in
+            the way.
     """
     folder = folder.absolute()
     entries: dict[str, list[str]] = {}
@@ -49,21 +53,27 @@ def write_lists(dataset: Dataset, folder: Path, *, yaml_too: bool = False) -> di
         if sample.status is not Status.UNLABELLED:
             entries.setdefault(sample.split or "train", []).append(_entry(sample))
     files: dict[str, Path] = {}
+    texts: dict[Path, str] = {}
     rows = {"classes": str(len(dataset.names))}
     for split, lines in entries.items():
         name, key = _LISTS.get(split, (f"{split}.txt", split))
         files[split] = folder / name
         rows[key] = str(files[split])
-        write_text(files[split], "".join(f"{line}\n" for line in lines))
-    files["names"], files["data"] = folder / "obj.names", folder / "obj.data"
-    write_text(files["names"], "".join(f"{name}\n" for name in dataset.names))
-    (folder / "backup").mkdir(exist_ok=True)  # Darknet trains for hours and then fails without it
-    rows |= {"names": str(files["names"]), "backup": str(folder / "backup")}
-    write_text(files["data"], "".join(f"{key} = {value}\n" for key, value in rows.items()))
+        texts[files[split]] = "".join(f"{line}\n" for line in lines)
     if yaml_too:
         files["yaml"] = folder / "data.yaml"
         paths = {split: str(path) for split, path in files.items() if split in _LISTS}
-        write_text(files["yaml"], _yaml({**paths, "nc": len(dataset.names), "names": list(dataset.names)}))
+        texts[files["yaml"]] = _yaml({**paths, "nc": len(dataset.names), "names": list(dataset.names)})
+    files["names"], files["data"] = folder / "obj.names", folder / "obj.data"
+    texts[files["names"]] = "".join(f"{name}\n" for name in dataset.names)
+    rows |= {"names": str(files["names"]), "backup": str(folder / "backup")}
+    texts[files["data"]] = "".join(f"{key} = {value}\n" for key, value in rows.items())
+    for path, text in texts.items():
+        if not overwrite and path.exists() and path.read_bytes() != text.encode():
+            raise DataError(f"{path} exists and says something else; choose another folder or overwrite it")
+    (folder / "backup").mkdir(parents=True, exist_ok=True)  # without it Darknet fails at its first save
+    for path, text in texts.items():  # the .data file comes last: what it names is there
+        write_text(path, text)
     return files
 
 

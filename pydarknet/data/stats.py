@@ -27,8 +27,9 @@ SMALL = (8, 16, 32)
 STRIDE = 32
 #: Cells of the centre heat map on each side.
 HEAT_CELLS = 32
-#: A network of the recommended size shows this share of the boxes at 16 pixels or more.
-RECOMMENDED_SHARE, RECOMMENDED_PIXELS = 0.9, 16
+#: A network of the recommended size shows this share of the boxes at 32 pixels or more (no longer small in
+#: COCO's sense).
+RECOMMENDED_SHARE, RECOMMENDED_PIXELS = 0.9, 32
 _LARGEST_RECOMMENDED = 1280
 
 FloatArray = NDArray[np.float64]
@@ -73,7 +74,7 @@ class ImageStats(msgspec.Struct, frozen=True):
     """Sizes of the images in pixels.
 
     ``longer_side_mean`` is the mean of the larger of width and height; ``recommended`` the smallest multiple
-    of 32, at most that mean or 1280, at which a square network shows 90 % of the boxes at 16 pixels or more.
+    of 32, at most that mean or 1280, at which a square network shows 90 % of the boxes at 32 pixels or more.
     """
 
     width: Spread

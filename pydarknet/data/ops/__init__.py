@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from pydarknet.data.ops.balance import balance, class_counts, oversample
 from pydarknet.data.ops.classes import merge, remap
-from pydarknet.data.ops.select import drop_boxes, drop_duplicates, drop_images, drop_small
+from pydarknet.data.ops.select import (
+    drop_boxes,
+    drop_duplicates,
+    drop_images,
+    drop_small,
+    only_class,
+    shuffled,
+)
 from pydarknet.data.ops.split import folds, split, split_sizes
 from pydarknet.data.ops.table import Row, table
 
@@ -23,8 +30,10 @@ __all__ = [
     "drop_small",
     "folds",
     "merge",
+    "only_class",
     "oversample",
     "remap",
+    "shuffled",
     "split",
     "split_sizes",
     "table",

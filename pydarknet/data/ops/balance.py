@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from pydarknet.data.dataset import Dataset, Sample
 from pydarknet.data.ops._rank import rank
@@ -55,10 +55,7 @@ def balance(
     pool, counts = _pool(dataset, max_ratio, by, splits)
     floor = min(counts.values(), default=0)
     cap = math.floor(max_ratio * floor)
-    having: dict[int, list[int]] = {}
-    for number, own in pool.items():
-        for label in own:
-            having.setdefault(label, []).append(number)
+    having = _having(pool)
     gone: set[int] = set()
     for label, _ in counts.most_common():
         for number in sorted(
@@ -86,8 +83,8 @@ def oversample(
 ) -> Dataset:
     """List images with rare classes several times, as Darknet users do in ``train.txt``.
 
-    An image is repeated as often as its rarest class needs, with fractions spread over the images of equal
-    need so that their sum comes out right.
+    Class by class, rarest first, its images get one repetition after the other, evenly, as long as that
+    brings it closer to the most frequent class. An image that would add more of the latter is not repeated.
 
     Args:
         dataset: its samples appear one to ``max_repeats`` times, repetitions next to each other.
@@ -103,20 +100,38 @@ def oversample(
     if max_repeats < 1:
         raise DataError(f"max_repeats must be at least 1, not {max_repeats}")
     pool, counts = _pool(dataset, max_ratio, by, splits)
-    wanted = max(counts.values(), default=0) / max_ratio
-    need = {label: min(max_repeats, max(1.0, wanted / count)) for label, count in counts.items()}
     times = dict.fromkeys(range(len(dataset)), 1)
-    carried: dict[float, float] = {}
-    for number in sorted(pool, key=lambda number: rank(seed, dataset[number].name)):
-        factor = max((need[label] for label in pool[number]), default=1.0)
-        exact = factor + carried.get(factor, 0.0)
-        times[number] = max(1, math.floor(exact + 1e-9))
-        carried[factor] = exact - times[number]
-    reached: Counter[int] = Counter()
-    for number, own in pool.items():
-        reached.update({label: times[number] * count for label, count in own.items()})
+    having = _having(pool)
+    order = {number: rank(seed, dataset[number].name) for number in pool}
+    open_ = set(counts)
+    while open_:
+        most = max(counts, key=lambda label: (counts[label], -label))
+        least = min(open_, key=lambda label: (counts[label], label))
+        if counts[most] <= max_ratio * counts[least]:
+            break
+        added = False
+        for number in sorted(having[least], key=lambda number: (times[number], order[number])):
+            if counts[most] <= max_ratio * counts[least]:
+                break
+            own = pool[number]
+            gains = own[least] * counts[most] > own[most] * counts[least]
+            if times[number] < max_repeats and gains:
+                times[number] += 1
+                counts.update(own)
+                added = True
+        if not added:
+            open_.remove(least)
     samples = [sample for number, sample in enumerate(dataset) for _ in range(times[number])]
-    return dataset.replace(samples=samples, report=_reached(dataset, reached, max_ratio))
+    return dataset.replace(samples=samples, report=_reached(dataset, counts, max_ratio))
+
+
+def _having(pool: Mapping[int, Counter[int]]) -> dict[int, list[int]]:
+    """class -> the images that hold it."""
+    having: dict[int, list[int]] = {}
+    for number, own in pool.items():
+        for label in own:
+            having.setdefault(label, []).append(number)
+    return having
 
 
 def _counts(sample: Sample, by: str) -> Counter[int]:

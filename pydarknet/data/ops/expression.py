@@ -173,7 +173,7 @@ class _Compiler:
     def _variable(self, name: str, tree: ast.expr) -> _Node:
         if name in self.variables:
             return self.variables[name]
-        raise self._error(f"no variable {name!r}; {_closest(name, self.variables)}", tree.col_offset)
+        raise self._error(f"no variable {name!r}; {closest(name, self.variables)}", tree.col_offset)
 
     def _count(self, argument: ast.expr) -> _Node:
         match argument:
@@ -182,7 +182,7 @@ class _Compiler:
             case _:
                 raise self._error("count() takes one class name", argument.col_offset)
         if name not in self.names:
-            raise self._error(f"no class {name!r}; {_closest(name, self.names)}", argument.col_offset)
+            raise self._error(f"no class {name!r}; {closest(name, self.names)}", argument.col_offset)
         class_id = self.names.index(name)
         return lambda s, _: int((s.classes == class_id).sum())
 
@@ -190,7 +190,8 @@ class _Compiler:
         return DataError(f"expression {self.text!r}, column {column + 1}: {message}")
 
 
-def _closest(word: str, known: Iterable[str]) -> str:
+def closest(word: str, known: Iterable[str]) -> str:
+    """For a message: the known word that was probably meant, or all of them."""
     known = list(known)
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"

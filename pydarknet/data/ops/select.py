@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from pydarknet.data.dataset import BoolArray, Dataset, Sample
-from pydarknet.data.ops.expression import box_condition, image_condition
+from pydarknet.data.ops._rank import rank
+from pydarknet.data.ops.expression import box_condition, closest, image_condition
 from pydarknet.data.records import parse_min_size
 from pydarknet.data.report import Report
 from pydarknet.data.similar import content_groups, near_clusters
@@ -104,6 +105,24 @@ def drop_duplicates(dataset: Dataset, how: str = "exact") -> Dataset:
             report.add("duplicate-image", f"shows the same as {images[first]}", images[number])
     kept = [sample for number, sample in enumerate(dataset) if number not in gone]
     return dataset.replace(samples=kept, report=report)
+
+
+def only_class(dataset: Dataset, name: str) -> Dataset:
+    """Only boxes of one class, and only images that have one; class indices stay.
+
+    Raises:
+        DataError: if there is no such class.
+    """
+    if name not in dataset.names:
+        raise DataError(f"no class {name!r}; {closest(name, dataset.names)}")
+    class_id = dataset.names.index(name)
+    found = (sample.select(sample.classes == class_id) for sample in dataset)
+    return dataset.replace(samples=[sample for sample in found if len(sample)])
+
+
+def shuffled(samples: Iterable[Sample], seed: int) -> list[Sample]:
+    """The samples in an order that depends on the seed and their names."""
+    return sorted(samples, key=lambda sample: rank(seed, sample.name))
 
 
 def keep_boxes(dataset: Dataset, keep: Callable[[Sample], BoolArray], keep_emptied: bool) -> Dataset:
