@@ -17,7 +17,7 @@ from pydarknet.data.files import write_text
 from pydarknet.data.stats import SMALL, Stats, statistics
 from pydarknet.errors import DataError
 
-_DEFAULT_SIZES = ("320x320", "416x416", "512x512", "608x608")
+_DEFAULT_SIZES = ("416", "512", "608")
 
 
 @click.command("stats")

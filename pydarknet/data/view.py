@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,9 +69,18 @@ def contact_sheet(
     if not tiles:
         raise DataError("there is no image to draw")
     columns = min(columns, len(tiles))
-    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
-    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    return np.vstack(rows)
+    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
+    return np.vstack([_row(row, columns * tile) for row in rows])
+
+
+def _row(tiles: list[Picture], width: int) -> Picture:
+    """Tiles side by side on white, as high as the highest."""
+    row: Picture = np.full((max(len(tile) for tile in tiles), width, 3), 255, np.uint8)
+    left = 0
+    for tile in tiles:
+        row[: len(tile), left : left + tile.shape[1]] = tile
+        left += tile.shape[1]
+    return row
 
 
 def save_png(picture: Picture, path: Path) -> None:
@@ -100,12 +108,12 @@ def _tile(sample: Sample, names: Sequence[str], side: int) -> Picture:
     picture = draw(sample, names, captions=True)
     footer = 18
     scale = min(side / picture.shape[1], side / picture.shape[0])
-    size = max(1, math.floor(picture.shape[1] * scale)), max(1, math.floor(picture.shape[0] * scale))
+    size = max(1, int(picture.shape[1] * scale)), max(1, int(picture.shape[0] * scale))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
-    tile: Picture = np.full((side + footer, side, 3), 255, np.uint8)
-    top, left = (side - size[1]) // 2, (side - size[0]) // 2
-    tile[top : top + size[1], left : left + size[0]] = small
+    tile: Picture = np.full((size[1] + footer, side, 3), 255, np.uint8)
+    left = (side - size[0]) // 2
+    tile[: size[1], left : left + size[0]] = small
     text = sample.name if sample.status is Status.ANNOTATED else f"{sample.name} [{sample.status.value}]"
     text = text.encode("ascii", "replace").decode()
-    cv2.putText(tile, text[-side // 7 :], (3, side + 12), _FONT, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(tile, text[-side // 7 :], (3, size[1] + 12), _FONT, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
     return tile

@@ -83,8 +83,8 @@ def oversample(
 ) -> Dataset:
     """List images with rare classes several times, as Darknet users do in ``train.txt``.
 
-    Class by class, rarest first, its images get one repetition after the other, evenly, as long as that
-    brings it closer to the most frequent class. An image that would add more of the latter is not repeated.
+    Class by class, rarest first, its images are repeated, evenly, as long as that brings it closer to the
+    most frequent class; images with less of the latter come first.
 
     Args:
         dataset: its samples appear one to ``max_repeats`` times, repetitions next to each other.
@@ -109,20 +109,25 @@ def oversample(
         least = min(open_, key=lambda label: (counts[label], label))
         if counts[most] <= max_ratio * counts[least]:
             break
-        added = False
-        for number in sorted(having[least], key=lambda number: (times[number], order[number])):
-            if counts[most] <= max_ratio * counts[least]:
-                break
-            own = pool[number]
-            gains = own[least] * counts[most] > own[most] * counts[least]
-            if times[number] < max_repeats and gains:
-                times[number] += 1
-                counts.update(own)
-                added = True
-        if not added:
+        helpful = [n for n in having[least] if times[n] < max_repeats and _gain(pool[n], counts, most, least)]
+        if not helpful:
             open_.remove(least)
+            continue
+        # The images with the least of the frequent class first, each once before any comes again.
+        purest = min(pool[n][most] / pool[n][least] for n in helpful)
+        chosen = [n for n in helpful if pool[n][most] / pool[n][least] == purest]
+        for number in sorted(chosen, key=lambda n: (times[n], order[n])):
+            if counts[most] <= max_ratio * counts[least] or not _gain(pool[number], counts, most, least):
+                break
+            times[number] += 1
+            counts.update(pool[number])
     samples = [sample for number, sample in enumerate(dataset) for _ in range(times[number])]
     return dataset.replace(samples=samples, report=_reached(dataset, counts, max_ratio))
+
+
+def _gain(own: Counter[int], counts: Counter[int], most: int, least: int) -> bool:
+    """Whether one image more brings the two classes closer together."""
+    return own[least] * counts[most] > own[most] * counts[least]
 
 
 def _having(pool: Mapping[int, Counter[int]]) -> dict[int, list[int]]:
