@@ -58,7 +58,8 @@ def write_darknet(folder: Path, number: int = 80, size: int = 96, seed: int = 0)
     for i, (picture, shapes) in enumerate(images(number, size, seed)):
         image = _write_image(folder / "img" / f"shape{i:03d}.png", picture)
         rows = [
-            f"{kind} {(l + r) / 2 / size:.6f} {(t + b) / 2 / size:.6f} {(r - l) / size:.6f} {(b - t) / size:.6f}\n"
+            " ".join([str(kind), *(f"{v / size:.6f}" for v in ((l + r) / 2, (t + b) / 2, r - l, b - t))])
+            + "\n"
             for kind, l, t, r, b in shapes  # noqa: E741
         ]
         image.with_suffix(".txt").write_text("".join(rows))
@@ -73,13 +74,14 @@ def write_darknet(folder: Path, number: int = 80, size: int = 96, seed: int = 0)
 
 
 def write_voc(folder: Path, number: int = 80, size: int = 96, seed: int = 0) -> Path:
-    """``JPEGImages``, ``Annotations`` and ``ImageSets/Main`` as Pascal VOC has them; returns the folder."""
+    """``JPEGImages``, ``Annotations`` and ``ImageSets/Main`` as Pascal VOC has them, corners as LabelImg writes
+    them (on pixel edges); returns the folder."""
     lists: dict[str, list[str]] = {"train": [], "val": []}
     for i, (picture, shapes) in enumerate(images(number, size, seed)):
         stem = f"shape{i:03d}"
         _write_image(folder / "JPEGImages" / f"{stem}.png", picture)
         objects = "".join(
-            f"<object><name>{NAMES[kind]}</name><bndbox><xmin>{l + 1}</xmin><ymin>{t + 1}</ymin>"
+            f"<object><name>{NAMES[kind]}</name><bndbox><xmin>{l}</xmin><ymin>{t}</ymin>"
             f"<xmax>{r}</xmax><ymax>{b}</ymax></bndbox></object>"
             for kind, l, t, r, b in shapes  # noqa: E741
         )

@@ -109,7 +109,7 @@ def test_balancing_never_loses_the_rarest_class(images, max_ratio):
 
 @pytest.mark.parametrize("call", [ops.balance, ops.oversample])
 def test_impossible_ratios_are_refused(call):
-    with pytest.raises(DataError, match="max_ratio must be at least 1, not 0.5"):
+    with pytest.raises(DataError, match=r"max_ratio must be at least 1, not 0\.5"):
         call(tools(), 0.5)
     with pytest.raises(DataError, match="counted by boxes or images, not by 'area'"):
         call(tools(), by="area")

@@ -32,8 +32,8 @@ def remap(dataset: Dataset, plan: ClassPlan, *, keep_emptied: bool = False) -> D
     dropped = ANY_CLASS - 1
     # The last entry is ANY_CLASS's own: index -1.
     table = np.array([*(target.get(plan.name(name), dropped) for name in dataset.names), ANY_CLASS])
-    kept = keep_boxes(dataset, lambda sample: np.asarray(table[sample.classes] != dropped), keep_emptied)
-    report = Report(list(kept.report.issues))
+    report = Report(list(dataset.report.issues))
+    kept = keep_boxes(dataset, lambda s: np.asarray(table[s.classes] != dropped), keep_emptied, report)
     samples = [_merged_boxes(s.replace(classes=table[s.classes]), report, names) for s in kept]
     return Dataset(samples, names, report)
 

@@ -112,8 +112,10 @@ class _Compiler:
             tree = ast.parse(self.text, mode="eval").body
             node = self.node(tree)
         except SyntaxError as error:
-            hint = " (equality is ==)" if "==" in (error.msg or "") else ""
-            raise self._error(f"{error.msg}{hint}", (error.offset or 1) - 1) from None
+            column = error.offset - 1 if error.offset else len(self.text)  # 0: at the end
+            assigns = "==" in error.msg or self.text[column : column + 1] == "="
+            message = "equality is written ==" if assigns else error.msg
+            raise self._error(message, column) from None
         except (ValueError, RecursionError, MemoryError) as error:
             if isinstance(error, DataError):
                 raise
@@ -135,7 +137,7 @@ class _Compiler:
 
     def _leaf(self, tree: ast.expr) -> _Node | None:
         match tree:
-            case ast.Constant(value=int() | float() | str() as value):
+            case ast.Constant(value=int() | float() | str() as value) if not isinstance(value, bool):
                 return lambda _s, _i: value
             case ast.Name(id=name):
                 return self._variable(name, tree)

@@ -46,9 +46,11 @@ def drop_boxes(dataset: Dataset, condition: str, *, keep_emptied: bool = False) 
         DataError: as :func:`drop_images`.
     """
     test = box_condition(condition, dataset.names)
-    return keep_boxes(
-        dataset, lambda s: np.array([not test(s, i) for i in range(len(s))], dtype=bool), keep_emptied
-    )
+
+    def keep(sample: Sample) -> BoolArray:
+        return np.array([not test(sample, i) for i in range(len(sample))], dtype=bool)
+
+    return keep_boxes(dataset, keep, keep_emptied, Report(list(dataset.report.issues)))
 
 
 def drop_small(
@@ -80,7 +82,7 @@ def drop_small(
             report.add("too-small", text, sample.source or sample.image)
         return large
 
-    return keep_boxes(dataset.replace(report=report), keep, keep_emptied)
+    return keep_boxes(dataset, keep, keep_emptied, report)
 
 
 def drop_duplicates(dataset: Dataset, how: str = "exact") -> Dataset:
@@ -125,12 +127,13 @@ def shuffled(samples: Iterable[Sample], seed: int) -> list[Sample]:
     return sorted(samples, key=lambda sample: rank(seed, sample.name))
 
 
-def keep_boxes(dataset: Dataset, keep: Callable[[Sample], BoolArray], keep_emptied: bool) -> Dataset:
-    """The data set with only the boxes for which the mask of a sample is true.
+def keep_boxes(
+    dataset: Dataset, keep: Callable[[Sample], BoolArray], keep_emptied: bool, report: Report
+) -> Dataset:
+    """The data set with only the boxes for which the mask of a sample is true, and this report.
 
     An image that loses its last box is left out and reported, unless ``keep_emptied``.
     """
-    report = Report(list(dataset.report.issues))
     samples = []
     for sample in dataset:
         mask = keep(sample)
