@@ -74,8 +74,10 @@ def write_darknet(folder: Path, number: int = 80, size: int = 96, seed: int = 0)
 
 
 def write_voc(folder: Path, number: int = 80, size: int = 96, seed: int = 0) -> Path:
-    """``JPEGImages``, ``Annotations`` and ``ImageSets/Main`` as Pascal VOC has them, corners as LabelImg writes
-    them (on pixel edges); returns the folder."""
+    """``JPEGImages``, ``Annotations`` and ``ImageSets/Main`` as Pascal VOC has them; returns the folder.
+
+    Corners are on pixel edges, as LabelImg writes them.
+    """
     lists: dict[str, list[str]] = {"train": [], "val": []}
     for i, (picture, shapes) in enumerate(images(number, size, seed)):
         stem = f"shape{i:03d}"

@@ -8,6 +8,7 @@ back to the caller, which alone writes, so they are the same as those of one mac
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -61,22 +62,31 @@ def _call(work: Callable[[Chunk], Result], chunk: Chunk) -> Result:
 
 def _connect(ray: Any, jobs: int) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if not os.environ.get("RAY_ADDRESS"):
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
         ray.init(num_cpus=jobs, include_dashboard=False, **quiet)
         return
     try:
+        _knock(address)
         ray.init(**quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise BackendError(f"no Ray cluster at {os.environ['RAY_ADDRESS']}: {error}") from None
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise BackendError(f"no Ray cluster at {address}: {error}") from None
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nobody listens; Ray itself would wait for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _result(ray: Any, reference: Any) -> Any:
     try:
         return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        # What `work` raised, not Ray's wrapping of it: callers know their own errors.
-        raise error.cause from None
     except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, Exception) and not isinstance(cause, ray.exceptions.RayError):
+            raise cause from None  # what `work` raised, without Ray's wrapping: callers know their own errors
         raise BackendError(f"the Ray cluster lost a chunk: {error}") from error
 
 
