@@ -16,7 +16,7 @@ from pydarknet.data.coords import CONVENTIONS
 from pydarknet.data.engines import Engine, by_name
 from pydarknet.data.formats import FORMATS, check_settings, load
 from pydarknet.data.output import IGNORE_POLICIES, LAYOUTS, LINKS, Output
-from pydarknet.data.records import ReadOptions, Rules, parse_min_size
+from pydarknet.data.records import ReadOptions, Rules, parse_min_size, parse_splits
 from pydarknet.errors import DataError
 
 EPILOG = """\b
@@ -86,6 +86,7 @@ def _show_formats(ctx: click.Context, _parameter: click.Parameter, value: bool) 
 @click.option(
     "--min-size", default="0", metavar="N[@WxH]", help="Drop boxes under N pixels (of a WxH network)."
 )
+@click.option("--min-size-splits", metavar="A,B", help="Splits --min-size applies to. [default: all]")
 @click.option(
     "--min-visible", default=0.0, metavar="SHARE", help="Drop boxes with less of their area in the image."
 )
@@ -190,6 +191,7 @@ def _job(given: dict[str, Any]) -> conversion.Job:
     if classes and ":" in classes and not Path(classes).is_file():  # CrowdHuman: which box is which class
         settings["boxes"], classes = classes, None
     size, network = parse_min_size(given["min_size"])
+    splits = given["min_size_splits"]
     return conversion.Job(
         source=given["source"].absolute(),
         to=given["to"],
@@ -201,7 +203,9 @@ def _job(given: dict[str, Any]) -> conversion.Job:
             missing=given["missing_images"],
             settings=settings,
         ),
-        rules=Rules(given["on_error"], given["min_visible"], size, network),
+        rules=Rules(
+            given["on_error"], given["min_visible"], size, network, parse_splits(splits) if splits else None
+        ),
         classes=ClassPlan(
             renames=parse_renames(given["maps"], given["merges"], given["class_map"]),
             keep=parse_classes(classes) if classes else None,

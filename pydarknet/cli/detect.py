@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pydarknet import darknet_json
-from pydarknet.cli._options import computing, network_files, precision_option
+from pydarknet.cli.options import computing, network_files, precision_option
 from pydarknet.detections import Detections
 from pydarknet.errors import DataError, FileError
 from pydarknet.files import replacing, write_text
@@ -62,7 +62,8 @@ def command(
         raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
     options = {"backend": backend, "precision": precision, "batch": batch, "threads": threads}
     with Network(cfg, weights, names=names, strict=not lenient, **options) as network:  # type: ignore[arg-type]
-        records, failed = [], 0
+        records: list[str] = []
+        failed = 0
         targets = _targets(images, Path(out))
         for path, found, seconds in _detect(network, images, batch, thresh, nms, letterbox):
             if isinstance(found, DataError):

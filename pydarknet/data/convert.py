@@ -132,8 +132,8 @@ def convert(
         out.report = report
         write_samples(pick.samples(), names, out, job.to)
     report_file = out.folder / REPORT_NAME
-    images = {**summary.statuses, "written": pick.images}
-    boxes = {"kept": sum(summary.labels.values()), "written": pick.boxes}
+    images = {**summary.statuses, "written": out.images}
+    boxes = {"kept": sum(summary.labels.values()), "written": out.boxes}
     dropped = dict(sorted((Counter(summary.dropped) + pick.deselected).items()))
     result = Result(name, names, images, boxes, dropped, report, report_file)
     _write_report(result, job, journal.folder / "issues")
@@ -151,8 +151,6 @@ class Selection:
     report: Report
     progress: Progress
     total: int
-    images: int = 0
-    boxes: int = 0
     deselected: Counter[str] = field(default_factory=Counter)
 
     def samples(self) -> Iterator[Sample]:
@@ -165,8 +163,6 @@ class Selection:
             self.report.extend(chunk.issues)
             for record in chunk.records:
                 if (taken is None or taken[number]) and self._select(record, index):
-                    self.images += 1
-                    self.boxes += len(record.boxes)
                     yield to_sample(record, index)
                 number += 1
             self.progress("write", number, self.total)

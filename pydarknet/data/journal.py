@@ -93,7 +93,7 @@ class Journal:
         finished: list[Summary] = []
         work = partial(_parse_chunk, replace(source, units=list), rules, classes)
         for number, summary, encoded in engine(work, self._missing(source, finished), jobs):
-            with atomic(self._file(number), sync=False) as file:
+            with atomic(self._file(number)) as file:
                 file.write(encoded)
             yield summary
             while finished:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from data_files import make_image, make_text
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +18,15 @@ def bccd() -> Path:
     if not folder.is_dir():
         pytest.skip("the BCCD data set is not here; set PYDARKNET_FIXTURES")
     return folder
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A Darknet folder: forty images of a class each, four of which also show the rare one."""
+    root = tmp_path / "tools"
+    make_text(root / "obj.names", "hammer\ndrill\nsaw\n")
+    for number in range(40):
+        make_image(root / f"{number}.png", 200, 100)
+        rare = "2 0.5 0.5 0.3 0.3\n" if number % 10 == 0 else ""
+        make_text(root / f"{number}.txt", f"{number % 2} 0.5 0.5 0.06 0.08\n{rare}")
+    return root

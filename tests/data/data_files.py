@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pydarknet.data import Dataset, Issue
+
 
 @functools.cache
 def _encoded(suffix: str, width: int, height: int) -> bytes:
@@ -30,3 +32,10 @@ def make_text(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def only(dataset: Dataset, code: str) -> Issue:
+    """The single issue of this code."""
+    found = [issue for issue in dataset.report.issues if issue.code == code]
+    assert len(found) == 1, str(dataset.report)
+    return found[0]

@@ -61,6 +61,10 @@ void infer(const Graph& graph, Node& node) {
 
     const std::size_t n = params.filters, side = params.size;
     const std::size_t weights = checked_count(node, {n, std::size_t(node.in.c / params.groups), side, side});
+    const Shape unfolded = unfolded_shape(params, node.in);
+    if (unfolded.h < h || unfolded.w < w)
+        shape_error(node, text("padding=", params.padding, " is too little for size=", params.size,
+                               " with dilation=", params.dilation, "; expected size / 2"));
     node.flops = 2.0 * weights * h * w;
     node.arrays.clear();
     if (params.share_index >= 0) return check_shared(graph, node, params);
@@ -74,6 +78,16 @@ void infer(const Graph& graph, Node& node) {
 }
 
 }  // namespace
+
+Shape unfolded_shape(const ConvolutionalParams& params, Shape in) {
+    const long long reach = 1LL * params.dilation * (params.size - 1), padding = 2LL * params.padding * params.dilation;
+    const bool blurred = params.antialiasing != 0;
+    const auto side = [&](int length, int stride) {
+        const long long room = length + padding - reach - 1;
+        return room < 0 ? 0 : static_cast<int>(room / (blurred ? 1 : stride) + 1);
+    };
+    return {in.c / params.groups * params.size * params.size, side(in.h, params.stride_y), side(in.w, params.stride_x)};
+}
 
 const LayerDef& layer_convolutional() {
     static const LayerDef def{Kind::convolutional, "convolutional", {"convolutional", "conv"}, parse, infer};

@@ -52,6 +52,10 @@ void read_strides(Options& options, int& stride_x, int& stride_y);
 Shape checked_shape(const Node& node, long long c, long long h, long long w);
 // The product of the factors as the length of a parameter array; throws Error(cfg) above 2^31-1 values.
 std::size_t checked_count(const Node& node, std::initializer_list<std::size_t> factors);
+// Height and width of a convolution's true output, strides of a blur left out. Darknet forgets the dilation when it
+// computes a layer's shape; where the two differ its windows are misread, and so they are here: see
+// backends/ref/convolutional.cpp. Such layers are of no use, but answers stay Darknet's.
+Shape unfolded_shape(const ConvolutionalParams& params, Shape in);
 // Throws Error(cfg) unless the head's input has `anchors` times `entries` channels, naming the convolution in front
 // of it, whose filters are then wrong. `formula` says where the entries come from: "classes + 5".
 void check_head_channels(const Graph& graph, const Node& head, int entries, int anchors, const char* formula);

@@ -4,6 +4,7 @@
 // it.
 #include <algorithm>
 
+#include "../../layers/layer.hpp"
 #include "activations.hpp"
 #include "common.hpp"
 #include "ref.hpp"
@@ -33,7 +34,8 @@ private:
     }
 
     void forward_image(const float* x, float* y, Shape out) const {
-        correlate(x, y, out);
+        const Shape unfolded = unfolded_shape(params(), src_shape());
+        unfolded.h == out.h&& unfolded.w == out.w ? correlate(x, y, out) : correlate_misread(x, y, out, unfolded);
         if (params().batch_normalize)
             normalize_batch(weights(), y, 1, out);
         else
@@ -70,6 +72,35 @@ private:
             float* to = dst_plane + std::size_t{1} * i * out.w;
             for (int j = first; j < last; ++j) to[j] += weight * from[j * stride_x + dx];
         }
+    }
+
+    // What Darknet computes where its shape of the output is not that of the windows: it writes these as a matrix
+    // (unfolded.c, unfolded.h * unfolded.w) and reads them back with rows of out.h * out.w.
+    void correlate_misread(const float* x, float* y, Shape out, Shape unfolded) const {
+        const std::size_t pixels = std::size_t{1} * out.h * out.w, row = std::size_t{1} * unfolded.h * unfolded.w;
+        const int filters_per_group = out.c / params().groups, channels_per_group = src_shape().c / params().groups;
+        const float* w = weights().weights.data();
+        std::fill_n(y, out.size(), 0.0f);
+        for (int f = 0; f < out.c; ++f)
+            for (int k = 0; k < unfolded.c; ++k, ++w)
+                for (std::size_t p = 0; p < pixels; ++p) {
+                    const std::size_t flat = k * pixels + p;
+                    const int window = static_cast<int>(flat % row), element = static_cast<int>(flat / row);
+                    const int first_channel = f / filters_per_group * channels_per_group;
+                    y[f * pixels + p] +=
+                        *w * window_element(x, first_channel, element, window / unfolded.w, window % unfolded.w);
+                }
+    }
+
+    // Element (channel, u, v) of the window at (i, j), 0 outside the image.
+    float window_element(const float* x, int first_channel, int element, int i, int j) const {
+        const Shape in = src_shape();
+        const int size = params().size, dilation = params().dilation, padding = params().padding;
+        const int stride_y = blurred() ? 1 : params().stride_y, stride_x = blurred() ? 1 : params().stride_x;
+        const int row = i * stride_y + (element / size % size - padding) * dilation;
+        const int col = j * stride_x + (element % size - padding) * dilation;
+        if (row < 0 || row >= in.h || col < 0 || col >= in.w) return 0;
+        return x[(std::size_t{1} * (first_channel + element / (size * size)) * in.h + row) * in.w + col];
     }
 
     Floats sharp_;  // the output in front of the blur, one image

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cpu backend: what `automatic` precision means here, and which plans share packed weights.
+#include <map>
+#include <mutex>
+
+#include "../../error.hpp"
+#include "plan.hpp"
+
+namespace dn {
+namespace cpu {
+namespace {
+
+bool multiplies_bf16() {
+    switch (dnnl::get_effective_cpu_isa()) {
+        case dnnl::cpu_isa::avx512_core_bf16:
+        case dnnl::cpu_isa::avx512_core_fp16:
+        case dnnl::cpu_isa::avx512_core_amx:
+        case dnnl::cpu_isa::avx512_core_amx_fp16: return true;
+        default: return false;
+    }
+}
+
+// oneDNN computes bf16 on any processor with AVX-512, natively or by conversion.
+bool can_bf16() {
+    return multiplies_bf16() || dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core ||
+           dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_vnni;
+}
+
+Precision resolve(Precision asked) {
+    if (asked == Precision::automatic) return multiplies_bf16() ? Precision::bf16 : Precision::f32;
+    if (asked == Precision::bf16 && !can_bf16())
+        throw Error(Status::backend, "cpu",
+                    "precision bf16 needs a processor with AVX-512; use precision fp32 or auto");
+    return asked;
+}
+
+class CpuBackend : public Backend {
+public:
+    std::string name() const override { return "cpu"; }
+
+    std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                                  const PlanOptions& options) const override {
+        PlanOptions resolved = options;
+        resolved.precision = resolve(options.precision);
+        std::unique_ptr<Plan> plan;
+        try {
+            with_team(options.threads, [&] {
+                plan = std::make_unique<CpuPlan>(graph, parameters, store_of(parameters), engine_, resolved);
+            });
+        } catch (const dnnl::error& error) {
+            throw Error(Status::backend, "cpu", text("oneDNN failed: ", error.message));
+        }
+        return plan;
+    }
+
+private:
+    // The packed weights of these parameters, while any plan holds them.
+    std::shared_ptr<WeightStore> store_of(const std::shared_ptr<const Parameters>& parameters) const {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        for (auto entry = stores_.begin(); entry != stores_.end();)
+            entry = entry->second.expired() ? stores_.erase(entry) : std::next(entry);
+        std::weak_ptr<WeightStore>& shared = stores_[parameters.get()];
+        std::shared_ptr<WeightStore> store = shared.lock();
+        if (!store) shared = store = std::make_shared<WeightStore>(engine_);
+        return store;
+    }
+
+    dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+    mutable std::mutex mutex_;
+    mutable std::map<const Parameters*, std::weak_ptr<WeightStore>> stores_;
+};
+
+}  // namespace
+}  // namespace cpu
+
+std::unique_ptr<Backend> make_cpu_backend() { return std::make_unique<cpu::CpuBackend>(); }
+
+}  // namespace dn

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// [connected]: a matrix product over the whole image, then batch-norm (folded) and an activation.
+#include "cpu.hpp"
+#include "elementwise.hpp"
+#include "layout.hpp"
+#include "../../passes/passes.hpp"
+
+namespace dn::cpu {
+namespace {
+
+using dnnl::memory;
+
+class Connected : public Kernel {
+public:
+    explicit Connected(const Context& context)
+        : runtime_(context.runtime),
+          src_(context.src[0]),
+          dst_(context.dst),
+          activation_(context.node.as<ConnectedParams>().activation) {
+        const memory::dim in_c = src_.shape.c, in_h = src_.shape.h, in_w = src_.shape.w, out = dst_.shape.c;
+        const memory::desc src = describe(src_.n, src_.shape, src_.type);
+        const memory::desc any({out, in_c, in_h, in_w}, dnnl_type(src_.type), memory::format_tag::any);
+        const memory::desc biases({out}, memory::data_type::f32, memory::format_tag::x);
+        const memory::desc dst({dst_.n, out}, dnnl_type(dst_.type), memory::format_tag::nc);
+        dnnl::primitive_attr attributes;
+        attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+        description_ = {runtime_.engine(), dnnl::prop_kind::forward_inference, src, any, biases, dst, attributes};
+        primitive_ = dnnl::inner_product_forward(description_);
+        // The file's order is that of planes; the reorder takes it to channels-last with everything else.
+        const memory::desc plain({out, in_c, in_h, in_w}, memory::data_type::f32, memory::format_tag::oihw);
+        const int node = context.node.index;
+        weights_ = context.weights.get(node, description_.weights_desc(), plain,
+                                       [&](float* values) { fold_weights(*context.params, values); });
+        biases_ = context.weights.get(node, biases, biases, [&](float* values) { fold_biases(*context.params, values); });
+        dense_bytes_ = src_.dense() ? 0 : (src_.size() * bytes(src_.type) / kArenaAlignment + 1) * kArenaAlignment;
+        runtime_.reserve(dense_bytes_ + description_.scratchpad_desc().get_size());
+    }
+
+    void forward() override {
+        Tensor src = src_;
+        if (!src_.dense()) {
+            src.data = runtime_.scratch();
+            src.pitch = src_.shape.c;
+            copy_channels(src_, 0, src);
+        }
+        const auto wrap = [&](const memory::desc& desc, void* data) { return memory(desc, runtime_.engine(), data); };
+        primitive_.execute(runtime_.stream(),
+                           {{DNNL_ARG_SRC, wrap(description_.src_desc(), src.data)},
+                            {DNNL_ARG_WEIGHTS, weights_},
+                            {DNNL_ARG_BIAS, biases_},
+                            {DNNL_ARG_DST, wrap(description_.dst_desc(), dst_.data)},
+                            {DNNL_ARG_SCRATCHPAD,
+                             wrap(description_.scratchpad_desc(), runtime_.scratch() + dense_bytes_)}});
+        runtime_.stream().wait();
+        for_each_run(dst_, true, [&](const Run& run) {
+            float row[kRow];
+            load(row, dst_, run);
+            activate(row, run.count, activation_);
+            store(dst_, run, row);
+        });
+    }
+
+    std::string what() const override { return description_.impl_info_str(); }
+
+private:
+    Runtime& runtime_;
+    Tensor src_, dst_;
+    Activation activation_;
+    dnnl::inner_product_forward::primitive_desc description_;
+    dnnl::inner_product_forward primitive_;
+    memory weights_, biases_;
+    std::size_t dense_bytes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_connected(const Context& context) { return std::make_unique<Connected>(context); }
+
+}  // namespace dn::cpu

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conv_primitive.hpp"
+
+namespace dn::cpu {
+namespace {
+
+using dnnl::algorithm;
+using dnnl::memory;
+
+// Right and bottom padding such that the window fits exactly as often as Darknet's shape says.
+memory::dim far_padding(memory::dim in, memory::dim out, int stride, int size, int dilation, int pad) {
+    return (out - 1) * stride + (size - 1) * dilation + 1 - in - pad;
+}
+
+memory::dims weight_dims(const ConvGeometry& geometry, memory::dim channels, memory::dim filters) {
+    const memory::dim g = geometry.groups, k = geometry.size;
+    if (g == 1) return {filters, channels, k, k};
+    return {g, filters / g, channels / g, k, k};
+}
+
+dnnl::convolution_forward::primitive_desc describe_primitive(Runtime& runtime, const ConvGeometry& geometry,
+                                                             const memory::desc& src, const memory::desc& dst,
+                                                             const dnnl::post_ops& ops) {
+    dnnl::primitive_attr attributes;
+    attributes.set_post_ops(ops);
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    const memory::dims in = src.get_dims(), out = dst.get_dims();
+    const memory::desc weights(weight_dims(geometry, in[1], out[1]), src.get_data_type(), memory::format_tag::any);
+    const memory::desc biases({out[1]}, memory::data_type::f32, memory::format_tag::x);
+    const int k = geometry.size, d = geometry.dilation, pad = geometry.pad;
+    return {runtime.engine(), dnnl::prop_kind::forward_inference, algorithm::convolution_direct, src, weights, biases,
+            dst, {geometry.stride_y, geometry.stride_x}, {d - 1, d - 1}, {pad, pad},
+            {far_padding(in[2], out[2], geometry.stride_y, k, d, pad),
+             far_padding(in[3], out[3], geometry.stride_x, k, d, pad)},
+            attributes};
+}
+
+}  // namespace
+
+bool append_activation(dnnl::post_ops& ops, Activation activation) {
+    switch (activation) {
+        case Activation::linear: return true;
+        case Activation::leaky: ops.append_eltwise(algorithm::eltwise_relu, 0.1f, 0); return true;
+        case Activation::relie: ops.append_eltwise(algorithm::eltwise_relu, 0.01f, 0); return true;
+        case Activation::relu: ops.append_eltwise(algorithm::eltwise_relu, 0, 0); return true;
+        case Activation::relu6: ops.append_eltwise(algorithm::eltwise_clip_v2, 0, 6); return true;
+        case Activation::hardtan: ops.append_eltwise(algorithm::eltwise_clip_v2, -1, 1); return true;
+        case Activation::elu: ops.append_eltwise(algorithm::eltwise_elu, 1, 0); return true;
+        case Activation::logistic: ops.append_eltwise(algorithm::eltwise_logistic, 0, 0); return true;
+        case Activation::tanh: ops.append_eltwise(algorithm::eltwise_tanh, 0, 0); return true;
+        case Activation::gelu: ops.append_eltwise(algorithm::eltwise_gelu_tanh, 0, 0); return true;
+        case Activation::swish: ops.append_eltwise(algorithm::eltwise_swish, 1, 0); return true;
+        case Activation::mish: ops.append_eltwise(algorithm::eltwise_mish, 0, 0); return true;
+        default: return false;
+    }
+}
+
+ConvPrimitive::ConvPrimitive(Runtime& runtime, const ConvGeometry& geometry, const memory::desc& src,
+                             const memory::desc& dst, const dnnl::post_ops& ops)
+    : runtime_(runtime),
+      description_(describe_primitive(runtime, geometry, src, dst, ops)),
+      primitive_(description_) {}
+
+memory::desc ConvPrimitive::plain_weights(const ConvGeometry& geometry, int channels, int filters) {
+    return {weight_dims(geometry, channels, filters), memory::data_type::f32,
+            geometry.groups == 1 ? memory::format_tag::oihw : memory::format_tag::goihw};
+}
+
+void ConvPrimitive::execute(const void* src, const memory& weights, const float* biases, void* dst, void* scratch,
+                            const void* addend, int addend_at) const {
+    const auto wrap = [&](const memory::desc& desc, const void* data) {
+        return memory(desc, runtime_.engine(), const_cast<void*>(data));
+    };
+    std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(description_.src_desc(), src)},
+                                              {DNNL_ARG_WEIGHTS, weights},
+                                              {DNNL_ARG_BIAS, wrap(description_.bias_desc(), biases)},
+                                              {DNNL_ARG_DST, wrap(description_.dst_desc(), dst)},
+                                              {DNNL_ARG_SCRATCHPAD, wrap(description_.scratchpad_desc(), scratch)}};
+    if (addend)
+        arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(addend_at) | DNNL_ARG_SRC_1,
+                          wrap(description_.dst_desc(), addend));
+    primitive_.execute(runtime_.stream(), arguments);
+    runtime_.stream().wait();
+}
+
+}  // namespace dn::cpu

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cpu backend: oneDNN for convolutions and matrix products, OpenMP and vector loops for the rest.
+// Activations are channels-last (see Tensor), float32 or bfloat16; weights are packed once and shared between plans.
+#pragma once
+
+#include <memory>
+
+#include "../backend.hpp"
+#include "../kernel.hpp"
+#include "runtime.hpp"
+
+namespace dn {
+
+std::unique_ptr<Backend> make_cpu_backend();
+
+namespace cpu {
+
+// What a kernel of this backend is made from, beyond what every backend's kernels get.
+struct Context : KernelContext {
+    Runtime& runtime;
+    WeightStore& weights;
+    DType compute;    // type of weights and of activations between layers
+    Tensor residual;  // of a fused shortcut; data null: none
+};
+
+// Null when nothing is left to do, as in a route whose sources already lie in place.
+#define DN_LAYER(name) std::unique_ptr<Kernel> make_##name(const Context& context);
+#include "../../layers/layers.def"
+#undef DN_LAYER
+
+using MakeCpuKernel = std::unique_ptr<Kernel> (*)(const Context&);
+
+// Runs the reference kernel between two changes of layout; for layers too rare to deserve a kernel here.
+std::unique_ptr<Kernel> make_by_reference(const Context& context, MakeKernel make);
+
+}  // namespace cpu
+}  // namespace dn

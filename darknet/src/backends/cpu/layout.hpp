@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between the caller's planes (n, c, h, w) in float32 and this backend's channels-last tensors.
+#pragma once
+
+#include <memory>
+
+#include "cpu.hpp"
+
+namespace dn::cpu {
+
+void to_planes(const Tensor& src, float* dst);
+void from_planes(const float* src, const Tensor& dst);
+// Copies channels [first, first + dst.shape.c) of every pixel, converting the type.
+void copy_channels(const Tensor& src, int first, const Tensor& dst);
+// The first step of every plan: the caller's planes become the network's input tensor.
+std::unique_ptr<Kernel> make_input(const float* planes, const Tensor& dst);
+
+}  // namespace dn::cpu

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "../../error.hpp"
+#include "layout.hpp"
+
+namespace dn::cpu {
+namespace {
+
+constexpr MakeCpuKernel kKernels[] = {
+#define DN_LAYER(name) make_##name,
+#include "../../layers/layers.def"
+#undef DN_LAYER
+};
+
+// Layers whose outputs are read by people or by decoding, and by nothing that multiplies matrices.
+bool keeps_float(const Node& node) {
+    return node.is_head() || node.kind == Kind::softmax || node.kind == Kind::cost || node.kind == Kind::contrastive;
+}
+
+// Its output is its first source's, in the same place.
+bool shares_source(const Node& node) { return node.fused_away || is_pass_through(node); }
+
+bool element_wise(const Node& node) {
+    switch (node.kind) {
+        case Kind::activation:
+        case Kind::batchnorm:
+        case Kind::sam:
+        case Kind::scale_channels:
+        case Kind::shortcut:
+        case Kind::yolo:
+        case Kind::gaussian_yolo: return true;
+        default: return false;
+    }
+}
+
+std::vector<int> outputs_wanted(const Graph& graph, const PlanOptions& options) {
+    std::vector<int> wanted = options.wanted;
+    if (wanted.empty()) wanted = graph.heads();
+    if (wanted.empty()) wanted.push_back(graph.output_node());
+    return wanted;
+}
+
+// Nodes that the wanted outputs depend on; the others are not computed.
+std::vector<bool> find_needed(const Graph& graph, const std::vector<int>& wanted) {
+    std::vector<bool> needed(graph.nodes.size(), false);
+    for (int node : wanted) needed[node] = true;
+    for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node)
+        if (needed[node->index])
+            for (int input : node->inputs)
+                if (input >= 0) needed[input] = true;
+    return needed;
+}
+
+}  // namespace
+
+CpuPlan::CpuPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, std::shared_ptr<WeightStore> weights,
+                 const dnnl::engine& engine, const PlanOptions& options)
+    : graph_(graph),
+      parameters_(std::move(parameters)),
+      weights_(std::move(weights)),
+      runtime_(engine, options.threads),
+      options_(options),
+      compute_(options.precision == Precision::bf16 ? DType::bf16 : DType::f32),
+      input_(options.batch * graph.input.size()) {
+    options_.wanted = outputs_wanted(graph_, options);
+    fuse_shortcuts(graph_, options_.wanted);
+    const std::vector<DType> types = choose_types();
+    placement_ = place_outputs(graph_, options_.wanted, rules(types));
+    arena_ = AlignedBuffer(pack_arena(placement_.buffers, options_.batch));
+    make_steps();
+    runtime_.allocate();
+}
+
+// Values between layers have the compute type; heads, and what feeds heads alone, are float32.
+std::vector<DType> CpuPlan::choose_types() const {
+    const std::size_t count = graph_.nodes.size();
+    std::vector<bool> feeds_heads(count, false), feeds_others(count, false);
+    for (auto node = graph_.nodes.rbegin(); node != graph_.nodes.rend(); ++node) {
+        const std::size_t i = node->index;
+        for (std::size_t k = 0; k < node->inputs.size(); ++k) {
+            if (node->inputs[k] < 0) continue;
+            const bool same_value = k == 0 && shares_source(*node);
+            const bool to_head = same_value ? feeds_heads[i] : keeps_float(*node);
+            const bool to_other = same_value ? feeds_others[i] : !keeps_float(*node);
+            if (to_head) feeds_heads[node->inputs[k]] = true;
+            if (to_other) feeds_others[node->inputs[k]] = true;
+        }
+    }
+    std::vector<DType> types(count, compute_);
+    for (const Node& node : graph_.nodes) {
+        const bool head_alone = feeds_heads[node.index] && !feeds_others[node.index];
+        if (shares_source(node))
+            types[node.index] = node.inputs[0] < 0 ? compute_ : types[node.inputs[0]];
+        else if (keeps_float(node) || head_alone)
+            types[node.index] = DType::f32;
+    }
+    return types;
+}
+
+PlacementRules CpuPlan::rules(const std::vector<DType>& types) const {
+    PlacementRules rules;
+    rules.type = [&types, this](int node) { return node < 0 ? compute_ : types[node]; };
+    // oneDNN wants dense tensors; all kernels of our own take any pitch.
+    rules.reads_slices = [](const Node& node) {
+        return node.kind != Kind::convolutional && node.kind != Kind::connected;
+    };
+    rules.writes_slices = rules.reads_slices;
+    rules.in_place = [](const Node& node, std::size_t input) {
+        return input < node.inputs.size() ? element_wise(node) && node.inputs[input] >= 0 : true;
+    };
+    return rules;
+}
+
+Tensor CpuPlan::tensor_of(int node) const {
+    const Place& place = placement_.of(node);
+    const Buffer& buffer = placement_.buffers[place.buffer];
+    Tensor tensor;
+    tensor.data = arena_.data() + buffer.start + place.offset * bytes(buffer.type);
+    tensor.type = buffer.type;
+    tensor.n = options_.batch;
+    tensor.shape = graph_.shape_of(node);
+    tensor.pitch = buffer.shape.c;
+    return tensor;
+}
+
+Context CpuPlan::context_of(const Node& node) {
+    std::vector<Tensor> src;
+    for (int input : node.inputs) src.push_back(tensor_of(input));
+    Context context{{graph_, node, &parameters_->of(graph_, node.index), src, tensor_of(node.index), options_.batch,
+                     options_.threads},
+                    runtime_,
+                    *weights_,
+                    compute_,
+                    {}};
+    if (node.residual != -2) context.residual = tensor_of(node.residual);
+    return context;
+}
+
+void CpuPlan::make_steps() {
+    const std::vector<bool> needed = find_needed(graph_, options_.wanted);
+    steps_.push_back({-1, make_input(input_.data(), tensor_of(-1))});
+    for (const Node& node : graph_.nodes) {
+        if (!needed[node.index] || shares_source(node)) continue;
+        std::unique_ptr<Kernel> kernel = kKernels[static_cast<std::size_t>(node.kind)](context_of(node));
+        if (kernel) steps_.push_back({node.index, std::move(kernel)});
+    }
+}
+
+template <class Each> void CpuPlan::run(const Each& each) {
+    try {
+        with_team(options_.threads, [&] {
+            for (Step& step : steps_) each(step);
+        });
+    } catch (const dnnl::error& error) {
+        throw Error(Status::backend, "cpu", text("oneDNN failed: ", error.message));
+    }
+}
+
+void CpuPlan::forward() {
+    run([](Step& step) { step.kernel->forward(); });
+}
+
+std::vector<LayerTime> CpuPlan::profile() {
+    using Clock = std::chrono::steady_clock;
+    std::vector<LayerTime> times;
+    run([&](Step& step) {
+        const auto start = Clock::now();
+        step.kernel->forward();
+        times.push_back({step.node, step.kernel->what(), std::chrono::duration<double>(Clock::now() - start).count()});
+    });
+    return times;
+}
+
+void CpuPlan::read(int node, float* dst) const {
+    with_team(options_.threads, [&] { to_planes(tensor_of(node), dst); });
+}
+
+std::size_t CpuPlan::activation_bytes() const {
+    return arena_.size() + runtime_.scratch_size() + input_.size() * sizeof(float);
+}
+
+}  // namespace dn::cpu

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Vector loops over rows of numbers, compiled for several instruction sets and chosen at run time. Kernels stage
+// bfloat16 through a row of floats that stays in the first-level cache, so arithmetic is written once, in float.
+#pragma once
+
+#include <cstddef>
+
+#include "../../layers/params.hpp"
+#include "../../tensor.hpp"
+
+namespace dn::cpu {
+
+constexpr std::size_t kRow = 1024;  // floats that kernels stage at a time
+
+void load(float* dst, const void* src, DType type, std::size_t count);
+void store(void* dst, DType type, const float* src, std::size_t count);
+void activate(float* x, std::size_t count, Activation activation);
+// Over the `count` channels of one pixel.
+void normalize_channels(float* x, std::size_t count, Activation activation);
+bool normalizes_channels(Activation activation);
+void add(float* x, const float* y, std::size_t count);
+void multiply(float* x, const float* y, std::size_t count);
+void scale(float* x, float factor, std::size_t count);
+void maximum(float* x, const void* y, DType type, std::size_t count);
+void add_scaled(float* x, const float* y, const float* factors, std::size_t count);  // x += y * factors
+// rows x cols -> cols x rows; pitches in elements.
+void transpose(float* dst, std::size_t dst_pitch, const float* src, std::size_t src_pitch, int rows, int cols);
+
+// Address of element `index` of a buffer.
+inline void* at(void* data, DType type, std::size_t index) { return static_cast<char*>(data) + index * bytes(type); }
+inline const void* at(const void* data, DType type, std::size_t index) {
+    return static_cast<const char*>(data) + index * bytes(type);
+}
+
+}  // namespace dn::cpu

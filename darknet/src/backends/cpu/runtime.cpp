@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime.hpp"
+
+#include <cstdlib>
+#include <exception>
+#include <new>
+#include <thread>
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
+
+#include "../../passes/passes.hpp"
+
+namespace dn::cpu {
+namespace {
+
+#if defined(__unix__) || defined(__APPLE__)
+const pid_t kLoadedBy = getpid();
+bool in_forked_child() { return getpid() != kLoadedBy; }
+#else
+bool in_forked_child() { return false; }
+#endif
+
+class TeamSize {
+public:
+#if defined(_OPENMP)
+    explicit TeamSize(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+    ~TeamSize() { omp_set_num_threads(before_); }
+
+private:
+    int before_;
+#else
+    explicit TeamSize(int) {}
+#endif
+};
+
+}  // namespace
+
+AlignedBuffer::AlignedBuffer(std::size_t size)
+    : size_((size + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment) {
+    if (size_ == 0) return;
+    data_.reset(static_cast<std::byte*>(std::aligned_alloc(kArenaAlignment, size_)));
+    if (!data_) throw std::bad_alloc();
+}
+
+void AlignedBuffer::Free::operator()(std::byte* p) const { std::free(p); }
+
+dnnl::memory WeightStore::get(int node, const dnnl::memory::desc& wanted, const dnnl::memory::desc& plain,
+                              const Fill& fill) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const dnnl::memory& memory : packed_[node])
+        if (memory.get_desc() == wanted) return memory;
+    dnnl::memory source(plain, engine_);
+    fill(static_cast<float*>(source.get_data_handle()));
+    if (plain == wanted) return packed_[node].emplace_back(std::move(source));
+    dnnl::memory packed(wanted, engine_);
+    dnnl::stream stream(engine_);
+    dnnl::reorder(source, packed).execute(stream, source, packed);
+    stream.wait();
+    return packed_[node].emplace_back(std::move(packed));
+}
+
+dnnl::memory::data_type dnnl_type(DType type) {
+    return type == DType::f32 ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
+}
+
+dnnl::memory::desc describe(const Tensor& tensor) {
+    const dnnl::memory::dim h = tensor.shape.h, w = tensor.shape.w, pitch = static_cast<dnnl::memory::dim>(tensor.pitch);
+    return {{tensor.n, tensor.shape.c, h, w}, dnnl_type(tensor.type), dnnl::memory::dims{h * w * pitch, 1, w * pitch, pitch}};
+}
+
+dnnl::memory::desc describe(int n, Shape shape, DType type) {
+    return {{n, shape.c, shape.h, shape.w}, dnnl_type(type), dnnl::memory::format_tag::nhwc};
+}
+
+int thread_index() {
+#if defined(_OPENMP)
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
+}
+
+void with_team(int threads, const std::function<void()>& work) {
+    const auto run = [&] {
+        const TeamSize team(threads);
+        work();
+    };
+    if (!in_forked_child()) return run();
+    std::exception_ptr failure;
+    std::thread([&] {
+        try {
+            run();
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    }).join();
+    if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace dn::cpu

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernels of one plan share: oneDNN's engine and stream, one scratch area, and weights packed once.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include <dnnl.hpp>
+
+#include "../../tensor.hpp"
+
+namespace dn::cpu {
+
+// Memory aligned for the widest vectors, freed with its owner. Not cleared: pages that nobody touches cost nothing.
+class AlignedBuffer {
+public:
+    explicit AlignedBuffer(std::size_t size = 0);
+    std::byte* data() const { return data_.get(); }
+    std::size_t size() const { return size_; }
+
+private:
+    struct Free {
+        void operator()(std::byte* p) const;
+    };
+    std::size_t size_;
+    std::unique_ptr<std::byte, Free> data_;
+};
+
+// Kernels say how much scratch they need when they are made and find it when they run. It holds nothing from one
+// kernel to the next.
+class Runtime {
+public:
+    Runtime(const dnnl::engine& engine, int threads) : engine_(engine), stream_(engine), threads_(threads) {}
+
+    dnnl::engine& engine() { return engine_; }
+    dnnl::stream& stream() { return stream_; }
+    int threads() const { return threads_; }
+    void reserve(std::size_t size) { wanted_ = std::max(wanted_, size); }
+    void allocate() { scratch_ = AlignedBuffer(wanted_); }
+    std::byte* scratch() const { return scratch_.data(); }
+    std::size_t scratch_size() const { return scratch_.size(); }
+
+private:
+    dnnl::engine engine_;
+    dnnl::stream stream_;
+    int threads_;
+    std::size_t wanted_ = 0;
+    AlignedBuffer scratch_;
+};
+
+// The weights of one set of parameters in the formats that primitives chose, shared by plans of any batch, size and
+// precision whose formats agree, and by clones of a network.
+class WeightStore {
+public:
+    explicit WeightStore(const dnnl::engine& engine) : engine_(engine) {}
+
+    using Fill = std::function<void(float* plain)>;
+
+    // The array of `node` laid out as `wanted`. On the first call for this format, `fill` writes it as `plain`
+    // (float32), which is then converted.
+    dnnl::memory get(int node, const dnnl::memory::desc& wanted, const dnnl::memory::desc& plain, const Fill& fill);
+
+private:
+    dnnl::engine engine_;
+    std::mutex mutex_;
+    std::map<int, std::vector<dnnl::memory>> packed_;  // by node; weights and biases differ in their dimensions
+};
+
+dnnl::memory::data_type dnnl_type(DType type);
+// A channels-last view as oneDNN describes it.
+dnnl::memory::desc describe(const Tensor& tensor);
+dnnl::memory::desc describe(int n, Shape shape, DType type);
+
+// Runs `work` with a team of `threads` on the calling thread and restores its setting. In a forked child, where the
+// parent's teams are gone but not forgotten, it runs on a thread of its own.
+void with_team(int threads, const std::function<void()>& work);
+
+// body(i) for i in [0, count), in contiguous parts, one for each thread of the team. body must not throw.
+template <class Body> void parallel_for(int count, const Body& body) {
+#pragma omp parallel for schedule(static)
+    for (int i = 0; i < count; ++i) body(i);
+}
+
+// Which thread of the team runs this, from 0.
+int thread_index();
+
+}  // namespace dn::cpu

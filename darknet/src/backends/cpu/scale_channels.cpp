@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// [scale_channels]: one factor per channel (squeeze-and-excite), or per pixel with scale_wh, then an activation.
+#include "cpu.hpp"
+#include "elementwise.hpp"
+
+namespace dn::cpu {
+namespace {
+
+class ScaleChannels : public Kernel {
+public:
+    explicit ScaleChannels(const Context& context)
+        : factors_(context.src[0]),
+          src_(context.src[1]),
+          dst_(context.dst),
+          per_pixel_(context.node.as<ScaleChannelsParams>().scale_wh),
+          activation_(context.node.as<ScaleChannelsParams>().activation) {}
+
+    void forward() override {
+        const std::size_t plane = static_cast<std::size_t>(dst_.shape.h) * dst_.shape.w;
+        for_each_run(dst_, false, [&](const Run& run) {
+            float x[kRow], factors[kRow];
+            load(x, src_, run);
+            if (per_pixel_) {
+                load(factors, factors_, Run{run.pixel, 0, 1});
+                scale(x, factors[0], run.count);
+            } else {
+                load(factors, factors_, Run{run.pixel / plane, run.channel, run.count});
+                multiply(x, factors, run.count);
+            }
+            activate(x, run.count, activation_);
+            store(dst_, run, x);
+        });
+    }
+
+    std::string what() const override { return "scale_channels"; }
+
+private:
+    Tensor factors_, src_, dst_;
+    bool per_pixel_;
+    Activation activation_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_scale_channels(const Context& context) { return std::make_unique<ScaleChannels>(context); }
+
+}  // namespace dn::cpu

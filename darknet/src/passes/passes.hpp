@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an inference plan does to a graph before any kernel is made: fold, fuse, place, pack into one arena.
+// The passes know no backend; what a backend can do is told to them in PlacementRules.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+#include "../parameters.hpp"
+
+namespace dn {
+
+// -- fold: batch-norm into the weights and biases of the layer it follows ---------------------------------------
+
+// Weights and biases of a convolutional or connected layer with its batch-norm, if any, multiplied in, in double.
+// `folded` holds as many floats as the array does.
+void fold_weights(const NodeParameters& params, float* folded);
+void fold_biases(const NodeParameters& params, float* folded);
+
+// -- fuse: a plain shortcut into the convolution before it ------------------------------------------------------
+
+// Marks every shortcut that its convolution can add itself: convolution.residual names the other source and the
+// shortcut is fused_away, its output being the convolution's. Layers in `wanted` keep an output of their own.
+void fuse_shortcuts(Graph& graph, const std::vector<int>& wanted);
+
+// -- place: which buffer, and which channels of it, every output lives in ---------------------------------------
+
+// Channels [offset, offset + c) of a buffer.
+struct Place {
+    int buffer = -1;
+    int offset = 0;
+};
+
+struct Buffer {
+    Shape shape;          // of one image; shape.c is the pitch
+    DType type = DType::f32;
+    int first = 0;        // the first node that writes it (-1: the network's input) ...
+    int last = 0;         // ... and the last that reads it
+    std::size_t start = 0;  // byte offset in the arena, set by pack_arena
+};
+
+// What a backend whose activations are channels-last can do.
+struct PlacementRules {
+    std::function<DType(int node)> type;                          // of the output; -1: of the input
+    std::function<bool(const Node&)> writes_slices;               // into a channel slice of a wider buffer
+    std::function<bool(const Node&)> reads_slices;
+    std::function<bool(const Node&, std::size_t input)> in_place;  // over that input, when nobody else needs it
+};
+
+struct Placement {
+    std::vector<Place> places;  // places[node + 1]; places[0] is the network's input
+    std::vector<Buffer> buffers;
+    const Place& of(int node) const { return places[static_cast<std::size_t>(node) + 1]; }
+};
+
+// Routes become views where their sources can be written there directly; pass-through layers share their source's
+// place; element-wise layers and fused shortcuts overwrite a source that nobody else reads.
+Placement place_outputs(const Graph& graph, const std::vector<int>& wanted, const PlacementRules& rules);
+// True when the node's output is its source's (dropout, empty, single routes, cost): nothing is computed.
+bool is_pass_through(const Node& node);
+
+// -- pack: all buffers into one arena, those never alive together sharing bytes ---------------------------------
+
+constexpr std::size_t kArenaAlignment = 64;
+
+// Sets every buffer's start for `batch` images; returns the arena's size in bytes.
+std::size_t pack_arena(std::vector<Buffer>& buffers, int batch);
+
+}  // namespace dn
