@@ -138,7 +138,8 @@ class Target:
     def _lists(self, dataset: Dataset, root: Path, relabelled: bool) -> Path:
         if relabelled:
             raise DataError("boxes or classes changed, so lists alone would lead to the old labels; use --to")
-        return write_lists(dataset, root, overwrite=self.overwrite)["data"]
+        write_lists(dataset, root, overwrite=self.overwrite)
+        return root / "obj.data"
 
     def finish(self, before: Dataset, after: Dataset, *, relabelled: bool) -> int:
         """Save, show what changed, and give the exit code."""

@@ -13,9 +13,9 @@ import msgspec
 
 from pydarknet.cli._data import bar, counting, reads, show_report
 from pydarknet.data import Dataset, Sample, ops
-from pydarknet.data.files import write_text
 from pydarknet.data.stats import SMALL, Stats, statistics
 from pydarknet.errors import DataError
+from pydarknet.files import write_text
 
 _DEFAULT_SIZES = ("416", "512", "608")
 

@@ -68,7 +68,7 @@ def _figure(rows: int, columns: int, title: str) -> tuple[Figure, list[Axes]]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with atomic(path, sync=False) as file:
+    with atomic(path) as file:
         figure.savefig(file, format="png", dpi=100)
 
 

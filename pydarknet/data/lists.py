@@ -13,9 +13,9 @@ from pathlib import Path
 import yaml
 
 from pydarknet.data.dataset import Dataset, Sample, Status
-from pydarknet.data.files import write_text
 from pydarknet.data.paths import find_label
 from pydarknet.errors import DataError
+from pydarknet.files import write_text
 
 #: split -> (file name, key of the .data file)
 _LISTS = {"train": ("train.txt", "train"), "val": ("valid.txt", "valid"), "test": ("test.txt", "test")}

@@ -87,7 +87,7 @@ def save_png(picture: Picture, path: Path) -> None:
     """Write a picture; the file appears complete or not at all."""
     ok, data = cv2.imencode(".png", picture)
     assert ok
-    with atomic(path, sync=False) as file:
+    with atomic(path) as file:
         file.write(data.tobytes())
 
 
