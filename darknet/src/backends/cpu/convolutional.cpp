@@ -47,6 +47,9 @@ public:
           residual_(context.residual),
           activation_(context.node.as<ConvolutionalParams>().activation),
           residual_activation_(context.node.residual_activation) {
+        // oneDNN has no convolution from float32 to bf16: the source is rounded first.
+        used_ = src_;
+        if (src_.type == DType::f32 && dst_.type == DType::bf16) used_.type = DType::bf16;
         const auto& params = context.node.as<ConvolutionalParams>();
         const ConvGeometry geometry = geometry_of(params);
         if (!make_fused(geometry)) make_plain(geometry);
@@ -56,7 +59,7 @@ public:
                                        [&](float* plain) { fold_weights(*context.params, plain); });
         const dnnl::memory::desc biases({dst_.shape.c}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x);
         biases_ = context.weights.get(owner, biases, biases, [&](float* plain) { fold_biases(*context.params, plain); });
-        dst_at_ = src_.dense() ? 0 : dense_bytes(src_);
+        dst_at_ = reads_source() ? 0 : dense_bytes(used_);
         scratch_at_ = dst_at_ + (direct_ ? 0 : dense_bytes(dst_));
         runtime_.reserve(scratch_at_ + primitive_->scratch_size());
     }
@@ -64,7 +67,7 @@ public:
     void forward() override {
         std::byte* scratch = runtime_.scratch();
         Tensor src = src_;
-        if (!src_.dense()) copy_channels(src_, 0, src = dense_at(src_, scratch));
+        if (!reads_source()) copy_channels(src_, 0, src = dense_at(used_, scratch));
         const Tensor dst = direct_ ? dst_ : dense_at(dst_, scratch + dst_at_);
         primitive_->execute(src.data, weights_, static_cast<const float*>(biases_.get_data_handle()), dst.data,
                             scratch + scratch_at_, fused_addend_, addend_at_);
@@ -77,6 +80,7 @@ public:
     std::string what() const override { return primitive_->what() + (epilogue_ ? "+epilogue" : ""); }
 
 private:
+    bool reads_source() const { return src_.dense() && used_.type == src_.type; }
     bool in_place() const { return residual_.data && residual_.data == dst_.data; }
 
     // Everything in one pass of oneDNN; false when it has no such function or no fast implementation.
@@ -93,7 +97,7 @@ private:
             if (!append_activation(ops, residual_activation_)) return false;
         }
         try {
-            primitive_.emplace(runtime_, geometry, describe(src_.n, src_.shape, src_.type),
+            primitive_.emplace(runtime_, geometry, describe(used_.n, used_.shape, used_.type),
                                describe(dst_.n, dst_.shape, dst_.type), ops);
         } catch (const dnnl::error&) {
             return false;  // no implementation has these post-operations
@@ -105,7 +109,7 @@ private:
     }
 
     void make_plain(const ConvGeometry& geometry) {
-        primitive_.emplace(runtime_, geometry, describe(src_.n, src_.shape, src_.type),
+        primitive_.emplace(runtime_, geometry, describe(used_.n, used_.shape, used_.type),
                            describe(dst_.n, dst_.shape, dst_.type), dnnl::post_ops());
         epilogue_ = true;
         direct_ = dst_.dense() && !in_place();
@@ -134,7 +138,7 @@ private:
     }
 
     Runtime& runtime_;
-    Tensor src_, dst_, residual_;
+    Tensor src_, used_, dst_, residual_;
     Activation activation_, residual_activation_;
     std::optional<ConvPrimitive> primitive_;
     dnnl::memory weights_, biases_;
