@@ -80,6 +80,7 @@ def open_dataset(source: Path, given: dict[str, Any]) -> Dataset:
         given.pop("from_"),
         images=given.pop("folder"),
         names=parse_classes(names) if names else None,
+        progress=lambda units: bar(units, "read"),
         **_pairs(given.pop("settings")),
     )
 
