@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -116,6 +118,30 @@ def test_a_conversion_gives_the_same_files(address, tmp_path, monkeypatch):
         }
     assert len(made["ray"]) > 1190
     assert made["ray"] == made["local"]
+
+
+@needed
+@quiet
+def test_batch_detection_gives_the_same_file(address, tmp_path, tiny_files, levels, monkeypatch):
+    """Detections of seven images, one of them broken, are those of one machine, digit for digit."""
+    monkeypatch.chdir(tmp_path)
+    for i in range(7):
+        assert cv2.imwrite(f"{i}.png", np.roll(levels, i, axis=1))
+    Path("4.png").write_bytes(b"no image")
+    cfg, weights = tiny_files
+    images = [f"{tmp_path}/{i}.png" for i in range(7)]
+    made, errors = {}, {}
+    for engine in ("ray", "local"):
+        network = ["--cfg", str(cfg), "--weights", str(weights), "--precision", "fp32", "--batch", "2"]
+        result = CliRunner().invoke(
+            cli, ["detect", *network, "--engine", engine, "--out", engine, *images], standalone_mode=False
+        )
+        assert result.return_value == 1, result.output
+        made[engine], errors[engine] = Path(engine, "detections.json").read_text(), result.stderr
+    assert made["ray"] == made["local"]
+    assert made["ray"].count("filename") == 6
+    assert errors["ray"] == errors["local"]
+    assert "4.png" in errors["ray"]
 
 
 @needed
