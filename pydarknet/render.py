@@ -101,29 +101,45 @@ def _draw_box(canvas: Pixels, detections: Detections, rows: list[int], line_widt
 
 
 def _label(detections: Detections, row: int, name: bool, confidence: bool) -> str:
-    parts = [detections.name(row)] if name else []
+    parts = [detections[row].labels[0]] if name else []
     if confidence:
         parts.append(f"{detections.confidence[row]:.0%}")
     return " ".join(parts)
 
 
-def _draw_label(
-    canvas: Pixels, text: str, box: Area, colour: Colour, line_width: int, taken: list[Area]
+def draw_label(
+    canvas: Pixels,
+    text: str,
+    corner: tuple[int, int],
+    colour: Colour,
+    line_width: int,
+    taken: list[Area] | None = None,
 ) -> None:
-    """The text on a filled strip: above the box, else inside it, else below, where no other label is."""
+    """Write text on a filled strip above a corner, inside the image; in place.
+
+    Args:
+        canvas: (h, w, 3) uint8.
+        text: characters beyond ASCII become question marks, which is all that the font has.
+        corner: the upper left one of the box, (x, y).
+        colour: of the strip.
+        line_width: of the box; the text's size follows it.
+        taken: areas of labels to keep clear of, by going below the corner or further; this one's is added.
+    """
     import cv2
 
     height, width = canvas.shape[:2]
     scale, weight = max(0.4, line_width / 4), max(1, line_width // 2)
     face = cv2.FONT_HERSHEY_SIMPLEX
-    text = text.encode("ascii", "replace").decode()  # Hershey fonts have no more
+    text = text.encode("ascii", "replace").decode()
     (text_width, text_height), baseline = cv2.getTextSize(text, face, scale, weight)
     strip_width, strip_height = text_width + 4, text_height + baseline + 4
 
-    left = max(0, min(box[0] - line_width // 2, width - strip_width))
-    tops = (box[1] - strip_height, box[1], box[3], box[1] + strip_height, box[1] - 2 * strip_height)
-    places = [max(0, min(top, height - strip_height)) for top in tops]
+    left = max(0, min(corner[0] - line_width // 2, width - strip_width))
+    places = [
+        max(0, min(corner[1] + step * strip_height, height - strip_height)) for step in (-1, 0, 1, -2, 2)
+    ]
     areas = [(left, top, left + strip_width, top + strip_height) for top in places]
+    taken = [] if taken is None else taken
     area = next((area for area in areas if not any(_overlap(area, other) for other in taken)), areas[0])
     taken.append(area)
     cv2.rectangle(canvas, area[:2], area[2:], colour, cv2.FILLED)

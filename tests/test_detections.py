@@ -33,7 +33,7 @@ def test_indexing_selects_rows(dets: Detections) -> None:
     assert dets[np.array([2, 0])].class_id.tolist() == [2, 1]
     assert dets[[True, False, True]].class_id.tolist() == [1, 2]
     assert dets[-1].class_id.tolist() == [2]
-    assert [row.name(0) for row in dets] == ["dog", "cat", 'quo"te']
+    assert [label for row in dets for label in row.labels] == dets.labels == ["dog", "cat", 'quo"te']
     assert dets[0].names == dets.names
     assert dets[0].image_size == dets.image_size
     assert len(dets[dets.confidence > 1]) == 0
@@ -68,7 +68,7 @@ def test_records_hold_corners_and_names(dets: Detections) -> None:
 
 
 def test_a_class_without_a_name_is_its_number(dets: Detections) -> None:
-    assert dataclasses.replace(dets, names=("cat",)).name(0) == "1"
+    assert dataclasses.replace(dets, names=("cat",)).labels == ["1", "cat", "2"]
 
 
 # -- Darknet's JSON ------------------------------------------------------------------------------------------
