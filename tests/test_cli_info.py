@@ -98,7 +98,6 @@ def test_bench_has_a_row_for_each_setting(
     cfg = tiny_files[0]
     arguments = [
         "bench",
-        "--cfg",
         cfg,
         "--sizes",
         "4,8x6",

@@ -40,8 +40,8 @@ def command(
 ) -> int:
     """Measure latency, throughput and memory of a network.
 
-    A row for each combination of size, batch and precision. Without WEIGHTS they are random: the times are the
-    same.
+    A row for each combination of size, batch and precision. Without WEIGHTS they are random, which
+    takes the same time.
 
     \b
     Examples:
