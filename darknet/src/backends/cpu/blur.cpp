@@ -19,7 +19,7 @@ Tensor dense_tensor(int n, Shape shape, DType type, void* data) {
 
 ConvGeometry geometry_of(const BlurParams& params, int channels) {
     const bool three = params.mode == 1;
-    return {channels, three ? 3 : 2, params.stride_x, params.stride_y, three ? 1 : 0, 1};
+    return {channels, three ? 3 : 2, params.stride_x, params.stride_y, three ? 1 : 0, three ? 1 : 0, 1};
 }
 
 Floats blur_weights(const BlurParams& params, int channels) {

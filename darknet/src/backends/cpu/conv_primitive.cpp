@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conv_primitive.hpp"
 
+#include "../../passes/passes.hpp"
+
 namespace dn::cpu {
 namespace {
 
@@ -27,11 +29,11 @@ dnnl::convolution_forward::primitive_desc describe_primitive(Runtime& runtime, c
     const memory::dims in = src.get_dims(), out = dst.get_dims();
     const memory::desc weights(weight_dims(geometry, in[1], out[1]), src.get_data_type(), memory::format_tag::any);
     const memory::desc biases({out[1]}, memory::data_type::f32, memory::format_tag::x);
-    const int k = geometry.size, d = geometry.dilation, pad = geometry.pad;
+    const int k = geometry.size, d = geometry.dilation;
     return {runtime.engine(), dnnl::prop_kind::forward_inference, algorithm::convolution_direct, src, weights, biases,
-            dst, {geometry.stride_y, geometry.stride_x}, {d - 1, d - 1}, {pad, pad},
-            {far_padding(in[2], out[2], geometry.stride_y, k, d, pad),
-             far_padding(in[3], out[3], geometry.stride_x, k, d, pad)},
+            dst, {geometry.stride_y, geometry.stride_x}, {d - 1, d - 1}, {geometry.pad_y, geometry.pad_x},
+            {far_padding(in[2], out[2], geometry.stride_y, k, d, geometry.pad_y),
+             far_padding(in[3], out[3], geometry.stride_x, k, d, geometry.pad_x)},
             attributes};
 }
 
@@ -81,6 +83,19 @@ void ConvPrimitive::execute(const void* src, const memory& weights, const float*
                           wrap(description_.dst_desc(), addend));
     primitive_.execute(runtime_.stream(), arguments);
     runtime_.stream().wait();
+}
+
+memory ConvPrimitive::pack_weights(const ConvTask& task) const {
+    return task.weights.get(task.owner, weights_desc(),
+                            plain_weights(task.geometry, task.src.shape.c, task.dst.shape.c),
+                            [&](float* plain) { fold_weights(task.params, plain); });
+}
+
+const float* ConvPrimitive::pack_biases(const ConvTask& task) {
+    const memory::desc desc({task.dst.shape.c}, memory::data_type::f32, memory::format_tag::x);
+    const memory biases =
+        task.weights.get(task.owner, desc, desc, [&](float* plain) { fold_biases(task.params, plain); });
+    return static_cast<const float*>(biases.get_data_handle());  // the store keeps it
 }
 
 }  // namespace dn::cpu

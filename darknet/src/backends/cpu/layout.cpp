@@ -92,6 +92,24 @@ void copy_channels(const Tensor& src, int first, const Tensor& dst) {
     });
 }
 
+void copy_pixels(const Tensor& src, std::size_t first, std::size_t count, void* dst) {
+    const std::size_t size = src.shape.c * bytes(src.type);
+    for (std::size_t pixel = 0; pixel < count; ++pixel)
+        std::memcpy(static_cast<char*>(dst) + pixel * size, at(src.data, src.type, (first + pixel) * src.pitch), size);
+}
+
+FinishPixels pixels_of(const Tensor& dst, const Tensor& residual, float* sums, std::size_t first, std::size_t count) {
+    return {sums,
+            at(dst.data, dst.type, first * dst.pitch),
+            dst.pitch,
+            dst.type,
+            residual.data ? at(residual.data, residual.type, first * residual.pitch) : nullptr,
+            residual.pitch,
+            residual.type,
+            count,
+            static_cast<std::size_t>(dst.shape.c)};
+}
+
 std::unique_ptr<Kernel> make_input(const float* planes, const Tensor& dst) {
     return std::make_unique<Input>(planes, dst);
 }

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// A convolution in two passes: oneDNN's sums over the whole batch in float32, then what follows them.
+#include "conv_primitive.hpp"
+#include "layout.hpp"
+
+namespace dn::cpu {
+namespace {
+
+Tensor as_float(Tensor tensor) {
+    tensor.type = DType::f32;
+    return tensor;
+}
+
+class WholeConvolution : public Kernel {
+public:
+    explicit WholeConvolution(const ConvTask& task)
+        : runtime_(task.runtime),
+          src_(task.src),
+          dst_(task.dst),
+          residual_(task.residual),
+          finish_(task.finish),
+          primitive_(task.runtime, task.geometry, describe(src_.n, src_.shape, src_.type),
+                     describe(dst_.n, dst_.shape, DType::f32), {}),
+          weights_(primitive_.pack_weights(task)),
+          biases_(ConvPrimitive::pack_biases(task)) {
+        sums_at_ = src_.dense() ? 0 : dense_bytes(src_);
+        scratch_at_ = sums_at_ + dense_bytes(as_float(dst_));
+        runtime_.reserve(scratch_at_ + primitive_.scratch_size());
+    }
+
+    void forward() override {
+        std::byte* scratch = runtime_.scratch();
+        Tensor src = src_;
+        if (!src_.dense()) copy_channels(src_, 0, src = dense_at(src_, scratch));
+        float* sums = reinterpret_cast<float*>(scratch + sums_at_);
+        primitive_.execute(src.data, weights_, biases_, sums, scratch + scratch_at_);
+        const std::size_t width = dst_.shape.w, channels = dst_.shape.c;
+        parallel_for(dst_.n * dst_.shape.h, [&](int row) {
+            const std::size_t pixel = row * width;
+            finish_pixels(pixels_of(dst_, residual_, sums + pixel * channels, pixel, width), finish_);
+        });
+    }
+
+    std::string what() const override { return primitive_.what() + "+finish"; }
+
+private:
+    Runtime& runtime_;
+    Tensor src_, dst_, residual_;
+    Finish finish_;
+    ConvPrimitive primitive_;
+    dnnl::memory weights_;
+    const float* biases_;
+    std::size_t sums_at_, scratch_at_;  // in the scratch area, after a dense copy of src
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_whole_convolution(const ConvTask& task) { return std::make_unique<WholeConvolution>(task); }
+
+}  // namespace dn::cpu
