@@ -10,18 +10,16 @@ namespace {
 
 class FusedConvolution : public Kernel {
 public:
-    FusedConvolution(const ConvTask& task, ConvPrimitive primitive, int addend_at)
+    FusedConvolution(const ConvTask& task, const ConvPrimitive& primitive, int addend_at)
         : runtime_(task.runtime),
           src_(task.src),
           dst_(task.dst),
           addend_(task.residual.data != task.dst.data ? task.residual.data : nullptr),
-          addend_at_(addend_at),
-          primitive_(std::move(primitive)),
-          weights_(primitive_.pack_weights(task)),
-          biases_(ConvPrimitive::pack_biases(task)) {
+          what_(primitive.what()),
+          call_(primitive, primitive.pack_weights(task), ConvPrimitive::pack_biases(task), addend_ ? addend_at : -1) {
         dst_at_ = src_.dense() ? 0 : dense_bytes(src_);
         scratch_at_ = dst_at_ + (dst_.dense() ? 0 : dense_bytes(dst_));
-        runtime_.reserve(scratch_at_ + primitive_.scratch_size());
+        runtime_.reserve(scratch_at_ + primitive.scratch_size());
     }
 
     void forward() override {
@@ -29,20 +27,18 @@ public:
         Tensor src = src_;
         if (!src_.dense()) copy_channels(src_, 0, src = dense_at(src_, scratch));
         const Tensor dst = dst_.dense() ? dst_ : dense_at(dst_, scratch + dst_at_);
-        primitive_.execute(src.data, weights_, biases_, dst.data, scratch + scratch_at_, addend_, addend_at_);
+        call_.run(src.data, dst.data, scratch + scratch_at_, addend_);
         if (!dst_.dense()) copy_channels(dst, 0, dst_);
     }
 
-    std::string what() const override { return primitive_.what(); }
+    std::string what() const override { return what_; }
 
 private:
     Runtime& runtime_;
     Tensor src_, dst_;
     const void* addend_;
-    int addend_at_;
-    ConvPrimitive primitive_;
-    dnnl::memory weights_;
-    const float* biases_;
+    std::string what_;
+    ConvCall call_;
     std::size_t dst_at_, scratch_at_;  // in the scratch area: a dense dst, and oneDNN's own
 };
 
@@ -70,7 +66,7 @@ std::unique_ptr<Kernel> make_fused_convolution(const ConvTask& task) {
         return nullptr;  // no implementation has these post-operations
     }
     if (primitive->is_reference()) return nullptr;
-    return std::make_unique<FusedConvolution>(task, std::move(*primitive), addend_at);
+    return std::make_unique<FusedConvolution>(task, *primitive, addend_at);
 }
 
 }  // namespace dn::cpu

@@ -68,21 +68,32 @@ memory::desc ConvPrimitive::plain_weights(const ConvGeometry& geometry, int chan
             geometry.groups == 1 ? memory::format_tag::oihw : memory::format_tag::goihw};
 }
 
-void ConvPrimitive::execute(const void* src, const memory& weights, const float* biases, void* dst, void* scratch,
-                            const void* addend, int addend_at) const {
-    const auto wrap = [&](const memory::desc& desc, const void* data) {
-        return memory(desc, runtime_.engine(), const_cast<void*>(data));
-    };
-    std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(description_.src_desc(), src)},
-                                              {DNNL_ARG_WEIGHTS, weights},
-                                              {DNNL_ARG_BIAS, wrap(description_.bias_desc(), biases)},
-                                              {DNNL_ARG_DST, wrap(description_.dst_desc(), dst)},
-                                              {DNNL_ARG_SCRATCHPAD, wrap(description_.scratchpad_desc(), scratch)}};
-    if (addend)
-        arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(addend_at) | DNNL_ARG_SRC_1,
-                          wrap(description_.dst_desc(), addend));
-    primitive_.execute(runtime_.stream(), arguments);
-    runtime_.stream().wait();
+ConvCall::ConvCall(const ConvPrimitive& primitive, const memory& weights, const float* biases, int addend_at)
+    : primitive_(primitive.primitive_), stream_(primitive.runtime_.stream()), weights_(weights) {
+    const auto& description = primitive.description_;
+    const dnnl::engine& engine = primitive.runtime_.engine();
+    src_ = memory(description.src_desc(), engine, nullptr);
+    biases_ = memory(description.bias_desc(), engine, const_cast<float*>(biases));
+    dst_ = memory(description.dst_desc(), engine, nullptr);
+    scratch_ = memory(description.scratchpad_desc(), engine, nullptr);
+    arguments_ = {{DNNL_ARG_SRC, src_.get()},
+                  {DNNL_ARG_WEIGHTS, weights_.get()},
+                  {DNNL_ARG_BIAS, biases_.get()},
+                  {DNNL_ARG_DST, dst_.get()},
+                  {DNNL_ARG_SCRATCHPAD, scratch_.get()}};
+    if (addend_at < 0) return;
+    addend_ = memory(description.dst_desc(), engine, nullptr);
+    arguments_.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(addend_at) | DNNL_ARG_SRC_1, addend_.get()});
+}
+
+void ConvCall::run(const void* src, void* dst, void* scratch, const void* addend) {
+    src_.set_data_handle(const_cast<void*>(src));
+    dst_.set_data_handle(dst);
+    scratch_.set_data_handle(scratch);
+    if (addend) addend_.set_data_handle(const_cast<void*>(addend));
+    dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream_.get(),
+                                                   static_cast<int>(arguments_.size()), arguments_.data()),
+                            "could not execute a convolution");
 }
 
 memory ConvPrimitive::pack_weights(const ConvTask& task) const {

@@ -44,27 +44,39 @@ public:
     // Plain (filters, channels / groups, rows, columns), as Darknet stores them.
     static dnnl::memory::desc plain_weights(const ConvGeometry& geometry, int channels, int filters);
 
-    // addend: what a binary post-op at position `addend_at` adds; null: none.
-    void execute(const void* src, const dnnl::memory& weights, const float* biases, void* dst, void* scratch,
-                 const void* addend = nullptr, int addend_at = 0) const;
-
     // The task's weights in the format of this primitive, batch-norm folded in; its biases.
     dnnl::memory pack_weights(const ConvTask& task) const;
     static const float* pack_biases(const ConvTask& task);
 
 private:
+    friend class ConvCall;
     Runtime& runtime_;
     dnnl::convolution_forward::primitive_desc description_;
     dnnl::convolution_forward primitive_;
+};
+
+// A primitive with its arguments at hand, for one thread at a time: making them anew costs as much as a small strip.
+class ConvCall {
+public:
+    // addend_at: position of a binary post-op whose operand run() gets; negative: none.
+    ConvCall(const ConvPrimitive& primitive, const dnnl::memory& weights, const float* biases, int addend_at = -1);
+    void run(const void* src, void* dst, void* scratch, const void* addend = nullptr);
+
+private:
+    dnnl::convolution_forward primitive_;
+    dnnl::stream stream_;
+    dnnl::memory src_, weights_, biases_, dst_, scratch_, addend_;
+    std::vector<dnnl_exec_arg_t> arguments_;
 };
 
 // The ways to compute a convolution, in files of their own.
 
 // In one pass of oneDNN over dense tensors; null when it has no such post-operations or only a slow implementation.
 std::unique_ptr<Kernel> make_fused_convolution(const ConvTask& task);
-// In strips of rows that stay in cache between oneDNN's sums and what follows them; null when the weights are too large
-// to be read anew for every strip. Tensors of any pitch.
+// In strips of rows that stay in cache between oneDNN's sums and what follows them. Any activation, any pitch.
 std::unique_ptr<Kernel> make_tiled_convolution(const ConvTask& task);
+// Whether the weights are small enough to be read anew for every strip.
+bool weights_fit_tiles(const Node& node, DType type);
 // Sums by oneDNN over the whole batch, then what follows them: any activation, any pitch.
 std::unique_ptr<Kernel> make_whole_convolution(const ConvTask& task);
 

@@ -12,7 +12,7 @@
 namespace dn::cpu {
 namespace {
 
-constexpr std::size_t kStripBytes = 256 << 10;    // of sums: half a small second-level cache
+constexpr std::size_t kStripBytes = 512 << 10;    // of sums: half a small second-level cache
 constexpr std::size_t kWeightsBytes = 640 << 10;  // above, reading them for every strip costs more than it saves
 
 struct Strip {
@@ -26,10 +26,13 @@ public:
     explicit TiledConvolution(const ConvTask& task)
         : runtime_(task.runtime), src_(task.src), dst_(task.dst), residual_(task.residual), finish_(task.finish) {
         make_strips(task);
-        for (const ConvPrimitive& primitive : primitives_) weights_.push_back(primitive.pack_weights(task));
-        biases_ = ConvPrimitive::pack_biases(task);
         std::size_t oneDnn = 0;
-        for (const ConvPrimitive& primitive : primitives_) oneDnn = std::max(oneDnn, primitive.scratch_size());
+        for (const ConvPrimitive& primitive : primitives_) {
+            oneDnn = std::max(oneDnn, primitive.scratch_size());
+            calls_.emplace_back();
+            for (int thread = 0; thread < runtime_.threads(); ++thread)
+                calls_.back().emplace_back(primitive, primitive.pack_weights(task), ConvPrimitive::pack_biases(task));
+        }
         for (const Strip& strip : strips_) {
             const std::size_t src = src_.dense() ? 0 : src_row_bytes() * strip.src_rows;
             sums_at_ = std::max(sums_at_, aligned(src));
@@ -42,7 +45,7 @@ public:
 
     void forward() override {
         parallel_tasks(static_cast<int>(strips_.size()), [&](int i) {
-            compute(strips_[i], runtime_.scratch() + thread_index() * per_thread_);
+            compute(strips_[i], thread_index());
         });
     }
 
@@ -84,7 +87,8 @@ private:
         return {runtime_, geometry, describe(1, src, src_.type), describe(1, dst, DType::f32), {}};
     }
 
-    void compute(const Strip& strip, std::byte* scratch) const {
+    void compute(const Strip& strip, int thread) {
+        std::byte* scratch = runtime_.scratch() + thread * per_thread_;
         const std::size_t src_pixel =
             (static_cast<std::size_t>(strip.image) * src_.shape.h + strip.src_first) * src_.shape.w;
         const void* src = at(src_.data, src_.type, src_pixel * src_.pitch);
@@ -93,7 +97,7 @@ private:
             src = scratch;
         }
         float* sums = reinterpret_cast<float*>(scratch + sums_at_);
-        primitives_[strip.primitive].execute(src, weights_[strip.primitive], biases_, sums, scratch + scratch_at_);
+        calls_[strip.primitive][thread].run(src, sums, scratch + scratch_at_);
         const std::size_t width = dst_.shape.w;
         const std::size_t pixel = (static_cast<std::size_t>(strip.image) * dst_.shape.h + strip.first) * width;
         finish_pixels(pixels_of(dst_, residual_, sums, pixel, strip.rows * width), finish_);
@@ -104,18 +108,19 @@ private:
     Finish finish_;
     std::vector<Strip> strips_;
     std::vector<ConvPrimitive> primitives_;
-    std::vector<dnnl::memory> weights_;  // by primitive
-    const float* biases_;
+    std::vector<std::vector<ConvCall>> calls_;  // by primitive and thread
     std::size_t sums_at_ = 0, scratch_at_ = 0, per_thread_ = 0;  // in the scratch area
 };
 
 }  // namespace
 
+bool weights_fit_tiles(const Node& node, DType type) {
+    const auto& params = node.as<ConvolutionalParams>();
+    const std::size_t per_filter = static_cast<std::size_t>(node.in.c / params.groups) * params.size * params.size;
+    return params.filters * per_filter * bytes(type) <= kWeightsBytes;
+}
+
 std::unique_ptr<Kernel> make_tiled_convolution(const ConvTask& task) {
-    const ConvGeometry& geometry = task.geometry;
-    const std::size_t weights = static_cast<std::size_t>(task.dst.shape.c) * (task.src.shape.c / geometry.groups) *
-                                geometry.size * geometry.size * bytes(task.src.type);
-    if (weights > kWeightsBytes) return nullptr;
     std::unique_ptr<Kernel> kernel;
     // Each strip is computed by one thread, and oneDNN plans for as many as it sees.
     with_team(1, [&] { kernel = std::make_unique<TiledConvolution>(task); });

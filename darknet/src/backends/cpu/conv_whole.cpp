@@ -21,8 +21,7 @@ public:
           finish_(task.finish),
           primitive_(task.runtime, task.geometry, describe(src_.n, src_.shape, src_.type),
                      describe(dst_.n, dst_.shape, DType::f32), {}),
-          weights_(primitive_.pack_weights(task)),
-          biases_(ConvPrimitive::pack_biases(task)) {
+          call_(primitive_, primitive_.pack_weights(task), ConvPrimitive::pack_biases(task)) {
         sums_at_ = src_.dense() ? 0 : dense_bytes(src_);
         scratch_at_ = sums_at_ + dense_bytes(as_float(dst_));
         runtime_.reserve(scratch_at_ + primitive_.scratch_size());
@@ -33,7 +32,7 @@ public:
         Tensor src = src_;
         if (!src_.dense()) copy_channels(src_, 0, src = dense_at(src_, scratch));
         float* sums = reinterpret_cast<float*>(scratch + sums_at_);
-        primitive_.execute(src.data, weights_, biases_, sums, scratch + scratch_at_);
+        call_.run(src.data, sums, scratch + scratch_at_);
         const std::size_t width = dst_.shape.w, channels = dst_.shape.c;
         parallel_for(dst_.n * dst_.shape.h, [&](int row) {
             const std::size_t pixel = row * width;
@@ -48,8 +47,7 @@ private:
     Tensor src_, dst_, residual_;
     Finish finish_;
     ConvPrimitive primitive_;
-    dnnl::memory weights_;
-    const float* biases_;
+    ConvCall call_;
     std::size_t sums_at_, scratch_at_;  // in the scratch area, after a dense copy of src
 };
 

@@ -28,8 +28,8 @@ ConvTask task_of(const Context& context, const Tensor& dst) {
 }
 
 // Activations that cost oneDNN more in its pass than finish_pixels() costs behind it.
-bool finishes_faster(const ConvTask& task) {
-    switch (task.finish.activation) {
+bool finishes_faster(Activation activation) {
+    switch (activation) {
         case Activation::linear:
         case Activation::leaky:
         case Activation::relu:
@@ -38,12 +38,10 @@ bool finishes_faster(const ConvTask& task) {
     }
 }
 
-std::unique_ptr<Kernel> make_convolution(const ConvTask& task) {
-    std::unique_ptr<Kernel> kernel;
-    if (finishes_faster(task)) kernel = make_tiled_convolution(task);
-    if (!kernel) kernel = make_fused_convolution(task);
-    if (!kernel) kernel = make_whole_convolution(task);
-    return kernel;
+std::unique_ptr<Kernel> make_convolution(const ConvTask& task, bool in_tiles) {
+    if (in_tiles) return make_tiled_convolution(task);
+    std::unique_ptr<Kernel> kernel = make_fused_convolution(task);
+    return kernel ? std::move(kernel) : make_whole_convolution(task);
 }
 
 // Whether a normalised pixel exceeds a staging row, or the windows are not those that the output's shape counts.
@@ -57,15 +55,20 @@ bool needs_reference(const Context& context) {
 
 }  // namespace
 
+bool convolves_in_tiles(const Node& node, DType type) {
+    return finishes_faster(node.as<ConvolutionalParams>().activation) && weights_fit_tiles(node, type);
+}
+
 std::unique_ptr<Kernel> make_convolutional(const Context& context) {
     const auto& params = context.node.as<ConvolutionalParams>();
     if (needs_reference(context)) return make_by_reference(context, ref::make_convolutional);
-    if (params.antialiasing == 0) return make_convolution(task_of(context, context.dst));
+    const bool in_tiles = convolves_in_tiles(context.node, context.compute);
+    if (params.antialiasing == 0) return make_convolution(task_of(context, context.dst), in_tiles);
     const Shape in = context.src[0].shape;
     const int shrink = 2 * params.padding - params.size + 1;
     return make_blurred(context, {params.antialiasing, params.stride_x, params.stride_y},
                         {params.filters, in.h + shrink, in.w + shrink},
-                        [&](const Tensor& sharp) { return make_convolution(task_of(context, sharp)); });
+                        [&](const Tensor& sharp) { return make_convolution(task_of(context, sharp), in_tiles); });
 }
 
 }  // namespace dn::cpu

@@ -105,8 +105,9 @@ PlacementRules CpuPlan::rules(const std::vector<DType>& types) const {
     PlacementRules rules;
     rules.type = [&types, this](int node) { return node < 0 ? compute_ : types[node]; };
     // oneDNN wants dense tensors; all kernels of our own take any pitch.
-    rules.reads_slices = [](const Node& node) {
-        return node.kind != Kind::convolutional && node.kind != Kind::connected;
+    rules.reads_slices = [this](const Node& node) {
+        if (node.kind == Kind::convolutional) return convolves_in_tiles(node, compute_);
+        return node.kind != Kind::connected;
     };
     rules.writes_slices = rules.reads_slices;
     rules.in_place = [](const Node& node, std::size_t input) {
