@@ -363,7 +363,9 @@ def _detections_of(found: Any, image: int) -> npt.NDArray[Any]:
     if not count[0]:
         return np.empty(0, DETECTION)
     # The engine's array ends with its handle, so the rows are copied; they are few.
-    rows: npt.NDArray[Any] = np.array(np.frombuffer(ffi.buffer(first, count[0] * DETECTION.itemsize), DETECTION))
+    rows: npt.NDArray[Any] = np.array(
+        np.frombuffer(ffi.buffer(first, count[0] * DETECTION.itemsize), DETECTION)
+    )
     return rows
 
 

@@ -42,7 +42,9 @@ class Row:
     memory_mb: float | None
 
 
-def measure(load: Callable[[], Network], size: tuple[int, int] | None, seconds: float, warmup: int = 3) -> Row:
+def measure(
+    load: Callable[[], Network], size: tuple[int, int] | None, seconds: float, warmup: int = 3
+) -> Row:
     """Load a network and time it.
 
     Args:

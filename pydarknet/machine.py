@@ -20,9 +20,9 @@ def info() -> dict[str, Any]:
     """The machine and this installation as plain data, ready for JSON.
 
     Returns:
-        ``version``, ``python``, ``platform``; ``cpu`` (model), ``simd`` (instruction sets), ``threads`` (usable cores),
-        ``ram`` and ``disk`` (GB, of the working folder: total and free); ``gpu`` (names); ``opencv`` (version or
-        None); ``engine`` (version, compiler, onednn, openmp, backends); ``libraries`` (versions).
+        ``version``, ``python``, ``platform``; ``cpu`` (model), ``simd`` (instruction sets), ``threads``
+        (usable), ``ram`` and ``disk`` (GB, of the working folder: total and free); ``gpu`` (names); ``opencv``
+        (version or None); ``engine`` (version, compiler, onednn, openmp, backends); ``libraries`` (versions).
     """
     from pydarknet import __version__, _core
 

@@ -176,6 +176,11 @@ class Network:
                 self._layers = tuple(handle.layer(i) for i in range(handle.info().layers))
             return self._layers
 
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The layers that :meth:`predict` returns: the heads, or the last layer that is no cost."""
+        return _default_outputs(self.layers)
+
     def summary(self) -> str:
         """The layer table with shapes and operations, and the totals; several lines of text."""
         return layer_table(self.info, self.layers)
@@ -324,7 +329,7 @@ class Network:
                     "resize() changes the network's size"
                 )
             outputs = [handle.layer(i) for i in range(info.layers)]
-            wanted = self._readable(outputs) if layers is None else [int(i) for i in layers]
+            wanted = _default_outputs(outputs) if layers is None else [int(i) for i in layers]
             if wrong := [i for i in wanted if not 0 <= i < info.layers]:
                 raise ArgumentError(f"found layer {wrong[0]}, expected 0 to {info.layers - 1}")
             parts: dict[int, list[npt.NDArray[np.float32]]] = {i: [] for i in wanted}
@@ -334,12 +339,6 @@ class Network:
                 for i in wanted:
                     parts[i].append(handle.read(i, len(part), outputs[i].outputs))
         return {i: np.concatenate(rows) if len(rows) > 1 else rows[0] for i, rows in parts.items()}
-
-    @staticmethod
-    def _readable(layers: Sequence[LayerInfo]) -> list[int]:
-        """The heads, else the network's output: the last layer that is no cost."""
-        heads = [layer.index for layer in layers if layer.is_head]
-        return heads or [[layer.index for layer in layers if layer.type != "cost"][-1]]
 
     def preprocess(self, image: ImageLike, letterbox: bool | None = None) -> npt.NDArray[np.float32]:
         """The planes that :meth:`detect` would feed for an image: float32 (c, h, w), 0..1, red first."""
@@ -354,3 +353,8 @@ class Network:
         """Times of the steps of one forward pass over a full batch, in order; fused layers have none."""
         with self._use() as handle:
             return handle.profile(2 * handle.info().layers + 8)
+
+
+def _default_outputs(layers: Sequence[LayerInfo]) -> tuple[int, ...]:
+    heads = tuple(layer.index for layer in layers if layer.is_head)
+    return heads or tuple(layer.index for layer in layers if layer.type != "cost")[-1:]

@@ -3,12 +3,12 @@
 
 The arithmetic, for a 4 × 4 image of the values 0, 1/15, ..., 15/15 (grey levels 0, 17, ..., 255):
 
-* a 3 × 3 convolution of ones sums each neighbourhood, zero outside; batch-norm with mean 2, scale 2, bias -1 and
-  variance 1 - 1e-5 (so that the root is 1) makes 2 s - 5 of a sum s;
+* a 3 × 3 convolution of ones sums each neighbourhood, zero outside; batch-norm with mean 2, scale 2, bias -1
+  and variance 1 - 1e-5 (so that the root is 1) makes 2 s - 5 of a sum s;
 * the 2 × 2 maxima are at the sums 45, 54, 81 and 90 fifteenths: 1, 2.2, 5.8 and 7;
 * a 1 × 1 convolution passes them on as objectness (less 6) and class score, the box entries being 0;
-* the yolo head applies the logistic function. Over the threshold 0.5 is one cell, the last; its box is the anchor,
-  2 × 2 pixels, in the middle of that cell: corners (2, 2) and (4, 4).
+* the yolo head applies the logistic function. Over the threshold 0.5 is one cell, the last; its box is the
+  anchor, 2 × 2 pixels, in the middle of that cell: corners (2, 2) and (4, 4).
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ class Result:
 
 
 def run() -> list[Result]:
-    """Compute the network with every backend of this build, in fp32 and in the precision that ``auto`` chooses."""
+    """Compute the network with every backend of this build in fp32, and with ``auto``."""
     from pydarknet import _core
 
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "selftest.weights"
-        floats = np.array(sum(_PARAMETERS, []), "<f4").tobytes()
+        floats = np.concatenate(_PARAMETERS).astype("<f4").tobytes()
         weights.write_bytes(np.array([0, 2, 5], "<i4").tobytes() + bytes(8) + floats)
         backends = _core.build_info()["backends"]
         runs = [(backend, "fp32", 1e-5) for backend in backends] + [("auto", "auto", 0.02)]
@@ -92,7 +92,9 @@ def _compare(weights: str, backend: str, precision: str, tolerance: float) -> Re
 
     name = f"{backend} {precision}"
     try:
-        with Network.parse(CFG, weights, name="selftest.cfg", backend=backend, precision=precision) as network:
+        with Network.parse(
+            CFG, weights, name="selftest.cfg", backend=backend, precision=precision
+        ) as network:
             levels = np.arange(16, dtype=np.uint8).reshape(4, 4) * 17
             outputs = network.predict(levels[np.newaxis, np.newaxis] / np.float32(255), layers=[1, 3])
             found = network.detect(levels, thresh=0.5)

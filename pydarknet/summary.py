@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from pydarknet._core import LayerInfo, NetworkInfo
 
 _SHORT = {"convolutional": "conv", "maxpool": "max", "avgpool": "avg", "local_avgpool": "lavg"}
-_SOURCED = ("route", "shortcut", "sam", "scale_channels")
 
 
 def layer_table(info: NetworkInfo, layers: Sequence[LayerInfo]) -> str:
     """The table with a line per layer and the totals below."""
-    width = max([len("description"), *(len(_what(layer)) for layer in layers)])
+    width = max([len("description"), *(len(layer.description) for layer in layers)])
     lines = [
         f"   layer          {'description':{width}}           input                 output       operations"
     ]
@@ -22,7 +21,7 @@ def layer_table(info: NetworkInfo, layers: Sequence[LayerInfo]) -> str:
         kind = _SHORT.get(layer.type, layer.type)
         operations = f"{layer.bflops:8.3f} BF" if layer.bflops else ""
         shapes = f"{_shape(layer.in_shape)} -> {_shape(layer.out_shape)}"
-        lines.append(f"{layer.index:4} {kind:13} {_what(layer):{width}}  {shapes} {operations}".rstrip())
+        lines.append(f"{layer.index:4} {kind:13} {layer.description:{width}}  {shapes} {operations}".rstrip())
     kinds = Counter(layer.type for layer in layers)
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     lines += [
@@ -31,11 +30,6 @@ def layer_table(info: NetworkInfo, layers: Sequence[LayerInfo]) -> str:
         f"{info.parameters:,} parameters ({info.parameters * 4 / 1e6:.1f} MB), {info.bflops:.3f} BFLOPs",
     ]
     return "\n".join(lines)
-
-
-def _what(layer: LayerInfo) -> str:
-    sources = " ".join(str(i) for i in layer.inputs) if layer.type in _SOURCED else ""
-    return " ".join(part for part in (sources, layer.description) if part)
 
 
 def _shape(shape: tuple[int, int, int]) -> str:

@@ -170,6 +170,72 @@ DN_API dn_status dn_network_save_weights(const dn_network *network, const char *
 DN_API dn_status dn_network_get_array(const dn_network *network, int layer, const char *name, float *dst,
                                       size_t capacity, size_t *count);
 
+/* -- training ---------------------------------------------------------------------------------------------------- */
+
+typedef struct dn_trainer dn_trainer;
+
+/* A trainer of the network's weights, with its backend, precision and threads. It keeps what it needs alive; the
+ * network may be used for inference (by the same thread) between the trainer's calls. */
+DN_API dn_status dn_trainer_create(dn_network *network, dn_trainer **out);
+DN_API void dn_trainer_free(dn_trainer *trainer);
+
+/* One mini-batch: forward, loss, backward; gradients add up until the update. images: planes (n, c, h, w) in 0..1.
+ * truths: n rows of truth_stride floats: boxes x, y, w, h (relative, centre form), class, track id, ended by x = 0; for
+ * classifiers one value per class. `cost` becomes the mean of the costs of all heads, as Darknet prints it. */
+DN_API dn_status dn_trainer_accumulate(dn_trainer *trainer, const float *images, int n, const float *truths,
+                                       size_t truth_stride, float *cost);
+/* Moves the weights by what was accumulated, with the rate of the next iteration; the counter advances. */
+DN_API dn_status dn_trainer_update(dn_trainer *trainer);
+/* Another input size from the next mini-batch on, a multiple of the network's stride. */
+DN_API dn_status dn_trainer_resize(dn_trainer *trainer, int width, int height);
+
+typedef struct {
+    int64_t iteration; /* updates done, those before a resume included */
+    uint64_t seen;     /* images trained on */
+    int pending;       /* images accumulated since the last update */
+    float rate;        /* of the schedule at this iteration: what the last update used */
+    int width, height; /* of the input now */
+    uint64_t activation_bytes;
+} dn_trainer_info;
+
+DN_API dn_status dn_trainer_get_info(const dn_trainer *trainer, dn_trainer_info *out);
+/* For a resumed run: where to go on. */
+DN_API dn_status dn_trainer_set_counters(dn_trainer *trainer, int64_t iteration, uint64_t seen);
+/* Replaces the base rate that the schedule multiplies. */
+DN_API dn_status dn_trainer_set_learning_rate(dn_trainer *trainer, float rate);
+
+typedef struct {
+    int layer;
+    float cost;       /* its part of the network's cost */
+    float total_loss; /* sum of squared deltas */
+    float class_loss, iou_loss;
+    float iou_sum; /* of predictions with their truths; divide by count */
+    int count;     /* predictions that were assigned a truth */
+    int rewritten; /* of them, assigned twice */
+} dn_loss_report;
+
+/* The losses of the last mini-batch, one per layer that owns a cost; as dn_network_profile. */
+DN_API dn_status dn_trainer_reports(const dn_trainer *trainer, dn_loss_report *reports, int capacity, int *count);
+/* A layer's output and its delta (the negative gradient of the loss), (n, outputs), in the last mini-batch. */
+DN_API dn_status dn_trainer_read(const dn_trainer *trainer, int layer, float *dst, size_t count);
+DN_API dn_status dn_trainer_read_delta(const dn_trainer *trainer, int layer, float *dst, size_t count);
+
+typedef enum {
+    DN_PARAMETERS = 0, /* what a weights file holds */
+    DN_GRADIENTS = 1,  /* accumulated since the last update, on top of the momentum it left */
+    DN_ADAM_M = 2,
+    DN_ADAM_V = 3,
+    DN_EMA = 4
+} dn_state_kind;
+
+/* One array of the state that a bit-exact continuation needs, in place. role: "biases", "scales", "means", "variances",
+ * "weights". `count` becomes 0 and `data` NULL where the layer has none. create: makes a missing EMA (all arrays 0). */
+DN_API dn_status dn_trainer_state(dn_trainer *trainer, dn_state_kind kind, int layer, const char *role, int create,
+                                  float **data, size_t *count);
+/* "" when every parameter and gradient is finite, else the first layer and array that is not. Valid until the next
+ * call on this trainer. */
+DN_API const char *dn_trainer_non_finite(dn_trainer *trainer);
+
 /* [/cdef] */
 
 #ifdef __cplusplus

@@ -1,26 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// darknet.h over the engine. The only file that catches: every failure becomes a status and a message.
-#include "darknet.h"
+// darknet.h over the engine: networks, inference, weights.
+#include "capi.hpp"
 
 #include <algorithm>
-#include <new>
 
 #include "build_info.hpp"
 #include "describe.hpp"
 #include "error.hpp"
-#include "network.hpp"
-
-struct dn_network {
-    dn::Network net;
-    std::vector<std::string> descriptions;  // one per layer, for dn_layer_info
-    std::vector<dn::LayerTime> times;       // strings of the last profile
-
-    explicit dn_network(dn::Network network) : net(std::move(network)) { describe(); }
-    void describe() {
-        descriptions.clear();
-        for (const dn::Node& node : net.graph().nodes) descriptions.push_back(dn::describe(node));
-    }
-};
 
 struct dn_detections {
     std::vector<std::vector<dn::Detection>> images;
@@ -30,38 +16,10 @@ static_assert(sizeof(dn_detection) == sizeof(dn::Detection), "dn_detection mirro
 
 namespace {
 
+using dn::guarded;
+using dn::need;
+
 thread_local std::string last_error;
-
-dn_status fail(dn::Status status, const char* message) noexcept {
-    try {
-        last_error = message;
-    } catch (...) {
-        last_error.clear();
-    }
-    return static_cast<dn_status>(status);
-}
-
-template <class Function>
-dn_status guarded(Function&& function) noexcept {
-    try {
-        function();
-        return DN_OK;
-    } catch (const dn::Error& error) {
-        return fail(error.status(), error.what());
-    } catch (const std::bad_alloc&) {
-        return fail(dn::Status::out_of_memory, "out of memory; try a smaller batch or input size");
-    } catch (const std::exception& error) {
-        return fail(dn::Status::internal, error.what());
-    } catch (...) {
-        return fail(dn::Status::internal, "unknown exception");
-    }
-}
-
-template <class T>
-T& need(T* pointer, const char* name) {
-    if (!pointer) throw dn::Error(dn::Status::invalid_argument, "", dn::text(name, " is NULL"));
-    return *pointer;
-}
 
 dn::Precision parse_precision(const char* name) {
     const std::string word = name ? name : "auto";
@@ -113,8 +71,8 @@ const dn::Node& layer_of(const dn_network& network, int layer) {
 }
 
 dn::Array array_role(const std::string& name) {
-    for (const auto role : {dn::Array::biases, dn::Array::scales, dn::Array::means, dn::Array::variances,
-                            dn::Array::weights})
+    for (const auto role :
+         {dn::Array::biases, dn::Array::scales, dn::Array::means, dn::Array::variances, dn::Array::weights})
         if (name == dn::array_name(role)) return role;
     throw dn::Error(dn::Status::invalid_argument, "",
                     dn::text("found array \"", name,
@@ -122,6 +80,19 @@ dn::Array array_role(const std::string& name) {
 }
 
 }  // namespace
+
+namespace dn {
+
+dn_status fail(Status status, const char* message) noexcept {
+    try {
+        last_error = message;
+    } catch (...) {
+        last_error.clear();
+    }
+    return static_cast<dn_status>(status);
+}
+
+}  // namespace dn
 
 const char* dn_last_error(void) { return last_error.c_str(); }
 const char* dn_version(void) { return DN_VERSION; }

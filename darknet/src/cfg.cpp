@@ -5,16 +5,18 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <limits>
 #include <numeric>
 
 #include "error.hpp"
+#include "file_io.hpp"
 
 namespace dn {
 namespace {
 
 constexpr std::size_t kMaxCfgBytes = 16u << 20;  // the largest public cfg has 60 kB
+constexpr std::size_t kMaxName = 200;            // of a section or key; longer ones are no cfg
+constexpr std::size_t kMaxUnknown = 100;         // messages per section
 
 std::string_view next_line(std::string_view& rest) {
     const std::size_t end = rest.find('\n');
@@ -91,6 +93,8 @@ std::string closest(const std::string& word, const std::vector<std::string>& can
     std::string best;
     std::size_t distance = std::max<std::size_t>(2, word.size() / 3) + 1;
     for (const std::string& candidate : candidates) {
+        const auto [shorter, longer] = std::minmax(word.size(), candidate.size());
+        if (longer - shorter >= distance) continue;  // each character too many is an edit
         const std::size_t d = edit_distance(word, candidate);
         if (d < distance) {
             distance = d;
@@ -117,13 +121,18 @@ Cfg parse_cfg(std::string_view content, const std::string& file) {
         const std::string line = squeeze(next_line(content));
         if (line.empty()) continue;
         const std::string where = text(file, ":", number);
+        const std::size_t equals = line.find('=');
+        const std::size_t name = std::min(line[0] == '[' ? std::string::npos : equals, line.size());
+        if (name > kMaxName)
+            throw Error(Status::cfg, where,
+                        text("found a name of ", name, " characters, beginning with \"", line.substr(0, 20),
+                             "\"; is this a cfg?"));
         if (line[0] == '[') {
             if (line.back() != ']' || line.size() < 3)
                 throw Error(Status::cfg, where, text("found \"", line, "\", expected a section as [convolutional]"));
             cfg.sections.push_back({line.substr(1, line.size() - 2), file, number, {}});
             continue;
         }
-        const std::size_t equals = line.find('=');
         if (equals == std::string::npos || equals == 0 || equals + 1 == line.size())
             throw Error(Status::cfg, where, text("found \"", line, "\", expected key=value"));
         if (cfg.sections.empty())
@@ -135,15 +144,11 @@ Cfg parse_cfg(std::string_view content, const std::string& file) {
 }
 
 std::string read_file(const std::string& path, std::size_t limit) {
-    std::ifstream stream(path, std::ios::binary | std::ios::ate);
-    if (!stream) throw Error(Status::io, path, "cannot open the file; does it exist, and may you read it?");
-    const auto size = static_cast<long long>(stream.tellg());
-    if (size < 0) throw Error(Status::io, path, "cannot be read; is it a folder?");
-    if (static_cast<unsigned long long>(size) > limit)
-        throw Error(Status::io, path, text("has ", size, " bytes, expected at most ", limit));
-    std::string content(static_cast<std::size_t>(size), '\0');
-    stream.seekg(0);
-    if (!stream.read(content.data(), size) && size > 0) throw Error(Status::io, path, "cannot be read");
+    const InputFile file(path);
+    if (file.size() > limit)
+        throw Error(Status::io, path, text("has ", file.size(), " bytes, expected at most ", limit));
+    std::string content(static_cast<std::size_t>(file.size()), '\0');
+    file.read(0, content.data(), content.size());
     return content;
 }
 
@@ -200,8 +205,10 @@ std::vector<std::string> Options::unknown() const {
     std::vector<std::string> messages;
     for (const Option& option : section_.options) {
         if (known_.count(option.key)) continue;
+        if (messages.size() == kMaxUnknown) break;
         const std::string near = closest(option.key, known);
-        messages.push_back(text(section_.where(option.key), ": unknown key \"", option.key, "\"",
+        messages.push_back(text(section_.file, ":", option.line, " [", section_.type, "] ", option.key,
+                                ": unknown key \"", option.key, "\"",
                                 near.empty() ? "" : text("; did you mean \"", near, "\"?")));
     }
     return messages;

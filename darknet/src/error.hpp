@@ -15,10 +15,17 @@ class Error : public std::runtime_error {
 public:
     // where: "yolov4.cfg:57 [convolutional] pad"; text: what was found, what was expected, what to do.
     Error(Status status, const std::string& where, const std::string& text)
-        : std::runtime_error(where.empty() ? text : where + ": " + text), status_(status) {}
+        : std::runtime_error(shortened(where.empty() ? text : where + ": " + text)), status_(status) {}
     Status status() const noexcept { return status_; }
 
 private:
+    // Messages quote what was found, which in a damaged file can be megabytes.
+    static std::string shortened(std::string message) {
+        constexpr std::size_t limit = 2000;
+        if (message.size() > limit) message.replace(limit, std::string::npos, "...");
+        return message;
+    }
+
     Status status_;
 };
 

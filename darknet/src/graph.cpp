@@ -106,7 +106,7 @@ Graph build_graph(const Cfg& cfg, bool strict) {
     Graph graph;
     graph.file = cfg.file;
     Options options(first);
-    graph.net = read_net(options);
+    graph.net = read_net(options, graph.warnings);
     report_unknown(options, strict, graph.warnings);
     graph.input = {graph.net.channels, graph.net.height, graph.net.width};
     for (std::size_t i = 1; i < cfg.sections.size(); ++i) add_node(cfg.sections[i], strict, graph);

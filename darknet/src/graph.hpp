@@ -91,7 +91,7 @@ struct Graph {
 };
 
 // Reads the [net] section.
-NetParams read_net(Options& options);
+NetParams read_net(Options& options, std::vector<std::string>& warnings);
 // Builds the graph: parses every section, checks every shape. strict: unknown keys are errors, else warnings.
 Graph build_graph(const Cfg& cfg, bool strict);
 // The same network at another input size; throws Error(cfg) when a layer cannot have it.

@@ -28,7 +28,20 @@ void read_input(Options& o, NetParams& net) {
     net.letter_box = o.flag("letter_box");
 }
 
-void read_schedule(Options& o, NetParams& net) {
+// Darknet trains at a constant rate under a policy it does not know, "sig" among them; users ought to hear of it.
+void read_policy(Options& o, NetParams& net, std::vector<std::string>& warnings) {
+    const std::vector<std::string> policies = {"constant", "random", "poly", "step", "exp", "sigmoid", "steps", "sgdr"};
+    net.policy = o.word("policy", "constant");
+    if (std::find(policies.begin(), policies.end(), net.policy) != policies.end()) return;
+    const std::string near = closest(net.policy, policies);
+    const std::string message =
+        text("unknown policy \"", net.policy, "\"", near.empty() ? "" : text("; did you mean \"", near, "\"?"));
+    if (net.policy != "sig") o.fail("policy", message);
+    warnings.push_back(text(o.section().where("policy"), ": ", message, " The rate stays constant, as in Darknet."));
+    net.policy = "constant";
+}
+
+void read_schedule(Options& o, NetParams& net, std::vector<std::string>& warnings) {
     net.learning_rate = o.real("learning_rate", 0.001f);
     net.learning_rate_min = o.real("learning_rate_min", 1e-5f);
     net.momentum = o.real("momentum", 0.9f);
@@ -36,15 +49,7 @@ void read_schedule(Options& o, NetParams& net) {
     net.burn_in = o.integer("burn_in", 0);
     net.power = o.real("power", 4);
     net.max_batches = o.integer("max_batches", 0);
-    net.policy = o.word("policy", "constant");
-    const std::vector<std::string> policies = {"constant", "random", "poly",  "step", "exp",
-                                               "sigmoid",  "sig",    "steps", "sgdr"};
-    if (std::find(policies.begin(), policies.end(), net.policy) == policies.end()) {
-        const std::string near = closest(net.policy, policies);
-        o.fail("policy",
-               text("unknown policy \"", net.policy, "\"", near.empty() ? "" : text("; did you mean \"", near, "\"?")));
-    }
-    if (net.policy == "sig") net.policy = "sigmoid";
+    read_policy(o, net, warnings);
     net.steps = o.integers("steps");
     net.scales = o.reals("scales");
     net.seq_scales = o.reals("seq_scales");
@@ -87,10 +92,10 @@ void read_augmentation(Options& o, NetParams& net) {
 
 }  // namespace
 
-NetParams read_net(Options& o) {
+NetParams read_net(Options& o, std::vector<std::string>& warnings) {
     NetParams net;
     read_input(o, net);
-    read_schedule(o, net);
+    read_schedule(o, net, warnings);
     read_augmentation(o, net);
     // Known to Darknet or to its users; without effect on this engine's results.
     o.ignore({"time_steps",

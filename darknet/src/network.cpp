@@ -100,11 +100,12 @@ void Network::set_batch(int batch) {
 }
 
 Plan& Network::plan() {
-    if (!plan_) {
+    if (!plan_ || plan_version_ != parameters_->version) {
         if (wanted_.empty()) wanted_ = default_outputs(*graph_);
         predicted_ = 0;
         plan_ = backend_->compile(*graph_, parameters_,
-                                  {options_.batch, options_.threads, options_.precision, false, wanted_});
+                                  {options_.batch, options_.threads, options_.precision, nullptr, wanted_});
+        plan_version_ = parameters_->version;
     }
     return *plan_;
 }

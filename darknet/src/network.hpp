@@ -38,6 +38,9 @@ public:
     const Graph& graph() const { return *graph_; }
     const WeightsReport& weights_report() const { return report_; }
     const Parameters& parameters() const { return *parameters_; }
+    const std::shared_ptr<Parameters>& shared_parameters() const { return parameters_; }
+    const std::shared_ptr<const Backend>& shared_backend() const { return backend_; }
+    const std::shared_ptr<const Graph>& shared_graph() const { return graph_; }
     const NetworkOptions& options() const { return options_; }
     const std::string& backend_name() const { return backend_name_; }
 
@@ -73,6 +76,7 @@ private:
     std::shared_ptr<const Backend> backend_;
     std::string backend_name_;
     std::unique_ptr<Plan> plan_;
+    std::uint64_t plan_version_ = 0;  // of the parameters it was compiled from
     std::vector<int> wanted_;
     int predicted_ = 0;  // images of the last predict()
 };

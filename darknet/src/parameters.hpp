@@ -20,7 +20,8 @@ struct NodeParameters {
 // Indexed like Graph::nodes. A node that shares another's weights (share_index) holds nothing: see owner().
 struct Parameters {
     std::vector<NodeParameters> nodes;
-    std::uint64_t seen = 0;  // images processed in training, from the file's header
+    std::uint64_t seen = 0;     // images processed in training, from the file's header
+    std::uint64_t version = 0;  // grows with every change of the values: compiled plans have folded and packed them
 
     const NodeParameters& of(const Graph& graph, int node) const;
     NodeParameters& of(const Graph& graph, int node);

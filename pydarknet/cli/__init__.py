@@ -18,7 +18,9 @@ from pydarknet.errors import DarknetError
 
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "anchors": ("anchors", "Find anchors for a data set and judge them."),
     "bench": ("bench", "Measure latency, throughput and memory of a network."),
+    "cfg": ("cfg", "Make, show, explain, compare and change cfg files."),
     "detect": ("detect", "Find objects in images: annotated pictures and JSON."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),

@@ -11,8 +11,7 @@ import click
 
 from pydarknet import benchmark, machine
 from pydarknet.benchmark import LayerRow, Row
-from pydarknet.cli._options import PRECISIONS, computing, network_files
-from pydarknet.cli.info import parse_size
+from pydarknet.cli.options import PRECISIONS, SIZE, computing, network_files
 from pydarknet.network import Network
 
 
@@ -40,8 +39,8 @@ def command(
 ) -> int:
     """Measure latency, throughput and memory of a network.
 
-    A row for each combination of size, batch and precision. Without --weights, weights are random: the times are
-    the same.
+    A row for each combination of size, batch and precision. Without --weights, weights are random: the times
+    are the same.
 
     \b
     Examples:
@@ -51,7 +50,7 @@ def command(
     """
     combinations = list(
         itertools.product(
-            [parse_size(size) for size in sizes.split(",")] if sizes else [None],
+            [SIZE.convert(size, None, None) for size in sizes.split(",")] if sizes else [None],
             _numbers(batches),
             _precisions(precisions),
         )
@@ -111,8 +110,8 @@ def _layer_table(rows: list[LayerRow]) -> str:
     width = max(len(row.description) for row in rows)
     lines = ["", f"layer type            {'description':{width}}       ms  share  GFLOP/s  kernel"]
     lines += [
-        f"{row.layer:5} {row.type:15} {row.description:{width}} {row.milliseconds:8.3f} {row.share(total):6.1%} "
-        f"{row.gflops:8.1f}  {row.what}"
+        f"{row.layer:5} {row.type:15} {row.description:{width}} {row.milliseconds:8.3f} "
+        f"{row.share(total):6.1%} {row.gflops:8.1f}  {row.what}"
         for row in rows
     ]
     return "\n".join([*lines, f"{total:.2f} ms in all"])

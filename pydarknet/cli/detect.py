@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pydarknet import darknet_json
-from pydarknet.cli._options import computing, network_files, precision_option
+from pydarknet.cli.options import computing, network_files, precision_option
 from pydarknet.detections import Detections
 from pydarknet.errors import DataError, FileError
 from pydarknet.files import replacing, write_text
@@ -22,8 +22,12 @@ from pydarknet.network import Network
 @network_files
 @click.option("--names", metavar="FILE", help="Class names, one per line. Default: class numbers.")
 @click.option("--thresh", type=click.FloatRange(0, 1), default=0.25, show_default=True, help="Confidence.")
-@click.option("--nms", type=click.FloatRange(0, 1), default=0.45, show_default=True, help="0: keep all boxes.")
-@click.option("--letterbox/--stretch", default=None, help="Fit images by padding or stretching. Default: cfg.")
+@click.option(
+    "--nms", type=click.FloatRange(0, 1), default=0.45, show_default=True, help="0: keep all boxes."
+)
+@click.option(
+    "--letterbox/--stretch", default=None, help="Fit images by padding or stretching. Default: cfg."
+)
 @click.option("--out", default="predictions", show_default=True, metavar="DIR", help="Where pictures go.")
 @click.option("--json", "json_path", metavar="FILE", help="Darknet JSON. Default: DIR/detections.json.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at once.")
@@ -58,7 +62,8 @@ def command(
         raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
     options = {"backend": backend, "precision": precision, "batch": batch, "threads": threads}
     with Network(cfg, weights, names=names, strict=not lenient, **options) as network:  # type: ignore[arg-type]
-        records, failed = [], 0
+        records: list[str] = []
+        failed = 0
         targets = _targets(images, Path(out))
         for path, found, seconds in _detect(network, images, batch, thresh, nms, letterbox):
             if isinstance(found, DataError):

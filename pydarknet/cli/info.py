@@ -11,15 +11,18 @@ from typing import Any
 import click
 
 from pydarknet import machine
+from pydarknet.cli.options import SIZE
 
 
 @click.command("info")
 @click.argument("cfg", required=False, metavar="[MODEL.cfg]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--selftest", is_flag=True, help="Compute a built-in network and compare with known numbers.")
-@click.option("--size", metavar="WxH", help="With MODEL.cfg: at this input size, e.g. 416 or 640x352.")
+@click.option("--size", type=SIZE, help="With MODEL.cfg: at this input size, e.g. 416 or 640x352.")
 @click.option("--lenient", is_flag=True, help="With MODEL.cfg: unknown keys are warnings, not errors.")
-def command(cfg: str | None, as_json: bool, selftest: bool, size: str | None, lenient: bool) -> int:
+def command(
+    cfg: str | None, as_json: bool, selftest: bool, size: tuple[int, int] | None, lenient: bool
+) -> int:
     """Show this machine and installation, or the layers of MODEL.cfg.
 
     The layer table has the shapes, billions of operations (BFLOPs) and parameters that Darknet counts.
@@ -41,17 +44,6 @@ def command(cfg: str | None, as_json: bool, selftest: bool, size: str | None, le
     return 0
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Width and height of ``"416"`` or ``"640x352"``."""
-    try:
-        numbers = [int(part) for part in text.lower().split("x")]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (1, 2) or min(numbers) < 1:
-        raise click.BadParameter(f"found {text!r}, expected a size as 416 or 640x352 (width x height)")
-    return numbers[0], numbers[-1]
-
-
 def _machine_text(data: dict[str, Any], indent: str = "") -> str:
     lines = []
     for key, value in data.items():
@@ -64,12 +56,12 @@ def _machine_text(data: dict[str, Any], indent: str = "") -> str:
     return "\n".join(lines)
 
 
-def _model(cfg: str, size: str | None, lenient: bool, as_json: bool) -> str:
+def _model(cfg: str, size: tuple[int, int] | None, lenient: bool, as_json: bool) -> str:
     from pydarknet.network import Network
 
     with Network(cfg, strict=not lenient) as network:
         if size:
-            network.resize(*parse_size(size))
+            network.resize(*size)
         if not as_json:
             return network.summary()
         layers = [dataclasses.asdict(layer) for layer in network.layers]

@@ -7,17 +7,25 @@
 #include <string>
 #include <vector>
 
+#include "../losses/loss.hpp"
 #include "../parameters.hpp"
 
 namespace dn {
 
 enum class Precision { automatic, f32, bf16 };
 
+// What a training plan works on besides its activations.
+struct Training {
+    Parameters* parameters;                  // forward moves the rolling statistics of batch norm
+    std::vector<NodeParameters>* gradients;  // backward adds to them (negative gradients, Darknet's sign)
+    int frozen_before = 0;                   // nodes in front of it run as in inference and get no gradient
+};
+
 struct PlanOptions {
     int batch = 1;
     int threads = 1;
     Precision precision = Precision::automatic;
-    bool training = false;  // batch statistics, every activation kept, backward available
+    const Training* training = nullptr;  // batch statistics, every activation kept, backward available
     // Outputs that read() must serve. Inference plans may overwrite or fuse away all others; empty: the heads, or the
     // network's output where it has none.
     std::vector<int> wanted;
@@ -37,6 +45,11 @@ public:
     virtual void forward() = 0;
     // Copies a wanted node's output as float32 (n, c, h, w) into dst.
     virtual void read(int node, float* dst) const = 0;
+    // Training plans only, after forward(): the losses of all layers that own one into `reports` (by node), then the
+    // gradients of everything behind the frozen layers.
+    virtual void backward(const LossContext& context, std::vector<LossReport>& reports);
+    // The gradient of a node's output, as read() gives the output.
+    virtual void read_delta(int node, float* dst) const;
     virtual Precision precision() const = 0;  // f32 or bf16, what `automatic` became
     virtual std::size_t activation_bytes() const = 0;
     // Runs one forward with a clock around every step.

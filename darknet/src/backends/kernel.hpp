@@ -20,13 +20,20 @@ struct KernelContext {
     Tensor dst;
     int batch;
     int threads;
-    bool training;
+    // Training: where batch norm keeps its rolling statistics and where backward adds gradients; null in inference and
+    // for frozen nodes. A source whose `delta` is null wants no gradient.
+    NodeParameters* statistics = nullptr;
+    NodeParameters* gradients = nullptr;
+
+    bool training() const { return gradients != nullptr; }
 };
 
 class Kernel {
 public:
     virtual ~Kernel() = default;
     virtual void forward() = 0;
+    // From dst.delta to the deltas of its sources and to the gradients, adding to both. May overwrite dst.delta.
+    virtual void backward();
     virtual std::string what() const = 0;  // the implementation, for profiles
 };
 

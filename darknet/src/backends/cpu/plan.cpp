@@ -132,7 +132,7 @@ Context CpuPlan::context_of(const Node& node) {
     std::vector<Tensor> src;
     for (int input : node.inputs) src.push_back(tensor_of(input));
     Context context{{graph_, node, &parameters_->of(graph_, node.index), src, tensor_of(node.index), options_.batch,
-                     options_.threads, options_.training},
+                     options_.threads},
                     runtime_,
                     *weights_,
                     compute_,

@@ -63,8 +63,8 @@ private:
 
     void add_kernel(const Node& node, int threads) {
         outputs_[node.index].resize(batch_ * node.out.size());
-        KernelContext context{graph_,  node, &parameters_->of(graph_, node.index), {}, tensor_of(node.index), batch_,
-                              threads, false};
+        KernelContext context{graph_, node, &parameters_->of(graph_, node.index), {}, tensor_of(node.index), batch_,
+                              threads};
         for (int input : node.inputs) context.src.push_back(tensor_of(input));
         kernels_.push_back(kMakers[static_cast<std::size_t>(node.kind)](context));
     }

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// darknet.h over the engine: training.
+#include <algorithm>
+
+#include "capi.hpp"
+#include "trainer.hpp"
+
+struct dn_trainer {
+    explicit dn_trainer(const dn::Network& network) : trainer(network) {}
+    dn::Trainer trainer;
+    std::string message;  // of dn_trainer_non_finite
+};
+
+namespace {
+
+using dn::guarded;
+using dn::need;
+
+dn::Array parse_role(const std::string& name) {
+    for (dn::Array role :
+         {dn::Array::biases, dn::Array::scales, dn::Array::means, dn::Array::variances, dn::Array::weights})
+        if (name == dn::array_name(role)) return role;
+    throw dn::Error(dn::Status::invalid_argument, "",
+                    dn::text("found array \"", name, "\", expected biases, scales, means, variances or weights"));
+}
+
+std::vector<dn::NodeParameters>& state_of(dn::Trainer& trainer, dn_state_kind kind, bool create) {
+    dn::SolverState& state = trainer.solver().state();
+    switch (kind) {
+        case DN_PARAMETERS:
+            return trainer.parameters().nodes;
+        case DN_GRADIENTS:
+            return state.gradients;
+        case DN_ADAM_M:
+            return state.adam_m;
+        case DN_ADAM_V:
+            return state.adam_v;
+        case DN_EMA:
+            if (create && state.ema.empty()) state.ema = dn::zeros_like(trainer.graph());
+            return state.ema;
+    }
+    throw dn::Error(dn::Status::invalid_argument, "", dn::text("found state kind ", static_cast<int>(kind)));
+}
+
+}  // namespace
+
+dn_status dn_trainer_create(dn_network* network, dn_trainer** out) {
+    return guarded([&] {
+        need(out, "out");
+        *out = std::make_unique<dn_trainer>(need(network, "network").net).release();
+    });
+}
+
+void dn_trainer_free(dn_trainer* trainer) { std::unique_ptr<dn_trainer>{trainer}; }
+
+dn_status dn_trainer_accumulate(dn_trainer* trainer, const float* images, int n, const float* truths,
+                                size_t truth_stride, float* cost) {
+    return guarded([&] {
+        need(cost, "cost");
+        *cost = need(trainer, "trainer")
+                    .trainer.accumulate(&need(images, "images"), n, &need(truths, "truths"), truth_stride);
+    });
+}
+
+dn_status dn_trainer_update(dn_trainer* trainer) {
+    return guarded([&] { need(trainer, "trainer").trainer.update(); });
+}
+
+dn_status dn_trainer_resize(dn_trainer* trainer, int width, int height) {
+    return guarded([&] { need(trainer, "trainer").trainer.resize(width, height); });
+}
+
+dn_status dn_trainer_get_info(const dn_trainer* trainer, dn_trainer_info* out) {
+    return guarded([&] {
+        const dn::Trainer& t = need(trainer, "trainer").trainer;
+        const dn::Shape input = t.graph().input;
+        need(out, "out") = {t.solver().state().iteration, t.seen(), t.pending(), t.solver().rate(), input.w, input.h,
+                            t.activation_bytes()};
+    });
+}
+
+dn_status dn_trainer_set_counters(dn_trainer* trainer, int64_t iteration, uint64_t seen) {
+    return guarded([&] {
+        if (iteration < 0)
+            throw dn::Error(dn::Status::invalid_argument, "",
+                            dn::text("found iteration ", iteration, ", expected 0 or more"));
+        need(trainer, "trainer").trainer.solver().state().iteration = iteration;
+        trainer->trainer.parameters().seen = seen;
+    });
+}
+
+dn_status dn_trainer_set_learning_rate(dn_trainer* trainer, float rate) {
+    return guarded([&] { need(trainer, "trainer").trainer.solver().set_learning_rate(rate); });
+}
+
+dn_status dn_trainer_reports(const dn_trainer* trainer, dn_loss_report* reports, int capacity, int* count) {
+    return guarded([&] {
+        const dn::Trainer& t = need(trainer, "trainer").trainer;
+        int found = 0;
+        for (const dn::Node& node : t.graph().nodes) {
+            if (!dn::owns_cost(node)) continue;
+            const dn::LossReport& r = t.reports()[node.index];
+            if (found < capacity)
+                (&need(reports, "reports"))[found] = {node.index, r.cost,    r.total_loss, r.class_loss,
+                                                      r.iou_loss, r.iou_sum, r.count,      r.rewritten};
+            ++found;
+        }
+        need(count, "count") = found;
+    });
+}
+
+dn_status dn_trainer_read(const dn_trainer* trainer, int layer, float* dst, size_t count) {
+    return guarded([&] { need(trainer, "trainer").trainer.read(layer, &need(dst, "dst"), count); });
+}
+
+dn_status dn_trainer_read_delta(const dn_trainer* trainer, int layer, float* dst, size_t count) {
+    return guarded([&] { need(trainer, "trainer").trainer.read_delta(layer, &need(dst, "dst"), count); });
+}
+
+dn_status dn_trainer_state(dn_trainer* trainer, dn_state_kind kind, int layer, const char* role, int create,
+                           float** data, size_t* count) {
+    return guarded([&] {
+        dn::Trainer& t = need(trainer, "trainer").trainer;
+        std::vector<dn::NodeParameters>& nodes = state_of(t, kind, create != 0);
+        need(data, "data") = nullptr;
+        need(count, "count") = 0;
+        if (nodes.empty()) return;
+        if (layer < 0 || layer >= static_cast<int>(nodes.size()))
+            throw dn::Error(dn::Status::invalid_argument, t.graph().file,
+                            dn::text("has no layer ", layer, "; expected 0 to ", nodes.size() - 1));
+        dn::Floats& array = nodes[layer].array(parse_role(&need(role, "role")));
+        if (array.empty()) return;
+        *data = array.data();
+        *count = array.size();
+        if (kind == DN_PARAMETERS) ++t.parameters().version;  // the caller may write: compiled plans are stale
+    });
+}
+
+const char* dn_trainer_non_finite(dn_trainer* trainer) {
+    if (!trainer) return "";
+    trainer->message = trainer->trainer.first_non_finite();
+    return trainer->message.c_str();
+}

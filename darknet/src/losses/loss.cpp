@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which layer has which loss, and the two of classifiers.
+#include "loss.hpp"
+
+#include <cmath>
+
+#include "../error.hpp"
+
+namespace dn {
+namespace {
+
+void check_classes(const Node& node, const Truths& truths, std::size_t outputs) {
+    if (truths.stride != outputs)
+        throw Error(Status::invalid_argument, node.where,
+                    text("found ", truths.stride, " truth values an image, expected one for each of its ", outputs,
+                         " outputs"));
+}
+
+}  // namespace
+
+LossReport softmax_loss(const Node& layer, const LossContext& context, const float* output, float* delta) {
+    LossReport report;
+    if (layer.as<SoftmaxParams>().noloss) return report;
+    const std::size_t outputs = layer.out.size();
+    check_classes(layer, context.truths, outputs);
+    double cost = 0;
+    for (int image = 0; image < context.truths.n; ++image)
+        for (std::size_t i = 0; i < outputs; ++i) {
+            const float truth = context.truths.of(image)[i], p = output[image * outputs + i];
+            delta[image * outputs + i] = truth - p;
+            if (truth != 0) cost -= std::log(p);
+        }
+    report.cost = report.total_loss = static_cast<float>(cost);
+    return report;
+}
+
+LossReport cost_loss(const Node& layer, const LossContext& context, const float* output, float* delta) {
+    constexpr float kMasked = -1234;  // Darknet's mark of a truth that does not count
+    const auto& params = layer.as<CostParams>();
+    const std::size_t outputs = layer.out.size();
+    check_classes(layer, context.truths, outputs);
+    double cost = 0;
+    for (int image = 0; image < context.truths.n; ++image)
+        for (std::size_t i = 0; i < outputs; ++i) {
+            const float truth = context.truths.of(image)[i];
+            const bool masked = params.type == CostType::masked && truth == kMasked;
+            const float d = masked ? 0 : truth - output[image * outputs + i];
+            const bool linear = params.type == CostType::smooth && std::fabs(d) >= 1;
+            delta[image * outputs + i] = params.scale * (linear ? (d > 0 ? 1.f : -1.f) : d);
+            cost += linear ? 2 * std::fabs(d) - 1 : d * d;
+        }
+    LossReport report;
+    report.cost = report.total_loss = static_cast<float>(cost);
+    return report;
+}
+
+bool owns_cost(const Node& node) {
+    return node.is_head() || node.kind == Kind::cost ||
+           (node.kind == Kind::softmax && !node.as<SoftmaxParams>().noloss);
+}
+
+LossReport loss(const Node& node, const LossContext& context, const float* output, float* delta) {
+    switch (node.kind) {
+        case Kind::yolo:
+            return yolo_loss(node, context, output, delta);
+        case Kind::gaussian_yolo:
+            return gaussian_yolo_loss(node, context, output, delta);
+        case Kind::region:
+            return region_loss(node, context, output, delta);
+        case Kind::softmax:
+            return softmax_loss(node, context, output, delta);
+        case Kind::cost:
+            return cost_loss(node, context, output, delta);
+        default:
+            throw Error(Status::invalid_argument, node.where, "cannot be trained: it has no loss");
+    }
+}
+
+}  // namespace dn

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a head should have said: losses and their gradients with respect to the head's stored output. One definition,
+// plain float32 loops, used by every backend. Sign and scale are Darknet's: delta = -dLoss/dOutput.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "../graph.hpp"
+
+namespace dn {
+
+// Ground truth of a mini-batch. Detectors: `stride` = boxes*6 values an image, rows x, y, w, h (relative, centre form),
+// class, track id, ended by a row with x = 0. Classifiers: one value per class.
+struct Truths {
+    const float* data;  // (n, stride)
+    int n;
+    std::size_t stride;
+    const float* of(int image) const { return data + image * stride; }
+};
+
+struct LossContext {
+    Truths truths;
+    Shape net_input;     // anchors are in pixels of it
+    std::uint64_t seen;  // images trained before this mini-batch; region layers warm up by it
+};
+
+// The numbers of Darknet's training log line for one head and one mini-batch.
+struct LossReport {
+    float cost = 0;        // what the network's cost averages
+    float total_loss = 0;  // sum of delta^2 over the mini-batch
+    float class_loss = 0;  // its part that is not boxes, objectness included
+    float iou_loss = 0;    // its box part
+    float iou_sum = 0;     // of predictions with their truths
+    int count = 0;         // predictions assigned to a truth
+    int rewritten = 0;     // of them, assigned before in this mini-batch
+};
+
+// Fills `delta` (n, outputs), zeroed by the caller, from `output` (n, outputs) as the head stores it.
+LossReport yolo_loss(const Node& head, const LossContext& context, const float* output, float* delta);
+LossReport gaussian_yolo_loss(const Node& head, const LossContext& context, const float* output, float* delta);
+LossReport region_loss(const Node& head, const LossContext& context, const float* output, float* delta);
+LossReport softmax_loss(const Node& layer, const LossContext& context, const float* output, float* delta);
+LossReport cost_loss(const Node& layer, const LossContext& context, const float* output, float* delta);
+
+// Dispatches on the node's kind; throws Error(invalid_argument) for a head that cannot be trained.
+LossReport loss(const Node& node, const LossContext& context, const float* output, float* delta);
+bool owns_cost(const Node& node);
+
+}  // namespace dn

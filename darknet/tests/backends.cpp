@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Backends by name, and the check that names the first layer that differs.
+#include "backends/check.hpp"
+
+#include <cmath>
+
+#include "ops/ops.hpp"
+
+using namespace dn;
+using namespace dn::test;
+
+namespace {
+
+const std::string kSections = "[maxpool]\nsize=2\nstride=1\n[upsample]\nstride=1\nscale=2\n[empty]\n";
+const Shape kInput{1, 2, 2};
+
+// The ref backend with an error of `error` in the outputs of one layer and all behind it.
+class FaultyPlan : public Plan {
+public:
+    FaultyPlan(std::unique_ptr<Plan> plan, int layer, float error)
+        : plan_(std::move(plan)), layer_(layer), error_(error) {}
+    float* input() override { return plan_->input(); }
+    void forward() override { plan_->forward(); }
+    void read(int node, float* dst) const override {
+        plan_->read(node, dst);
+        if (node >= layer_) dst[3] += error_;
+    }
+    Precision precision() const override { return plan_->precision(); }
+    std::size_t activation_bytes() const override { return plan_->activation_bytes(); }
+    std::vector<LayerTime> profile() override { return plan_->profile(); }
+
+private:
+    std::unique_ptr<Plan> plan_;
+    int layer_;
+    float error_;
+};
+
+class Faulty : public Backend {
+public:
+    Faulty(int layer, float error) : layer_(layer), error_(error) {}
+    std::string name() const override { return "faulty"; }
+    std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                                  const PlanOptions& options) const override {
+        return std::make_unique<FaultyPlan>(make_backend("ref")->compile(graph, parameters, options), layer_, error_);
+    }
+
+private:
+    int layer_;
+    float error_;
+};
+
+Floats run_checked(int layer, float error) {
+    const Graph graph = graph_of(kSections, kInput);
+    const auto check = make_check_backend(make_backend("ref"), std::make_unique<Faulty>(layer, error));
+    return run({kSections, kInput, {1, 2, 3, 4}}, graph, initial_parameters(graph, 1), *check);
+}
+
+std::string name_error(const std::string& name) {
+    return error_of(Status::backend, [&] { make_backend(name); });
+}
+
+}  // namespace
+
+TEST_CASE("backends: auto is the first of the list, ref is always in it") {
+    const std::vector<std::string> names = backend_names();
+    REQUIRE(!names.empty());
+    CHECK(names.back() == "ref");
+    CHECK(make_backend("auto")->name() == names.front());
+}
+
+TEST_CASE("backends: an unknown name is an error that lists those there are") {
+    CHECK_CONTAINS(name_error("gpu"), "found backend \"gpu\", expected auto, ");
+    CHECK_CONTAINS(name_error("gpu"), "ref or check:A,B");
+    CHECK_CONTAINS(name_error("check:ref"), "expected two names");
+    CHECK_CONTAINS(name_error("check:ref,check:ref,ref"), "expected exactly two plain names");
+    CHECK_CONTAINS(name_error("check:ref,gpu"), "found backend \"gpu\"");
+}
+
+TEST_CASE("backends: ref refuses bf16") {
+    const Graph graph = graph_of(kSections, kInput);
+    PlanOptions options;
+    options.precision = Precision::bf16;
+    const std::string message =
+        error_of(Status::backend, [&] { make_backend("ref")->compile(graph, initial_parameters(graph, 1), options); });
+    CHECK_CONTAINS(message, "found precision bf16, expected fp32 or auto");
+}
+
+TEST_CASE("backends: a check of equal backends answers as the first one") {
+    CHECK(make_backend("check:ref,ref")->name() == "check:ref,ref");
+    CHECK(run_checked(0, 0) == Floats{8, 8, 8, 8});
+}
+
+TEST_CASE("backends: a check names the first layer that differs, not the one that was read") {
+    const std::string message = error_of(Status::backend, [] { run_checked(1, 0.5f); });
+    CHECK_CONTAINS(message, "net.cfg:8 [upsample]: backends ref and faulty differ first at layer 1 (upsample)");
+    CHECK_CONTAINS(message, "found 8 and 8.5 at index 3, a difference of 0.5");
+}
+
+TEST_CASE("backends: a check counts NaN as a difference and rounding as none") {
+    CHECK_CONTAINS(error_of(Status::backend, [] { run_checked(2, NAN); }), "differ first at layer 2 (empty)");
+    CHECK(error_of(Status::backend, [] { run_checked(0, 1e-4f); }).empty());
+}

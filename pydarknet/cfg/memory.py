@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much memory a network needs, before it is started.
+
+A sum of named terms over the shape walk; nothing is measured here.  Every term is in bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from pydarknet.cfg.keys import HEADS
+from pydarknet.cfg.model import CfgFile
+from pydarknet.cfg.shapes import Walk, walk
+from pydarknet.errors import CfgError
+
+FLOAT = 4
+LARGEST = 1.4  # `random=1` enlarges width and height up to this
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes by purpose.
+
+    Attributes:
+        parameters: weights, biases and batch-norm statistics.
+        updates: gradients and momentum (and Adam's second moment, and the moving average).
+        outputs: outputs of the layers for one mini-batch.
+        gradients: gradients of the outputs.
+        saved: what the backward pass needs again: normalized inputs of batch norm, inputs of mish and swish.
+        workspace: scratch memory of the largest layer.
+        images: images and labels that wait for their turn.
+        process: Python, NumPy, OpenCV and the engine itself.
+    """
+
+    parameters: int
+    updates: int
+    outputs: int
+    gradients: int
+    saved: int
+    workspace: int
+    images: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return sum(getattr(self, field.name) for field in fields(self))
+
+
+PROCESS = 120 * 2**20
+
+
+def training_memory(
+    cfg: CfgFile, batch: int | None = None, subdivisions: int | None = None, *, largest: bool = True
+) -> Memory:
+    """Peak memory of training.
+
+    Args:
+        cfg: the network.
+        batch: images per update; ``[net] batch`` if None.
+        subdivisions: parts of a batch; ``[net] subdivisions`` if None.
+        largest: count the largest size that ``random=1`` may choose.
+
+    Raises:
+        CfgError: the network is impossible, or the batch does not divide.
+    """
+    net = cfg.net
+    batch = batch or net.integer("batch")
+    subdivisions = subdivisions or net.integer("subdivisions")
+    if batch % subdivisions:
+        raise CfgError(
+            f"{net.problem('batch', '').where}: {batch} is not divisible by {subdivisions} subdivisions"
+        )
+    mini = batch // subdivisions
+    nodes = walk(cfg, *_size(cfg, largest))
+    outputs = sum(node.outputs for node in nodes if node.type != "dropout") * mini * FLOAT
+    moments = 2 + (net.integer("adam") != 0) + (net.number("ema_alpha") != 0)
+    return Memory(
+        parameters=nodes.floats * FLOAT,
+        updates=moments * nodes.floats * FLOAT,
+        outputs=outputs,
+        gradients=outputs,
+        saved=_saved(nodes) * mini * FLOAT,
+        workspace=_workspace(nodes),
+        images=2 * batch * nodes[0].inputs,
+        process=PROCESS,
+    )
+
+
+def inference_memory(cfg: CfgFile, batch: int = 1) -> Memory:
+    """Peak memory of detection, with buffers that are used again as soon as nobody needs them.
+
+    Args:
+        cfg: the network.
+        batch: images at once.
+    """
+    nodes = walk(cfg)
+    return Memory(
+        parameters=nodes.floats * FLOAT,
+        updates=0,
+        outputs=_live(nodes) * batch * FLOAT,
+        gradients=0,
+        saved=0,
+        workspace=_workspace(nodes),
+        images=batch * nodes[0].inputs * FLOAT if nodes else 0,
+        process=PROCESS,
+    )
+
+
+def smallest_subdivisions(cfg: CfgFile, limit: int, batch: int | None = None) -> int | None:
+    """Smallest number of subdivisions with which training fits into ``limit`` bytes, None if none does."""
+    batch = batch or cfg.net.integer("batch")
+    for subdivisions in range(1, batch + 1):
+        if batch % subdivisions == 0 and training_memory(cfg, batch, subdivisions).total <= limit:
+            return subdivisions
+    return None
+
+
+def available_memory() -> int | None:
+    """Bytes that programs can still take without swapping; None where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+def _size(cfg: CfgFile, largest: bool) -> tuple[int, int]:
+    width, height = cfg.net.integer("width"), cfg.net.integer("height")
+    grows = largest and any(head.number("random") for head in cfg.heads)
+    return (_grown(width), _grown(height)) if grows else (width, height)
+
+
+def _grown(pixels: int) -> int:
+    return round(pixels * LARGEST / 32) * 32
+
+
+def _saved(nodes: Walk) -> int:
+    """Floats per image that are kept beside the outputs."""
+    total = 0
+    for node in nodes:
+        if node.type == "convolutional":
+            total += node.outputs * (node.section.integer("batch_normalize") != 0)
+            total += node.outputs * (node.section.text("activation") in ("mish", "swish", "hard_mish"))
+    return total
+
+
+def _workspace(nodes: Walk) -> int:
+    """The largest matrix that a convolution lays its input out in."""
+    sizes = [
+        node.section.integer("size") ** 2 * node.src[2] * node.dst[0] * node.dst[1]
+        for node in nodes
+        if node.type == "convolutional" and node.section.integer("size") > 1
+    ]
+    return max(sizes, default=0) * FLOAT
+
+
+def _live(nodes: Walk) -> int:
+    """Most floats per image that are needed at the same time."""
+    last_use = {node.index: node.index + 1 for node in nodes}
+    for node in nodes:
+        for source in node.sources:
+            last_use[source] = max(last_use[source], node.index)
+        if node.type in HEADS:
+            last_use[node.index] = len(nodes)
+    peak = 0
+    for node in nodes:
+        live = sum(other.outputs for other in nodes[: node.index + 1] if last_use[other.index] >= node.index)
+        peak = max(peak, live)
+    return peak

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pydarknet export``: a network for other runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pydarknet.cli.options import SIZE, network_files
+from pydarknet.errors import MissingExtra
+from pydarknet.network import Network
+
+
+@click.group("export")
+def command() -> None:
+    """Write a network for other runtimes."""
+
+
+@command.command("onnx")
+@network_files
+@click.option("--names", metavar="FILE", help="Class names, stored in the model's metadata.")
+@click.option("--size", type=SIZE, help="Input size, e.g. 416 or 640x352. Default: the cfg's.")
+@click.option("--out", metavar="FILE", help="Default: the name of the cfg, with .onnx.")
+@click.option(
+    "--verify/--no-verify", default=None, help="Compare with ONNX Runtime. Default: if it is installed."
+)
+def onnx(
+    cfg: str,
+    weights: str | None,
+    names: str | None,
+    size: tuple[int, int] | None,
+    out: str | None,
+    verify: bool | None,
+) -> int:
+    """Write an ONNX model (opset 17) and compare it with the network.
+
+    Input: "input", float32 (n, channels, height, width), red first, 0..1. Outputs: what Darknet stores in the
+    heads, "layer_139" and so on, (n, outputs); boxes and NMS are left to the caller.
+
+    \b
+    Examples:
+      pydarknet export onnx --cfg yolov4-tiny.cfg --weights yolov4-tiny.weights
+      pydarknet export onnx --cfg c.cfg --weights c.weights --size 640x352 --out c-640.onnx
+    """
+    from pydarknet.contrib import onnx_export
+
+    if weights is None:
+        raise click.UsageError("Missing option '--weights'; a network with random weights is of no use.")
+    target = Path(out) if out else Path(Path(cfg).stem + ".onnx")
+    with Network(cfg, weights, names=names, precision="fp32") as network:
+        if size:
+            network.resize(*size)
+        onnx_export.export(network, target)
+        click.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB, opset {onnx_export.OPSET}")
+        if verify is False:
+            return 0
+        try:
+            off = onnx_export.verify(network, target)
+        except MissingExtra as error:
+            if verify:
+                raise
+            click.echo(f"not verified: {error}")
+            return 0
+    for name, difference in off.items():
+        click.echo(f"{name}: differs from the network by {difference:.1e} of its largest value")
+    return 0

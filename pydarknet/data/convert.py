@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convert a data set of any size from any format to any other.
+
+Two passes. The first parses and cleans chunks of the source, in several processes if asked, and keeps each
+finished chunk in ``DST/.convert``; the second streams the chunks, in order, through the writer. Class order
+and counts are known in between, memory holds a few chunks, and an interrupted conversion goes on with the
+chunks it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from pydarknet.data import formats
+from pydarknet.data.archives import is_archive, unpacked
+from pydarknet.data.classes import ClassPlan
+from pydarknet.data.dataset import Sample, Status
+from pydarknet.data.engines import Engine, local
+from pydarknet.data.files import atomic
+from pydarknet.data.io import open_source, refuse_occupied, write_samples
+from pydarknet.data.journal import Journal, Summary
+from pydarknet.data.limit import limited
+from pydarknet.data.output import Output
+from pydarknet.data.records import ReadOptions, Record, Rules, to_sample
+from pydarknet.data.report import Issue, Report
+
+REPORT_NAME = "convert_report.json"
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with (stage, units done, units in all or ``None``) as a conversion goes on."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a conversion depends on; two equal jobs give the same result.
+
+    Attributes:
+        source: file, folder or archive to read.
+        to: format to write.
+        format: format of the source, or ``"auto"``.
+        options: how to read.
+        rules: how to clean boxes.
+        classes: which classes under which names.
+        limit: at most this many images per class and split; ``None`` = all.
+        seed: which images the limit chooses.
+        keep_emptied: write images that lost all their boxes as empty ones, instead of leaving them out.
+    """
+
+    source: Path
+    to: str = "darknet"
+    format: str = "auto"
+    options: ReadOptions = field(default_factory=ReadOptions)
+    rules: Rules = field(default_factory=Rules)
+    classes: ClassPlan = field(default_factory=ClassPlan)
+    limit: int | None = None
+    seed: int = 0
+    keep_emptied: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a conversion did.
+
+    Attributes:
+        format: format the source was read as.
+        names: class names, in the order of their index.
+        images: images read, by status, and those written.
+        boxes: boxes read and written.
+        deselected: boxes left out because their class was not asked for, per class.
+        report: counts and examples of everything dropped or changed; the full list is in ``report_file``.
+        report_file: the JSON report.
+    """
+
+    format: str
+    names: tuple[str, ...]
+    images: dict[str, int]
+    boxes: dict[str, int]
+    deselected: dict[str, int]
+    report: Report
+    report_file: Path
+
+
+def convert(
+    job: Job,
+    out: Output,
+    *,
+    jobs: int = 1,
+    overwrite: bool = False,
+    max_errors: int | None = None,
+    engine: Engine = local,
+    progress: Progress = lambda *_: None,
+) -> Result:
+    """Convert a data set.
+
+    Args:
+        job: what to read, and what to make of it.
+        out: where and how to write.
+        jobs: worker processes for parsing.
+        overwrite: write into a folder that already holds something else.
+        max_errors: give up after this many errors.
+        engine: where chunks are parsed, see :mod:`pydarknet.data.engines`.
+        progress: called as the work goes on.
+
+    Returns:
+        What was read, written, dropped and changed.
+
+    Raises:
+        DataError: if the source or the target cannot be used; with ``on_error="raise"`` at the first issue.
+    """
+    journal = Journal(out.folder / ".convert")
+    if not journal.belongs_to(job):
+        refuse_occupied(out.root, overwrite)
+        journal.start(job)
+    path = unpacked(job.source) if is_archive(job.source) else job.source
+    name = formats.sniff(path) if job.format == "auto" else job.format
+    with _issue_file(journal.folder / "issues", max_errors) as report:
+        report.strict = job.rules.on_error == "raise"
+        source = open_source(path, name, job.options, report)
+        summary = Summary()
+        for done in journal.fill(source, job.rules, job.classes, engine, jobs):
+            summary.add(done)
+            progress("read", summary.units, None)
+        known = source.names if source.names is not None else source.order(set(summary.labels))
+        names = job.classes.choose(known, summary.images, summary.boxes)
+        pick = Selection(journal, job, names, report, progress, summary.records)
+        out.report = report
+        write_samples(pick.samples(), names, out, job.to)
+    report_file = out.folder / REPORT_NAME
+    images = {**summary.statuses, "written": pick.images}
+    boxes = {"read": sum(summary.labels.values()), "written": pick.boxes}
+    dropped = dict(sorted((Counter(summary.dropped) + pick.deselected).items()))
+    result = Result(name, names, images, boxes, dropped, report, report_file)
+    _write_report(result, job, journal.folder / "issues")
+    journal.remove()
+    return result
+
+
+@dataclass
+class Selection:
+    """The second pass: records of the journal as samples of the chosen classes."""
+
+    journal: Journal
+    job: Job
+    names: tuple[str, ...]
+    report: Report
+    progress: Progress
+    total: int
+    images: int = 0
+    boxes: int = 0
+    deselected: Counter[str] = field(default_factory=Counter)
+
+    def samples(self) -> Iterator[Sample]:
+        """The samples, in the order of the source."""
+        index = {name: number for number, name in enumerate(self.names)}
+        limit = self.job.limit
+        taken = limited(self._classes(index), limit, self.job.seed) if limit is not None else None
+        number = 0
+        for chunk in self.journal.chunks():
+            self.report.extend(chunk.issues)
+            for record in chunk.records:
+                if (taken is None or taken[number]) and self._select(record, index):
+                    self.images += 1
+                    self.boxes += len(record.boxes)
+                    yield to_sample(record, index)
+                number += 1
+            self.progress("write", number, self.total)
+
+    def _classes(self, index: dict[str, int]) -> Iterator[tuple[str, str, frozenset[int]]]:
+        for chunk in self.journal.chunks():
+            for record in chunk.records:
+                labels = frozenset(index[box.label] for box in record.boxes if box.label in index)
+                yield record.split, record.name, labels
+
+    def _select(self, record: Record, index: dict[str, int]) -> bool:
+        """Leave only boxes of chosen classes; whether the image is still worth keeping."""
+        kept = []
+        for box in record.boxes:
+            if not box.label or box.label in index:
+                kept.append(box)
+            else:
+                self.deselected[box.label] += 1
+        had_boxes, record.boxes = bool(record.boxes), kept
+        if kept or record.status != Status.ANNOTATED.value or self.job.keep_emptied:
+            return True
+        reason = "no box of a chosen class" if had_boxes else "all its boxes were dropped"
+        self.report.add("emptied", f"{reason}; not known to be background", record.image, action="left out")
+        return False
+
+
+@contextlib.contextmanager
+def _issue_file(path: Path, max_errors: int | None) -> Iterator[Report]:
+    """A report whose issues go to a file, one JSON object per line."""
+    with path.open("wb") as file:
+        encode = msgspec.json.Encoder().encode
+
+        def sink(issue: Issue) -> None:
+            file.write(encode(issue) + b"\n")
+
+        yield Report(max_errors=max_errors, sink=sink)
+
+
+def _write_report(result: Result, job: Job, issues: Path) -> None:
+    """The JSON report: counts first, then every issue on a line of its own."""
+    head = {
+        "source": str(job.source),
+        "format": result.format,
+        "to": job.to,
+        "names": result.names,
+        "images": result.images,
+        "boxes": result.boxes,
+        "deselected": result.deselected,
+        "counts": dict(result.report.counts.most_common()),
+    }
+    with atomic(result.report_file) as file, issues.open("rb") as lines:
+        file.write(msgspec.json.format(msgspec.json.encode(head))[:-2] + b',\n  "issues": [')
+        separator = b"\n    "
+        for line in lines:
+            file.write(separator + line.rstrip())
+            separator = b",\n    "
+        file.write(b"\n  ]\n}\n")

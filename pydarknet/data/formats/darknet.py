@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Darknet / YOLO: one ``class cx cy w h`` text per image, image lists, ``.names`` and ``.data``.
+
+Numbers are fractions of the image, centre and size. Regions to ignore stand in ``<stem>.ignore.txt`` with
+the same columns, class -1 meaning any. Format:
+https://github.com/AlexeyAB/darknet#how-to-train-to-detect-your-custom-objects
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pydarknet.data.dataset import Flag, Sample, Status
+from pydarknet.data.files import lines_of, write_text
+from pydarknet.data.imagesize import image_size, is_image
+from pydarknet.data.output import Output
+from pydarknet.data.paths import find_label, images_below, inner_name, label_candidates, resolve, split_of
+from pydarknet.data.records import Box, ReadOptions, Record, Source, natural_key
+from pydarknet.data.report import RecordError, Report
+from pydarknet.errors import DataError
+
+SETTINGS = {
+    "labels": "folder of the label files, tried before the usual places",
+    "relative": "write list paths relative to the output folder: yes or no (default)",
+}
+
+_LIST_KEYS = {"train": "train", "valid": "val", "test": "test"}
+_LIST_NAMES = {"val": "valid"}
+_NAME_FILES = ("classes.txt", "_darknet.labels")
+_LABEL_LINE = re.compile(r"\s*\d+(\.0*)?([\s,]+[-+.\deE]+){4,}\s*$")
+
+
+def sniff(path: Path) -> bool:
+    """A ``.data`` file, an image list, or a folder with one of these or with image + txt pairs."""
+    if path.is_file():
+        if path.suffix == ".data":
+            return True
+        return path.suffix in (".txt", ".list") and _is_list(path)
+    if any(path.glob("*.data")):
+        return True
+    for image in itertools.islice(images_below(path), 50):
+        label = find_label(image)
+        if label and all(_LABEL_LINE.match(line) for line in lines_of(label) if line):
+            return True
+    return False
+
+
+def _is_list(path: Path) -> bool:
+    with suppress(RecordError):
+        first = [line for line in lines_of(path) if line][:5]
+        return bool(first) and all(is_image(line) for line in first)
+    return False
+
+
+def read(path: Path, options: ReadOptions, report: Report) -> Source:
+    """A ``.data`` file, an image list, or a folder."""
+    if path.is_dir():
+        data_files = sorted(path.glob("*.data"))
+        if len(data_files) > 1:
+            listed = ", ".join(file.name for file in data_files)
+            raise DataError(f"{path}: several .data files ({listed}); name the one to read")
+        if data_files:
+            path = data_files[0]
+    lists: list[tuple[Path, str]]
+    if path.is_dir():
+        names, lists = _folder_names(path), _folder_lists(path)
+        folder = None if lists else path
+    elif path.suffix == ".data":
+        names, lists = _from_data(path, report)
+        folder = None
+    else:
+        names, lists, folder = _folder_names(path.parent), [(path, split_of(path.stem))], None
+    names = options.names or names
+    parse = functools.partial(
+        _parse, names=names, labels=options.settings.get("labels"), base=str(folder or "")
+    )
+    units = functools.partial(_units, lists, folder)
+    return Source(units, parse, names, _numeric)
+
+
+def read_data(path: str | Path) -> dict[str, tuple[str, int]]:
+    """Keys of a ``.data`` file with their values and line numbers; as in Darknet the first of two equal
+    keys wins.
+
+    Raises:
+        RecordError: if a line is no ``key = value``.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    for number, line in enumerate(lines_of(path), 1):
+        if not line or line[0] in "#;":
+            continue
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not key:
+            raise RecordError("parse", f"expected 'key = value', found {line!r}", path, number)
+        found.setdefault(key, (value, number))
+    return found
+
+
+def read_names(path: str | Path) -> tuple[str, ...]:
+    """Class names, one per line; blank lines at the end are no classes.
+
+    Raises:
+        RecordError: if a line in between is blank or a name comes twice.
+    """
+    names = lines_of(path)
+    if names == [""]:
+        raise RecordError("parse", "no class names", path)
+    for number, name in enumerate(names, 1):
+        if not name:
+            raise RecordError("parse", "blank line; Darknet counts it as a class", path, number)
+        if name in names[: number - 1]:
+            raise RecordError("parse", f"class {name!r} is there already", path, number)
+    return tuple(names)
+
+
+def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list[tuple[Path, str]]]:
+    data = read_data(path)
+    names = None
+    if "names" in data:
+        value, line = data["names"]
+        names_file = resolve(value, path.parent)
+        if not names_file.is_file():
+            raise RecordError(
+                "parse", f"names file {value} is not there (looked last at {names_file})", path, line
+            )
+        names = read_names(names_file)
+        if "classes" in data and data["classes"][0] != str(len(names)):
+            value, line = data["classes"]
+            raise RecordError(
+                "parse", f"classes = {value}, but {names_file} has {len(names)} names", path, line
+            )
+    lists: list[tuple[Path, str]] = []
+    for key, split in _LIST_KEYS.items():
+        if key not in data:
+            continue
+        value, line = data[key]
+        file = resolve(value, path.parent)
+        if not file.exists():
+            raise RecordError("parse", f"{key} list {value} is not there (looked last at {file})", path, line)
+        if any(file == known for known, _ in lists):
+            report.add("note", f"{key} names the same list as another key", path, line, action="read once")
+        else:
+            lists.append((file, split))
+    if not lists:
+        raise RecordError("parse", "neither train nor valid is given", path)
+    return names, lists
+
+
+def _folder_names(folder: Path) -> tuple[str, ...] | None:
+    files = sorted(folder.glob("*.names")) or [
+        folder / name for name in _NAME_FILES if (folder / name).is_file()
+    ]
+    return read_names(files[0]) if files else None
+
+
+def _folder_lists(folder: Path) -> list[tuple[Path, str]]:
+    lists = [
+        (file, split_of(file.stem))
+        for file in sorted(folder.glob("*.txt"), key=lambda f: natural_key(f.name))
+    ]
+    return [(file, split) for file, split in lists if split and _is_list(file)]
+
+
+def _numeric(labels: set[str]) -> tuple[str, ...]:
+    """Without names a class is called by its number, and gaps stay gaps."""
+    return tuple(str(i) for i in range(max(map(int, labels), default=-1) + 1))
+
+
+def _units(lists: list[tuple[Path, str]], folder: Path | None) -> Iterator[tuple[str, str, str, int]]:
+    """(image, split, list file, line) for every image."""
+    if folder is not None:
+        for image in images_below(folder):
+            parts = image.relative_to(folder).parts[:-1]
+            yield str(image), next((s for s in map(split_of, parts) if s), ""), "", 0
+    for file, split in lists:
+        # The .data file lies beside its list or one folder above it; both are tried, as are the usual bases.
+        for number, line in enumerate(lines_of(file), 1):
+            if line:
+                yield str(resolve(line, file.parent.parent, file.parent)), split, str(file), number
+
+
+def _parse(
+    unit: tuple[str, str, str, int],
+    report: Report,
+    *,
+    names: tuple[str, ...] | None,
+    labels: str | None,
+    base: str,
+) -> Iterable[Record]:
+    image, split, list_file, line = unit
+    try:
+        width, height = image_size(image)
+    except DataError as error:
+        code = "unreadable-image" if Path(image).exists() else "missing-image"
+        raise RecordError(code, str(error), list_file or image, line) from None
+    label = find_label(image, labels, report)
+    name = inner_name(Path(image).relative_to(base)) if base else Path(image).name
+    record = Record(image, name, width, height, [], Status.UNLABELLED.value, split, str(label or image))
+    if label is None:
+        tried = ", ".join(str(path) for path in label_candidates(image, labels))
+        report.add("missing-label", f"no label file; looked at {tried}", image, action="unlabelled")
+        return [record]
+    record.boxes = read_boxes(label, width, height, names, report)
+    side = label.with_name(f"{label.stem}.ignore.txt")
+    if side.is_file():
+        for box in read_boxes(side, width, height, names, report):
+            box.flags |= Flag.IGNORE
+            record.boxes.append(box)
+    record.status = (Status.ANNOTATED if record.boxes else Status.BACKGROUND).value
+    return [record]
+
+
+def read_boxes(
+    path: Path, width: int, height: int, names: tuple[str, ...] | None, report: Report
+) -> list[Box]:
+    """Boxes of one label file: 5 columns, a 6th as score, or a polygon (its envelope); bad lines are
+    reported."""
+    boxes = []
+    for number, line in enumerate(lines_of(path), 1):
+        if not line:
+            continue
+        if line.startswith("#"):
+            report.add("note", "comment; Darknet would stop reading here", path, number, action="skipped")
+            continue
+        box = _box(line.replace(",", " ").split(), width, height, names, (path, number), report)
+        if box:
+            boxes.append(box)
+    return boxes
+
+
+def _box(
+    words: list[str],
+    width: int,
+    height: int,
+    names: tuple[str, ...] | None,
+    where: tuple[Path, int],
+    report: Report,
+) -> Box | None:
+    try:
+        class_id, values = float(words[0]), [float(word) for word in words[1:]]
+    except ValueError:
+        report.add("parse", f"expected numbers 'class cx cy w h', found {' '.join(words)[:60]!r}", *where)
+        return None
+    if class_id != int(class_id) or len(values) < 4 or (len(values) > 5 and len(values) % 2):
+        report.add("parse", f"expected 'class cx cy w h', found {len(words)} columns", *where)
+        return None
+    label = _class_name(int(class_id), names, where, report)
+    if label is None:
+        return None
+    if len(values) > 5:
+        report.add("polygon", f"polygon of {len(values) // 2} points", *where, action="envelope taken")
+        xs, ys = values[0::2], values[1::2]
+        corners = (min(xs), min(ys), max(xs), max(ys))
+    else:
+        x, y, w, h = values[:4]
+        corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+    score = values[4] if len(values) == 5 else None
+    x1, y1, x2, y2 = corners
+    return Box(label, x1 * width, y1 * height, x2 * width, y2 * height, 0, score, where[1])
+
+
+def _class_name(
+    class_id: int, names: tuple[str, ...] | None, where: tuple[Path, int], report: Report
+) -> str | None:
+    if class_id == -1 and where[0].name.endswith(".ignore.txt"):
+        return ""
+    if class_id < 0 or (names is not None and class_id >= len(names)):
+        hint = f"; there are {len(names)} names, so ids go from 0 to {len(names) - 1}" if names else ""
+        if names and class_id == len(names):
+            hint += " (do the ids start at 1?)"
+        report.add("class-range", f"class {class_id}{hint}", *where)
+        return None
+    return str(class_id) if names is None else names[class_id]
+
+
+def label_text(sample: Sample) -> str:
+    """The five-column text of a sample's boxes, six decimals."""
+    if not len(sample):
+        return ""
+    width, height = sample.width, sample.height
+    lines = []
+    for class_id, (x1, y1, x2, y2) in zip(sample.classes.tolist(), sample.boxes.tolist(), strict=True):
+        cx, cy = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height
+        lines.append(f"{class_id} {cx:.6f} {cy:.6f} {(x2 - x1) / width:.6f} {(y2 - y1) / height:.6f}\n")
+    return "".join(lines)
+
+
+def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> None:
+    """Images, labels, one list per split, ``obj.names`` and ``obj.data``.
+
+    With ``layout="same"`` (the default) labels stand beside the images, where every Darknet looks;
+    with ``"images-labels"`` in a parallel tree, where YOLOv5 looks.
+    """
+    layout = out.layout or "same"
+    relative = out.settings.get("relative", "no") == "yes" and out.link != "none"
+    lists: dict[str, str] = {}
+    with out.growing() as append:
+        for sample, image, name in out.place_all(samples, functools.partial(image_folder, layout)):
+            split = sample.split or "train"
+            label = image.with_suffix(".txt") if layout == "same" else out.root / f"labels/{split}/{name}.txt"
+            write_label(sample, label, out)
+            lists[split] = f"{_LIST_NAMES.get(split, split)}.txt"
+            entry = image.relative_to(out.root) if relative else image.absolute()
+            append(lists[split], f"{entry}\n")
+            if out.ignore == "difficult" and split in ("val", "test"):
+                append(f"difficult_{lists[split]}", f"{entry.with_name(f'difficult_{image.name}')}\n")
+        append("obj.names", "".join(f"{name}\n" for name in names))
+        append("obj.data", data_text(names, out, lists, relative))
+
+
+def image_folder(layout: str, sample: Sample) -> str:
+    """Where a sample's image goes, relative to the output folder."""
+    split = sample.split or "train"
+    return split if layout == "same" else f"images/{split}"
+
+
+def write_label(sample: Sample, label: Path, out: Output) -> None:
+    """The label file of one image, and its side files as the ``ignore`` policy says.
+
+    Raises:
+        DataError: if images stay where they are and another label file is already there.
+    """
+    boxes, aside = out.side_boxes(sample)
+    texts = {label: label_text(boxes)}
+    if len(aside):
+        texts[label.with_name(f"{label.stem}.ignore.txt")] = label_text(aside)
+    if out.ignore == "difficult":
+        texts[label.with_name(f"difficult_{label.name}")] = label_text(aside.select(aside.classes >= 0))
+    for path, text in texts.items():
+        if out.link == "none" and path.is_file() and path.read_text() != text:
+            raise DataError(
+                f"{path} exists and says something else; move it away or write with links into a folder"
+            )
+        write_text(path, text, sync=False)
+
+
+def data_text(names: tuple[str, ...], out: Output, lists: dict[str, str], relative: bool) -> str:
+    """The ``.data`` file for these lists (split → file name); paths are absolute unless ``relative``."""
+    base = "" if relative else f"{out.root.absolute()}/"
+    rows = {"classes": str(len(names))}
+    for key, split in _LIST_KEYS.items():
+        if split in lists:
+            rows[key] = base + lists[split]
+    rows.setdefault("train", base + next(iter(lists.values()), "train.txt"))
+    if out.ignore == "difficult" and "valid" in rows:
+        rows["difficult"] = f"{base}difficult_{lists['val']}"
+    rows["names"] = f"{base}obj.names"
+    rows["backup"] = f"{base}backup"
+    (out.root / "backup").mkdir(
+        parents=True, exist_ok=True
+    )  # Darknet trains for hours and then fails without it
+    return "".join(f"{key} = {value}\n" for key, value in rows.items())

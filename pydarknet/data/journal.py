@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parsed chunks on disk: what lets a conversion count before it writes, and go on where it was stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import pickle
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from pydarknet.data.classes import ClassPlan
+from pydarknet.data.engines import Engine
+from pydarknet.data.files import atomic
+from pydarknet.data.records import Record, Rules, Source, Unit, parse_clean
+from pydarknet.data.report import Issue, Report
+
+CHUNK_UNITS = 256
+
+_Task: TypeAlias = tuple[int, str, list[Unit]]
+
+
+class Summary(msgspec.Struct):
+    """Counts over some units: ``labels`` by the source's class names, ``images`` and ``boxes`` by the new
+    ones."""
+
+    units: int = 0
+    records: int = 0
+    labels: dict[str, int] = {}
+    images: dict[str, int] = {}
+    boxes: dict[str, int] = {}
+    statuses: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+
+    def add(self, other: Summary) -> None:
+        """Add the counts of other units."""
+        self.units += other.units
+        self.records += other.records
+        for name in ("labels", "images", "boxes", "statuses", "dropped"):
+            setattr(self, name, dict(Counter(getattr(self, name)) + Counter(getattr(other, name))))
+
+
+class Chunk(msgspec.Struct, array_like=True):
+    """The parsed and cleaned records of some units."""
+
+    key: str
+    summary: Summary
+    issues: list[Issue]
+    records: list[Record]
+
+
+_decoder = msgspec.msgpack.Decoder(Chunk)
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Journal:
+    """The chunks of one job in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._count = 0
+
+    def belongs_to(self, job: object) -> bool:
+        """Whether the folder holds an unfinished run of exactly this job."""
+        with suppress(OSError):
+            return (self.folder / "job").read_text() == repr(job)
+        return False
+
+    def start(self, job: object) -> None:
+        """Forget what is there and begin this job."""
+        self.remove()
+        with atomic(self.folder / "job") as file:
+            file.write(repr(job).encode())
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def fill(
+        self, source: Source, rules: Rules, classes: ClassPlan, engine: Engine, jobs: int
+    ) -> Iterator[Summary]:
+        """Parse every unit that no finished chunk covers; yields the summary of each chunk, old ones
+        included."""
+        finished: list[Summary] = []
+        work = partial(_parse_chunk, replace(source, units=list), rules, classes)
+        for number, summary, encoded in engine(work, self._missing(source, finished), jobs):
+            with atomic(self._file(number), sync=False) as file:
+                file.write(encoded)
+            yield summary
+            while finished:
+                yield finished.pop()
+        yield from finished
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The chunks in the order of the source, after :meth:`fill`."""
+        for number in range(self._count):
+            yield _decoder.decode(self._file(number).read_bytes())
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number:08d}.chunk"
+
+    def _missing(self, source: Source, finished: list[Summary]) -> Iterator[_Task]:
+        self._count = 0
+        for units in _batched(source.units()):
+            number, self._count = self._count, self._count + 1
+            key = hashlib.sha256(pickle.dumps(units)).hexdigest()
+            old = self._stored(number, key)
+            if old is None:
+                yield number, key, units
+            else:
+                finished.append(old.summary)
+
+    def _stored(self, number: int, key: str) -> Chunk | None:
+        """A finished chunk, unless its files were changed after it was parsed."""
+        file = self._file(number)
+        try:
+            chunk = _decoder.decode(file.read_bytes())
+            written = file.stat().st_mtime_ns
+        except (OSError, msgspec.DecodeError):
+            return None
+        sources = {record.source for record in chunk.records} | {issue.file for issue in chunk.issues}
+        for path in sources:
+            with suppress(OSError):
+                if os.stat(path).st_mtime_ns > written:  # noqa: PTH116 - hot: once per annotation file
+                    return None
+        return chunk if chunk.key == key else None
+
+
+def _batched(units: Iterable[Unit]) -> Iterator[list[Unit]]:
+    stream = iter(units)
+    while batch := list(itertools.islice(stream, CHUNK_UNITS)):
+        yield batch
+
+
+def _parse_chunk(source: Source, rules: Rules, classes: ClassPlan, task: _Task) -> tuple[int, Summary, bytes]:
+    """Runs in a worker: parse, clean and rename one chunk."""
+    number, key, units = task
+    report = Report(strict=rules.on_error == "raise")
+    records = [record for unit in units for record in parse_clean(source, unit, rules, report)]
+    labels, images, boxes, dropped = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    for record in records:
+        kept = []
+        for box in record.boxes:
+            if box.label:
+                labels[box.label] += 1
+                new = classes.name(box.label)
+                if not new:
+                    dropped[box.label] += 1
+                    continue
+                box.label = new
+            kept.append(box)
+        record.boxes = kept
+        named = [box.label for box in kept if box.label]
+        boxes.update(named)
+        images.update(set(named))
+    statuses = Counter(record.status for record in records)
+    summary = Summary(len(units), len(records), labels, images, boxes, statuses, dropped)
+    return number, summary, _encoder.encode(Chunk(key, summary, report.issues, records))

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where images and labels are: Darknet's and YOLOv5's rules for paths, in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pydarknet.data.imagesize import IMAGE_SUFFIXES, is_image
+from pydarknet.data.records import natural_key
+from pydarknet.data.report import Report
+
+#: Names under which a split goes in files and folders.
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+
+# Most common spellings first: each is one stat call.
+_PROBES = [spelling for suffix in (".jpg", ".png", ".jpeg") for spelling in (suffix, suffix.upper())]
+_PROBES += [s for suffix in sorted(IMAGE_SUFFIXES) for s in (suffix, suffix.upper()) if s not in _PROBES]
+
+
+def label_candidates(image: str | Path, labels: str | Path | None = None) -> list[Path]:
+    """Where the label file of an image may be, first choice first.
+
+    ``labels`` if given, then beside the image, then the last path component ``images`` replaced by
+    ``labels``, then ``JPEGImages`` replaced by ``labels``. Only whole components are replaced:
+    ``image1.jpg`` stays what it is.
+    """
+    path = Path(image)
+    text = path.with_suffix(".txt")
+    found = [Path(labels) / text.name] if labels else []
+    found.append(text)
+    parts = text.parts
+    for folder in ("images", "JPEGImages"):
+        places = [i for i, part in enumerate(parts[:-1]) if part == folder]
+        if places:
+            found.append(Path(*parts[: places[-1]], "labels", *parts[places[-1] + 1 :]))
+    return found
+
+
+def find_label(
+    image: str | Path, labels: str | Path | None = None, report: Report | None = None
+) -> Path | None:
+    """The label file of an image, or ``None``; two candidates with different contents are reported."""
+    existing = [path for path in label_candidates(image, labels) if path.is_file()]
+    if not existing:
+        return None
+    if len(existing) > 1 and report is not None and existing[0].read_bytes() != existing[1].read_bytes():
+        report.add("two-labels", f"{existing[1]} says something else", existing[0], action="first taken")
+    return existing[0]
+
+
+def resolve(entry: str, *folders: str | Path) -> Path:
+    """An entry of a list or ``.data`` file as an absolute path.
+
+    Tried in order: as it is (absolute, or from the working directory), then from each folder. If nothing
+    exists the last folder's path comes back, so that messages can name it.
+    """
+    entry = os.path.expanduser(entry.strip())  # noqa: PTH111 - Path would drop a trailing slash's meaning
+    path = Path(os.path.abspath(entry))  # noqa: PTH100 - keep symbolic links as the user wrote them
+    for folder in ("", *folders):
+        path = Path(os.path.abspath(os.path.join(folder, entry)))  # noqa: PTH100, PTH118
+        if path.exists():
+            return path
+    return path
+
+
+def find_image(folder: str | Path, stem: str) -> Path | None:
+    """The image with this name in a folder, whatever its extension and its case."""
+    base = os.path.join(folder, stem)  # noqa: PTH118 - hot: once per annotation file
+    if is_image(stem) and os.path.isfile(base):  # noqa: PTH113
+        return Path(base)
+    for suffix in _PROBES:
+        if os.path.isfile(base + suffix):  # noqa: PTH113
+            return Path(base + suffix)
+    return None
+
+
+def walk(root: str | Path, suffixes: Iterable[str]) -> Iterator[Path]:
+    """Files below a folder with these (lower-case) endings, in natural order, hidden folders left out.
+
+    One folder's names are held at a time, so a tree of a million files streams.
+    """
+    wanted = tuple(suffixes)
+    folders, files = [], []
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                folders.append(entry.name)
+            elif entry.name.lower().endswith(wanted):
+                files.append(entry.name)
+    for name in sorted(files, key=natural_key):
+        yield Path(root, name)
+    for name in sorted(folders, key=natural_key):
+        yield from walk(Path(root, name), wanted)
+
+
+def images_below(root: str | Path) -> Iterator[Path]:
+    """Image files below a folder, in natural order."""
+    return walk(root, IMAGE_SUFFIXES)
+
+
+def split_of(name: str) -> str:
+    """The canonical split behind a folder, file or column name, ``""`` if it is none."""
+    return SPLIT_NAMES.get(name.lower(), "")
+
+
+def inner_name(relative: Path) -> str:
+    """The name of an image inside its set: the relative path without leading ``images`` and split folders."""
+    parts = list(relative.parts)
+    while len(parts) > 1 and (parts[0] in ("images", "JPEGImages") or split_of(parts[0])):
+        del parts[0]
+    return "/".join(parts)

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a format hands over while it is read: records as they stand in the files, and the rules that clean
+them.
+
+A :class:`Source` is a stream of small units and a function that turns one unit into records. That split is
+what lets a conversion parse in several processes and lets memory stay flat: units are cheap and picklable,
+records are plain.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pydarknet.data.dataset import ANY_CLASS, SET_ASIDE, Flag, Sample, Status
+from pydarknet.data.report import RecordError, Report
+from pydarknet.errors import DataError
+
+
+class Box(msgspec.Struct, array_like=True):
+    """One box as read: the class by name (``""`` = any class), corners in pixels on edges."""
+
+    label: str
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    flags: int = 0
+    score: float | None = None
+    line: int = 0
+
+
+class Record(msgspec.Struct, array_like=True):
+    """One image as read; see :class:`~pydarknet.data.dataset.Sample` for the meaning of the fields."""
+
+    image: str
+    name: str
+    width: int
+    height: int
+    boxes: list[Box]
+    status: str = Status.ANNOTATED.value
+    split: str = ""
+    source: str = ""
+
+
+Unit = Any  #: whatever a format likes, as long as it can be pickled
+Order = Callable[[set[str]], tuple[str, ...]]
+
+
+def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts ``img2`` before ``img10``."""
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part)
+
+
+def alphabetical(labels: set[str]) -> tuple[str, ...]:
+    """Class order of a format that fixes none."""
+    return tuple(sorted(labels, key=natural_key))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set ready to be streamed.
+
+    Attributes:
+        units: a function that starts the stream of units from the beginning; deterministic.
+        parse: turns one unit into records; picklable; raises ``RecordError`` when the unit is lost.
+        names: class names if the format fixes them (and their order), else ``None``.
+        order: puts the labels that occurred into class order when ``names`` is ``None``.
+    """
+
+    units: Callable[[], Iterable[Unit]]
+    parse: Callable[[Unit, Report], Iterable[Record]]
+    names: tuple[str, ...] | None = None
+    order: Order = alphabetical
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read.
+
+    Attributes:
+        images: folder of the images where the format does not say.
+        names: class names in order, for formats that do not fix them.
+        coords: corner convention (``"voc"``, ``"ilsvrc"`` or ``"edge"``) instead of the format's own.
+        missing: ``"skip"`` leaves out annotations whose image file is missing, ``"keep"`` keeps those of
+            known size.
+        settings: options of one format only, see its module's ``SETTINGS``.
+    """
+
+    images: Path | None = None
+    names: tuple[str, ...] | None = None
+    coords: str | None = None
+    missing: str = "skip"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How boxes are cleaned.
+
+    Attributes:
+        on_error: ``"clip"`` repairs what can be repaired and drops the rest, ``"skip"`` drops every faulty
+            box, ``"raise"`` stops at the first (through ``Report.strict``).
+        min_visible: drop boxes of which less than this share of the area lies inside the image.
+        min_size: drop boxes narrower or lower than this many pixels…
+        network: …of an image resized to this (width, height); ``None`` = of the image itself.
+    """
+
+    on_error: str = "clip"
+    min_visible: float = 0.0
+    min_size: float = 0.0
+    network: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.on_error not in ("clip", "skip", "raise"):
+            raise DataError(f"on_error must be raise, skip or clip, not {self.on_error!r}")
+        if not 0 <= self.min_visible <= 1:
+            raise DataError(f"min_visible must lie in 0…1, not {self.min_visible}")
+
+
+def parse_min_size(text: str) -> tuple[float, tuple[int, int] | None]:
+    """``"5"`` → 5 image pixels, ``"5@416x416"`` → 5 pixels of a 416×416 network.
+
+    Raises:
+        DataError: if the text has another form.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:@(\d+)x(\d+))?", text.strip())
+    if not match:
+        raise DataError(f"--min-size must look like 5 or 5@416x416, not {text!r}")
+    network = (int(match[2]), int(match[3])) if match[2] else None
+    if network and min(network) == 0:
+        raise DataError(f"--min-size: a network of size {match[2]}x{match[3]} cannot be")
+    return float(match[1]), network
+
+
+def clean(record: Record, rules: Rules, report: Report) -> Record:
+    """The record with its boxes repaired or dropped in the documented order, every change reported."""
+    seen: set[tuple[str, float, float, float, float]] = set()
+    kept = []
+    for box in record.boxes:
+        fixed = _clean_box(box, record, rules, report)
+        if fixed is None:
+            continue
+        key = (fixed.label, fixed.x1, fixed.y1, fixed.x2, fixed.y2)
+        if key in seen:
+            report.add("duplicate", f"{_show(box)} is there twice", record.source, box.line)
+            continue
+        seen.add(key)
+        kept.append(fixed)
+    record.boxes = kept
+    return record
+
+
+def _show(box: Box) -> str:
+    return f"{box.label or 'any class'} ({box.x1:.6g}, {box.y1:.6g}, {box.x2:.6g}, {box.y2:.6g})"
+
+
+def _clean_box(box: Box, record: Record, rules: Rules, report: Report) -> Box | None:
+    """The box in order and inside the image, or ``None``."""
+    where = (record.source or record.image, box.line)
+    repair = rules.on_error != "skip"
+    if not all(map(math.isfinite, (box.x1, box.y1, box.x2, box.y2))):
+        report.add("nan", f"{_show(box)} is not finite", *where)
+        return None
+    x1, x2 = min(box.x1, box.x2), max(box.x1, box.x2)
+    y1, y2 = min(box.y1, box.y2), max(box.y1, box.y2)
+    if x1 != box.x1 or y1 != box.y1:
+        report.add("swapped", f"{_show(box)} has swapped corners", *where, action=_action(repair, "swapped"))
+        if not repair:
+            return None
+    width, height = record.width, record.height
+    inside = Box(
+        box.label, max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height), box.flags, box.score, box.line
+    )
+    w, h = inside.x2 - inside.x1, inside.y2 - inside.y1
+    if w <= 0 or h <= 0:
+        if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
+            report.add("outside", f"{_show(box)} lies outside the {width}x{height} image", *where)
+        else:
+            report.add("degenerate", f"{_show(box)} has no area", *where)
+        return None
+    visible = w * h / ((x2 - x1) * (y2 - y1))
+    # Six decimals of a fraction cannot say more: such an overhang is rounding, no fault of the label.
+    slack = 1e-6 * max(width, height)
+    if max(inside.x1 - x1, inside.y1 - y1, x2 - inside.x2, y2 - inside.y2) > slack:
+        lost = f"with {100 * (1 - visible):.3g} % of its area"
+        text = f"{_show(box)} leaves the {width}x{height} image {lost}"
+        report.add("clipped", text, *where, action=_action(repair, "clipped"))
+        if not repair:
+            return None
+    return inside if _wanted(inside, visible, record, rules, report) else None
+
+
+def _wanted(box: Box, visible: float, record: Record, rules: Rules, report: Report) -> bool:
+    """Whether enough of the box can be seen."""
+    where = (record.source or record.image, box.line)
+    if visible < rules.min_visible:
+        report.add("hidden", f"only {100 * visible:.3g} % of {_show(box)} is inside the image", *where)
+        return False
+    w, h = box.x2 - box.x1, box.y2 - box.y1
+    at = ""
+    if rules.network:
+        w, h = w * rules.network[0] / record.width, h * rules.network[1] / record.height
+        at = f" at {rules.network[0]}x{rules.network[1]}"
+    if w < rules.min_size or h < rules.min_size:
+        report.add("too-small", f"{_show(box)} is smaller than {rules.min_size:g} px{at}", *where)
+        return False
+    return True
+
+
+def _action(repair: bool, done: str) -> str:
+    return done if repair else "dropped"
+
+
+def parse_clean(source: Source, unit: Unit, rules: Rules, report: Report) -> Iterator[Record]:
+    """Records of one unit, cleaned; a lost unit is reported and the stream goes on.
+
+    Raises:
+        RecordError: in strict mode.
+    """
+    known = None if source.names is None else frozenset(source.names)
+    try:
+        for record in source.parse(unit, report):
+            if known is not None:
+                record.boxes = [box for box in record.boxes if _known(box, known, record, report)]
+            yield clean(record, rules, report)
+    except RecordError as error:
+        if report.strict:
+            raise
+        report.add(error.code, error.reason, error.file, error.line, column=error.column)
+
+
+def _known(box: Box, known: frozenset[str], record: Record, report: Report) -> bool:
+    if box.label in known or (not box.label and box.flags & SET_ASIDE):
+        return True
+    report.add("unknown-class", f"class {box.label!r} is not in the class list", record.source, box.line)
+    return False
+
+
+def to_sample(record: Record, index: Mapping[str, int]) -> Sample:
+    """The canonical sample of a record.
+
+    Args:
+        record: a cleaned record.
+        index: class name → class index; every label of the record must be in it.
+    """
+    boxes = record.boxes
+    scores = [box.score for box in boxes if box.score is not None]
+    return Sample(
+        image=Path(record.image),
+        boxes=np.array([(box.x1, box.y1, box.x2, box.y2) for box in boxes]),
+        classes=np.array([index[box.label] if box.label else ANY_CLASS for box in boxes]),
+        flags=np.array([box.flags if box.label else box.flags | Flag.IGNORE for box in boxes]),
+        scores=np.array(scores) if boxes and len(scores) == len(boxes) else None,
+        size=(record.width, record.height),
+        status=Status(record.status),
+        split=record.split,
+        name=record.name,
+        source=record.source,
+    )

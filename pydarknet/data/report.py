@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a reader, an operation or a writer dropped, changed or doubted.
+
+Nothing about a data set is repaired in silence: every decision is an :class:`Issue` with the file, the line
+and the reason. ``Report`` collects them; with ``strict`` the first one becomes an error instead.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pydarknet.errors import DataError
+
+#: Codes whose record or box is lost although it may be good; a command that met one does not exit with 0.
+ERROR_CODES = frozenset(
+    {"parse", "encoding", "unknown-class", "class-range", "name-collision", "path-escape"}
+)
+
+#: Codes that only tell how something was understood; ``strict`` lets them pass.
+NOTE_CODES = frozenset({"note", "polygon", "rotated", "empty-label", "unlabelled", "renamed", "emptied"})
+
+#: Everything else a report may hold: the box or image was dropped or changed, and the data are usable.
+WARNING_CODES = frozenset(
+    {
+        "missing-image",
+        "unreadable-image",
+        "size-mismatch",
+        "missing-label",
+        "two-labels",
+        "nan",
+        "swapped",
+        "clipped",
+        "outside",
+        "degenerate",
+        "too-small",
+        "hidden",
+        "duplicate",
+        "duplicate-image",
+        "duplicate-key",
+        "unsupported-shape",
+        "lost-flag",
+        "link",
+    }
+)
+
+
+class RecordError(DataError):
+    """One annotation record is unusable; readers raise it, the reading loop reports it and goes on.
+
+    Args:
+        code: one of the codes of this module.
+        message: what was found and what was expected.
+        file: the file it was found in.
+        line: 1-based line or record number, 0 if it concerns the whole file.
+        column: 1-based column, 0 if unknown.
+    """
+
+    def __init__(self, code: str, message: str, file: str | Path, line: int = 0, column: int = 0) -> None:
+        self.code, self.file, self.line, self.column = code, str(file), line, column
+        self.reason = message
+        super().__init__(f"{place(self.file, line, column)}: {message} [{code}]")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RecordError, (self.code, self.reason, self.file, self.line, self.column)
+
+
+class Issue(msgspec.Struct, frozen=True):
+    """One thing dropped, changed or doubted.
+
+    Attributes:
+        code: short stable name, for example ``"clipped"``.
+        file: label or image file it was found in.
+        line: 1-based line or record number, 0 if it concerns the whole file.
+        column: 1-based column, 0 if unknown.
+        message: what was found.
+        action: what was done about it (``"dropped"``, ``"clipped"``, ``"kept"``, …).
+    """
+
+    code: str
+    file: str
+    line: int
+    column: int
+    message: str
+    action: str
+
+    @property
+    def severity(self) -> str:
+        """``"error"``, ``"warning"`` or ``"note"``."""
+        if self.code in ERROR_CODES:
+            return "error"
+        return "note" if self.code in NOTE_CODES else "warning"
+
+    def __str__(self) -> str:
+        return f"{place(self.file, self.line, self.column)}: {self.message} ({self.code}, {self.action})"
+
+
+def place(file: str, line: int = 0, column: int = 0) -> str:
+    """``file:line:column`` with the unknown parts left out."""
+    return file + (f":{line}" if line else "") + (f":{column}" if line and column else "")
+
+
+@dataclass
+class Report:
+    """A growing list of issues.
+
+    Attributes:
+        issues: everything reported so far, in order; stays empty if there is a ``sink``.
+        strict: raise :class:`RecordError` at the first issue that is not a mere note.
+        max_errors: give up with :class:`~pydarknet.errors.DataError` after this many errors; ``None`` never.
+        sink: takes each issue instead of the list, so that a report of a million lines needs no memory.
+        counts: number of issues per code.
+        examples: the first three issues of each code.
+    """
+
+    issues: list[Issue] = field(default_factory=list)
+    strict: bool = False
+    max_errors: int | None = None
+    sink: Callable[[Issue], None] | None = None
+    counts: Counter[str] = field(default_factory=Counter, init=False)
+    examples: dict[str, list[Issue]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        given, self.issues = self.issues, []
+        self.extend(given)
+
+    def add(
+        self,
+        code: str,
+        message: str,
+        file: str | Path,
+        line: int = 0,
+        *,
+        column: int = 0,
+        action: str = "dropped",
+    ) -> None:
+        """Record one issue.
+
+        Raises:
+            RecordError: in strict mode, unless the code is a note.
+            DataError: if there are more than ``max_errors`` errors by now.
+        """
+        issue = Issue(code, str(file), line, column, message, action)
+        if self.strict and issue.severity != "note":
+            raise RecordError(code, message, file, line, column)
+        self.extend([issue])
+
+    def extend(self, issues: Iterable[Issue]) -> None:
+        """Take over issues of another report.
+
+        Raises:
+            DataError: if there are more than ``max_errors`` errors by now.
+        """
+        for issue in issues:
+            self.counts[issue.code] += 1
+            examples = self.examples.setdefault(issue.code, [])
+            if len(examples) < 3:
+                examples.append(issue)
+            if self.sink is None:
+                self.issues.append(issue)
+            else:
+                self.sink(issue)
+            if self.max_errors is not None and self.errors > self.max_errors:
+                raise DataError(f"more than {self.max_errors} errors; the last one: {issue}")
+
+    @property
+    def errors(self) -> int:
+        """Number of issues whose record or box was lost to an error."""
+        return sum(self.counts[code] for code in ERROR_CODES)
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        """Counts, and the first three examples of each code."""
+        lines = []
+        for code, count in self.counts.most_common():
+            lines.append(f"{code}: {count}")
+            lines += [f"  {issue}" for issue in self.examples[code]]
+        return "\n".join(lines)

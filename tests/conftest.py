@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several tests share: the reference files, the backends of this build, and a network small enough to print."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pydarknet import Network, _core, selftest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Reference files too large, or not ours, to keep here: env PYDARKNET_FIXTURES, else ../shared."""
+    folder = Path(os.environ.get("PYDARKNET_FIXTURES", Path(__file__).parents[2] / "shared"))
+    if not folder.is_dir():
+        pytest.skip("the reference files are not here; set PYDARKNET_FIXTURES")
+    return folder
+
+
+@pytest.fixture(scope="session", params=["ref", "cpu"])
+def backend(request: pytest.FixtureRequest) -> str:
+    if request.param not in _core.build_info()["backends"]:
+        pytest.skip(f"this build has no backend {request.param} (oneDNN was not found)")
+    return str(request.param)
+
+
+@pytest.fixture
+def tiny_files(tmp_path: Path) -> tuple[Path, Path]:
+    """cfg and weights of the self-test's network: 4 x 4 grey, one class, one anchor."""
+    cfg, weights = tmp_path / "tiny.cfg", tmp_path / "tiny.weights"
+    cfg.write_text(selftest.CFG)
+    floats = np.concatenate(selftest._PARAMETERS).astype("<f4")
+    weights.write_bytes(np.array([0, 2, 5, 0, 0], "<i4").tobytes() + floats.tobytes())
+    return cfg, weights
+
+
+@pytest.fixture
+def tiny(tiny_files: tuple[Path, Path]) -> Callable[..., Network]:
+    """Makes the self-test's network; its levels() image has one object of confidence 0.7304 at (2, 2, 4, 4)."""
+    cfg, weights = tiny_files
+    return lambda **options: Network(cfg, weights, **{"precision": "fp32", **options})
+
+
+@pytest.fixture
+def levels() -> np.ndarray:
+    """The self-test's image, (4, 4) uint8: 0, 17, ..., 255."""
+    return np.arange(16, dtype=np.uint8).reshape(4, 4) * 17
