@@ -58,8 +58,12 @@ void from_planes(const float* src, const Tensor& dst) {
         float rows[kPixels * kChannels];
         for (int c = 0; c < dst.shape.c; c += kChannels) {
             const int channels = std::min(kChannels, dst.shape.c - c);
-            transpose(rows, channels, src + (static_cast<std::size_t>(tile.image) * dst.shape.c + c) * plane + tile.pixel,
-                      plane, channels, tile.pixels);
+            const float* planes =
+                src + (static_cast<std::size_t>(tile.image) * dst.shape.c + c) * plane + tile.pixel;
+            if (channels == 3)
+                interleave_three(rows, planes, plane, tile.pixels);
+            else
+                transpose(rows, channels, planes, plane, channels, tile.pixels);
             void* first = at(dst.data, dst.type, (tile.image * plane + tile.pixel) * dst.pitch + c);
             if (dst.pitch == static_cast<std::size_t>(channels)) {
                 store(first, dst.type, rows, static_cast<std::size_t>(tile.pixels) * channels);
