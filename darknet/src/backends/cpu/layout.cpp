@@ -2,7 +2,6 @@
 #include "layout.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "rows.hpp"
 
@@ -79,27 +78,25 @@ void copy_channels(const Tensor& src, int first, const Tensor& dst) {
     const std::size_t channels = dst.shape.c;
     for_each_strip(dst, [&](const Tile& tile) {
         const std::size_t begin = static_cast<std::size_t>(tile.image) * dst.shape.h * dst.shape.w + tile.pixel;
-        for (std::size_t p = begin; p < begin + tile.pixels; ++p) {
-            const void* from = at(src.data, src.type, p * src.pitch + first);
-            void* to = at(dst.data, dst.type, p * dst.pitch);
-            if (src.type == dst.type) {
-                std::memcpy(to, from, channels * bytes(dst.type));
-                continue;
-            }
-            float row[kRow];
+        if (src.type == dst.type) {
+            copy_rows(at(dst.data, dst.type, begin * dst.pitch), dst.pitch * bytes(dst.type),
+                      at(src.data, src.type, begin * src.pitch + first), src.pitch * bytes(src.type),
+                      channels * bytes(src.type), tile.pixels);
+            return;
+        }
+        float row[kRow];
+        for (std::size_t p = begin; p < begin + tile.pixels; ++p)
             for (std::size_t c = 0; c < channels; c += kRow) {
                 const std::size_t count = std::min(kRow, channels - c);
-                load(row, at(from, src.type, c), src.type, count);
-                store(at(to, dst.type, c), dst.type, row, count);
+                load(row, at(src.data, src.type, p * src.pitch + first + c), src.type, count);
+                store(at(dst.data, dst.type, p * dst.pitch + c), dst.type, row, count);
             }
-        }
     });
 }
 
 void copy_pixels(const Tensor& src, std::size_t first, std::size_t count, void* dst) {
     const std::size_t size = src.shape.c * bytes(src.type);
-    for (std::size_t pixel = 0; pixel < count; ++pixel)
-        std::memcpy(static_cast<char*>(dst) + pixel * size, at(src.data, src.type, (first + pixel) * src.pitch), size);
+    copy_rows(dst, size, at(src.data, src.type, first * src.pitch), src.pitch * bytes(src.type), size, count);
 }
 
 FinishPixels pixels_of(const Tensor& dst, const Tensor& residual, float* sums, std::size_t first, std::size_t count) {

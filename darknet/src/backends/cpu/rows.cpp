@@ -225,6 +225,22 @@ DN_MULTIVERSION void normalize_channels(float* x, std::size_t count, Activation 
     for (std::size_t i = 0; i < count; ++i) x[i] /= sum;
 }
 
+// Rows are too short for memcpy's own preparations.
+DN_MULTIVERSION void copy_rows(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch,
+                               std::size_t size, std::size_t rows) {
+    auto* to = static_cast<char*>(dst);
+    auto* from = static_cast<const char*>(src);
+    for (std::size_t row = 0; row < rows; ++row, to += dst_pitch, from += src_pitch) {
+        std::size_t i = 0;
+        for (; i + 64 <= size; i += 64) {
+            Shorts32 v;
+            std::memcpy(&v, from + i, sizeof v);
+            std::memcpy(to + i, &v, sizeof v);
+        }
+        if (i < size) std::memcpy(to + i, from + i, size - i);
+    }
+}
+
 DN_MULTIVERSION void interleave_three(float* dst, const float* src, std::size_t plane, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         dst[3 * i] = src[i];

@@ -29,6 +29,10 @@ void interleave_three(float* dst, const float* src, std::size_t plane, std::size
 // rows x cols -> cols x rows; pitches in elements.
 void transpose(float* dst, std::size_t dst_pitch, const float* src, std::size_t src_pitch, int rows, int cols);
 
+// `rows` rows of `size` bytes each; pitches in bytes.
+void copy_rows(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch, std::size_t size,
+               std::size_t rows);
+
 // Address of element `index` of a buffer.
 inline void* at(void* data, DType type, std::size_t index) { return static_cast<char*>(data) + index * bytes(type); }
 inline const void* at(const void* data, DType type, std::size_t index) {
