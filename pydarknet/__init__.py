@@ -26,12 +26,16 @@ _EXPORTS = {
     "OutOfMemory": "errors",
 }
 
-__all__ = ["__version__", *_EXPORTS]
+_MODULES = ("anchors", "cfg", "data")
+
+__all__ = ["__version__", *_EXPORTS, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
         return getattr(importlib.import_module(f"pydarknet.{_EXPORTS[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"pydarknet.{name}")
     raise AttributeError(f"module 'pydarknet' has no attribute {name!r}")
 
 

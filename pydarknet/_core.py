@@ -42,20 +42,20 @@ def check(status: int) -> None:
     """Raise the exception that belongs to a status of the engine, with the engine's message."""
     if status == lib.DN_OK:
         return
-    message = _text(lib.dn_last_error())
+    message = text(lib.dn_last_error())
     if status == lib.DN_INTERNAL:
         message += " (a defect of pydarknet; please report it)"
     raise _ERRORS.get(status, errors.DarknetError)(message)
 
 
-def _text(pointer: Any) -> str:
+def text(pointer: Any) -> str:
     """A C string as str; bytes of a user's file that are no UTF-8 stay readable."""
     return str(ffi.string(pointer).decode("utf-8", "replace")) if pointer else ""
 
 
 def build_info() -> dict[str, Any]:
     """What this build and machine have: version, compiler, onednn, openmp, backends, cpu, threads."""
-    info = json.loads(_text(lib.dn_build_info()))
+    info = json.loads(text(lib.dn_build_info()))
     assert isinstance(info, dict)
     return info
 
@@ -76,7 +76,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_enter_child)
 
 
-def _compute(call: Callable[[], int]) -> None:
+def compute(call: Callable[[], int]) -> None:
     """Make a call that uses OpenMP and check its status on the thread that made it."""
     if _child_worker is None:
         check(call())
@@ -242,7 +242,7 @@ class Handle:
         check(lib.dn_network_get_info(self.pointer, out))
         values = {name: getattr(out, name) for name in NetworkInfo.__dataclass_fields__}
         values.update(
-            letter_box=bool(out.letter_box), backend=_text(out.backend), precision=_text(out.precision)
+            letter_box=bool(out.letter_box), backend=text(out.backend), precision=text(out.precision)
         )
         return NetworkInfo(**values)
 
@@ -252,9 +252,9 @@ class Handle:
         check(lib.dn_network_get_layer(self.pointer, index, out))
         return LayerInfo(
             index=index,
-            type=_text(out.type),
-            where=_text(out.where),
-            description=_text(out.description),
+            type=text(out.type),
+            where=text(out.where),
+            description=text(out.description),
             inputs=tuple(ffi.unpack(out.inputs, out.input_count)) if out.input_count else (),
             in_shape=(out.in_c, out.in_h, out.in_w),
             out_shape=(out.out_c, out.out_h, out.out_w),
@@ -266,8 +266,8 @@ class Handle:
     def warnings(self) -> list[str]:
         """What loading found odd."""
         found: list[str] = []
-        while text := lib.dn_network_warning(self.pointer, len(found)):
-            found.append(_text(text))
+        while warning := lib.dn_network_warning(self.pointer, len(found)):
+            found.append(text(warning))
         return found
 
     def array(self, layer: int, name: str) -> Floats:
@@ -302,7 +302,7 @@ class Handle:
         wanted = ffi.new("int[]", list(layers)) if layers else ffi.NULL
         data = ffi.from_buffer("float[]", x)
         pointer = self.pointer
-        _compute(lambda: lib.dn_network_predict(pointer, data, len(x), wanted, len(layers)))
+        compute(lambda: lib.dn_network_predict(pointer, data, len(x), wanted, len(layers)))
 
     def read(self, layer: int, n: int, outputs: int) -> Floats:
         """The output of a layer of the last predict() of n images, (n, outputs)."""
@@ -318,7 +318,7 @@ class Handle:
         options = ffi.new("dn_detect_options *", (thresh, nms, letterbox))
         out = ffi.new("dn_detections **")
         pointer = self.pointer
-        _compute(lambda: lib.dn_network_detect(pointer, c_images, len(images), options, out))
+        compute(lambda: lib.dn_network_detect(pointer, c_images, len(images), options, out))
         found = ffi.gc(out[0], lib.dn_detections_free)
         try:
             return [_detections_of(found, i) for i in range(len(images))]
@@ -338,8 +338,8 @@ class Handle:
         times = ffi.new("dn_layer_time[]", capacity)
         count = ffi.new("int *")
         pointer = self.pointer
-        _compute(lambda: lib.dn_network_profile(pointer, times, capacity, count))
-        return [LayerTime(t.layer, _text(t.what), t.seconds) for t in times[0 : min(count[0], capacity)]]
+        compute(lambda: lib.dn_network_profile(pointer, times, capacity, count))
+        return [LayerTime(t.layer, text(t.what), t.seconds) for t in times[0 : min(count[0], capacity)]]
 
 
 @dataclass(frozen=True)

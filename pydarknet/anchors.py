@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarknet.errors import CfgError, DataError
+from pydarknet.errors import CfgError, DataError, FileError
 
 if TYPE_CHECKING:
     from pydarknet.cfg import CfgFile
@@ -230,7 +230,8 @@ def read(path: Path) -> list[tuple[float, float]]:
     """Anchors from a file: ``anchors.txt`` as Darknet writes it, or the heads of a ``.cfg``.
 
     Raises:
-        CfgError: the file cannot be read or holds no anchors.
+        FileError: the file cannot be read.
+        CfgError: it holds no anchors.
     """
     from pydarknet.cfg import CfgFile
 
@@ -239,7 +240,7 @@ def read(path: Path) -> list[tuple[float, float]]:
     try:
         return parse(path.read_text("utf-8"), str(path))
     except OSError as error:
-        raise CfgError(f"{path}: cannot read the anchors: {error.strerror}") from error
+        raise FileError(f"{path}: cannot read the anchors: {error.strerror}") from error
 
 
 def of_cfg(cfg: CfgFile) -> list[tuple[float, float]]:
@@ -305,6 +306,8 @@ def plot(boxes: ArrayLike, anchors: ArrayLike, path: Path, title: str = "") -> N
     """Scatter plot of box sizes, coloured by the anchor they belong to, saved as a picture."""
     from matplotlib.figure import Figure
 
+    from pydarknet.files import replacing
+
     sizes, targets = _checked(boxes), np.asarray(anchors, float)
     if len(sizes) > SAMPLE:
         sizes = np.random.default_rng(0).choice(sizes, SAMPLE, replace=False)
@@ -321,7 +324,8 @@ def plot(boxes: ArrayLike, anchors: ArrayLike, path: Path, title: str = "") -> N
         )
     axes.set(xlabel="width, pixels of the network input", ylabel="height", title=title, xlim=0, ylim=0)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=100)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=100)
 
 
 def _checked(boxes: ArrayLike) -> Sizes:

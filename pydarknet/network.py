@@ -17,9 +17,11 @@ import numpy.typing as npt
 
 from pydarknet import _core
 from pydarknet._core import LayerInfo, LayerTime, NetworkInfo
+from pydarknet._trainer import TrainerHandle
 from pydarknet.detections import Detections
 from pydarknet.errors import ArgumentError
 from pydarknet.images import ImageLike, load
+from pydarknet.learning import Learning
 from pydarknet.names import names_for
 from pydarknet.summary import layer_table
 
@@ -28,7 +30,7 @@ _log = logging.getLogger("pydarknet")
 Names = str | os.PathLike[str] | Sequence[str]
 
 
-class Network:
+class Network(Learning):
     """A Darknet network, ready to run.
 
     Any thread may call it; calls take turns. To compute in several threads at once, give each a
@@ -46,6 +48,7 @@ class Network:
         batch: images that a forward pass takes at most.
         threads: cores to compute on; by default all that the process may use.
         strict: unknown keys in the cfg are errors; otherwise warnings, logged by the logger ``"pydarknet"``.
+        training: also prepare for learning: :meth:`accumulate`, :meth:`update`, :meth:`state` and their like.
 
     Raises:
         CfgError: the cfg is malformed or describes an impossible network; the message has file and line.
@@ -66,11 +69,14 @@ class Network:
         batch: int = 1,
         threads: int | None = None,
         strict: bool = True,
+        training: bool = False,
     ) -> None:
         options = _core.Options(backend, precision, batch, threads or 0, strict)
         path = os.fspath(cfg)
         handle = _core.Handle.load(path, None if weights is None else os.fspath(weights), options)
         self._take(handle, path, names)
+        if training:
+            self._trainer = TrainerHandle(handle)
 
     @classmethod
     def parse(
@@ -101,6 +107,7 @@ class Network:
 
     def _take(self, handle: _core.Handle, cfg: str, names: Names | None) -> None:
         self._handle = handle
+        self._trainer = None
         self._lock, self._process = threading.Lock(), os.getpid()
         self._cfg = cfg
         self._layers: tuple[LayerInfo, ...] | None = None
@@ -130,6 +137,8 @@ class Network:
     def close(self) -> None:
         """Free the network's memory; a second call does nothing, any other call raises ArgumentError."""
         with self._use() as handle:
+            if self._trainer is not None:
+                self._trainer.close()
             handle.close()
 
     def __enter__(self) -> Network:

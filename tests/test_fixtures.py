@@ -80,7 +80,9 @@ def test_final_outputs_alone_equal_darknet(name: str, backend: str) -> None:
 
 
 @pytest.fixture(scope="module", params=ZOO)
-def published(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+def published(
+    request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Path]]:
     """A public network's cfg with random weights, of which one file exists at a time: they are up to 260 MB."""
     cfg = shared / "fixtures" / "zoo" / f"{request.param}.cfg"
     weights = tmp_path_factory.mktemp("zoo") / f"{request.param}.weights"

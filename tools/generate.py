@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the files that are made from tables: ``cfg/*.cfg`` and ``docs/cfg-keys.md``.
+"""Write the files made from tables: ``cfg/*.cfg``, ``docs/cfg-keys.md``, ``docs/preflight-rules.md``.
 
 python tools/generate.py            write them
 python tools/generate.py --check    say which are out of date, exit code 1 if any
@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 from pydarknet.cfg import FAMILIES, new
-from pydarknet.cfg.explain import reference
+from pydarknet.cfg.explain import reference as key_reference
+from pydarknet.check import GROUPS
+from pydarknet.check.reference import reference as rule_reference
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def contents() -> dict[Path, str]:
     """Every generated file and what must be in it."""
     files = {ROOT / "cfg" / f"{name}.cfg": str(new(name)) for name in FAMILIES}
-    return {**files, ROOT / "docs" / "cfg-keys.md": reference()}
+    docs = {"cfg-keys.md": key_reference(), "preflight-rules.md": rule_reference(GROUPS)}
+    return files | {ROOT / "docs" / name: text for name, text in docs.items()}
 
 
 def outdated() -> list[Path]:

@@ -93,8 +93,8 @@ std::string closest(const std::string& word, const std::vector<std::string>& can
     std::string best;
     std::size_t distance = std::max<std::size_t>(2, word.size() / 3) + 1;
     for (const std::string& candidate : candidates) {
-        const auto [shorter, longer] = std::minmax(word.size(), candidate.size());
-        if (longer - shorter >= distance) continue;  // each character too many is an edit
+        // Each character too many is an edit; a word of megabytes is near to nothing.
+        if (std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size()) >= distance) continue;
         const std::size_t d = edit_distance(word, candidate);
         if (d < distance) {
             distance = d;

@@ -29,6 +29,11 @@ std::vector<int> default_outputs(const Graph& graph) {
     return heads;
 }
 
+void check_fraction(const char* name, float value) {
+    if (!(value >= 0 && value <= 1))
+        throw Error(Status::invalid_argument, "", text("found ", name, " ", value, ", expected 0 to 1"));
+}
+
 // Darknet takes the NMS kind from the last yolo or region head.
 struct NmsSettings {
     NmsKind kind = NmsKind::standard;
@@ -155,6 +160,8 @@ void Network::read(int layer, float* dst, std::size_t count) const {
 }
 
 std::vector<std::vector<Detection>> Network::detect(const ImageView* images, int count, const DetectOptions& options) {
+    check_fraction("thresh", options.thresh);
+    check_fraction("nms", options.nms);
     want({});
     std::vector<std::vector<Detection>> found;
     for (int first = 0; first < count; first += options_.batch) {

@@ -5,26 +5,14 @@
 #include <cmath>
 
 #include "error.hpp"
+#include "random.hpp"
 
 namespace dn {
 namespace {
 
-// Counter-based random numbers (the finaliser of splitmix64): value i of a stream is a function of (stream, i) alone,
-// so a layer's start does not depend on which others were loaded from a file.
-std::uint64_t mix(std::uint64_t x) {
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-    return x ^ (x >> 31);
-}
-
 // Uniform in mean +- radius.
 void fill_uniform(Floats& values, float mean, float radius, std::uint64_t stream) {
-    constexpr std::uint64_t golden = 0x9E3779B97F4A7C15u;
-    constexpr float unit = 1.0f / (1 << 23);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        const auto bits = static_cast<std::int32_t>(mix(stream + (i + 1) * golden) >> 40);  // 24 bits
-        values[i] = mean + radius * (static_cast<float>(bits - (1 << 23)) * unit);
-    }
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = mean + radius * (2 * uniform(stream, i) - 1);
 }
 
 // Darknet's start: uniform within the root of 2 / fan-in.
@@ -56,13 +44,13 @@ void fill_weights(const Node& node, Floats& weights, std::uint64_t stream) {
     }
 }
 
-int owner(const Graph& graph, int node) {
+}  // namespace
+
+int weights_owner(const Graph& graph, int node) {
     if (graph.nodes[node].kind != Kind::convolutional) return node;
     const int shared = graph.nodes[node].as<ConvolutionalParams>().share_index;
     return shared >= 0 ? shared : node;
 }
-
-}  // namespace
 
 Floats& NodeParameters::array(Array role) {
     return const_cast<Floats&>(static_cast<const NodeParameters&>(*this).array(role));
@@ -84,9 +72,9 @@ const Floats& NodeParameters::array(Array role) const {
     return weights;
 }
 
-const NodeParameters& Parameters::of(const Graph& graph, int node) const { return nodes[owner(graph, node)]; }
+const NodeParameters& Parameters::of(const Graph& graph, int node) const { return nodes[weights_owner(graph, node)]; }
 
-NodeParameters& Parameters::of(const Graph& graph, int node) { return nodes[owner(graph, node)]; }
+NodeParameters& Parameters::of(const Graph& graph, int node) { return nodes[weights_owner(graph, node)]; }
 
 void initialise_missing(const Graph& graph, Parameters& parameters, std::uint64_t seed) {
     parameters.nodes.resize(graph.nodes.size());

@@ -60,7 +60,7 @@ def canonical(section: Section, key: str) -> Canonical | None:
             return text
         numbers = tuple(section.numbers(key))
         return numbers if row.type in ("ints", "floats") else numbers[0]
-    except ValueError:
+    except (ValueError, IndexError):
         return text
 
 

@@ -150,7 +150,8 @@ def _mend_line(section: Section, line: Line, seen: set[str], repairs: list[Repai
         return [line]
     old = line.text
     lines = [line]
-    key = line.option[0] if line.option else ""
+    option = Line(line.text.partition("#")[0]).option
+    key = option[0] if option else ""
     new_key = _modern_key(section, key)
     reason = ""
     if not key:

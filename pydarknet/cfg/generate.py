@@ -73,7 +73,7 @@ def new(  # noqa: PLR0913  one argument for each thing that a user decides
     width, height = _size(plan, size)
     if classes < 1:
         raise CfgError(f"{model}: classes is {classes}, expected at least 1")
-    subdivisions = subdivisions or min(int(str(plan.net["subdivisions"])), batch)
+    subdivisions = subdivisions or min(plan.subdivisions, batch)
     if batch < 1 or batch % subdivisions:
         raise CfgError(f"{model}: batch {batch} cannot be cut into {subdivisions} equal subdivisions")
     iterations = max_batches or training_length(classes, images)
@@ -86,13 +86,13 @@ def new(  # noqa: PLR0913  one argument for each thing that a user decides
         "width": width,
         "height": height,
         "channels": 3,
-        "momentum": plan.net["momentum"],
+        "momentum": plan.momentum,
         "decay": 0.0005,
         "saturation": 1.5,
         "exposure": 1.5,
         "hue": 0.1,
-        **{key: value for key, value in plan.net.items() if key != "subdivisions"},
-        **schedule(iterations, float(str(plan.net["learning_rate"])) * batch / BATCH),
+        **plan.net,
+        **schedule(iterations, plan.learning_rate * batch / BATCH),
     }.items():
         net.set(key, value)
     masks = plan.masks if anchors is None else split_masks(len(anchors), plan.head_strides)

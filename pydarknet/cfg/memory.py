@@ -23,16 +23,18 @@ class Memory:
 
     Attributes:
         parameters: weights, biases and batch-norm statistics.
-        updates: gradients and momentum (and Adam's second moment, and the moving average).
+        packed: the weights once more, as the processor wants them, in the precision of the computation.
+        updates: gradients, which carry the momentum; Adam's two moments; the moving average.
         outputs: outputs of the layers for one mini-batch.
         gradients: gradients of the outputs.
         saved: what the backward pass needs again: normalized inputs of batch norm, inputs of mish and swish.
-        workspace: scratch memory of the largest layer.
+        workspace: scratch memory for the largest layer.
         images: images and labels that wait for their turn.
         process: Python, NumPy, OpenCV and the engine itself.
     """
 
     parameters: int
+    packed: int
     updates: int
     outputs: int
     gradients: int
@@ -47,7 +49,8 @@ class Memory:
         return sum(getattr(self, field.name) for field in fields(self))
 
 
-PROCESS = 120 * 2**20
+PROCESS = 47 * 2**20  # Python, NumPy, OpenCV and the engine with a network of one layer, measured
+TRAINING_PROCESS = 120 * 2**20
 
 
 def training_memory(
@@ -72,36 +75,45 @@ def training_memory(
             f"{net.problem('batch', '').where}: {batch} is not divisible by {subdivisions} subdivisions"
         )
     mini = batch // subdivisions
-    nodes = walk(cfg, *_size(cfg, largest))
+    nodes = walk(cfg, *largest_size(cfg)) if largest else walk(cfg)
     outputs = sum(node.outputs for node in nodes if node.type != "dropout") * mini * FLOAT
-    moments = 2 + (net.integer("adam") != 0) + (net.number("ema_alpha") != 0)
+    trained = sum(size for node in nodes for name, size in node.arrays if "rolling" not in name)
+    copies = 1 + 2 * (net.integer("adam") != 0) + (net.number("ema_alpha") != 0)
     return Memory(
         parameters=nodes.floats * FLOAT,
-        updates=moments * nodes.floats * FLOAT,
+        packed=0,
+        updates=copies * trained * FLOAT,
         outputs=outputs,
         gradients=outputs,
         saved=_saved(nodes) * mini * FLOAT,
         workspace=_workspace(nodes),
         images=2 * batch * nodes[0].inputs,
-        process=PROCESS,
+        process=TRAINING_PROCESS,
     )
 
 
-def inference_memory(cfg: CfgFile, batch: int = 1) -> Memory:
+def inference_memory(cfg: CfgFile, batch: int = 1, precision: str = "fp32") -> Memory:
     """Peak memory of detection, with buffers that are used again as soon as nobody needs them.
 
     Args:
         cfg: the network.
         batch: images at once.
+        precision: ``fp32``, or ``bf16`` with which activations and packed weights take half.
+
+    Raises:
+        CfgError: the network is impossible.
     """
     nodes = walk(cfg)
+    size = 2 if precision == "bf16" else FLOAT
+    largest = max((count for node in nodes for _, count in node.arrays), default=0)
     return Memory(
         parameters=nodes.floats * FLOAT,
+        packed=nodes.floats * size,
         updates=0,
-        outputs=_live(nodes) * batch * FLOAT,
+        outputs=_live(nodes) * batch * size,
         gradients=0,
         saved=0,
-        workspace=_workspace(nodes),
+        workspace=largest * FLOAT,  # the weights of a layer on their way into the packed form
         images=batch * nodes[0].inputs * FLOAT if nodes else 0,
         process=PROCESS,
     )
@@ -128,14 +140,15 @@ def available_memory() -> int | None:
     return None
 
 
-def _size(cfg: CfgFile, largest: bool) -> tuple[int, int]:
-    width, height = cfg.net.integer("width"), cfg.net.integer("height")
-    grows = largest and any(head.number("random") for head in cfg.heads)
-    return (_grown(width), _grown(height)) if grows else (width, height)
-
-
-def _grown(pixels: int) -> int:
-    return round(pixels * LARGEST / 32) * 32
+def largest_size(cfg: CfgFile) -> tuple[int, int]:
+    """Largest width and height that training uses: with ``random=1`` about 1.4 times those of ``[net]``."""
+    net, heads = cfg.net, cfg.heads
+    width, height = net.integer("width"), net.integer("height")
+    random = heads[-1].number("random") if heads and "random" in heads[-1] else 0.0
+    if not random:
+        return width, height
+    factor, step = LARGEST if random == 1 else random, max(int(net.number("resize_step")), 1)
+    return round(factor * width / step + 1) * step, round(factor * height / step + 1) * step
 
 
 def _saved(nodes: Walk) -> int:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydarknet.cfg import keys
-from pydarknet.errors import CfgError
+from pydarknet.errors import CfgError, FileError
+from pydarknet.files import replacing
 
 Value = int | float | str | Sequence[int | float]
 
@@ -142,14 +142,6 @@ class Section:
         """Text of the value, blanks removed; the first occurrence wins, as in Darknet."""
         return next((option.value for option in self.options if option.key == key), default)
 
-    def _text(self, key: str) -> str:
-        """The value, else the default from the table of keys."""
-        text = self.get(key)
-        if text is not None:
-            return text
-        default = keys.default(self.type, key)
-        return "" if default is None else format_value(default)
-
     def integer(self, key: str, default: int | None = None) -> int:
         """Value as an integer: leading digits count, as in C's ``atoi``.
 
@@ -162,23 +154,27 @@ class Section:
         """
         if default is not None and key not in self:
             return default
-        match = _INT.match(self._text(key))
+        match = _INT.match(self.text(key))
         if not match:
-            raise self.error(key, f"found {self._text(key)!r}, expected an integer")
+            raise self.error(key, f"found {self.text(key)!r}, expected an integer")
         return int(match.group())
 
     def number(self, key: str, default: float | None = None) -> float:
         """Value as a number; see :meth:`integer` for defaults and errors."""
         if default is not None and key not in self:
             return default
-        match = _FLOAT.match(self._text(key))
+        match = _FLOAT.match(self.text(key))
         if not match:
-            raise self.error(key, f"found {self._text(key)!r}, expected a number")
+            raise self.error(key, f"found {self.text(key)!r}, expected a number")
         return float(match.group())
 
     def text(self, key: str) -> str:
         """Value as text, else the key's default; empty if there is neither."""
-        return self._text(key)
+        found = self.get(key)
+        if found is not None:
+            return found
+        default = keys.default(self.type, key)
+        return "" if default is None else format_value(default)
 
     def integers(self, key: str) -> list[int]:
         """Value as a list of integers; what follows a ``#`` is ignored; empty if the key is absent."""
@@ -189,7 +185,7 @@ class Section:
         return [float(number) for number in self._items(key, _FLOAT)]
 
     def _items(self, key: str, pattern: re.Pattern[str]) -> Iterator[str]:
-        text = self._text(key).partition("#")[0]
+        text = self.text(key).partition("#")[0]
         for item in text.rstrip(",").split(",") if text else []:
             match = pattern.match(item)
             if not match:
@@ -241,7 +237,7 @@ class CfgFile:
             path: name for messages when ``source`` is text.
 
         Raises:
-            CfgError: the file cannot be read.
+            FileError: the file cannot be read.
         """
         if isinstance(source, Path):
             return cls.load(source)
@@ -263,17 +259,22 @@ class CfgFile:
         """Read a cfg file; bytes that are not UTF-8 are kept as they are.
 
         Raises:
-            CfgError: the file cannot be read.
+            FileError: the file cannot be read.
         """
         try:
             data = Path(path).read_bytes()
         except OSError as error:
-            raise CfgError(f"{os.fspath(path)}: cannot read the cfg file: {error.strerror}") from error
+            raise FileError(f"{os.fspath(path)}: cannot read the cfg file: {error.strerror}") from error
         return cls.parse(data.decode("utf-8", "surrogateescape"), os.fspath(path))
 
     def save(self, path: str | os.PathLike[str] | None = None) -> None:
-        """Write the file; it appears at once and complete, or not at all."""
-        write_text(Path(self.path if path is None else path), str(self))
+        """Write the file; it appears at once and complete, or not at all.
+
+        Raises:
+            FileError: it cannot be written.
+        """
+        with replacing(self.path if path is None else path) as temporary:
+            temporary.write_bytes(str(self).encode("utf-8", "surrogateescape"))
 
     def _append(self, line: Line) -> None:
         code = line.code
@@ -342,26 +343,3 @@ class CfgFile:
 def parse(source: str | Path, path: str = "<cfg>") -> CfgFile:
     """Short for :meth:`CfgFile.parse`."""
     return CfgFile.parse(source, path)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file by new text at once: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-            file.flush()
-            os.fsync(file.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

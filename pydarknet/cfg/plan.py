@@ -7,10 +7,13 @@ one of them is told in a note.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pydarknet.cfg.families import Family, family
 from pydarknet.cfg.generate import Anchors, new, training_length
@@ -20,6 +23,9 @@ from pydarknet.errors import CfgError
 
 if TYPE_CHECKING:
     from pydarknet.data import Dataset
+
+
+BACKWARD = 2  # cost of the backward pass in forward passes
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Request:
         augment: ``none``, ``low``, ``med`` or ``high``; published settings if None.
         max_batches: iterations; by rule if None.
         fit_hours: shorten the training to this time.
-        sec_per_iter: seconds that one iteration takes.
+        sec_per_iter: seconds that one iteration takes; estimated by running the network if None.
         settings: other values by ``key`` or ``section.key``.
     """
 
@@ -78,10 +84,8 @@ def make(request: Request) -> tuple[CfgFile, list[str]]:
     images = request.images or (len(dataset) if dataset else None)
     anchors = _anchors(request, plan, size, dataset, notes)
     length = request.max_batches or training_length(classes, images)
-    if request.fit_hours:
-        length = _fit(request, length, notes)
 
-    def build(subdivisions: int | None) -> CfgFile:
+    def build(subdivisions: int | None, length: int = length) -> CfgFile:
         return new(
             request.model,
             classes,
@@ -94,7 +98,10 @@ def make(request: Request) -> tuple[CfgFile, list[str]]:
             settings=request.settings,
         )
 
-    cfg = build(_subdivisions(request, build, notes))
+    subdivisions = _subdivisions(request, build, notes)
+    cfg = build(subdivisions)
+    if request.fit_hours:
+        cfg = build(subdivisions, _fit(request, cfg, length, notes))
     if plan.pretrained:
         file, layers = plan.pretrained
         notes.append(f"start training from {file} (the first {layers} layers, trained on a large data set)")
@@ -155,19 +162,39 @@ def _anchors(
     return [(round(w), round(h)) for w, h in found.anchors]
 
 
-def _fit(request: Request, length: int, notes: list[str]) -> int:
-    if not request.fit_hours or not request.sec_per_iter:
-        raise CfgError("--fit-hours needs --sec-per-iter: the seconds that one iteration takes here")
-    possible = int(request.fit_hours * 3600 / request.sec_per_iter)
+def _fit(request: Request, cfg: CfgFile, length: int, notes: list[str]) -> int:
+    """The longest training that fits into the hours, at most ``length`` iterations."""
+    assert request.fit_hours
+    seconds = request.sec_per_iter
+    if seconds is None:
+        seconds = estimated_seconds(cfg)
+        notes.append(f"an iteration takes about {seconds:.3g} s here: {BACKWARD + 1} times a forward pass")
+    possible = int(request.fit_hours * 3600 / seconds)
     if possible >= length:
-        notes.append(f"{length} iterations take {length * request.sec_per_iter / 3600:.1f} hours")
+        notes.append(f"{length} iterations take {length * seconds / 3600:.1f} hours")
         return length
     if possible < 1:
-        raise CfgError(
-            f"not one iteration of {request.sec_per_iter:g} s fits into {request.fit_hours:g} hours"
-        )
+        raise CfgError(f"not one iteration of {seconds:.4g} s fits into {request.fit_hours:g} hours")
     notes.append(f"shortened from {length} to {possible} iterations, {possible * request.batch} images")
     return possible
+
+
+def estimated_seconds(cfg: CfgFile) -> float:
+    """Seconds per training iteration, from a measured forward pass: the backward pass costs twice as much.
+
+    Loading and augmenting images is not counted.
+    """
+    from pydarknet.network import Network
+
+    with Network.parse(str(cfg)) as network:
+        image = np.zeros((1, *network.layers[0].in_shape), np.float32)
+        network.predict(image)
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            network.predict(image)
+            times.append(time.perf_counter() - start)
+    return min(times) * (1 + BACKWARD) * cfg.net.integer("batch")
 
 
 def _subdivisions(request: Request, build: Callable[[int | None], CfgFile], notes: list[str]) -> int | None:

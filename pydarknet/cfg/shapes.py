@@ -64,6 +64,8 @@ def walk(
     inputs = src[0] * src[1] * src[2] or net.integer("inputs", 0)
     if not inputs or min(src) < 0:
         found.append(net.problem("width", f"input is {show(src)}; width, height, channels must be positive"))
+    if not cfg.layers:
+        found.append(net.problem("", "no layer stands below"))
     for index, section in enumerate(cfg.layers):
         if problems is None and found:
             raise CfgError(str(found[0]))

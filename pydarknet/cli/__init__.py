@@ -21,19 +21,24 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "anchors": ("anchors", "Find anchors for a data set and judge them."),
     "bench": ("bench", "Measure latency, throughput and memory of a network."),
     "cfg": ("cfg", "Make, show, explain, compare and change cfg files."),
+    "check": ("check", "Find what is known to go wrong before a training starts."),
     "detect": ("detect", "Find objects in images: annotated pictures and JSON."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),
+    "log": ("log", "Read, draw and judge training logs; compare runs."),
+    "weights": ("weights", "Look into weights files; cut, average, compare, convert, pack."),
 }
 
 
 class LazyGroup(click.Group):
     """A click group that imports a subcommand's module only when it is used."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Names of all commands."""
         return sorted(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command's module and return its command."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"pydarknet.cli.{COMMANDS[cmd_name][0]}")
@@ -41,13 +46,15 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands from the table, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was probably meant."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             close = difflib.get_close_matches(name, COMMANDS, n=1)

@@ -77,8 +77,8 @@ def command(
 
     from pydarknet import anchors
     from pydarknet.cfg import CfgFile
-    from pydarknet.cfg.model import write_text
     from pydarknet.data import read
+    from pydarknet.files import write_text
 
     if write and cfg_path is None:
         raise click.UsageError("--write needs --cfg: the network whose anchors are replaced")

@@ -42,8 +42,8 @@ def calc_anchors(
     import numpy as np
 
     from pydarknet import anchors
-    from pydarknet.cfg.model import write_text
     from pydarknet.data import read
+    from pydarknet.files import write_text
 
     echo(f"\n num_of_clusters = {clusters}, width = {width}, height = {height} \n")
     dataset = read(data)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pydarknet.cli.options import BYTES, SIZE
-from pydarknet.errors import CfgError
+from pydarknet.errors import FileError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
@@ -32,13 +32,13 @@ def command() -> None:
 
 def _save(text: str, output: Path, force: bool) -> None:
     """Write a file, or stdout if it is called ``-``; never over an existing file unless forced."""
-    from pydarknet.cfg.model import write_text
+    from pydarknet.files import write_text
 
     if str(output) == "-":
         click.echo(text, nl=False)
         return
     if output.exists() and not force:
-        raise CfgError(f"{output}: exists already; choose another name with -o, or overwrite it with --force")
+        raise FileError(f"{output}: exists already; choose another name with -o, or add --force")
     write_text(output, text)
     click.echo(f"written: {output}", err=True)
 
@@ -84,10 +84,12 @@ def _save(text: str, output: Path, force: bool) -> None:
 @click.option(
     "--fit-hours",
     type=click.FloatRange(0, min_open=True),
-    help="Shorten the training to this time; needs --sec-per-iter.",
+    help="Shorten the training to this time.",
 )
 @click.option(
-    "--sec-per-iter", type=click.FloatRange(0, min_open=True), help="Measured seconds per iteration."
+    "--sec-per-iter",
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds per iteration; estimated by running the network if not given.",
 )
 @click.option(
     "--set",
@@ -334,9 +336,18 @@ def _write_or_save(changed: object, file: Path, write: bool, output: Path | None
 @click.argument("file", type=FILE)
 @click.option("--batch", type=click.IntRange(1), help="Images per update; that of the file if not given.")
 @click.option("--subdivisions", type=click.IntRange(1), help="Only this number of subdivisions.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="Of detection.",
+)
 @click.option("--limit", type=BYTES, help="Mark what fits, for example 6G; what is free if not given.")
 @AS_JSON
-def memory(file: Path, batch: int | None, subdivisions: int | None, limit: int | None, as_json: bool) -> None:
+def memory(
+    file: Path, batch: int | None, subdivisions: int | None, precision: str, limit: int | None, as_json: bool
+) -> None:
     """Print how much memory detection and training need, by subdivisions."""
     from pydarknet.cfg import CfgFile
     from pydarknet.cfg import memory as model
@@ -346,7 +357,7 @@ def memory(file: Path, batch: int | None, subdivisions: int | None, limit: int |
     counts = [subdivisions] if subdivisions else [n for n in range(1, size + 1) if size % n == 0]
     free = limit or model.available_memory()
     rows = [(count, model.training_memory(cfg, size, count)) for count in counts]
-    detection = model.inference_memory(cfg)
+    detection = model.inference_memory(cfg, precision=precision)
     if as_json:
         training = [{"subdivisions": n, **dataclasses.asdict(m), "total": m.total} for n, m in rows]
         record = {"detection": {**dataclasses.asdict(detection), "total": detection.total}}

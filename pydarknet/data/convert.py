@@ -71,7 +71,7 @@ class Result:
         format: format the source was read as.
         names: class names, in the order of their index.
         images: images read, by status, and those written.
-        boxes: boxes read and written.
+        boxes: boxes kept by cleaning, and those written.
         deselected: boxes left out because their class was not asked for, per class.
         report: counts and examples of everything dropped or changed; the full list is in ``report_file``.
         report_file: the JSON report.
@@ -133,7 +133,7 @@ def convert(
         write_samples(pick.samples(), names, out, job.to)
     report_file = out.folder / REPORT_NAME
     images = {**summary.statuses, "written": pick.images}
-    boxes = {"read": sum(summary.labels.values()), "written": pick.boxes}
+    boxes = {"kept": sum(summary.labels.values()), "written": pick.boxes}
     dropped = dict(sorted((Counter(summary.dropped) + pick.deselected).items()))
     result = Result(name, names, images, boxes, dropped, report, report_file)
     _write_report(result, job, journal.folder / "issues")
@@ -202,7 +202,9 @@ def _issue_file(path: Path, max_errors: int | None) -> Iterator[Report]:
         def sink(issue: Issue) -> None:
             file.write(encode(issue) + b"\n")
 
-        yield Report(max_errors=max_errors, sink=sink)
+        report = Report(max_errors=max_errors, sink=sink)
+        yield report
+    report.sink = None
 
 
 def _write_report(result: Result, job: Job, issues: Path) -> None:

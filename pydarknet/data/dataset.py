@@ -9,7 +9,7 @@ file format counted.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -49,6 +49,30 @@ class Flag(enum.IntFlag):
 
 #: A box with any of these is no ordinary training target.
 SET_ASIDE = Flag.DIFFICULT | Flag.CROWD | Flag.IGNORE
+
+
+_FLAG_NAMES = {
+    "difficult": Flag.DIFFICULT,
+    "crowd": Flag.CROWD,
+    "ignore": Flag.IGNORE,
+    "occluded": Flag.OCCLUDED,
+    "truncated": Flag.TRUNCATED,
+}
+
+
+def flag_names(flags: int) -> dict[str, bool]:
+    """The flags of a box as the attributes that annotation tools show."""
+    return {name: True for name, flag in _FLAG_NAMES.items() if flags & flag}
+
+
+def flags_from(attributes: Mapping[str, Any]) -> int:
+    """The flags among a tool's free attributes: ``true``, ``1``, ``"true"``, ``"yes"``."""
+    flags = 0
+    for name, value in attributes.items():
+        flag = _FLAG_NAMES.get(name.strip().lower())
+        if flag is not None and str(value).strip().lower() in ("true", "1", "1.0", "yes"):
+            flags |= flag
+    return flags
 
 
 def _frozen(values: ArrayLike, dtype: type, shape: tuple[int, ...]) -> NDArray[Any]:

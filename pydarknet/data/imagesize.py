@@ -63,7 +63,21 @@ def _turn(width: int, height: int, orientation: int) -> tuple[int, int]:
     return (height, width) if orientation in _TURNED else (width, height)
 
 
+def exif_orientation(path: str | Path) -> int:
+    """EXIF orientation of a JPEG file, 1 (upright) … 8; 1 if there is none or the file is something else."""
+    try:
+        with Path(path).open("rb") as file:
+            return _jpeg_header(file)[2] if file.read(2) == b"\xff\xd8" else 1
+    except (OSError, struct.error, ValueError, IndexError):
+        return 1
+
+
 def _jpeg(file: BinaryIO, _head: bytes) -> tuple[int, int]:
+    return _turn(*_jpeg_header(file))
+
+
+def _jpeg_header(file: BinaryIO) -> tuple[int, int, int]:
+    """Width, height and EXIF orientation as they stand in the file."""
     file.seek(2)
     orientation = 1
     while True:
@@ -79,7 +93,7 @@ def _jpeg(file: BinaryIO, _head: bytes) -> tuple[int, int]:
             raise ValueError("JPEG segment without a length")
         if marker[1] in _SOF:
             _, height, width = struct.unpack(">BHH", file.read(5))
-            return _turn(width, height, orientation)
+            return width, height, orientation
         if marker[1] == 0xE1:
             segment = file.read(length - 2)
             if segment[:6] == b"Exif\0\0":

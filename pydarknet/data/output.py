@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status
+from pydarknet.data.dataset import SET_ASIDE, Sample, Status, flag_names
 from pydarknet.data.files import atomic
 from pydarknet.data.report import Report
 from pydarknet.errors import DataError
@@ -122,11 +122,21 @@ class Output:
             any_class = sample.classes < 0
             return sample.select(~any_class), sample.select(any_class)
         if self.ignore == "drop":
-            for flags in sample.flags[~sample.target]:
-                text = Flag(int(flags) & SET_ASIDE).name
-                self.report.add("lost-flag", f"a box set aside ({text})", sample.source or sample.image)
+            for flags in sample.flags[~sample.target].tolist():
+                self._lost(flags, sample)
             return sample.select(sample.target), sample.select([])
         return sample.select(sample.target), sample.select(~sample.target)
+
+    def plain(self, sample: Sample) -> Sample:
+        """The boxes for a format that cannot set any aside; those that were are reported as lost."""
+        boxes, aside = self.side_boxes(sample)
+        for flags in aside.flags.tolist():
+            self._lost(flags, sample)
+        return boxes
+
+    def _lost(self, flags: int, sample: Sample) -> None:
+        text = ", ".join(name for name in flag_names(flags & SET_ASIDE))
+        self.report.add("lost-flag", f"a box set aside ({text})", sample.source or sample.image)
 
     @contextlib.contextmanager
     def growing(self) -> Iterator[Callable[[str, str], None]]:

@@ -1,23 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Darknet data set made of the blood-cell images, and where the reference files are."""
+"""A Darknet data set made of the blood-cell images."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
 CLASSES = ("RBC", "WBC", "Platelets")
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    folder = Path(os.environ.get("PYDARKNET_FIXTURES", Path(__file__).parents[3] / "shared"))
-    if not folder.is_dir():
-        pytest.skip("the reference files are not here; set PYDARKNET_FIXTURES")
-    return folder
 
 
 @pytest.fixture(scope="session")

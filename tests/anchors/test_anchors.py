@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pydarknet import anchors, cfg
-from pydarknet.errors import CfgError, DataError
+from pydarknet.errors import CfgError, DataError, FileError
 
 DARKNET = "26, 31,  62, 67,  54, 88,  74, 82,  72,100, 135,161"  # printed by Darknet for 24 images of BCCD
 DARKNET_IOU = 0.8575
@@ -138,7 +138,7 @@ def test_text_without_anchors_is_an_error(text: str, message: str) -> None:
 
 
 def test_files_without_anchors_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CfgError, match="cannot read the anchors: No such file"):
+    with pytest.raises(FileError, match="cannot read the anchors: No such file"):
         anchors.read(tmp_path / "none.txt")
     with pytest.raises(CfgError, match=r"no \[yolo\] section with anchors"):
         anchors.of_cfg(cfg.parse("[net]\n[convolutional]\n"))

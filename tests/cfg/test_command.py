@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydarknet.cfg import parse
 from pydarknet.cfg.generate import training_length
 from pydarknet.cfg.memory import training_memory
 from pydarknet.cli.cfg import command
-from pydarknet.errors import CfgError
+from pydarknet.errors import CfgError, FileError
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +126,26 @@ def test_the_training_is_fitted_into_the_time() -> None:
     assert "6000 iterations take 10.0 hours" in long.stderr
 
 
+def test_the_time_is_estimated_if_it_is_not_given() -> None:
+    options = [
+        "--classes",
+        "2",
+        "--size",
+        "64",
+        "--batch",
+        "4",
+        "--subdivisions",
+        "1",
+        "--fit-hours",
+        "0.001",
+    ]
+    result = run("new", "--model", "yolov4-tiny", *options, "-o", "-")
+    seconds = float(
+        re.search(r"an iteration takes about ([\d.e-]+) s here: 3 times a forward", result.stderr)[1]
+    )
+    assert parse(result.stdout).net.integer("max_batches") == pytest.approx(3.6 / seconds, rel=0.01, abs=1)
+
+
 def test_subdivisions_are_fitted_into_the_memory() -> None:
     options = ["--classes", "2", "--size", "416", "--subdivisions", "auto", "--memory", "8G"]
     result = run("new", "--model", "yolov4-csp", *options, "-o", "-")
@@ -139,7 +160,6 @@ def test_subdivisions_are_fitted_into_the_memory() -> None:
     [
         (["--model", "yolov4-tiny"], "the number of classes is not known; give --classes or --data"),
         (["--model", "yolov5s", "--classes", "3"], "no model is called 'yolov5s'"),
-        (["--model", "yolov4", "--classes", "3", "--fit-hours", "3"], "--fit-hours needs --sec-per-iter"),
         (
             ["--model", "yolov4", "--classes", "3", "--fit-hours", "1", "--sec-per-iter", "9999"],
             "not one iteration of 9999 s fits into 1 hours",
@@ -168,7 +188,7 @@ def test_contradicting_classes_are_refused(data: Path) -> None:
 def test_existing_files_are_kept(folder: Path) -> None:
     (folder / "yolov4-tiny.cfg").write_text("mine")
     options = ["--model", "yolov4-tiny", "--classes", "3"]
-    with pytest.raises(CfgError, match=r"yolov4-tiny\.cfg: exists already; choose another name with -o"):
+    with pytest.raises(FileError, match=r"yolov4-tiny\.cfg: exists already; choose another name with -o"):
         run("new", *options)
     assert (folder / "yolov4-tiny.cfg").read_text() == "mine"
     run("new", *options, "--force")

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -119,6 +121,14 @@ def test_numbers_follow_from_the_classes(
     assert made.net.integer("max_batches") == iterations
     assert made.net.integers("steps") == steps
     assert made.net.numbers("scales") == [0.1, 0.1]
+
+
+def test_one_import_is_enough() -> None:
+    """``import pydarknet`` gives access to the families, in a fresh interpreter."""
+    code = "import pydarknet; print(pydarknet.cfg.yolov4(classes=3, size=416))"
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == str(cfg.yolov4(classes=3, size=416)).strip()
 
 
 def test_many_images_lengthen_the_training() -> None:

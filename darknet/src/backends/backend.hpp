@@ -16,9 +16,9 @@ enum class Precision { automatic, f32, bf16 };
 
 // What a training plan works on besides its activations.
 struct Training {
-    Parameters* parameters;                  // forward moves the rolling statistics of batch norm
-    std::vector<NodeParameters>* gradients;  // backward adds to them (negative gradients, Darknet's sign)
-    int frozen_before = 0;                   // nodes in front of it run as in inference and get no gradient
+    Parameters* parameters = nullptr;                  // forward moves the rolling statistics of batch norm
+    std::vector<NodeParameters>* gradients = nullptr;  // backward adds to them (negative gradients, Darknet's sign)
+    int frozen_before = 0;                             // nodes in front of it run as in inference and get no gradient
 };
 
 struct PlanOptions {

@@ -24,6 +24,7 @@ struct KernelContext {
     // for frozen nodes. A source whose `delta` is null wants no gradient.
     NodeParameters* statistics = nullptr;
     NodeParameters* gradients = nullptr;
+    const std::uint64_t* seen = nullptr;  // images trained on, by which random numbers are drawn
 
     bool training() const { return gradients != nullptr; }
 };

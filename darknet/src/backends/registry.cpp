@@ -4,9 +4,8 @@
 #include "check.hpp"
 #include "ref/ref.hpp"
 
-#if defined(DN_HAVE_ONEDNN) && __has_include("cpu/cpu.hpp")
+#ifdef DN_HAVE_ONEDNN
 #include "cpu/cpu.hpp"
-#define DN_HAVE_CPU
 #endif
 
 namespace dn {
@@ -18,7 +17,7 @@ struct BackendEntry {
 };
 
 constexpr BackendEntry kBackends[] = {
-#ifdef DN_HAVE_CPU
+#ifdef DN_HAVE_ONEDNN
     {"cpu", make_cpu_backend},
 #endif
     {"ref", ref::make_backend},

@@ -127,7 +127,7 @@ private:
         const float density = std::exp(-z * z / 2) / (kSqrtTwoPi * (sigma + kSigmaOffset));
         const float weight = 0.5f * scale * density / (density + kTiny);
         g[entry] = weight * z / sigma;
-        g[entry + 1] = weight * (z * z / sigma - 1 / (sigma + kSigmaOffset)) * params_.uc_normalizer;
+        g[entry + 1] = weight * (z * z / sigma - 1 / (sigma + kSigmaOffset));
     }
 
     void box_rule(const Head& head, const TruthBox& truth, const Slot& slot, int anchor, int row, int column,
@@ -149,7 +149,10 @@ private:
             g[4] = d.w * std::exp(slot.out(4));
             g[6] = d.h * std::exp(slot.out(6));
         }
-        for (int e = 0; e < 8; ++e) slot.d(e) += clamped(g[e] * normalizer, params_.max_delta);
+        for (int e = 0; e < 8; e += 2) {  // the deviations have a normalizer of their own
+            slot.d(e) += clamped(g[e] * normalizer, params_.max_delta);
+            slot.d(e + 1) += clamped(g[e + 1] * params_.uc_normalizer, params_.max_delta);
+        }
     }
 
     void class_rule(const Slot& slot, int class_id) const {

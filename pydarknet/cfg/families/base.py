@@ -26,9 +26,12 @@ class Family:
         anchors: published (width, height) pairs in pixels, for inputs of the published size.
         masks: which anchors each head uses, in the order of the heads in the file.
         head_strides: pixels per cell of each head, in the same order.
-        net: published ``[net]`` settings that differ from Darknet's defaults.
+        momentum: published ``[net] momentum``.
+        learning_rate: published rate, for a batch of 64 images.
+        subdivisions: published number of parts of a batch.
         head: settings of every ``[yolo]`` section.
         draw: draws the layers.
+        net: other published ``[net]`` settings.
         pretrained: weights of the backbone to start from, and the number of layers in it.
     """
 
@@ -38,9 +41,12 @@ class Family:
     anchors: Sequence[tuple[int, int]]
     masks: Sequence[Sequence[int]]
     head_strides: Sequence[int]
-    net: dict[str, Value]
+    momentum: float
+    learning_rate: float
+    subdivisions: int
     head: dict[str, Value]
     draw: Callable[[Drawing], None]
+    net: dict[str, Value] = field(default_factory=dict)
     pretrained: tuple[str, int] | None = None
     stride: int = 32
 

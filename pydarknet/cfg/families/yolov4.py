@@ -56,7 +56,10 @@ FAMILY = Family(
     anchors=((12, 16), (19, 36), (40, 28), (36, 75), (76, 55), (72, 146), (142, 110), (192, 243), (459, 401)),
     masks=((0, 1, 2), (3, 4, 5), (6, 7, 8)),
     head_strides=(8, 16, 32),
-    net={"momentum": 0.949, "learning_rate": 0.0013, "subdivisions": 8, "mosaic": 1},
+    momentum=0.949,
+    learning_rate=0.0013,
+    subdivisions=8,
+    net={"mosaic": 1},
     head={
         "jitter": 0.3,
         "ignore_thresh": 0.7,

@@ -63,14 +63,10 @@ FAMILY = Family(
     anchors=yolov4.FAMILY.anchors,
     masks=yolov4.FAMILY.masks,
     head_strides=yolov4.FAMILY.head_strides,
-    net={
-        "momentum": 0.949,
-        "learning_rate": 0.001,
-        "subdivisions": 8,
-        "mosaic": 1,
-        "letter_box": 1,
-        "ema_alpha": 0.9998,
-    },
+    momentum=0.949,
+    learning_rate=0.001,
+    subdivisions=8,
+    net={"mosaic": 1, "letter_box": 1, "ema_alpha": 0.9998},
     head={
         "jitter": 0.1,
         "scale_x_y": 2.0,

@@ -35,7 +35,9 @@ FAMILY = Family(
     anchors=((10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319)),
     masks=((3, 4, 5), (1, 2, 3)),
     head_strides=(32, 16),
-    net={"momentum": 0.9, "learning_rate": 0.00261, "subdivisions": 1},
+    momentum=0.9,
+    learning_rate=0.00261,
+    subdivisions=1,
     head={
         "jitter": 0.3,
         "scale_x_y": 1.05,

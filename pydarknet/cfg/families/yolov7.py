@@ -101,7 +101,9 @@ FAMILY = replace(
     name="yolov7",
     size=640,
     anchors=yolov4.FAMILY.anchors,
-    net={"momentum": 0.9, "learning_rate": 0.001, "subdivisions": 8},
+    momentum=0.9,
+    learning_rate=0.001,
+    subdivisions=8,
     draw=draw,
     pretrained=("yolov7.conv.132", 132),
 )

@@ -18,7 +18,21 @@ from pydarknet.errors import DataError
 
 #: name -> what people call it. The order is the order of sniffing: the most distinctive content first.
 FORMATS: dict[str, str] = {
+    "ilsvrc": "ImageNet localisation (ILSVRC CLS-LOC) tree",
+    "yolov5": "YOLOv5 / Ultralytics / Roboflow export (data.yaml)",
     "darknet": "Darknet / YOLO txt (.data, .names, lists)",
+    "cvat": "CVAT XML 1.1 for images or video",
+    "voc": "Pascal VOC XML",
+    "crowdhuman": "CrowdHuman .odgt",
+    "groundtruth": "SageMaker GroundTruth output.manifest",
+    "coco": "COCO JSON",
+    "labelstudio": "Label Studio JSON or JSON-MIN",
+    "via": "VGG Image Annotator JSON or CSV",
+    "labelme": "LabelMe JSON",
+    "kaggle": "Kaggle ImageNet localisation CSV",
+    "openimages": "Open Images CSV",
+    "csv": "one CSV row per box (TensorFlow tutorials)",
+    "kitti": "KITTI object or tracking labels",
 }
 
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from pydarknet.data.dataset import Flag, Sample, Status
 from pydarknet.data.files import lines_of, write_text
@@ -29,6 +30,7 @@ SETTINGS = {
     "relative": "write list paths relative to the output folder: yes or no (default)",
 }
 
+_List = tuple[Path, str, tuple[Path, ...]]  # list file, split, folders its paths may start from
 _LIST_KEYS = {"train": "train", "valid": "val", "test": "test"}
 _LIST_NAMES = {"val": "valid"}
 _NAME_FILES = ("classes.txt", "_darknet.labels")
@@ -66,7 +68,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
             raise DataError(f"{path}: several .data files ({listed}); name the one to read")
         if data_files:
             path = data_files[0]
-    lists: list[tuple[Path, str]]
+    lists: list[_List]
     if path.is_dir():
         names, lists = _folder_names(path), _folder_lists(path)
         folder = None if lists else path
@@ -74,11 +76,9 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
         names, lists = _from_data(path, report)
         folder = None
     else:
-        names, lists, folder = _folder_names(path.parent), [(path, split_of(path.stem))], None
+        names, lists, folder = _folder_names(path.parent), [(path, split_of(path.stem), (path.parent,))], None
     names = options.names or names
-    parse = functools.partial(
-        _parse, names=names, labels=options.settings.get("labels"), base=str(folder or "")
-    )
+    parse = functools.partial(parse_image, names=names, labels=options.settings.get("labels"))
     units = functools.partial(_units, lists, folder)
     return Source(units, parse, names, _numeric)
 
@@ -118,7 +118,7 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list[tuple[Path, str]]]:
+def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list[_List]]:
     data = read_data(path)
     names = None
     if "names" in data:
@@ -134,7 +134,7 @@ def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list
             raise RecordError(
                 "parse", f"classes = {value}, but {names_file} has {len(names)} names", path, line
             )
-    lists: list[tuple[Path, str]] = []
+    lists: list[_List] = []
     for key, split in _LIST_KEYS.items():
         if key not in data:
             continue
@@ -142,10 +142,10 @@ def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list
         file = resolve(value, path.parent)
         if not file.exists():
             raise RecordError("parse", f"{key} list {value} is not there (looked last at {file})", path, line)
-        if any(file == known for known, _ in lists):
+        if any(file == known for known, *_ in lists):
             report.add("note", f"{key} names the same list as another key", path, line, action="read once")
         else:
-            lists.append((file, split))
+            lists.append((file, split, (file.parent, path.parent)))
     if not lists:
         raise RecordError("parse", "neither train nor valid is given", path)
     return names, lists
@@ -158,12 +158,11 @@ def _folder_names(folder: Path) -> tuple[str, ...] | None:
     return read_names(files[0]) if files else None
 
 
-def _folder_lists(folder: Path) -> list[tuple[Path, str]]:
-    lists = [
-        (file, split_of(file.stem))
-        for file in sorted(folder.glob("*.txt"), key=lambda f: natural_key(f.name))
+def _folder_lists(folder: Path) -> list[_List]:
+    files = sorted(folder.glob("*.txt"), key=lambda file: natural_key(file.name))
+    return [
+        (file, split_of(file.stem), (folder,)) for file in files if split_of(file.stem) and _is_list(file)
     ]
-    return [(file, split) for file, split in lists if split and _is_list(file)]
 
 
 def _numeric(labels: set[str]) -> tuple[str, ...]:
@@ -171,35 +170,39 @@ def _numeric(labels: set[str]) -> tuple[str, ...]:
     return tuple(str(i) for i in range(max(map(int, labels), default=-1) + 1))
 
 
-def _units(lists: list[tuple[Path, str]], folder: Path | None) -> Iterator[tuple[str, str, str, int]]:
-    """(image, split, list file, line) for every image."""
-    if folder is not None:
-        for image in images_below(folder):
-            parts = image.relative_to(folder).parts[:-1]
-            yield str(image), next((s for s in map(split_of, parts) if s), ""), "", 0
-    for file, split in lists:
-        # The .data file lies beside its list or one folder above it; both are tried, as are the usual bases.
+class Listed(NamedTuple):
+    """An image to read labels for: its name in the set, its split, and where it was listed."""
+
+    image: str
+    name: str
+    split: str
+    list_file: str = ""
+    line: int = 0
+
+
+def _units(lists: list[_List], folder: Path | None) -> Iterator[Listed]:
+    for image in images_below(folder) if folder else ():
+        relative = image.relative_to(folder or "")
+        split = next((s for s in map(split_of, relative.parts[:-1]) if s), "")
+        yield Listed(str(image), inner_name(relative), split)
+    for file, split, bases in lists:
         for number, line in enumerate(lines_of(file), 1):
             if line:
-                yield str(resolve(line, file.parent.parent, file.parent)), split, str(file), number
+                image = resolve(line, *bases)
+                yield Listed(str(image), image.name, split, str(file), number)
 
 
-def _parse(
-    unit: tuple[str, str, str, int],
-    report: Report,
-    *,
-    names: tuple[str, ...] | None,
-    labels: str | None,
-    base: str,
+def parse_image(
+    unit: Listed, report: Report, *, names: tuple[str, ...] | None, labels: str | None
 ) -> Iterable[Record]:
-    image, split, list_file, line = unit
+    """The record of one image, with its label file found beside it or in the usual places."""
+    image, name, split, list_file, line = unit
     try:
         width, height = image_size(image)
     except DataError as error:
         code = "unreadable-image" if Path(image).exists() else "missing-image"
         raise RecordError(code, str(error), list_file or image, line) from None
     label = find_label(image, labels, report)
-    name = inner_name(Path(image).relative_to(base)) if base else Path(image).name
     record = Record(image, name, width, height, [], Status.UNLABELLED.value, split, str(label or image))
     if label is None:
         tried = ", ".join(str(path) for path in label_candidates(image, labels))
@@ -211,7 +214,9 @@ def _parse(
         for box in read_boxes(side, width, height, names, report):
             box.flags |= Flag.IGNORE
             record.boxes.append(box)
-    record.status = (Status.ANNOTATED if record.boxes else Status.BACKGROUND).value
+    # Lines that were no good are still knowledge that there is something.
+    empty = not record.boxes and not any(lines_of(label))
+    record.status = (Status.BACKGROUND if empty else Status.ANNOTATED).value
     return [record]
 
 

@@ -13,11 +13,13 @@ public:
     FusedConvolution(const ConvTask& task, const ConvPrimitive& primitive, int addend_at)
         : runtime_(task.runtime),
           src_(task.src),
+          operand_(task.operand()),
+          reads_source_(task.reads_source()),
           dst_(task.dst),
           addend_(task.residual.data != task.dst.data ? task.residual.data : nullptr),
           what_(primitive.what()),
           call_(primitive, primitive.pack_weights(task), ConvPrimitive::pack_biases(task), addend_ ? addend_at : -1) {
-        dst_at_ = src_.dense() ? 0 : dense_bytes(src_);
+        dst_at_ = reads_source_ ? 0 : dense_bytes(operand_);
         scratch_at_ = dst_at_ + (dst_.dense() ? 0 : dense_bytes(dst_));
         runtime_.reserve(scratch_at_ + primitive.scratch_size());
     }
@@ -25,7 +27,7 @@ public:
     void forward() override {
         std::byte* scratch = runtime_.scratch();
         Tensor src = src_;
-        if (!src_.dense()) copy_channels(src_, 0, src = dense_at(src_, scratch));
+        if (!reads_source_) copy_channels(src_, 0, src = dense_at(operand_, scratch));
         const Tensor dst = dst_.dense() ? dst_ : dense_at(dst_, scratch + dst_at_);
         call_.run(src.data, dst.data, scratch + scratch_at_, addend_);
         if (!dst_.dense()) copy_channels(dst, 0, dst_);
@@ -35,7 +37,9 @@ public:
 
 private:
     Runtime& runtime_;
-    Tensor src_, dst_;
+    Tensor src_, operand_;
+    bool reads_source_;
+    Tensor dst_;
     const void* addend_;
     std::string what_;
     ConvCall call_;
@@ -60,7 +64,7 @@ std::unique_ptr<Kernel> make_fused_convolution(const ConvTask& task) {
     }
     std::optional<ConvPrimitive> primitive;
     try {
-        primitive.emplace(task.runtime, task.geometry, describe(task.src.n, task.src.shape, task.src.type),
+        primitive.emplace(task.runtime, task.geometry, describe(task.src.n, task.src.shape, task.operand_type()),
                           describe(dst.n, dst.shape, dst.type), ops);
     } catch (const dnnl::error&) {
         return nullptr;  // no implementation has these post-operations

@@ -39,6 +39,12 @@ dnnl::convolution_forward::primitive_desc describe_primitive(Runtime& runtime, c
 
 }  // namespace
 
+Tensor ConvTask::operand() const {
+    Tensor tensor = dense_at(src, nullptr);
+    tensor.type = operand_type();
+    return tensor;
+}
+
 bool append_activation(dnnl::post_ops& ops, Activation activation) {
     switch (activation) {
         case Activation::linear: return true;

@@ -26,6 +26,11 @@ struct ConvTask {
     ConvGeometry geometry;
     Tensor src, dst, residual;  // residual.data null: none
     Finish finish;
+
+    // What is multiplied. oneDNN has no convolution from float32 to bfloat16: there the source is rounded first.
+    DType operand_type() const { return src.type == DType::f32 ? dst.type : src.type; }
+    Tensor operand() const;  // src as the primitive reads it, without its address
+    bool reads_source() const { return src.dense() && src.type == operand_type(); }
 };
 
 // Appends the activation where oneDNN's function is Darknet's; false where it has none.

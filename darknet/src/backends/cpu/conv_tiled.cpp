@@ -24,7 +24,13 @@ struct Strip {
 class TiledConvolution : public Kernel {
 public:
     explicit TiledConvolution(const ConvTask& task)
-        : runtime_(task.runtime), src_(task.src), dst_(task.dst), residual_(task.residual), finish_(task.finish) {
+        : runtime_(task.runtime),
+          src_(task.src),
+          operand_(task.operand_type()),
+          reads_source_(task.reads_source()),
+          dst_(task.dst),
+          residual_(task.residual),
+          finish_(task.finish) {
         make_strips(task);
         std::size_t oneDnn = 0;
         for (const ConvPrimitive& primitive : primitives_) {
@@ -34,7 +40,7 @@ public:
                 calls_.back().emplace_back(primitive, primitive.pack_weights(task), ConvPrimitive::pack_biases(task));
         }
         for (const Strip& strip : strips_) {
-            const std::size_t src = src_.dense() ? 0 : src_row_bytes() * strip.src_rows;
+            const std::size_t src = reads_source_ ? 0 : src_row_bytes() * strip.src_rows;
             sums_at_ = std::max(sums_at_, aligned(src));
             scratch_at_ = std::max(scratch_at_, aligned(strip.rows * row_floats() * sizeof(float)));
         }
@@ -54,7 +60,7 @@ public:
 private:
     std::size_t row_floats() const { return static_cast<std::size_t>(dst_.shape.w) * dst_.shape.c; }
     std::size_t src_row_bytes() const {
-        return static_cast<std::size_t>(src_.shape.w) * src_.shape.c * bytes(src_.type);
+        return static_cast<std::size_t>(src_.shape.w) * src_.shape.c * bytes(operand_);
     }
 
     void make_strips(const ConvTask& task) {
@@ -84,7 +90,7 @@ private:
         ConvGeometry geometry = task.geometry;
         geometry.pad_y = above;
         const Shape src{src_.shape.c, strip.src_rows, src_.shape.w}, dst{dst_.shape.c, strip.rows, dst_.shape.w};
-        return {runtime_, geometry, describe(1, src, src_.type), describe(1, dst, DType::f32), {}};
+        return {runtime_, geometry, describe(1, src, operand_), describe(1, dst, DType::f32), {}};
     }
 
     void compute(const Strip& strip, int thread) {
@@ -92,8 +98,8 @@ private:
         const std::size_t src_pixel =
             (static_cast<std::size_t>(strip.image) * src_.shape.h + strip.src_first) * src_.shape.w;
         const void* src = at(src_.data, src_.type, src_pixel * src_.pitch);
-        if (!src_.dense()) {
-            copy_pixels(src_, src_pixel, static_cast<std::size_t>(strip.src_rows) * src_.shape.w, scratch);
+        if (!reads_source_) {
+            copy_pixels(src_, src_pixel, static_cast<std::size_t>(strip.src_rows) * src_.shape.w, operand_, scratch);
             src = scratch;
         }
         float* sums = reinterpret_cast<float*>(scratch + sums_at_);
@@ -104,7 +110,10 @@ private:
     }
 
     Runtime& runtime_;
-    Tensor src_, dst_, residual_;
+    Tensor src_;
+    DType operand_;  // type in which it is multiplied
+    bool reads_source_;
+    Tensor dst_, residual_;
     Finish finish_;
     std::vector<Strip> strips_;
     std::vector<ConvPrimitive> primitives_;

@@ -16,13 +16,15 @@ public:
     explicit WholeConvolution(const ConvTask& task)
         : runtime_(task.runtime),
           src_(task.src),
+          operand_(task.operand()),
+          reads_source_(task.reads_source()),
           dst_(task.dst),
           residual_(task.residual),
           finish_(task.finish),
-          primitive_(task.runtime, task.geometry, describe(src_.n, src_.shape, src_.type),
+          primitive_(task.runtime, task.geometry, describe(src_.n, src_.shape, operand_.type),
                      describe(dst_.n, dst_.shape, DType::f32), {}),
           call_(primitive_, primitive_.pack_weights(task), ConvPrimitive::pack_biases(task)) {
-        sums_at_ = src_.dense() ? 0 : dense_bytes(src_);
+        sums_at_ = reads_source_ ? 0 : dense_bytes(operand_);
         scratch_at_ = sums_at_ + dense_bytes(as_float(dst_));
         runtime_.reserve(scratch_at_ + primitive_.scratch_size());
     }
@@ -30,7 +32,7 @@ public:
     void forward() override {
         std::byte* scratch = runtime_.scratch();
         Tensor src = src_;
-        if (!src_.dense()) copy_channels(src_, 0, src = dense_at(src_, scratch));
+        if (!reads_source_) copy_channels(src_, 0, src = dense_at(operand_, scratch));
         float* sums = reinterpret_cast<float*>(scratch + sums_at_);
         call_.run(src.data, sums, scratch + scratch_at_);
         const std::size_t width = dst_.shape.w, channels = dst_.shape.c;
@@ -44,7 +46,9 @@ public:
 
 private:
     Runtime& runtime_;
-    Tensor src_, dst_, residual_;
+    Tensor src_, operand_;
+    bool reads_source_;
+    Tensor dst_, residual_;
     Finish finish_;
     ConvPrimitive primitive_;
     ConvCall call_;

@@ -23,6 +23,25 @@ template <class Body> void for_each_strip(const Tensor& tensor, const Body& body
     });
 }
 
+template <class Data> struct Pixels {
+    Data* data;
+    std::size_t pitch;
+    DType type;
+};
+
+void convert_pixels(const Pixels<const void>& src, const Pixels<void>& dst, std::size_t count, std::size_t channels) {
+    const std::size_t src_size = bytes(src.type), dst_size = bytes(dst.type);
+    if (src.type == dst.type)
+        return copy_rows(dst.data, dst.pitch * dst_size, src.data, src.pitch * src_size, channels * src_size, count);
+    float row[kRow];
+    for (std::size_t pixel = 0; pixel < count; ++pixel)
+        for (std::size_t c = 0; c < channels; c += kRow) {
+            const std::size_t part = std::min(kRow, channels - c);
+            load(row, at(src.data, src.type, pixel * src.pitch + c), src.type, part);
+            store(at(dst.data, dst.type, pixel * dst.pitch + c), dst.type, row, part);
+        }
+}
+
 class Input : public Kernel {
 public:
     Input(const float* planes, const Tensor& dst) : planes_(planes), dst_(dst) {}
@@ -75,28 +94,17 @@ void from_planes(const float* src, const Tensor& dst) {
 }
 
 void copy_channels(const Tensor& src, int first, const Tensor& dst) {
-    const std::size_t channels = dst.shape.c;
     for_each_strip(dst, [&](const Tile& tile) {
         const std::size_t begin = static_cast<std::size_t>(tile.image) * dst.shape.h * dst.shape.w + tile.pixel;
-        if (src.type == dst.type) {
-            copy_rows(at(dst.data, dst.type, begin * dst.pitch), dst.pitch * bytes(dst.type),
-                      at(src.data, src.type, begin * src.pitch + first), src.pitch * bytes(src.type),
-                      channels * bytes(src.type), tile.pixels);
-            return;
-        }
-        float row[kRow];
-        for (std::size_t p = begin; p < begin + tile.pixels; ++p)
-            for (std::size_t c = 0; c < channels; c += kRow) {
-                const std::size_t count = std::min(kRow, channels - c);
-                load(row, at(src.data, src.type, p * src.pitch + first + c), src.type, count);
-                store(at(dst.data, dst.type, p * dst.pitch + c), dst.type, row, count);
-            }
+        convert_pixels({at(src.data, src.type, begin * src.pitch + first), src.pitch, src.type},
+                       {at(dst.data, dst.type, begin * dst.pitch), dst.pitch, dst.type}, tile.pixels, dst.shape.c);
     });
 }
 
-void copy_pixels(const Tensor& src, std::size_t first, std::size_t count, void* dst) {
-    const std::size_t size = src.shape.c * bytes(src.type);
-    copy_rows(dst, size, at(src.data, src.type, first * src.pitch), src.pitch * bytes(src.type), size, count);
+void copy_pixels(const Tensor& src, std::size_t first, std::size_t count, DType type, void* dst) {
+    const std::size_t channels = src.shape.c;
+    convert_pixels({at(src.data, src.type, first * src.pitch), src.pitch, src.type}, {dst, channels, type}, count,
+                   channels);
 }
 
 FinishPixels pixels_of(const Tensor& dst, const Tensor& residual, float* sums, std::size_t first, std::size_t count) {

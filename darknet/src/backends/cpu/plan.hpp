@@ -29,6 +29,7 @@ private:
     };
 
     std::vector<DType> choose_types() const;
+    DType input_type() const;
     PlacementRules rules(const std::vector<DType>& types) const;
     Tensor tensor_of(int node) const;
     Context context_of(const Node& node);

@@ -16,6 +16,11 @@ public:
         std::copy_n(src(0), context_.dst.size(), dst(0));
         activate(node().as<ActivationParams>().activation, dst(0), batch(), node().out);
     }
+
+    void backward() override {
+        multiply_slope(node().as<ActivationParams>().activation, src(0), dst(0), ddst(0), batch(), node().out);
+        for (std::size_t k = 0; k < context_.dst.size() && dsrc(0); ++k) dsrc(0)[k] += ddst(0)[k];
+    }
 };
 
 }  // namespace

@@ -20,6 +20,13 @@ public:
                 dst(i)[c] = static_cast<float>(sum / pixels);
             }
     }
+
+    void backward() override {
+        const std::size_t pixels = std::size_t{1} * src_shape().h * src_shape().w;
+        for (int i = 0; i < batch() && dsrc(0); ++i)
+            for (int c = 0; c < src_shape().c; ++c)
+                for (std::size_t p = 0; p < pixels; ++p) dsrc(i)[c * pixels + p] += ddst(i)[c] / pixels;
+    }
 };
 
 }  // namespace

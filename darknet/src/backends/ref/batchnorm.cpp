@@ -2,6 +2,7 @@
 // [batchnorm]: y = (x - mean) / sqrt(variance + eps) * scale + bias.
 #include <algorithm>
 
+#include "batch_norm.hpp"
 #include "common.hpp"
 #include "ref.hpp"
 
@@ -14,8 +15,19 @@ public:
 
     void forward() override {
         std::copy_n(src(0), context_.dst.size(), dst(0));
-        normalize_batch(weights(), dst(0), batch(), node().out);
+        if (context_.training())
+            batch_norm_.forward(*context_.statistics, dst(0), batch(), node().out);
+        else
+            normalize_batch(weights(), dst(0), batch(), node().out);
     }
+
+    void backward() override {
+        batch_norm_.backward(weights(), gradients(), ddst(0), batch(), node().out);
+        for (std::size_t k = 0; k < context_.dst.size() && dsrc(0); ++k) dsrc(0)[k] += ddst(0)[k];
+    }
+
+private:
+    BatchNorm batch_norm_;
 };
 
 }  // namespace

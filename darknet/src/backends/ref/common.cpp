@@ -48,6 +48,15 @@ float blurred_at(const BlurKernel& kernel, const float* plane, Shape in, int top
     return sum;
 }
 
+void spread(const BlurKernel& kernel, float delta, float* plane, Shape in, int top, int left) {
+    for (int u = 0; u < kernel.size; ++u)
+        for (int v = 0; v < kernel.size; ++v) {
+            const int y = top + u, x = left + v;
+            if (y < 0 || y >= in.h || x < 0 || x >= in.w) continue;
+            plane[std::size_t{1} * y * in.w + x] += kernel.weights[u * kernel.size + v] * delta;
+        }
+}
+
 }  // namespace
 
 void blur(int mode, int stride_y, int stride_x, const float* src, Shape in, float* dst, Shape out) {
@@ -57,6 +66,16 @@ void blur(int mode, int stride_y, int stride_x, const float* src, Shape in, floa
         for (int i = 0; i < out.h; ++i)
             for (int j = 0; j < out.w; ++j)
                 *dst++ = blurred_at(kernel, plane, in, i * stride_y - kernel.pad, j * stride_x - kernel.pad);
+    }
+}
+
+void blur_backward(int mode, int stride_y, int stride_x, const float* ddst, Shape out, float* dsrc, Shape in) {
+    const BlurKernel& kernel = mode == 1 ? kBlur3 : kBlur2;
+    for (int c = 0; c < out.c; ++c) {
+        float* plane = dsrc + std::size_t{1} * c * in.h * in.w;
+        for (int i = 0; i < out.h; ++i)
+            for (int j = 0; j < out.w; ++j)
+                spread(kernel, *ddst++, plane, in, i * stride_y - kernel.pad, j * stride_x - kernel.pad);
     }
 }
 

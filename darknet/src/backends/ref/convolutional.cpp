@@ -4,8 +4,10 @@
 // it.
 #include <algorithm>
 
+#include "../../error.hpp"
 #include "../../layers/layer.hpp"
 #include "activations.hpp"
+#include "batch_norm.hpp"
 #include "common.hpp"
 #include "ref.hpp"
 
@@ -14,69 +16,116 @@ namespace {
 
 class Convolutional : public RefKernel {
 public:
-    using RefKernel::RefKernel;
+    explicit Convolutional(const KernelContext& context) : RefKernel(context), sharp_shape_(node().out) {
+        if (blurred()) {
+            const int shrink = params().size - 1 - 2 * params().padding;
+            sharp_shape_ = {node().out.c, src_shape().h - shrink, src_shape().w - shrink};
+        }
+        if (misread() && context.training())
+            throw Error(Status::backend, node().where,
+                        "cannot be trained: padding and dilation do not fit each other; expected padding = size / 2");
+        if (!blurred()) return;
+        sharp_.resize(batch() * sharp_shape_.size());
+        if (context.training()) dsharp_.resize(sharp_.size());
+    }
 
     void forward() override {
-        for (int i = 0; i < batch(); ++i) blurred() ? forward_blurred(i) : forward_image(src(i), dst(i), node().out);
+        float* y = blurred() ? sharp_.data() : dst(0);  // (n, sharp_shape_)
+        for (int i = 0; i < batch(); ++i)
+            misread() ? correlate_misread(src(i), y + i * sharp_shape_.size())
+                      : correlate(src(i), y + i * sharp_shape_.size());
+        normalize(y);
+        if (context_.training() && slope_needs_input(params().activation))
+            linear_.assign(y, y + batch() * sharp_shape_.size());
+        activate(params().activation, y, batch(), sharp_shape_);
+        for (int i = 0; i < batch() && blurred(); ++i)
+            blur(params().antialiasing, params().stride_y, params().stride_x, y + i * sharp_shape_.size(), sharp_shape_,
+                 dst(i), node().out);
+    }
+
+    void backward() override {
+        float* delta = ddst(0);
+        if (blurred()) {
+            delta = dsharp_.data();
+            std::fill(dsharp_.begin(), dsharp_.end(), 0.0f);
+            for (int i = 0; i < batch(); ++i)
+                blur_backward(params().antialiasing, params().stride_y, params().stride_x, ddst(i), node().out,
+                              delta + i * sharp_shape_.size(), sharp_shape_);
+        }
+        const float* y = blurred() ? sharp_.data() : dst(0);
+        multiply_slope(params().activation, linear_.data(), y, delta, batch(), sharp_shape_);
+        if (params().batch_normalize)
+            batch_norm_.backward(weights(), gradients(), delta, batch(), sharp_shape_);
+        else
+            add_bias_gradients(gradients(), delta, batch(), sharp_shape_);
+        for (int i = 0; i < batch(); ++i) correlate_backward(src(i), delta + i * sharp_shape_.size(), dsrc(i));
     }
 
 private:
     const ConvolutionalParams& params() const { return node().as<ConvolutionalParams>(); }
     bool blurred() const { return params().antialiasing != 0; }
-
-    void forward_blurred(int i) {
-        const Shape in = src_shape();
-        const int shrink = params().size - 1 - 2 * params().padding;
-        const Shape sharp{node().out.c, in.h - shrink, in.w - shrink};
-        sharp_.resize(sharp.size());
-        forward_image(src(i), sharp_.data(), sharp);
-        blur(params().antialiasing, params().stride_y, params().stride_x, sharp_.data(), sharp, dst(i), node().out);
-    }
-
-    void forward_image(const float* x, float* y, Shape out) const {
+    // Whether Darknet's shape of the output is not that of the windows.
+    bool misread() const {
         const Shape unfolded = unfolded_shape(params(), src_shape());
-        unfolded.h == out.h&& unfolded.w == out.w ? correlate(x, y, out) : correlate_misread(x, y, out, unfolded);
-        if (params().batch_normalize)
-            normalize_batch(weights(), y, 1, out);
-        else
-            add_biases(weights(), y, 1, out);
-        activate(params().activation, y, 1, out);
+        return unfolded.h != sharp_shape_.h || unfolded.w != sharp_shape_.w;
     }
 
-    void correlate(const float* x, float* y, Shape out) const {
-        const Shape in = src_shape();
+    void normalize(float* y) {
+        if (!params().batch_normalize)
+            add_biases(weights(), y, batch(), sharp_shape_);
+        else if (context_.training())
+            batch_norm_.forward(*context_.statistics, y, batch(), sharp_shape_);
+        else
+            normalize_batch(weights(), y, batch(), sharp_shape_);
+    }
+
+    // Calls visit(index of the weight, u, v, plane of the source, plane of the output) for every weight.
+    template <class Visit>
+    void for_weights(Visit&& visit) const {
+        const Shape in = src_shape(), out = sharp_shape_;
         const int filters_per_group = out.c / params().groups, channels_per_group = in.c / params().groups;
-        const float* w = weights().weights.data();  // (filters, channels of the group, size, size)
-        std::fill_n(y, out.size(), 0.0f);
+        std::size_t w = 0;  // (filters, channels of the group, size, size)
         for (int f = 0; f < out.c; ++f)
             for (int c = 0; c < channels_per_group; ++c) {
                 const int channel = f / filters_per_group * channels_per_group + c;
-                const float* src_plane = x + std::size_t{1} * channel * in.h * in.w;
-                float* dst_plane = y + std::size_t{1} * f * out.h * out.w;
+                const std::size_t src_plane = std::size_t{1} * channel * in.h * in.w;
+                const std::size_t dst_plane = std::size_t{1} * f * out.h * out.w;
                 for (int u = 0; u < params().size; ++u)
-                    for (int v = 0; v < params().size; ++v) add_shifted(*w++, u, v, src_plane, dst_plane, out);
+                    for (int v = 0; v < params().size; ++v) visit(w++, u, v, src_plane, dst_plane);
             }
     }
 
-    // dst[i, j] += weight * src[i s_y + dy, j s_x + dx] wherever that is inside.
-    void add_shifted(float weight, int u, int v, const float* src_plane, float* dst_plane, Shape out) const {
-        const Shape in = src_shape();
+    // Calls visit(first pixel of the source, of the output, how many, step in the source) for each row that a weight
+    // at (u, v) joins.
+    template <class Visit>
+    void for_rows(int u, int v, Visit&& visit) const {
+        const Shape in = src_shape(), out = sharp_shape_;
         const int stride_y = blurred() ? 1 : params().stride_y, stride_x = blurred() ? 1 : params().stride_x;
         const int dy = (u - params().padding) * params().dilation, dx = (v - params().padding) * params().dilation;
         const int first = dx < 0 ? (-dx + stride_x - 1) / stride_x : 0;
         const int last = std::min(out.w, in.w > dx ? (in.w - 1 - dx) / stride_x + 1 : 0);
-        for (int i = 0; i < out.h; ++i) {
+        for (int i = 0; i < out.h && first < last; ++i) {
             const int row = i * stride_y + dy;
             if (row < 0 || row >= in.h) continue;
-            const float* from = src_plane + std::size_t{1} * row * in.w;
-            float* to = dst_plane + std::size_t{1} * i * out.w;
-            for (int j = first; j < last; ++j) to[j] += weight * from[j * stride_x + dx];
+            visit(std::size_t{1} * row * in.w + first * stride_x + dx, std::size_t{1} * i * out.w + first, last - first,
+                  stride_x);
         }
+    }
+
+    void correlate(const float* x, float* y) const {
+        std::fill_n(y, sharp_shape_.size(), 0.0f);
+        for_weights([&](std::size_t w, int u, int v, std::size_t src_plane, std::size_t dst_plane) {
+            const float weight = weights().weights[w];
+            for_rows(u, v, [&](std::size_t from, std::size_t to, int count, int step) {
+                for (int j = 0; j < count; ++j) y[dst_plane + to + j] += weight * x[src_plane + from + j * step];
+            });
+        });
     }
 
     // What Darknet computes where its shape of the output is not that of the windows: it writes these as a matrix
     // (unfolded.c, unfolded.h * unfolded.w) and reads them back with rows of out.h * out.w.
-    void correlate_misread(const float* x, float* y, Shape out, Shape unfolded) const {
+    void correlate_misread(const float* x, float* y) const {
+        const Shape out = sharp_shape_, unfolded = unfolded_shape(params(), src_shape());
         const std::size_t pixels = std::size_t{1} * out.h * out.w, row = std::size_t{1} * unfolded.h * unfolded.w;
         const int filters_per_group = out.c / params().groups, channels_per_group = src_shape().c / params().groups;
         const float* w = weights().weights.data();
@@ -103,7 +152,26 @@ private:
         return x[(std::size_t{1} * (first_channel + element / (size * size)) * in.h + row) * in.w + col];
     }
 
-    Floats sharp_;  // the output in front of the blur, one image
+    // dx (may be null) += W' delta; gradient of W += delta * x.
+    void correlate_backward(const float* x, const float* delta, float* dx) const {
+        for_weights([&](std::size_t w, int u, int v, std::size_t src_plane, std::size_t dst_plane) {
+            const float weight = weights().weights[w];
+            float sum = 0;
+            for_rows(u, v, [&](std::size_t from, std::size_t to, int count, int step) {
+                for (int j = 0; j < count; ++j) {
+                    const float d = delta[dst_plane + to + j];
+                    sum += d * x[src_plane + from + j * step];
+                    if (dx) dx[src_plane + from + j * step] += weight * d;
+                }
+            });
+            gradients().weights[w] += sum;
+        });
+    }
+
+    Shape sharp_shape_;      // of the output in front of the blur
+    Floats sharp_, dsharp_;  // (n, sharp_shape_), with antialiasing
+    Floats linear_;          // in front of the activation, where its slope asks for that
+    BatchNorm batch_norm_;
 };
 
 }  // namespace

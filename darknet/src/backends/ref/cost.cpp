@@ -12,6 +12,11 @@ public:
     using RefKernel::RefKernel;
 
     void forward() override { std::copy_n(src(0), context_.dst.size(), dst(0)); }
+
+    void backward() override {
+        if (!dsrc(0)) return;
+        for (std::size_t k = 0; k < context_.dst.size(); ++k) dsrc(0)[k] += ddst(0)[k];
+    }
 };
 
 }  // namespace

@@ -14,6 +14,11 @@ public:
     void forward() override {
         for (int i = 0; i < batch(); ++i) std::copy(weights().weights.begin(), weights().weights.end(), dst(i));
     }
+
+    void backward() override {
+        for (int i = 0; i < batch(); ++i)
+            for (std::size_t k = 0; k < node().out.size(); ++k) gradients().weights[k] += ddst(i)[k];
+    }
 };
 
 }  // namespace

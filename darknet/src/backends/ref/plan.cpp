@@ -19,8 +19,10 @@ class RefPlan : public Plan {
 public:
     RefPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, const PlanOptions& options)
         : graph_(graph), parameters_(std::move(parameters)), batch_(options.batch) {
+        if (options.training) training_ = *options.training;
         input_.resize(batch_ * graph.input.size());
         outputs_.resize(graph.nodes.size());
+        deltas_.resize(graph.nodes.size());
         for (const Node& node : graph.nodes) add_kernel(node, options.threads);
     }
 
@@ -30,6 +32,21 @@ public:
         for (const auto& kernel : kernels_) kernel->forward();
     }
 
+    void backward(const LossContext& context, std::vector<LossReport>& reports) override {
+        if (!training_.gradients) return Plan::backward(context, reports);
+        for (Floats& delta : deltas_) std::fill(delta.begin(), delta.end(), 0.0f);
+        for (const Node& node : graph_.nodes)
+            if (owns_cost(node))
+                reports[node.index] = loss(node, context, outputs_[node.index].data(), deltas_[node.index].data());
+        for (int i = static_cast<int>(kernels_.size()) - 1; i >= training_.frozen_before; --i)
+            if (!graph_.nodes[i].only_forward) kernels_[i]->backward();
+    }
+
+    void read_delta(int node, float* dst) const override {
+        if (!training_.gradients) return Plan::read_delta(node, dst);
+        std::copy(deltas_[node].begin(), deltas_[node].end(), dst);
+    }
+
     void read(int node, float* dst) const override { std::copy(outputs_[node].begin(), outputs_[node].end(), dst); }
 
     Precision precision() const override { return Precision::f32; }
@@ -37,6 +54,7 @@ public:
     std::size_t activation_bytes() const override {
         std::size_t floats = input_.size();
         for (const Floats& output : outputs_) floats += output.size();
+        for (const Floats& delta : deltas_) floats += delta.size();
         return floats * sizeof(float);
     }
 
@@ -56,16 +74,26 @@ private:
     Tensor tensor_of(int node) {
         Tensor tensor;
         tensor.data = node < 0 ? input_.data() : outputs_[node].data();
+        tensor.delta = node < 0 || deltas_[node].empty() ? nullptr : deltas_[node].data();
         tensor.n = batch_;
         tensor.shape = graph_.shape_of(node);
         return tensor;
     }
 
+    bool learns(int node) const { return training_.gradients && node >= training_.frozen_before; }
+
     void add_kernel(const Node& node, int threads) {
         outputs_[node.index].resize(batch_ * node.out.size());
-        KernelContext context{graph_, node, &parameters_->of(graph_, node.index), {}, tensor_of(node.index), batch_,
-                              threads};
+        if (learns(node.index)) deltas_[node.index].resize(batch_ * node.out.size());
+        KernelContext context{graph_, node,   &parameters_->of(graph_, node.index), {}, tensor_of(node.index),
+                              batch_, threads};
         for (int input : node.inputs) context.src.push_back(tensor_of(input));
+        if (learns(node.index)) {
+            const int owner = weights_owner(graph_, node.index);
+            context.statistics = &training_.parameters->nodes[owner];
+            context.gradients = &(*training_.gradients)[owner];
+            context.seen = &training_.parameters->seen;
+        }
         kernels_.push_back(kMakers[static_cast<std::size_t>(node.kind)](context));
     }
 
@@ -74,6 +102,8 @@ private:
     int batch_;
     Floats input_;
     std::vector<Floats> outputs_;  // by node: planes (batch, c, h, w)
+    std::vector<Floats> deltas_;   // likewise, in training; empty for frozen nodes
+    Training training_{};
     std::vector<std::unique_ptr<Kernel>> kernels_;
 };
 
@@ -86,7 +116,6 @@ public:
         if (options.precision == Precision::bf16)
             throw Error(Status::backend, "",
                         "backend \"ref\" computes in fp32; found precision bf16, expected fp32 or auto");
-        if (options.training) throw Error(Status::backend, "", "backend \"ref\" does not train");
         return std::make_unique<RefPlan>(graph, parameters, options);
     }
 };

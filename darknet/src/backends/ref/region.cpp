@@ -22,6 +22,15 @@ public:
         }
     }
 
+    // The loss has already made the delta that of the input.
+    void backward() override {
+        const std::size_t cells = std::size_t{1} * node().out.h * node().out.w;
+        for (int i = 0; i < batch() && dsrc(0); ++i)
+            for (int c = 0; c < node().out.c; ++c)
+                for (std::size_t cell = 0; cell < cells; ++cell)
+                    dsrc(i)[c * cells + cell] += ddst(i)[cell * node().out.c + c];
+    }
+
 private:
     // (channels, cells) -> (cells, channels)
     static void transpose(const float* x, float* y, int channels, std::size_t cells) {

@@ -11,33 +11,47 @@ public:
     using RefKernel::RefKernel;
 
     void forward() override {
-        const auto& params = node().as<ReorgParams>();
         for (int n = 0; n < batch(); ++n)
-            params.reverse ? depth_to_space(src(n), dst(n), params.stride)
-                           : space_to_depth(src(n), dst(n), params.stride);
+            for_pairs([&](std::size_t to, std::size_t from) { dst(n)[to] = src(n)[from]; });
+    }
+
+    void backward() override {
+        for (int n = 0; n < batch() && dsrc(0); ++n)
+            for_pairs([&](std::size_t to, std::size_t from) { dsrc(n)[from] += ddst(n)[to]; });
     }
 
 private:
-    void space_to_depth(const float* x, float* y, int s) const {
+    // Calls visit(index in the output, index in the input) for each value.
+    template <class Visit>
+    void for_pairs(Visit&& visit) const {
+        const auto& params = node().as<ReorgParams>();
+        params.reverse ? depth_to_space(params.stride, visit) : space_to_depth(params.stride, visit);
+    }
+
+    template <class Visit>
+    void space_to_depth(int s, Visit& visit) const {
         const Shape in = src_shape(), out = node().out;
+        std::size_t to = 0;
         for (int k = 0; k < out.c; ++k) {
             const int channel = k % in.c, block = k / in.c;
             for (int j = 0; j < out.h; ++j)
                 for (int i = 0; i < out.w; ++i)
-                    *y++ = x[(std::size_t{1} * channel * in.h + j * s + block / s) * in.w + i * s + block % s];
+                    visit(to++, (std::size_t{1} * channel * in.h + j * s + block / s) * in.w + i * s + block % s);
         }
     }
 
-    void depth_to_space(const float* x, float* y, int s) const {
+    template <class Visit>
+    void depth_to_space(int s, Visit& visit) const {
         const Shape out = node().out;
         const int depth = out.c / (s * s);
+        std::size_t from = 0;
         for (int k = 0; k < out.c; ++k)
             for (int j = 0; j < out.h; ++j)
                 for (int i = 0; i < out.w; ++i) {
                     const int block = k / depth;
                     const std::size_t row =
                         std::size_t{1} * j * s + block / s + std::size_t{1} * out.h * s * (k % depth);
-                    y[std::size_t{1} * i * s + block % s + row * out.w * s] = *x++;
+                    visit(std::size_t{1} * i * s + block % s + row * out.w * s, from++);
                 }
     }
 };

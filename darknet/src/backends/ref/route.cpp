@@ -22,6 +22,22 @@ public:
             }
         }
     }
+
+    void backward() override {
+        const auto& params = node().as<RouteParams>();
+        for (int i = 0; i < batch(); ++i) {
+            const float* delta = ddst(i);
+            for (std::size_t k = 0; k < context_.src.size(); ++k) {
+                const int input = static_cast<int>(k);
+                const std::size_t count = src_shape(input).size() / params.groups;
+                if (float* to = dsrc(i, input)) {
+                    to += params.group_id * count;
+                    for (std::size_t j = 0; j < count; ++j) to[j] += delta[j];
+                }
+                delta += count;
+            }
+        }
+    }
 };
 
 }  // namespace

@@ -19,6 +19,21 @@ public:
                     dst(i)[c * pixels + p] = src(i, 0)[params.scale_wh ? p : c] * src(i, 1)[c * pixels + p];
         activate(params.activation, dst(0), batch(), node().out);
     }
+
+    void backward() override {
+        const auto& params = node().as<ScaleChannelsParams>();
+        const std::size_t pixels = std::size_t{1} * node().out.h * node().out.w;
+        multiply_slope(params.activation, nullptr, dst(0), ddst(0), batch(), node().out);
+        // Darknet divides the gradient of a factor per pixel by the number of pixels.
+        const float share = params.scale_wh ? 1.0f / static_cast<float>(pixels) : 1.0f;
+        for (int i = 0; i < batch(); ++i)
+            for (int c = 0; c < node().out.c; ++c)
+                for (std::size_t p = 0; p < pixels; ++p) {
+                    const std::size_t factor = params.scale_wh ? p : c, k = c * pixels + p;
+                    if (dsrc(i, 0)) dsrc(i, 0)[factor] += share * ddst(i)[k] * src(i, 1)[k];
+                    if (dsrc(i, 1)) dsrc(i, 1)[k] += ddst(i)[k] * src(i, 0)[factor];
+                }
+    }
 };
 
 }  // namespace

@@ -20,12 +20,50 @@ public:
         const Floats factors = normalized_weights();
         for (int i = 0; i < batch(); ++i)
             for (int c = 0; c < node().out.c; ++c) add_channel(i, c, pixels, factors);
+        if (context_.training() && slope_needs_input(params().activation))
+            linear_.assign(dst(0), dst(0) + context_.dst.size());
         activate(params().activation, dst(0), batch(), node().out);
+    }
+
+    void backward() override {
+        const std::size_t pixels = std::size_t{1} * node().out.h * node().out.w;
+        const Floats factors = normalized_weights();
+        multiply_slope(params().activation, linear_.data(), dst(0), ddst(0), batch(), node().out);
+        for (int i = 0; i < batch(); ++i)
+            for (int s = 0; s < sources(); ++s)
+                for (int c = 0; c < std::min(node().out.c, src_shape(s).c); ++c)
+                    add_channel_backward(i, s, c, pixels, factors);
     }
 
 private:
     const ShortcutParams& params() const { return node().as<ShortcutParams>(); }
     int sources() const { return static_cast<int>(context_.src.size()); }
+
+    void add_channel_backward(int i, int s, int c, std::size_t pixels, const Floats& factors) const {
+        const float* delta = ddst(i) + c * pixels;
+        if (!factors.empty()) {
+            const float* x = src(i, s) + c * pixels;
+            float sum = 0;
+            for (std::size_t p = 0; p < pixels; ++p) sum += delta[p] * x[p];
+            gradients().weights[index(s, c)] += sum * normalization_slope(factors[index(s, c)]);
+        }
+        if (!dsrc(i, s)) return;
+        const float factor = factors.empty() ? 1 : factors[index(s, c)];
+        float* dx = dsrc(i, s) + c * pixels;
+        for (std::size_t p = 0; p < pixels; ++p) dx[p] += factor * delta[p];
+    }
+
+    // Darknet's factor from a normalised weight to the raw one; not the true Jacobian.
+    float normalization_slope(float factor) const {
+        switch (params().normalization) {
+            case WeightsNormalization::relu:
+                return factor;
+            case WeightsNormalization::softmax:
+                return factor * (1 - factor);
+            default:
+                return 1;
+        }
+    }
 
     void add_channel(int i, int c, std::size_t pixels, const Floats& factors) const {
         float* y = dst(i) + c * pixels;
@@ -62,6 +100,8 @@ private:
         }
         for (int s = 0; s < sources(); ++s) factors[index(s, channel)] /= sum;
     }
+
+    Floats linear_;  // in front of the activation, where its slope asks for that
 };
 
 }  // namespace

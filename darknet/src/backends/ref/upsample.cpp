@@ -15,7 +15,34 @@ public:
             params.stride > 0 ? spread(src(n), dst(n), params) : gather(src(n), dst(n), params);
     }
 
+    void backward() override {
+        const auto& params = node().as<UpsampleParams>();
+        for (int n = 0; n < batch() && dsrc(0); ++n)
+            params.stride > 0 ? collect(ddst(n), dsrc(n), params) : scatter(ddst(n), dsrc(n), params);
+    }
+
 private:
+    void collect(const float* delta, float* dx, const UpsampleParams& params) const {
+        const Shape in = src_shape(), out = node().out;
+        for (int c = 0; c < out.c; ++c)
+            for (int i = 0; i < out.h; ++i) {
+                float* row = dx + (std::size_t{1} * c * in.h + i / params.stride) * in.w;
+                for (int j = 0; j < out.w; ++j) row[j / params.stride] += params.scale * *delta++;
+            }
+    }
+
+    void scatter(const float* delta, float* dx, const UpsampleParams& params) const {
+        const Shape in = src_shape(), out = node().out;
+        const int block = -params.stride;
+        for (int c = 0; c < out.c; ++c)
+            for (int i = 0; i < out.h; ++i)
+                for (int j = 0; j < out.w; ++j, ++delta)
+                    for (int u = 0; u < block; ++u)
+                        for (int v = 0; v < block; ++v)
+                            dx[(std::size_t{1} * c * in.h + i * block + u) * in.w + j * block + v] +=
+                                params.scale * *delta;
+    }
+
     void spread(const float* x, float* y, const UpsampleParams& params) const {
         const Shape in = src_shape(), out = node().out;
         for (int c = 0; c < out.c; ++c)

@@ -18,6 +18,13 @@ public:
         std::copy_n(src(0), context_.dst.size(), dst(0));
         for (int i = 0; i < batch(); ++i) activate_boxes(node().as<YoloParams>(), {0, 1, 2, 3}, dst(i), node().out);
     }
+
+    // The loss has already made the delta that of the input (without the slope of the logistic, as Darknet).
+    void backward() override {
+        if (!dsrc(0)) return;
+        const float scale = node().as<YoloParams>().delta_normalizer;
+        for (std::size_t k = 0; k < context_.dst.size(); ++k) dsrc(0)[k] += scale * ddst(0)[k];
+    }
 };
 
 }  // namespace

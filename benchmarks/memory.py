@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compare ``pydarknet cfg memory`` with the memory that a process really takes.
+
+    python benchmarks/memory.py [MODEL …] [--size 416]
+
+Each case runs in a process of its own; what counts is its largest resident set (VmHWM).
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pydarknet import cfg
+from pydarknet.cfg.memory import inference_memory
+
+DETECT = """
+import sys
+import numpy as np
+from pydarknet import Network
+with Network(sys.argv[1], precision=sys.argv[2]) as network:
+    network.predict(np.zeros((1, *network.layers[0].in_shape), np.float32))
+    print([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0].split()[1])
+"""
+
+
+def measured(path: Path, code: str, *arguments: str) -> int:
+    """Peak resident bytes of a process that runs the code on a cfg."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, path, *arguments], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout) * 1024
+
+
+def report(model: str, task: str, need: int, real: int) -> None:
+    print(f"{model:16} {task:12} {need / 2**20:10.0f} {real / 2**20:10.0f} {need / real - 1:+7.1%}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", default=["yolov4-tiny", "yolov3-tiny", "yolov7-tiny", "yolov4"])
+    parser.add_argument("--size", type=int, default=416)
+    options = parser.parse_args()
+    print(f"{'model':16} {'task':12} {'model MiB':>10} {'real MiB':>10} {'error':>7}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.models:
+            made = cfg.new(name, 80, options.size)
+            path = Path(folder) / f"{name}.cfg"
+            made.save(path)
+            for precision in ("fp32", "bf16"):
+                need = inference_memory(made, precision=precision).total
+                report(name, f"detect {precision}", need, measured(path, DETECT, precision))
+
+
+if __name__ == "__main__":
+    main()

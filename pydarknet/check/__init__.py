@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Preflight: find what is known to go wrong before a training starts.
+
+>>> report = preflight("yolov4-tiny.cfg", data="ds/obj.data", weights="yolov4-tiny.conv.29")
+>>> report.exit_code, [finding.rule for finding in report.findings]
+
+The rules are in the ``rules_*`` modules, one function each.
+"""
+
+from __future__ import annotations
+
+from pydarknet.check import rules_cfg, rules_data, rules_labels, rules_run, rules_schedule, rules_weights
+from pydarknet.check.case import Case, PlannedRun
+from pydarknet.check.catalogue import CATALOGUE, ERROR, NOTE, WARNING, Finding, Found, Rule, Severity, rule
+from pydarknet.check.data import DataFacts, look
+from pydarknet.check.run import Preflight, inspect, load_case, preflight
+
+GROUPS = {
+    "Network and settings": rules_cfg,
+    "Schedule": rules_schedule,
+    "Weights": rules_weights,
+    "Classes, lists and images": rules_data,
+    "Labels and boxes": rules_labels,
+    "The run": rules_run,
+}
+
+__all__ = [
+    "CATALOGUE",
+    "ERROR",
+    "GROUPS",
+    "NOTE",
+    "WARNING",
+    "Case",
+    "DataFacts",
+    "Finding",
+    "Found",
+    "PlannedRun",
+    "Preflight",
+    "Rule",
+    "Severity",
+    "inspect",
+    "load_case",
+    "look",
+    "preflight",
+    "rule",
+]

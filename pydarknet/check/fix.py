@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remedies that are safe to apply without asking: only what is certain, and only to a copy of the cfg.
+
+What needs a decision (a longer training, other weights, better data) is left to people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydarknet.cfg import keys
+from pydarknet.cfg.edit import copy, head_filters, modernise
+from pydarknet.cfg.generate import schedule
+from pydarknet.cfg.model import CfgFile
+from pydarknet.check.case import Case
+from pydarknet.check.catalogue import CATALOGUE
+
+
+def _keys(cfg: CfgFile) -> CfgFile:
+    """Old spellings, and typing errors whose meaning is clear because the right key is missing."""
+    cfg, _ = modernise(cfg)
+    for section in cfg.sections:
+        known = keys.known(section.type)
+        for line in section.body:
+            key = line.option[0] if line.option and known else ""
+            meant = keys.suggest(section.type, key) if key and key not in known else None
+            if meant and meant not in section:
+                line.text = line.text.replace(key, meant, 1)
+    return cfg
+
+
+def _subdivisions(cfg: CfgFile) -> CfgFile:
+    batch, wanted = cfg.net.integer("batch"), cfg.net.integer("subdivisions")
+    divisors = [n for n in range(1, max(batch, 1) + 1) if batch % n == 0]
+    cfg.net.set("subdivisions", min(divisors, key=lambda n: (abs(n - wanted), -n)))
+    return cfg
+
+
+def _size(cfg: CfgFile) -> CfgFile:
+    stride = Case(cfg).stride
+    for side in ("width", "height"):
+        cfg.net.set(side, max(round(cfg.net.integer(side) / stride), 1) * stride)
+    return cfg
+
+
+def _filters(cfg: CfgFile) -> CfgFile:
+    for index, head in enumerate(cfg.layers):
+        if index and head.type in ("yolo", "Gaussian_yolo", "region"):
+            above = cfg.layers[index - 1]
+            if above.type == "convolutional" and above.integer("filters") != head_filters(head):
+                above.set("filters", head_filters(head))
+    return cfg
+
+
+def _burn_in(cfg: CfgFile) -> CfgFile:
+    cfg.net.set("burn_in", min(1000, cfg.net.integer("max_batches") // 4))
+    return cfg
+
+
+def _steps(cfg: CfgFile) -> CfgFile:
+    usual = schedule(cfg.net.integer("max_batches"), cfg.net.number("learning_rate"))
+    for key in ("steps", "scales"):
+        cfg.net.set(key, usual[key])
+    return cfg
+
+
+def _flip(cfg: CfgFile) -> CfgFile:
+    cfg.net.set("flip", 0)
+    return cfg
+
+
+# In this order: later remedies read what earlier ones have mended.
+FIXES: dict[str, Callable[[CfgFile], CfgFile]] = {
+    "L-01": _keys,
+    "L-02": _subdivisions,
+    "L-03": _size,
+    "L-04": _filters,
+    "L-07": _steps,
+    "L-09": _steps,
+    "L-06": _burn_in,
+    "L-32": _flip,
+}
+
+
+def fix(case: Case) -> tuple[CfgFile, list[str]]:
+    """Apply the safe remedies to a copy of the cfg.
+
+    Returns:
+        The copy, and the ids of the rules that were mended in it.
+    """
+    cfg, mended = copy(case.cfg), []
+    for name, remedy in FIXES.items():
+        now = Case(cfg, case.data, None, case.run)
+        rule = CATALOGUE[name]
+        if (rule.needs and getattr(now, rule.needs) is None) or not any(rule.run(now)):
+            continue
+        changed = copy(remedy(copy(cfg)))
+        if str(changed) != str(cfg):
+            cfg = changed
+            mended.append(name)
+    return cfg, mended

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules about the network and its settings: keys, sizes, heads, batch, augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from pydarknet.cfg import FAMILIES, keys, new
+from pydarknet.cfg.edit import head_filters
+from pydarknet.cfg.memory import LARGEST, available_memory, training_memory
+from pydarknet.cfg.model import Section
+from pydarknet.check.case import Case
+from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
+
+
+@rule("L-00", ERROR, "the network is impossible", "Mend the line that is named; `pydarknet cfg show` helps.")
+def possible(case: Case) -> Iterator[Found]:
+    """The file cannot be understood, a section is unknown, or shapes do not fit together."""
+    elsewhere = {section.line for section, _, _ in _wrong_filters(case)}
+    for problem in case.problems:
+        if problem.line not in elsewhere:
+            place = problem.where.partition(" ")[2]
+            text = f"{place} {problem.message}".strip()
+            yield Found(text, case.cfg.path, problem.line)
+
+
+@rule(
+    "L-01",
+    ERROR,
+    "unknown or misspelt key",
+    "Correct the key; `pydarknet cfg modernise` mends old spellings.",
+)
+def known_keys(case: Case) -> Iterator[Found]:
+    """Darknet skips keys that it does not know and goes on with the default, or stops because the real key
+    is missing.  Keys that published files carry although nobody reads them are only noted."""
+    for section in case.cfg.sections:
+        known = keys.known(section.type)
+        seen: set[str] = set()
+        for option in section.options if known else ():
+            key = option.key
+            found = Found("", section.path, option.line, key)
+            if key in seen:
+                text = f"[{section.name}] {key} is there twice; only the first counts"
+                yield Found(text, found.file, found.line, key, severity=WARNING, hint="Delete one of them.")
+            elif key in keys.READ_BY_NOBODY.get(section.type, ()):
+                text = f"[{section.name}] no program reads {key}"
+                yield Found(text, found.file, found.line, key, severity=NOTE, hint="It can be deleted.")
+            elif key not in known:
+                close = keys.suggest(section.type, key) or ""
+                hint = f"; did you mean {close!r}?" if close else ""
+                yield Found(f"[{section.name}] unknown key {key!r}{hint}", found.file, found.line, key, close)
+            elif known[key].choices and option.value not in known[key].choices:
+                choices = ", ".join(known[key].choices)
+                text = f"[{section.name}] {key} is {option.value!r}, expected one of {choices}"
+                yield Found(text, found.file, found.line, option.value, choices)
+            seen.add(key)
+
+
+@rule("L-02", ERROR, "batch is not divisible by subdivisions", "Choose subdivisions that divide batch.")
+def batch_divides(case: Case) -> Iterator[Found]:
+    """A batch is cut into equal parts; a remainder would silently be left out."""
+    batch, subdivisions = case.net.integer("batch"), case.net.integer("subdivisions")
+    if subdivisions < 1 or batch % subdivisions:
+        below = [n for n in range(1, max(batch, 1) + 1) if batch % n == 0]
+        nearest = min(below, key=lambda n: abs(n - subdivisions))
+        text = f"batch {batch} cannot be cut into {subdivisions} equal subdivisions"
+        yield at(case.net, "subdivisions", text, str(nearest))
+
+
+@rule("L-03", ERROR, "input size is not a multiple of the network's stride", "Use the nearest multiple.")
+def size_fits_stride(case: Case) -> Iterator[Found]:
+    """The cells of the heads must tile the input; otherwise layers that are joined differ in size."""
+    for side in ("width", "height"):
+        pixels = case.net.integer(side)
+        if pixels > 0 and pixels % case.stride:
+            nearest = max(round(pixels / case.stride), 1) * case.stride
+            text = f"{side} {pixels} is not a multiple of {case.stride}"
+            yield at(case.net, side, text, str(nearest))
+
+
+def _wrong_filters(case: Case) -> Iterator[tuple[Section, Section, int]]:
+    """(head, convolution in front of it, filters that it needs) where they differ."""
+    for index, head in enumerate(case.cfg.layers):
+        if head.type not in ("yolo", "Gaussian_yolo", "region") or not index:
+            continue
+        above = case.cfg.layers[index - 1]
+        if above.type == "convolutional" and above.integer("filters") != head_filters(head):
+            yield head, above, head_filters(head)
+
+
+@rule("L-04", ERROR, "filters before a head do not fit", "Set filters = (classes + 5) · number of masks.")
+def filters_fit_heads(case: Case) -> Iterator[Found]:
+    """Each anchor of a head needs 4 box values, 1 objectness and one value for each class."""
+    for head, above, needed in _wrong_filters(case):
+        boxes = len(head.integers("mask")) or head.integer("num")
+        classes = head.integer("classes")
+        text = (
+            f"filters is {above.get('filters')}, but the [{head.name}] in line {head.line} needs {needed} = "
+            f"({classes} classes + {needed // boxes - classes}) · {boxes} masks"
+        )
+        yield at(above, "filters", text, str(needed))
+
+
+def _normalized(case: Case) -> bool:
+    return any(section.integer("batch_normalize", 0) for section in case.cfg.layers)
+
+
+@rule(
+    "L-11",
+    WARNING,
+    "mini-batch of one image with batch normalization",
+    "Lower subdivisions as memory allows.",
+)
+def mini_batch_is_not_one(case: Case) -> Iterator[Found]:
+    """Statistics of a single image are poor ones: accuracy suffers, and nan is more likely."""
+    batch, subdivisions = case.net.integer("batch"), case.net.integer("subdivisions")
+    if case.trains and subdivisions > 1 and batch // subdivisions == 1 and _normalized(case):
+        text = f"mini-batch is {batch}/{subdivisions} = 1 image, and the network has batch normalization"
+        yield at(case.net, "subdivisions", text, f"at most {batch // 2}")
+
+
+@rule("L-12", WARNING, "small effective batch", "Use batch=64; raise subdivisions if memory is short.")
+def batch_is_large_enough(case: Case) -> Iterator[Found]:
+    """Gradients of few images are noise.  Darknet's detector refuses to train with a batch of 1."""
+    batch = case.net.integer("batch")
+    if case.trains and batch < 8:
+        text = f"batch is {batch}: each update sees only {batch} image{'s' if batch > 1 else ''}"
+        yield at(case.net, "batch", text, "64", ERROR if batch <= 1 else None)
+
+
+@rule(
+    "L-14", WARNING, "random=1 may run out of memory", "Raise subdivisions, lower the size, or set random=0."
+)
+def memory_of_largest_size(case: Case) -> Iterator[Found]:
+    """Multi-scale training grows the input to 1.4 times its size: a run that starts well may end minutes
+    later.  Speaks only if that size does not fit into the memory that is free."""
+    heads = [head for head in case.cfg.heads if head.number("random", 0)]
+    limit = case.run.memory or available_memory()
+    if not (heads and limit and case.trains and case.sound):
+        return
+    peak, usual = (training_memory(case.cfg, largest=largest).total for largest in (True, False))
+    if peak > limit:
+        text = (
+            f"random=1: training at {LARGEST:g} times the size takes {_gib(peak)} "
+            f"({_gib(usual)} at the size of the cfg), {_gib(limit)} are free"
+        )
+        yield at(heads[0], "random", text, f"at most {_gib(limit)}")
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.2g} GiB"
+
+
+# (key, other key, what comes of it)
+_REJECTED = (
+    ("mosaic", "letter_box", "Darknet refuses to train with both"),
+    ("cutmix", "mosaic", "a detector uses mosaic only"),
+    ("mixup", "mosaic", "mosaic is used and mixup ignored"),
+)
+
+
+@rule("L-34", WARNING, "settings that exclude each other", "Switch one of them off.")
+def compatible_settings(case: Case) -> Iterator[Found]:
+    """Combinations that Darknet refuses or silently reduces to one of the two."""
+    net = case.net
+    for key, other, outcome in _REJECTED:
+        if net.integer(key) and net.integer(other):
+            yield at(net, key, f"{key} and {other} are both on: {outcome}")
+    if net.integer("cutmix") and not net.integer("mosaic") and case.cfg.heads:
+        yield at(net, "cutmix", "cutmix is for classifiers; a detector trains without it", "mosaic=1")
+    mini = net.integer("batch") // max(net.integer("subdivisions"), 1)
+    if net.integer("contrastive") and mini < 2:
+        text = f"contrastive needs a mini-batch of at least 2, found {mini}"
+        yield at(net, "contrastive", text, severity=ERROR)
+
+
+@rule(
+    "L-35", NOTE, "input size far from the published one", "Choose another model, or retrain from the start."
+)
+def size_near_published(case: Case) -> Iterator[Found]:
+    """Anchors and weights of a family suit the sizes that it was trained with (with random=1 those are
+    1/1.4 to 1.4 times the published size); beyond 1.5 times these they suit badly."""
+    width = case.net.integer("width")
+    types = tuple(node.type for node in case.nodes)
+    for name, plan in FAMILIES.items():
+        layers, spread = _published(name)
+        low, high = plan.size / spread * 0.5, plan.size * spread * 1.5
+        if layers == types and not low <= width <= high:
+            text = f"width {width} is far from the {plan.size} that {name} was published with"
+            yield at(case.net, "width", text, f"{low:.0f} … {high:.0f}")
+            return
+
+
+@lru_cache(maxsize=64)
+def _published(family: str) -> tuple[tuple[str, ...], float]:
+    """Types of the layers of a family, and how far its training strayed from the published size."""
+    cfg = new(family)
+    random = any(head.number("random", 0) for head in cfg.heads)
+    return tuple(section.type for section in cfg.layers), LARGEST if random else 1.0

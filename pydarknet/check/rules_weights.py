@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules about the weights to start from: do they belong to this network, are they sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pydarknet.check.case import Case
+from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
+from pydarknet.errors import WeightsError
+from pydarknet.weights import WeightsFile, fit, guess, twins
+from pydarknet.weights.arrays import arrays
+from pydarknet.weights.file import Floats
+from pydarknet.weights.fit import classes_by_size
+
+PLAUSIBLE_SPREAD = (1e-7, 50.0)  # standard deviation of the weights of a first layer
+FIRST_LAYERS = 3
+
+
+def _opened(case: Case) -> WeightsFile | None:
+    return case.weights if isinstance(case.weights, WeightsFile) else None
+
+
+@rule(
+    "L-15", ERROR, "weights do not belong to this cfg", "Take the weights made for this network.", "weights"
+)
+def weights_fit(case: Case) -> Iterator[Found]:
+    """The file must end exactly at the end of a layer and leave nothing over.  Darknet loads any file into
+    any network without a word, and the network then starts from noise."""
+    if isinstance(case.weights, WeightsError):
+        yield Found(str(case.weights))
+        return
+    file = _opened(case)
+    if file is None or not case.nodes:
+        return
+    count = len(file.values)
+    result = fit(count, case.nodes)
+    if file.rest or not result.good:
+        text = f"file of {count} values {result}" if not file.rest else "the file ends inside a value"
+        yield Found(
+            f"{text}; {_origin(case, count)}",
+            str(file.path),
+            value=str(count),
+            expected=f"{case.nodes.floats} values, or the end of a layer",
+        )
+    elif others := twins(case.nodes):
+        text = f"the size cannot tell weights of this cfg from those of {', '.join(others)}"
+        hint = "Make sure that the file was trained with the activations of this cfg."
+        yield Found(text, str(file.path), severity=NOTE, hint=hint)
+
+
+def _origin(case: Case, count: int) -> str:
+    """Whose weights a file of that size may hold."""
+    classes = case.classes
+    if classes is not None:
+        found = classes_by_size(count, case.nodes, classes)
+        if found is not None and found != classes:
+            return f"its size is that of this network with {found} classes, the cfg has {classes}"
+    matches = guess(count)
+    if matches:
+        return "its size is that of " + " or ".join(map(str, matches[:3]))
+    return "its size is that of no network known here; it may be incomplete"
+
+
+@rule("L-16", ERROR, "weights are damaged", "Go back to an older checkpoint, or start anew.", "weights")
+def weights_sound(case: Case) -> Iterator[Found]:
+    """Values must be finite and variances not negative.  A spread in the first layers that no training
+    produces is a warning."""
+    file = _opened(case)
+    if file is None or not fit(len(file.values), case.nodes).good:
+        return
+    convolutions = 0
+    for node, name, values in arrays(file.values, case.nodes):
+        place = f"layer {node.index} [{node.section.name}] {name}"
+        low, high = float(values.min()), float(values.max())  # both are nan if any value is
+        if not np.isfinite(low + high):
+            bad = len(values) - int(np.isfinite(values).sum())
+            yield Found(f"{place}: {bad} of {len(values)} values are nan or infinite", str(file.path))
+            return
+        if name.endswith("rolling_variance") and low < 0:
+            text = f"{place}: {int((values < 0).sum())} of {len(values)} variances are negative"
+            yield Found(text, str(file.path), expected="at least 0")
+            return
+        if name == "weights" and convolutions < FIRST_LAYERS:
+            convolutions += 1
+            yield from _implausible(place, values, file)
+
+
+def _implausible(place: str, values: Floats, file: WeightsFile) -> Iterator[Found]:
+    spread, mean = float(values.std()), float(values.mean())
+    low, high = PLAUSIBLE_SPREAD
+    if not low <= spread <= high or abs(mean) > high:
+        text = f"{place}: mean {mean:.3g}, standard deviation {spread:.3g} are not those of a network"
+        yield Found(text, str(file.path), severity=WARNING, expected=f"{low:g} … {high:g}")
+
+
+@rule(
+    "L-17",
+    NOTE,
+    "weights have been trained to the end already",
+    "Start with --restart, or raise max_batches to go on.",
+    "weights",
+)
+def not_finished(case: Case) -> Iterator[Found]:
+    """Darknet counts iterations from the images in the header of the weights, so the training would stop at
+    once."""
+    file = _opened(case)
+    batch, end = case.net.integer("batch"), case.net.integer("max_batches")
+    if file is None or case.run.clear or not case.trains or batch < 1:
+        return
+    done = file.header.iterations(batch)
+    if done >= end:
+        text = f"{file.path.name} is at iteration {done} (images {file.header.seen}), max_batches is {end}"
+        yield at(case.net, "max_batches", text, f"more than {done}")

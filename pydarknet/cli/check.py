@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pydarknet check``: find what is known to go wrong before a training starts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pydarknet.cli.options import BYTES
+
+if TYPE_CHECKING:
+    from pydarknet.cfg.model import CfgFile
+    from pydarknet.check import Case
+
+_EXIT = "Exit codes: 0 clean (notes at most), 1 warnings, 2 errors, or wrong usage (then nothing is printed)."
+
+
+@click.command(name="check", epilog=_EXIT)
+@click.argument("cfg_path", metavar="CFG", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.option(
+    "--data", type=click.Path(path_type=Path), help=".data file, list, or a data set of any format."
+)
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights that the training starts from.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder that the run will write into.")
+@click.option("--clear", is_flag=True, help="The run will count iterations from 0.")
+@click.option("--sec-per-iter", type=click.FloatRange(0), help="Measured seconds for one iteration.")
+@click.option("--max-hours", type=click.FloatRange(0), help="The run must end within this time.")
+@click.option("--memory", type=BYTES, help="Memory that the run may take, as 6G; what is free if not given.")
+@click.option("--deep", is_flag=True, help="Decode every image; compare what images look like.")
+@click.option("--ignore", multiple=True, metavar="RULE", help="Leave a rule out, as L-11; may be repeated.")
+@click.option("--errors-only", is_flag=True, help="Do not show or count warnings and notes.")
+@click.option(
+    "--fix", "fix_", is_flag=True, help="Write a mended copy of the cfg (NAME.fixed.cfg), check that."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--rules", is_flag=True, help="List all rules and end.")
+def command(
+    *,
+    cfg_path: Path | None,
+    data: Path | None,
+    weights: Path | None,
+    out: Path | None,
+    clear: bool,
+    sec_per_iter: float | None,
+    max_hours: float | None,
+    memory: int | None,
+    deep: bool,
+    ignore: tuple[str, ...],
+    errors_only: bool,
+    fix_: bool,
+    as_json: bool,
+    rules: bool,
+) -> int:
+    """Check cfg, data, weights and plan of a training before it starts.
+
+    \b
+    Examples:
+      pydarknet check yolov4-tiny.cfg
+      pydarknet check my.cfg --data ds/obj.data --weights yolov4-tiny.conv.29
+      pydarknet check my.cfg --data ds/obj.data --fix
+      pydarknet check my.cfg --json --ignore L-11
+    """
+    from pydarknet.check import CATALOGUE, Case, PlannedRun, Severity, inspect, load_case
+
+    if rules:
+        for rule in CATALOGUE.values():
+            click.echo(f"{rule.id}  {rule.severity.value:7}  {rule.title}")
+        return 0
+    if cfg_path is None:
+        raise click.UsageError("Missing argument 'CFG'.")
+    unknown = [name for name in ignore if name not in CATALOGUE]
+    if unknown:
+        raise click.UsageError(f"No rule is called {unknown[0]!r}; `pydarknet check --rules` lists them.")
+    run = PlannedRun(out, clear, sec_per_iter, max_hours, memory)
+    case = load_case(cfg_path, data, weights, run, deep=deep, progress=_bar)
+    if fix_:
+        case = Case(_write_fixed(case, cfg_path), case.data, case.weights, case.run)
+    report = inspect(case, ignore)
+    if errors_only:
+        report = report.at_least(Severity.ERROR)
+    click.echo(report.to_json() if as_json else report.to_text())
+    return report.exit_code
+
+
+def _write_fixed(case: Case, path: Path) -> CfgFile:
+    """Write the mended copy, say what changed, and return it."""
+    from pydarknet.cfg.diff import diff
+    from pydarknet.cfg.model import CfgFile
+    from pydarknet.check.fix import fix
+
+    fixed, mended = fix(case)
+    if not mended:
+        click.echo("Nothing can be mended without a decision of yours.", err=True)
+        return case.cfg
+    target = path.with_name(f"{path.stem}.fixed{path.suffix}")
+    fixed.save(target)
+    click.echo(f"written: {target} ({', '.join(mended)})", err=True)
+    for change in diff(case.cfg, fixed):
+        click.echo(f"  {change}", err=True)
+    return CfgFile.load(target)  # so that messages name the copy
+
+
+def _bar(items: Iterable[Any], what: str) -> Iterable[Any]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    from tqdm import tqdm
+
+    bar: Iterable[Any] = tqdm(items, desc=what, unit=" images", disable=not sys.stderr.isatty(), leave=False)
+    return bar

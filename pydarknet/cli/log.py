@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pydarknet log``: read, draw and judge training logs, compare runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+LOG = click.argument("log", metavar="LOG", type=click.Path(path_type=Path))
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(name="log")
+def command() -> None:
+    """Read, draw and judge training logs; compare runs.
+
+    LOG is a text that any Darknet printed while training, a CSV or JSON-lines table, or the folder of a run.
+
+    \b
+    Examples:
+      pydarknet log parse train.log > train.csv
+      pydarknet log plot train.log --out chart.png
+      pydarknet log advise runs/exp1
+      pydarknet log runs runs/
+    """
+
+
+@command.command("parse")
+@LOG
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write into a file instead.")
+@click.option("--current", is_flag=True, help="Leave out iterations that were done again after a resume.")
+@AS_JSON
+def parse_command(log: Path, out: Path | None, current: bool, as_json: bool) -> None:
+    """Turn a log into CSV, one line for each iteration, or JSON with everything that it holds.
+
+    \b
+    Examples:
+      pydarknet log parse train.log --out train.csv
+      pydarknet log parse train.log --json | jq .evaluations
+    """
+    from pydarknet.files import write_text
+    from pydarknet.logs import load
+
+    parsed = load(log)
+    if current:
+        parsed = parsed.current()
+    as_json = as_json or (out is not None and out.suffix == ".json")
+    text = parsed.to_json() + "\n" if as_json else parsed.to_csv()
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(out, text)
+    if parsed.damaged:
+        click.echo(f"{parsed.damaged} lines end too early and were left out", err=True)
+
+
+@command.command("plot")
+@LOG
+@click.option("--out", type=click.Path(path_type=Path), help="Picture to write; LOG.png if not given.")
+@click.option("--title", default="", help="Above the picture; the name of the log if not given.")
+@click.option(
+    "--with", "others", multiple=True, type=click.Path(path_type=Path), help="Another log to compare."
+)
+def plot_command(log: Path, out: Path | None, title: str, others: tuple[Path, ...]) -> None:
+    """Draw loss, average loss, mAP and learning rate.
+
+    \b
+    Examples:
+      pydarknet log plot train.log
+      pydarknet log plot runs/exp1 --with runs/exp2 --out both.png
+    """
+    from pydarknet.logs import load
+    from pydarknet.logs.plot import chart
+
+    target = out or (log / "chart.png" if log.is_dir() else log.with_suffix(".png"))
+    chart(load(log), target, title=title, compare=[load(other) for other in others])
+    click.echo(target)
+
+
+@command.command("advise")
+@LOG
+@click.option(
+    "--cfg", "cfg_path", type=click.Path(path_type=Path), help="The network, to judge the first loss."
+)
+@AS_JSON
+def advise_command(log: Path, cfg_path: Path | None, as_json: bool) -> None:
+    """Say whether a training is still falling, on a plateau, overfitted or diverged, and why.
+
+    \b
+    Examples:
+      pydarknet log advise train.log
+      pydarknet log advise train.log --cfg yolov4.cfg --json
+    """
+    from pydarknet.cfg.model import CfgFile
+    from pydarknet.logs import advise, load
+
+    advice = advise(load(log), CfgFile.load(cfg_path) if cfg_path else None)
+    click.echo(json.dumps(advice.to_dict(), indent=1, ensure_ascii=False) if as_json else advice.to_text())
+
+
+@command.command("runs")
+@click.argument("places", nargs=-1, required=True, metavar="FOLDER...", type=click.Path(path_type=Path))
+@AS_JSON
+def runs_command(places: tuple[Path, ...], as_json: bool) -> None:
+    """Compare runs: results, and the settings that differ (* = not as in the run before).
+
+    \b
+    Examples:
+      pydarknet log runs runs/
+      pydarknet log runs runs/exp1 runs/exp7 --json
+    """
+    from pydarknet.logs.runs import differing, find, read, table
+
+    runs = [read(place) for place in find(places)]
+    if as_json:
+        content = {"runs": [asdict(run) for run in runs], "differing": differing(runs)}
+        click.echo(json.dumps(content, indent=1, ensure_ascii=False))
+    else:
+        click.echo(table(runs))

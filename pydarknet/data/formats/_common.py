@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What many formats share: finding an image and agreeing on its size, safe XML, JSON with positions, CSV
+rows."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from pydarknet.data.dataset import Status
+from pydarknet.data.files import decode, read_text
+from pydarknet.data.imagesize import image_size
+from pydarknet.data.paths import find_image, images_below, inner_name, split_of, walk
+from pydarknet.data.records import ReadOptions, Record
+from pydarknet.data.report import RecordError, Report
+from pydarknet.errors import DataError
+
+T = TypeVar("T")
+
+MAX_FILE = 1 << 28  # bytes of one XML or JSON file that is read whole
+
+
+class Frame(NamedTuple):
+    """An image and the scale from the annotation's pixels to its own."""
+
+    image: str
+    width: int
+    height: int
+    sx: float
+    sy: float
+
+
+class Images:
+    """Where a format's images may be; picklable.
+
+    Args:
+        folders: searched in order, first with the relative name, then with its last component.
+        missing: ``"skip"`` or ``"keep"`` annotations whose image is not found.
+    """
+
+    def __init__(self, folders: Iterable[Path | None], missing: str = "skip") -> None:
+        self.folders = [str(folder) for folder in folders if folder is not None]
+        self.missing = missing
+
+    def find(self, *names: str) -> Path | None:
+        """The first of these names (extension optional) that is an image."""
+        for name in names:
+            relative = name.replace("\\", "/").lstrip("/")
+            for candidate in dict.fromkeys((relative, relative.rpartition("/")[2])):
+                for folder in self.folders if candidate else ():
+                    image = find_image(folder, candidate)
+                    if image is not None:
+                        return image
+        return None
+
+    def frame(
+        self,
+        names: Sequence[str],
+        stated: tuple[int, int] | None,
+        where: tuple[str, int],
+        report: Report,
+    ) -> Frame:
+        """Find an image and compare its size with the one its annotation states.
+
+        The file's header decides. If the annotation states another size its coordinates are scaled, unless
+        width and height are merely swapped: then the annotation was made on the turned image and its pixels
+        hold.
+
+        Raises:
+            RecordError: if there is no image and nothing states its size, or images are required.
+        """
+        image = self.find(*names)
+        if image is None:
+            looked = ", ".join(self.folders) or "nowhere; give the folder of the images"
+            message = f"no image {names[0]!r} (looked in {looked})"
+            if self.missing != "keep" or stated is None:
+                raise RecordError("missing-image", message, *where)
+            report.add("missing-image", message, *where, action="kept")
+            return Frame(names[0], *stated, 1.0, 1.0)
+        try:
+            width, height = image_size(image)
+        except DataError as error:
+            raise RecordError("unreadable-image", str(error), *where) from None
+        if stated is None or stated == (width, height):
+            return Frame(str(image), width, height, 1.0, 1.0)
+        text = f"annotated at {stated[0]}x{stated[1]}, but {image.name} is {width}x{height}"
+        if stated == (height, width):
+            report.add("size-mismatch", text, *where, action="pixels kept")
+            return Frame(str(image), width, height, 1.0, 1.0)
+        report.add("size-mismatch", text, *where, action="scaled")
+        return Frame(str(image), width, height, width / stated[0], height / stated[1])
+
+
+def images_for(options: ReadOptions, *folders: Path) -> Images:
+    """The search for images: the folder the user gave, otherwise the format's habits."""
+    return Images([options.images] if options.images else folders, options.missing)
+
+
+def size_of(width: Any, height: Any) -> tuple[int, int] | None:
+    """A stated size, or ``None`` if it is missing, zero or no number."""
+    try:
+        size = int(float(width)), int(float(height))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return size if min(size) > 0 else None
+
+
+def number(text: Any, what: str, where: tuple[str, int]) -> float:
+    """A number from a file.
+
+    Raises:
+        RecordError: naming what it should have been.
+    """
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        raise RecordError("parse", f"{what} is {text!r}, expected a number", *where) from None
+
+
+def choice(options: ReadOptions, key: str, default: str, *others: str) -> str:
+    """A setting with a fixed set of values.
+
+    Raises:
+        DataError: if it has another value.
+    """
+    value = options.settings.get(key, default)
+    if value not in (default, *others):
+        raise DataError(f"{key} must be one of {', '.join((default, *others))}, not {value!r}")
+    return value
+
+
+def parse_xml(path: str | Path) -> Any:
+    """Root element of an XML file; no DTD, no entities, no network.
+
+    Raises:
+        RecordError: ``parse`` with line and column if the markup is broken.
+    """
+    from lxml import etree
+
+    try:
+        if os.path.getsize(path) > MAX_FILE:  # noqa: PTH202 - hot: once per annotation file
+            raise RecordError("parse", f"larger than {MAX_FILE >> 20} MiB", path)
+        root = etree.parse(os.fspath(path), _xml_parser()).getroot()
+    except etree.XMLSyntaxError as error:
+        line, column = error.position
+        raise RecordError("parse", str(error.msg).partition(", line")[0], path, line, column) from None
+    except OSError as error:
+        raise RecordError("parse", f"cannot be read: {error}", path) from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise RecordError("parse", "document type declarations are not accepted", path, 1)
+    return root
+
+
+@cache
+def _xml_parser() -> Any:
+    from lxml import etree
+
+    return etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+    )
+
+
+def load_json(path: str | Path, kind: type[T], report: Report) -> T:
+    """A JSON file as a typed object; keys given twice are reported.
+
+    Raises:
+        RecordError: with line and column if it is no JSON, with the path inside if it has another shape.
+    """
+    if Path(path).stat().st_size > MAX_FILE:
+        raise RecordError("parse", f"larger than {MAX_FILE >> 20} MiB", path)
+    return parse_json(read_text(path), kind, (str(path), 0), report)
+
+
+def parse_json(text: str, kind: type[T], where: tuple[str, int], report: Report) -> T:
+    """JSON text as a typed object, see :func:`load_json`; ``where`` = file, and the line of one-line
+    records."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice = sorted({key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1})
+            report.add("duplicate-key", f"{', '.join(twice)} is there twice", *where, action="last taken")
+        return found
+
+    try:
+        return msgspec.convert(json.loads(text, object_pairs_hook=unique), kind)
+    except json.JSONDecodeError as error:
+        raise RecordError("parse", error.msg, where[0], where[1] or error.lineno, error.colno) from None
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise RecordError("parse", str(error), *where) from None
+
+
+def json_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    """(line number, line) of every line that is not blank, one at a time."""
+    with Path(path).open("rb") as file:
+        for count, line in enumerate(file, 1):
+            if line.strip():
+                yield count, line.lstrip(b"\xef\xbb\xbf") if count == 1 else line
+
+
+def csv_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of every row that is not blank, one at a time.
+
+    Raises:
+        RecordError: ``encoding`` or ``parse`` at the row that cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        reader = csv.reader(_text_lines(file, path), strict=True)
+        try:
+            for row in reader:
+                if any(row):
+                    yield reader.line_num, row
+        except csv.Error as error:
+            raise RecordError("parse", str(error), path, reader.line_num) from None
+
+
+def _text_lines(file: Iterable[bytes], path: str | Path) -> Iterator[str]:
+    for count, line in enumerate(file, 1):
+        yield decode(line.removeprefix(b"\xef\xbb\xbf") if count == 1 else line, path, count)
+
+
+def column_index(
+    header: Sequence[str], wanted: Mapping[str, Sequence[str]], path: str | Path
+) -> dict[str, int]:
+    """Positions of columns found by any of their names, case and ``_`` ignored; a name ending in ``?`` may
+    lack.
+
+    Raises:
+        RecordError: naming the missing column and the header found.
+    """
+    plain = [name.strip().lower().replace("_", "").replace(" ", "") for name in header]
+    found = {}
+    for key, synonyms in wanted.items():
+        places = [plain.index(name) for name in synonyms if name in plain]
+        if places:
+            found[key.rstrip("?")] = places[0]
+        elif not key.endswith("?"):
+            raise RecordError("parse", f"no column {key!r}; the header is {','.join(header)}", path, 1)
+    return found
+
+
+def unique_names(names: Iterable[str], path: str | Path, report: Report) -> tuple[str, ...]:
+    """Class names made unique: the second ``crane`` becomes ``crane_2``, with a note."""
+    result: list[str] = []
+    seen: set[str] = set()
+    for line, name in enumerate(names, 1):
+        new, count = name, 1
+        while new in seen:
+            count += 1
+            new = f"{name}_{count}"
+        if count > 1:
+            report.add("renamed", f"class {name!r} is there twice", path, line, action=f"called {new!r}")
+        seen.add(new)
+        result.append(new)
+    return tuple(result)
+
+
+def paired(
+    labels: Path, suffix: str, images: Path, splits: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, str, str]]:
+    """One unit per label file, then one per image without any: (path, name without extension, split).
+
+    Args:
+        labels: folder of the label files, searched with its subfolders.
+        suffix: their ending.
+        images: folder of the images.
+        splits: relative name → split; folder names tell it otherwise.
+    """
+    seen = set()
+    for file in walk(labels, (suffix,)):
+        relative = file.relative_to(labels).with_suffix("")
+        seen.add(hash(relative.name))  # a number, not the text: there may be a million
+        yield str(file), inner_name(relative), _split_of(relative, splits or {})
+    for image in images_below(images) if images.is_dir() else ():
+        relative = image.relative_to(images).with_suffix("")
+        if hash(relative.name) not in seen:
+            yield str(image), inner_name(relative), _split_of(relative, splits or {})
+
+
+def _split_of(relative: Path, splits: Mapping[str, str]) -> str:
+    return splits.get(str(relative)) or next((s for s in map(split_of, relative.parts[:-1]) if s), "")
+
+
+def unlabelled(image: str, name: str, split: str, report: Report) -> Record:
+    """The record of an image that nobody looked at.
+
+    Raises:
+        RecordError: if the image cannot be read.
+    """
+    try:
+        width, height = image_size(image)
+    except DataError as error:
+        raise RecordError("unreadable-image", str(error), image) from None
+    report.add("missing-label", "no annotation for this image", image, action="unlabelled")
+    return Record(image, name + Path(image).suffix, width, height, [], Status.UNLABELLED.value, split, image)
+
+
+def grouped(
+    rows: Callable[[], Iterable[tuple[int, T]]], key: Callable[[T], str]
+) -> Iterator[list[tuple[int, T]]]:
+    """Rows of the same key together, in the order of first appearance.
+
+    Sorted files stream; others are held in memory.
+    """
+    last, is_sorted = "", True
+    for _, row in rows():
+        is_sorted = is_sorted and last <= key(row)
+        last = key(row)
+    if is_sorted:
+        for _, group in itertools.groupby(rows(), lambda item: key(item[1])):
+            yield list(group)
+        return
+    groups: dict[str, list[tuple[int, T]]] = {}
+    for line, row in rows():
+        groups.setdefault(key(row), []).append((line, row))
+    yield from groups.values()

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CrowdHuman ``.odgt``: one JSON object per line with full-body, visible and head boxes of every person.
+
+Boxes are left, top, width, height in pixels and may leave the image. Format:
+https://www.crowdhuman.org/download.html
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydarknet.data.dataset import Flag, Status
+from pydarknet.data.files import decode
+from pydarknet.data.formats._common import Images, images_for, json_lines, number, parse_json
+from pydarknet.data.paths import split_of
+from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.report import RecordError, Report
+from pydarknet.errors import DataError
+
+SETTINGS = {
+    "boxes": "class:kind pairs, kind = fbox (full body), vbox (visible) or hbox (head); "
+    "default head:hbox,person:fbox"
+}
+
+_KINDS = ("fbox", "vbox", "hbox")
+
+
+def sniff(path: Path) -> bool:
+    """A file whose first line has the key ``gtboxes``."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    return start.lstrip(b"\xef\xbb\xbf \n").startswith(b"{") and b'"gtboxes"' in start
+
+
+def read(path: Path, options: ReadOptions, _report: Report) -> Source:
+    """One ``.odgt`` file; images beside it in ``Images``, ``images`` or its own folder, or where told."""
+    kinds = _kinds(options.settings.get("boxes", "head:hbox,person:fbox"))
+    images = images_for(options, path.parent / "Images", path.parent / "images", path.parent)
+    split = next((s for s in map(split_of, path.stem.split("_")) if s), "")
+    parse = functools.partial(_parse, path=str(path), kinds=kinds, images=images, split=split)
+    return Source(functools.partial(json_lines, path), parse, tuple(kinds))
+
+
+def _kinds(text: str) -> dict[str, str]:
+    kinds: dict[str, str] = {}
+    for pair in text.split(","):
+        name, _, kind = (part.strip() for part in pair.partition(":"))
+        if not name or kind not in _KINDS or name in kinds:
+            raise DataError(
+                f"boxes={text}: expected class:kind pairs with kind fbox, vbox or hbox, each class once"
+            )
+        kinds[name] = kind
+    return kinds
+
+
+def _parse(
+    unit: tuple[int, bytes], report: Report, *, path: str, kinds: dict[str, str], images: Images, split: str
+) -> Iterable[Record]:
+    line, data = unit
+    where = (path, line)
+    entry = parse_json(decode(data, path, line), dict[str, Any], where, report)
+    name, people = entry.get("ID"), entry.get("gtboxes")
+    if not isinstance(name, str) or not isinstance(people, list):
+        raise RecordError("parse", "expected the keys ID and gtboxes", *where)
+    frame = images.frame([f"{name}.jpg", name], None, where, report)
+    boxes: list[Box] = []
+    for person in people:
+        if not isinstance(person, dict):
+            raise RecordError("parse", "gtboxes holds something that is no object", *where)
+        boxes += _boxes(person, kinds, where, report)
+    status = Status.ANNOTATED if boxes else Status.BACKGROUND
+    suffix = Path(frame.image).suffix
+    return [Record(frame.image, name + suffix, frame.width, frame.height, boxes, status.value, split, path)]
+
+
+def _boxes(
+    person: dict[str, Any], kinds: dict[str, str], where: tuple[str, int], report: Report
+) -> list[Box]:
+    tag = person.get("tag")
+    if tag not in ("person", "mask"):
+        report.add("unknown-class", f"tag {tag!r} is neither person nor mask", *where)
+        return []
+    extra, head = person.get("extra") or {}, person.get("head_attr") or {}
+    boxes: list[Box] = []
+    for label, kind in kinds.items():
+        if kind not in person:
+            report.add("parse", f"a {tag} without {kind}", *where, action=f"no {label} box")
+            continue
+        corners = _corners(person[kind], kind, where)
+        if tag == "mask":  # a crowd, a poster, a reflection: whatever it is, it is not to be judged
+            box = Box("", *corners, Flag.IGNORE, None, where[1])
+            boxes += [box] if box not in boxes else []
+            continue
+        flags = Flag.IGNORE if extra.get("ignore") == 1 else Flag(0)
+        if kind == "hbox":
+            flags |= Flag.IGNORE if head.get("ignore") == 1 else Flag(0)
+            flags |= Flag.OCCLUDED if head.get("occ") == 1 else Flag(0)
+        elif extra.get("occ") == 1:
+            flags |= Flag.OCCLUDED
+        boxes.append(Box(label, *corners, int(flags), None, where[1]))
+    return boxes
+
+
+def _corners(values: Any, kind: str, where: tuple[str, int]) -> tuple[float, float, float, float]:
+    if not isinstance(values, list) or len(values) != 4:
+        raise RecordError("parse", f"{kind} is {values!r}, expected [x, y, width, height]", *where)
+    x, y, w, h = (number(value, kind, where) for value in values)
+    return x, y, x + w, y + h

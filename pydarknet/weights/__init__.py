@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Darknet ``.weights`` files as files: look into them, match them with a cfg, cut, average, compare, pack.
+
+Nothing here needs the engine; :mod:`pydarknet.cfg` says which array stands where.
+"""
+
+from __future__ import annotations
+
+from pydarknet.weights.file import Header, WeightsFile, load, read_header, save
+from pydarknet.weights.fit import Fit, Match, fit, guess, profile, twins
+
+__all__ = [
+    "Fit",
+    "Header",
+    "Match",
+    "WeightsFile",
+    "fit",
+    "guess",
+    "load",
+    "profile",
+    "read_header",
+    "save",
+    "twins",
+]

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory model: its terms by hand, and its sum against a real process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pydarknet import cfg
+from pydarknet.cfg import parse
+from pydarknet.cfg.memory import (
+    available_memory,
+    inference_memory,
+    largest_size,
+    smallest_subdivisions,
+    training_memory,
+)
+from pydarknet.errors import CfgError
+
+NET = "[net]\nbatch=8\nsubdivisions=2\nwidth=32\nheight=32\nchannels=3\n"
+CONV = "[conv]\nfilters=4\nsize=3\npad=1\nactivation=leaky\n"
+
+
+def test_parameters_and_their_updates_by_hand() -> None:
+    need = training_memory(parse(NET + CONV))
+    assert need.parameters == 4 * (4 + 4 * 27)
+    assert need.updates == need.parameters, "gradients, which carry the momentum"
+    adam = training_memory(parse(NET.replace("batch=8", "batch=8\nadam=1\nema_alpha=.9") + CONV))
+    assert adam.updates == 4 * need.parameters, "two moments and the moving average on top"
+
+
+def test_outputs_grow_with_the_mini_batch() -> None:
+    need = [training_memory(parse(NET + CONV), 8, subdivisions).outputs for subdivisions in (8, 4, 1)]
+    assert need == [4 * 32 * 32 * 4 * mini for mini in (1, 2, 8)]
+
+
+def test_random_sizes_are_counted_at_the_largest() -> None:
+    head = "[conv]\nfilters=18\n[yolo]\nclasses=1\nmask=0,1,2\nnum=3\n"
+    fixed, moving = parse(NET + head), parse(NET + head + "random=1\n")
+    assert training_memory(moving).outputs > training_memory(fixed).outputs
+    assert training_memory(moving, largest=False) == training_memory(fixed)
+
+
+@pytest.mark.parametrize(("size", "largest"), [(416, 608), (608, 896)])
+def test_the_largest_size_is_darknets(size: int, largest: int) -> None:
+    assert largest_size(cfg.yolov3(1, size)) == (largest, largest)
+    assert largest_size(cfg.yolov4_tiny(1, size)) == (size, size), "random=0"
+
+
+def test_detection_uses_buffers_again() -> None:
+    """Ten layers in a row need two buffers; a shortcut to the first keeps one more."""
+    plain = inference_memory(parse(NET + CONV * 10)).outputs
+    assert plain == 2 * 4 * 32 * 32 * 4
+    assert inference_memory(parse(NET + CONV * 9 + "[shortcut]\nfrom=0\n")).outputs == 3 * plain // 2
+    assert inference_memory(parse(NET + CONV * 10), batch=4).outputs == 4 * plain
+    assert inference_memory(parse(NET + CONV * 10), precision="bf16").outputs == plain // 2
+
+
+def test_the_smallest_number_of_subdivisions_that_fits() -> None:
+    network = cfg.yolov4_tiny(3)
+    limit = training_memory(network, 64, 8).total
+    assert smallest_subdivisions(network, limit) == 8
+    assert smallest_subdivisions(network, limit - 1) == 16
+    assert smallest_subdivisions(network, 2**20) is None
+
+
+def test_a_batch_that_does_not_divide_is_an_error() -> None:
+    with pytest.raises(CfgError, match=r"<cfg>:2 \[net\] batch: 8 is not divisible by 3 subdivisions"):
+        training_memory(parse(NET + CONV), subdivisions=3)
+
+
+def test_the_system_tells_what_is_free() -> None:
+    free = available_memory()
+    assert (free is None) == (not Path("/proc/meminfo").exists())
+    assert free is None or 2**20 < free < 2**50
+
+
+@pytest.mark.parametrize("name", ["yolov4-tiny", "yolov7-tiny"])
+def test_detection_needs_what_the_model_says(name: str, tmp_path: Path) -> None:
+    from pydarknet._core import build_info
+
+    if "cpu" not in build_info()["backends"]:
+        pytest.skip("the model describes the cpu backend, which this build lacks")
+    if not Path("/proc/self/status").exists():
+        pytest.skip("this system does not tell a process's largest resident set")
+    network = cfg.new(name, 80, 416)
+    path = tmp_path / "a.cfg"
+    network.save(path)
+    code = (
+        "import sys, numpy as np\nfrom pydarknet import Network\n"
+        "with Network(sys.argv[1], precision='fp32') as network:\n"
+        "    network.predict(np.zeros((1, 3, 416, 416), np.float32))\n"
+        "print([x for x in open('/proc/self/status') if x.startswith('VmHWM')][0].split()[1])\n"
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], env=environment, capture_output=True, text=True, check=True
+    )
+    assert inference_memory(network).total == pytest.approx(int(done.stdout) * 1024, rel=0.15)

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules about cfg, schedule and weights: each speaks when it should, and keeps quiet when it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pydarknet.cfg import FAMILIES, CfgFile, new, walk
+from pydarknet.check import CATALOGUE, Finding, PlannedRun, preflight
+
+ROOMY = PlannedRun(memory=2**50)
+
+
+def found(cfg: CfgFile, rule: str, run: PlannedRun = ROOMY, **more: object) -> list[Finding]:
+    """Findings of one rule."""
+    return [finding for finding in preflight(cfg, run=run, **more).findings if finding.rule == rule]  # type: ignore[arg-type]
+
+
+def changed(cfg: CfgFile, *lines: str) -> CfgFile:
+    """``net.key=value`` or ``section.key=value`` written into the text; ``key`` alone deletes it."""
+    for line in lines:
+        name, _, value = line.partition("=")
+        section_name, key = name.rsplit(".", 1)
+        for section in cfg.sections:
+            if section.type == section_name and (key in section or section_name in ("net", "yolo")):
+                section.set(key, value) if value else section.remove(key)
+    return CfgFile.parse(str(cfg), "net.cfg")
+
+
+# rule, changes to a good cfg, words that the message must hold
+SPEAKS = [
+    ("L-00", ["route.layers=99"], "layer 99"),
+    ("L-00", ["net.channels=0"], "input is"),
+    ("L-00", ["net.batch=many"], "expected an integer"),
+    ("L-01", ["net.subdivision=8"], "did you mean 'subdivisions'"),
+    ("L-01", ["net.Height=416"], "did you mean 'height'"),
+    ("L-01", ["convolutional.activation=leeky"], "leeky"),
+    ("L-01", ["net.swa_start=1"], "no program reads swa_start"),
+    ("L-02", ["net.batch=64", "net.subdivisions=6"], "64 cannot be cut into 6"),
+    ("L-02", ["net.subdivisions=0"], "0 equal subdivisions"),
+    ("L-03", ["net.width=418"], "418 is not a multiple of 32"),
+    ("L-03", ["net.height=420"], "420 is not a multiple of 32"),
+    ("L-04", ["yolo.classes=3"], "needs 24 = (3 classes + 5) · 3 masks"),
+    ("L-06", ["net.burn_in=50"], "burn_in is 50"),
+    ("L-06", ["net.burn_in=500"], "with learning_rate"),
+    ("L-06", ["net.burn_in=3000", "net.learning_rate=0.0001"], "iteration 4800 already"),
+    ("L-07", ["net.steps=4800,6000"], "the steps 6000 never come"),
+    ("L-07", ["net.steps=5400,4800"], "do not ascend"),
+    ("L-07", ["net.steps=4800"], "1 steps, but 2 scales"),
+    ("L-07", ["net.steps", "net.scales"], "without steps"),
+    ("L-08", ["net.max_batches=5999"], "5999"),
+    ("L-09", ["net.steps=2000,3000"], "iteration 3000 (50%"),
+    ("L-09", ["net.policy=poly", "net.power=4"], "of the way"),
+    ("L-11", ["net.subdivisions=64"], "64/64 = 1 image"),
+    ("L-12", ["net.batch=4", "net.subdivisions=1"], "only 4 images"),
+    ("L-13", ["net.width=256", "net.height=256"], "344×319"),
+    ("L-34", ["net.mosaic=1", "net.letter_box=1"], "mosaic and letter_box"),
+    ("L-34", ["net.mosaic=1", "net.cutmix=1"], "uses mosaic only"),
+    ("L-34", ["net.mosaic=1", "net.mixup=1"], "mixup ignored"),
+    ("L-34", ["net.mosaic=0", "net.cutmix=1"], "trains without it"),
+    ("L-34", ["net.contrastive=1", "net.subdivisions=64"], "at least 2"),
+    ("L-35", ["net.width=1024", "net.height=1024"], "1024 is far from the 416"),
+]
+
+# rule, changes that come close without being wrong
+QUIET = [
+    ("L-00", ["net.width=418"]),
+    ("L-01", ["net.letter_box=0", "net.policy=steps"]),
+    ("L-02", ["net.batch=60", "net.subdivisions=12"]),
+    ("L-03", ["net.width=320", "net.height=608"]),
+    ("L-04", ["yolo.classes=3", "net.width=416"]),
+    ("L-06", ["net.burn_in=100", "net.learning_rate=0.0005"]),
+    ("L-07", ["net.steps=4800,5999"]),
+    ("L-07", ["net.policy=constant", "net.steps=9999"]),
+    ("L-08", ["net.max_batches=6000"]),
+    ("L-09", ["net.steps=2000,4300"]),
+    ("L-09", ["net.policy=sgdr"]),
+    ("L-11", ["net.subdivisions=32"]),
+    ("L-12", ["net.batch=8", "net.subdivisions=1"]),
+    ("L-13", ["net.width=320", "net.height=320"]),
+    ("L-34", ["net.mosaic=1", "net.mixup=0"]),
+    ("L-35", ["net.width=608", "net.height=608"]),
+]
+
+
+@pytest.mark.parametrize(("rule", "lines", "words"), SPEAKS)
+def test_speaks(cfg: CfgFile, rule: str, lines: list[str], words: str) -> None:
+    broken = changed(cfg, *lines)
+    messages = [finding.message for finding in found(broken, rule)]
+    assert any(words in message for message in messages), messages
+
+
+@pytest.mark.parametrize(("rule", "lines"), QUIET)
+def test_quiet(cfg: CfgFile, rule: str, lines: list[str]) -> None:
+    near = changed(cfg, *lines)
+    if rule == "L-04":  # more classes with the filters that they need
+        for index, section in enumerate(near.layers):
+            if section.type == "yolo":
+                near.layers[index - 1].set("filters", 24)
+    assert found(near, rule) == []
+
+
+def test_generated_families_are_clean() -> None:
+    """Whatever ``cfg new`` writes passes, but for what the papers themselves combine (mosaic, letter_box)."""
+    for name in FAMILIES:
+        rules = {finding.rule for finding in preflight(new(name, classes=3), run=ROOMY).findings}
+        assert rules <= {"L-34"}, name
+
+
+def test_published_cfgs_are_possible(shared: Path) -> None:
+    for path in sorted((shared / "fixtures/zoo").glob("*.cfg")):
+        report = preflight(path, run=ROOMY)
+        assert [f for f in report.errors if f.rule in ("L-00", "L-01", "L-03", "L-04")] == [], path.name
+
+
+def test_finding_names_line_value_and_expectation(cfg: CfgFile) -> None:
+    broken = changed(cfg, "net.width=418")
+    (finding,) = found(broken, "L-03")
+    assert str(broken).splitlines()[finding.line - 1] == "width=418"
+    assert (finding.file, finding.value, finding.expected) == ("net.cfg", "418", "416")
+    assert finding.severity.value == "error"
+    assert finding.hint == "Use the nearest multiple."
+
+
+@pytest.mark.parametrize(("iterations", "severity"), [(700, "warning"), (599, "error")])
+def test_too_short_by_far_is_an_error(cfg: CfgFile, iterations: int, severity: str) -> None:
+    (finding,) = found(changed(cfg, f"net.max_batches={iterations}"), "L-08")
+    assert finding.severity.value == severity
+
+
+def test_batch_of_one_is_an_error(cfg: CfgFile) -> None:
+    (finding,) = found(changed(cfg, "net.batch=1", "net.subdivisions=1"), "L-12")
+    assert finding.severity.value == "error"
+
+
+def test_keys_twice(cfg: CfgFile) -> None:
+    text = str(cfg).replace("[net]\n", "[net]\nmomentum=0.5\n", 1)
+    (finding,) = found(CfgFile.parse(text), "L-01")
+    assert "momentum is there twice" in finding.message
+    assert finding.severity.value == "warning"
+
+
+def test_memory_of_random(cfg: CfgFile) -> None:
+    """Asked only with random=1, and only if 1.4 times the size does not fit."""
+    random = changed(cfg, "yolo.random=1")
+    (finding,) = found(random, "L-14", PlannedRun(memory=2**30))
+    assert "1.4 times" in finding.message
+    assert found(random, "L-14", PlannedRun(memory=2**40)) == []
+    assert found(changed(cfg, "yolo.random=0"), "L-14", PlannedRun(memory=2**30)) == []
+
+
+def test_time(cfg: CfgFile) -> None:
+    """15.37 seconds an iteration and two million of them: the 356 days of a real forecast."""
+    long = changed(cfg, "net.max_batches=2000000")
+    (note,) = found(long, "L-33", PlannedRun(seconds_per_iteration=15.367, memory=2**50))
+    assert "8537" in note.message
+    assert note.severity.value == "note"
+    (error,) = found(long, "L-33", PlannedRun(seconds_per_iteration=15.367, max_hours=42, memory=2**50))
+    assert error.severity.value == "error"
+    assert error.expected == "at most 9839"
+    assert found(long, "L-33") == []
+
+
+def test_weights_that_fit(cfg: CfgFile, weights_file: Callable[..., Path]) -> None:
+    nodes = walk(cfg)
+    for floats in (nodes.floats, 4_947_424):
+        path = weights_file(floats)
+        assert found(cfg, "L-15", weights=path) == []
+        assert found(cfg, "L-16", weights=path) == []
+
+
+def test_weights_of_other_class_count(cfg: CfgFile, weights_file: Callable[..., Path]) -> None:
+    """The 80 classes of the published file are read off its size."""
+    (finding,) = found(cfg, "L-15", weights=weights_file(6_062_814))
+    assert "this network with 80 classes, the cfg has 2" in finding.message
+
+
+def test_weights_cut_inside_a_value(cfg: CfgFile, weights_file: Callable[..., Path]) -> None:
+    (finding,) = found(cfg, "L-15", weights=weights_file(4_947_424, extra=3))
+    assert "ends inside a value" in finding.message
+
+
+def test_weights_missing(cfg: CfgFile, tmp_path: Path) -> None:
+    (finding,) = found(cfg, "L-15", weights=tmp_path / "no.weights")
+    assert "cannot read the weights" in finding.message
+
+
+def test_same_size_twin_is_noted(weights_file: Callable[..., Path]) -> None:
+    swish = CfgFile.parse(str(new("yolov4-csp", classes=80)).replace("activation=mish", "activation=swish"))
+    (finding,) = found(swish, "L-15", weights=weights_file(36_637_024))
+    assert finding.severity.value == "note"
+    assert "yolov4-csp" in finding.message
+    assert found(new("yolov4-csp"), "L-15", weights=weights_file(36_637_024)) == []
+
+
+def test_damaged_weights(cfg: CfgFile, weights_file: Callable[..., Path]) -> None:
+    """Layer 0 is 32 biases, scales, means, variances and 864 weights."""
+    import numpy as np
+
+    path = weights_file(walk(cfg).floats)
+    for place, value, words in (
+        (100, -0.5, "layer 0 [convolutional] rolling_variance: 1 of 32 variances are negative"),
+        (130, np.nan, "layer 0 [convolutional] weights: 1 of 864 values are nan"),
+        (130, 1e6, "are not those of a network"),
+    ):
+        values = np.memmap(path, "<f4", "r+", 20)
+        good = float(values[place])
+        values[place] = value
+        values.flush()
+        (finding,) = found(cfg, "L-16", weights=path)
+        assert words in finding.message
+        values[place] = good
+        values.flush()
+    assert found(cfg, "L-16", weights=path) == []
+
+
+def test_weights_trained_to_the_end(cfg: CfgFile, weights_file: Callable[..., Path]) -> None:
+    done, floats = 6000 * 64, walk(cfg).floats
+    (finding,) = found(cfg, "L-17", weights=weights_file(floats, done))
+    assert "at iteration 6000" in finding.message
+    assert found(cfg, "L-17", weights=weights_file(floats, done - 64)) == []
+    assert found(cfg, "L-17", PlannedRun(clear=True, memory=2**50), weights=weights_file(floats, done)) == []
+
+
+def test_run_folder(cfg: CfgFile, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    (finding,) = found(cfg, "L-18", PlannedRun(folder=file))
+    assert "is a file" in finding.message
+    assert found(cfg, "L-18", PlannedRun(folder=tmp_path / "runs" / "new")) == []
+
+
+def test_too_little_space(cfg: CfgFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+    (finding,) = found(cfg, "L-18", PlannedRun(folder=tmp_path))
+    assert "1 MiB are free" in finding.message
+
+
+def test_folder_that_cannot_be_written(cfg: CfgFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setattr(os, "access", lambda *_: False)  # chmod means nothing to root
+    (finding,) = found(cfg, "L-18", PlannedRun(folder=tmp_path / "run"))
+    assert "cannot be written" in finding.message
+
+
+def test_catalogue_is_whole() -> None:
+    """Every rule of the catalogue has an id, a docstring and a remedy; L-01 … L-35 are all there."""
+    assert set(CATALOGUE) == {f"L-{number:02}" for number in range(36)}
+    for rule in CATALOGUE.values():
+        assert rule.why.endswith("."), rule.id
+        assert rule.remedy.endswith((".", "…")), rule.id
