@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Setting:
-    """What to measure: arguments of :class:`pydarknet.Network`, and the size, (width, height) or the cfg's."""
+    """What to measure: arguments of :class:`pydarknet.Network`, and size, (width, height) or the cfg's."""
 
     cfg: str
     weights: str | None = None
