@@ -72,6 +72,9 @@ void NormAndActivate::forward(const Tensor& sums, const Tensor& dst) {
 void NormAndActivate::measure(const Tensor& sums) {
     const std::size_t channels = sums.shape.c;
     PartialSums partial(context_.threads, channels);
+    // Moments about a value of the channel lose less to cancellation than moments about 0.
+    Floats centre(channels);
+    load(centre.data(), sums.data, sums.type, channels);
     for_parts(sums, context_.threads, [&](int part, std::size_t begin, std::size_t end) {
         Floats row(channels), total(channels), squares(channels);
         for (std::size_t pixel = begin; pixel < end;) {
@@ -79,7 +82,7 @@ void NormAndActivate::measure(const Tensor& sums) {
             std::fill(squares.begin(), squares.end(), 0.0f);
             for (const std::size_t stop = std::min(end, pixel + kBlock); pixel < stop; ++pixel) {
                 load(row.data(), at(sums.data, sums.type, pixel * channels), sums.type, channels);
-                add_moments(total.data(), squares.data(), row.data(), channels);
+                add_moments(total.data(), squares.data(), row.data(), centre.data(), channels);
             }
             partial.add(part, total, squares);
         }
@@ -90,6 +93,7 @@ void NormAndActivate::measure(const Tensor& sums) {
     for (std::size_t c = 0; c < channels; ++c) {
         means[c] /= count;
         variances[c] = std::max(0.0, variances[c] / count - means[c] * means[c]);
+        means[c] += centre[c];
     }
     move_rolling(means, variances, count);
 }

@@ -79,10 +79,12 @@ DN_MULTIVERSION void multiply_slope(float* delta, const float* z, std::size_t co
 
 #undef DN_EACH
 
-DN_MULTIVERSION void add_moments(float* sums, float* squares, const float* x, std::size_t channels) {
+DN_MULTIVERSION void add_moments(float* sums, float* squares, const float* x, const float* centre,
+                                 std::size_t channels) {
     for (std::size_t c = 0; c < channels; ++c) {
-        sums[c] += x[c];
-        squares[c] += x[c] * x[c];
+        const float d = x[c] - centre[c];
+        sums[c] += d;
+        squares[c] += d * d;
     }
 }
 

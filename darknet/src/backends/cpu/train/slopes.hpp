@@ -13,8 +13,8 @@ bool has_slope(Activation activation);
 // delta *= f'(z), z in front of the activation.
 void multiply_slope(float* delta, const float* z, std::size_t count, Activation activation);
 
-// Per channel: sums += x, squares += x * x.
-void add_moments(float* sums, float* squares, const float* x, std::size_t channels);
+// Per channel: sums += x - centre, squares += its square.
+void add_moments(float* sums, float* squares, const float* x, const float* centre, std::size_t channels);
 // Per channel: sums += d, products += d * (x * scale + shift).
 void add_products(float* sums, float* products, const float* d, const float* x, const float* scale, const float* shift,
                   std::size_t channels);
