@@ -15,8 +15,10 @@ bool multiplies_bf16() {
         case dnnl::cpu_isa::avx512_core_bf16:
         case dnnl::cpu_isa::avx512_core_fp16:
         case dnnl::cpu_isa::avx512_core_amx:
-        case dnnl::cpu_isa::avx512_core_amx_fp16: return true;
-        default: return false;
+        case dnnl::cpu_isa::avx512_core_amx_fp16:
+            return true;
+        default:
+            return false;
     }
 }
 

@@ -97,35 +97,57 @@ void store(void* dst, DType type, const float* src, std::size_t count) {
     std::memcpy(dst, src, count * sizeof(float));
 }
 
-#define DN_EACH(expression) \
-    for (std::size_t i = 0; i < count; ++i) { const float v = x[i]; x[i] = (expression); } \
+#define DN_EACH(expression)                   \
+    for (std::size_t i = 0; i < count; ++i) { \
+        const float v = x[i];                 \
+        x[i] = (expression);                  \
+    }                                         \
     return
 
 DN_MULTIVERSION void activate(float* x, std::size_t count, Activation activation) {
     switch (activation) {
-        case Activation::linear: return;
-        case Activation::logistic: DN_EACH(logistic_of(v));
-        case Activation::loggy: DN_EACH(2.0f * logistic_of(v) - 1.0f);
-        case Activation::relu: DN_EACH(v > 0 ? v : 0.0f);
-        case Activation::relu6: DN_EACH(v > 6.0f ? 6.0f : v > 0 ? v : 0.0f);
-        case Activation::elu: DN_EACH(elu_of(v));
-        case Activation::selu: DN_EACH(v >= 0 ? 1.0507f * v : 1.0507f * 1.6732f * (exp_of(v) - 1.0f));
-        case Activation::gelu: DN_EACH(v * logistic_of(2.0f * (0.797885f * v + 0.035677f * v * v * v)));
-        case Activation::relie: DN_EACH(v > 0 ? v : 0.01f * v);
-        case Activation::ramp: DN_EACH(v > 0 ? 1.1f * v : 0.1f * v);
-        case Activation::leaky: DN_EACH(v > 0 ? v : 0.1f * v);
-        case Activation::tanh: DN_EACH(2.0f * logistic_of(2.0f * v) - 1.0f);
+        case Activation::linear:
+            return;
+        case Activation::logistic:
+            DN_EACH(logistic_of(v));
+        case Activation::loggy:
+            DN_EACH(2.0f * logistic_of(v) - 1.0f);
+        case Activation::relu:
+            DN_EACH(v > 0 ? v : 0.0f);
+        case Activation::relu6:
+            DN_EACH(v > 6.0f ? 6.0f : v > 0 ? v : 0.0f);
+        case Activation::elu:
+            DN_EACH(elu_of(v));
+        case Activation::selu:
+            DN_EACH(v >= 0 ? 1.0507f * v : 1.0507f * 1.6732f * (exp_of(v) - 1.0f));
+        case Activation::gelu:
+            DN_EACH(v * logistic_of(2.0f * (0.797885f * v + 0.035677f * v * v * v)));
+        case Activation::relie:
+            DN_EACH(v > 0 ? v : 0.01f * v);
+        case Activation::ramp:
+            DN_EACH(v > 0 ? 1.1f * v : 0.1f * v);
+        case Activation::leaky:
+            DN_EACH(v > 0 ? v : 0.1f * v);
+        case Activation::tanh:
+            DN_EACH(2.0f * logistic_of(2.0f * v) - 1.0f);
         case Activation::plse:
             DN_EACH(v < -4.0f ? 0.01f * (v + 4.0f) : v > 4.0f ? 0.01f * (v - 4.0f) + 1.0f : 0.125f * v + 0.5f);
-        case Activation::stair: DN_EACH(stair_of(v));
-        case Activation::hardtan: DN_EACH(v < -1.0f ? -1.0f : v > 1.0f ? 1.0f : v);
-        case Activation::lhtan: DN_EACH(v < 0 ? 0.001f * v : v > 1.0f ? 0.001f * (v - 1.0f) + 1.0f : v);
-        case Activation::swish: DN_EACH(v * logistic_of(v));
-        case Activation::mish: DN_EACH(mish_of(v));
-        case Activation::hard_mish: DN_EACH(v > 0 ? v : v > -2.0f ? v * v * 0.5f + v : 0.0f);
+        case Activation::stair:
+            DN_EACH(stair_of(v));
+        case Activation::hardtan:
+            DN_EACH(v < -1.0f ? -1.0f : v > 1.0f ? 1.0f : v);
+        case Activation::lhtan:
+            DN_EACH(v < 0 ? 0.001f * v : v > 1.0f ? 0.001f * (v - 1.0f) + 1.0f : v);
+        case Activation::swish:
+            DN_EACH(v * logistic_of(v));
+        case Activation::mish:
+            DN_EACH(mish_of(v));
+        case Activation::hard_mish:
+            DN_EACH(v > 0 ? v : v > -2.0f ? v * v * 0.5f + v : 0.0f);
         case Activation::normalize_channels:
         case Activation::normalize_channels_softmax:
-        case Activation::normalize_channels_softmax_maxval: return;  // see normalize_channels()
+        case Activation::normalize_channels_softmax_maxval:
+            return;  // see normalize_channels()
     }
 }
 
@@ -147,12 +169,16 @@ DN_MULTIVERSION void scale(float* x, float factor, std::size_t count) {
 using Floats16 = float __attribute__((vector_size(64)));
 using Shorts32 = std::int16_t __attribute__((vector_size(64)));
 
-template <class Vector> DN_INLINE void load_vector(Vector& v, const void* src, std::size_t index) {
+template <class Vector>
+DN_INLINE void load_vector(Vector& v, const void* src, std::size_t index) {
     std::memcpy(&v, static_cast<const char*>(src) + index * sizeof(v[0]), sizeof v);
 }
 
 // bfloat16 as integers that compare as the numbers do; its own inverse.
-template <class T> DN_INLINE void order(T& v) { v ^= (v >> 15) & 0x7fff; }
+template <class T>
+DN_INLINE void order(T& v) {
+    v ^= (v >> 15) & 0x7fff;
+}
 
 DN_MULTIVERSION void maximum_f32(float* dst, const void* const* sources, int source_count, std::size_t count) {
     std::size_t i = 0;
