@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydarknet.data.imagesize import IMAGE_SUFFIXES, is_image
-from pydarknet.data.records import natural_key
 from pydarknet.data.report import Report
 
 #: Names under which a split goes in files and folders.
@@ -24,6 +24,11 @@ SPLIT_NAMES = {
 # Most common spellings first: each is one stat call.
 _PROBES = [spelling for suffix in (".jpg", ".png", ".jpeg") for spelling in (suffix, suffix.upper())]
 _PROBES += [s for suffix in sorted(IMAGE_SUFFIXES) for s in (suffix, suffix.upper()) if s not in _PROBES]
+
+
+def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts ``img2`` before ``img10``."""
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part)
 
 
 def label_candidates(image: str | Path, labels: str | Path | None = None) -> list[Path]:
@@ -72,15 +77,15 @@ def resolve(entry: str, *folders: str | Path) -> Path:
     return path
 
 
-def find_image(folder: str | Path, stem: str) -> Path | None:
-    """The image with this name in a folder, whatever its extension and its case."""
+def find_image(folder: str, stem: str) -> str | None:
+    """The image with this name in a folder, its extension in any case; without one, with any extension."""
     base = os.path.join(folder, stem)  # noqa: PTH118 - hot: once per annotation file
-    if is_image(stem) and os.path.isfile(base):  # noqa: PTH113
-        return Path(base)
-    for suffix in _PROBES:
-        if os.path.isfile(base + suffix):  # noqa: PTH113
-            return Path(base + suffix)
-    return None
+    if is_image(stem):
+        start, dot, suffix = base.rpartition(".")
+        candidates: tuple[str, ...] = (base, start + dot + suffix.lower(), start + dot + suffix.upper())
+    else:
+        candidates = tuple(base + suffix for suffix in _PROBES)
+    return next((path for path in candidates if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def walk(root: str | Path, suffixes: Iterable[str]) -> Iterator[Path]:
@@ -114,9 +119,9 @@ def split_of(name: str) -> str:
     return SPLIT_NAMES.get(name.lower(), "")
 
 
-def inner_name(relative: Path) -> str:
+def inner_name(relative: str | Path) -> str:
     """The name of an image inside its set: the relative path without leading ``images`` and split folders."""
-    parts = list(relative.parts)
+    parts = list(Path(relative).parts)
     while len(parts) > 1 and (parts[0] in ("images", "JPEGImages") or split_of(parts[0])):
         del parts[0]
     return "/".join(parts)

@@ -20,8 +20,16 @@ from pydarknet.data.dataset import Flag, Sample, Status
 from pydarknet.data.files import lines_of, write_text
 from pydarknet.data.imagesize import image_size, is_image
 from pydarknet.data.output import Output
-from pydarknet.data.paths import find_label, images_below, inner_name, label_candidates, resolve, split_of
-from pydarknet.data.records import Box, ReadOptions, Record, Source, natural_key
+from pydarknet.data.paths import (
+    find_label,
+    images_below,
+    inner_name,
+    label_candidates,
+    natural_key,
+    resolve,
+    split_of,
+)
+from pydarknet.data.records import Box, ReadOptions, Record, Source
 from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
@@ -305,7 +313,9 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
     relative = out.settings.get("relative", "no") == "yes" and out.link != "none"
     lists: dict[str, str] = {}
     with out.growing() as append:
-        for sample, image, name in out.place_all(samples, functools.partial(image_folder, layout)):
+        beside_source = layout == "same" and out.link == "none"
+        placed = out.place_all(samples, functools.partial(image_folder, layout), by_name=not beside_source)
+        for sample, image, name in placed:
             split = sample.split or "train"
             label = image.with_suffix(".txt") if layout == "same" else out.root / f"labels/{split}/{name}.txt"
             write_label(sample, label, out)
@@ -341,7 +351,7 @@ def write_label(sample: Sample, label: Path, out: Output) -> None:
             raise DataError(
                 f"{path} exists and says something else; move it away or write with links into a folder"
             )
-        write_text(path, text, sync=False)
+        write_text(path, text)
 
 
 def data_text(names: tuple[str, ...], out: Output, lists: dict[str, str], relative: bool) -> str:
