@@ -137,7 +137,7 @@ def test_the_time_is_estimated_if_it_is_not_given() -> None:
         "--subdivisions",
         "1",
         "--fit-hours",
-        "0.001",
+        "0.2",
     ]
     result = run("new", "--model", "yolov4-tiny", *options, "-o", "-")
     seconds = float(
