@@ -185,7 +185,11 @@ def _read_data_file(facts: DataFacts, path: Path, show: Progress) -> None:
         if not file.is_file():
             facts.problems.append((str(path), line, f"{key} list {value} is not there (looked at {file})"))
             continue
-        split = _look_at(_list_records, file, facts.deep, show)
+        try:
+            split = _look_at(_list_records, file, facts.deep, show)
+        except RecordError as error:
+            facts.problems.append((error.file, error.line, error.reason))
+            continue
         if key == "train":
             facts.train = split
         else:

@@ -310,6 +310,14 @@ def test_missing_list(cfg: CfgFile, images: Images) -> None:
     assert "train list nowhere.txt is not there" in report.findings[0].message
 
 
+def test_list_that_is_no_text(cfg: CfgFile, images: Images) -> None:
+    data = images.write()
+    (images.root / "valid.txt").write_bytes(b"a.jpg\n\xff\xfe\x00")
+    finding = one(cfg, data, "L-29")
+    assert "not UTF-8" in finding.message
+    assert (finding.file, finding.line) == (str(images.root / "valid.txt"), 2)
+
+
 def test_overlap(cfg: CfgFile, images: Images) -> None:
     """A link is the same file by another name."""
     (images.root / "valid" / "again.png").symlink_to(images.image("train", "train3"))
