@@ -91,7 +91,7 @@ def labels_within_reach(case: Case) -> Iterator[Found]:
     "L-22",
     WARNING,
     "unlabelled images of trained classes",
-    "Label them, or leave them out: pydarknet convert --unlabelled exclude.",
+    "Label them, or leave them out: pydarknet convert (--unlabelled exclude).",
     "data",
 )
 def negatives_are_negative(case: Case) -> Iterator[Found]:
@@ -150,7 +150,11 @@ def class_ids_possible(case: Case) -> Iterator[Found]:
 
 
 @rule(
-    "L-24", WARNING, "odd boxes", "Correct the labels; pydarknet data clean repairs what is certain.", "data"
+    "L-24",
+    WARNING,
+    "odd boxes",
+    "Correct the labels; pydarknet convert clips and drops what is faulty.",
+    "data",
 )
 def boxes_in_order(case: Case) -> Iterator[Found]:
     """Boxes that are empty, reversed, not finite, outside or partly outside of the image, given twice; and
