@@ -188,4 +188,6 @@ def _augment(cfg: CfgFile, level: str) -> None:
         raise CfgError(f"augment is {level!r}, expected one of {', '.join(AUGMENT)}")
     for section, values in AUGMENT[level].items():
         for key, value in values.items():
+            if key == "mosaic" and cfg.net.integer("letter_box"):
+                continue  # Darknet refuses to train with both
             apply_setting(cfg, f"{section}.{key}", value)
