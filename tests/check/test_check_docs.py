@@ -104,3 +104,21 @@ def test_every_command_has_an_example() -> None:
     )):  # fmt: skip
         text = "\n".join(run(f"pydarknet {line} --help"))
         assert f"pydarknet {line} " in text.partition("Example")[2], line
+
+
+def test_remedies_name_commands_that_exist() -> None:
+    """Every `pydarknet word …` in a message, a remedy or a page is a command."""
+    import click
+
+    rules = (DOCS.parent / "pydarknet" / "check").glob("*.py")
+    pages = (DOCS / name for name in ("preflight.md", "logs.md", "weights.md"))
+    texts = [path.read_text("utf-8") for path in (*rules, *pages)]
+    mentions = {match for text in texts for match in re.findall(r"pydarknet ([a-z]+)(?: ([a-z]+))?\b", text)}
+    context = click.Context(cli)
+    for name, sub in mentions - {("reads", ""), ("itself", "")}:
+        found = cli.get_command(context, name)
+        if found is None:
+            pytest.fail(f"no command pydarknet {name}")
+        if isinstance(found, click.Group) and sub:
+            assert found.get_command(context, sub), f"pydarknet {name} {sub}"
+    assert ("data", "split") in mentions
