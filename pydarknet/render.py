@@ -100,11 +100,11 @@ def _draw_box(
         parts.append(" ".join(name + percent))
     text = ", ".join(part for part in parts if part)
     if text:
-        _draw_label(canvas, text, (x1, y1), colour, line_width)
+        draw_label(canvas, text, (x1, y1), colour, line_width)
 
 
-def _draw_label(canvas: Any, text: str, corner: tuple[int, int], colour: Colour, line_width: int) -> None:
-    """The text on a filled strip above the corner, moved so that it stays inside the image."""
+def draw_label(canvas: Any, text: str, corner: tuple[int, int], colour: Colour, line_width: int) -> None:
+    """Write text on a filled strip above the corner, moved so that it stays inside the image; in place."""
     import cv2
 
     height, width = canvas.shape[:2]

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cfg": ("cfg", "Make, show, explain, compare and change cfg files."),
     "check": ("check", "Find what is known to go wrong before a training starts."),
     "convert": ("convert", "Convert a data set from any label format to any other."),
+    "data": ("data", "Split, balance, filter, count and look at data sets."),
     "detect": ("detect", "Find objects in images: annotated pictures and JSON."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),

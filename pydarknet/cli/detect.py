@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import click
 
 from pydarknet import darknet_json
 from pydarknet.cli.options import computing, network_files, precision_option
+from pydarknet.data import engines
 from pydarknet.detections import Detections
 from pydarknet.errors import DataError, FileError
 from pydarknet.files import replacing, write_text
@@ -31,6 +37,7 @@ from pydarknet.network import Network
 @click.option("--out", default="predictions", show_default=True, metavar="DIR", help="Where pictures go.")
 @click.option("--json", "json_path", metavar="FILE", help="Darknet JSON. Default: DIR/detections.json.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at once.")
+@click.option("--engine", default="local", show_default=True, help="ray spreads batches over a Ray cluster.")
 @precision_option
 @computing
 def command(
@@ -44,6 +51,7 @@ def command(
     out: str,
     json_path: str | None,
     batch: int,
+    engine: str,
     precision: str,
     backend: str,
     threads: int | None,
@@ -61,11 +69,13 @@ def command(
     if weights is None:
         raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
     options = {"backend": backend, "precision": precision, "batch": batch, "threads": threads}
-    with Network(cfg, weights, names=names, strict=not lenient, **options) as network:  # type: ignore[arg-type]
-        records: list[str] = []
-        failed = 0
-        targets = _targets(images, Path(out))
-        for path, found, seconds in _detect(network, images, batch, thresh, nms, letterbox):
+    job = _Job(cfg, weights, names, tuple(options.items()), not lenient, thresh, nms, letterbox)
+    batches = [list(images[first : first + batch]) for first in range(0, len(images), batch)]
+    records: list[str] = []
+    failed = 0
+    targets = _targets(images, Path(out))
+    with contextlib.closing(_results(job, batches, engine)) as results:
+        for path, found, seconds in results:
             if isinstance(found, DataError):
                 click.echo(f"error: {found}", err=True)
                 failed += 1
@@ -79,29 +89,61 @@ def command(
     return 1 if failed else 0
 
 
-def _detect(
-    network: Network, images: Sequence[str], batch: int, thresh: float, nms: float, letterbox: bool | None
-) -> Iterator[tuple[str, Detections | DataError, float]]:
-    """Path, detections or the reason why not, and seconds per image."""
-    for first in range(0, len(images), batch):
-        chunk = list(images[first : first + batch])
+_Result: TypeAlias = "tuple[str, Detections | DataError, float]"
+"""Path, detections or the reason why not, and seconds per image."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """All that the result depends on besides the images; can be sent to another machine."""
+
+    cfg: str
+    weights: str
+    names: str | None
+    options: tuple[tuple[str, Any], ...]
+    strict: bool
+    thresh: float
+    nms: float
+    letterbox: bool | None
+
+    def open(self) -> Network:
+        return Network(self.cfg, self.weights, names=self.names, strict=self.strict, **dict(self.options))
+
+    def __call__(self, batch: list[str]) -> list[_Result]:
+        """Runs in a worker, which keeps the network for the next batch."""
+        return list(self.detect(_opened(self), batch))
+
+    def detect(self, network: Network, batch: list[str]) -> Iterator[_Result]:
         start = time.perf_counter()
         found: list[Detections | DataError]
         try:
-            found = [*network.detect(chunk, thresh, nms, letterbox)]
+            found = [*network.detect(batch, self.thresh, self.nms, self.letterbox)]
         except DataError:  # one of them is bad: take them singly, so that the others are not lost
-            found = [_detect_one(network, path, thresh, nms, letterbox) for path in chunk]
-        seconds = (time.perf_counter() - start) / len(chunk)
-        yield from ((path, result, seconds) for path, result in zip(chunk, found, strict=True))
+            found = [self._detect_one(network, path) for path in batch]
+        seconds = (time.perf_counter() - start) / len(batch)
+        yield from ((path, result, seconds) for path, result in zip(batch, found, strict=True))
+
+    def _detect_one(self, network: Network, path: str) -> Detections | DataError:
+        try:
+            return network.detect(path, self.thresh, self.nms, self.letterbox)
+        except DataError as error:
+            return error
 
 
-def _detect_one(
-    network: Network, path: str, thresh: float, nms: float, letterbox: bool | None
-) -> Detections | DataError:
-    try:
-        return network.detect(path, thresh, nms, letterbox)
-    except DataError as error:
-        return error
+@functools.lru_cache(maxsize=1)
+def _opened(job: _Job) -> Network:
+    return job.open()
+
+
+def _results(job: _Job, batches: list[list[str]], engine: str) -> Generator[_Result, None, None]:
+    """The results in the order of the images, computed here or where an engine puts the work."""
+    if engine != "local":
+        for found in engines.by_name(engine)(job, batches, os.cpu_count() or 1):
+            yield from found
+        return
+    with job.open() as network:
+        for batch in batches:
+            yield from job.detect(network, batch)
 
 
 def _targets(images: Sequence[str], folder: Path) -> dict[str, Path]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where chunks of work run: in this process, or in several on this machine.
+"""Where chunks of work run: in this process, in several on this machine, or on several machines.
 
 An engine is a function ``engine(work, chunks, jobs)`` that yields ``work(chunk)`` in the order of the
 chunks and holds only a few of them at a time.
@@ -8,6 +8,7 @@ chunks and holds only a few of them at a time.
 from __future__ import annotations
 
 import concurrent.futures
+import importlib
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -54,8 +55,8 @@ def _run(chunk: Any) -> Any:
     return _work(chunk)
 
 
-#: name -> engine
-ENGINES: dict[str, Engine] = {"local": local}
+#: name -> (module, function); imported when asked for, since an engine may need an extra
+ENGINES = {"local": (__name__, "local"), "ray": ("pydarknet.contrib.ray", "engine")}
 
 
 def by_name(name: str) -> Engine:
@@ -66,4 +67,6 @@ def by_name(name: str) -> Engine:
     """
     if name not in ENGINES:
         raise DataError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
-    return ENGINES[name]
+    module, function = ENGINES[name]
+    engine: Engine = getattr(importlib.import_module(module), function)
+    return engine
