@@ -144,13 +144,21 @@ def test_keys_twice(cfg: CfgFile) -> None:
     assert finding.severity.value == "warning"
 
 
-def test_memory_of_random(cfg: CfgFile) -> None:
-    """Asked only with random=1, and only if 1.4 times the size does not fit."""
-    random = changed(cfg, "yolo.random=1")
-    (finding,) = found(random, "L-14", PlannedRun(memory=2**30))
-    assert "1.4 times" in finding.message
-    assert found(random, "L-14", PlannedRun(memory=2**40)) == []
-    assert found(changed(cfg, "yolo.random=0"), "L-14", PlannedRun(memory=2**30)) == []
+def test_memory(cfg: CfgFile) -> None:
+    """The remedy fits: with the subdivisions that it names, the rule is quiet."""
+    cfg = changed(cfg, "net.subdivisions=1")
+    for random, words in (("0", "training takes about"), ("1", "1.4 times")):
+        (finding,) = found(changed(cfg, f"yolo.random={random}"), "L-14", PlannedRun(memory=2**31))
+        assert words in finding.message
+        parts = finding.hint.partition("subdivisions=")[2].split()[0]
+        mended = changed(cfg, f"yolo.random={random}", f"net.subdivisions={parts}")
+        assert found(mended, "L-14", PlannedRun(memory=2**31)) == []
+    assert found(cfg, "L-14", PlannedRun(memory=2**40)) == []
+
+
+def test_memory_that_is_too_small_for_any_batch(cfg: CfgFile) -> None:
+    (finding,) = found(cfg, "L-14", PlannedRun(memory=2**20))
+    assert finding.hint == "Raise subdivisions, lower the size, or set random=0."
 
 
 def test_time(cfg: CfgFile) -> None:
