@@ -97,6 +97,19 @@ def test_weights_page(
     assert "ends inside layer 125" in capsys.readouterr().out
 
 
+def test_from_images_to_a_checked_training(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `data new` and `cfg new` write passes `check`, but for the remark that more images would help."""
+    monkeypatch.chdir(tmp_path)
+    run(f"pydarknet data new {shared / 'data' / 'bccd'} --out ds")
+    run("pydarknet cfg new --model yolov4-tiny --data ds/obj.data --size 416 -o my.cfg")
+    result = CliRunner().invoke(cli, ["check", "my.cfg", "--data", "ds/obj.data"], standalone_mode=False)
+    assert result.return_value == 0
+    assert result.output.splitlines()[0].startswith("note    L-27")
+    assert result.output.splitlines()[-1].startswith("1 note.")
+
+
 def test_every_command_has_an_example() -> None:
     """`--help` of each command and subcommand shows how it is used."""
     for line in ("check", "log parse", "log plot", "log advise", "log runs", *(

@@ -187,6 +187,13 @@ def test_weights_of_other_class_count(cfg: CfgFile, weights_file: Callable[..., 
     assert "this network with 80 classes, the cfg has 2" in finding.message
 
 
+def test_weights_of_fewer_classes(weights_file: Callable[..., Path]) -> None:
+    """A file for 10 classes ends inside the first head of a cfg for 80."""
+    path = weights_file(walk(new("yolov4-tiny", 10)).floats)
+    (finding,) = found(new("yolov4-tiny", 80), "L-15", weights=path)
+    assert "this network with 10 classes, the cfg has 80" in finding.message
+
+
 def test_weights_cut_inside_a_value(cfg: CfgFile, weights_file: Callable[..., Path]) -> None:
     (finding,) = found(cfg, "L-15", weights=weights_file(4_947_424, extra=3))
     assert "ends inside a value" in finding.message
