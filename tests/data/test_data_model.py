@@ -221,7 +221,7 @@ def test_find_image_by_stem(tmp_path: Path, name: str) -> None:
 
 
 def test_walk(tmp_path: Path) -> None:
-    """Natural order, folders after files; hidden folders and links back up are left out, other links are followed."""
+    """Natural order, folders after files; hidden folders and links back up are left out."""
     names = ["img10.png", "img2.PNG", "b/1.png", "a/1.png", "a/notes.txt", ".hidden/1.png"]
     for name in names:
         make_text(tmp_path / "set" / name, "")
