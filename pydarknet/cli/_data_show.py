@@ -17,6 +17,7 @@ from pydarknet.data.stats import SMALL, Stats, statistics
 from pydarknet.errors import DataError
 from pydarknet.files import write_text
 
+_SHOWN_CLASSES = 50
 _DEFAULT_SIZES = ("416", "512", "608")
 
 
@@ -128,7 +129,8 @@ def view(
         click.echo(f"written: {save} ({len(samples)} images)")
     if show:
         _browse(samples, dataset.names)
-    return 0
+    show_report(dataset.report)
+    return 1 if dataset.report.errors else 0
 
 
 def _chosen(
@@ -178,14 +180,16 @@ def _size(text: str) -> tuple[int, int]:
 def _tables(found: Stats, image_sizes: bool) -> list[str]:
     statuses = ", ".join(f"{count} {status}" for status, count in found.statuses.items())
     splits = ", ".join(f"{split or 'unsplit'} {count}" for split, count in found.splits.items())
-    width = max((len(c.name) for c in found.classes), default=5)
+    width = max((len(c.name) for c in found.classes[:_SHOWN_CLASSES]), default=5)
+    more = len(found.classes) - _SHOWN_CLASSES
     per_image = found.boxes_per_image
     lines = [
         f"{found.images} images ({statuses}; {splits})",
         f"{found.boxes} boxes and {found.set_aside} set aside; "
         f"{per_image.min:.0f} to {per_image.max:.0f} in an image, {per_image.mean:.1f} on average",
         f"{'class':{width}}   boxes  images",
-        *(f"{c.name:{width}} {c.boxes:7} {c.images:7}" for c in found.classes),
+        *(f"{c.name:{width}} {c.boxes:7} {c.images:7}" for c in found.classes[:_SHOWN_CLASSES]),
+        *([f"and {more} more classes (all with --json)"] if more > 0 else []),
         "network    " + "".join(f"  < {limit:2} px" for limit in SMALL) + "  median box",
     ]
     for network in found.networks:
