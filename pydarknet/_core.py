@@ -163,7 +163,7 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class LayerTime:
-    """Time of one layer in one forward pass; ``what`` names the kernel that ran."""
+    """Time of one layer in one forward pass; layer -1 is the input's; ``what`` names the kernel that ran."""
 
     layer: int
     what: str

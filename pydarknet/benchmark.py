@@ -117,9 +117,11 @@ def per_layer(network: Network, passes: int = 10) -> list[LayerRow]:
     rows = []
     for steps in zip(*profiles, strict=True):
         seconds = float(np.median([step.seconds for step in steps]))
-        layer = layers[steps[0].layer]
+        index, what = steps[0].layer, steps[0].what
+        if index < 0:
+            rows.append(LayerRow(index, "input", "", what, seconds * 1e3, 0.0))
+            continue
+        layer = layers[index]
         gflops = layer.bflops * batch / seconds if seconds else 0.0
-        rows.append(
-            LayerRow(layer.index, layer.type, layer.description, steps[0].what, seconds * 1e3, gflops)
-        )
+        rows.append(LayerRow(index, layer.type, layer.description, what, seconds * 1e3, gflops))
     return rows

@@ -86,7 +86,7 @@ def decode(data: bytes | bytearray | memoryview, channels: int, name: str) -> Pi
 
 def _checked(pixels: Pixels) -> Pixels:
     """The array as (h, w, c), or an error that says what is wrong with it."""
-    if pixels.dtype not in (np.uint8, np.uint16):
+    if pixels.dtype.kind != "u" or pixels.itemsize > 2:
         raise ArgumentError(
             f"found an image of {pixels.dtype}; expected uint8 (0..255) or uint16 (0..65535). "
             "predict() takes float32 planes"

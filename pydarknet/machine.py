@@ -21,7 +21,7 @@ def info() -> dict[str, Any]:
 
     Returns:
         ``version``, ``python``, ``platform``; ``cpu`` (model), ``simd`` (instruction sets), ``threads``
-        (usable), ``ram`` and ``disk`` (GB, of the working folder: total and free); ``gpu`` (names); ``opencv``
+        (usable), ``ram``, ``disk`` (GB, of the working folder: total and free); ``gpu`` (names); ``opencv``
         (version or None); ``engine`` (version, compiler, onednn, openmp, backends); ``libraries`` (versions).
     """
     from pydarknet import __version__, _core

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several tests share: the reference files, the backends of this build, and a network small enough to print."""
+"""What tests share: the reference files, the backends of this build, and a very small network."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tiny_files(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def tiny(tiny_files: tuple[Path, Path]) -> Callable[..., Network]:
-    """Makes the self-test's network; its levels() image has one object of confidence 0.7304 at (2, 2, 4, 4)."""
+    """Makes the self-test's network; in `levels` it finds one object of 0.7304 at (2, 2, 4, 4)."""
     cfg, weights = tiny_files
     return lambda **options: Network(cfg, weights, **{"precision": "fp32", **options})
 

@@ -30,7 +30,7 @@ HEADER = struct.pack("<iiiQ", 0, 2, 5, 0)
 SHIPPED = Path(__file__).parents[1] / "cfg"
 
 
-# -- cfg files -------------------------------------------------------------------------------------------------------
+# -- cfg files -----------------------------------------------------------------------------------------------
 
 
 def changed(old: str, new: str) -> str:
@@ -67,9 +67,9 @@ def test_a_wrong_cfg_is_named_with_file_and_line(text: str, message: str) -> Non
 
 
 def test_a_missing_cfg_is_a_file_error(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"nowhere\.cfg: cannot open the file; does it exist, and may you read it\?"):
+    with pytest.raises(FileError, match=r"nowhere\.cfg: cannot open the file: No such file"):
         Network(tmp_path / "nowhere.cfg")
-    with pytest.raises(OSError, match=r"cannot be read; is it a folder\?"):
+    with pytest.raises(OSError, match=r"is not a regular file"):
         Network(tmp_path)
 
 
@@ -79,7 +79,7 @@ def test_garbage_is_no_cfg(tmp_path: Path) -> None:
         Network(tmp_path / "noise.cfg")
 
 
-# -- weights files -----------------------------------------------------------------------------------------------------
+# -- weights files -------------------------------------------------------------------------------------------
 
 
 def floats(*, spoil: dict[int, float] | None = None, count: int | None = None) -> bytes:
@@ -95,7 +95,10 @@ def floats(*, spoil: dict[int, float] | None = None, count: int | None = None) -
         (b"", r"has 0 bytes, too few for the header"),
         (HEADER, r"holds a header and no weights; expected 25 floats"),
         (floats()[:-2], r"ends inside a number"),
-        (floats(count=20), r"ends inside layer 2 .*\[convolutional\]\), in its weights.*found 20 floats, expected 25"),
+        (
+            floats(count=20),
+            r"ends inside layer 2 .*\[convolutional\]\), in its weights.*found 20 floats, expected 25",
+        ),
         (floats(count=5), r"ends inside layer 0 .*in its weights"),
         (floats(count=33), r"holds 33 floats, 8 more than the 25 of .*tiny\.cfg"),
         (floats(count=27), r"classes=2 exactly: set classes in every head"),
@@ -133,7 +136,16 @@ PUBLIC = {
     "yolov4-csp.conv.142": (36_637_024, {"yolov4-csp": 142}),
     "yolov4-csp.weights": (52_986_205, {"yolov4-csp": 175}),
 }
-NETWORKS = ["yolov3", "yolov3-spp", "yolov3-tiny", "yolov4", "yolov4-csp", "yolov4-tiny", "yolov4-tiny-3l", "yolov4x-mish"]
+NETWORKS = [
+    "yolov3",
+    "yolov3-spp",
+    "yolov3-tiny",
+    "yolov4",
+    "yolov4-csp",
+    "yolov4-tiny",
+    "yolov4-tiny-3l",
+    "yolov4x-mish",
+]
 
 
 def sparse(path: Path, count: int) -> Path:
@@ -151,7 +163,9 @@ def test_wrong_pairs_of_cfg_and_weights_are_refused(file: str, tmp_path: Path) -
     weights = sparse(tmp_path / file, count)
     for name in NETWORKS:
         if name not in right:
-            with pytest.raises(WeightsError, match=rf"{re.escape(file)}: (ends inside layer \d+ |holds \d+ floats, )"):
+            with pytest.raises(
+                WeightsError, match=rf"{re.escape(file)}: (ends inside layer \d+ |holds \d+ floats, )"
+            ):
                 Network(SHIPPED / f"{name}.cfg", weights)
 
 
@@ -172,7 +186,7 @@ def test_the_class_count_of_a_file_is_named(tmp_path: Path) -> None:
         Network(SHIPPED / "yolov4-tiny.cfg", weights)
 
 
-# -- arguments ---------------------------------------------------------------------------------------------------------
+# -- arguments -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -188,7 +202,9 @@ def test_the_class_count_of_a_file_is_named(tmp_path: Path) -> None:
         ({"names": "missing.names"}, DataError, r"missing\.names: cannot be read: No such file"),
     ],
 )  # fmt: skip
-def test_wrong_options(tiny: Make, options: dict[str, object], kind: type[DarknetError], message: str) -> None:
+def test_wrong_options(
+    tiny: Make, options: dict[str, object], kind: type[DarknetError], message: str
+) -> None:
     with pytest.raises(kind, match=message):
         tiny(**options).predict(np.zeros((1, 1, 4, 4)))
 
@@ -219,7 +235,9 @@ def test_wrong_options(tiny: Make, options: dict[str, object], kind: type[Darkne
         (lambda n: n.parameters(4), ArgumentError, r"has no layer 4; expected 0 to 3"),
     ],
 )  # fmt: skip
-def test_wrong_calls(tiny: Make, call: Callable[[Network], object], kind: type[DarknetError], message: str) -> None:
+def test_wrong_calls(
+    tiny: Make, call: Callable[[Network], object], kind: type[DarknetError], message: str
+) -> None:
     with tiny() as network, pytest.raises(kind, match=message):
         call(network)
 
@@ -227,7 +245,10 @@ def test_wrong_calls(tiny: Make, call: Callable[[Network], object], kind: type[D
 def test_out_of_memory_is_an_error_not_a_crash() -> None:
     """Shapes that are possible one by one but need more memory than there is."""
     cfg = "[net]\nwidth=32000\nheight=32000\nchannels=1\n[convolutional]\nfilters=1\nsize=1\n"
-    with Network.parse(cfg, batch=1_000_000) as network, pytest.raises(MemoryError, match=r"out of memory|memory"):
+    with (
+        Network.parse(cfg, batch=1_000_000) as network,
+        pytest.raises(MemoryError, match=r"out of memory|memory"),
+    ):
         network.profile()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The forward pass against outputs of a reference Darknet: every kind of layer, and whole published networks."""
+"""The forward pass against a reference Darknet's: every kind of layer, and whole published networks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import npz
 
 from pydarknet import Network
 
@@ -41,13 +42,13 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, what: str) -> None:
 
 
 def expected_outputs(name: str, network: Network) -> dict[int, np.ndarray]:
-    data = np.load(LAYERS / f"{name}.npz")
+    data = npz(LAYERS / f"{name}.npz")
     outputs = {int(key[6:]): data[key] for key in data if key.startswith("layer_")}
     for layer in network.layers:
         output = outputs[layer.index]
         if output.shape[1] != layer.outputs:
-            # Antialiasing: Darknet keeps the blurred batch, smaller by the stride, at the front of a buffer made
-            # for the output before it.
+            # Antialiasing: Darknet keeps the blurred batch, smaller by the stride, at the front of a buffer
+            # made for the output before it.
             assert "antialiasing" in name
             outputs[layer.index] = output.ravel()[: len(output) * layer.outputs].reshape(len(output), -1)
     return outputs
@@ -55,7 +56,7 @@ def expected_outputs(name: str, network: Network) -> dict[int, np.ndarray]:
 
 @pytest.mark.parametrize("name", TOPICS)
 def test_every_layer_equals_darknet(name: str, backend: str) -> None:
-    data = np.load(LAYERS / f"{name}.npz")
+    data = npz(LAYERS / f"{name}.npz")
     cfg, weights = LAYERS / f"{name}.cfg", LAYERS / f"{name}.weights"
     with Network(cfg, weights, backend=backend, precision="fp32", batch=len(data["input"])) as network:
         expected = expected_outputs(name, network)
@@ -69,8 +70,8 @@ def test_every_layer_equals_darknet(name: str, backend: str) -> None:
 
 @pytest.mark.parametrize("name", TOPICS)
 def test_final_outputs_alone_equal_darknet(name: str, backend: str) -> None:
-    """Without the inner layers on request, the plan fuses and reuses memory; a batch of 1 runs image by image."""
-    data = np.load(LAYERS / f"{name}.npz")
+    """Without the inner layers on request, the plan fuses and reuses memory; a batch of 1 goes one by one."""
+    data = npz(LAYERS / f"{name}.npz")
     with Network(
         LAYERS / f"{name}.cfg", LAYERS / f"{name}.weights", backend=backend, precision="fp32"
     ) as network:
@@ -83,7 +84,7 @@ def test_final_outputs_alone_equal_darknet(name: str, backend: str) -> None:
 def published(
     request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, Path]]:
-    """A public network's cfg with random weights, of which one file exists at a time: they are up to 260 MB."""
+    """A public network's cfg with random weights, one file at a time: they have up to 260 MB."""
     cfg = shared / "fixtures" / "zoo" / f"{request.param}.cfg"
     weights = tmp_path_factory.mktemp("zoo") / f"{request.param}.weights"
     subprocess.run([sys.executable, shared / "tools" / "random_weights.py", cfg, weights, "1"], check=True)
@@ -94,7 +95,7 @@ def published(
 @pytest.mark.slow
 def test_published_network_equals_darknet(published: tuple[Path, Path], backend: str) -> None:
     cfg, weights = published
-    expected = np.load(cfg.with_suffix(".npz"))
+    expected = npz(cfg.with_suffix(".npz"))
     x = np.random.default_rng(2).random((1, 3, 128, 192), np.float32)
     with Network(cfg, weights, backend=backend, precision="fp32") as network:
         outputs = network.predict(x, [int(key[6:]) for key in expected])

@@ -53,7 +53,11 @@ def unmatched(
     for item in objects:
         for other in left:
             near = np.max(np.abs(item.box - other.box)) <= pixels or overlap(item.box, other.box) >= iou > 0
-            if item.class_id == other.class_id and abs(item.confidence - other.confidence) <= confidence and near:
+            if (
+                item.class_id == other.class_id
+                and abs(item.confidence - other.confidence) <= confidence
+                and near
+            ):
                 left.remove(other)
                 break
         else:
@@ -71,12 +75,17 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 def network(fixtures: Path, model: str, **options: object) -> Network:
     nets = fixtures / "nets"
     return Network(
-        nets / f"{model}.cfg", nets / f"{model}.weights", names=nets / "coco.names", **options  # type: ignore[arg-type]
+        nets / f"{model}.cfg",
+        nets / f"{model}.weights",
+        names=nets / "coco.names",
+        **options,  # type: ignore[arg-type]
     )
 
 
 @pytest.mark.parametrize(("model", "image", "letterbox"), RUNS)
-def test_fp32_finds_what_darknet_found(shared: Path, backend: str, model: str, image: str, letterbox: bool) -> None:
+def test_fp32_finds_what_darknet_found(
+    shared: Path, backend: str, model: str, image: str, letterbox: bool
+) -> None:
     """Same objects; confidence within 0.01 and boxes within a pixel, except right at the threshold."""
     fixtures = shared / "fixtures"
     with network(fixtures, model, backend=backend, precision="fp32") as net:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+import pydarknet
 from pydarknet.data import formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.classes import ClassPlan
@@ -29,6 +30,7 @@ from pydarknet.data.limit import limited
 from pydarknet.data.output import Output
 from pydarknet.data.records import ReadOptions, Record, Rules, to_sample
 from pydarknet.data.report import Issue, Report
+from pydarknet.errors import DataError
 
 REPORT_NAME = "convert_report.json"
 
@@ -113,10 +115,35 @@ def convert(
     Raises:
         DataError: if the source or the target cannot be used; with ``on_error="raise"`` at the first issue.
     """
-    journal = Journal(out.folder / ".convert")
-    if not journal.belongs_to(job):
+    journal = Journal(_own_files(out)[0], f"{pydarknet.__version__} {job} {out.plan()}")
+    if not journal.is_unfinished():
         refuse_occupied(out.root, overwrite)
-        journal.start(job)
+        journal.start()
+    try:
+        return _convert(job, out, journal, jobs, max_errors, engine, progress)
+    except DataError:
+        journal.remove_if_empty()
+        raise
+
+
+def _own_files(out: Output) -> tuple[Path, Path]:
+    """Where the conversion keeps its chunks and its report: in the folder, or beside a single file."""
+    if out.single:
+        return out.root.with_name(f".{out.root.name}.convert"), out.root.with_name(
+            f"{out.root.name}.{REPORT_NAME}"
+        )
+    return out.root / ".convert", out.root / REPORT_NAME
+
+
+def _convert(
+    job: Job,
+    out: Output,
+    journal: Journal,
+    jobs: int,
+    max_errors: int | None,
+    engine: Engine,
+    progress: Progress,
+) -> Result:
     path = unpacked(job.source) if is_archive(job.source) else job.source
     name = formats.sniff(path) if job.format == "auto" else job.format
     with _issue_file(journal.folder / "issues", max_errors) as report:
@@ -131,7 +158,7 @@ def convert(
         pick = Selection(journal, job, names, report, progress, summary.records)
         out.report = report
         write_samples(pick.samples(), names, out, job.to)
-    report_file = out.folder / REPORT_NAME
+    report_file = _own_files(out)[1]
     images = {**summary.statuses, "written": out.images}
     boxes = {"kept": sum(summary.labels.values()), "written": out.boxes}
     dropped = dict(sorted((Counter(summary.dropped) + pick.deselected).items()))

@@ -121,12 +121,12 @@ def write(
 
 
 def refuse_occupied(path: Path, overwrite: bool) -> None:
-    """Refuse to write where something already is.
+    """Refuse to write where something already is; what a stopped conversion parsed (``.convert``) is nothing.
 
     Raises:
         DataError: if the path is a file, or a folder with something in it, and ``overwrite`` is not set.
     """
-    occupied = any(path.iterdir()) if path.is_dir() else path.exists()
+    occupied = any(e.name != ".convert" for e in path.iterdir()) if path.is_dir() else path.exists()
     if occupied and not overwrite:
         raise DataError(f"{path} is not empty; choose another place, or allow overwriting")
 

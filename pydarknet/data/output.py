@@ -82,6 +82,11 @@ class Output:
         file."""
         return self.root.parent if self.single else self.root
 
+    def plan(self) -> str:
+        """The choices that the written files depend on, as a text."""
+        names = ("link", "layout", "unlabelled", "ignore", "rename", "coords", "settings")
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+
     @property
     def single(self) -> bool:
         """Whether the root names one file (it has an extension) that takes all splits, without images."""

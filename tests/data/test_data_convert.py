@@ -343,7 +343,7 @@ def test_raise_writes_nothing(tools: Path, tmp_path: Path) -> None:
     make_text(tools / "3.txt", "0 0.99 0.5 0.1 0.1\n")
     with pytest.raises(RecordError, match=r"3\.txt:1: hammer .* leaves"):
         run(tools, tmp_path / "ds", rules=Rules("raise"))
-    assert [entry.name for entry in (tmp_path / "ds").iterdir()] == [".convert"]
+    assert not (tmp_path / "ds").exists()
 
 
 def test_report_lists_everything(tools: Path, tmp_path: Path) -> None:
@@ -371,3 +371,29 @@ def test_archive_is_converted(tools: Path, tmp_path: Path, monkeypatch: pytest.M
 def test_engines_keep_order() -> None:
     """Results come in the order of the chunks, from worker processes too."""
     assert list(engines.local(abs, iter(range(-20, 0)), 2)) == list(range(20, 0, -1))
+
+
+def test_single_file(tools: Path, tmp_path: Path) -> None:
+    """A target with an extension is one file for all splits; images stay, and the report stands beside it."""
+    result = run(tools, tmp_path / "out/labels.csv", to="csv")
+    assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == [
+        "labels.csv",
+        "labels.csv.convert_report.json",
+    ]
+    assert result.report_file.is_file()
+    assert data.read(tmp_path / "out/labels.csv", images=tools).box_count == 44
+    with pytest.raises(DataError, match=r"labels\.csv is not empty"):
+        run(tools, tmp_path / "out/labels.csv", to="csv")
+
+
+def test_other_options_start_again(tools: Path, tmp_path: Path) -> None:
+    """What was parsed for other options is not used; a folder with nothing else in it is free."""
+
+    def stop(stage: str, done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(Job(tools), Output(tmp_path / "ds"), progress=stop)
+    assert [entry.name for entry in (tmp_path / "ds").iterdir()] == [".convert"]
+    result = run(tools, tmp_path / "ds", rules=Rules(min_size=10))
+    assert result.boxes["written"] == 4

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small things that several test files need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pydarknet.cli import main
+
+
+def npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, which is closed again."""
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """The exit code of a ``pydarknet`` command line."""
+    monkeypatch.setattr("sys.argv", ["pydarknet", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert isinstance(end.value.code, int)
+    return end.value.code
