@@ -39,6 +39,7 @@ SETTINGS = {
 }
 
 _List = tuple[Path, str, tuple[Path, ...]]  # list file, split, folders its paths may start from
+_MOST_CLASSES = 1 << 16  # without names a wild number would make as many classes
 _LIST_KEYS = {"train": "train", "valid": "val", "test": "test"}
 _LIST_NAMES = {"val": "valid"}
 _NAME_FILES = ("classes.txt", "_darknet.labels")
@@ -259,7 +260,7 @@ def _box(
     except ValueError:
         report.add("parse", f"expected numbers 'class cx cy w h', found {' '.join(words)[:60]!r}", *where)
         return None
-    if class_id != int(class_id) or len(values) < 4 or (len(values) > 5 and len(values) % 2):
+    if not class_id.is_integer() or len(values) < 4 or (len(values) > 5 and len(values) % 2):
         report.add("parse", f"expected 'class cx cy w h', found {len(words)} columns", *where)
         return None
     label = _class_name(int(class_id), names, where, report)
@@ -282,7 +283,7 @@ def _class_name(
 ) -> str | None:
     if class_id == -1 and where[0].name.endswith(".ignore.txt"):
         return ""
-    if class_id < 0 or (names is not None and class_id >= len(names)):
+    if class_id < 0 or class_id >= (_MOST_CLASSES if names is None else len(names)):
         hint = f"; there are {len(names)} names, so ids go from 0 to {len(names) - 1}" if names else ""
         if names and class_id == len(names):
             hint += " (do the ids start at 1?)"
