@@ -28,14 +28,14 @@ def format_record(detections: Detections, filename: str, frame_id: int) -> str:
     if width < 1 or height < 1:
         raise ArgumentError("these Detections have no image_size, to which relative coordinates would refer")
     objects = []
-    for row in range(len(detections)):
+    for row, name in enumerate(detections.labels):
         x1, y1, x2, y2 = (float(value) for value in detections.xyxy[row])
         box = (
             f'"center_x":{(x1 + x2) / 2 / width:.6f}, "center_y":{(y1 + y2) / 2 / height:.6f}, '
             f'"width":{(x2 - x1) / width:.6f}, "height":{(y2 - y1) / height:.6f}'
         )
         objects.append(
-            f'  {{"class_id":{int(detections.class_id[row])}, "name":{json.dumps(detections.name(row))}, '
+            f'  {{"class_id":{int(detections.class_id[row])}, "name":{json.dumps(name)}, '
             f'"relative_coordinates":{{{box}}}, "confidence":{float(detections.confidence[row]):.6f}}}'
         )
     listed = ", \n".join(objects)

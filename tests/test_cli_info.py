@@ -137,7 +137,7 @@ def test_bench_has_a_row_for_each_setting(
 def test_bench_refuses_wrong_lists(
     monkeypatch: Patch, capsys: Capture, tiny_files: tuple[Path, Path], option: str, value: str, message: str
 ) -> None:
-    assert run(monkeypatch, "bench", "--cfg", tiny_files[0], option, value) == 2
+    assert run(monkeypatch, "bench", tiny_files[0], option, value) == 2
     assert message in capsys.readouterr().err
 
 

@@ -11,12 +11,13 @@ import click
 
 from pydarknet import benchmark, machine
 from pydarknet.benchmark import LayerRow, Row
-from pydarknet.cli.options import PRECISIONS, SIZE, computing, network_files
+from pydarknet.cli.options import PRECISIONS, SIZE, computing
 from pydarknet.network import Network
 
 
 @click.command("bench")
-@network_files
+@click.argument("cfg", metavar="CFG")
+@click.argument("weights", required=False, metavar="[WEIGHTS]")
 @click.option("--sizes", metavar="S,...", help="Input sizes: 320,416 or 640x352. Default: the cfg's.")
 @click.option("--batches", default="1", show_default=True, metavar="N,...", help="Images at once.")
 @click.option("--precisions", default="auto", show_default=True, metavar="P,...", help="fp32, bf16, auto.")
@@ -39,14 +40,14 @@ def command(
 ) -> int:
     """Measure latency, throughput and memory of a network.
 
-    A row for each combination of size, batch and precision. Without --weights, weights are random: the times
-    are the same.
+    A row for each combination of size, batch and precision. Without WEIGHTS they are random: the times are the
+    same.
 
     \b
     Examples:
-      pydarknet bench --cfg yolov4-tiny.cfg --sizes 320,416,512,608
-      pydarknet bench --cfg yolov4.cfg --batches 1,8 --precisions fp32,bf16 --json
-      pydarknet bench --cfg yolov4.cfg --per-layer
+      pydarknet bench yolov4-tiny.cfg --sizes 320,416,512,608
+      pydarknet bench yolov4.cfg --batches 1,8 --precisions fp32,bf16 --json
+      pydarknet bench yolov4.cfg --per-layer
     """
     combinations = list(
         itertools.product(

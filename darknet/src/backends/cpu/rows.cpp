@@ -143,20 +143,68 @@ DN_MULTIVERSION void scale(float* x, float factor, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) x[i] *= factor;
 }
 
-DN_MULTIVERSION void maximum_f32(float* x, const float* y, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) x[i] = y[i] > x[i] ? y[i] : x[i];
+// Vectors of 64 bytes, which the compiler splits where registers are shorter.
+using Floats16 = float __attribute__((vector_size(64)));
+using Shorts32 = std::int16_t __attribute__((vector_size(64)));
+
+template <class Vector> DN_INLINE void load_vector(Vector& v, const void* src, std::size_t index) {
+    std::memcpy(&v, static_cast<const char*>(src) + index * sizeof(v[0]), sizeof v);
 }
 
-DN_MULTIVERSION void maximum_bf16(float* x, const std::uint16_t* y, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-        const float v = float_of(static_cast<std::uint32_t>(y[i]) << 16);
-        x[i] = v > x[i] ? v : x[i];
+// bfloat16 as integers that compare as the numbers do; its own inverse.
+template <class T> DN_INLINE void order(T& v) { v ^= (v >> 15) & 0x7fff; }
+
+DN_MULTIVERSION void maximum_f32(float* dst, const void* const* sources, int source_count, std::size_t count) {
+    std::size_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+        Floats16 best, next;
+        load_vector(best, sources[0], i);
+        for (int s = 1; s < source_count; ++s) {
+            load_vector(next, sources[s], i);
+            best = next > best ? next : best;
+        }
+        std::memcpy(dst + i, &best, sizeof best);
+    }
+    for (; i < count; ++i) {
+        float best = static_cast<const float*>(sources[0])[i];
+        for (int s = 1; s < source_count; ++s) {
+            const float next = static_cast<const float*>(sources[s])[i];
+            best = next > best ? next : best;
+        }
+        dst[i] = best;
     }
 }
 
-void maximum(float* x, const void* y, DType type, std::size_t count) {
-    if (type == DType::bf16) return maximum_bf16(x, static_cast<const std::uint16_t*>(y), count);
-    maximum_f32(x, static_cast<const float*>(y), count);
+DN_MULTIVERSION void maximum_bf16(std::int16_t* dst, const void* const* sources, int source_count, std::size_t count) {
+    std::size_t i = 0;
+    for (; i + 32 <= count; i += 32) {
+        Shorts32 best, next;
+        load_vector(best, sources[0], i);
+        order(best);
+        for (int s = 1; s < source_count; ++s) {
+            load_vector(next, sources[s], i);
+            order(next);
+            best = next > best ? next : best;
+        }
+        order(best);
+        std::memcpy(dst + i, &best, sizeof best);
+    }
+    for (; i < count; ++i) {
+        std::int16_t best = static_cast<const std::int16_t*>(sources[0])[i];
+        order(best);
+        for (int s = 1; s < source_count; ++s) {
+            std::int16_t next = static_cast<const std::int16_t*>(sources[s])[i];
+            order(next);
+            best = next > best ? next : best;
+        }
+        order(best);
+        dst[i] = best;
+    }
+}
+
+void maximum(void* dst, const void* const* sources, int source_count, DType type, std::size_t count) {
+    if (type == DType::bf16) return maximum_bf16(static_cast<std::int16_t*>(dst), sources, source_count, count);
+    maximum_f32(static_cast<float*>(dst), sources, source_count, count);
 }
 
 DN_MULTIVERSION void add_scaled(float* x, const float* y, const float* factors, std::size_t count) {
@@ -175,6 +223,30 @@ DN_MULTIVERSION void normalize_channels(float* x, std::size_t count, Activation 
         for (std::size_t i = 0; i < count; ++i) x[i] = exp_of(x[i] - peak);
     for (std::size_t i = 0; i < count; ++i) sum += x[i];
     for (std::size_t i = 0; i < count; ++i) x[i] /= sum;
+}
+
+// Rows are too short for memcpy's own preparations.
+DN_MULTIVERSION void copy_rows(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch,
+                               std::size_t size, std::size_t rows) {
+    auto* to = static_cast<char*>(dst);
+    auto* from = static_cast<const char*>(src);
+    for (std::size_t row = 0; row < rows; ++row, to += dst_pitch, from += src_pitch) {
+        std::size_t i = 0;
+        for (; i + 64 <= size; i += 64) {
+            Shorts32 v;
+            std::memcpy(&v, from + i, sizeof v);
+            std::memcpy(to + i, &v, sizeof v);
+        }
+        if (i < size) std::memcpy(to + i, from + i, size - i);
+    }
+}
+
+DN_MULTIVERSION void interleave_three(float* dst, const float* src, std::size_t plane, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        dst[3 * i] = src[i];
+        dst[3 * i + 1] = src[plane + i];
+        dst[3 * i + 2] = src[2 * plane + i];
+    }
 }
 
 DN_MULTIVERSION void transpose(float* dst, std::size_t dst_pitch, const float* src, std::size_t src_pitch, int rows,

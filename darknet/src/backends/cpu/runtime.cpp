@@ -40,8 +40,9 @@ private:
 
 }  // namespace
 
-AlignedBuffer::AlignedBuffer(std::size_t size)
-    : size_((size + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment) {
+std::size_t aligned(std::size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
+
+AlignedBuffer::AlignedBuffer(std::size_t size) : size_(aligned(size)) {
     if (size_ == 0) return;
     data_.reset(static_cast<std::byte*>(std::aligned_alloc(kArenaAlignment, size_)));
     if (!data_) throw std::bad_alloc();
@@ -76,6 +77,15 @@ dnnl::memory::desc describe(const Tensor& tensor) {
 dnnl::memory::desc describe(int n, Shape shape, DType type) {
     return {{n, shape.c, shape.h, shape.w}, dnnl_type(type), dnnl::memory::format_tag::nhwc};
 }
+
+Tensor dense_at(const Tensor& tensor, void* data) {
+    Tensor dense = tensor;
+    dense.data = data;
+    dense.pitch = tensor.shape.c;
+    return dense;
+}
+
+std::size_t dense_bytes(const Tensor& tensor) { return aligned(tensor.size() * bytes(tensor.type)); }
 
 int thread_index() {
 #if defined(_OPENMP)
