@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network: what people call, and what must hold around it (threads, forks, memory, failures)."""
+"""Network: what people call, what it answers, and how it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from helpers import is_the_object
 from pydarknet import ArgumentError, DataError, Network, machine, selftest
 
 Make = Callable[..., Network]
-Real = tuple[Callable[[], Network], list[Path]]
 LAYERS = Path(__file__).parent / "fixtures" / "layers"
 
 
