@@ -17,7 +17,7 @@ from pydarknet.data.formats import sniff
 from pydarknet.errors import DataError
 
 SPLITS = ("train", "valid")
-XML = """<annotation><folder></folder><filename>a.jpg</filename><source><database>roboflow.ai</database></source>
+XML = """<annotation><filename>a.jpg</filename><source><database>roboflow.ai</database></source>
 <size><width>64</width><height>64</height></size>
 <object><name>cup</name><bndbox><xmin>1</xmin><xmax>20</xmax><ymin>3</ymin><ymax>9</ymax></bndbox></object>
 </annotation>"""
