@@ -56,12 +56,12 @@ public:
     }
 
 private:
-    // The packed weights of these parameters, while any plan holds them.
+    // The packed weights of these parameters as they are now, while any plan holds them.
     std::shared_ptr<WeightStore> store_of(const std::shared_ptr<const Parameters>& parameters) const {
         const std::lock_guard<std::mutex> lock(mutex_);
         for (auto entry = stores_.begin(); entry != stores_.end();)
             entry = entry->second.expired() ? stores_.erase(entry) : std::next(entry);
-        std::weak_ptr<WeightStore>& shared = stores_[parameters.get()];
+        std::weak_ptr<WeightStore>& shared = stores_[{parameters.get(), parameters->version}];
         std::shared_ptr<WeightStore> store = shared.lock();
         if (!store) shared = store = std::make_shared<WeightStore>(engine_);
         return store;
@@ -69,7 +69,7 @@ private:
 
     dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
     mutable std::mutex mutex_;
-    mutable std::map<const Parameters*, std::weak_ptr<WeightStore>> stores_;
+    mutable std::map<std::pair<const Parameters*, std::uint64_t>, std::weak_ptr<WeightStore>> stores_;  // and version
 };
 
 }  // namespace
