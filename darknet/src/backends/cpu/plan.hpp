@@ -17,6 +17,9 @@ public:
 
     float* input() override { return input_.data(); }
     void forward() override;
+    // Lets forward() read these planes in place of input()'s.
+    void read_from(const float* planes) { planes_ = planes; }
+    const std::vector<int>& wanted() const { return options_.wanted; }
     void read(int node, float* dst) const override;
     Precision precision() const override { return compute_ == DType::bf16 ? Precision::bf16 : Precision::f32; }
     std::size_t activation_bytes() const override;
@@ -45,6 +48,7 @@ private:
     DType compute_;
     Placement placement_;
     Floats input_;  // (n, c, h, w), as the caller writes it
+    const float* planes_ = input_.data();
     AlignedBuffer arena_;
     std::vector<Step> steps_;
 };
