@@ -183,9 +183,9 @@ TEST_CASE("cpu: bottlenecks, whose wide tensors are never whole") {
             check_against_ref(Case(bottleneck(112, 8, "relu", stride), input));
             check_against_ref(Case(bottleneck(16, 33, "linear", stride), input, 1));
         }
-    check_against_ref(Case(bottleneck(64, 16, "leaky") + "[dropout]\n[shortcut]\nfrom=-5\nactivation=leaky\n" +
-                           bottleneck(272, 16, "leaky") + "[shortcut]\nfrom=-4\n[route]\nlayers=-1,-5\n" +
-                           bottleneck(32, 8, "leaky", 2)));
+    check_against_ref(Case(conv(16, 1, "leaky") + bottleneck(64, 16, "leaky") +
+                           "[dropout]\n[shortcut]\nfrom=-5\nactivation=leaky\n" + bottleneck(272, 16, "leaky") +
+                           "[shortcut]\nfrom=-4\n[route]\nlayers=-1,-5\n" + bottleneck(32, 8, "leaky", 2)));
     check_against_ref(Case(bottleneck(40, 16, "leaky") + bottleneck(64, 16, "mish")));  // not fused
 }
 
@@ -204,8 +204,8 @@ TEST_CASE("cpu: bf16 stays within its rounding of float32") {
     check_against_ref(
         Case(conv(64, 3, "leaky") + conv(64, 3, "mish") + "[maxpool]\nsize=2\nstride=2\n" + conv(96, 1, "swish")),
         Precision::bf16, 0.03f);
-    check_against_ref(Case(bottleneck(96, 64, "leaky") + "[shortcut]\nfrom=-4\n" + bottleneck(128, 96, "leaky", 2) +
-                               bottleneck(128, 16, "leaky"),
+    check_against_ref(Case(conv(64, 1, "leaky") + bottleneck(96, 64, "leaky") + "[shortcut]\nfrom=-4\n" +
+                               bottleneck(128, 96, "leaky", 2) + bottleneck(128, 16, "leaky"),
                            {64, 40, 36}),
                       Precision::bf16, 0.03f);
 }

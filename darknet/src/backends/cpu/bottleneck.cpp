@@ -61,9 +61,9 @@ public:
         reserve();
     }
 
+    // Each thread gets the same rows in every layer, which it then finds in its cache.
     void forward() override {
-        const int strips = part_count_ * dst_.n;
-        parallel_tasks(strips, [&](int i) {
+        parallel_for(part_count_ * dst_.n, [&](int i) {
             const int part = i % part_count_, height = dst_.shape.h;
             compute(i / part_count_, height * part / part_count_, height * (part + 1) / part_count_);
         });
@@ -110,9 +110,8 @@ private:
     }
 
     void make_strips() {
-        const int threads = runtime_.threads(), height = dst_.shape.h;
-        part_count_ = threads == 1 ? 1 : std::max(1, std::min(2 * threads, height / kFewRows));
-        if (part_count_ > threads && part_count_ < 2 * threads) part_count_ = threads;
+        const int height = dst_.shape.h;
+        part_count_ = std::min(runtime_.threads(), std::max(1, height / kFewRows));
         band_ = std::min(height, std::max(1, kBandPixels / dst_.shape.w));
         ring_ = (band_ - 1) * stride_ + kDepthwiseSize;
     }
