@@ -14,10 +14,11 @@
 namespace dn::cpu {
 namespace {
 
+constexpr int kBlock = 16;                        // channels of a vector
 constexpr int kBandPixels = 48;                   // outputs for which the weights of a projection are read once
 constexpr std::size_t kWeightsBytes = 384 << 10;  // of both products; more would crowd the rows out of the cache
 constexpr int kFewRows = 4;                       // per thread; with fewer, too many are expanded twice
-constexpr int kNarrow = 64;                       // bfloat16 gains nothing in products of fewer channels
+constexpr int kNarrow = 128;  // bfloat16 gains little in products of fewer channels, and rounds them away
 
 bool has_slope(Activation activation) {
     return activation == Activation::linear || activation == Activation::leaky || activation == Activation::relu;
@@ -56,8 +57,8 @@ public:
         expand_.x_pitch = reads_source_ ? src_.pitch : src_.shape.c;
         project_ = make_product(context.weights, project, 1);
         project_.x_pitch = wide_;
-        make_depthwise(context.weights, depthwise);
         make_strips();
+        make_depthwise(context.weights, depthwise);
         reserve();
     }
 
@@ -102,6 +103,7 @@ private:
                     static_cast<float*>(packed)[tap * channels + c] = folded[c * kTaps + tap];
         }));
         row_.biases = pack_biases(weights, stage.owner, stage.params);
+        row_.block_pitch = block_pitch();
         row_.channels = wide_;
         row_.width = src_.shape.w;
         row_.out_width = dst_.shape.w;
@@ -116,13 +118,14 @@ private:
         ring_ = (band_ - 1) * stride_ + kDepthwiseSize;
     }
 
-    std::size_t wide_row() const { return static_cast<std::size_t>(src_.shape.w) * wide_; }
+    // Of the ring, whose channels lie in blocks: the windows that slide over one touch neighbouring cache lines.
+    std::size_t block_pitch() const { return static_cast<std::size_t>(ring_) * src_.shape.w * kBlock; }
 
     void reserve() {
         const std::size_t pixels = static_cast<std::size_t>(band_) * dst_.shape.w;
         const std::size_t staged = static_cast<std::size_t>(ring_) * src_.shape.w * src_.shape.c * bytes(type_);
         ring_at_ = reads_source_ ? 0 : aligned(staged);
-        convolved_at_ = ring_at_ + aligned(ring_ * wide_row() * sizeof(float));
+        convolved_at_ = ring_at_ + aligned(block_pitch() * (wide_ / kBlock) * sizeof(float));
         sums_at_ = convolved_at_ + aligned(pixels * wide_ * bytes(type_));
         per_thread_ = sums_at_ + aligned(pixels * dst_.shape.c * sizeof(float));
         runtime_.reserve(per_thread_ * runtime_.threads());
@@ -154,13 +157,14 @@ private:
                 copy_pixels(src_, pixel, rows * width, type_, scratch);
                 product.x = scratch;
             }
-            multiply_pixels(product, rows * width, ring_row(first, scratch), wide_);
+            multiply_pixels(product, rows * width, {ring_row(first, scratch), kBlock, block_pitch()});
             first += rows;
         }
     }
 
     float* ring_row(int y, std::byte* scratch) const {
-        return reinterpret_cast<float*>(scratch + ring_at_) + y % ring_ * wide_row();
+        return reinterpret_cast<float*>(scratch + ring_at_) +
+               static_cast<std::size_t>(y % ring_) * src_.shape.w * kBlock;
     }
 
     // Output row y, the i-th of its band.
@@ -182,7 +186,7 @@ private:
         float* sums = reinterpret_cast<float*>(scratch + sums_at_);
         PixelProduct product = project_;
         product.x = scratch + convolved_at_;
-        multiply_pixels(product, pixels, sums, dst_.shape.c);
+        multiply_pixels(product, pixels, {sums, static_cast<std::size_t>(dst_.shape.c), kBlock});
         const std::size_t pixel = (static_cast<std::size_t>(image) * dst_.shape.h + y) * width;
         finish_pixels(pixels_of(dst_, residual_, sums, pixel, pixels), finish_);
     }
@@ -208,7 +212,7 @@ bool computes_bottleneck(const Bottleneck& bottleneck, const PlanOptions& option
     const auto& params = bottleneck.depthwise.as<ConvolutionalParams>();
     const std::size_t products = static_cast<std::size_t>(in.c + bottleneck.project.out.c) * wide.c;
     const bool shape = params.size == kDepthwiseSize && params.padding == 1 && params.dilation == 1 &&
-                       params.stride_x == params.stride_y && params.stride_x <= 2 && wide.c % 16 == 0 &&
+                       params.stride_x == params.stride_y && params.stride_x <= 2 && wide.c % kBlock == 0 &&
                        in.c % 2 == 0 && out.h == (wide.h - 1) / params.stride_x + 1 &&
                        out.w == (wide.w - 1) / params.stride_x + 1;
     return shape && has_avx512() && products * sizeof(float) <= kWeightsBytes &&

@@ -15,6 +15,10 @@ namespace {
 constexpr int kLanes = 16, kSize = kDepthwiseSize;
 constexpr int kPixels = 4;  // outputs at a time, which share the inputs that they overlap in
 
+inline const float* block_of(const DepthwiseRow& row, int r, std::size_t channel) {
+    return row.rows[r] + channel / kLanes * row.block_pitch;
+}
+
 DN_AVX512 inline void put(void* dst, DType type, std::size_t index, __m512 sum, __m512 slope) {
     const __m512 y = _mm512_max_ps(_mm512_mul_ps(sum, slope), sum);
     if (type == DType::f32)
@@ -33,10 +37,10 @@ DN_AVX512 inline void convolve_inside(const DepthwiseRow& row, const __m512 (&we
     for (int p = 0; p < kCount; ++p) sums[p] = bias;
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
-        const float* src = row.rows[r] + static_cast<std::size_t>(x * kStride - 1) * row.channels + channel;
+        const float* src = block_of(row, r, channel) + static_cast<std::size_t>(x * kStride - 1) * kLanes;
 #pragma GCC unroll 16
         for (int column = 0; column < (kCount - 1) * kStride + kSize; ++column) {
-            const __m512 value = _mm512_loadu_ps(src + static_cast<std::size_t>(column) * row.channels);
+            const __m512 value = _mm512_loadu_ps(src + column * kLanes);
 #pragma GCC unroll 8
             for (int p = 0; p < kCount; ++p) {
                 const int k = column - p * kStride;
@@ -59,7 +63,7 @@ DN_AVX512 inline void convolve_edge(const DepthwiseRow& row, const __m512 (&weig
         for (int k = 0; k < kSize; ++k) {
             const int column = x * row.stride - 1 + k;
             if (column < 0 || column >= row.width) continue;
-            const float* src = row.rows[r] + static_cast<std::size_t>(column) * row.channels + channel;
+            const float* src = block_of(row, r, channel) + static_cast<std::size_t>(column) * kLanes;
             sum = _mm512_fmadd_ps(_mm512_loadu_ps(src), weights[r][k], sum);
         }
     put(dst, type, static_cast<std::size_t>(x) * row.channels + channel, sum, _mm512_set1_ps(row.slope));

@@ -2,6 +2,7 @@
 #include "image_plan.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace dn::cpu {
 namespace {
@@ -35,10 +36,11 @@ ImagePlan::ImagePlan(const Graph& graph, const std::shared_ptr<const Parameters>
 // each(plan of the calling thread, image); its outputs are kept.
 template <class Each>
 void ImagePlan::for_each_image(const Each& each) {
+    const float* planes = std::exchange(planes_, input_.data());
     with_team(threads_, [&] {
         parallel_tasks(batch_, [&](int image) {
             CpuPlan& plan = *plans_[thread_index()];
-            plan.read_from(input_.data() + image * image_size_);
+            plan.read_from(planes + image * image_size_);
             each(plan, thread_index());
             for (auto& [node, values] : outputs_) plan.read(node, values.data() + image * (values.size() / batch_));
         });

@@ -20,6 +20,10 @@ public:
               const std::shared_ptr<WeightStore>& weights, const dnnl::engine& engine, const PlanOptions& options);
 
     float* input() override { return input_.data(); }
+    bool read_from(const float* planes) override {
+        planes_ = planes;
+        return true;
+    }
     void forward() override;
     void read(int node, float* dst) const override;
     Precision precision() const override { return plans_.front()->precision(); }
@@ -35,7 +39,8 @@ private:
     std::vector<std::unique_ptr<CpuPlan>> plans_;  // one per thread
     std::size_t image_size_;
     Floats input_;
-    std::map<int, Floats> outputs_;  // of the wanted nodes, all images
+    const float* planes_ = input_.data();  // what the next forward() reads
+    std::map<int, Floats> outputs_;        // of the wanted nodes, all images
 };
 
 }  // namespace dn::cpu

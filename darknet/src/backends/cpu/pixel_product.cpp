@@ -66,8 +66,7 @@ struct Tile {
     int steps;
     const float* biases;
     float slope;
-    float* dst;
-    std::size_t dst_pitch;
+    ProductOutput dst;
     __mmask16 last;  // lanes of the last vector that there are columns for
 };
 
@@ -107,7 +106,7 @@ DN_AVX512 void multiply_tile(const Tile& tile) {
 #pragma GCC unroll 16
         for (int v = 0; v < kVectors; ++v) {
             const __m512 sum = _mm512_max_ps(_mm512_mul_ps(sums[p][v], slope), sums[p][v]);
-            float* dst = tile.dst + p * tile.dst_pitch + v * kLanes;
+            float* dst = tile.dst.data + p * tile.dst.pixel_pitch + v * tile.dst.block_pitch;
             if (v + 1 < kVectors || tile.last == 0xffff)
                 _mm512_storeu_ps(dst, sum);
             else
@@ -146,7 +145,7 @@ MultiplyTile find_tile(int pixels, int vectors) {
 
 }  // namespace
 
-void multiply_pixels(const PixelProduct& product, std::size_t pixels, float* dst, std::size_t dst_pitch) {
+void multiply_pixels(const PixelProduct& product, std::size_t pixels, const ProductOutput& output) {
     const int vectors = vectors_of(product.columns), panels = part_count(vectors, kMostVectors);
     const int odd = product.columns % kLanes;
     const std::size_t x_bytes = product.x_pitch * (product.bf16 ? 2 : 4);
@@ -159,14 +158,14 @@ void multiply_pixels(const PixelProduct& product, std::size_t pixels, float* dst
         const int tiles = part_count(static_cast<int>(pixels), most);
         for (int i = 0; i < tiles; ++i) {
             const Part run = part_of(static_cast<int>(pixels), tiles, i);
+            float* first = output.data + run.first * output.pixel_pitch + part.first * output.block_pitch;
             const Tile tile{static_cast<const char*>(product.x) + run.first * x_bytes,
                             x_bytes,
                             product.matrix + column * steps,
                             steps,
                             product.biases + column,
                             product.slope,
-                            dst + run.first * dst_pitch + column,
-                            dst_pitch,
+                            {first, output.pixel_pitch, output.block_pitch},
                             static_cast<__mmask16>(masked ? (1u << odd) - 1 : 0xffff)};
             (product.bf16 ? find_tile<true>(run.size, part.size) : find_tile<false>(run.size, part.size))(tile);
         }
@@ -175,7 +174,7 @@ void multiply_pixels(const PixelProduct& product, std::size_t pixels, float* dst
 
 #else
 
-void multiply_pixels(const PixelProduct&, std::size_t, float*, std::size_t) {}
+void multiply_pixels(const PixelProduct&, std::size_t, const ProductOutput&) {}
 
 #endif
 

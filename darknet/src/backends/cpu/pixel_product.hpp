@@ -24,6 +24,11 @@ struct PixelProduct {
     bool bf16;
     float slope;  // 1: linear, 0: relu
 };
-void multiply_pixels(const PixelProduct& product, std::size_t pixels, float* dst, std::size_t dst_pitch);
+// Where the columns go: floats between pixels, and between one run of 16 columns and the next.
+struct ProductOutput {
+    float* data;
+    std::size_t pixel_pitch, block_pitch;
+};
+void multiply_pixels(const PixelProduct& product, std::size_t pixels, const ProductOutput& output);
 
 }  // namespace dn::cpu
