@@ -18,7 +18,9 @@ constexpr int kBlock = 16;                        // channels of a vector
 constexpr int kBandPixels = 48;                   // outputs for which the weights of a projection are read once
 constexpr std::size_t kWeightsBytes = 384 << 10;  // of both products; more would crowd the rows out of the cache
 constexpr int kFewRows = 4;                       // per thread; with fewer, too many are expanded twice
-constexpr int kNarrow = 128;  // bfloat16 gains little in products of fewer channels, and rounds them away
+// Products of fewer channels than these are of float32: bfloat16 gains little in them, and they average out few of
+// its roundings.
+constexpr int kNarrowSource = 48, kNarrowProduct = 128;
 
 bool has_slope(Activation activation) {
     return activation == Activation::linear || activation == Activation::leaky || activation == Activation::relu;
@@ -50,12 +52,14 @@ public:
             project(context, context.node.index);
         wide_ = depthwise.node.in.c;
         stride_ = depthwise.node.as<ConvolutionalParams>().stride_x;
-        type_ = context.compute == DType::bf16 && wide_ >= kNarrow ? DType::bf16 : DType::f32;
-        reads_source_ = src_.type == type_ && src_.pitch % 2 == 0;
+        const bool bf16 = context.compute == DType::bf16 && wide_ >= kNarrowProduct;
+        project_type_ = bf16 ? DType::bf16 : DType::f32;
+        expand_type_ = bf16 && src_.shape.c >= kNarrowSource ? DType::bf16 : DType::f32;
+        reads_source_ = src_.type == expand_type_ && src_.pitch % 2 == 0;
         finish_ = {project.activation, residual_.data != nullptr, context.node.residual_activation};
-        expand_ = make_product(context.weights, expand, slope_of(expand.activation));
+        expand_ = make_product(context.weights, expand, expand_type_, slope_of(expand.activation));
         expand_.x_pitch = reads_source_ ? src_.pitch : src_.shape.c;
-        project_ = make_product(context.weights, project, 1);
+        project_ = make_product(context.weights, project, project_type_, 1);
         project_.x_pitch = wide_;
         make_strips();
         make_depthwise(context.weights, depthwise);
@@ -70,12 +74,14 @@ public:
         });
     }
 
-    std::string what() const override { return type_ == DType::f32 ? "bottleneck:avx512" : "bottleneck:avx512_bf16"; }
+    std::string what() const override {
+        return project_type_ == DType::f32 ? "bottleneck:avx512" : "bottleneck:avx512_bf16";
+    }
 
 private:
-    PixelProduct make_product(WeightStore& weights, const Stage& stage, float slope) const {
+    static PixelProduct make_product(WeightStore& weights, const Stage& stage, DType type, float slope) {
         const int depth = stage.node.in.c, columns = stage.node.out.c;
-        const bool bf16 = type_ == DType::bf16;
+        const bool bf16 = type == DType::bf16;
         const void* matrix =
             weights.get_words(stage.owner, packed_words(depth, columns, bf16), bf16, [&](void* packed) {
                 Floats folded(stage.params.weights.size());
@@ -123,10 +129,10 @@ private:
 
     void reserve() {
         const std::size_t pixels = static_cast<std::size_t>(band_) * dst_.shape.w;
-        const std::size_t staged = static_cast<std::size_t>(ring_) * src_.shape.w * src_.shape.c * bytes(type_);
+        const std::size_t staged = static_cast<std::size_t>(ring_) * src_.shape.w * src_.shape.c * bytes(expand_type_);
         ring_at_ = reads_source_ ? 0 : aligned(staged);
         convolved_at_ = ring_at_ + aligned(block_pitch() * (wide_ / kBlock) * sizeof(float));
-        sums_at_ = convolved_at_ + aligned(pixels * wide_ * bytes(type_));
+        sums_at_ = convolved_at_ + aligned(pixels * wide_ * bytes(project_type_));
         per_thread_ = sums_at_ + aligned(pixels * dst_.shape.c * sizeof(float));
         runtime_.reserve(per_thread_ * runtime_.threads());
     }
@@ -154,7 +160,7 @@ private:
             PixelProduct product = expand_;
             product.x = at(src_.data, src_.type, pixel * src_.pitch);
             if (!reads_source_) {
-                copy_pixels(src_, pixel, rows * width, type_, scratch);
+                copy_pixels(src_, pixel, rows * width, expand_type_, scratch);
                 product.x = scratch;
             }
             multiply_pixels(product, rows * width, {ring_row(first, scratch), kBlock, block_pitch()});
@@ -177,8 +183,9 @@ private:
             row.rows[row.row_count] = ring_row(above, scratch);
             row.weights[row.row_count++] = taps_ + static_cast<std::size_t>(k) * kDepthwiseSize * wide_;
         }
-        convolve_row(row, at(scratch + convolved_at_, type_, static_cast<std::size_t>(i) * dst_.shape.w * wide_),
-                     type_);
+        convolve_row(row,
+                     at(scratch + convolved_at_, project_type_, static_cast<std::size_t>(i) * dst_.shape.w * wide_),
+                     project_type_);
     }
 
     void project(int image, int y, int rows, std::byte* scratch) const {
@@ -195,7 +202,7 @@ private:
     Tensor src_, dst_, residual_;
     Finish finish_;
     int wide_, stride_;
-    DType type_;  // of what is multiplied
+    DType expand_type_, project_type_;  // of what is multiplied
     bool reads_source_;
     PixelProduct expand_{}, project_{};
     DepthwiseRow row_{};
