@@ -135,7 +135,7 @@ def test_the_time_is_estimated_if_it_is_not_given(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_estimate_is_the_fastest_of_three_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The network runs; the clock says 4, 2 and 3 seconds; forward and backward cost three passes an image."""
+    """The clock says 4, 2 and 3 seconds; forward and backward cost three passes an image."""
     clock = iter([0, 4, 10, 12, 20, 23]).__next__
     monkeypatch.setattr("pydarknet.cfg.plan.time", SimpleNamespace(perf_counter=clock))
     assert estimated_seconds(cfg.yolov4_tiny(2, 64, batch=8)) == 2 * 3 * 8
