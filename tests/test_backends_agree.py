@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pydarknet import Network, _core
+from pydarknet.errors import BackendError
 
 pytestmark = pytest.mark.skipif(
     "cpu" not in _core.build_info()["backends"], reason="this build has no backend cpu (oneDNN was not found)"
@@ -63,7 +64,7 @@ def test_bf16_connected_reads_a_narrow_float_layer() -> None:
     expected = output(cfg, "ref")
     try:
         found = output(cfg, "cpu", "bf16")
-    except Exception as error:  # only what the processor lacks is no failure
+    except BackendError as error:  # only what the processor lacks is no failure
         if "needs a processor" in str(error):
             pytest.skip(str(error))
         raise
@@ -129,7 +130,9 @@ def test_layer_without_backward_is_named(tmp_path: Path, backend: str) -> None:
     sections = CONV + "[normalization]\n[connected]\noutput=4\nactivation=linear\n[softmax]\n"
     with (
         learner(tmp_path, sections, backend) as network,
-        pytest.raises(Exception, match=r"net.cfg:\d+ \[normalization\]: cannot be trained.*stopbackward=1"),
+        pytest.raises(
+            BackendError, match=r"net.cfg:\d+ \[normalization\]: cannot be trained.*stopbackward=1"
+        ),
     ):
         network.accumulate(batch(4)[0], np.eye(4, dtype=np.float32)[[1, 3]])
 
@@ -144,3 +147,30 @@ def test_convolution_without_a_fast_kernel_still_trains(tmp_path: Path) -> None:
             network.accumulate(x, truths)
             found.append(network.gradients(1)["weights"])
     np.testing.assert_allclose(found[1], found[0], rtol=1e-3, atol=1e-4)
+
+
+def test_outputs_are_read_at_the_size_that_is_trained(tmp_path: Path, backend: str) -> None:
+    with learner(tmp_path, CONV + "[cost]\ntype=sse\n", backend) as network:
+        network.resize_training(12, 9)
+        network.accumulate(np.zeros((2, 3, 9, 12), np.float32), np.zeros((2, 8 * 9 * 12), np.float32))
+        assert network.output(0).shape == network.delta(1).shape == (2, 8 * 9 * 12)
+
+
+def test_check_is_no_backend_to_train_with(tmp_path: Path) -> None:
+    with (
+        learner(tmp_path, CONV + "[cost]\ntype=sse\n", "check:cpu,ref") as network,
+        pytest.raises(
+            BackendError, match='"check:cpu,ref" compares inference and cannot train; use "cpu" or "ref"'
+        ),
+    ):
+        network.accumulate(*batch(8 * 6 * 6))
+
+
+def test_truths_of_no_class_are_passed_over(tmp_path: Path, backend: str) -> None:
+    head = "[yolo]\nmask=0\nnum=1\nanchors=2,2\nclasses=2\n"
+    truths = np.zeros((2, 3, 6), np.float32)
+    with learner(tmp_path, CONV.replace("filters=8", "filters=7") + head, backend) as network:
+        expected = network.accumulate(batch(1)[0], truths)
+        for wrong in (-1, 2, 1e30, np.nan):
+            truths[:, 0] = (0.5, 0.5, 0.3, 0.3, wrong, 0)
+            assert network.accumulate(batch(1)[0], truths) == expected

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random small networks: the fast paths of backend cpu against the plain loops of ref, which define the answer.
+"""Random small networks: fast paths of backend cpu against the plain loops of ref, which define the answer.
 
-The networks mix what the passes care about: routes of routes, groups, shortcuts that fuse or overwrite, outputs
-wanted in the middle, sizes that are not square. A seed that fails is reproduced by its number alone.
+The networks mix what the passes care about: routes of routes, groups, shortcuts that fuse or overwrite, other
+outputs wanted, sizes that are not square. A seed that fails is reproduced by its number alone.
 """
 
 from __future__ import annotations
@@ -27,8 +27,13 @@ Keys = dict[str, object]
 
 def _section(draw: random.Random, layers: int, channels: int) -> str:
     """A layer after `layers` others, the last of them of `channels` channels; it need not be possible."""
-    back = lambda: -draw.randint(1, min(layers, 8))  # noqa: E731
-    several = lambda most: ",".join(str(back()) for _ in range(draw.randint(1, most)))  # noqa: E731
+
+    def back() -> int:
+        return -draw.randint(1, min(layers, 8))
+
+    def several(most: int) -> str:
+        return ",".join(str(back()) for _ in range(draw.randint(1, most)))
+
     activation = draw.choice(SMOOTH)
     groups = draw.choice([2, 3])
     same: Keys = {"filters": channels, "size": 3, "pad": 1, "activation": activation}
