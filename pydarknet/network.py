@@ -199,6 +199,14 @@ class Network(Learning):
         """The layers that :meth:`predict` returns: the heads, or the last layer that is no cost."""
         return _default_outputs(self.layers)
 
+    def rename(self, names: Names) -> None:
+        """Give the classes other names.
+
+        Raises:
+            DataError: they cannot be read, or are not as many as the classes.
+        """
+        self._names = names_for(names, self.info.classes)
+
     def summary(self) -> str:
         """The layer table with shapes and operations, and the totals; several lines of text."""
         return layer_table(self.info, self.layers)
