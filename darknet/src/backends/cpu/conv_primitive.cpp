@@ -30,8 +30,16 @@ dnnl::convolution_forward::primitive_desc describe_primitive(Runtime& runtime, c
     const memory::desc weights(weight_dims(geometry, in[1], out[1]), src.get_data_type(), memory::format_tag::any);
     const memory::desc biases({out[1]}, memory::data_type::f32, memory::format_tag::x);
     const int k = geometry.size, d = geometry.dilation;
-    return {runtime.engine(), dnnl::prop_kind::forward_inference, algorithm::convolution_direct, src, weights, biases,
-            dst, {geometry.stride_y, geometry.stride_x}, {d - 1, d - 1}, {geometry.pad_y, geometry.pad_x},
+    return {runtime.engine(),
+            dnnl::prop_kind::forward_inference,
+            algorithm::convolution_direct,
+            src,
+            weights,
+            biases,
+            dst,
+            {geometry.stride_y, geometry.stride_x},
+            {d - 1, d - 1},
+            {geometry.pad_y, geometry.pad_x},
             {far_padding(in[2], out[2], geometry.stride_y, k, d, geometry.pad_y),
              far_padding(in[3], out[3], geometry.stride_x, k, d, geometry.pad_x)},
             attributes};
@@ -47,27 +55,49 @@ Tensor ConvTask::operand() const {
 
 bool append_activation(dnnl::post_ops& ops, Activation activation) {
     switch (activation) {
-        case Activation::linear: return true;
-        case Activation::leaky: ops.append_eltwise(algorithm::eltwise_relu, 0.1f, 0); return true;
-        case Activation::relie: ops.append_eltwise(algorithm::eltwise_relu, 0.01f, 0); return true;
-        case Activation::relu: ops.append_eltwise(algorithm::eltwise_relu, 0, 0); return true;
-        case Activation::relu6: ops.append_eltwise(algorithm::eltwise_clip_v2, 0, 6); return true;
-        case Activation::hardtan: ops.append_eltwise(algorithm::eltwise_clip_v2, -1, 1); return true;
-        case Activation::elu: ops.append_eltwise(algorithm::eltwise_elu, 1, 0); return true;
-        case Activation::logistic: ops.append_eltwise(algorithm::eltwise_logistic, 0, 0); return true;
-        case Activation::tanh: ops.append_eltwise(algorithm::eltwise_tanh, 0, 0); return true;
-        case Activation::gelu: ops.append_eltwise(algorithm::eltwise_gelu_tanh, 0, 0); return true;
-        case Activation::swish: ops.append_eltwise(algorithm::eltwise_swish, 1, 0); return true;
-        case Activation::mish: ops.append_eltwise(algorithm::eltwise_mish, 0, 0); return true;
-        default: return false;
+        case Activation::linear:
+            return true;
+        case Activation::leaky:
+            ops.append_eltwise(algorithm::eltwise_relu, 0.1f, 0);
+            return true;
+        case Activation::relie:
+            ops.append_eltwise(algorithm::eltwise_relu, 0.01f, 0);
+            return true;
+        case Activation::relu:
+            ops.append_eltwise(algorithm::eltwise_relu, 0, 0);
+            return true;
+        case Activation::relu6:
+            ops.append_eltwise(algorithm::eltwise_clip_v2, 0, 6);
+            return true;
+        case Activation::hardtan:
+            ops.append_eltwise(algorithm::eltwise_clip_v2, -1, 1);
+            return true;
+        case Activation::elu:
+            ops.append_eltwise(algorithm::eltwise_elu, 1, 0);
+            return true;
+        case Activation::logistic:
+            ops.append_eltwise(algorithm::eltwise_logistic, 0, 0);
+            return true;
+        case Activation::tanh:
+            ops.append_eltwise(algorithm::eltwise_tanh, 0, 0);
+            return true;
+        case Activation::gelu:
+            ops.append_eltwise(algorithm::eltwise_gelu_tanh, 0, 0);
+            return true;
+        case Activation::swish:
+            ops.append_eltwise(algorithm::eltwise_swish, 1, 0);
+            return true;
+        case Activation::mish:
+            ops.append_eltwise(algorithm::eltwise_mish, 0, 0);
+            return true;
+        default:
+            return false;
     }
 }
 
 ConvPrimitive::ConvPrimitive(Runtime& runtime, const ConvGeometry& geometry, const memory::desc& src,
                              const memory::desc& dst, const dnnl::post_ops& ops)
-    : runtime_(runtime),
-      description_(describe_primitive(runtime, geometry, src, dst, ops)),
-      primitive_(description_) {}
+    : runtime_(runtime), description_(describe_primitive(runtime, geometry, src, dst, ops)), primitive_(description_) {}
 
 memory::desc ConvPrimitive::plain_weights(const ConvGeometry& geometry, int channels, int filters) {
     return {weight_dims(geometry, channels, filters), memory::data_type::f32,
@@ -97,9 +127,9 @@ void ConvCall::run(const void* src, void* dst, void* scratch, const void* addend
     dst_.set_data_handle(dst);
     scratch_.set_data_handle(scratch);
     if (addend) addend_.set_data_handle(const_cast<void*>(addend));
-    dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream_.get(),
-                                                   static_cast<int>(arguments_.size()), arguments_.data()),
-                            "could not execute a convolution");
+    dnnl::error::wrap_c_api(
+        dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()), arguments_.data()),
+        "could not execute a convolution");
 }
 
 memory ConvPrimitive::pack_weights(const ConvTask& task) const {

@@ -16,7 +16,7 @@ constexpr std::size_t kStripBytes = 512 << 10;    // of sums: half a small secon
 constexpr std::size_t kWeightsBytes = 640 << 10;  // above, reading them for every strip costs more than it saves
 
 struct Strip {
-    int image, first, rows;      // of the output
+    int image, first, rows;  // of the output
     int src_first, src_rows;
     std::size_t primitive;
 };
@@ -50,9 +50,7 @@ public:
     }
 
     void forward() override {
-        parallel_tasks(static_cast<int>(strips_.size()), [&](int i) {
-            compute(strips_[i], thread_index());
-        });
+        parallel_tasks(static_cast<int>(strips_.size()), [&](int i) { compute(strips_[i], thread_index()); });
     }
 
     std::string what() const override { return primitives_[0].what() + "+tiles"; }
@@ -75,7 +73,8 @@ private:
             for (int first = 0; first < height; first += rows) {
                 Strip strip{image, first, std::min(rows, height - first), 0, 0, 0};
                 const int begin = first * geometry.stride_y - geometry.pad_y;
-                const int end = begin + (strip.rows - 1) * geometry.stride_y + (geometry.size - 1) * geometry.dilation + 1;
+                const int end =
+                    begin + (strip.rows - 1) * geometry.stride_y + (geometry.size - 1) * geometry.dilation + 1;
                 strip.src_first = std::max(begin, 0);
                 strip.src_rows = std::min(end, src_.shape.h) - strip.src_first;
                 const int above = strip.src_first - begin;
@@ -117,7 +116,7 @@ private:
     Finish finish_;
     std::vector<Strip> strips_;
     std::vector<ConvPrimitive> primitives_;
-    std::vector<std::vector<ConvCall>> calls_;  // by primitive and thread
+    std::vector<std::vector<ConvCall>> calls_;                   // by primitive and thread
     std::size_t sums_at_ = 0, scratch_at_ = 0, per_thread_ = 0;  // in the scratch area
 };
 

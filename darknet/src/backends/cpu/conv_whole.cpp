@@ -57,6 +57,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_whole_convolution(const ConvTask& task) { return std::make_unique<WholeConvolution>(task); }
+std::unique_ptr<Kernel> make_whole_convolution(const ConvTask& task) {
+    return std::make_unique<WholeConvolution>(task);
+}
 
 }  // namespace dn::cpu

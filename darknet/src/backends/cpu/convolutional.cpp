@@ -33,8 +33,10 @@ bool finishes_faster(Activation activation) {
         case Activation::linear:
         case Activation::leaky:
         case Activation::relu:
-        case Activation::relu6: return false;
-        default: return true;
+        case Activation::relu6:
+            return false;
+        default:
+            return true;
     }
 }
 

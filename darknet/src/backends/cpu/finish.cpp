@@ -41,14 +41,14 @@ void finish_general(const FinishPixels& job, const Finish& finish) {
     for (std::size_t pixel = 0; pixel < job.pixels; ++pixel)
         for (std::size_t c = 0; c < job.channels; c += kRow)
             finish_row(job.x + pixel * job.channels + c, at(job.dst, job.type, pixel * job.dst_pitch + c),
-                       residual_at(pixel, c), std::min(kRow, job.channels - c), job,
-                       finish);
+                       residual_at(pixel, c), std::min(kRow, job.channels - c), job, finish);
 }
 
 #if defined(DN_HAVE_AVX512)
 
 // e^x by 2^n * 2^f, |f| <= 1/2. The short polynomial errs by 1e-4, less than bfloat16 rounds; the long one by 2e-7.
-template <bool kPrecise> DN_AVX512 inline __m512 exp_of(__m512 x) {
+template <bool kPrecise>
+DN_AVX512 inline __m512 exp_of(__m512 x) {
     const __m512 t = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
     const __m512 n = _mm512_roundscale_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     const __m512 f = _mm512_sub_ps(t, n);
@@ -69,13 +69,15 @@ template <bool kPrecise> DN_AVX512 inline __m512 exp_of(__m512 x) {
 }
 
 // 1 / x to 14 bits, or with a step of Newton's to nearly all.
-template <bool kPrecise> DN_AVX512 inline __m512 inverse(__m512 x) {
+template <bool kPrecise>
+DN_AVX512 inline __m512 inverse(__m512 x) {
     const __m512 r = _mm512_rcp14_ps(x);
     if constexpr (!kPrecise) return r;
     return _mm512_mul_ps(r, _mm512_fnmadd_ps(x, r, _mm512_set1_ps(2.0f)));
 }
 
-template <Activation kActivation, bool kPrecise> DN_AVX512 inline __m512 activated(__m512 x) {
+template <Activation kActivation, bool kPrecise>
+DN_AVX512 inline __m512 activated(__m512 x) {
     const __m512 one = _mm512_set1_ps(1.0f), two = _mm512_set1_ps(2.0f);
     if constexpr (kActivation == Activation::leaky) {
         return _mm512_max_ps(_mm512_mul_ps(x, _mm512_set1_ps(0.1f)), x);
@@ -118,7 +120,8 @@ DN_AVX512 inline __m512 finished(const float* x, const void* residual, std::size
     return _mm512_add_ps(y, load_vector(residual, kType, i, mask));
 }
 
-template <Activation kActivation, DType kType, bool kAdds> DN_AVX512 void finish_vectors(const FinishPixels& job) {
+template <Activation kActivation, DType kType, bool kAdds>
+DN_AVX512 void finish_vectors(const FinishPixels& job) {
     const std::size_t count = job.channels;
     const auto tail = static_cast<__mmask16>((1u << (count % 16)) - 1);
     for (std::size_t pixel = 0; pixel < job.pixels; ++pixel) {
@@ -132,17 +135,21 @@ template <Activation kActivation, DType kType, bool kAdds> DN_AVX512 void finish
     }
 }
 
-template <DType kType, bool kAdds> bool finish_vectors_of(const FinishPixels& job, Activation activation) {
+template <DType kType, bool kAdds>
+bool finish_vectors_of(const FinishPixels& job, Activation activation) {
     switch (activation) {
-#define DN_CASE(name) \
-    case Activation::name: finish_vectors<Activation::name, kType, kAdds>(job); return true
+#define DN_CASE(name)                                        \
+    case Activation::name:                                   \
+        finish_vectors<Activation::name, kType, kAdds>(job); \
+        return true
         DN_CASE(linear);
         DN_CASE(leaky);
         DN_CASE(logistic);
         DN_CASE(mish);
         DN_CASE(swish);
 #undef DN_CASE
-        default: return false;
+        default:
+            return false;
     }
 }
 

@@ -14,7 +14,8 @@ struct Tile {
     int image, pixel, pixels;
 };
 
-template <class Body> void for_each_strip(const Tensor& tensor, const Body& body) {
+template <class Body>
+void for_each_strip(const Tensor& tensor, const Body& body) {
     const int plane = tensor.shape.h * tensor.shape.w;
     const int strips = (plane + kPixels - 1) / kPixels;
     parallel_for(tensor.n * strips, [&](int i) {
@@ -23,7 +24,8 @@ template <class Body> void for_each_strip(const Tensor& tensor, const Body& body
     });
 }
 
-template <class Data> struct Pixels {
+template <class Data>
+struct Pixels {
     Data* data;
     std::size_t pitch;
     DType type;
@@ -62,8 +64,8 @@ void to_planes(const Tensor& src, float* dst) {
         for (int c = 0; c < src.shape.c; c += kChannels) {
             const int channels = std::min(kChannels, src.shape.c - c);
             for (int p = 0; p < tile.pixels; ++p)
-                load(rows + p * kChannels, at(src.data, src.type, (tile.image * plane + tile.pixel + p) * src.pitch + c),
-                     src.type, channels);
+                load(rows + p * kChannels,
+                     at(src.data, src.type, (tile.image * plane + tile.pixel + p) * src.pitch + c), src.type, channels);
             transpose(dst + (static_cast<std::size_t>(tile.image) * src.shape.c + c) * plane + tile.pixel, plane, rows,
                       kChannels, tile.pixels, channels);
         }
@@ -76,8 +78,7 @@ void from_planes(const float* src, const Tensor& dst) {
         float rows[kPixels * kChannels];
         for (int c = 0; c < dst.shape.c; c += kChannels) {
             const int channels = std::min(kChannels, dst.shape.c - c);
-            const float* planes =
-                src + (static_cast<std::size_t>(tile.image) * dst.shape.c + c) * plane + tile.pixel;
+            const float* planes = src + (static_cast<std::size_t>(tile.image) * dst.shape.c + c) * plane + tile.pixel;
             if (channels == 3)
                 interleave_three(rows, planes, plane, tile.pixels);
             else

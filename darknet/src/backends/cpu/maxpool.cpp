@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <limits>
 
+#include "../ref/ref.hpp"
 #include "blur.hpp"
 #include "cpu.hpp"
 #include "elementwise.hpp"
-#include "../ref/ref.hpp"
 
 namespace dn::cpu {
 namespace {

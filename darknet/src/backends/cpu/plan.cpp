@@ -32,8 +32,10 @@ bool element_wise(const Node& node) {
         case Kind::scale_channels:
         case Kind::shortcut:
         case Kind::yolo:
-        case Kind::gaussian_yolo: return true;
-        default: return false;
+        case Kind::gaussian_yolo:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -169,7 +171,8 @@ void CpuPlan::make_steps() {
     }
 }
 
-template <class Each> void CpuPlan::run(const Each& each) {
+template <class Each>
+void CpuPlan::run(const Each& each) {
     try {
         with_team(options_.threads, [&] {
             for (Step& step : steps_) each(step);

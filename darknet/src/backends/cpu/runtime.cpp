@@ -70,8 +70,11 @@ dnnl::memory::data_type dnnl_type(DType type) {
 }
 
 dnnl::memory::desc describe(const Tensor& tensor) {
-    const dnnl::memory::dim h = tensor.shape.h, w = tensor.shape.w, pitch = static_cast<dnnl::memory::dim>(tensor.pitch);
-    return {{tensor.n, tensor.shape.c, h, w}, dnnl_type(tensor.type), dnnl::memory::dims{h * w * pitch, 1, w * pitch, pitch}};
+    const dnnl::memory::dim h = tensor.shape.h, w = tensor.shape.w,
+                            pitch = static_cast<dnnl::memory::dim>(tensor.pitch);
+    return {{tensor.n, tensor.shape.c, h, w},
+            dnnl_type(tensor.type),
+            dnnl::memory::dims{h * w * pitch, 1, w * pitch, pitch}};
 }
 
 dnnl::memory::desc describe(int n, Shape shape, DType type) {

@@ -89,7 +89,8 @@ void with_team(int threads, const std::function<void()>& work);
 // Carries the first exception of a parallel region out of it.
 class FirstFailure {
 public:
-    template <class Work> void guard(const Work& work) noexcept {
+    template <class Work>
+    void guard(const Work& work) noexcept {
         try {
             work();
         } catch (...) {
@@ -107,7 +108,8 @@ private:
 };
 
 // body(i) for i in [0, count), in contiguous parts, one for each thread of the team.
-template <class Body> void parallel_for(int count, const Body& body) {
+template <class Body>
+void parallel_for(int count, const Body& body) {
     FirstFailure failure;
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < count; ++i) failure.guard([&] { body(i); });
@@ -115,7 +117,8 @@ template <class Body> void parallel_for(int count, const Body& body) {
 }
 
 // The same for large bodies: each thread takes the next when it is done with one.
-template <class Body> void parallel_tasks(int count, const Body& body) {
+template <class Body>
+void parallel_tasks(int count, const Body& body) {
     FirstFailure failure;
 #pragma omp parallel for schedule(dynamic)
     for (int i = 0; i < count; ++i) failure.guard([&] { body(i); });
