@@ -15,6 +15,7 @@ _EXPORTS = {
     "Network": "network",
     "Detections": "detections",
     "info": "machine",
+    "libdarknet_path": "machine",
     "ArgumentError": "errors",
     "FileError": "errors",
     "CfgError": "errors",

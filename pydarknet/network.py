@@ -49,8 +49,8 @@ class Network(Learning):
         threads: cores to compute on; by default all that the process may use.
         strict: unknown keys in the cfg are errors; otherwise warnings, logged by the logger ``"pydarknet"``.
         training: also prepare for learning: :meth:`accumulate`, :meth:`update`, :meth:`state` and their like.
-        library: path of a libdarknet.so built upstream, to detect through it instead of pydarknet's engine; by
-            default what the environment variable ``PYDARKNET_LIBRARY`` says. Such a network only detects.
+        library: path of a libdarknet.so built upstream, to detect through it instead of pydarknet's engine;
+            by default what the environment variable ``PYDARKNET_LIBRARY`` says. Such a network only detects.
 
     Raises:
         CfgError: the cfg is malformed or describes an impossible network; the message has file and line.
@@ -60,7 +60,7 @@ class Network(Learning):
         FileError: a file cannot be opened.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all but two by name
         self,
         cfg: str | os.PathLike[str],
         weights: str | os.PathLike[str] | None = None,

@@ -45,7 +45,7 @@ public:
     std::vector<bbox_t> detect(image_t img, float thresh = 0.2f, bool /*use_mean*/ = false) {
         if (!network_predict_image(net_.get(), {img.w, img.h, img.c, img.data})) fail();
         int count = 0;
-        detection *dets = get_network_boxes(net_.get(), img.w, img.h, thresh, .5f, nullptr, 1, &count, 0);
+        detection* dets = get_network_boxes(net_.get(), img.w, img.h, thresh, .5f, nullptr, 1, &count, 0);
         if (!dets) fail();
         const std::vector<bbox_t> found = boxes(dets, count, img.w, img.h, thresh, nms);
         free_detections(dets, count);
@@ -55,7 +55,7 @@ public:
     // img.data: batch_size images of the network's size, back to back; boxes are in pixels of width x height.
     std::vector<std::vector<bbox_t>> detectBatch(image_t img, int batch_size, int width, int height, float thresh,
                                                  bool make_nms = true) {
-        det_num_pair *pairs = network_predict_batch(net_.get(), {img.w, img.h, img.c, img.data}, batch_size, width,
+        det_num_pair* pairs = network_predict_batch(net_.get(), {img.w, img.h, img.c, img.data}, batch_size, width,
                                                     height, thresh, .5f, nullptr, 1, 0);
         if (!pairs) fail();
         std::vector<std::vector<bbox_t>> found;
@@ -71,7 +71,7 @@ public:
         if (!img.data) throw std::runtime_error("Image is empty");
         std::vector<bbox_t> found = detect(img, thresh, use_mean);
         const float wide = static_cast<float>(init_w) / img.w, high = static_cast<float>(init_h) / img.h;
-        for (bbox_t &b : found) {
+        for (bbox_t& b : found) {
             b.x = static_cast<unsigned int>(b.x * wide), b.w = static_cast<unsigned int>(b.w * wide);
             b.y = static_cast<unsigned int>(b.y * high), b.h = static_cast<unsigned int>(b.h * high);
         }
@@ -88,16 +88,16 @@ public:
     int get_net_width() const { return width_; }
     int get_net_height() const { return height_; }
     int get_net_color_depth() const { return depth_; }
-    void *get_cuda_context() { return nullptr; }
+    void* get_cuda_context() { return nullptr; }
 
     // Gives each box the number of the nearest one of its class in the last frames, if its centre is not further
     // than max_dist pixels, or else the next number of the class, from 1.
-    std::vector<bbox_t> tracking_id(std::vector<bbox_t> cur_bbox_vec, bool change_history = true,
-                                    int frames_story = 5, int max_dist = 40) {
+    std::vector<bbox_t> tracking_id(std::vector<bbox_t> cur_bbox_vec, bool change_history = true, int frames_story = 5,
+                                    int max_dist = 40) {
         for (std::size_t i = 0; i < cur_bbox_vec.size(); ++i) cur_bbox_vec[i].track_id = 0;
-        for (const std::vector<bbox_t> &frame : history_)
-            for (const bbox_t &known : frame) follow(known, cur_bbox_vec, static_cast<float>(max_dist));
-        for (bbox_t &b : cur_bbox_vec)
+        for (const std::vector<bbox_t>& frame : history_)
+            for (const bbox_t& known : frame) follow(known, cur_bbox_vec, static_cast<float>(max_dist));
+        for (bbox_t& b : cur_bbox_vec)
             if (!b.track_id) b.track_id = next_number(b.obj_id, change_history);
         if (change_history) {
             history_.push_front(cur_bbox_vec);
@@ -122,32 +122,32 @@ public:
         cv::Mat plain = mat.isContinuous() ? mat : mat.clone();
         image im = make_image(plain.cols, plain.rows, plain.channels());
         if (!im.data) fail();
-        copy_image_from_bytes(im, reinterpret_cast<char *>(plain.data));
+        copy_image_from_bytes(im, reinterpret_cast<char*>(plain.data));
         if (im.c >= 3) rgbgr_image(im);
         return owned({im.h, im.w, im.c, im.data});
     }
 #endif
 
 private:
-    static void unload(network *net) {
+    static void unload(network* net) {
         free_network_ptr(net);
         std::free(net);
     }
     [[noreturn]] static void fail() { throw std::runtime_error(dn_last_error()); }
     static std::shared_ptr<image_t> owned(image_t img) {
-        return {new image_t(img), [](image_t *kept) {
+        return {new image_t(img), [](image_t* kept) {
                     free_image(*kept);
                     delete kept;
                 }};
     }
     static unsigned int pixel(float value) { return static_cast<unsigned int>(std::min(std::max(value, 0.f), 1e9f)); }
 
-    static std::vector<bbox_t> boxes(detection *dets, int count, int w, int h, float thresh, float nms) {
+    static std::vector<bbox_t> boxes(detection* dets, int count, int w, int h, float thresh, float nms) {
         std::vector<bbox_t> found;
         if (nms > 0 && count > 0) do_nms_sort(dets, count, dets[0].classes, nms);
         for (int i = 0; i < count; ++i) {
-            const box &b = dets[i].bbox;
-            const float *best = std::max_element(dets[i].prob, dets[i].prob + dets[i].classes);
+            const box& b = dets[i].bbox;
+            const float* best = std::max_element(dets[i].prob, dets[i].prob + dets[i].classes);
             if (!(*best > thresh)) continue;
             bbox_t out{};
             out.x = pixel((b.x - b.w / 2) * w), out.y = pixel((b.y - b.h / 2) * h);
@@ -159,13 +159,13 @@ private:
         return found;
     }
 
-    static void follow(const bbox_t &known, std::vector<bbox_t> &boxes, float max_dist) {
-        bbox_t *nearest = nullptr;
-        for (bbox_t &b : boxes) {
+    static void follow(const bbox_t& known, std::vector<bbox_t>& boxes, float max_dist) {
+        bbox_t* nearest = nullptr;
+        for (bbox_t& b : boxes) {
             if (b.track_id == known.track_id && b.obj_id == known.obj_id) return;  // followed already
             if (b.track_id || b.obj_id != known.obj_id) continue;
-            const float distance = std::hypot(b.x + b.w / 2.f - known.x - known.w / 2.f,
-                                              b.y + b.h / 2.f - known.y - known.h / 2.f);
+            const float distance =
+                std::hypot(b.x + b.w / 2.f - known.x - known.w / 2.f, b.y + b.h / 2.f - known.y - known.h / 2.f);
             if (distance < max_dist) nearest = &b, max_dist = distance;
         }
         if (nearest) nearest->track_id = known.track_id;

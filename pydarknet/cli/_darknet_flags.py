@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Command lines as ``darknet`` spells them: flags with one dash, anywhere among the words.
 
-Darknet passes over words that it does not know, so that a mistyped flag is without effect unnoticed. Here such a
-word is an error that names the nearest flag.
+Darknet passes over words that it does not know, so that nobody notices a mistyped flag. Here such a word is
+an error that names the nearest flag.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class DarknetCommand(click.Command):
         if ALIASES.get(word) in options:
             click.echo(f"note: {word} is no flag of Darknet's; it is taken as {ALIASES[word]}", err=True)
             return ALIASES[word]
-        close = difflib.get_close_matches(word, options, n=1)
+        longer = [name for name in options if name.startswith(word)]
+        close = longer or difflib.get_close_matches(word, options, n=1)
         hint = f" Did you mean {close[0]}?" if close else f" {ctx.command_path} -h lists the flags."
         raise click.UsageError(f"no such flag: {word}.{hint}", ctx)
 

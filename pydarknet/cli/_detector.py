@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``detector test`` and ``detector demo`` share: loading as Darknet does, and its lines about objects."""
+"""What ``detector test`` and ``demo`` share: loading as Darknet does, and its lines about objects."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pydarknet.network import Network
 _HEADS = {"region": 27, "yolo": 28, "gaussian_yolo": 29}
 
 
-def open_network(data: str, cfg: str, weights: str) -> Network:
+def open_network(data: str, cfg: str, weights: str, precision: str = "auto") -> Network:
     """The network, its classes named as the ``.data`` file says.
 
     Names that are too few or too many are reported and made to fit, as Darknet carries on with them.
     """
-    network = Network(cfg, weights, strict=False)
+    network = Network(cfg, weights, precision=precision, strict=False)
     path, names = _names_of(data)
     classes = network.info.classes
     if len(names) != classes:

@@ -27,13 +27,17 @@ _INSTEAD = "see pydarknet detect --help for what it serves"
 @click.argument("weights")
 @click.argument("video", required=False)
 @click.option("-thresh", type=click.FloatRange(0, 1), default=0.25, show_default=True, help="Confidence.")
-@click.option("-c", "camera", type=click.IntRange(0), default=0, show_default=True, help="Camera, if no VIDEO.")
+@click.option(
+    "-c", "camera", type=click.IntRange(0), default=0, show_default=True, help="Camera, if no VIDEO."
+)
 @click.option("-ext_output", is_flag=True, help="Print where the objects are, too.")
 @click.option("-letter_box", is_flag=True, help="Pad frames instead of stretching them.")
 @click.option("-out_filename", metavar="FILE", help="Write the annotated film.")
 @click.option("-prefix", metavar="NAME", help="Write annotated frames as NAME_00000001.jpg, ...")
 @click.option("-json_file_output", metavar="FILE", help="Write detections as JSON.")
-@click.option("-time_limit_sec", type=click.IntRange(0), default=0, help="Stop after so many seconds; 0: never.")
+@click.option(
+    "-time_limit_sec", type=click.IntRange(0), default=0, help="Stop after so many seconds; 0: never."
+)
 @click.option("-dontdraw_bbox", is_flag=True, help="Leave the frames as they are.")
 @click.option("-dont_show", is_flag=True, expose_value=False, help="No window; there never is one.")
 @click.option("-hier", type=float, expose_value=False, help="Without effect, as in Darknet.")
@@ -76,7 +80,9 @@ def command(
         for number, (frame, rate) in enumerate(read_frames(video if video else camera), start=1):
             found = network.detect(frame, thresh, letterbox=True if letter_box else None)
             now = time.perf_counter()
-            click.echo(f"\nFPS:{1 / (now - previous):.1f} \t AVG_FPS:{number / (now - start):.1f}\nObjects:\n")
+            click.echo(
+                f"\nFPS:{1 / (now - previous):.1f} \t AVG_FPS:{number / (now - start):.1f}\nObjects:\n"
+            )
             previous = now
             for line in object_lines(found, ext_output):
                 click.echo(line)
@@ -123,7 +129,8 @@ class _Film:
     """A film that appears when it is complete."""
 
     def __init__(self, stack: ExitStack, path: str) -> None:
-        self._path, self._writer = path, None
+        self._path = path
+        self._writer: Any = None
         self._temporary = stack.enter_context(replacing(path))
         stack.callback(self._close)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ def command(
     """
     records: list[str] = []
     failed = 0
-    with open_network(data, cfg, weights) as network:
+    with open_network(data, cfg, weights, "fp32") as network:
         heads = head_lines(network)
         for path in [image.rstrip("\r")] if image else _asked():
             start = time.perf_counter()
@@ -81,10 +82,9 @@ def command(
 
 def _asked() -> Iterator[str]:
     """Paths from standard input, asked for as Darknet does."""
-    stream = click.get_text_stream("stdin")
     while True:
         click.echo("Enter Image Path: ", nl=False)
-        line = stream.readline()
+        line = sys.stdin.readline()
         if not line:
             return
         if path := line.strip():

@@ -9,11 +9,10 @@ from __future__ import annotations
 import ctypes
 import os
 from ctypes import POINTER, c_char_p, c_float, c_int, c_void_p
-from pathlib import Path
 from typing import Any
 
-import pydarknet
 from pydarknet.errors import DarknetError
+from pydarknet.machine import libdarknet_path
 
 FloatPtr = POINTER(c_float)
 IntPtr = POINTER(c_int)
@@ -48,6 +47,8 @@ class DETECTION(ctypes.Structure):
 class IMAGE(ctypes.Structure):
     """Planes (c, h, w) of float32, red first, 0..1."""
 
+    owner: Any  # may keep the memory alive
+
     _fields_ = (("w", c_int), ("h", c_int), ("c", c_int), ("data", FloatPtr))
 
 
@@ -69,12 +70,7 @@ class DETNUMPAIR(ctypes.Structure):
 DETNUMPAIRPtr = POINTER(DETNUMPAIR)
 
 
-def library_path() -> Path:
-    """Path of libdarknet, for programs that load it themselves."""
-    return Path(pydarknet.__file__).parent / "libdarknet.so"
-
-
-lib = ctypes.CDLL(os.fspath(library_path()))
+lib = ctypes.CDLL(os.fspath(libdarknet_path()))
 lib.dn_last_error.restype = c_char_p
 
 

@@ -1,29 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """Darknet's ``darknet.py``, in the names and result types that its users' scripts rely on.
 
-It serves the scripts of all years. Where these differ, the arguments tell: ``detect_image`` with metadata gives
-``(name, probability, box)``, best first, as until 2020; with a list of names ``(name, "percent", box)``, sorted
-by that text, as since; and what ``load_network`` returns is both the triple and the network itself.
+It serves the scripts of all years. Where these differ, the arguments tell: ``detect_image`` with metadata
+gives ``(name, probability, box)``, best first, as until 2020; with a list of names
+``(name, "percent", box)``, sorted by that text, as since; and what ``load_network`` returns is both the
+triple and the network itself.
 New code is better off with :class:`pydarknet.Network`.
 """
 
-# ruff: noqa: N802, N803, N815, A002, F403, F405 - the names are Darknet's
+# ruff: noqa: N802, N803, N816, ARG001, A002, F403, F405 - the names are Darknet's
 from __future__ import annotations
 
 import ctypes as ct  # noqa: F401  scripts write darknet.ct
 import math  # noqa: F401  scripts use these through this module
 import os
-import random
-from collections.abc import Iterable, Sequence
+import random  # noqa: F401
+from collections.abc import Sequence
 from ctypes import *
 from typing import Any
 
-import cv2
-import numpy as np
+import cv2  # noqa: F401
 
 import pydarknet
-from pydarknet.compat import _library
-from pydarknet.compat._library import (
+from pydarknet import errors
+from pydarknet.compat._helpers import (  # noqa: F401
+    Box,
+    array_to_image,
+    bbox2points,
+    c_array,
+    class_colors,
+    copy_image_from_bytes,
+    decode_detection,
+    draw_boxes,
+    found_in,
+    image_of,
+    non_max_suppression_fast,
+    print_detections,
+    remove_negatives,
+    remove_negatives_faster,
+    sample,
+)
+from pydarknet.compat._library import (  # noqa: F401
     BOX,
     DETECTION,
     DETNUMPAIR,
@@ -36,14 +53,12 @@ from pydarknet.compat._library import (
     lib,
     path_bytes,
 )
-from pydarknet.errors import ArgumentError, DataError
 from pydarknet.images import load
 
 hasGPU = False
 
 # -- functions of the library under their Python names
 
-copy_image_from_bytes_raw = lib.copy_image_from_bytes
 predict = network_predict = network_predict_ptr = lib.network_predict_ptr
 set_gpu = lib.cuda_set_device
 init_cpu = lib.init_cpu
@@ -65,21 +80,6 @@ network_width = lib.network_width
 network_height = lib.network_height
 
 Network = Any
-Box = tuple[float, float, float, float]
-
-
-def copy_image_from_bytes(image: IMAGE, data: bytes) -> None:
-    """Fill an image from interleaved bytes, red first.
-
-    Raises:
-        ArgumentError: there are fewer bytes than the image has values.
-    """
-    if len(data) < image.w * image.h * image.c:
-        raise ArgumentError(
-            f"found {len(data)} bytes, an image of {image.w} x {image.h} x {image.c} needs "
-            f"{image.w * image.h * image.c}"
-        )
-    lib.copy_image_from_bytes(image, data)
 
 
 def get_network_boxes(
@@ -136,19 +136,6 @@ def load_image(path: str | bytes, w: int = 0, h: int = 0, c: int = 3) -> IMAGE:
     return resized
 
 
-def image_of(pixels: np.ndarray[Any, Any]) -> IMAGE:
-    """An image of its own from an array (h, w, c), uint8, blue first."""
-    height, width, channels = pixels.shape
-    image = make_image(width, height, channels)
-    if pixels.dtype == np.uint16:
-        pixels = pixels >> 8
-    copy_image_from_bytes(image, np.ascontiguousarray(pixels, np.uint8).tobytes())
-    if channels >= 3:
-        rgbgr_image(image)
-    assert isinstance(image, IMAGE)
-    return image
-
-
 # -- networks
 
 
@@ -181,7 +168,7 @@ def _class_names(data_file: str) -> list[str]:
         return list(read_names(data_file))
     meta = load_meta(data_file)
     if not meta.names:
-        raise DataError(f"{data_file}: has neither names= nor labels=")
+        raise errors.DataError(f"{data_file}: has neither names= nor labels=")
     return [meta.names[i].decode("utf-8", "replace") for i in range(meta.classes)]
 
 
@@ -228,7 +215,8 @@ _skipped: dict[int, set[int]] = {}  # by network
 
 
 def _address(net: Network) -> int:
-    return int(net[0] if isinstance(net, tuple) else getattr(net, "value", net))
+    address: Any = net[0] if isinstance(net, tuple) else net
+    return int(getattr(address, "value", address))
 
 
 def add_skipped_class(net: Network, index: int) -> None:
@@ -261,9 +249,9 @@ def detect_image(
     """Objects in an image.
 
     Returns:
-        For a list of names ``(name, "percent", (x, y, w, h))``, sorted by the text of the percentage, as Darknet
-        does, so that ``"9.5"`` follows ``"88.1"``. For metadata ``(name, probability, box)``, best first; names
-        are bytes unless ``altNames`` is set. Boxes are centre and size in pixels of the image.
+        For a list of names ``(name, "percent", (x, y, w, h))``, sorted by the text of the percentage, as
+        Darknet does, so that ``"9.5"`` follows ``"88.1"``. For metadata ``(name, probability, box)``, best
+        first; names are bytes unless ``altNames`` is set. Boxes are centre and size in pixels of the image.
     """
     old = isinstance(class_names, METADATA)
     names: Any = _old_names(class_names) if isinstance(class_names, METADATA) else class_names
@@ -273,7 +261,7 @@ def detect_image(
     try:
         if nms:
             do_nms_sort(dets, num.value, len(names), nms)
-        found = _found(dets, names, num.value, _skipped.get(_address(network), ()))
+        found = found_in(dets, names, num.value, _skipped.get(_address(network), ()))
     finally:
         free_detections(dets, num)
     if old:
@@ -285,114 +273,11 @@ def _old_names(meta: METADATA) -> Sequence[Any]:
     return altNames if altNames is not None else [meta.names[i] for i in range(meta.classes)]
 
 
-def _found(dets: Any, names: Sequence[Any], num: int, skipped: Iterable[int]) -> list[tuple[Any, float, Box]]:
-    classes = min(len(names), dets[0].classes) if num else 0
-    wanted = [j for j in range(classes) if j not in skipped]
-    return [(names[j], dets[i].prob[j], _box(dets[i])) for i in range(num) for j in wanted if dets[i].prob[j] > 0]
-
-
-def _box(det: DETECTION) -> Box:
-    return det.bbox.x, det.bbox.y, det.bbox.w, det.bbox.h
-
-
-def remove_negatives(
-    detections: Any, class_names: Sequence[str], num: int
-) -> list[tuple[str, float, Box]]:
-    """Every class of every box that has a probability, as ``(name, probability, box)``."""
-    return _found(detections, class_names, num, ())
-
-
-def remove_negatives_faster(
-    detections: Any, class_names: Sequence[str], num: int
-) -> list[tuple[str, float, Box]]:
-    """As :func:`remove_negatives`, of each box the best class alone."""
-    best = ((dets, dets.best_class_idx) for dets in (detections[i] for i in range(num)))
-    return [(class_names[j], det.prob[j], _box(det)) for det, j in best if j >= 0 and det.prob[j] > 0]
-
-
-def decode_detection(detections: Iterable[tuple[Any, float, Box]]) -> list[tuple[Any, str, Box]]:
-    """Probabilities as percent, rounded to two places, as text."""
-    return [(label, str(round(confidence * 100, 2)), box) for label, confidence, box in detections]
-
-
-def non_max_suppression_fast(detections: Sequence[tuple[Any, ...]], overlap_thresh: float) -> list[Any]:
-    """Suppress boxes by the part of them that a lower one covers; the box is the last of each tuple."""
-    if not detections:
-        return []
-    corners = np.array([bbox2points(row[-1]) for row in detections], float)
-    area = (corners[:, 2] - corners[:, 0] + 1) * (corners[:, 3] - corners[:, 1] + 1)
-    order = list(np.argsort(corners[:, 3], kind="stable"))
-    kept = []
-    while order:
-        last = order.pop()
-        kept.append(detections[last])
-        rest = corners[order]
-        sides = np.minimum(rest[:, 2:], corners[last, 2:]) - np.maximum(rest[:, :2], corners[last, :2]) + 1
-        overlap = np.prod(np.maximum(sides, 0), axis=1) / area[order]
-        order = [i for i, part in zip(order, overlap, strict=True) if part <= overlap_thresh]
-    return kept
-
-
-# -- drawing and printing
-
-
-def bbox2points(bbox: Box) -> tuple[int, int, int, int]:
-    """Centre and size to ``(xmin, ymin, xmax, ymax)``, rounded."""
-    x, y, w, h = bbox
-    return round(x - w / 2), round(y - h / 2), round(x + w / 2), round(y + h / 2)
-
-
-def class_colors(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
-    """A random colour for each name, three draws of ``random`` each; ``random.seed`` fixes them."""
-    return {name: (random.randint(0, 255), random.randint(0, 255), random.randint(0, 255)) for name in names}
-
-
-def print_detections(detections: Sequence[tuple[str, str, Box]], coordinates: bool = False) -> None:
-    """Print what :func:`detect_image` returned."""
-    print("\nObjects:")
-    for label, confidence, (x, y, w, h) in detections:
-        place = f"    (left_x: {x:.0f}   top_y:  {y:.0f}   width:   {w:.0f}   height:  {h:.0f})"
-        print(f"{label}: {confidence}%{place if coordinates else ''}")
-
-
-def draw_boxes(
-    detections: Iterable[tuple[str, Any, Box]], image: Any, colors: dict[str, tuple[int, int, int]]
-) -> Any:
-    """Draw into the image, an array (h, w, 3), and return it."""
-    for label, confidence, bbox in detections:
-        left, top, right, bottom = bbox2points(bbox)
-        cv2.rectangle(image, (left, top), (right, bottom), colors[label], 1)
-        text = f"{label} [{float(confidence):.2f}]"
-        cv2.putText(image, text, (left, top - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colors[label], 2)
-    return image
-
-
 # -- until 2020
 
 netMain: Any = None
 metaMain: Any = None
 altNames: Any = None
-
-
-def sample(probs: Sequence[float]) -> int:
-    """An index at random, by these weights."""
-    return random.choices(range(len(probs)), probs)[0]
-
-
-def c_array(ctype: Any, values: Sequence[Any]) -> Any:
-    """A ctypes array of the values."""
-    return (ctype * len(values))(*values)
-
-
-def array_to_image(arr: np.ndarray[Any, Any]) -> tuple[IMAGE, np.ndarray[Any, Any]]:
-    """An image over the memory of the array that comes back with it, which must outlive it.
-
-    Args:
-        arr: (h, w, c) uint8, red first.
-    """
-    planes = np.ascontiguousarray(arr.transpose(2, 0, 1), np.float32) / np.float32(255)
-    channels, height, width = planes.shape
-    return IMAGE(width, height, channels, planes.ctypes.data_as(FloatPtr)), planes
 
 
 def classify(net: Network, meta: METADATA, im: IMAGE) -> list[tuple[Any, float]]:
@@ -439,12 +324,12 @@ def performDetect(
         ValueError: a file is missing, or the threshold is not between 0 and 1.
     """
     if not 0 < thresh < 1:
-        raise ArgumentError(f"found threshold {thresh}, expected a number between 0 and 1")
+        raise errors.ArgumentError(f"found threshold {thresh}, expected a number between 0 and 1")
     _initialise(configPath, weightPath, metaPath)
     if initOnly:
         return None
     if not os.path.exists(imagePath):  # noqa: PTH110
-        raise DataError(f"{imagePath}: there is no such image")
+        raise errors.DataError(f"{imagePath}: there is no such image")
     detections = detect(netMain, metaMain, imagePath, thresh)
     if not showImage:
         return detections
@@ -464,13 +349,10 @@ def _initialise(config: str, weights: str, data: str) -> None:
     global netMain, metaMain, altNames  # noqa: PLW0603
     for what, path in (("config", config), ("weight", weights), ("data file", data)):
         if not os.path.exists(path):  # noqa: PTH110
-            raise DataError(f"{os.path.abspath(path)}: invalid {what} path, there is no such file")  # noqa: PTH100
+            raise errors.DataError(f"{os.path.abspath(path)}: invalid {what} path, there is no such file")  # noqa: PTH100
     if netMain is None:
         netMain = load_net_custom(config, weights, 0, 1)
     if metaMain is None:
         metaMain = load_meta(data)
     if altNames is None:
         altNames = _class_names(data)
-
-
-_ = (BOX, DETNUMPAIR, DETECTIONPtr, DETNUMPAIRPtr, _library)  # names of this module, too

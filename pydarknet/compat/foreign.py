@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detection through a libdarknet.so that somebody else built: the handle behind ``Network(..., library=...)``.
+"""Detection through a libdarknet.so built upstream: the handle behind ``Network(..., library=...)``.
 
-Records differ between versions in size, so the size is measured on a forward pass. Tested dialects: AlexeyAB's since
-2020 and hank-ai's. What such a library does stays as it is: it prints, and it ends the process on files that it
-cannot use, which is why the files are looked at here first.
+Records differ between versions in size, so the size is measured on a forward pass. What such a library does
+stays as it is: it prints, and it ends the process on files that it cannot use, which is why the files are
+looked at here first.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ ffi.cdef(
     float *network_predict_ptr(void *net, float *input);
     float *network_predict_image(void *net, image im);
     float *network_predict_image_letterbox(void *net, image im);
-    void *get_network_boxes(void *net, int w, int h, float thresh, float hier, int *map, int relative, int *num,
-                            int letter);
+    void *get_network_boxes(void *net, int w, int h, float thresh, float hier, int *map, int relative,
+                            int *num, int letter);
     void free_detections(void *dets, int n);
     void do_nms_sort(void *dets, int total, int classes, float thresh);
     void diounms_sort(void *dets, int total, int classes, float thresh, int kind, float beta1);
@@ -52,8 +52,8 @@ class ForeignHandle(Handle):
         library: path of the shared library.
         cfg: path of the cfg.
         weights: path of the weights.
-        options: of the engine, which is not used: ``batch`` is what ``info`` says (images run one by one), the
-            others must be the defaults.
+        options: of the engine, which is not used: ``batch`` is what ``info`` says (images run one by one),
+            the others must be the defaults.
 
     Raises:
         ArgumentError: an option that only the engine has.
@@ -68,7 +68,9 @@ class ForeignHandle(Handle):
         given = {"backend": options.backend, "precision": options.precision, "threads": options.threads}
         for name, value in given.items():
             if value not in ("auto", 0):
-                raise ArgumentError(f"found {name}={value!r}, which {library} has not; only pydarknet's engine has it")
+                raise ArgumentError(
+                    f"found {name}={value!r}, which {library} has not; only pydarknet's engine has it"
+                )
         self._lib = _open(library)
         self._info, self._nms = _read_cfg(cfg, Path(library).name, options.batch)
         for path in (cfg, weights):
@@ -252,4 +254,5 @@ def _planes(image: Image) -> npt.NDArray[np.float32]:
     if image.bgr and pixels.shape[2] >= 3:
         pixels = pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]]
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)
-    return planes / np.float32(np.iinfo(pixels.dtype).max)
+    planes /= np.float32(np.iinfo(pixels.dtype).max)
+    return planes

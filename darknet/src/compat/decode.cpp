@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Image files for C clients, by stb_image where the build found it. Python decodes with OpenCV instead.
-#if defined(DN_HAVE_STB)
+#if defined(DN_STB_IMAGE)
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_NO_STDIO
@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t max_bytes = std::size_t{1} << 30;
 
 image decode(const char* name, const std::uint8_t* bytes, std::size_t length) {
-#if defined(DN_HAVE_STB)
+#if defined(DN_STB_IMAGE)
     if (length > max_bytes) throw Error(Status::io, name, text("found ", length, " bytes, expected an image file"));
     int w = 0, h = 0, channels = 0;
     const std::unique_ptr<stbi_uc, decltype(&stbi_image_free)> pixels(
@@ -36,7 +36,7 @@ image decode(const char* name, const std::uint8_t* bytes, std::size_t length) {
 }  // namespace
 
 bool can_decode() {
-#if defined(DN_HAVE_STB)
+#if defined(DN_STB_IMAGE)
     return true;
 #else
     return false;
