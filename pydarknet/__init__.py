@@ -14,6 +14,8 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "Network": "network",
     "Detections": "detections",
+    "stream": "streaming",
+    "detect": "streaming",
     "info": "machine",
     "ArgumentError": "errors",
     "FileError": "errors",

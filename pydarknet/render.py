@@ -97,7 +97,9 @@ def _draw_box(
     for row in rows:
         name = [detections.name(row)] if labels else []
         percent = [f"{detections.confidence[row]:.0%}"] if confidence else []
-        parts.append(" ".join(name + percent))
+        tracked = detections.track_id is not None and detections.track_id[row] >= 0
+        track = [f"#{detections.track_id[row]}"] if tracked and labels else []  # type: ignore[index]
+        parts.append(" ".join(name + track + percent))
     text = ", ".join(part for part in parts if part)
     if text:
         _draw_label(canvas, text, (x1, y1), colour, line_width)
