@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live sources: cameras, network streams, the screen, and anything else with ``read()``.
 
-They come and go. :func:`watch` keeps reading one, opens it again when it is lost, waiting longer each time, and
-hands on only its newest frame.
+They come and go: :class:`Watch` keeps reading one, and opens it again when it is lost, at growing intervals.
 """
 
 from __future__ import annotations
@@ -155,18 +154,19 @@ class Watch:
 
     Args:
         source: what to read.
-        give: is called with each frame.
+        give: is called with each frame; returns how many older ones had to be dropped for it.
         every: hand on only each n-th frame.
 
     Attributes:
         trouble: why there is no frame now; empty when all is well.
         lost: how often the source was lost, or gave nothing.
+        dropped: frames that newer ones replaced before anybody took them.
     """
 
-    def __init__(self, source: Source, give: Callable[[Frame], None], every: int = 1) -> None:
+    def __init__(self, source: Source, give: Callable[[Frame], int], every: int = 1) -> None:
         self.source = source
         self.trouble = ""
-        self.lost = 0
+        self.lost = self.dropped = 0
         self._give, self._every = give, every
         self._camera = camera_of(source)
         self._stop = threading.Event()
@@ -196,7 +196,8 @@ class Watch:
                 if index % self._every == 0:
                     now = time.perf_counter()
                     fps = self._camera.fps / self._every
-                    self._give(Frame(image, self.source.name, index, now - start, fps, captured=now))
+                    frame = Frame(image, self.source.name, index, now - start, fps, captured=now)
+                    self.dropped += self._give(frame)
                 index += 1
         finally:
             self._camera.close()

@@ -11,11 +11,11 @@ import logging
 import math
 import os
 import sys
-import time
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BufferedReader
+from time import perf_counter
 from typing import IO, Any
 
 from pydarknet.errors import DataError
@@ -46,7 +46,7 @@ class Frame:
     time: float = 0.0
     fps: float = 0.0
     still: bool = False
-    captured: float = field(default_factory=time.perf_counter)
+    captured: float = field(default_factory=perf_counter)
 
 
 def frames(sources: Iterable[Source], channels: int = 3, every: int = 1) -> Iterator[Frame | DataError]:
@@ -107,7 +107,7 @@ def _download(url: str) -> bytes:
 
     name = Source("image", url).name
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310  classify() let only http(s) pass
+        with urllib.request.urlopen(url, timeout=20) as answer:  # http(s), says classify()
             data: bytes = answer.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         raise DataError(f"{name}: cannot be fetched: {error}") from None
@@ -235,7 +235,9 @@ def picture_of(answer: Any, name: str) -> Pixels | None:
     if answer is None:
         return None
     if not hasattr(answer, "shape"):
-        raise DataError(f"{name}: read() returned a {type(answer).__name__}; expected (ok, image) or an image")
+        raise DataError(
+            f"{name}: read() returned a {type(answer).__name__}; expected (ok, image) or an image"
+        )
     return answer if answer.size else None
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user points at: one classifier for everything that pictures can come from.
 
-:func:`classify` decides by the look of the text, and asks the file system only where the look leaves a choice;
-:func:`expand` replaces folders, patterns and lists by the files in them. Opening them is
-:mod:`pydarknet.readers`' work.
+:func:`classify` decides by the look of the text, and asks the file system only where that leaves a choice;
+:func:`expand` replaces folders, patterns and lists by the files in them. Opening them is the work of
+:mod:`pydarknet.readers` and :mod:`pydarknet.live`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ Kind = Literal[
 ]  # fmt: skip
 
 IMAGE_SUFFIXES = frozenset(
-    ".bmp .dib .jpeg .jpg .jpe .jp2 .mpo .pgm .png .pnm .ppm .tif .tiff .webp .avif".split()
+    [".bmp", ".dib", ".jpeg", ".jpg", ".jpe", ".jp2", ".mpo", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff"]
+    + [".webp", ".avif"]  # noqa: RUF005
 )
 VIDEO_SUFFIXES = frozenset(
-    ".asf .avi .flv .gif .m2ts .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
+    [".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg"]
+    + [".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"]  # noqa: RUF005
 )
 SCHEMES = ("file", "http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp")
 #: Pages, not streams: yt-dlp finds the stream behind them.
@@ -106,7 +108,7 @@ def _classify_text(text: str) -> Source:
         return Source("screen", tuple(int(number) for number in match.groups() if number is not None))
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):  # two letters at least: C:// is a drive
         return _classify_url(text)
-    return _classify_path(text)
+    return Source("camera", text) if text.startswith("/dev/video") else _classify_path(text)
 
 
 def _classify_url(text: str) -> Source:
@@ -134,12 +136,8 @@ def _classify_url(text: str) -> Source:
 def _classify_path(text: str) -> Source:
     path = Path(text)
     suffix = path.suffix.lower()
-    if text.startswith("/dev/video"):
-        return Source("camera", text)
-    if path.is_dir():
-        return Source("folder", text)
-    if glob.has_magic(text) and not path.exists():
-        return Source("glob", text)
+    if path.is_dir() or (glob.has_magic(text) and not path.exists()):
+        return Source("folder" if path.is_dir() else "glob", text)
     by_suffix: dict[str, Kind] = {".txt": "list", ".list": "list", ".streams": "streams", ".zip": "zip"}
     if suffix in by_suffix:
         return Source(by_suffix[suffix], text)
@@ -161,7 +159,7 @@ def expand(source: Source) -> list[Source]:
     if source.kind == "folder":
         return _files_in(Path(source.value))
     if source.kind == "glob":
-        found = sorted(glob.glob(source.value, recursive=True), key=_natural)
+        found = sorted(glob.glob(source.value, recursive=True), key=_natural)  # noqa: PTH207
         return _usable(found, f"{source.value}: matches no image or video")
     if source.kind in ("list", "streams"):
         return _listed(Path(source.value))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detection on whatever gives pictures: decoding, inference and the caller's work overlap in three threads.
 
-Files give every frame, in order, and are waited for. Live sources give their newest frame: while the network is
-busy older ones are dropped and counted, so that the delay stays that of one or two inferences.
+Files give every frame, in order, and are waited for. Live sources give their newest frame: while the network
+is busy older ones are dropped and counted, so that the delay stays that of one or two inferences.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -35,9 +36,8 @@ Find = Callable[[list[Any]], list[Detections]]
 class Detector(Protocol):
     """What :func:`stream` needs of a network: :meth:`pydarknet.Network.detect` for lists of images."""
 
-    def detect(
-        self, image: list[Any], thresh: float, nms: float, letterbox: bool | None
-    ) -> list[Detections]: ...  # noqa: D102
+    def detect(self, image: list[Any], thresh: float, nms: float, letterbox: bool | None) -> list[Detections]:
+        """Detections of each image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +48,13 @@ class Result:
         frame: the picture, where it came from and when.
         detections: in the pixels of the picture.
         latency: seconds from reading the frame to handing it out.
+        live: the source is live.
     """
 
     frame: Frame
     detections: Detections
     latency: float = 0.0
+    live: bool = False
 
     def __iter__(self) -> Iterator[Any]:
         """The image and the detections."""
@@ -65,14 +67,12 @@ class Stats:
 
     Attributes:
         frames: handed out.
-        dropped: frames of live sources that were replaced by newer ones before the network was free.
         failed: images that could not be read.
         total: frames there will be; None when that is not known.
         seconds: since the first frame was read.
     """
 
     frames: int = 0
-    dropped: int = 0
     failed: int = 0
     total: int | None = None
     seconds: float = 0.0
@@ -86,12 +86,17 @@ class Stats:
         return self.frames / self.seconds if self.seconds > 0 else 0.0
 
     @property
+    def dropped(self) -> int:
+        """Frames of live sources that were replaced by newer ones before the network was free."""
+        return sum(watch.dropped for watch in self._watches)
+
+    @property
     def lost(self) -> int:
         """How often a live source was lost, or gave nothing for a while."""
         return sum(watch.lost for watch in self._watches)
 
     def latency(self, quantile: float) -> float:
-        """Seconds from reading to handing out; of the last thousand frames. 0.5 is the median, 1 the worst."""
+        """Seconds from reading to handing out, of the last thousand frames; 0.5: median, 1: the worst."""
         return float(np.quantile(self._latencies, quantile)) if self._latencies else 0.0
 
     def _add(self, result: Result) -> None:
@@ -121,7 +126,7 @@ class Stream:
         self._outbox: Channel[Result | DataError] = Channel(1 if self.live else 2 * batch)
         watches: list[Watch] = []
         if self.live:
-            watches = [_watch(source, inbox, self.stats, every) for source in sources]
+            watches = [Watch(source, partial(inbox.offer, source), every) for source in sources]
             readers = [threading.Thread(target=_run_watch, args=(watch, inbox)) for watch in watches]
             self.stats._watches = tuple(watches)
         else:
@@ -196,8 +201,8 @@ def stream(  # noqa: PLR0913  all but two by keyword
 
     Args:
         net: a :class:`Network`, or anything with its ``detect``.
-        source: image, folder, glob pattern, list file, ZIP, film, camera number, URL, ``"screen"``, ``"-"`` for
-            stdin, an array, a list of these, or an object with ``read()``;
+        source: image, folder, glob pattern, list file, ZIP, film, camera number, URL, ``"screen"``,
+            ``"-"`` for stdin, an array, a list of images, or an object with ``read()``;
             see :func:`pydarknet.sources.classify`.
         thresh: confidence above which an object is reported, 0..1.
         nms: overlap (IoU) above which the weaker of two boxes is suppressed; 0 keeps all.
@@ -207,8 +212,8 @@ def stream(  # noqa: PLR0913  all but two by keyword
         tile: also look at the image in tiles of this size in pixels, (width, height) or one number for both;
             finds small objects in large images. See :mod:`pydarknet.tiling`.
         overlap: share of a tile that it has in common with its neighbour, 0..0.9.
-        live: of an object with ``read()``: whether it is a live source, whose old frames are dropped and which
-            may fail for a while. By default it is, unless it knows how many frames it has.
+        live: of an object with ``read()``: whether it is a live source, whose old frames are dropped and
+            which may fail for a while. By default it is, unless it knows how many frames it has.
         patience: seconds without a frame after which a live source is given up.
         skip: is called with the error of each image that cannot be read, and the others go on; by default the
             error is raised.
@@ -256,8 +261,8 @@ def detect(
         weights: path of the weights file.
         source: as for :func:`stream`.
         names: path of a ``.names`` file, or the names.
-        options: what :class:`Network` (``backend``, ``batch``, ...) and :func:`stream` (``thresh``, ``every``,
-            ...) take.
+        options: what :class:`Network` (``backend``, ``batch``, ...) and :func:`stream` (``thresh``,
+            ``every``, ...) take.
 
     Returns:
         As :func:`stream`; the network is closed with it.
@@ -266,7 +271,9 @@ def detect(
         DarknetError: as :class:`Network` and :func:`stream`.
     """
     loading = ("backend", "precision", "batch", "threads", "strict")
-    network = Network(cfg, weights, names=names, **{key: options.pop(key) for key in loading if key in options})
+    network = Network(
+        cfg, weights, names=names, **{key: options.pop(key) for key in loading if key in options}
+    )
     try:
         result = stream(network, source, **options)
     except BaseException:
@@ -325,7 +332,7 @@ def _is_endless(camera: Any) -> bool:
         return True
 
 
-# -- the threads; they know nothing of the Stream, so that it can be forgotten --------------------------------
+# -- the threads; they know nothing of the Stream, so that it can be forgotten ------------------------------
 
 
 def _read(found: Iterator[Frame | DataError], inbox: Channel[Frame | DataError]) -> None:
@@ -334,16 +341,9 @@ def _read(found: Iterator[Frame | DataError], inbox: Channel[Frame | DataError])
             inbox.put(item)
     except End:
         pass
-    except BaseException as error:  # noqa: BLE001  raised again where the results are taken
+    except BaseException as error:  # raised again where results are taken
         inbox.finish(error)
     inbox.finish()
-
-
-def _watch(source: Source, inbox: Channel[Frame | DataError], stats: Stats, every: int) -> Watch:
-    def give(frame: Frame) -> None:
-        stats.dropped += inbox.offer(source, frame)
-
-    return Watch(source, give, every)
 
 
 def _run_watch(watch: Watch, inbox: Channel[Frame | DataError]) -> None:
@@ -351,7 +351,7 @@ def _run_watch(watch: Watch, inbox: Channel[Frame | DataError]) -> None:
         watch.run()
     except End:
         pass
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         inbox.finish(error)
 
 
@@ -366,18 +366,18 @@ def _find(
     try:
         while True:
             items = inbox.take(batch, fill=patience is None, timeout=patience)
-            for item in _results(items, find):
+            for item in _results(items, find, patience is not None):
                 outbox.put(item)
     except End:
         outbox.finish()
     except TimeoutError:
         trouble = "; ".join(f"{watch.source.name}: {watch.trouble or 'no answer'}" for watch in watches)
         outbox.finish(DataError(f"no frame for {patience:g} seconds; {trouble}"))
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         outbox.finish(error)
 
 
-def _results(items: Sequence[Frame | DataError], find: Find) -> Iterator[Result | DataError]:
+def _results(items: Sequence[Frame | DataError], find: Find, live: bool) -> Iterator[Result | DataError]:
     good = [item for item in items if isinstance(item, Frame)]
     try:
         found: Iterator[Detections | DataError] = iter(find([frame.image for frame in good]) if good else [])
@@ -388,7 +388,7 @@ def _results(items: Sequence[Frame | DataError], find: Find) -> Iterator[Result 
         if isinstance(item, DataError) or isinstance(outcome, DataError):
             yield outcome  # type: ignore[misc]
         else:
-            yield Result(item, outcome, time.perf_counter() - item.captured)
+            yield Result(item, outcome, time.perf_counter() - item.captured, live)
 
 
 def _one(frame: Frame, find: Find) -> Detections | DataError:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small objects in large images: look at the image in overlapping tiles, each as large as the network likes it,
-and at the whole.
+"""Small objects in large images: look at the image in overlapping tiles, and at the whole.
 
 An object on a border is found in pieces. Pieces that meet in the strip which two neighbours share are joined
 into their common box; what then remains of a piece inside a whole box is dropped; and boxes found twice are
-suppressed as always. The idea of sliced inference: Akyon et al., "Slicing Aided Hyper Inference and Fine-Tuning
-for Small Object Detection", ICIP 2022.
+suppressed as always. Sliced inference: Akyon et al., "Slicing Aided Hyper Inference and Fine-Tuning for Small
+Object Detection", ICIP 2022.
 """
 
 from __future__ import annotations
@@ -107,15 +106,16 @@ def merge(
         nms: as for :class:`Tiles`.
     """
     xyxy = np.concatenate(
-        [dets.xyxy + np.float32([t.left, t.top] * 2) for dets, t in zip(found, areas, strict=True)]
+        [dets.xyxy + np.array([t.left, t.top] * 2, np.float32) for dets, t in zip(found, areas, strict=True)]
     )
     confidence = np.concatenate([dets.confidence for dets in found])
     class_id = np.concatenate([dets.class_id for dets in found])
     cuts = np.concatenate([_cuts(dets.xyxy, t, image_size) for dets, t in zip(found, areas, strict=True)])
     tile_of = np.repeat(np.arange(len(areas)), [len(dets) for dets in found])
     if nms > 0:
-        xyxy, confidence, cuts, kept = _join(xyxy, confidence, class_id, cuts, tile_of, areas)
-        rows = kept[_suppress(xyxy[kept], confidence[kept], class_id[kept], cuts[kept].any(axis=1), nms)]
+        xyxy, confidence, cuts, kept = _join(xyxy, confidence, class_id, cuts, tile_of)
+        pieces = np.any(cuts[kept], axis=1)
+        rows = kept[_suppress(xyxy[kept], confidence[kept], class_id[kept], pieces, nms)]
     else:
         rows = np.argsort(-confidence, kind="stable")
     first = found[0]
@@ -146,7 +146,6 @@ def _join(
     class_id: npt.NDArray[Any],
     cuts: npt.NDArray[np.bool_],
     tile_of: npt.NDArray[np.intp],
-    areas: Sequence[Tile],
 ) -> tuple[Boxes, npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
     """Join pieces across borders; returns the columns, changed, and the rows that remain."""
     xyxy, confidence, cuts = xyxy.copy(), confidence.copy(), cuts.copy()
