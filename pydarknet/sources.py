@@ -24,14 +24,10 @@ Kind = Literal[
     "camera", "stream", "site", "screen", "stdin", "array", "object",
 ]  # fmt: skip
 
-IMAGE_SUFFIXES = frozenset(
-    [".bmp", ".dib", ".jpeg", ".jpg", ".jpe", ".jp2", ".mpo", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff"]
-    + [".webp", ".avif"]  # noqa: RUF005
-)
-VIDEO_SUFFIXES = frozenset(
-    [".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg"]
-    + [".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"]  # noqa: RUF005
-)
+_IMAGES = "bmp dib jpeg jpg jpe jp2 mpo pgm png pnm ppm tif tiff webp avif"
+_VIDEOS = "asf avi flv gif m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
+IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in _IMAGES.split())
+VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _VIDEOS.split())
 SCHEMES = ("file", "http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp")
 #: Pages, not streams: yt-dlp finds the stream behind them.
 _SITES = re.compile(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where results go: files of records, pictures, films, a window, a web page.
 
-An :class:`Output` is given every result in turn and is closed at the end, also after Ctrl-C or an error: what was
-found until then is worth keeping. Files appear complete at the close, or not at all.
+An :class:`Output` is given every result in turn and is closed at the end, also after Ctrl-C or an error: what
+was found until then is worth keeping. Files appear complete at the close, or not at all.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from pydarknet.streaming import Result
 
-Picture: TypeAlias = npt.NDArray[np.uint8]
+Picture: TypeAlias = npt.NDArray[Any]
 #: Gives the annotated picture of a result; drawn when first asked for.
 Drawn: TypeAlias = Callable[[], Any]
 

@@ -17,6 +17,7 @@ from pathlib import Path, PurePath
 from typing import IO
 
 import numpy as np
+import numpy.typing as npt
 
 from pydarknet.data.coords import convention, from_edges
 from pydarknet.detections import Detections
@@ -106,7 +107,19 @@ def event(result: Result) -> dict[str, object]:
     }
 
 
-_COLUMNS = "source frame time class name confidence xmin ymin xmax ymax track_id".split()
+_COLUMNS = [
+    "source",
+    "frame",
+    "time",
+    "class",
+    "name",
+    "confidence",
+    "xmin",
+    "ymin",
+    "xmax",
+    "ymax",
+    "track_id",
+]
 
 
 def csv_table(path: str) -> TextFile:
@@ -169,9 +182,10 @@ def category_id(class_id: int, names: Sequence[str]) -> int:
     return _COCO_IDS[class_id] if is_coco else class_id + 1
 
 
-def clipped(dets: Detections, row: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def clipped(dets: Detections, row: int) -> npt.NDArray[np.float32]:
     """Corners of a box, cut at the image's border."""
-    return np.clip(dets.xyxy[row], 0, np.array(dets.image_size * 2, np.float32))
+    limits = np.array(dets.image_size * 2, np.float32)
+    return np.clip(np.nan_to_num(dets.xyxy[row]), np.float32(0), limits)
 
 
 def kaggle_loc(path: str, mapping: str | None = None) -> TextFile:

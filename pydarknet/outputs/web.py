@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results for a browser or another program: ``/`` is a page, ``/stream.mjpg`` the annotated pictures as MJPEG,
+"""Results for browsers and programs: ``/`` is a page, ``/stream.mjpg`` the annotated pictures as MJPEG,
 ``/events`` the detections as server-sent events, ``/frame.jpg`` and ``/frame.json`` the newest of each.
 
-Everybody gets the newest frame; whoever reads slowly misses some, and slows nobody down. Pictures are encoded only
-while somebody looks.
+Everybody gets the newest frame; whoever reads slowly misses some, and slows nobody down. Pictures are encoded
+only while somebody looks.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     timeout = _PATIENCE
 
-    def do_GET(self) -> None:  # noqa: N802  the base class's name
+    def do_GET(self) -> None:
         """Answer with a page, the newest frame, or all frames to come."""
         path = self.path.partition("?")[0]
         if not self.server.hub.clients.acquire(blocking=False):
