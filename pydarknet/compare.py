@@ -100,7 +100,10 @@ class Differences:
 
     def close(self) -> str:
         """Finish the file."""
-        return f"{self._different} of {self._frames} frames differ in their objects; {self._file.close()}"
+        written = self._file.close()
+        if not written:
+            return ""
+        return f"{self._different} of {self._frames} frames differ in their objects; {written}"
 
 
 def _quoted(text: str) -> str:
@@ -140,7 +143,7 @@ def first_difference(a: Network, b: Network, image: ImageLike) -> LayerDifferenc
         image: whatever ``Network.detect`` takes.
     """
     inputs = [network.preprocess(image)[np.newaxis] for network in (a, b)]
-    if inputs[0].shape != inputs[1].shape or not np.array_equal(*inputs):
+    if inputs[0].shape != inputs[1].shape or not np.array_equal(inputs[0], inputs[1]):
         shapes = ["input {}x{}x{}".format(*x.shape[:0:-1]) for x in inputs]
         return LayerDifference(-1, shapes[0], shapes[1], float("inf"))
     for index, largest in _layer_differences(a, b, inputs[0]):

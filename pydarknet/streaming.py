@@ -16,28 +16,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from pydarknet.channel import Channel, End
 from pydarknet.detections import Detections
 from pydarknet.errors import ArgumentError, DataError
+from pydarknet.finder import Detector, Find, finder
 from pydarknet.live import Watch
 from pydarknet.network import Names, Network
 from pydarknet.readers import Frame, count, frames, resolve
 from pydarknet.sources import Source, classify, expand
-from pydarknet.tiling import Tiles
 
 Skip = Callable[[DataError], None]
-Find = Callable[[list[Any]], list[Detections]]
-
-
-class Detector(Protocol):
-    """What :func:`stream` needs of a network: :meth:`pydarknet.Network.detect` for lists of images."""
-
-    def detect(self, image: list[Any], thresh: float, nms: float, letterbox: bool | None) -> list[Detections]:
-        """Detections of each image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +40,14 @@ class Result:
         frame: the picture, where it came from and when.
         detections: in the pixels of the picture.
         latency: seconds from reading the frame to handing it out.
+        seconds: that the inference took; its share where several frames ran together.
         live: the source is live.
     """
 
     frame: Frame
     detections: Detections
     latency: float = 0.0
+    seconds: float = 0.0
     live: bool = False
 
     def __iter__(self) -> Iterator[Any]:
@@ -184,9 +178,9 @@ def stream(  # noqa: PLR0913  all but two by keyword
     nms: float = 0.45,
     letterbox: bool | None = None,
     classes: Iterable[str | int] | None = None,
-    every: int = 1,
     tile: int | tuple[int, int] | None = None,
     overlap: float = 0.2,
+    every: int = 1,
     live: bool | None = None,
     patience: float = 30.0,
     skip: Skip | None = None,
@@ -208,10 +202,10 @@ def stream(  # noqa: PLR0913  all but two by keyword
         nms: overlap (IoU) above which the weaker of two boxes is suppressed; 0 keeps all.
         letterbox: pad instead of stretching; by default as the cfg says.
         classes: report only these, by name or id.
-        every: take each n-th frame of films and live sources.
         tile: also look at the image in tiles of this size in pixels, (width, height) or one number for both;
             finds small objects in large images. See :mod:`pydarknet.tiling`.
         overlap: share of a tile that it has in common with its neighbour, 0..0.9.
+        every: take each n-th frame of films and live sources.
         live: of an object with ``read()``: whether it is a live source, whose old frames are dropped and
             which may fail for a while. By default it is, unless it knows how many frames it has.
         patience: seconds without a frame after which a live source is given up.
@@ -228,12 +222,9 @@ def stream(  # noqa: PLR0913  all but two by keyword
     """
     if every < 1:
         raise ArgumentError(f"found every={every}, expected 1 (all frames) or more")
-    find: Find = lambda images: net.detect(images, thresh, nms, letterbox)  # noqa: E731
-    if tile is not None:
-        find = Tiles(find, tile, overlap, nms)
-    wanted = None if classes is None else class_ids(classes, getattr(net, "names", ()))
-    if wanted is not None:
-        find = _only(find, wanted)
+    find = finder(
+        net, thresh=thresh, nms=nms, letterbox=letterbox, classes=classes, tile=tile, overlap=overlap
+    )
     info = getattr(net, "info", None)
     sources = _sources(source, live)
     result = Stream(sources, find, getattr(net, "batch", 1), getattr(info, "channels", 3), every, patience)
@@ -283,37 +274,11 @@ def detect(
     return result
 
 
-def class_ids(classes: Iterable[str | int], names: Sequence[str]) -> frozenset[int]:
-    """Ids of classes given by name or id.
-
-    Raises:
-        ArgumentError: there is no such class; the message says which come close.
-    """
-    import difflib
-
-    found = set()
-    for wanted in classes:
-        text = str(wanted).strip()
-        if text in names:
-            found.add(names.index(text))
-        elif text.isdigit() and (not names or int(text) < len(names)):
-            found.add(int(text))
-        else:
-            close = difflib.get_close_matches(text, names, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {len(names)} classes"
-            raise ArgumentError(f"found class {text!r}, which the network does not have; {hint}")
-    return frozenset(found)
-
-
-def _only(find: Find, wanted: frozenset[int]) -> Find:
-    ids = sorted(wanted)
-    return lambda images: [found[np.isin(found.class_id, ids)] for found in find(images)]
-
-
 def _sources(source: Any, live: bool | None) -> list[Source]:
     """The source, with folders and lists expanded, pages resolved and objects told live or not."""
     settled = []
-    for entry in expand(classify(source)):
+    given = source if isinstance(source, list) and source and isinstance(source[0], Source) else [source]
+    for entry in (entry for one in given for entry in expand(classify(one))):
         if entry.kind == "site":
             address, is_live = resolve(entry.value)
             entry = Source("stream" if is_live else "video", address)  # noqa: PLW2901
@@ -379,16 +344,18 @@ def _find(
 
 def _results(items: Sequence[Frame | DataError], find: Find, live: bool) -> Iterator[Result | DataError]:
     good = [item for item in items if isinstance(item, Frame)]
+    start = time.perf_counter()
     try:
         found: Iterator[Detections | DataError] = iter(find([frame.image for frame in good]) if good else [])
     except DataError:  # one of them does not suit: take them singly, so that the others are not lost
-        found = (_one(frame, find) for frame in good)
+        found = iter([_one(frame, find) for frame in good])
+    end = time.perf_counter()
     for item in items:
         outcome = next(found) if isinstance(item, Frame) else item
         if isinstance(item, DataError) or isinstance(outcome, DataError):
             yield outcome  # type: ignore[misc]
         else:
-            yield Result(item, outcome, time.perf_counter() - item.captured, live)
+            yield Result(item, outcome, end - item.captured, (end - start) / len(good), live)
 
 
 def _one(frame: Frame, find: Find) -> Detections | DataError:

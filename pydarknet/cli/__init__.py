@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("bench", "Measure latency, throughput and memory of a network."),
     "cfg": ("cfg", "Make, show, explain, compare and change cfg files."),
     "check": ("check", "Find what is known to go wrong before a training starts."),
-    "detect": ("detect", "Find objects in images: annotated pictures and JSON."),
+    "detect": ("detect", "Find objects in images, films, cameras, streams."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),
     "log": ("log", "Read, draw and judge training logs; compare runs."),

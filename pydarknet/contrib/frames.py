@@ -22,8 +22,8 @@ _COLUMNS = ("xmin", "ymin", "xmax", "ymax", "confidence", "class", "name")
 def to_pandas(found: Detections | Iterable[Result]) -> pandas.DataFrame:
     """A pandas table of one image's detections, or of all results of a stream.
 
-    Columns: ``xmin, ymin, xmax, ymax`` in pixels, ``confidence``, ``class``, ``name``; ``track_id`` when tracked;
-    for a stream ``source``, ``frame`` and ``time`` before them.
+    Columns: ``xmin, ymin, xmax, ymax`` in pixels, ``confidence``, ``class``, ``name``; ``track_id`` when
+    tracked; for a stream ``source``, ``frame`` and ``time`` before them.
 
     Raises:
         MissingExtra: pandas is not installed.
@@ -32,7 +32,8 @@ def to_pandas(found: Detections | Iterable[Result]) -> pandas.DataFrame:
         import pandas
     except ImportError:
         raise MissingExtra("pandas", "frames") from None
-    return pandas.DataFrame(columns_of(found))
+    table: pandas.DataFrame = pandas.DataFrame(columns_of(found))
+    return table
 
 
 def to_polars(found: Detections | Iterable[Result]) -> polars.DataFrame:
@@ -45,7 +46,8 @@ def to_polars(found: Detections | Iterable[Result]) -> polars.DataFrame:
         import polars
     except ImportError:
         raise MissingExtra("polars", "frames") from None
-    return polars.DataFrame(columns_of(found))
+    table: polars.DataFrame = polars.DataFrame(columns_of(found))
+    return table
 
 
 def columns_of(found: Detections | Iterable[Result]) -> dict[str, Any]:

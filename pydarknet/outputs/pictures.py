@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pydarknet.errors import ArgumentError, FileError
-from pydarknet.files import replacing
+from pydarknet.files import abandon, replacing
 from pydarknet.outputs import Drawn, Picture
 from pydarknet.outputs.records import Stems
 from pydarknet.readers import Frame
@@ -98,10 +98,8 @@ class Film:
         if self._writer is not None:
             self._writer.release()
             self._stack.close()
-        else:  # nothing came; an empty film would only replace something good
-            self._temporary.unlink()
-            with contextlib.suppress(FileError):
-                self._stack.close()
+        else:  # an empty film would only replace something good
+            abandon(self._stack)
 
 
 class Pictures:

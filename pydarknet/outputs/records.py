@@ -22,7 +22,7 @@ import numpy.typing as npt
 from pydarknet.data.coords import convention, from_edges
 from pydarknet.detections import Detections
 from pydarknet.errors import ArgumentError
-from pydarknet.files import replacing, write_text
+from pydarknet.files import abandon, replacing, write_text
 from pydarknet.outputs import Drawn
 from pydarknet.readers import Frame
 from pydarknet.streaming import Result
@@ -74,7 +74,10 @@ class TextFile:
             self._file.flush()
 
     def close(self) -> str:
-        """Write the tail and let the file appear."""
+        """Write the tail and let the file appear; if there was no result, it does not."""
+        if not self._count and self._path != "-":
+            abandon(self._stack)
+            return ""
         self._file.write(self._tail)
         self._file.flush()
         self._stack.close()
@@ -185,7 +188,7 @@ def category_id(class_id: int, names: Sequence[str]) -> int:
 def clipped(dets: Detections, row: int) -> npt.NDArray[np.float32]:
     """Corners of a box, cut at the image's border."""
     limits = np.array(dets.image_size * 2, np.float32)
-    return np.clip(np.nan_to_num(dets.xyxy[row]), np.float32(0), limits)
+    return np.asarray(np.clip(np.nan_to_num(dets.xyxy[row]), 0, limits), np.float32)
 
 
 def kaggle_loc(path: str, mapping: str | None = None) -> TextFile:
