@@ -34,7 +34,7 @@ def finder(
     tile: int | tuple[int, int] | None = None,
     overlap: float = 0.2,
 ) -> Find:
-    """The function that turns a list of images into Detections, by the options of :func:`pydarknet.stream`."""
+    """The function from images to Detections that the options of :func:`pydarknet.stream` ask for."""
 
     def find(images: list[Any]) -> list[Detections]:
         return net.detect(images, thresh, nms, letterbox)

@@ -111,8 +111,8 @@ def _classify_url(text: str) -> Source:
     parts = urlsplit(text)
     scheme = parts.scheme.lower()
     if scheme not in SCHEMES:
-        close = difflib.get_close_matches(scheme, SCHEMES, n=1)
-        hint = f"did you mean {close[0]}://?" if close else f"known are {', '.join(SCHEMES)}"
+        close = difflib.get_close_matches(scheme, SCHEMES, n=2)
+        hint = f"did you mean {':// or '.join(close)}://?" if close else f"known are {', '.join(SCHEMES)}"
         raise ArgumentError(f"{_without_password(text)}: unknown kind of URL {scheme}://; {hint}")
     if scheme == "file":
         path = unquote(parts.path)
