@@ -66,8 +66,9 @@ class TextFile:
 
     def write(self, result: Result, drawn: Drawn) -> None:  # noqa: ARG002
         """Write the result's piece."""
+        text = self._piece(result, self._count + 1)
         self._count += 1
-        if text := self._piece(result, self._count):
+        if text:
             self._file.write((self._between if self._written else "") + text)
             self._written += 1
         if self._path == "-":

@@ -50,6 +50,14 @@ def test_an_object_across_borders_is_joined(seer: Callable, overlap: float) -> N
     assert found(net, squares(boxes), tile=128, overlap=overlap) == sorted(map(list, boxes))
 
 
+def test_what_only_tiles_see_is_joined_from_many(seer: Callable) -> None:
+    """One pixel thick for the network that sees the whole, so that every piece comes from a tile."""
+    boxes = [(32, 48, 480, 56), (64, 96, 72, 480), (104, 296, 448, 304)]
+    net = seer(width=64)
+    assert found(net, squares(boxes)) == []
+    assert found(net, squares(boxes), tile=128, overlap=0.25) == sorted(map(list, boxes))
+
+
 def test_large_objects_stay(seer: Callable) -> None:
     assert found(seer(width=64), squares([(64, 64, 448, 448)]), tile=128) == [[64, 64, 448, 448]]
 
