@@ -46,7 +46,9 @@ def to_polars(found: Detections | Iterable[Result]) -> polars.DataFrame:
         import polars
     except ImportError:
         raise MissingExtra("polars", "frames") from None
-    table: polars.DataFrame = polars.DataFrame(columns_of(found))
+    table: polars.DataFrame = polars.DataFrame(
+        {name: column.tolist() for name, column in columns_of(found).items()}
+    )
     return table
 
 
