@@ -18,7 +18,7 @@ T = TypeVar("T")
 _SLICE = 0.2
 
 
-class End(Exception):  # noqa: N818  it is no error
+class End(Exception):
     """The producer is done, or somebody closed the channel."""
 
 

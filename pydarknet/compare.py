@@ -34,8 +34,7 @@ def match(a: Detections, b: Detections) -> list[Pair]:
     if not len(a) or not len(b):
         return []
     overlaps = iou(a.xyxy, b.xyxy)
-    names = [[a.name(i) == b.name(j) for j in range(len(b))] for i in range(len(a))]
-    overlaps[~np.array(names)] = 0
+    overlaps[np.array(a.labels)[:, None] != np.array(b.labels)] = 0
     pairs: list[Pair] = []
     for flat in np.argsort(-overlaps, axis=None, kind="stable").tolist():
         i, j = divmod(flat, len(b))

@@ -28,7 +28,7 @@ def format_record(detections: Detections, filename: str, frame_id: int) -> str:
     if width < 1 or height < 1:
         raise ArgumentError("these Detections have no image_size, to which relative coordinates would refer")
     objects = []
-    for row in range(len(detections)):
+    for row, name in enumerate(detections.labels):
         x1, y1, x2, y2 = (float(value) for value in detections.xyxy[row])
         box = (
             f'"center_x":{(x1 + x2) / 2 / width:.6f}, "center_y":{(y1 + y2) / 2 / height:.6f}, '
@@ -36,7 +36,7 @@ def format_record(detections: Detections, filename: str, frame_id: int) -> str:
         )
         track = "" if detections.track_id is None else f', "track_id":{int(detections.track_id[row])}'
         objects.append(
-            f'  {{"class_id":{int(detections.class_id[row])}, "name":{json.dumps(detections.name(row))}, '
+            f'  {{"class_id":{int(detections.class_id[row])}, "name":{json.dumps(name)}, '
             f'"relative_coordinates":{{{box}}}, "confidence":{float(detections.confidence[row]):.6f}{track}}}'
         )
     listed = ", \n".join(objects)

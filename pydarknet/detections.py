@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -73,32 +74,28 @@ class Detections:
     def __repr__(self) -> str:
         return f"Detections({self.count_text() or 'nothing'})"
 
-    def name(self, row: int) -> str:
-        """Class name of a row; the id as text where the names do not reach."""
-        class_id = int(self.class_id[row])
-        return self.names[class_id] if 0 <= class_id < len(self.names) else str(class_id)
+    @property
+    def labels(self) -> list[str]:
+        """Class name of each row; the id as text where the names do not reach."""
+        known = range(len(self.names))
+        return [self.names[i] if i in known else str(i) for i in self.class_id.tolist()]
 
     def count_text(self) -> str:
         """How many of each class, as people say it: ``"2 dog, 1 car"``; ``""`` for nothing."""
-        counts: dict[str, int] = {}
-        for row in range(len(self)):
-            counts[self.name(row)] = counts.get(self.name(row), 0) + 1
-        return ", ".join(f"{count} {name}" for name, count in counts.items())
+        return ", ".join(f"{count} {name}" for name, count in Counter(self.labels).items())
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dict per row: ``xmin, ymin, xmax, ymax`` in pixels, ``confidence``, ``class``, ``name``;
         also ``track_id`` when tracked."""
         keys = ("xmin", "ymin", "xmax", "ymax")
-        return [
-            {
-                **dict(zip(keys, map(float, self.xyxy[row]), strict=True)),
-                "confidence": float(self.confidence[row]),
-                "class": int(self.class_id[row]),
-                "name": self.name(row),
-                **({} if self.track_id is None else {"track_id": int(self.track_id[row])}),
-            }
-            for row in range(len(self))
+        columns = (self.xyxy.tolist(), self.confidence.tolist(), self.class_id.tolist(), self.labels)
+        records = [
+            {**dict(zip(keys, box, strict=True)), "confidence": confidence, "class": class_id, "name": name}
+            for box, confidence, class_id, name in zip(*columns, strict=True)
         ]
+        if self.track_id is not None:
+            records = [{**one, "track_id": i} for one, i in zip(records, self.track_id.tolist(), strict=True)]
+        return records
 
     def to_json(self, filename: str = "", frame_id: int = 1) -> str:
         """One record of Darknet's JSON: class, name, relative centre box and confidence of each row.

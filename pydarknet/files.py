@@ -41,7 +41,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-class _Abandoned(Exception):  # noqa: N818  it is no error
+class _Abandoned(Exception):
     pass
 
 

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import colorsys
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pydarknet.detections import Detections
-from pydarknet.images import ImageLike, load
+from pydarknet.images import ImageLike, Pixels, load
 
 Colour = tuple[int, int, int]
+Area = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels
 _GOLDEN_RATIO = (
     0.61803398875  # multiples of it, modulo 1, keep neighbouring ids far apart on the colour circle
 )
@@ -55,8 +55,16 @@ def draw(
     canvas = _canvas(image)
     if line_width is None:
         line_width = max(2, round(sum(canvas.shape[:2]) / 2 / 300))
-    for rows in _boxes(detections):
-        _draw_box(canvas, detections, rows, line_width, labels, confidence)
+    boxes = _boxes(detections)
+    for rows in reversed(boxes):  # strong ones on top
+        _draw_box(canvas, detections, rows, line_width)
+    taken: list[Area] = []
+    for rows in boxes:  # strong ones have the first choice of place
+        text = ", ".join(filter(None, (_label(detections, row, labels, confidence) for row in rows)))
+        if text:
+            colour = class_colour(int(detections.class_id[rows[0]]))
+            corner = _corners(canvas, detections, rows, line_width)[:2]
+            draw_label(canvas, text, corner, colour, line_width, taken)
     return canvas
 
 
@@ -68,57 +76,78 @@ def _canvas(image: ImageLike) -> npt.NDArray[np.uint8]:
 
 
 def _boxes(detections: Detections) -> list[list[int]]:
-    """Rows of one box together, most confident first; weak boxes first, so that strong ones lie on top."""
+    """Rows of one box together, the most confident first, in each box and among the boxes."""
     boxes: dict[bytes, list[int]] = {}
     for row in np.argsort(-detections.confidence, kind="stable"):
         boxes.setdefault(detections.xyxy[row].tobytes(), []).append(int(row))
-    return list(reversed(boxes.values()))
+    return list(boxes.values())
 
 
-def _draw_box(
-    canvas: npt.NDArray[np.uint8],
-    detections: Detections,
-    rows: list[int],
-    line_width: int,
-    labels: bool,
-    confidence: bool,
-) -> None:
+def _corners(canvas: Pixels, detections: Detections, rows: list[int], line_width: int) -> Area:
+    """Whole pixels; far outside, OpenCV's fixed point would overflow, and just outside looks the same."""
+    height, width = canvas.shape[:2]
+    limits = np.array([width, height, width, height], np.float32) + line_width
+    box = np.rint(np.clip(np.nan_to_num(detections.xyxy[rows[0]]), -line_width, limits))
+    return int(box[0]), int(box[1]), int(box[2]), int(box[3])
+
+
+def _draw_box(canvas: Pixels, detections: Detections, rows: list[int], line_width: int) -> None:
     import cv2
 
-    height, width = canvas.shape[:2]
-    # Far outside, OpenCV's 16-bit fixed point would overflow; just beyond the border looks the same.
-    limits = np.array([width, height, width, height], np.float32) + line_width
-    x1, y1, x2, y2 = (
-        int(v) for v in np.rint(np.clip(np.nan_to_num(detections.xyxy[rows[0]]), -line_width, limits))
-    )
+    x1, y1, x2, y2 = _corners(canvas, detections, rows, line_width)
     colour = class_colour(int(detections.class_id[rows[0]]))
     # No smoothing: on straight lines it only adds a pixel on either side.
     cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, line_width)
-    parts = []
-    for row in rows:
-        name = [detections.name(row)] if labels else []
-        percent = [f"{detections.confidence[row]:.0%}"] if confidence else []
-        tracked = detections.track_id is not None and detections.track_id[row] >= 0
-        track = [f"#{detections.track_id[row]}"] if tracked and labels else []  # type: ignore[index]
-        parts.append(" ".join(name + track + percent))
-    text = ", ".join(part for part in parts if part)
-    if text:
-        _draw_label(canvas, text, (x1, y1), colour, line_width)
 
 
-def _draw_label(canvas: Any, text: str, corner: tuple[int, int], colour: Colour, line_width: int) -> None:
-    """The text on a filled strip above the corner, moved so that it stays inside the image."""
+def _label(detections: Detections, row: int, name: bool, confidence: bool) -> str:
+    parts = [detections[row].labels[0]] if name else []
+    if name and detections.track_id is not None and detections.track_id[row] >= 0:
+        parts.append(f"#{detections.track_id[row]}")
+    if confidence:
+        parts.append(f"{detections.confidence[row]:.0%}")
+    return " ".join(parts)
+
+
+def draw_label(
+    canvas: Pixels,
+    text: str,
+    corner: tuple[int, int],
+    colour: Colour,
+    line_width: int,
+    taken: list[Area] | None = None,
+) -> None:
+    """Write text on a filled strip above a corner, inside the image; in place.
+
+    Args:
+        canvas: (h, w, 3) uint8.
+        text: characters beyond ASCII become question marks, which is all that the font has.
+        corner: the upper left one of the box, (x, y).
+        colour: of the strip.
+        line_width: of the box; the text's size follows it.
+        taken: areas of labels to keep clear of, by going below the corner or further; this one's is added.
+    """
     import cv2
 
     height, width = canvas.shape[:2]
     scale, weight = max(0.4, line_width / 4), max(1, line_width // 2)
     face = cv2.FONT_HERSHEY_SIMPLEX
-    text = text.encode("ascii", "replace").decode()  # Hershey fonts have no more
+    text = text.encode("ascii", "replace").decode()
     (text_width, text_height), baseline = cv2.getTextSize(text, face, scale, weight)
-    left = max(0, min(corner[0] - line_width // 2, width - text_width - 4))
-    top = corner[1] - text_height - baseline - 4
-    top = max(0, min(top, height - text_height - baseline - 4))
-    bottom = top + text_height + baseline + 4
-    cv2.rectangle(canvas, (left, top), (left + text_width + 4, bottom), colour, cv2.FILLED)
-    origin = (left + 2, bottom - baseline - 2)
+    strip_width, strip_height = text_width + 4, text_height + baseline + 4
+
+    left = max(0, min(corner[0] - line_width // 2, width - strip_width))
+    places = [
+        max(0, min(corner[1] + step * strip_height, height - strip_height)) for step in (-1, 0, 1, -2, 2)
+    ]
+    areas = [(left, top, left + strip_width, top + strip_height) for top in places]
+    taken = [] if taken is None else taken
+    area = next((area for area in areas if not any(_overlap(area, other) for other in taken)), areas[0])
+    taken.append(area)
+    cv2.rectangle(canvas, area[:2], area[2:], colour, cv2.FILLED)
+    origin = (area[0] + 2, area[3] - baseline - 2)
     cv2.putText(canvas, text, origin, face, scale, text_colour(colour), weight, cv2.LINE_AA)
+
+
+def _overlap(a: Area, b: Area) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

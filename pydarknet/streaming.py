@@ -93,7 +93,8 @@ class Stats:
         """Seconds from reading to handing out, of the last thousand frames; 0.5: median, 1: the worst."""
         return float(np.quantile(self._latencies, quantile)) if self._latencies else 0.0
 
-    def _add(self, result: Result) -> None:
+    def add(self, result: Result) -> None:
+        """Count a result that is handed out."""
         self._start = self._start or result.frame.captured
         self.frames += 1
         self.seconds = time.perf_counter() - self._start
@@ -142,7 +143,7 @@ class Stream:
             while True:
                 (item,) = self._outbox.take()
                 if isinstance(item, Result):
-                    self.stats._add(item)
+                    self.stats.add(item)
                     return item
                 self.stats.failed += 1
                 if self._skip is None:

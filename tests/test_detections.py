@@ -33,7 +33,7 @@ def test_indexing_selects_rows(dets: Detections) -> None:
     assert dets[np.array([2, 0])].class_id.tolist() == [2, 1]
     assert dets[[True, False, True]].class_id.tolist() == [1, 2]
     assert dets[-1].class_id.tolist() == [2]
-    assert [row.name(0) for row in dets] == ["dog", "cat", 'quo"te']
+    assert [label for row in dets for label in row.labels] == dets.labels == ["dog", "cat", 'quo"te']
     assert dets[0].names == dets.names
     assert dets[0].image_size == dets.image_size
     assert len(dets[dets.confidence > 1]) == 0
@@ -68,7 +68,7 @@ def test_records_hold_corners_and_names(dets: Detections) -> None:
 
 
 def test_a_class_without_a_name_is_its_number(dets: Detections) -> None:
-    assert dataclasses.replace(dets, names=("cat",)).name(0) == "1"
+    assert dataclasses.replace(dets, names=("cat",)).labels == ["1", "cat", "2"]
 
 
 # -- Darknet's JSON ------------------------------------------------------------------------------------------
@@ -142,6 +142,21 @@ def test_labels_stay_inside_the_image(dets: Detections) -> None:
     assert rows.min() >= 0
     assert columns.min() > 0  # moved to the left, whole
     assert np.count_nonzero(label) > 100
+
+
+def test_labels_of_equal_boxes_do_not_hide_each_other() -> None:
+    """Two boxes with the same upper left corner: both labels' strips are seen whole."""
+    boxes = np.array([[40, 60, 200, 200], [40, 60, 150, 150]], np.float32)
+    dets = Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 1]), ("first", "second"))
+    blank = np.zeros((300, 300, 3), np.uint8)
+
+    def strip(drawn: np.ndarray, class_id: int) -> int:
+        return int((drawn == class_colour(class_id)).all(axis=2).sum())
+
+    alone = [strip(dets[i].plot(blank), i) for i in (0, 1)]
+    together = [strip(dets.plot(blank), i) for i in (0, 1)]
+    for one, both in zip(alone, together, strict=True):
+        assert both > 0.75 * one  # the boxes' lines cross; the strips do not
 
 
 def test_line_width_grows_with_the_image(dets: Detections) -> None:

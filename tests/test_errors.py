@@ -69,7 +69,7 @@ def test_a_wrong_cfg_is_named_with_file_and_line(text: str, message: str) -> Non
 def test_a_missing_cfg_is_a_file_error(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"nowhere\.cfg: cannot open the file: No such file"):
         Network(tmp_path / "nowhere.cfg")
-    with pytest.raises(OSError, match=r"cannot be read; is it a folder\?"):
+    with pytest.raises(OSError, match=r"is not a regular file"):
         Network(tmp_path)
 
 

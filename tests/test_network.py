@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import logging
 import math
@@ -21,8 +22,10 @@ import numpy as np
 import pytest
 
 from pydarknet import ArgumentError, DataError, Detections, Network, machine, selftest
+from pydarknet.images import load
 
 Make = Callable[..., Network]
+Real = tuple[Callable[[], Network], list[Path]]
 LAYERS = Path(__file__).parent / "fixtures" / "layers"
 
 
@@ -253,7 +256,7 @@ def test_a_bad_image_in_a_list_is_named(tiny: Make, levels: np.ndarray, tmp_path
 
 
 @pytest.fixture
-def real(shared: Path) -> tuple[Callable[[], Network], list[Path]]:
+def real(shared: Path) -> Real:
     """A trained network and pictures, for answers worth comparing."""
     nets, images = shared / "fixtures" / "nets", shared / "fixtures" / "images"
     cfg, weights = nets / "yolo-fastest-1.1.cfg", nets / "yolo-fastest-1.1.weights"
@@ -268,7 +271,7 @@ def same(some: list[Detections], others: list[Detections]) -> bool:
 
 
 def test_one_network_in_many_threads_answers_as_in_one(
-    real: tuple[Callable[[], Network], list[Path]],
+    real: Real,
 ) -> None:
     make, images = real
     with make() as network, ThreadPoolExecutor(4) as pool:
@@ -279,7 +282,7 @@ def test_one_network_in_many_threads_answers_as_in_one(
 
 
 def test_networks_and_clones_in_threads_answer_as_in_one(
-    real: tuple[Callable[[], Network], list[Path]],
+    real: Real,
 ) -> None:
     make, images = real
     with make() as network, make() as other, network.clone() as clone, ThreadPoolExecutor(3) as pool:
@@ -289,59 +292,65 @@ def test_networks_and_clones_in_threads_answer_as_in_one(
             assert same(job.result(), serial)
 
 
-def _detect_in_child(network: Network, image: Path, queue: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
-    queue.put(network.detect(image).confidence)
+def _detect_in_child(network: Network, image: np.ndarray, queue: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+    faulthandler.dump_traceback_later(50)  # where it hangs, should it
+    try:
+        queue.put(network.detect(image).confidence)
+    except BaseException as error:
+        queue.put(error)
+        raise
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def confidences_in_child(network: Network, image: np.ndarray) -> np.ndarray:
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_detect_in_child, args=(network, image, queue))
+    child.start()
+    try:
+        answer = queue.get(timeout=60)
+    finally:
+        child.join(10)
+        if child.is_alive():
+            child.kill()
+    assert isinstance(answer, np.ndarray), answer
+    return answer
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings(
     "ignore:.*fork.*:DeprecationWarning"
 )  # of processes with threads: the case at hand
-def test_a_forked_child_can_detect(real: tuple[Callable[[], Network], list[Path]]) -> None:
+def test_a_forked_child_can_detect(real: Real) -> None:
     make, images = real
+    dog = load(images[0])
     with make() as network:
-        expected = network.detect(images[0]).confidence  # the parent's OpenMP threads now exist
-        context = multiprocessing.get_context("fork")
-        queue = context.Queue()
-        child = context.Process(target=_detect_in_child, args=(network, images[0], queue))
-        child.start()
-        try:
-            np.testing.assert_array_equal(queue.get(timeout=60), expected)
-        finally:
-            child.join(10)
-            if child.is_alive():
-                child.kill()
-        np.testing.assert_array_equal(network.detect(images[0]).confidence, expected)
+        expected = network.detect(dog).confidence  # the parent's OpenMP threads now exist
+        np.testing.assert_array_equal(confidences_in_child(network, dog), expected)
+        np.testing.assert_array_equal(network.detect(dog).confidence, expected)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_forked_while_another_thread_computes_can_detect(
-    real: tuple[Callable[[], Network], list[Path]],
-) -> None:
+def test_a_child_forked_while_another_thread_computes_can_detect(real: Real) -> None:
     make, images = real
+    dog, other = load(images[0]), load(images[1])  # arrays: OpenCV's locks may not survive a fork
     with make() as network:
-        expected = network.detect(images[0]).confidence
+        expected = network.detect(dog).confidence
         stop = threading.Event()
 
         def work() -> None:
             while not stop.is_set():
-                network.detect(images[1])
+                network.detect(other)
 
         busy = threading.Thread(target=work)
         busy.start()
         try:
-            context = multiprocessing.get_context("fork")
-            queue = context.Queue()
-            child = context.Process(target=_detect_in_child, args=(network, images[0], queue))
-            child.start()
-            np.testing.assert_array_equal(queue.get(timeout=60), expected)
-            child.join(10)
+            np.testing.assert_array_equal(confidences_in_child(network, dog), expected)
         finally:
             stop.set()
             busy.join()
-            if child.is_alive():
-                child.kill()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX here")

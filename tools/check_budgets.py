@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fail when a source file outgrows its budget, or code outside darknet/src/backends asks for a backend's macros."""
+"""Fail when a file outgrows its budget, or code outside darknet/src/backends asks for a backend's macros."""
 
 import subprocess
 import sys

@@ -14,9 +14,9 @@
 namespace dn {
 namespace {
 
-constexpr std::size_t kMaxCfgBytes = 16u << 20;  // the largest public cfg has 60 kB
-constexpr std::size_t kMaxName = 200;            // of a section or key; longer ones are no cfg
-constexpr std::size_t kMaxUnknown = 100;         // messages per section
+constexpr std::size_t kMaxCfgBytes = 4u << 20;  // the largest public cfg has 60 kB
+constexpr std::size_t kMaxName = 200;           // of a section or key; longer ones are no cfg
+constexpr std::size_t kMaxUnknown = 100;        // messages per section
 
 std::string_view next_line(std::string_view& rest) {
     const std::size_t end = rest.find('\n');

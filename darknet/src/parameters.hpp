@@ -17,7 +17,7 @@ struct NodeParameters {
     const Floats& array(Array role) const;
 };
 
-// Indexed like Graph::nodes. A node that shares another's weights (share_index) holds nothing: see owner().
+// Indexed like Graph::nodes. A node that shares another's weights (share_index) holds nothing: see of().
 struct Parameters {
     std::vector<NodeParameters> nodes;
     std::uint64_t seen = 0;     // images processed in training, from the file's header

@@ -162,6 +162,7 @@ WeightsReport read_weights(const std::string& path, const Graph& graph, Paramete
     parameters.nodes.resize(graph.nodes.size());
     for (auto& [entry, values] : arrays) parameters.nodes[entry->node].array(entry->array.role) = std::move(values);
     parameters.seen = header.seen;
+    ++parameters.version;
     return report;
 }
 

@@ -57,7 +57,7 @@ TEST_CASE("cfg: CRLF, a byte order mark and a missing last line end change nothi
     CHECK(cfg.sections[0].options[1].line == 3);
 }
 
-TEST_CASE("cfg: repeated sections stay separate and in order; a value may hold equals signs; the first key wins") {
+TEST_CASE("cfg: repeated sections stay separate and in order - a value may hold equals signs - the first key wins") {
     const Cfg cfg = parse("[net]\na=1\na=2\n[conv]\n[conv]\nb=x=y\n");
     REQUIRE(cfg.sections.size() == 3);
     CHECK(cfg.sections[2].options[0].value == "x=y");

@@ -107,7 +107,7 @@ TEST_CASE("yolo with new_coords: the square of twice the value scales the anchor
     check_box(net.decode({0.25f, true, false, 1, 1}).at(0).box, 0, 0, 12 / 96.0, 0.25 * 16 / 64.0);
 }
 
-TEST_CASE("gaussian_yolo: uncertainty lowers confidence; the point may be a corner") {
+TEST_CASE("gaussian_yolo: uncertainty lowers confidence - the point may be a corner") {
     const std::string head = "[Gaussian_yolo]\nclasses=1\nnum=1\nanchors=24,16\nmask=0\n";
     for (const auto& [point, dx, dy] : {std::tuple{"center", 0.0, 0.0}, std::tuple{"left_top", 0.125, 0.125},
                                         std::tuple{"right_bottom", -0.125, -0.125}}) {
@@ -121,7 +121,7 @@ TEST_CASE("gaussian_yolo: uncertainty lowers confidence; the point may be a corn
     }
 }
 
-TEST_CASE("region: every record is reported; anchors are in cells; entries stand together") {
+TEST_CASE("region: every record is reported - anchors are in cells - entries stand together") {
     Net net(14, "[region]\nclasses=2\nnum=2\nanchors=1,2,0.5,3\nsoftmax=1\n");
     // Record of row 1, column 0, anchor 1: number (1*3 + 0)*2 + 1 = 7.
     const float values[] = {0, std::log(3.0f), std::log(2.0f), 0, 0.9f, 0.8f, 0.2f};
@@ -146,7 +146,7 @@ TEST_CASE("region with classfix=-1: objectness below one half counts as none") {
     }
 }
 
-TEST_CASE("region with a tree: the deepest likely class wins; with a map, products along the path are reported") {
+TEST_CASE("region with a tree: the deepest likely class wins - with a map, products along the path are reported") {
     const TemporaryFolder folder;
     // animal (dog, cat), vehicle; dog (terrier)
     const std::string tree = folder.write("t.tree", "animal -1\nvehicle -1\ndog 0\ncat 0\nterrier 2\n");

@@ -74,11 +74,11 @@ TEST_CASE("resize: values stay within those of the image, and a ramp stays a ram
     for (int x = 0; x < 37; ++x) CHECK(out[x] == doctest::Approx(2.0 * x * 99 / 36 / 255).epsilon(1e-5));
 }
 
-TEST_CASE("resize: one output column shows the last input column, as in Darknet; rows likewise") {
+TEST_CASE("resize: one output column shows the last input column, as in Darknet - rows likewise") {
     check_near(load(view({10, 20, 30, 40}, 2, 2, 1), {1, 1, 1}), {unit(40)});
 }
 
-TEST_CASE("channels: blue-first input becomes red-first planes; alpha is dropped") {
+TEST_CASE("channels: blue-first input becomes red-first planes - alpha is dropped") {
     check_near(load(view({10, 20, 30}, 1, 1, 3, true), {3, 1, 1}), {unit(30), unit(20), unit(10)});
     check_near(load(view({10, 20, 30}, 1, 1, 3, false), {3, 1, 1}), {unit(10), unit(20), unit(30)});
     check_near(load(view({10, 20, 30, 40}, 1, 1, 4, true), {4, 1, 1}), {unit(30), unit(20), unit(10), unit(40)});
@@ -86,7 +86,7 @@ TEST_CASE("channels: blue-first input becomes red-first planes; alpha is dropped
     check_near(load(view({1, 2, 3, 4, 5}, 1, 1, 5, true), {5, 1, 1}), {unit(1), unit(2), unit(3), unit(4), unit(5)});
 }
 
-TEST_CASE("channels: grey feeds all planes; colour becomes luma") {
+TEST_CASE("channels: grey feeds all planes - colour becomes luma") {
     check_near(load(view({77}, 1, 1, 1), {3, 1, 1}), {unit(77), unit(77), unit(77)});
     // .299 R + .587 G + .114 B, rounded to a byte.
     check_near(load(view({255, 0, 0}, 1, 1, 3), {1, 1, 1}), {unit(76)});

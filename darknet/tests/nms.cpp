@@ -84,7 +84,7 @@ TEST_CASE("diou: the squared distance over the squared diagonal, to the power of
     CHECK(diou({1, 1, 0, 0}, {1, 1, 0, 0}, 1) == 0);  // no hull: plain IoU
 }
 
-TEST_CASE("nms: the weaker of two overlapping boxes loses that class and no other; nothing is removed") {
+TEST_CASE("nms: the weaker of two overlapping boxes loses that class and no other - nothing is removed") {
     const Box box{0.5f, 0.5f, 0.4f, 0.4f}, near{0.52f, 0.5f, 0.4f, 0.4f}, far{0.1f, 0.1f, 0.1f, 0.1f};
     std::vector<Candidate> found{candidate(near, 0.8f, {0.6f, 0.7f}), candidate(box, 0.9f, {0.9f, 0}),
                                  candidate(far, 0.5f, {0.3f, 0})};

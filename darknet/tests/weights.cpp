@@ -240,6 +240,9 @@ TEST_CASE("weights: nothing changes when a file is refused") {
         CHECK(parameters->nodes[i].biases == before.nodes[i].biases);
     }
     CHECK(parameters->seen == 5);
+    CHECK(parameters->version == before.version);
+    read_weights(file_of(folder, counting(74)), graph, *parameters);
+    CHECK(parameters->version > before.version);  // compiled plans notice
 }
 
 TEST_CASE("weights: files that cannot be read or written say why") {

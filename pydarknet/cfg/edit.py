@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydarknet.cfg import keys
+from pydarknet.cfg.generate import check_size
 from pydarknet.cfg.model import CfgFile, Line, Section
+from pydarknet.cfg.shapes import walk
 from pydarknet.errors import CfgError
 
 
@@ -37,7 +39,8 @@ def retune(
     * ``size``: (width, height) in pixels.
 
     Raises:
-        CfgError: the batch cannot be cut into the subdivisions, or a value is not positive.
+        CfgError: the batch cannot be cut into the subdivisions, a value is not positive, or the size is no
+            multiple of the network's stride.
     """
     result = copy(cfg)
     net = result.net
@@ -51,6 +54,7 @@ def retune(
     if classes is not None:
         _retune_classes(result, classes)
     if size is not None:
+        check_size(cfg.path, size, walk(result).stride)
         net.set("width", size[0])
         net.set("height", size[1])
     return result

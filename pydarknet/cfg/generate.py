@@ -161,12 +161,26 @@ def apply_setting(cfg: CfgFile, name: str, value: Value) -> None:
 
 def _size(plan: Family, size: int | tuple[int, int] | None) -> tuple[int, int]:
     width, height = (size, size) if isinstance(size, int) else size or (plan.size, plan.size)
-    for name, pixels in (("width", width), ("height", height)):
-        below = pixels // plan.stride * plan.stride
-        if pixels < plan.stride or below != pixels:
-            nearest = f"{below} or {below + plan.stride}" if below else str(plan.stride)
-            raise CfgError(f"{plan.name}: {name} {pixels} is not a multiple of {plan.stride}; take {nearest}")
+    check_size(plan.name, (width, height), plan.stride)
     return width, height
+
+
+def check_size(name: str, size: tuple[int, int], stride: int) -> None:
+    """Refuse an input size that the network cannot take.
+
+    Args:
+        name: of the network, for the message.
+        size: (width, height) in pixels.
+        stride: both must be multiples of it.
+
+    Raises:
+        CfgError: one is not; the message names the nearest that are.
+    """
+    for side, pixels in zip(("width", "height"), size, strict=True):
+        below = pixels // stride * stride
+        if pixels < stride or below != pixels:
+            nearest = f"{below} or {below + stride}" if below else str(stride)
+            raise CfgError(f"{name}: {side} {pixels} is not a multiple of {stride}; take {nearest}")
 
 
 def _augment(cfg: CfgFile, level: str) -> None:
@@ -174,4 +188,6 @@ def _augment(cfg: CfgFile, level: str) -> None:
         raise CfgError(f"augment is {level!r}, expected one of {', '.join(AUGMENT)}")
     for section, values in AUGMENT[level].items():
         for key, value in values.items():
+            if key == "mosaic" and cfg.net.integer("letter_box"):
+                continue  # Darknet refuses to train with both
             apply_setting(cfg, f"{section}.{key}", value)

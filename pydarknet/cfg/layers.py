@@ -169,6 +169,10 @@ def _convolutional(node: Node) -> None:
             "groups", f"{channels} channels and {filters} filters do not divide into {groups} groups"
         )
     padding = size // 2 if section.integer("pad") else section.integer("padding")
+    dilation = section.integer("dilation") if size > 1 else 1
+    if dilation > 1 and padding < size // 2:
+        what = f"padding {padding} is too little for size {size} with dilation {dilation}; set pad=1"
+        raise section.error("padding", what)
     sides = _strided(node, 2 * padding, size)
     set_shape(node, *node.dst[:2], filters)
     weights = channels // groups * filters * size * size

@@ -17,8 +17,8 @@ import click
 from tqdm import tqdm
 
 from pydarknet import compare
+from pydarknet.cli._detect_engine import Job, Spread
 from pydarknet.cli.detect import FORMATS
-from pydarknet.detections import Detections
 from pydarknet.errors import DataError
 from pydarknet.finder import finder
 from pydarknet.names import names_beside, names_from
@@ -28,7 +28,7 @@ from pydarknet.outputs.pictures import Crops, Pictures, Sheet, Window
 from pydarknet.outputs.web import Web, parse_address
 from pydarknet.render import draw
 from pydarknet.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Source, classify, expand
-from pydarknet.streaming import Result, Stream, stream
+from pydarknet.streaming import Result, Skip, Stream, stream
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Options:
     hide_conf: bool
     hide_labels: bool
     batch: int
+    engine: str
     patience: float
     as_json: bool
     precision: str
@@ -99,16 +100,8 @@ def run(sources: list[str], options: Options) -> int:
             failed += 1
             tqdm.write(f"error: {error}", file=sys.stderr)
 
-        results = stack.enter_context(
-            stream(
-                networks[0],
-                source,
-                every=options.every,
-                patience=options.patience,
-                skip=skip,
-                **options.detecting,
-            )
-        )
+        results = _stream(networks[0], source, options, skip)
+        stack.enter_context(results)
         summary = _Summary()
         code = _loop(results, networks, options, summary)
         if len(networks) == 2 and summary.first is not None and _share_weights(options):
@@ -116,6 +109,18 @@ def run(sources: list[str], options: Options) -> int:
             summary.compared = True
     click.echo(summary.text(results, failed, as_json=options.as_json), err=_stdout_is_taken(options))
     return code or (1 if failed else 0)
+
+
+def _stream(network: Network, source: Any, options: Options, skip: Skip) -> Stream | Spread:
+    if options.engine != "local":
+        sources = source if isinstance(source, list) else expand(classify(source))
+        loading = _loading(options, network.names)
+        assert options.cfg is not None
+        assert options.weights is not None
+        job = Job(options.cfg, options.weights, tuple(loading.items()), tuple(options.detecting.items()))
+        return Spread(options.engine, job, sources, options.batch, skip)
+    live = {"every": options.every, "patience": options.patience}
+    return stream(network, source, skip=skip, **live, **options.detecting)  # type: ignore[arg-type]
 
 
 def _with_darknet_order(sources: list[str], options: Options) -> Options:
@@ -178,22 +183,19 @@ def _share_weights(options: Options) -> bool:
 
 def _network(cfg: str, weights: str, names: str | None, options: Options) -> Network:
     found = names_from(names) if names else names_beside(cfg, weights)
-    return Network(
-        cfg,
-        weights,
-        names=found,
-        backend=options.backend,
-        precision=options.precision,
-        batch=options.batch,
-        threads=options.threads,
-        strict=not options.lenient,
-    )
+    return Network(cfg, weights, **_loading(options, found))
+
+
+def _loading(options: Options, names: tuple[str, ...] | None) -> dict[str, Any]:
+    """The options of :class:`Network`."""
+    values = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
+    return {**values, "names": names, "strict": not options.lenient}
 
 
 # -- the loop ------------------------------------------------------------------------------------------------
 
 
-def _loop(results: Stream, networks: list[Network], options: Options, summary: _Summary) -> int:
+def _loop(results: Stream | Spread, networks: list[Network], options: Options, summary: _Summary) -> int:
     """Hand every result to every output; close them whatever happens."""
     with contextlib.ExitStack() as stack:
         outputs = _outputs(options)
@@ -243,7 +245,7 @@ def _bar(total: int | None, live: bool) -> tqdm[Any]:
     return tqdm(total=total, unit=" frames", disable=not wanted, dynamic_ncols=True)
 
 
-def _progress(bar: tqdm[Any], results: Stream, result: Result, quiet: bool) -> None:
+def _progress(bar: tqdm[Any], results: Stream | Spread, result: Result, quiet: bool) -> None:
     bar.update()
     if results.live and not bar.disable:
         stats = results.stats
@@ -314,11 +316,10 @@ class _Summary:
     def add(self, result: Result) -> None:
         if self.first is None:
             self.first = result.frame.image
-        dets: Detections = result.detections
-        for row in range(len(dets)):
-            self.counts[dets.name(row)] = self.counts.get(dets.name(row), 0) + 1
+        for name in result.detections.labels:
+            self.counts[name] = self.counts.get(name, 0) + 1
 
-    def text(self, results: Stream, failed: int, *, as_json: bool) -> str:
+    def text(self, results: Stream | Spread, failed: int, *, as_json: bool) -> str:
         stats = results.stats
         values: dict[str, Any] = {
             "frames": stats.frames,

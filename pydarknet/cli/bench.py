@@ -10,13 +10,13 @@ import json
 import click
 
 from pydarknet import benchmark, machine
-from pydarknet.benchmark import LayerRow, Row
-from pydarknet.cli.options import PRECISIONS, SIZE, computing, network_files
-from pydarknet.network import Network
+from pydarknet.benchmark import LayerRow, Row, Setting
+from pydarknet.cli.options import PRECISIONS, SIZE, computing
 
 
 @click.command("bench")
-@network_files
+@click.argument("cfg", metavar="CFG")
+@click.argument("weights", required=False, metavar="[WEIGHTS]")
 @click.option("--sizes", metavar="S,...", help="Input sizes: 320,416 or 640x352. Default: the cfg's.")
 @click.option("--batches", default="1", show_default=True, metavar="N,...", help="Images at once.")
 @click.option("--precisions", default="auto", show_default=True, metavar="P,...", help="fp32, bf16, auto.")
@@ -39,47 +39,30 @@ def command(
 ) -> int:
     """Measure latency, throughput and memory of a network.
 
-    A row for each combination of size, batch and precision. Without --weights, weights are random: the times
-    are the same.
+    A row, measured in a process of its own, for each combination of size, batch and precision. Without
+    WEIGHTS they are random, which takes the same time.
 
     \b
     Examples:
-      pydarknet bench --cfg yolov4-tiny.cfg --sizes 320,416,512,608
-      pydarknet bench --cfg yolov4.cfg --batches 1,8 --precisions fp32,bf16 --json
-      pydarknet bench --cfg yolov4.cfg --per-layer
+      pydarknet bench yolov4-tiny.cfg --sizes 320,416,512,608
+      pydarknet bench yolov4.cfg --batches 1,8 --precisions fp32,bf16 --json
+      pydarknet bench yolov4.cfg --per-layer
     """
-    combinations = list(
-        itertools.product(
-            [SIZE.convert(size, None, None) for size in sizes.split(",")] if sizes else [None],
-            _numbers(batches),
-            _precisions(precisions),
-        )
-    )
-
-    def load(batch: int, precision: str) -> Network:
-        return Network(
-            cfg,
-            weights,
-            backend=backend,
-            precision=precision,
-            batch=batch,
-            threads=threads,
-            strict=not lenient,
-        )
-
+    chosen = [SIZE.convert(size, None, None) for size in sizes.split(",")] if sizes else [None]
+    settings = [
+        Setting(cfg, weights, size, batch, precision, backend, threads, not lenient)
+        for size, batch, precision in itertools.product(chosen, _numbers(batches), _precisions(precisions))
+    ]
     rows = []
     if not as_json:
         click.echo(_HEADER)
-    for size, batch, precision in combinations:
-        rows.append(benchmark.measure(lambda b=batch, p=precision: load(b, p), size, seconds))  # type: ignore[misc]
+    for setting in settings:
+        rows.append(benchmark.measure_apart(setting, seconds))
         if not as_json:
             click.echo(_line(rows[-1]))
     layers = []
     if per_layer:
-        size, batch, precision = combinations[0]
-        with load(batch, precision) as network:
-            if size:
-                network.resize(*size)
+        with settings[0].load() as network:
             layers = benchmark.per_layer(network)
     if as_json:
         data = {"machine": machine.info(), "cfg": cfg, "rows": [dataclasses.asdict(row) for row in rows]}

@@ -98,7 +98,9 @@ def _save(text: str, output: Path, force: bool) -> None:
     metavar="KEY=VALUE",
     help="Any other value: momentum=0.9, yolo.max=300.",
 )
-@click.option("-o", "--output", type=OUTPUT, help="File to write, - for stdout; MODEL.cfg if not given.")
+@click.option(
+    "-o", "--out", "output", type=OUTPUT, help="File to write, - for stdout; MODEL.cfg if not given."
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def new(
     *,
@@ -273,7 +275,7 @@ def diff(old: Path, new: Path, as_json: bool) -> int:
 @click.option("--classes", type=click.IntRange(1), help="Number of classes; heads and filters follow.")
 @click.option("--size", type=SIZE, help="Input size, 416 or 608x320.")
 @click.option("--write", is_flag=True, help="Change the file itself.")
-@click.option("-o", "--output", type=OUTPUT, help="Write another file, - for stdout.")
+@click.option("-o", "--out", "output", type=OUTPUT, help="Write another file, - for stdout.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output file.")
 def retune(
     *,
@@ -308,7 +310,7 @@ def retune(
 @command.command()
 @click.argument("file", type=FILE)
 @click.option("--write", is_flag=True, help="Change the file itself.")
-@click.option("-o", "--output", type=OUTPUT, help="Write another file, - for stdout.")
+@click.option("-o", "--out", "output", type=OUTPUT, help="Write another file, - for stdout.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output file.")
 def modernise(file: Path, write: bool, output: Path | None, force: bool) -> None:
     """Mend old spellings, comments behind values, repeated keys and keys that nobody reads."""

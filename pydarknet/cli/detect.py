@@ -70,6 +70,7 @@ TRACKERS = ("bytetrack", "sort", "ocsort")
 @click.option("--hide-conf", is_flag=True, help="Draw no confidences.")
 @click.option("--hide-labels", is_flag=True, help="Draw no names.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Pictures at once.")
+@click.option("--engine", default="local", show_default=True, help="ray spreads images over a Ray cluster.")
 @click.option(
     "--patience",
     type=click.FloatRange(0.1),

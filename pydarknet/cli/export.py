@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pydarknet.cli.options import SIZE, network_files
+from pydarknet.cli.options import SIZE
 from pydarknet.errors import MissingExtra
 from pydarknet.network import Network
 
@@ -18,35 +18,34 @@ def command() -> None:
 
 
 @command.command("onnx")
-@network_files
+@click.argument("cfg", metavar="CFG")
+@click.argument("weights", metavar="WEIGHTS")
+@click.argument("out", required=False, metavar="[OUT.onnx]")
 @click.option("--names", metavar="FILE", help="Class names, stored in the model's metadata.")
 @click.option("--size", type=SIZE, help="Input size, e.g. 416 or 640x352. Default: the cfg's.")
-@click.option("--out", metavar="FILE", help="Default: the name of the cfg, with .onnx.")
 @click.option(
     "--verify/--no-verify", default=None, help="Compare with ONNX Runtime. Default: if it is installed."
 )
 def onnx(
     cfg: str,
-    weights: str | None,
+    weights: str,
     names: str | None,
     size: tuple[int, int] | None,
     out: str | None,
     verify: bool | None,
 ) -> int:
-    """Write an ONNX model (opset 17) and compare it with the network.
+    """Write an ONNX model (opset 17) and compare it with the network; by default CFG's name with .onnx.
 
     Input: "input", float32 (n, channels, height, width), red first, 0..1. Outputs: what Darknet stores in the
     heads, "layer_139" and so on, (n, outputs); boxes and NMS are left to the caller.
 
     \b
     Examples:
-      pydarknet export onnx --cfg yolov4-tiny.cfg --weights yolov4-tiny.weights
-      pydarknet export onnx --cfg c.cfg --weights c.weights --size 640x352 --out c-640.onnx
+      pydarknet export onnx yolov4-tiny.cfg yolov4-tiny.weights
+      pydarknet export onnx c.cfg c.weights c-640.onnx --size 640x352
     """
     from pydarknet.contrib import onnx_export
 
-    if weights is None:
-        raise click.UsageError("Missing option '--weights'; a network with random weights is of no use.")
     target = Path(out) if out else Path(Path(cfg).stem + ".onnx")
     with Network(cfg, weights, names=names, precision="fp32") as network:
         if size:

@@ -74,7 +74,7 @@ def _columns(dets: Detections) -> dict[str, Any]:
     columns: dict[str, Any] = {name: dets.xyxy[:, i] for i, name in enumerate(_COLUMNS[:4])}
     columns["confidence"] = dets.confidence
     columns["class"] = np.asarray(dets.class_id)
-    columns["name"] = np.array([dets.name(row) for row in range(len(dets))], dtype=object)
+    columns["name"] = np.array(dets.labels, dtype=object)
     if dets.track_id is not None:
         columns["track_id"] = np.asarray(dets.track_id)
     return columns

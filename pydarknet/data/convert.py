@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+import pydarknet
 from pydarknet.data import formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.classes import ClassPlan
@@ -27,10 +28,10 @@ from pydarknet.data.io import open_source, refuse_occupied, write_samples
 from pydarknet.data.journal import Journal, Summary
 from pydarknet.data.limit import limited
 from pydarknet.data.output import Output
+from pydarknet.data.paths import JOURNAL_NAME, REPORT_NAME
 from pydarknet.data.records import ReadOptions, Record, Rules, to_sample
 from pydarknet.data.report import Issue, Report
-
-REPORT_NAME = "convert_report.json"
+from pydarknet.errors import DataError
 
 Progress = Callable[[str, int, int | None], None]
 """Called with (stage, units done, units in all or ``None``) as a conversion goes on."""
@@ -113,10 +114,35 @@ def convert(
     Raises:
         DataError: if the source or the target cannot be used; with ``on_error="raise"`` at the first issue.
     """
-    journal = Journal(out.folder / ".convert")
-    if not journal.belongs_to(job):
+    journal = Journal(_own_files(out)[0], f"{pydarknet.__version__} {job} {out.plan()}")
+    if not journal.is_unfinished():
         refuse_occupied(out.root, overwrite)
-        journal.start(job)
+        journal.start()
+    try:
+        return _convert(job, out, journal, jobs, max_errors, engine, progress)
+    except DataError:
+        journal.remove_if_empty()
+        raise
+
+
+def _own_files(out: Output) -> tuple[Path, Path]:
+    """Where the conversion keeps its chunks and its report: in the folder, or beside a single file."""
+    if out.single:
+        return out.root.with_name(f".{out.root.name}.convert"), out.root.with_name(
+            f"{out.root.name}.{REPORT_NAME}"
+        )
+    return out.root / JOURNAL_NAME, out.root / REPORT_NAME
+
+
+def _convert(
+    job: Job,
+    out: Output,
+    journal: Journal,
+    jobs: int,
+    max_errors: int | None,
+    engine: Engine,
+    progress: Progress,
+) -> Result:
     path = unpacked(job.source) if is_archive(job.source) else job.source
     name = formats.sniff(path) if job.format == "auto" else job.format
     with _issue_file(journal.folder / "issues", max_errors) as report:
@@ -131,9 +157,9 @@ def convert(
         pick = Selection(journal, job, names, report, progress, summary.records)
         out.report = report
         write_samples(pick.samples(), names, out, job.to)
-    report_file = out.folder / REPORT_NAME
-    images = {**summary.statuses, "written": pick.images}
-    boxes = {"kept": sum(summary.labels.values()), "written": pick.boxes}
+    report_file = _own_files(out)[1]
+    images = {**summary.statuses, "written": out.images}
+    boxes = {"kept": sum(summary.labels.values()), "written": out.boxes}
     dropped = dict(sorted((Counter(summary.dropped) + pick.deselected).items()))
     result = Result(name, names, images, boxes, dropped, report, report_file)
     _write_report(result, job, journal.folder / "issues")
@@ -151,8 +177,6 @@ class Selection:
     report: Report
     progress: Progress
     total: int
-    images: int = 0
-    boxes: int = 0
     deselected: Counter[str] = field(default_factory=Counter)
 
     def samples(self) -> Iterator[Sample]:
@@ -165,8 +189,6 @@ class Selection:
             self.report.extend(chunk.issues)
             for record in chunk.records:
                 if (taken is None or taken[number]) and self._select(record, index):
-                    self.images += 1
-                    self.boxes += len(record.boxes)
                     yield to_sample(record, index)
                 number += 1
             self.progress("write", number, self.total)
@@ -207,8 +229,8 @@ def _issue_file(path: Path, max_errors: int | None) -> Iterator[Report]:
     report.sink = None
 
 
-def _write_report(result: Result, job: Job, issues: Path) -> None:
-    """The JSON report: counts first, then every issue on a line of its own."""
+def result_json(result: Result, job: Job) -> str:
+    """The counts of a conversion as JSON, without the single issues."""
     head = {
         "source": str(job.source),
         "format": result.format,
@@ -219,8 +241,13 @@ def _write_report(result: Result, job: Job, issues: Path) -> None:
         "deselected": result.deselected,
         "counts": dict(result.report.counts.most_common()),
     }
+    return msgspec.json.format(msgspec.json.encode(head)).decode()
+
+
+def _write_report(result: Result, job: Job, issues: Path) -> None:
+    """The JSON report: counts first, then every issue on a line of its own."""
     with atomic(result.report_file) as file, issues.open("rb") as lines:
-        file.write(msgspec.json.format(msgspec.json.encode(head))[:-2] + b',\n  "issues": [')
+        file.write(result_json(result, job)[:-2].encode() + b',\n  "issues": [')
         separator = b"\n    "
         for line in lines:
             file.write(separator + line.rstrip())

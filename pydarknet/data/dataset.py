@@ -52,17 +52,17 @@ SET_ASIDE = Flag.DIFFICULT | Flag.CROWD | Flag.IGNORE
 
 
 _FLAG_NAMES = {
-    "difficult": Flag.DIFFICULT,
-    "crowd": Flag.CROWD,
-    "ignore": Flag.IGNORE,
-    "occluded": Flag.OCCLUDED,
-    "truncated": Flag.TRUNCATED,
+    "difficult": int(Flag.DIFFICULT),
+    "crowd": int(Flag.CROWD),
+    "ignore": int(Flag.IGNORE),
+    "occluded": int(Flag.OCCLUDED),
+    "truncated": int(Flag.TRUNCATED),
 }
 
 
 def flag_names(flags: int) -> dict[str, bool]:
     """The flags of a box as the attributes that annotation tools show."""
-    return {name: True for name, flag in _FLAG_NAMES.items() if flags & flag}
+    return {name: True for name, flag in _FLAG_NAMES.items() if flags & flag} if flags else {}
 
 
 def flags_from(attributes: Mapping[str, Any]) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where chunks of work run: in this process, or in several on this machine.
+"""Where chunks of work run: in this process, in several on this machine, or on several machines.
 
 An engine is a function ``engine(work, chunks, jobs)`` that yields ``work(chunk)`` in the order of the
 chunks and holds only a few of them at a time.
@@ -8,10 +8,13 @@ chunks and holds only a few of them at a time.
 from __future__ import annotations
 
 import concurrent.futures
+import importlib
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
+
+from pydarknet.errors import DataError
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -50,3 +53,20 @@ def _install(work: Callable[[Any], Any]) -> None:
 def _run(chunk: Any) -> Any:
     assert _work is not None
     return _work(chunk)
+
+
+#: name -> (module, function); imported when asked for, since an engine may need an extra
+ENGINES = {"local": (__name__, "local"), "ray": ("pydarknet.contrib.ray", "engine")}
+
+
+def by_name(name: str) -> Engine:
+    """The engine of this name.
+
+    Raises:
+        DataError: if there is none.
+    """
+    if name not in ENGINES:
+        raise DataError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
+    module, function = ENGINES[name]
+    engine: Engine = getattr(importlib.import_module(module), function)
+    return engine

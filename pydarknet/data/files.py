@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from pydarknet.data.report import RecordError
+from pydarknet.files import replacing
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -53,44 +53,47 @@ def lines_of(path: str | Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def atomic(path: str | Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
+def atomic(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that replaces ``path`` when the block ends, and leaves it alone if the block fails.
 
-    Args:
-        path: the file to write; its folder is made.
-        sync: flush to the disk before the rename; label files by the hundred thousand go without.
+    Raises:
+        FileError: if the folder cannot be made or written to.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_UMASK)
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        yield file
 
 
-def write_text(path: str | Path, text: str, *, sync: bool = True) -> None:
-    """Write a UTF-8 text file at once; a file that already has this text is not touched."""
+def write_text(path: str | Path, text: str) -> None:
+    """Write a small UTF-8 text file, such as a label; its folder is made.
+
+    A file that has another text is replaced at once, and one that has this text is left alone. A file that
+    is not there yet is written in place and not flushed: labels count only once a list names them, and
+    there may be a million.
+    """
     data = text.encode()
+    if _create(os.fspath(path), data):
+        return
     with contextlib.suppress(OSError):
         if Path(path).stat().st_size == len(data) and Path(path).read_bytes() == data:
             return
-    with atomic(path, sync=sync) as file:
+    with atomic(path) as file:
         file.write(data)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _umask()  # read once: changing it to learn it is not safe among threads
+def _create(path: str, data: bytes) -> bool:
+    """Write a new file; ``False`` if there is one already."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        handle = os.open(path, flags, 0o666)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return False
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+    except BaseException:
+        os.unlink(path)  # noqa: PTH108
+        raise
+    return True

@@ -6,14 +6,15 @@ For sets that should not be held in memory see :mod:`pydarknet.data.convert`, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pydarknet.data import formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.dataset import Dataset, Sample
 from pydarknet.data.output import Output
-from pydarknet.data.records import ReadOptions, Rules, Source, parse_clean, parse_min_size, to_sample
+from pydarknet.data.paths import JOURNAL_NAME
+from pydarknet.data.records import ReadOptions, Rules, Source, Unit, parse_clean, parse_min_size, to_sample
 from pydarknet.data.report import Report
 from pydarknet.errors import DataError
 
@@ -28,6 +29,7 @@ def read(
     missing: str = "skip",
     on_error: str = "clip",
     min_size: str = "0",
+    progress: Callable[[Iterable[Unit]], Iterable[Unit]] = iter,
     **settings: str,
 ) -> Dataset:
     """Read a data set.
@@ -42,6 +44,7 @@ def read(
         on_error: ``"clip"`` repairs boxes where possible and drops the rest, ``"skip"`` drops every faulty
             box, ``"raise"`` stops at the first.
         min_size: drop smaller boxes; ``"5"`` image pixels or ``"5@416x416"`` network pixels.
+        progress: passes on the units of the source, mostly images, and shows how far they are.
         settings: options of one format, see ``SETTINGS`` in its module.
 
     Returns:
@@ -61,7 +64,9 @@ def read(
         settings,
     )
     source = open_source(Path(path), format, options, report)
-    records = [record for unit in source.units() for record in parse_clean(source, unit, rules, report)]
+    records = [
+        record for unit in progress(source.units()) for record in parse_clean(source, unit, rules, report)
+    ]
     labels = {box.label for record in records for box in record.boxes if box.label}
     class_names = source.names if source.names is not None else source.order(labels)
     index = {name: i for i, name in enumerate(class_names)}
@@ -117,12 +122,12 @@ def write(
 
 
 def refuse_occupied(path: Path, overwrite: bool) -> None:
-    """Refuse to write where something already is.
+    """Refuse to write where something already is; what a stopped conversion parsed (``.convert``) is nothing.
 
     Raises:
         DataError: if the path is a file, or a folder with something in it, and ``overwrite`` is not set.
     """
-    occupied = any(path.iterdir()) if path.is_dir() else path.exists()
+    occupied = any(e.name != JOURNAL_NAME for e in path.iterdir()) if path.is_dir() else path.exists()
     if occupied and not overwrite:
         raise DataError(f"{path} is not empty; choose another place, or allow overwriting")
 

@@ -63,27 +63,40 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class Journal:
-    """The chunks of one job in a folder."""
+    """The chunks of one job in a folder.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where they are.
+        job: a text that differs when anything does that the result depends on.
+    """
+
+    def __init__(self, folder: Path, job: str) -> None:
         self.folder = folder
+        self._job = job
         self._count = 0
 
-    def belongs_to(self, job: object) -> bool:
+    def is_unfinished(self) -> bool:
         """Whether the folder holds an unfinished run of exactly this job."""
         with suppress(OSError):
-            return (self.folder / "job").read_text() == repr(job)
+            return (self.folder / "job").read_text() == self._job
         return False
 
-    def start(self, job: object) -> None:
-        """Forget what is there and begin this job."""
+    def start(self) -> None:
+        """Forget what is there and begin the job."""
         self.remove()
         with atomic(self.folder / "job") as file:
-            file.write(repr(job).encode())
+            file.write(self._job.encode())
 
     def remove(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def remove_if_empty(self) -> None:
+        """Delete the folder if no chunk is finished, and the one around it if that is empty then."""
+        if not any(self.folder.glob("*.chunk")):
+            self.remove()
+            with suppress(OSError):
+                self.folder.parent.rmdir()
 
     def fill(
         self, source: Source, rules: Rules, classes: ClassPlan, engine: Engine, jobs: int
@@ -93,7 +106,7 @@ class Journal:
         finished: list[Summary] = []
         work = partial(_parse_chunk, replace(source, units=list), rules, classes)
         for number, summary, encoded in engine(work, self._missing(source, finished), jobs):
-            with atomic(self._file(number), sync=False) as file:
+            with atomic(self._file(number)) as file:
                 file.write(encoded)
             yield summary
             while finished:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from pydarknet.data.blur import blurred, write_image
 from pydarknet.data.dataset import SET_ASIDE, Sample, Status, flag_names
 from pydarknet.data.files import atomic
 from pydarknet.data.report import Report
@@ -22,7 +23,7 @@ from pydarknet.errors import DataError
 
 LINKS = ("hard", "sym", "copy", "none")
 LAYOUTS = ("same", "images-labels")
-IGNORE_POLICIES = ("keep", "difficult", "drop", "box")
+IGNORE_POLICIES = ("keep", "difficult", "fill", "drop", "box")
 
 
 @dataclass
@@ -36,13 +37,15 @@ class Output:
             habit.
         unlabelled: ``"exclude"`` images nobody looked at, or write them as ``"negatives"``.
         ignore: what becomes of difficult, crowd and ignore boxes in formats without such flags: a side file
-            (``"keep"``), also Darknet's difficult lists (``"difficult"``), nothing (``"drop"``), or a box
-            (``"box"``).
+            (``"keep"``), also Darknet's difficult lists (``"difficult"``), a blurred patch in a copy of the
+            image (``"fill"``), nothing (``"drop"``), or a box (``"box"``).
         rename: how to tell two images of the same name apart: ``"prefix"`` with their folder, ``"hash"``, or
             ``None`` = refuse the second.
         coords: corner convention of pixel formats, ``None`` = the format's default.
         report: takes what was dropped on the way out.
         settings: options of one format only.
+        images: images written so far.
+        boxes: boxes of those images.
     """
 
     root: Path
@@ -54,7 +57,10 @@ class Output:
     coords: str | None = None
     report: Report = field(default_factory=Report)
     settings: Mapping[str, str] = field(default_factory=dict)
+    images: int = field(default=0, init=False)
+    boxes: int = field(default=0, init=False)
     _taken: dict[str, set[int]] = field(default_factory=dict, repr=False)
+    _folders: set[str] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -67,12 +73,19 @@ class Output:
             if value not in choices:
                 listed = ", ".join(str(choice) for choice in choices if choice)
                 raise DataError(f"{name} must be one of {listed}, not {value!r}")
+        if self.ignore == "fill" and (self.link == "none" or self.single):
+            raise DataError("ignore=fill changes images, so it needs a folder; use --link hard, sym or copy")
 
     @property
     def folder(self) -> Path:
         """The folder everything goes into: the root itself, or the one around it if the root is a single
         file."""
         return self.root.parent if self.single else self.root
+
+    def plan(self) -> str:
+        """The choices that the written files depend on, as a text."""
+        names = ("link", "layout", "unlabelled", "ignore", "rename", "coords", "settings")
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
 
     @property
     def single(self) -> bool:
@@ -97,30 +110,43 @@ class Output:
                 self.report.add("unlabelled", "nobody looked at this image", sample.image, action="left out")
 
     def place_all(
-        self, samples: Iterable[Sample], folder: Callable[[Sample], str]
+        self, samples: Iterable[Sample], folder: Callable[[Sample], str], *, by_name: bool = True
     ) -> Iterator[tuple[Sample, Path, str]]:
         """Put every admitted sample's image into ``root/folder(sample)``.
+
+        Args:
+            samples: what to write.
+            folder: the folder of a sample's image, relative to the root.
+            by_name: whether two images of one name would be in each other's way.
 
         Yields:
             the sample, the path of its image in the output (the source path with ``link="none"``), and its
             name below the folder, without the extension.
         """
+        stay = self.single or self.link == "none"
         for sample in self.admitted(samples):
             directory = folder(sample)
-            name = self._claim(directory, sample)
+            name = self._claim(directory, sample) if by_name else safe_name(sample.name)
             if name is None:
                 continue
-            stay = self.single or self.link == "none"
-            image = sample.image if stay else self.root / directory / name
-            if not stay and not self._put(sample.image, image):
+            image = str(sample.image) if stay else f"{self.root}/{directory}/{name}"
+            if self.ignore == "fill" and not sample.target.all():
+                self._blur(sample, image)
+            elif not stay and not self._put(str(sample.image), image):
                 continue
-            yield sample, image, str(PurePosixPath(name).with_suffix(""))
+            self.images += 1
+            self.boxes += len(sample)
+            yield sample, Path(image), _without_suffix(name)
 
     def side_boxes(self, sample: Sample) -> tuple[Sample, Sample]:
         """The sample's ordinary boxes and those set aside, after the ``ignore`` policy."""
+        if not sample.flags.any():  # nearly always
+            return sample, sample.select([]) if len(sample) else sample
         if self.ignore == "box":
             any_class = sample.classes < 0
             return sample.select(~any_class), sample.select(any_class)
+        if self.ignore == "fill":
+            return sample.select(sample.target), sample.select([])
         if self.ignore == "drop":
             for flags in sample.flags[~sample.target].tolist():
                 self._lost(flags, sample)
@@ -160,9 +186,7 @@ class Output:
         taken = self._taken.setdefault(directory, set())
         name = safe_name(sample.name)
         for attempt in range(3):
-            key = hash(
-                str(PurePosixPath(name).with_suffix(""))
-            )  # a number, not the text: there may be a million
+            key = hash(_without_suffix(name))  # a number, not the text: there may be a million
             if key not in taken:
                 taken.add(key)
                 if attempt:
@@ -182,37 +206,76 @@ class Output:
         digest = hashlib.sha1(str(sample.image).encode(), usedforsecurity=False).hexdigest()[:8]
         return str(path.with_name(f"{path.stem}_{digest}{path.suffix}"))
 
-    def _put(self, source: Path, target: Path) -> bool:
-        if _same_file(source, target):
-            return True
-        if not source.is_file():
+    def _put(self, source: str, target: str) -> bool:
+        """Make the image appear at ``target``; ``False`` if there is no such image."""
+        folder = os.path.dirname(target)  # noqa: PTH120 - hot: this and below run once per image
+        if folder not in self._folders:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+            self._folders.add(folder)
+        try:
+            if self.link == "copy":
+                self._copy(source, target)
+            elif self.link == "sym":
+                self._symlink(source, target)
+            else:
+                # A hard link to a symbolic link would break with it.
+                real = os.path.realpath(source) if os.path.islink(source) else source  # noqa: PTH114
+                os.link(real, target)
+        except FileExistsError:
+            if not _same_file(source, target):
+                raise DataError(
+                    f"{target} exists and is another file than {source}; choose an empty folder"
+                ) from None
+        except FileNotFoundError:
             self.report.add("missing-image", "no such image", source)
             return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_symlink() or target.exists():
-            raise DataError(f"{target} exists and is another file than {source}; choose an empty folder")
-        if self.link == "copy":
-            with source.open("rb") as reader, atomic(target, sync=False) as writer:
-                shutil.copyfileobj(reader, writer, 1 << 20)
-            return True
-        if self.link == "hard":
-            try:
-                os.link(source, target, follow_symlinks=True)
-                return True
-            except OSError:  # another file system, or one without hard links: a symlink serves as well
-                pass
-        target.symlink_to(os.path.abspath(source))  # noqa: PTH100 - absolute, but not resolved
+        except OSError:  # another file system, or one without hard links: a symbolic link serves as well
+            if self.link != "hard":
+                raise
+            self._symlink(source, target)
         return True
 
+    def _blur(self, sample: Sample, target: str) -> None:
+        """A copy of the image in which nothing of what is set aside can be recognised."""
+        from pydarknet.images import load
 
-def _same_file(source: Path, target: Path) -> bool:
+        write_image(Path(target), blurred(load(sample.image), sample))
+        self.report.add("note", f"{(~sample.target).sum()} regions blurred", sample.image, action="copied")
+
+    def _copy(self, source: str, target: str) -> None:
+        if os.path.lexists(target):
+            raise FileExistsError(target)
+        temporary = f"{target}.tmp"  # in the way of nobody: the target's name is taken by this image alone
+        try:
+            shutil.copyfile(source, temporary)
+            os.replace(temporary, target)  # noqa: PTH105
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+
+    def _symlink(self, source: str, target: str) -> None:
+        if not os.path.isfile(source):  # noqa: PTH113
+            raise FileNotFoundError(source)
+        try:
+            Path(target).symlink_to(os.path.abspath(source))  # noqa: PTH100 - absolute, but not resolved
+        except FileExistsError:
+            if not _same_file(source, target):
+                raise
+
+
+def _without_suffix(name: str) -> str:
+    """The name up to its last dot."""
+    start, dot, end = name.rpartition(".")
+    return start if dot and "/" not in end and start and start[-1] != "/" else name
+
+
+def _same_file(source: str, target: str) -> bool:
     try:
-        if source.samefile(target):
+        if os.path.samefile(source, target):  # noqa: PTH121
             return True
-        old, new = target.stat(), source.stat()
+        same_size = os.path.getsize(source) == os.path.getsize(target)  # noqa: PTH202
+        return same_size and Path(source).read_bytes() == Path(target).read_bytes()
     except OSError:
         return False
-    return old.st_size == new.st_size and source.read_bytes() == target.read_bytes()
 
 
 def safe_name(name: str) -> str:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydarknet.data.imagesize import IMAGE_SUFFIXES, is_image
-from pydarknet.data.records import natural_key
 from pydarknet.data.report import Report
 
 #: Names under which a split goes in files and folders.
@@ -21,9 +21,17 @@ SPLIT_NAMES = {
     "test": "test",
 }
 
+#: What a conversion leaves in the folder it writes: its unfinished chunks, or its report.
+JOURNAL_NAME, REPORT_NAME = CONVERSION_MARKS = (".convert", "convert_report.json")
+
 # Most common spellings first: each is one stat call.
 _PROBES = [spelling for suffix in (".jpg", ".png", ".jpeg") for spelling in (suffix, suffix.upper())]
 _PROBES += [s for suffix in sorted(IMAGE_SUFFIXES) for s in (suffix, suffix.upper()) if s not in _PROBES]
+
+
+def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts ``img2`` before ``img10``."""
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part)
 
 
 def label_candidates(image: str | Path, labels: str | Path | None = None) -> list[Path]:
@@ -72,23 +80,36 @@ def resolve(entry: str, *folders: str | Path) -> Path:
     return path
 
 
-def find_image(folder: str | Path, stem: str) -> Path | None:
-    """The image with this name in a folder, whatever its extension and its case."""
+def find_image(folder: str, stem: str) -> str | None:
+    """The image with this name in a folder, its extension in any case; without one, with any extension."""
     base = os.path.join(folder, stem)  # noqa: PTH118 - hot: once per annotation file
-    if is_image(stem) and os.path.isfile(base):  # noqa: PTH113
-        return Path(base)
-    for suffix in _PROBES:
-        if os.path.isfile(base + suffix):  # noqa: PTH113
-            return Path(base + suffix)
-    return None
+    if is_image(stem):
+        start, dot, suffix = base.rpartition(".")
+        candidates: tuple[str, ...] = (base, start + dot + suffix.lower(), start + dot + suffix.upper())
+    else:
+        candidates = tuple(base + suffix for suffix in _PROBES)
+    return next((path for path in candidates if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def walk(root: str | Path, suffixes: Iterable[str]) -> Iterator[Path]:
-    """Files below a folder with these (lower-case) endings, in natural order, hidden folders left out.
+    """Files below a folder with these (lower-case) endings, in natural order.
 
-    One folder's names are held at a time, so a tree of a million files streams.
+    Hidden folders are left out, and so are folders that a conversion has written: ``convert . --out ds``
+    must not find its own output. One folder's names are held at a time, so a tree of a million files
+    streams.
     """
     wanted = tuple(suffixes)
+    folders, files = _entries(root, wanted)
+    for name in sorted(files, key=natural_key):
+        yield Path(root, name)
+    for name in sorted(folders, key=natural_key):
+        path = Path(root, name)
+        loops = path.is_symlink() and Path(root).resolve().is_relative_to(path.resolve())
+        if not loops and not any((path / mark).exists() for mark in CONVERSION_MARKS):
+            yield from walk(path, wanted)
+
+
+def _entries(root: str | Path, wanted: tuple[str, ...]) -> tuple[list[str], list[str]]:
     folders, files = [], []
     with os.scandir(root) as entries:
         for entry in entries:
@@ -98,10 +119,7 @@ def walk(root: str | Path, suffixes: Iterable[str]) -> Iterator[Path]:
                 folders.append(entry.name)
             elif entry.name.lower().endswith(wanted):
                 files.append(entry.name)
-    for name in sorted(files, key=natural_key):
-        yield Path(root, name)
-    for name in sorted(folders, key=natural_key):
-        yield from walk(Path(root, name), wanted)
+    return folders, files
 
 
 def images_below(root: str | Path) -> Iterator[Path]:
@@ -114,9 +132,9 @@ def split_of(name: str) -> str:
     return SPLIT_NAMES.get(name.lower(), "")
 
 
-def inner_name(relative: Path) -> str:
+def inner_name(relative: str | Path) -> str:
     """The name of an image inside its set: the relative path without leading ``images`` and split folders."""
-    parts = list(relative.parts)
+    parts = list(Path(relative).parts)
     while len(parts) > 1 and (parts[0] in ("images", "JPEGImages") or split_of(parts[0])):
         del parts[0]
     return "/".join(parts)

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from pydarknet.data.dataset import ANY_CLASS, SET_ASIDE, Flag, Sample, Status
+from pydarknet.data.paths import natural_key, split_of
 from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
@@ -52,11 +53,6 @@ class Record(msgspec.Struct, array_like=True):
 
 Unit = Any  #: whatever a format likes, as long as it can be pickled
 Order = Callable[[set[str]], tuple[str, ...]]
-
-
-def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key that puts ``img2`` before ``img10``."""
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part)
 
 
 def alphabetical(labels: set[str]) -> tuple[str, ...]:
@@ -111,12 +107,14 @@ class Rules:
         min_visible: drop boxes of which less than this share of the area lies inside the image.
         min_size: drop boxes narrower or lower than this many pixels…
         network: …of an image resized to this (width, height); ``None`` = of the image itself.
+        splits: the splits in which small boxes are dropped; ``None`` = all.
     """
 
     on_error: str = "clip"
     min_visible: float = 0.0
     min_size: float = 0.0
     network: tuple[int, int] | None = None
+    splits: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.on_error not in ("clip", "skip", "raise"):
@@ -138,6 +136,18 @@ def parse_min_size(text: str) -> tuple[float, tuple[int, int] | None]:
     if network and min(network) == 0:
         raise DataError(f"--min-size: a network of size {match[2]}x{match[3]} cannot be")
     return float(match[1]), network
+
+
+def parse_splits(text: str) -> tuple[str, ...]:
+    """``"train,valid"`` → ``("train", "val")``.
+
+    Raises:
+        DataError: if a word is no split.
+    """
+    splits = tuple(split_of(word.strip()) for word in text.split(","))
+    if "" in splits:
+        raise DataError(f"expected some of train, val and test, not {text!r}")
+    return splits
 
 
 def clean(record: Record, rules: Rules, report: Report) -> Record:
@@ -204,6 +214,8 @@ def _wanted(box: Box, visible: float, record: Record, rules: Rules, report: Repo
     if visible < rules.min_visible:
         report.add("hidden", f"only {100 * visible:.3g} % of {_show(box)} is inside the image", *where)
         return False
+    if rules.splits is not None and record.split not in rules.splits:
+        return True
     w, h = box.x2 - box.x1, box.y2 - box.y1
     at = ""
     if rules.network:

@@ -59,9 +59,13 @@ _COUNTS = re.compile(
     rf"for (?:conf_thresh|thresh) = {NUMBER}, TP = (?P<tp>\d+), FP = (?P<fp>\d+), FN = (?P<fn>\d+), "
     rf"average IoU = (?P<iou>{NUMBER}) %"
 )
-_MEAN = re.compile(rf"mean average precision \(mAP(?:@(?P<at>{NUMBER}))?\) = (?P<map>{NUMBER})")
+_MEAN = re.compile(
+    rf"mean average precision \(mAP(?:@(?P<at>{NUMBER}))?\) ?= ?(?P<map>{NUMBER}) ?(?P<percent>%)?"
+)
 _RESULT = re.compile(rf"mean_average_precision \(mAP@(?P<at>{NUMBER})\) = (?P<map>{NUMBER})")
 _LAST = re.compile(rf"Last accuracy mAP@(?P<at>{NUMBER}) = (?P<map>{NUMBER}) ?%")
+
+STATUS_DIGIT = 1e-4  # two decimals of a percentage
 
 
 def number(text: str) -> float:
@@ -152,6 +156,9 @@ class _Reader:
     def keyed(self, match: re.Match[str]) -> None:
         """Darknet V3 and later: ``key=value`` pairs in an order that changed with the versions."""
         rest = match["rest"]
+        last = re.search(rf"last=({NUMBER})%", rest)
+        if last:
+            self._status(number(last[1]) / 100)
         rate = re.search(rf"rate=({NUMBER})", rest)
         time = re.search(rf"(?:train[^,=]*=|(?:^|, ))({NUMBER}) (milli)?seconds", rest)
         images = re.search(r"(\d+) images|images=(\d+)", rest)
@@ -199,10 +206,9 @@ class _Reader:
 
     def mean(self, match: re.Match[str]) -> None:
         at = number(match["at"]) if match["at"] else 0.5
+        value = number(match["map"]) / (100 if match["percent"] else 1)
         block = {"classes": tuple(self.classes), **self.block}
-        self.log.evaluations.append(
-            Evaluation(self.iteration, number(match["map"]), at, self.session, **block)
-        )
+        self.log.evaluations.append(Evaluation(self.iteration, value, at, self.session, **block))
         self.classes.clear()
         self.block.clear()
 
@@ -214,11 +220,13 @@ class _Reader:
             self.log.evaluations.append(found)
 
     def last_accuracy(self, match: re.Match[str]) -> None:
-        """Repeated in every iteration: news only if the evaluation itself is not in the log."""
-        value = number(match["map"]) / 100
+        """``Last accuracy mAP@0.50 = 16.16 %``, repeated in every iteration."""
+        self._status(number(match["map"]) / 100, number(match["at"]))
+
+    def _status(self, value: float, at: float = 0.5) -> None:
+        """The last mAP, in a line of status: news only if the evaluation itself is not in the log."""
         last = self.log.evaluations[-1] if self.log.evaluations else None
-        if last is None or abs(last.map - value) > 0.5e-2 * 1.01:
-            at = number(match["at"])
+        if last is None or abs(last.map - value) > STATUS_DIGIT:
             self.log.evaluations.append(Evaluation(self.iteration, value, at, self.session))
 
     def finish(self) -> Log:

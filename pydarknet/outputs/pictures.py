@@ -175,11 +175,11 @@ class Crops:
         stem = self._stems.of_picture(result.frame)
         height, width = result.frame.image.shape[:2]
         limits = np.array([width, height] * 2, np.float32)
-        for row in range(len(result.detections)):
+        for row, label in enumerate(result.detections.labels):
             box = np.clip(np.nan_to_num(result.detections.xyxy[row]), 0, limits)
             (x1, y1), (x2, y2) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
             if x2 > x1 and y2 > y1:
-                name = re.sub(r"[^\w-]+", "_", result.detections.name(row)) or "_"
+                name = re.sub(r"[^\w-]+", "_", label) or "_"
                 path = self._folder / name / f"{stem}_{row + 1}.jpg"
                 save_picture(path, draw(result.frame.image[y1:y2, x1:x2], result.detections[:0]))
                 self._count += 1

@@ -219,12 +219,12 @@ def _synset_order(mapping: str) -> dict[str, int]:
 
 
 def _kaggle_line(result: Result, order: dict[str, int]) -> str:
-    dets = result.detections
+    dets, labels = result.detections, result.detections.labels
     words = []
     for row in np.argsort(-dets.confidence, kind="stable")[:5].tolist():
-        if order and dets.name(row) not in order:
-            raise ArgumentError(f"class {dets.name(row)!r} is not in the mapping of synsets")
-        number = order[dets.name(row)] if order else int(dets.class_id[row]) + 1
+        if order and labels[row] not in order:
+            raise ArgumentError(f"class {labels[row]!r} is not in the mapping of synsets")
+        number = order[labels[row]] if order else int(dets.class_id[row]) + 1
         corners = from_edges(convention("ilsvrc"), *map(float, clipped(dets, row)))
         right, lower = dets.image_size[0] - 1, dets.image_size[1] - 1
         inside = (min(max(v, 0), limit) for v, limit in zip(corners, (right, lower) * 2, strict=True))

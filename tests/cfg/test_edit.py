@@ -68,6 +68,12 @@ def test_impossible_changes_are_refused(options: dict[str, int], message: str) -
         retune(parse(TUTORIAL), **options)  # type: ignore[arg-type]
 
 
+def test_a_size_must_fit_the_stride() -> None:
+    assert walk(retune(cfg.yolov4_tiny(3), size=(320, 256)))[0].src == (320, 256, 3)
+    with pytest.raises(CfgError, match="height 300 is not a multiple of 32; take 288 or 320"):
+        retune(cfg.yolov4_tiny(3), size=(320, 300))
+
+
 def test_a_head_without_convolution_cannot_be_resized() -> None:
     with pytest.raises(CfgError, match=r"<cfg>:4 \[yolo\] classes: stands below \[maxpool\]"):
         retune(parse("[net]\n[maxpool]\n[yolo]\nclasses=2\n"), classes=3)

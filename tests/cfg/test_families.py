@@ -73,6 +73,8 @@ REFERENCE = (
 def test_family_equals_the_reference_file(shared: Path, name: str) -> None:
     path = shared / "fixtures" / "zoo" / f"{name}.cfg"
     own = {"batch", "subdivisions", "width", "height", "max_batches", "steps"}
+    if new(name).net.integer("letter_box"):
+        own.add("mosaic")  # Darknet refuses to train with both
     changes = [c for c in diff(parse(path), new(name)) if c.layer >= 0 or c.key not in own]
     assert [str(change) for change in changes] == []
 
@@ -173,6 +175,13 @@ def test_augmentation_presets_set_the_documented_keys() -> None:
         for section, values in sections.items():
             for found in [made.net] if section == "net" else made.heads:
                 assert {key: found.number(key) for key in values} == values, level
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("augment", [None, *AUGMENT])
+def test_no_family_has_settings_that_darknet_refuses(name: str, augment: str | None) -> None:
+    net = new(name, 3, augment=augment).net
+    assert not (net.integer("mosaic") and net.integer("letter_box"))
 
 
 @pytest.mark.parametrize(

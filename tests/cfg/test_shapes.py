@@ -96,6 +96,7 @@ def test_published_networks(
         ("[conv]\nfilters=2\n[conv]\nshare_index=0\n", "shares the weights of layer 0, but filters differ"),
         ("[max]\n[conv]\nshare_index=0\n", r"layer 0 is \[max\], expected a convolution"),
         ("[conv]\n[route]\nlayers=0\ngroups=2\n", "1 channels of layer 0 do not divide into 2 groups"),
+        ("[conv]\nsize=3\ndilation=2\n", "padding 0 is too little for size 3 with dilation 2; set pad=1"),
         ("[max]\nmaxpool_depth=1\nout_channels=4\n", "found 4, expected 1 … 3, the input's channels"),
         ("[max]\nmaxpool_depth=1\nantialiasing=1\n", "cannot be combined with maxpool_depth"),
         ("[crop]\ncrop_width=65\n", "a crop of 65×1 does not fit into 64×32"),

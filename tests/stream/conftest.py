@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def film(tmp_path: Path) -> Film:
 
 
 class Seer:
-    """A detector without a network: it sees an image of ``width`` x ``width`` pixels and finds what is bright in it.
+    """A detector without a network: it sees ``width`` x ``width`` pixels and finds what is bright in them.
 
     What is smaller than 2 of those pixels it misses, as a network of that input size would.
 
@@ -95,12 +95,12 @@ def seer() -> Callable[..., Seer]:
 class FakeCamera:
     """A camera of ``fps`` that behaves as the script says: at each reading the next word of it.
 
-    ``"ok"`` gives a picture, ``"drop"`` fails, ``"stall"`` hangs for half a second and then fails, ``"error"``
+    ``"ok"`` gives a picture, ``"drop"`` fails, ``"stall"`` hangs for half a second and fails, ``"error"``
     raises OSError. After the script all is well.
     """
 
-    def __init__(self, fps: float = 100.0, script: Iterator[str] = iter(())) -> None:
-        self.fps, self.script, self.number = fps, script, 0
+    def __init__(self, fps: float = 100.0, script: Iterable[str] = ()) -> None:
+        self.fps, self.script, self.number = fps, iter(script), 0
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         time.sleep(1 / self.fps)

@@ -21,7 +21,7 @@ def dets(*rows: tuple[float, ...], track_id: list[int] | None = None) -> Detecti
     return Detections(table[:, :4], table[:, 4], table[:, 5].astype(int), ("dog", "cat"), (500, 100), ids)
 
 
-# -- tracking ------------------------------------------------------------------------------------------------------
+# -- tracking ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -83,7 +83,7 @@ def test_tracking_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
         tracking.Tracker()
 
 
-# -- tables --------------------------------------------------------------------------------------------------------
+# -- tables --------------------------------------------------------------------------------------------
 
 TWO = dets((1, 2, 3, 4, 0.5, 1), (5, 6, 7, 8, 0.25, 0))
 

@@ -52,7 +52,7 @@ def written(make: Callable[[str], records.TextFile], tmp_path: Path, *results: R
     return (tmp_path / "out.txt").read_text()
 
 
-# -- records -------------------------------------------------------------------------------------------------------
+# -- records -------------------------------------------------------------------------------------------
 
 
 def test_darknet_json(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_json_lines(tmp_path: Path) -> None:
     (line,) = written(records.json_lines, tmp_path, film).splitlines()
     assert json.loads(line) == {
         "source": "f.mp4", "frame": 3, "time": 0.12, "width": 200, "height": 100,
-        "objects": [{"xmin": 10, "ymin": 20, "xmax": 50, "ymax": 60, "confidence": 0.5, "class": 0, "name": "dog",
-                     "track_id": 7}],
+        "objects": [{"xmin": 10, "ymin": 20, "xmax": 50, "ymax": 60, "confidence": 0.5, "class": 0,
+                     "name": "dog", "track_id": 7}],
     }  # fmt: skip
 
 
@@ -185,7 +185,7 @@ def test_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert output.close() == ""
 
 
-# -- pictures ------------------------------------------------------------------------------------------------------
+# -- pictures ------------------------------------------------------------------------------------------
 
 
 def test_a_line_of_one_pixel_is_one_pixel_wide() -> None:
@@ -234,7 +234,7 @@ def test_a_film_has_the_frames_it_was_given(tmp_path: Path, suffix: str) -> None
 
 
 def test_a_live_film_runs_as_fast_as_life(tmp_path: Path) -> None:
-    """Five pictures a second, in a film of thirty: each stands for six; a loss of an hour shrinks to a second."""
+    """Five pictures a second, in a film of thirty: each stands for six; an hour's loss is cut to a second."""
     film = Film(tmp_path / "x.avi", fps=30, live=True)
     times = [0.2 * i for i in range(10)] + [3600.0]
     for time in times:
@@ -352,7 +352,7 @@ def test_q_ends_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown == ["pydarknet: in/a.jpg"] * 2
 
 
-# -- web -----------------------------------------------------------------------------------------------------------
+# -- web -----------------------------------------------------------------------------------------------
 
 
 def get(url: str) -> tuple[int, str, bytes]:
@@ -451,7 +451,7 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "host", "host:", "70000", "-1", "8090x"])
 def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(ArgumentError, match="found address .*, expected a port"):
+    with pytest.raises(ArgumentError, match=r"found address .*, expected a port"):
         parse_address(text)
 
 

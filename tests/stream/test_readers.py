@@ -123,7 +123,7 @@ def test_arrays_and_mixed_lists(tmp_path: Path) -> None:
     assert read(grey, channels=1)[0].image.shape == (4, 6, 1)
 
 
-# -- stdin ---------------------------------------------------------------------------------------------------------
+# -- stdin ---------------------------------------------------------------------------------------------
 
 
 class Pipe:
@@ -183,7 +183,7 @@ def test_damaged_images_on_stdin(monkeypatch: pytest.MonkeyPatch, data: bytes, m
     assert message in str(error)
 
 
-# -- objects and pages ---------------------------------------------------------------------------------------------
+# -- objects and pages ---------------------------------------------------------------------------------
 
 
 def test_an_object_gives_frames_until_it_has_none() -> None:

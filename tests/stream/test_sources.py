@@ -112,7 +112,7 @@ def test_names_hold_no_password() -> None:
     assert classify("screen 1").name == "screen 1"
 
 
-# -- expand --------------------------------------------------------------------------------------------------------
+# -- expand --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -141,10 +141,19 @@ def test_a_list_names_files_beside_it_or_in_the_working_directory(
     folder: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    text = f"pic10.jpg\r\n\r\n# not this\r\nin/pic2.jpg\r\n{folder / 'film.mp4'}  \r\n0_is_no_camera_here.jpg\r\n"
+    lines = [
+        "pic10.jpg",
+        "",
+        "# not this",
+        "in/pic2.jpg",
+        f"{folder / 'film.mp4'}  ",
+        "0_is_no_camera.jpg",
+        "",
+    ]
+    text = "\r\n".join(lines)
     (folder / "list.txt").write_bytes(text.encode(encoding))
     assert names(expand(classify(folder / "list.txt"))) == [
-        "pic10.jpg", "pic2.jpg", "film.mp4", "0_is_no_camera_here.jpg",
+        "pic10.jpg", "pic2.jpg", "film.mp4", "0_is_no_camera.jpg",
     ]  # fmt: skip
 
 
@@ -171,7 +180,7 @@ def test_lists_that_cannot_be_used(tmp_path: Path, content: str, message: str) -
 
 
 def test_nothing_to_expand_to(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no image or video; .* looks into its folders too"):
+    with pytest.raises(DataError, match=r"holds no image or video; .* looks into its folders too"):
         expand(classify(tmp_path))
     with pytest.raises(DataError, match=r"matches no image or video"):
         expand(classify(str(tmp_path / "*.jpg")))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_tiles_cover_the_image(length: int, size: int, overlap: float) -> None:
         spans = sorted({(getattr(tile, low), getattr(tile, high)) for tile in tiles})
         assert (spans[0][0], spans[-1][1]) == (0, length)
         assert all(b - a == min(size, length) for a, b in spans)
-        assert all(after[0] <= before[1] for before, after in zip(spans, spans[1:], strict=False))
+        assert all(after[0] <= before[1] for before, after in itertools.pairwise(spans))
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,16 @@ class WebCamera:
         fps: pictures per second.
         frames_per_connection: after so many it hangs up; None: never.
         start: answer from the beginning; otherwise from :meth:`start` on.
+
+    Attributes:
+        connections: how many there were.
+        refuse: let nobody in a second time.
     """
 
     def __init__(self, fps: float = 30, frames_per_connection: int | None = None, start: bool = True) -> None:
         self.fps, self.limit = fps, frames_per_connection
         self.connections = 0
-        self.closed = False
+        self.closed = self.refuse = False
         image = np.full((120, 160, 3), 40, np.uint8)
         image[40:72, 40:72] = 255
         self.jpeg = cv2.imencode(".jpg", image)[1].tobytes()
@@ -62,9 +66,12 @@ class WebCamera:
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         camera = self.server.camera
         camera.connections += 1
+        if camera.refuse and camera.connections > 1:
+            self.send_error(503)
+            return
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()

@@ -20,5 +20,5 @@ for name, header, count in [
     ("cut_off", struct.pack("<3iQ", 0, 2, 5, 64), FIRST_LAYER + 1),
     ("left_over", struct.pack("<3iQ", 0, 2, 5, 64), len(FLOATS) + 1),
 ]:
-    values = (FLOATS + [0.5])[:count]
+    values = ([*FLOATS, 0.5])[:count]
     (folder / name).write_bytes(header + struct.pack(f"<{count}f", *values))

@@ -7,7 +7,7 @@ using namespace dn::test;
 
 #include <cmath>
 
-TEST_CASE("gaussian_yolo: logistic on all but w and h; x and y grow by scale_x_y") {
+TEST_CASE("gaussian_yolo: logistic on all but w and h - x and y grow by scale_x_y") {
     // One anchor, one class: x, its sigma, y, its sigma, w, sigma, h, sigma, objectness, class.
     const std::string head = "[Gaussian_yolo]\nclasses=1\nnum=1\nanchors=3,3\nscale_x_y=2\n";
     const float s = 1 / (1 + std::exp(-1.0f));

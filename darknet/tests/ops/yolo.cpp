@@ -15,7 +15,7 @@ const std::string kConvolution = "[convolutional]\nfilters=18\nsize=1\nactivatio
 
 }  // namespace
 
-TEST_CASE("yolo: logistic on x, y, objectness and classes; x and y grow by scale_x_y") {
+TEST_CASE("yolo: logistic on x, y, objectness and classes - x and y grow by scale_x_y") {
     const std::string head = "[yolo]\nclasses=1\nnum=1\nanchors=3,3\nscale_x_y=2\n";
     check_op({head, {6, 1, 1}, Floats(6, 1.0f)}, {2 * kS - 0.5f, 2 * kS - 0.5f, 1, 1, kS, kS});
 }
@@ -54,7 +54,7 @@ TEST_CASE("yolo: keys that do not fit each other are refused, with the line") {
     CHECK_CONTAINS(error("num=3\nignore_tresh=.7\n"), "unknown key \"ignore_tresh\"; did you mean \"ignore_thresh\"?");
 }
 
-TEST_CASE("yolo: without a mask it has all anchors; anchors beyond num are dropped as Darknet does") {
+TEST_CASE("yolo: without a mask it has all anchors - anchors beyond num are dropped as Darknet does") {
     const Graph graph = graph_of(kConvolution + "[yolo]\nclasses=1\nnum=3\nanchors=1,1,2,2,3,3,4,4\n", {3, 8, 8});
     CHECK(graph.nodes[1].as<YoloParams>().mask == std::vector<int>{0, 1, 2});
     CHECK(graph.nodes[1].as<YoloParams>().anchors == Floats{1, 1, 2, 2, 3, 3});

@@ -2,6 +2,9 @@
 """YOLOv4-CSP: YOLOv4 with CSP blocks in the neck too and heads of the new kind.
 
 Wang, Bochkovskiy, Liao: Scaled-YOLOv4, 2020, arXiv:2011.08036.
+
+The published file also says ``mosaic=1``; Darknet refuses to train with that and ``letter_box=1`` together,
+and ``letter_box`` is needed to use the published weights.
 """
 
 from __future__ import annotations
@@ -66,7 +69,7 @@ FAMILY = Family(
     momentum=0.949,
     learning_rate=0.001,
     subdivisions=8,
-    net={"mosaic": 1, "letter_box": 1, "ema_alpha": 0.9998},
+    net={"letter_box": 1, "ema_alpha": 0.9998},
     head={
         "jitter": 0.1,
         "scale_x_y": 2.0,

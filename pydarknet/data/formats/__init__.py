@@ -9,11 +9,13 @@ out)``.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 from pathlib import Path
 from types import ModuleType
 
+from pydarknet.data.report import RecordError
 from pydarknet.errors import DataError
 
 #: name -> what people call it. The order is the order of sniffing: the most distinctive content first.
@@ -25,10 +27,10 @@ FORMATS: dict[str, str] = {
     "voc": "Pascal VOC XML",
     "crowdhuman": "CrowdHuman .odgt",
     "groundtruth": "SageMaker GroundTruth output.manifest",
+    "labelme": "LabelMe JSON",
     "coco": "COCO JSON",
     "labelstudio": "Label Studio JSON or JSON-MIN",
     "via": "VGG Image Annotator JSON or CSV",
-    "labelme": "LabelMe JSON",
     "kaggle": "Kaggle ImageNet localisation CSV",
     "openimages": "Open Images CSV",
     "csv": "one CSV row per box (TensorFlow tutorials)",
@@ -63,8 +65,9 @@ def sniff(path: Path) -> str:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     for name in FORMATS:
-        if load(name).sniff(path):
-            return name
+        with contextlib.suppress(RecordError, OSError):  # what cannot be read is of another format
+            if load(name).sniff(path):
+                return name
     known = "\n  ".join(f"{name:14} {title}" for name, title in FORMATS.items())
     raise DataError(f"{path}: the format is not recognised; name one of\n  {known}")
 

@@ -28,6 +28,13 @@ T = TypeVar("T")
 MAX_FILE = 1 << 28  # bytes of one XML or JSON file that is read whole
 
 
+_SPLIT_FOLDERS = {
+    "train": ("train", "train2017", "train2014"),
+    "val": ("val", "valid", "validation", "val2017", "val2014"),
+    "test": ("test", "test2017"),
+}
+
+
 class Frame(NamedTuple):
     """An image and the scale from the annotation's pixels to its own."""
 
@@ -42,17 +49,20 @@ class Images:
     """Where a format's images may be; picklable.
 
     Args:
-        folders: searched in order, first with the relative name, then with its last component.
+        folders: searched in order, first with the relative name, then with its last component; an absolute
+            name that exists is taken as it is.
         missing: ``"skip"`` or ``"keep"`` annotations whose image is not found.
     """
 
-    def __init__(self, folders: Iterable[Path | None], missing: str = "skip") -> None:
-        self.folders = [str(folder) for folder in folders if folder is not None]
+    def __init__(self, folders: Iterable[str | Path], missing: str = "skip") -> None:
+        self.folders = [folder for folder in dict.fromkeys(map(str, folders)) if os.path.isdir(folder)]  # noqa: PTH112
         self.missing = missing
 
-    def find(self, *names: str) -> Path | None:
+    def find(self, *names: str) -> str | None:
         """The first of these names (extension optional) that is an image."""
         for name in names:
+            if os.path.isabs(name) and os.path.isfile(name):  # noqa: PTH113, PTH117 - hot: once per image
+                return name
             relative = name.replace("\\", "/").lstrip("/")
             for candidate in dict.fromkeys((relative, relative.rpartition("/")[2])):
                 for folder in self.folders if candidate else ():
@@ -90,18 +100,31 @@ class Images:
         except DataError as error:
             raise RecordError("unreadable-image", str(error), *where) from None
         if stated is None or stated == (width, height):
-            return Frame(str(image), width, height, 1.0, 1.0)
-        text = f"annotated at {stated[0]}x{stated[1]}, but {image.name} is {width}x{height}"
+            return Frame(image, width, height, 1.0, 1.0)
+        text = f"annotated at {stated[0]}x{stated[1]}, but {os.path.basename(image)} is {width}x{height}"  # noqa: PTH119
         if stated == (height, width):
             report.add("size-mismatch", text, *where, action="pixels kept")
-            return Frame(str(image), width, height, 1.0, 1.0)
+            return Frame(image, width, height, 1.0, 1.0)
         report.add("size-mismatch", text, *where, action="scaled")
-        return Frame(str(image), width, height, width / stated[0], height / stated[1])
+        return Frame(image, width, height, width / stated[0], height / stated[1])
 
 
 def images_for(options: ReadOptions, *folders: Path) -> Images:
     """The search for images: the folder the user gave, otherwise the format's habits."""
     return Images([options.images] if options.images else folders, options.missing)
+
+
+def split_images(options: ReadOptions, base: Path, split: str) -> Images:
+    """The search for the images of one split's file in ``base``: first in the split's own folders, since
+    names may repeat in others.
+    """
+    own = [name for name in (split, *_SPLIT_FOLDERS.get(split, ())) if name]
+    others = [name for names in _SPLIT_FOLDERS.values() for name in names]
+    roots = (
+        [options.images] if options.images else [base / "images", base, base.parent / "images", base.parent]
+    )
+    first, last = ([root / name for root in roots for name in names] for names in (own, others))
+    return Images([*first, *roots, *last], options.missing)
 
 
 def size_of(width: Any, height: Any) -> tuple[int, int] | None:
@@ -266,7 +289,8 @@ def unique_names(names: Iterable[str], path: str | Path, report: Report) -> tupl
 def paired(
     labels: Path, suffix: str, images: Path, splits: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, str, str]]:
-    """One unit per label file, then one per image without any: (path, name without extension, split).
+    """One unit per label file, then one per image without any: (path, relative name without extension,
+    split).
 
     Args:
         labels: folder of the label files, searched with its subfolders.
@@ -278,11 +302,11 @@ def paired(
     for file in walk(labels, (suffix,)):
         relative = file.relative_to(labels).with_suffix("")
         seen.add(hash(relative.name))  # a number, not the text: there may be a million
-        yield str(file), inner_name(relative), _split_of(relative, splits or {})
+        yield str(file), str(relative), _split_of(relative, splits or {})
     for image in images_below(images) if images.is_dir() else ():
         relative = image.relative_to(images).with_suffix("")
         if hash(relative.name) not in seen:
-            yield str(image), inner_name(relative), _split_of(relative, splits or {})
+            yield str(image), str(relative), _split_of(relative, splits or {})
 
 
 def _split_of(relative: Path, splits: Mapping[str, str]) -> str:
@@ -300,7 +324,8 @@ def unlabelled(image: str, name: str, split: str, report: Report) -> Record:
     except DataError as error:
         raise RecordError("unreadable-image", str(error), image) from None
     report.add("missing-label", "no annotation for this image", image, action="unlabelled")
-    return Record(image, name + Path(image).suffix, width, height, [], Status.UNLABELLED.value, split, image)
+    full = inner_name(name) + Path(image).suffix
+    return Record(image, full, width, height, [], Status.UNLABELLED.value, split, image)
 
 
 def grouped(

@@ -113,8 +113,9 @@ class JsonStream:
             text = self._text.decode(data, final=self._end)
         except UnicodeDecodeError as error:
             raise RecordError("encoding", f"not UTF-8: {error.reason}", self.path, self._line) from None
-        self._drop(self._at)
-        self._buffer += text
+        if text:
+            self._drop(self._at)
+            self._buffer += text
         return not self._end or bool(text)
 
     def _drop(self, count: int) -> None:

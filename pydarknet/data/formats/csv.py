@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One CSV row per box, as in the TensorFlow object detection tutorials; columns in any order.
 
-Corners are pixels on edges, or fractions if all of an image's are at most 1. An empty class and box means
-background.
+Corners are pixels on edges, or fractions if none of a file's is above 1 and not all are whole. An empty
+class and box means background.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydarknet.data.coords import Convention, convention, to_edges
@@ -21,9 +21,9 @@ from pydarknet.data.formats._common import (
     column_index,
     csv_rows,
     grouped,
-    images_for,
     number,
     size_of,
+    split_images,
 )
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
@@ -59,8 +59,12 @@ def sniff(path: Path) -> bool:
 
 
 def _files(path: Path) -> list[Path]:
-    files = [path] if path.is_file() else sorted(path.glob("*.csv"))
+    files = [path] if path.is_file() else [*sorted(path.glob("*.csv")), *sorted(path.glob("*/*.csv"))]
     return [file for file in files if file.suffix.lower() == ".csv" and _has_header(file)]
+
+
+def _split(file: Path) -> str:
+    return next((s for s in map(split_of, (*file.stem.split("_"), file.parent.name)) if s), "")
 
 
 def _has_header(file: Path) -> bool:
@@ -81,18 +85,38 @@ def read(path: Path, options: ReadOptions, _report: Report) -> Source:
     given = options.settings.get("columns")
     files = [path] if path.is_file() else _files(path)
     headers = {}
+    fractions = set()
+    normalised = choice(options, "normalised", "auto", "yes", "no")
     for file in files:
         header = given.split(",") if given else next(csv_rows(file), (0, [""]))[1]
         headers[file] = column_index(header, _COLUMNS, file)
-    root = path if path.is_dir() else path.parent
-    folders = [root / "images", root, *(root / "images" / name for name in ("train", "val", "test"))]
+        if normalised == "yes" or (normalised == "auto" and _has_fractions(file, headers[file], not given)):
+            fractions.add(str(file))
     parse = functools.partial(
         _parse,
-        images=images_for(options, *folders),
+        images={str(file): split_images(options, file.parent, _split(file)) for file in files},
         rule=convention(options.coords or "edge"),
-        normalised=choice(options, "normalised", "auto", "yes", "no"),
+        fractions=frozenset(fractions),
     )
     return Source(functools.partial(_units, headers, bool(given)), parse, options.names)
+
+
+def _has_fractions(file: Path, columns: dict[str, int], has_header: bool) -> bool:
+    """Whether no corner is above 1, and some are no whole numbers: a box of one pixel is no fraction."""
+    broken = False
+    for place, (_, row) in enumerate(csv_rows(file)):
+        if place == 0 and has_header:
+            continue
+        for key in _CORNERS:
+            word = row[columns[key]].strip() if columns[key] < len(row) else ""
+            try:
+                value = float(word or 0)
+            except ValueError:
+                return False
+            if value > 1:
+                return False
+            broken = broken or not value.is_integer()
+    return broken
 
 
 def _units(
@@ -118,9 +142,9 @@ def _parse(
     unit: tuple[str, dict[str, int], _Unit],
     report: Report,
     *,
-    images: Images,
+    images: Mapping[str, Images],
     rule: Convention,
-    normalised: str,
+    fractions: frozenset[str],
 ) -> Iterable[Record]:
     path, columns, rows = unit
     line, first = rows[0]
@@ -128,21 +152,17 @@ def _parse(
     if not name:
         raise RecordError("parse", "no file name", path, line)
     stated = size_of(*(first[columns[key]] if key in columns else None for key in ("width", "height")))
-    frame = images.frame([name], stated, (path, line), report)
+    frame = images[path].frame([name], stated, (path, line), report)
     boxes = []
     for line, row in rows:
         if any(row[columns[key]].strip() for key in _CORNERS):
             boxes.append(_box(row, columns, rule, (path, line)))
-    largest = max((max(box.x1, box.y1, box.x2, box.y2) for box in boxes), default=0)
-    if normalised == "yes" or (normalised == "auto" and largest <= 1 and min(frame.width, frame.height) > 2):
-        sx, sy = float(frame.width), float(frame.height)
-    else:
-        sx, sy = frame.sx, frame.sy
+    sx, sy = (frame.width, frame.height) if path in fractions else (frame.sx, frame.sy)
     for box in boxes:
         box.x1, box.y1, box.x2, box.y2 = box.x1 * sx, box.y1 * sy, box.x2 * sx, box.y2 * sy
     status = Status.ANNOTATED if boxes else Status.BACKGROUND
     split = first[columns["split"]].strip() if "split" in columns else ""
-    split = split_of(split) or next((s for s in map(split_of, Path(path).stem.split("_")) if s), "")
+    split = split_of(split) or _split(Path(path))
     short = name.replace("\\", "/").lstrip("/") if not Path(name).is_absolute() else Path(name).name
     return [Record(frame.image, short, frame.width, frame.height, boxes, status.value, split, path)]
 

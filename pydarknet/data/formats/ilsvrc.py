@@ -19,7 +19,8 @@ from pydarknet.data.files import lines_of
 from pydarknet.data.formats._common import Images, choice, parse_xml, size_of, unique_names, unlabelled
 from pydarknet.data.formats.voc import read_objects
 from pydarknet.data.imagesize import is_image
-from pydarknet.data.records import ReadOptions, Record, Source, natural_key
+from pydarknet.data.paths import natural_key
+from pydarknet.data.records import ReadOptions, Record, Source
 from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
@@ -67,7 +68,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
     )
     data = options.images or root / "Data" / "CLS-LOC"
     units = functools.partial(_units_of_lists if lists else _units, root, data)
-    return Source(units, parse, tuple(wnids.values()) or None)
+    return Source(units, parse, tuple(wnids.values()) or options.names)
 
 
 def read_mapping(options: ReadOptions, folders: Iterable[Path], report: Report) -> dict[str, str]:
@@ -144,15 +145,14 @@ def _parse(
         return [unlabelled(image, name, split, report)]
     root = parse_xml(xml)
     stated = size_of(root.findtext("size/width"), root.findtext("size/height"))
-    frame = Images([Path(image).parent], missing).frame(
-        [Path(image).name, Path(image).stem], stated, (xml, 0), report
-    )
+    folder_path, _, file = image.rpartition("/")
+    frame = Images([folder_path], missing).frame([file, file.rpartition(".")[0]], stated, (xml, 0), report)
     boxes = read_objects(root, xml, coords, frame.sx, frame.sy)
     folder = name.partition("/")[0] if "/" in name else ""
     for box in boxes:
         box.label = _label(box.label, folder, wnids, (xml, box.line), report)
     status = Status.ANNOTATED if boxes else Status.BACKGROUND
-    full = name + Path(frame.image).suffix
+    full = f"{name}.{frame.image.rpartition('.')[2]}"
     return [Record(frame.image, full, frame.width, frame.height, boxes, status.value, split, xml)]
 
 

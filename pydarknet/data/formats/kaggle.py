@@ -55,7 +55,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
         rule=convention(options.coords or "ilsvrc"),
         split=split,
     )
-    return Source(functools.partial(_units, path), parse, tuple(wnids.values()) or None)
+    return Source(functools.partial(_units, path), parse, tuple(wnids.values()) or options.names)
 
 
 def _units(path: Path) -> Iterator[tuple[int, str, str]]:
@@ -130,8 +130,7 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
             if file not in started:
                 started.add(file)
                 append(file, ",".join(_HEADER) + "\n")
-            boxes, _ = out.side_boxes(sample)
-            append(file, f"{image.stem},{_text(boxes, words, rule, style)}\n")
+            append(file, f"{image.stem},{_text(out.plain(sample), words, rule, style)}\n")
 
 
 def _text(sample: Sample, words: list[str], rule: Convention, style: str) -> str:

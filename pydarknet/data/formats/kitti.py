@@ -16,7 +16,7 @@ from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status
 from pydarknet.data.files import lines_of, write_text
 from pydarknet.data.formats._common import Images, choice, images_for, number, paired, unlabelled
 from pydarknet.data.output import Output
-from pydarknet.data.paths import walk
+from pydarknet.data.paths import inner_name, walk
 from pydarknet.data.records import Box, ReadOptions, Record, Source
 from pydarknet.data.report import RecordError, Report
 
@@ -29,9 +29,11 @@ _LIMITS = {"easy": (40, 0, 0.15), "moderate": (25, 1, 0.30), "hard": (25, 2, 0.5
 
 
 def sniff(path: Path) -> bool:
-    """A folder with texts of 15 to 17 columns, the first a word."""
+    """A folder with ``label_2`` and ``image_2``, or with texts of 15 to 17 columns, the first a word."""
     if not path.is_dir():
         return False
+    if (path / "label_2").is_dir() and (path / "image_2").is_dir():
+        return True
     return any(map(_is_label, islice(walk(path, (".txt",)), 5)))
 
 
@@ -78,7 +80,7 @@ def _parse(
     for image, boxes in (frames or {name: []}).items():
         frame = images.frame([image], None, (path, 0), report)
         status = Status.ANNOTATED if boxes else Status.BACKGROUND
-        full = image + Path(frame.image).suffix
+        full = inner_name(image) + Path(frame.image).suffix
         records.append(Record(frame.image, full, frame.width, frame.height, boxes, status.value, split, path))
     return records
 
@@ -103,7 +105,7 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
     words = [name.replace(" ", "_") for name in names]
     for sample, _, name in out.place_all(samples, lambda sample: f"image_2/{sample.split or 'train'}"):
         label = out.root / "label_2" / (sample.split or "train") / f"{name}.txt"
-        write_text(label, _text(sample, words, out), sync=False)
+        write_text(label, _text(sample, words, out))
 
 
 def _text(sample: Sample, words: list[str], out: Output) -> str:

@@ -22,7 +22,7 @@ from pydarknet.data.files import write_text
 from pydarknet.data.formats._common import Images, images_for, load_json, paired, size_of, unlabelled
 from pydarknet.data.formats._masks import points_envelope
 from pydarknet.data.output import Output
-from pydarknet.data.paths import walk
+from pydarknet.data.paths import inner_name, walk
 from pydarknet.data.records import Box, ReadOptions, Record, Source
 from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
@@ -123,7 +123,7 @@ def _parse(
                 continue
         boxes.append(box)
     status = Status.ANNOTATED if content.shapes else Status.BACKGROUND
-    full = name + Path(frame.image).suffix
+    full = inner_name(name) + Path(frame.image).suffix
     return [Record(frame.image, full, frame.width, frame.height, boxes, status.value, split, path)]
 
 
@@ -176,4 +176,4 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
             "imageHeight": sample.height,
             "imageWidth": sample.width,
         }
-        write_text(image.with_suffix(".json"), json.dumps(content, indent=1), sync=False)
+        write_text(image.with_suffix(".json"), json.dumps(content, indent=1))

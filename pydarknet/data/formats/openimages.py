@@ -83,7 +83,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
         images=images_for(options, *folders),
         depictions=choice(options, "depictions", "keep", "ignore", "drop"),
     )
-    return Source(functools.partial(_units, splits), parse, tuple(classes.values()) or None)
+    return Source(functools.partial(_units, splits), parse, tuple(classes.values()) or options.names)
 
 
 def _descriptions(root: Path, options: ReadOptions, report: Report) -> dict[str, str]:

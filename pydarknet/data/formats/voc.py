@@ -30,7 +30,7 @@ from pydarknet.data.formats._common import (
     unlabelled,
 )
 from pydarknet.data.output import Output
-from pydarknet.data.paths import walk
+from pydarknet.data.paths import inner_name, walk
 from pydarknet.data.records import Box, ReadOptions, Record, Source
 from pydarknet.data.report import RecordError, Report
 
@@ -100,7 +100,8 @@ def parse_file(
     stated = size_of(root.findtext("size/width"), root.findtext("size/height"))
     filename = (root.findtext("filename") or "").strip()
     beside = Images([Path(path).parent], images.missing)
-    names = [filename, name] if filename else [name]
+    beside_name = str(Path(name).parent / filename) if filename else name
+    names = [beside_name, name]
     finder = beside if images.find(*names) is None and beside.find(*names) is not None else images
     frame = finder.frame(names, stated, (path, 0), report)
     rule = convention(coords or _database_rule(root.findtext("source/database") or ""))
@@ -110,7 +111,7 @@ def parse_file(
     for box in boxes if difficult == "train" else ():
         box.flags &= ~Flag.DIFFICULT
     status = Status.ANNOTATED if root.find("object") is not None else Status.BACKGROUND
-    full = f"{name}{Path(frame.image).suffix}"
+    full = inner_name(name) + Path(frame.image).suffix
     return [Record(frame.image, full, frame.width, frame.height, boxes, status.value, split, path)]
 
 
@@ -150,7 +151,7 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
     with out.growing() as append:
         for sample, image, name in out.place_all(samples, lambda _: "JPEGImages"):
             text = _document(sample, image, names, rule, coords, out)
-            write_text(out.root / "Annotations" / f"{name}.xml", text, sync=False)
+            write_text(out.root / "Annotations" / f"{name}.xml", text)
             append(f"ImageSets/Main/{sample.split or 'train'}.txt", f"{name}\n")
 
 

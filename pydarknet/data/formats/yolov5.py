@@ -171,20 +171,6 @@ def _project_names(data: dict[str, Any], here: Path) -> set[str]:
     return {name.casefold() for name in (here.name, str(project), f"{project}-{version}")}
 
 
-def absolute_yaml(path: Path) -> str:
-    """The text of a ``data.yaml`` with every split as an absolute path, which works from any folder."""
-    data = load_yaml(path)
-    result = {key: value for key, value in data.items() if key != "path"}
-    for keys in _SPLITS.values():
-        for key in keys:
-            if data.get(key):
-                entries = [data[key]] if isinstance(data[key], str) else data[key]
-                places = [str(resolve_entry(str(entry), data, path)[0]) for entry in entries]
-                result[key] = places[0] if isinstance(data[key], str) else places
-    text: str = yaml.safe_dump(result, sort_keys=False, allow_unicode=True)
-    return text
-
-
 def _units(splits: dict[str, list[Path]]) -> Iterator[Listed]:
     for split, places in splits.items():
         for place in places:

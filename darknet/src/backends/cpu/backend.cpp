@@ -5,6 +5,7 @@
 
 #include "../../error.hpp"
 #include "plan.hpp"
+#include "train/train.hpp"
 
 namespace dn {
 namespace cpu {
@@ -15,8 +16,10 @@ bool multiplies_bf16() {
         case dnnl::cpu_isa::avx512_core_bf16:
         case dnnl::cpu_isa::avx512_core_fp16:
         case dnnl::cpu_isa::avx512_core_amx:
-        case dnnl::cpu_isa::avx512_core_amx_fp16: return true;
-        default: return false;
+        case dnnl::cpu_isa::avx512_core_amx_fp16:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -45,7 +48,10 @@ public:
         std::unique_ptr<Plan> plan;
         try {
             with_team(options.threads, [&] {
-                plan = std::make_unique<CpuPlan>(graph, parameters, store_of(parameters), engine_, resolved);
+                if (options.training)
+                    plan = make_train_plan(graph, parameters, engine_, resolved);
+                else
+                    plan = std::make_unique<CpuPlan>(graph, parameters, store_of(parameters), engine_, resolved);
             });
         } catch (const dnnl::error& error) {
             throw Error(Status::backend, "cpu", text("oneDNN failed: ", error.message));
@@ -54,20 +60,28 @@ public:
     }
 
 private:
-    // The packed weights of these parameters, while any plan holds them.
+    struct Store {
+        std::weak_ptr<WeightStore> weights;
+        std::uint64_t version = 0;  // of the parameters that were packed
+    };
+
+    // The packed weights of these parameters, while any plan holds them and the values are the same.
     std::shared_ptr<WeightStore> store_of(const std::shared_ptr<const Parameters>& parameters) const {
         const std::lock_guard<std::mutex> lock(mutex_);
         for (auto entry = stores_.begin(); entry != stores_.end();)
-            entry = entry->second.expired() ? stores_.erase(entry) : std::next(entry);
-        std::weak_ptr<WeightStore>& shared = stores_[parameters.get()];
-        std::shared_ptr<WeightStore> store = shared.lock();
-        if (!store) shared = store = std::make_shared<WeightStore>(engine_);
+            entry = entry->second.weights.expired() ? stores_.erase(entry) : std::next(entry);
+        Store& shared = stores_[parameters.get()];
+        std::shared_ptr<WeightStore> store = shared.weights.lock();
+        if (!store || shared.version != parameters->version) {
+            store = std::make_shared<WeightStore>(engine_);
+            shared = {store, parameters->version};
+        }
         return store;
     }
 
     dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
     mutable std::mutex mutex_;
-    mutable std::map<const Parameters*, std::weak_ptr<WeightStore>> stores_;
+    mutable std::map<const Parameters*, Store> stores_;
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "blur.hpp"
 
+#include <optional>
+
 #include "conv_primitive.hpp"
 #include "layout.hpp"
 
@@ -19,7 +21,7 @@ Tensor dense_tensor(int n, Shape shape, DType type, void* data) {
 
 ConvGeometry geometry_of(const BlurParams& params, int channels) {
     const bool three = params.mode == 1;
-    return {channels, three ? 3 : 2, params.stride_x, params.stride_y, three ? 1 : 0, 1};
+    return {channels, three ? 3 : 2, params.stride_x, params.stride_y, three ? 1 : 0, three ? 1 : 0, 1};
 }
 
 Floats blur_weights(const BlurParams& params, int channels) {
@@ -45,9 +47,10 @@ public:
         Floats plain = blur_weights(params, sharp.c);
         dnnl::memory source(ConvPrimitive::plain_weights(geometry_of(params, sharp.c), sharp.c, sharp.c),
                             runtime_.engine(), plain.data());
-        weights_ = dnnl::memory(blur_.weights_desc(), runtime_.engine());
-        dnnl::reorder(source, weights_).execute(runtime_.stream(), source, weights_);
+        dnnl::memory weights(blur_.weights_desc(), runtime_.engine());
+        dnnl::reorder(source, weights).execute(runtime_.stream(), source, weights);
         runtime_.stream().wait();
+        call_.emplace(blur_, weights, biases_.data());
         runtime_.reserve(blur_.scratch_size());
     }
 
@@ -56,7 +59,7 @@ public:
 
     void forward() override {
         layer_->forward();
-        blur_.execute(sharp_.data, weights_, biases_.data(), blurred_.data, runtime_.scratch());
+        call_->run(sharp_.data, blurred_.data, runtime_.scratch());
         copy_channels(blurred_, 0, dst_);
     }
 
@@ -68,7 +71,7 @@ private:
     Tensor sharp_, blurred_, dst_;
     Floats biases_;
     ConvPrimitive blur_;
-    dnnl::memory weights_;
+    std::optional<ConvCall> call_;
     std::unique_ptr<Kernel> layer_;
 };
 

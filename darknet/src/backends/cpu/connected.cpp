@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // [connected]: a matrix product over the whole image, then batch-norm (folded) and an activation.
+#include "../../passes/passes.hpp"
 #include "cpu.hpp"
 #include "elementwise.hpp"
 #include "layout.hpp"
-#include "../../passes/passes.hpp"
 
 namespace dn::cpu {
 namespace {
@@ -31,7 +31,8 @@ public:
         const int node = context.node.index;
         weights_ = context.weights.get(node, description_.weights_desc(), plain,
                                        [&](float* values) { fold_weights(*context.params, values); });
-        biases_ = context.weights.get(node, biases, biases, [&](float* values) { fold_biases(*context.params, values); });
+        biases_ =
+            context.weights.get(node, biases, biases, [&](float* values) { fold_biases(*context.params, values); });
         dense_bytes_ = src_.dense() ? 0 : (src_.size() * bytes(src_.type) / kArenaAlignment + 1) * kArenaAlignment;
         runtime_.reserve(dense_bytes_ + description_.scratchpad_desc().get_size());
     }
@@ -44,13 +45,13 @@ public:
             copy_channels(src_, 0, src);
         }
         const auto wrap = [&](const memory::desc& desc, void* data) { return memory(desc, runtime_.engine(), data); };
-        primitive_.execute(runtime_.stream(),
-                           {{DNNL_ARG_SRC, wrap(description_.src_desc(), src.data)},
-                            {DNNL_ARG_WEIGHTS, weights_},
-                            {DNNL_ARG_BIAS, biases_},
-                            {DNNL_ARG_DST, wrap(description_.dst_desc(), dst_.data)},
-                            {DNNL_ARG_SCRATCHPAD,
-                             wrap(description_.scratchpad_desc(), runtime_.scratch() + dense_bytes_)}});
+        primitive_.execute(
+            runtime_.stream(),
+            {{DNNL_ARG_SRC, wrap(description_.src_desc(), src.data)},
+             {DNNL_ARG_WEIGHTS, weights_},
+             {DNNL_ARG_BIAS, biases_},
+             {DNNL_ARG_DST, wrap(description_.dst_desc(), dst_.data)},
+             {DNNL_ARG_SCRATCHPAD, wrap(description_.scratchpad_desc(), runtime_.scratch() + dense_bytes_)}});
         runtime_.stream().wait();
         for_each_run(dst_, true, [&](const Run& run) {
             float row[kRow];

@@ -6,13 +6,31 @@
 
 #include <dnnl.hpp>
 
-#include "../../layers/params.hpp"
+#include "../../parameters.hpp"
+#include "../kernel.hpp"
+#include "finish.hpp"
 #include "runtime.hpp"
 
 namespace dn::cpu {
 
 struct ConvGeometry {
-    int groups, size, stride_x, stride_y, pad, dilation;  // pad: left and above, in pixels
+    int groups, size, stride_x, stride_y, pad_x, pad_y, dilation;  // pads: left and above, in pixels
+};
+
+// The tensors and numbers of one convolution, whatever way it is computed.
+struct ConvTask {
+    Runtime& runtime;
+    WeightStore& weights;
+    const NodeParameters& params;
+    int owner;  // node that has the parameters
+    ConvGeometry geometry;
+    Tensor src, dst, residual;  // residual.data null: none
+    Finish finish;
+
+    // What is multiplied. oneDNN has no convolution from float32 to bfloat16: there the source is rounded first.
+    DType operand_type() const { return src.type == DType::f32 ? dst.type : src.type; }
+    Tensor operand() const;  // src as the primitive reads it, without its address
+    bool reads_source() const { return src.dense() && src.type == operand_type(); }
 };
 
 // Appends the activation where oneDNN's function is Darknet's; false where it has none.
@@ -31,14 +49,40 @@ public:
     // Plain (filters, channels / groups, rows, columns), as Darknet stores them.
     static dnnl::memory::desc plain_weights(const ConvGeometry& geometry, int channels, int filters);
 
-    // addend: what a binary post-op at position `addend_at` adds; null: none.
-    void execute(const void* src, const dnnl::memory& weights, const float* biases, void* dst, void* scratch,
-                 const void* addend = nullptr, int addend_at = 0) const;
+    // The task's weights in the format of this primitive, batch-norm folded in; its biases.
+    dnnl::memory pack_weights(const ConvTask& task) const;
+    static const float* pack_biases(const ConvTask& task);
 
 private:
+    friend class ConvCall;
     Runtime& runtime_;
     dnnl::convolution_forward::primitive_desc description_;
     dnnl::convolution_forward primitive_;
 };
+
+// A primitive with its arguments at hand, for one thread at a time: making them anew costs as much as a small strip.
+class ConvCall {
+public:
+    // addend_at: position of a binary post-op whose operand run() gets; negative: none.
+    ConvCall(const ConvPrimitive& primitive, const dnnl::memory& weights, const float* biases, int addend_at = -1);
+    void run(const void* src, void* dst, void* scratch, const void* addend = nullptr);
+
+private:
+    dnnl::convolution_forward primitive_;
+    dnnl::stream stream_;
+    dnnl::memory src_, weights_, biases_, dst_, scratch_, addend_;
+    std::vector<dnnl_exec_arg_t> arguments_;
+};
+
+// The ways to compute a convolution, in files of their own.
+
+// In one pass of oneDNN over dense tensors; null when it has no such post-operations or only a slow implementation.
+std::unique_ptr<Kernel> make_fused_convolution(const ConvTask& task);
+// In strips of rows that stay in cache between oneDNN's sums and what follows them. Any activation, any pitch.
+std::unique_ptr<Kernel> make_tiled_convolution(const ConvTask& task);
+// Whether the weights are small enough to be read anew for every strip.
+bool weights_fit_tiles(const Node& node, DType type);
+// Sums by oneDNN over the whole batch, then what follows them: any activation, any pitch.
+std::unique_ptr<Kernel> make_whole_convolution(const ConvTask& task);
 
 }  // namespace dn::cpu

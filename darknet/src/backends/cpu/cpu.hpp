@@ -33,5 +33,8 @@ using MakeCpuKernel = std::unique_ptr<Kernel> (*)(const Context&);
 // Runs the reference kernel between two changes of layout; for layers too rare to deserve a kernel here.
 std::unique_ptr<Kernel> make_by_reference(const Context& context, MakeKernel make);
 
+// Whether the convolution is computed in strips, with tensors of any pitch, and not by oneDNN alone.
+bool convolves_in_tiles(const Node& node, DType type);
+
 }  // namespace cpu
 }  // namespace dn

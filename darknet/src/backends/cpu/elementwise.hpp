@@ -22,7 +22,8 @@ inline bool all_dense(std::initializer_list<const Tensor*> tensors) {
 
 // Calls body(run) over all values of `tensor`. flat: the body ignores which pixel and channel a value belongs to and
 // every tensor that it touches is dense, so that runs may cross pixels.
-template <class Body> void for_each_run(const Tensor& tensor, bool flat, const Body& body) {
+template <class Body>
+void for_each_run(const Tensor& tensor, bool flat, const Body& body) {
     const std::size_t total = tensor.size(), channels = tensor.shape.c;
     if (flat) {
         parallel_for(static_cast<int>((total + kRow - 1) / kRow), [&](int i) {

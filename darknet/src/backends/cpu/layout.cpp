@@ -2,7 +2,6 @@
 #include "layout.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "rows.hpp"
 
@@ -15,13 +14,34 @@ struct Tile {
     int image, pixel, pixels;
 };
 
-template <class Body> void for_each_strip(const Tensor& tensor, const Body& body) {
+template <class Body>
+void for_each_strip(const Tensor& tensor, const Body& body) {
     const int plane = tensor.shape.h * tensor.shape.w;
     const int strips = (plane + kPixels - 1) / kPixels;
     parallel_for(tensor.n * strips, [&](int i) {
         const int pixel = i % strips * kPixels;
         body(Tile{i / strips, pixel, std::min(kPixels, plane - pixel)});
     });
+}
+
+template <class Data>
+struct Pixels {
+    Data* data;
+    std::size_t pitch;
+    DType type;
+};
+
+void convert_pixels(const Pixels<const void>& src, const Pixels<void>& dst, std::size_t count, std::size_t channels) {
+    const std::size_t src_size = bytes(src.type), dst_size = bytes(dst.type);
+    if (src.type == dst.type)
+        return copy_rows(dst.data, dst.pitch * dst_size, src.data, src.pitch * src_size, channels * src_size, count);
+    float row[kRow];
+    for (std::size_t pixel = 0; pixel < count; ++pixel)
+        for (std::size_t c = 0; c < channels; c += kRow) {
+            const std::size_t part = std::min(kRow, channels - c);
+            load(row, at(src.data, src.type, pixel * src.pitch + c), src.type, part);
+            store(at(dst.data, dst.type, pixel * dst.pitch + c), dst.type, row, part);
+        }
 }
 
 class Input : public Kernel {
@@ -44,8 +64,8 @@ void to_planes(const Tensor& src, float* dst) {
         for (int c = 0; c < src.shape.c; c += kChannels) {
             const int channels = std::min(kChannels, src.shape.c - c);
             for (int p = 0; p < tile.pixels; ++p)
-                load(rows + p * kChannels, at(src.data, src.type, (tile.image * plane + tile.pixel + p) * src.pitch + c),
-                     src.type, channels);
+                load(rows + p * kChannels,
+                     at(src.data, src.type, (tile.image * plane + tile.pixel + p) * src.pitch + c), src.type, channels);
             transpose(dst + (static_cast<std::size_t>(tile.image) * src.shape.c + c) * plane + tile.pixel, plane, rows,
                       kChannels, tile.pixels, channels);
         }
@@ -58,8 +78,11 @@ void from_planes(const float* src, const Tensor& dst) {
         float rows[kPixels * kChannels];
         for (int c = 0; c < dst.shape.c; c += kChannels) {
             const int channels = std::min(kChannels, dst.shape.c - c);
-            transpose(rows, channels, src + (static_cast<std::size_t>(tile.image) * dst.shape.c + c) * plane + tile.pixel,
-                      plane, channels, tile.pixels);
+            const float* planes = src + (static_cast<std::size_t>(tile.image) * dst.shape.c + c) * plane + tile.pixel;
+            if (channels == 3)
+                interleave_three(rows, planes, plane, tile.pixels);
+            else
+                transpose(rows, channels, planes, plane, channels, tile.pixels);
             void* first = at(dst.data, dst.type, (tile.image * plane + tile.pixel) * dst.pitch + c);
             if (dst.pitch == static_cast<std::size_t>(channels)) {
                 store(first, dst.type, rows, static_cast<std::size_t>(tile.pixels) * channels);
@@ -72,24 +95,29 @@ void from_planes(const float* src, const Tensor& dst) {
 }
 
 void copy_channels(const Tensor& src, int first, const Tensor& dst) {
-    const std::size_t channels = dst.shape.c;
     for_each_strip(dst, [&](const Tile& tile) {
         const std::size_t begin = static_cast<std::size_t>(tile.image) * dst.shape.h * dst.shape.w + tile.pixel;
-        for (std::size_t p = begin; p < begin + tile.pixels; ++p) {
-            const void* from = at(src.data, src.type, p * src.pitch + first);
-            void* to = at(dst.data, dst.type, p * dst.pitch);
-            if (src.type == dst.type) {
-                std::memcpy(to, from, channels * bytes(dst.type));
-                continue;
-            }
-            float row[kRow];
-            for (std::size_t c = 0; c < channels; c += kRow) {
-                const std::size_t count = std::min(kRow, channels - c);
-                load(row, at(from, src.type, c), src.type, count);
-                store(at(to, dst.type, c), dst.type, row, count);
-            }
-        }
+        convert_pixels({at(src.data, src.type, begin * src.pitch + first), src.pitch, src.type},
+                       {at(dst.data, dst.type, begin * dst.pitch), dst.pitch, dst.type}, tile.pixels, dst.shape.c);
     });
+}
+
+void copy_pixels(const Tensor& src, std::size_t first, std::size_t count, DType type, void* dst) {
+    const std::size_t channels = src.shape.c;
+    convert_pixels({at(src.data, src.type, first * src.pitch), src.pitch, src.type}, {dst, channels, type}, count,
+                   channels);
+}
+
+FinishPixels pixels_of(const Tensor& dst, const Tensor& residual, float* sums, std::size_t first, std::size_t count) {
+    return {sums,
+            at(dst.data, dst.type, first * dst.pitch),
+            dst.pitch,
+            dst.type,
+            residual.data ? at(residual.data, residual.type, first * residual.pitch) : nullptr,
+            residual.pitch,
+            residual.type,
+            count,
+            static_cast<std::size_t>(dst.shape.c)};
 }
 
 std::unique_ptr<Kernel> make_input(const float* planes, const Tensor& dst) {

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cpu.hpp"
+#include "finish.hpp"
 
 namespace dn::cpu {
 
@@ -12,6 +13,10 @@ void to_planes(const Tensor& src, float* dst);
 void from_planes(const float* src, const Tensor& dst);
 // Copies channels [first, first + dst.shape.c) of every pixel, converting the type.
 void copy_channels(const Tensor& src, int first, const Tensor& dst);
+// The job of finishing `count` pixels of dst from `first` on, whose sums are `sums`.
+FinishPixels pixels_of(const Tensor& dst, const Tensor& residual, float* sums, std::size_t first, std::size_t count);
+// Copies `count` pixels from `first` on to `dst`, densely, as `type`.
+void copy_pixels(const Tensor& src, std::size_t first, std::size_t count, DType type, void* dst);
 // The first step of every plan: the caller's planes become the network's input tensor.
 std::unique_ptr<Kernel> make_input(const float* planes, const Tensor& dst);
 

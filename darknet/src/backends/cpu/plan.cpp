@@ -32,8 +32,10 @@ bool element_wise(const Node& node) {
         case Kind::scale_channels:
         case Kind::shortcut:
         case Kind::yolo:
-        case Kind::gaussian_yolo: return true;
-        default: return false;
+        case Kind::gaussian_yolo:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -115,16 +117,17 @@ std::vector<DType> CpuPlan::choose_types() const {
 }
 
 // The input follows its first reader, so that this one need not convert it.
-DType CpuPlan::input_type() const { 
+DType CpuPlan::input_type() const {
     return graph_.nodes.front().out.c < narrow_channels(graph_) ? DType::f32 : compute_;
- }
+}
 
 PlacementRules CpuPlan::rules(const std::vector<DType>& types) const {
     PlacementRules rules;
     rules.type = [&types, this](int node) { return node < 0 ? input_type() : types[node]; };
     // oneDNN wants dense tensors; all kernels of our own take any pitch.
-    rules.reads_slices = [](const Node& node) {
-        return node.kind != Kind::convolutional && node.kind != Kind::connected;
+    rules.reads_slices = [this](const Node& node) {
+        if (node.kind == Kind::convolutional) return convolves_in_tiles(node, compute_);
+        return node.kind != Kind::connected;
     };
     rules.writes_slices = rules.reads_slices;
     rules.in_place = [](const Node& node, std::size_t input) {
@@ -168,7 +171,8 @@ void CpuPlan::make_steps() {
     }
 }
 
-template <class Each> void CpuPlan::run(const Each& each) {
+template <class Each>
+void CpuPlan::run(const Each& each) {
     try {
         with_team(options_.threads, [&] {
             for (Step& step : steps_) each(step);

@@ -34,7 +34,8 @@ private:
     Tensor tensor_of(int node) const;
     Context context_of(const Node& node);
     void make_steps();
-    template <class Each> void run(const Each& each);
+    template <class Each>
+    void run(const Each& each);
 
     Graph graph_;
     std::shared_ptr<const Parameters> parameters_;

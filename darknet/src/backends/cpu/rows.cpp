@@ -3,77 +3,9 @@
 // are plain, for the compiler to vectorise, and must stay free of calls and of branches that select cannot replace.
 #include "rows.hpp"
 
-#include <cmath>
-#include <cstdint>
-#include <cstring>
-
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define DN_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define DN_MULTIVERSION
-#endif
-#define DN_INLINE static inline __attribute__((always_inline))
+#include "vector_math.hpp"
 
 namespace dn::cpu {
-namespace {
-
-DN_INLINE std::uint32_t bits_of(float x) {
-    std::uint32_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-DN_INLINE float float_of(std::uint32_t bits) {
-    float x;
-    std::memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-// To the nearest, ties to even; NaN stays NaN.
-DN_INLINE std::uint16_t bf16_of(float x) {
-    const std::uint32_t bits = bits_of(x);
-    const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    const std::uint32_t quiet = (bits >> 16) | 0x40u;
-    return static_cast<std::uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
-}
-
-// e^x to 2 ulp: 2^n * e^f with |f| <= ln2/2 and a polynomial for e^f (coefficients of Cephes' expf).
-DN_INLINE float exp_of(float x) {
-    x = x > 88.0f ? 88.0f : x;
-    x = x < -87.0f ? -87.0f : x;
-    constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
-    const float shifted = x * 1.44269504f + kRound;
-    const float n = shifted - kRound;
-    const float f = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * f + 1.3981999507e-3f;
-    p = p * f + 8.3334519073e-3f;
-    p = p * f + 4.1665795894e-2f;
-    p = p * f + 1.6666665459e-1f;
-    p = p * f + 5.0000001201e-1f;
-    p = p * (f * f) + f + 1.0f;
-    return float_of(bits_of(p) + (bits_of(shifted) << 23));
-}
-
-DN_INLINE float logistic_of(float x) { return 1.0f / (1.0f + exp_of(-x)); }
-
-// x tanh(ln(1 + e^x)) = x n/(n + 2) with n = e^2 + 2e; above 20 it is x.
-DN_INLINE float mish_of(float x) {
-    const float e = exp_of(x > 20.0f ? 20.0f : x);
-    const float n = e * (e + 2.0f);
-    return x * (n / (n + 2.0f));
-}
-
-DN_INLINE float elu_of(float x) { return x >= 0 ? x : exp_of(x) - 1.0f; }
-
-DN_INLINE float stair_of(float x) {
-    const float n = std::floor(x), half = std::floor(x * 0.5f);
-    return n - 2.0f * std::floor(n * 0.5f) == 0.0f ? half : (x - n) + half;
-}
-
-}  // namespace
-
 bool normalizes_channels(Activation activation) {
     return activation == Activation::normalize_channels || activation == Activation::normalize_channels_softmax ||
            activation == Activation::normalize_channels_softmax_maxval;
@@ -97,35 +29,57 @@ void store(void* dst, DType type, const float* src, std::size_t count) {
     std::memcpy(dst, src, count * sizeof(float));
 }
 
-#define DN_EACH(expression) \
-    for (std::size_t i = 0; i < count; ++i) { const float v = x[i]; x[i] = (expression); } \
+#define DN_EACH(expression)                   \
+    for (std::size_t i = 0; i < count; ++i) { \
+        const float v = x[i];                 \
+        x[i] = (expression);                  \
+    }                                         \
     return
 
 DN_MULTIVERSION void activate(float* x, std::size_t count, Activation activation) {
     switch (activation) {
-        case Activation::linear: return;
-        case Activation::logistic: DN_EACH(logistic_of(v));
-        case Activation::loggy: DN_EACH(2.0f * logistic_of(v) - 1.0f);
-        case Activation::relu: DN_EACH(v > 0 ? v : 0.0f);
-        case Activation::relu6: DN_EACH(v > 6.0f ? 6.0f : v > 0 ? v : 0.0f);
-        case Activation::elu: DN_EACH(elu_of(v));
-        case Activation::selu: DN_EACH(v >= 0 ? 1.0507f * v : 1.0507f * 1.6732f * (exp_of(v) - 1.0f));
-        case Activation::gelu: DN_EACH(v * logistic_of(2.0f * (0.797885f * v + 0.035677f * v * v * v)));
-        case Activation::relie: DN_EACH(v > 0 ? v : 0.01f * v);
-        case Activation::ramp: DN_EACH(v > 0 ? 1.1f * v : 0.1f * v);
-        case Activation::leaky: DN_EACH(v > 0 ? v : 0.1f * v);
-        case Activation::tanh: DN_EACH(2.0f * logistic_of(2.0f * v) - 1.0f);
+        case Activation::linear:
+            return;
+        case Activation::logistic:
+            DN_EACH(logistic_of(v));
+        case Activation::loggy:
+            DN_EACH(2.0f * logistic_of(v) - 1.0f);
+        case Activation::relu:
+            DN_EACH(v > 0 ? v : 0.0f);
+        case Activation::relu6:
+            DN_EACH(v > 6.0f ? 6.0f : v > 0 ? v : 0.0f);
+        case Activation::elu:
+            DN_EACH(elu_of(v));
+        case Activation::selu:
+            DN_EACH(v >= 0 ? 1.0507f * v : 1.0507f * 1.6732f * (exp_of(v) - 1.0f));
+        case Activation::gelu:
+            DN_EACH(v * logistic_of(2.0f * (0.797885f * v + 0.035677f * v * v * v)));
+        case Activation::relie:
+            DN_EACH(v > 0 ? v : 0.01f * v);
+        case Activation::ramp:
+            DN_EACH(v > 0 ? 1.1f * v : 0.1f * v);
+        case Activation::leaky:
+            DN_EACH(v > 0 ? v : 0.1f * v);
+        case Activation::tanh:
+            DN_EACH(2.0f * logistic_of(2.0f * v) - 1.0f);
         case Activation::plse:
             DN_EACH(v < -4.0f ? 0.01f * (v + 4.0f) : v > 4.0f ? 0.01f * (v - 4.0f) + 1.0f : 0.125f * v + 0.5f);
-        case Activation::stair: DN_EACH(stair_of(v));
-        case Activation::hardtan: DN_EACH(v < -1.0f ? -1.0f : v > 1.0f ? 1.0f : v);
-        case Activation::lhtan: DN_EACH(v < 0 ? 0.001f * v : v > 1.0f ? 0.001f * (v - 1.0f) + 1.0f : v);
-        case Activation::swish: DN_EACH(v * logistic_of(v));
-        case Activation::mish: DN_EACH(mish_of(v));
-        case Activation::hard_mish: DN_EACH(v > 0 ? v : v > -2.0f ? v * v * 0.5f + v : 0.0f);
+        case Activation::stair:
+            DN_EACH(stair_of(v));
+        case Activation::hardtan:
+            DN_EACH(v < -1.0f ? -1.0f : v > 1.0f ? 1.0f : v);
+        case Activation::lhtan:
+            DN_EACH(v < 0 ? 0.001f * v : v > 1.0f ? 0.001f * (v - 1.0f) + 1.0f : v);
+        case Activation::swish:
+            DN_EACH(v * logistic_of(v));
+        case Activation::mish:
+            DN_EACH(mish_of(v));
+        case Activation::hard_mish:
+            DN_EACH(v > 0 ? v : v > -2.0f ? v * v * 0.5f + v : 0.0f);
         case Activation::normalize_channels:
         case Activation::normalize_channels_softmax:
-        case Activation::normalize_channels_softmax_maxval: return;  // see normalize_channels()
+        case Activation::normalize_channels_softmax_maxval:
+            return;  // see normalize_channels()
     }
 }
 
@@ -143,24 +97,112 @@ DN_MULTIVERSION void scale(float* x, float factor, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) x[i] *= factor;
 }
 
-DN_MULTIVERSION void maximum_f32(float* x, const float* y, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) x[i] = y[i] > x[i] ? y[i] : x[i];
+// Vectors of 64 bytes, which the compiler splits where registers are shorter.
+using Floats16 = float __attribute__((vector_size(64)));
+using Shorts32 = std::int16_t __attribute__((vector_size(64)));
+
+template <class Vector>
+DN_INLINE void load_vector(Vector& v, const void* src, std::size_t index) {
+    std::memcpy(&v, static_cast<const char*>(src) + index * sizeof(v[0]), sizeof v);
 }
 
-DN_MULTIVERSION void maximum_bf16(float* x, const std::uint16_t* y, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-        const float v = float_of(static_cast<std::uint32_t>(y[i]) << 16);
-        x[i] = v > x[i] ? v : x[i];
+// bfloat16 as integers that compare as the numbers do; its own inverse.
+template <class T>
+DN_INLINE void order(T& v) {
+    v ^= (v >> 15) & 0x7fff;
+}
+
+DN_MULTIVERSION void maximum_f32(float* dst, const void* const* sources, int source_count, std::size_t count) {
+    std::size_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+        Floats16 best, next;
+        load_vector(best, sources[0], i);
+        for (int s = 1; s < source_count; ++s) {
+            load_vector(next, sources[s], i);
+            best = next > best ? next : best;
+        }
+        std::memcpy(dst + i, &best, sizeof best);
+    }
+    for (; i < count; ++i) {
+        float best = static_cast<const float*>(sources[0])[i];
+        for (int s = 1; s < source_count; ++s) {
+            const float next = static_cast<const float*>(sources[s])[i];
+            best = next > best ? next : best;
+        }
+        dst[i] = best;
     }
 }
 
-void maximum(float* x, const void* y, DType type, std::size_t count) {
-    if (type == DType::bf16) return maximum_bf16(x, static_cast<const std::uint16_t*>(y), count);
-    maximum_f32(x, static_cast<const float*>(y), count);
+DN_MULTIVERSION void maximum_bf16(std::int16_t* dst, const void* const* sources, int source_count, std::size_t count) {
+    std::size_t i = 0;
+    for (; i + 32 <= count; i += 32) {
+        Shorts32 best, next;
+        load_vector(best, sources[0], i);
+        order(best);
+        for (int s = 1; s < source_count; ++s) {
+            load_vector(next, sources[s], i);
+            order(next);
+            best = next > best ? next : best;
+        }
+        order(best);
+        std::memcpy(dst + i, &best, sizeof best);
+    }
+    for (; i < count; ++i) {
+        std::int16_t best = static_cast<const std::int16_t*>(sources[0])[i];
+        order(best);
+        for (int s = 1; s < source_count; ++s) {
+            std::int16_t next = static_cast<const std::int16_t*>(sources[s])[i];
+            order(next);
+            best = next > best ? next : best;
+        }
+        order(best);
+        dst[i] = best;
+    }
+}
+
+void maximum(void* dst, const void* const* sources, int source_count, DType type, std::size_t count) {
+    if (type == DType::bf16) return maximum_bf16(static_cast<std::int16_t*>(dst), sources, source_count, count);
+    maximum_f32(static_cast<float*>(dst), sources, source_count, count);
 }
 
 DN_MULTIVERSION void add_scaled(float* x, const float* y, const float* factors, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) x[i] += y[i] * factors[i];
+}
+
+DN_INLINE float float_at(const float* p) { return *p; }
+DN_INLINE float float_at(const std::uint16_t* p) { return float_of(static_cast<std::uint32_t>(*p) << 16); }
+DN_INLINE void put(float* p, float x) { *p = x; }
+DN_INLINE void put(std::uint16_t* p, float x) { *p = bf16_of(x); }
+
+template <class T>
+DN_INLINE void add_pixels_of(float* sum, const T* src, std::size_t pitch, std::size_t pixels, std::size_t channels) {
+    for (std::size_t pixel = 0; pixel < pixels; ++pixel, src += pitch)
+        for (std::size_t c = 0; c < channels; ++c) sum[c] += float_at(src + c);
+}
+
+DN_MULTIVERSION void add_pixels(float* sum, const void* src, DType type, std::size_t pitch, std::size_t pixels,
+                                std::size_t channels) {
+    if (type == DType::f32)
+        add_pixels_of(sum, static_cast<const float*>(src), pitch, pixels, channels);
+    else
+        add_pixels_of(sum, static_cast<const std::uint16_t*>(src), pitch, pixels, channels);
+}
+
+template <class T>
+DN_INLINE void scale_pixels_of(T* dst, std::size_t dst_pitch, const T* src, std::size_t src_pitch, const float* factors,
+                               std::size_t pixels, std::size_t channels) {
+    for (std::size_t pixel = 0; pixel < pixels; ++pixel, dst += dst_pitch, src += src_pitch)
+        for (std::size_t c = 0; c < channels; ++c) put(dst + c, float_at(src + c) * factors[c]);
+}
+
+DN_MULTIVERSION void scale_pixels(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch, DType type,
+                                  const float* factors, std::size_t pixels, std::size_t channels) {
+    if (type == DType::f32)
+        scale_pixels_of(static_cast<float*>(dst), dst_pitch, static_cast<const float*>(src), src_pitch, factors, pixels,
+                        channels);
+    else
+        scale_pixels_of(static_cast<std::uint16_t*>(dst), dst_pitch, static_cast<const std::uint16_t*>(src), src_pitch,
+                        factors, pixels, channels);
 }
 
 DN_MULTIVERSION void normalize_channels(float* x, std::size_t count, Activation activation) {
@@ -175,6 +217,30 @@ DN_MULTIVERSION void normalize_channels(float* x, std::size_t count, Activation 
         for (std::size_t i = 0; i < count; ++i) x[i] = exp_of(x[i] - peak);
     for (std::size_t i = 0; i < count; ++i) sum += x[i];
     for (std::size_t i = 0; i < count; ++i) x[i] /= sum;
+}
+
+// Rows are too short for memcpy's own preparations.
+DN_MULTIVERSION void copy_rows(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch,
+                               std::size_t size, std::size_t rows) {
+    auto* to = static_cast<char*>(dst);
+    auto* from = static_cast<const char*>(src);
+    for (std::size_t row = 0; row < rows; ++row, to += dst_pitch, from += src_pitch) {
+        std::size_t i = 0;
+        for (; i + 64 <= size; i += 64) {
+            Shorts32 v;
+            std::memcpy(&v, from + i, sizeof v);
+            std::memcpy(to + i, &v, sizeof v);
+        }
+        if (i < size) std::memcpy(to + i, from + i, size - i);
+    }
+}
+
+DN_MULTIVERSION void interleave_three(float* dst, const float* src, std::size_t plane, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        dst[3 * i] = src[i];
+        dst[3 * i + 1] = src[plane + i];
+        dst[3 * i + 2] = src[2 * plane + i];
+    }
 }
 
 DN_MULTIVERSION void transpose(float* dst, std::size_t dst_pitch, const float* src, std::size_t src_pitch, int rows,

@@ -40,8 +40,9 @@ private:
 
 }  // namespace
 
-AlignedBuffer::AlignedBuffer(std::size_t size)
-    : size_((size + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment) {
+std::size_t aligned(std::size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
+
+AlignedBuffer::AlignedBuffer(std::size_t size) : size_(aligned(size)) {
     if (size_ == 0) return;
     data_.reset(static_cast<std::byte*>(std::aligned_alloc(kArenaAlignment, size_)));
     if (!data_) throw std::bad_alloc();
@@ -69,13 +70,25 @@ dnnl::memory::data_type dnnl_type(DType type) {
 }
 
 dnnl::memory::desc describe(const Tensor& tensor) {
-    const dnnl::memory::dim h = tensor.shape.h, w = tensor.shape.w, pitch = static_cast<dnnl::memory::dim>(tensor.pitch);
-    return {{tensor.n, tensor.shape.c, h, w}, dnnl_type(tensor.type), dnnl::memory::dims{h * w * pitch, 1, w * pitch, pitch}};
+    const dnnl::memory::dim h = tensor.shape.h, w = tensor.shape.w,
+                            pitch = static_cast<dnnl::memory::dim>(tensor.pitch);
+    return {{tensor.n, tensor.shape.c, h, w},
+            dnnl_type(tensor.type),
+            dnnl::memory::dims{h * w * pitch, 1, w * pitch, pitch}};
 }
 
 dnnl::memory::desc describe(int n, Shape shape, DType type) {
     return {{n, shape.c, shape.h, shape.w}, dnnl_type(type), dnnl::memory::format_tag::nhwc};
 }
+
+Tensor dense_at(const Tensor& tensor, void* data) {
+    Tensor dense = tensor;
+    dense.data = data;
+    dense.pitch = tensor.shape.c;
+    return dense;
+}
+
+std::size_t dense_bytes(const Tensor& tensor) { return aligned(tensor.size() * bytes(tensor.type)); }
 
 int thread_index() {
 #if defined(_OPENMP)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +16,8 @@
 #include "../../tensor.hpp"
 
 namespace dn::cpu {
+
+std::size_t aligned(std::size_t bytes);  // rounded up to the arena's alignment
 
 // Memory aligned for the widest vectors, freed with its owner. Not cleared: pages that nobody touches cost nothing.
 class AlignedBuffer {
@@ -75,15 +78,51 @@ dnnl::memory::data_type dnnl_type(DType type);
 // A channels-last view as oneDNN describes it.
 dnnl::memory::desc describe(const Tensor& tensor);
 dnnl::memory::desc describe(int n, Shape shape, DType type);
+// The same shape without gaps between pixels, at `data`.
+Tensor dense_at(const Tensor& tensor, void* data);
+std::size_t dense_bytes(const Tensor& tensor);  // aligned
 
 // Runs `work` with a team of `threads` on the calling thread and restores its setting. In a forked child, where the
 // parent's teams are gone but not forgotten, it runs on a thread of its own.
 void with_team(int threads, const std::function<void()>& work);
 
-// body(i) for i in [0, count), in contiguous parts, one for each thread of the team. body must not throw.
-template <class Body> void parallel_for(int count, const Body& body) {
+// Carries the first exception of a parallel region out of it.
+class FirstFailure {
+public:
+    template <class Work>
+    void guard(const Work& work) noexcept {
+        try {
+            work();
+        } catch (...) {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            if (!failure_) failure_ = std::current_exception();
+        }
+    }
+    void rethrow() const {
+        if (failure_) std::rethrow_exception(failure_);
+    }
+
+private:
+    std::mutex mutex_;
+    std::exception_ptr failure_;
+};
+
+// body(i) for i in [0, count), in contiguous parts, one for each thread of the team.
+template <class Body>
+void parallel_for(int count, const Body& body) {
+    FirstFailure failure;
 #pragma omp parallel for schedule(static)
-    for (int i = 0; i < count; ++i) body(i);
+    for (int i = 0; i < count; ++i) failure.guard([&] { body(i); });
+    failure.rethrow();
+}
+
+// The same for large bodies: each thread takes the next when it is done with one.
+template <class Body>
+void parallel_tasks(int count, const Body& body) {
+    FirstFailure failure;
+#pragma omp parallel for schedule(dynamic)
+    for (int i = 0; i < count; ++i) failure.guard([&] { body(i); });
+    failure.rethrow();
 }
 
 // Which thread of the team runs this, from 0.

@@ -32,8 +32,7 @@ Floats source_factors(const Context& context) {
     Floats factors(sources * channels);
     for (std::size_t s = 0; s < sources; ++s)
         for (std::size_t c = 0; c < channels; ++c)
-            factors[s * channels + c] =
-                context.params->weights[s * params.weights_per_source + (per_channel ? c : 0)];
+            factors[s * channels + c] = context.params->weights[s * params.weights_per_source + (per_channel ? c : 0)];
     for (std::size_t c = 0; c < channels; ++c) normalize(&factors[c], sources, channels, params.normalization);
     return factors;
 }

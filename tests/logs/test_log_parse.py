@@ -128,7 +128,26 @@ def test_evaluation_by_its_last_line_only() -> None:
     assert [(e.iteration, e.map) for e in parse(text).evaluations] == [(1, 0.25)]
     status = "\n Last accuracy mAP@0.50 = {:.2f} %, best = 50.00 % \n"
     text = "".join(classic(row) + status.format(20 + 10 * (row[0] // 4)) for row in TEN)
-    assert [(e.iteration, e.map) for e in parse(text).evaluations] == [(1, 0.2), (4, 0.3), (8, 0.4)]
+    found = parse(text).evaluations
+    assert [(e.iteration, round(e.map, 6)) for e in found] == [(1, 0.2), (4, 0.3), (8, 0.4)]
+
+
+def test_evaluation_in_the_line_of_darknet_v5() -> None:
+    """`last=68.62%` in every line; a new value is a new evaluation, made before that iteration."""
+    lines = [GRAMMARS["darknet_v5"](row) for row in TEN]
+    text = "".join(lines[:4] + [line.replace("last=68.62", "last=70.50") for line in lines[4:]])
+    assert [(e.iteration, e.map) for e in parse(text).evaluations] == [(0, 0.6862), (4, 0.705)]
+    block = classic(TEN[0]) + "mean average precision (mAP@0.50)=68.62%\n"
+    assert [(e.iteration, e.map) for e in parse(block).evaluations] == [(1, 0.6862)]
+
+
+def test_lines_run_together() -> None:
+    """Old Windows builds print `Loaded` behind the line of the iteration."""
+    text = (
+        "9002: 0.211667, 0.060730 avg, 0.001000 rate, 3.868000 seconds, 576128 images Loaded: 0.0 seconds\n"
+    )
+    (row,) = parse(text).iterations
+    assert (row.iteration, row.avg_loss, row.images) == (9002, 0.06073, 576128)
 
 
 def test_heads_of_old_versions() -> None:

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Training on the cpu backend: the same channels-last tensors as in inference, dense, each with its delta beside it.
+// Convolutions, pools and what moves data have kernels of their own; every other layer runs the reference kernel.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "../cpu.hpp"
+
+namespace dn::cpu {
+
+// What a training kernel is made from. Deltas have the type of their values.
+struct TrainContext : KernelContext {
+    Runtime& runtime;
+    WeightStore& weights;  // of this plan alone: training repacks
+    DType compute;
+    std::vector<bool> overwrite;  // per source: nobody wrote its delta before this kernel, which must fill all of it
+};
+
+class TrainKernel : public Kernel {
+public:
+    // Planes (n, c, h, w) of the output and of its delta, for layers that own a loss; null for others.
+    virtual float* output_planes() { return nullptr; }
+    virtual float* delta_planes() { return nullptr; }
+};
+
+std::unique_ptr<TrainKernel> make_train_kernel(const TrainContext& context);
+
+std::unique_ptr<TrainKernel> make_train_convolution(const TrainContext& context);
+std::unique_ptr<TrainKernel> make_train_maxpool(const TrainContext& context);
+// route, shortcut without weights, upsample: forward as in inference, deltas moved.
+std::unique_ptr<TrainKernel> make_train_mover(const TrainContext& context);
+std::unique_ptr<TrainKernel> make_train_by_reference(const TrainContext& context);
+
+std::unique_ptr<Plan> make_train_plan(const Graph& graph, std::shared_ptr<const Parameters> parameters,
+                                      const dnnl::engine& engine, const PlanOptions& options);
+
+// -- helpers of the kernels ------------------------------------------------------------------------------------------
+
+// The delta of a tensor as a tensor.
+inline Tensor delta_of(Tensor tensor) {
+    tensor.data = tensor.delta;
+    return tensor;
+}
+// Channels [from_channel, + channels) of `from` into [to_channel, ...) of `to`: replaced, or added to what is there.
+void move_channels(const Tensor& from, int from_channel, const Tensor& to, int to_channel, int channels,
+                   bool overwrite);
+void clear(const Tensor& tensor);
+
+}  // namespace dn::cpu

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Ray engine on a cluster of two nodes on this machine: order, results, errors and lost workers."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from pydarknet.cli import cli
+from pydarknet.data.engines import by_name
+from pydarknet.data.report import RecordError
+from pydarknet.errors import BackendError, MissingExtra
+
+needed = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra: ray)"
+)
+# Ray's own sockets and processes end a little after shutdown() returns.
+quiet = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes of one worker each."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:  # the workers import pydarknet and the functions below
+        here = Path(__file__).parent
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (here.parents[1], here))))
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        nodes.add_node(num_cpus=1)
+        nodes.wait_for_nodes()
+        yield nodes.address
+        nodes.shutdown()
+
+
+@pytest.fixture
+def address(cluster, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", cluster)
+
+
+def where(number: int) -> tuple[int, str]:
+    import time
+
+    import ray
+
+    time.sleep(0.05)
+    return number * number, ray.get_runtime_context().get_node_id()
+
+
+def fail(number: int) -> int:
+    if number == 3:
+        raise RecordError("parse", "bad", "x.txt", 3)
+    return number
+
+
+def die_once(folder: str) -> str:
+    """The first worker that comes by is killed."""
+    path = Path(folder) / "died"
+    if not path.exists():
+        path.touch()
+        os._exit(1)
+    return folder
+
+
+@needed
+@quiet
+def test_results_in_order_from_both_nodes(address):
+    found = list(by_name("ray")(where, range(40), 2))
+    assert [square for square, _ in found] == [i * i for i in range(40)]
+    assert len({node for _, node in found}) == 2
+
+
+@needed
+@quiet
+def test_errors_arrive_as_they_were_raised(address):
+    results = by_name("ray")(fail, range(10), 2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(RecordError, match=r"x\.txt:3: bad"):
+        next(results)
+
+
+@needed
+@quiet
+def test_a_lost_worker_is_replaced(address, tmp_path):
+    assert list(by_name("ray")(die_once, [str(tmp_path)], 2)) == [str(tmp_path)]
+    assert (tmp_path / "died").exists()
+
+
+@needed
+@quiet
+def test_a_conversion_gives_the_same_files(address, tmp_path, monkeypatch):
+    """Labels, lists and report of a conversion are those of one machine, byte for byte."""
+    spec = importlib.util.spec_from_file_location("shapes", Path(__file__).parents[2] / "tools" / "shapes.py")
+    shapes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(shapes)
+    source = shapes.write_voc(tmp_path / "voc", 600, size=32)
+    (source / "Annotations" / "shape007.xml").write_text("<annotation>\n<object")
+    made = {}
+    for engine in ("ray", "local"):
+        folder = tmp_path / engine / "ds"
+        folder.parent.mkdir()
+        monkeypatch.chdir(folder.parent)
+        result = CliRunner().invoke(
+            cli, ["convert", str(source), "--out", "ds", "--engine", engine, "--jobs", "2"]
+        )
+        assert isinstance(result.exception, SystemExit | None)
+        made[engine] = {
+            str(path.relative_to(folder)): path.read_bytes().replace(str(folder).encode(), b"")
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+    assert len(made["ray"]) > 1190
+    assert made["ray"] == made["local"]
+
+
+@needed
+@quiet
+def test_batch_detection_gives_the_same_file(address, tmp_path, tiny_files, levels, monkeypatch):
+    """Detections of seven images, one of them broken, are those of one machine, digit for digit."""
+    monkeypatch.chdir(tmp_path)
+    for i in range(7):
+        assert cv2.imwrite(f"{i}.png", np.roll(levels, i, axis=1))
+    Path("4.png").write_bytes(b"no image")
+    cfg, weights = tiny_files
+    images = [f"{tmp_path}/{i}.png" for i in range(7)]
+    made, errors = {}, {}
+    for engine in ("ray", "local"):
+        network = ["--cfg", str(cfg), "--weights", str(weights), "--precision", "fp32", "--batch", "2"]
+        result = CliRunner().invoke(
+            cli, ["detect", *network, "--engine", engine, "--out", engine, *images], standalone_mode=False
+        )
+        assert result.return_value == 1, result.output
+        made[engine], errors[engine] = Path(engine, "detections.json").read_text(), result.stderr
+    assert made["ray"] == made["local"]
+    assert made["ray"].count("filename") == 6
+    assert errors["ray"] == errors["local"]
+    assert "4.png" in errors["ray"]
+
+
+@needed
+@quiet
+def test_no_cluster_at_the_address(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(BackendError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
+        next(by_name("ray")(fail, [1], 1))
+
+
+def test_without_ray(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'pydarknet\[ray\]'"):
+        next(by_name("ray")(fail, [1], 1))
