@@ -98,13 +98,14 @@ class Screen:
     """A monitor, or a region of it."""
 
     patience = 0.25
-    fps = 0.0
+    fps = 30.0
 
     def __init__(self, source: Source) -> None:
         numbers = source.value
         self._monitor = numbers[0] if len(numbers) in (1, 5) else 1
         self._region = numbers[-4:] if len(numbers) >= 4 else None
         self._grabber: Any = None
+        self._due = 0.0
 
     def reopen(self) -> None:
         """Connect to the display."""
@@ -130,9 +131,11 @@ class Screen:
             }
 
     def read(self) -> Pixels | None:
-        """What the screen shows now."""
+        """What the screen shows, 30 times a second: faster would only burn time."""
         import numpy as np
 
+        time.sleep(max(0.0, self._due - time.perf_counter()))
+        self._due = time.perf_counter() + 1 / self.fps
         return np.ascontiguousarray(np.asarray(self._grabber.grab(self._area))[:, :, :3])
 
     def close(self) -> None:

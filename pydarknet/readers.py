@@ -23,6 +23,7 @@ from pydarknet.images import Pixels, decode, load
 from pydarknet.sources import IMAGE_SUFFIXES, Source, _natural
 
 _log = logging.getLogger("pydarknet")
+_MOST_FILMS_TO_OPEN = 100  # only to count their frames
 _LARGEST_FILE = 1 << 30  # bytes of an image from an archive, a URL or stdin
 
 
@@ -77,20 +78,33 @@ def frames(sources: Iterable[Source], channels: int = 3, every: int = 1) -> Iter
 
 def count(sources: Iterable[Source], every: int = 1) -> int | None:
     """How many frames :func:`frames` will give; None where that is not known beforehand."""
-    total = 0
+    total, films = 0, 0
     for source in sources:
-        if source.kind == "video" and os.path.isfile(source.value):  # noqa: PTH113  no Path made of a URL
-            announced = _announced(open_capture(source.value, source.name))
+        films += source.kind == "video"
+        if source.kind == "video" and films <= _MOST_FILMS_TO_OPEN and os.path.isfile(source.value):  # noqa: PTH113
+            announced = _length(source)
             if not announced:
                 return None
             total += math.ceil(announced / every)
-        elif source.kind in ("image", "video"):
+        elif source.kind == "image":
             total += 1
         elif source.kind == "array" and isinstance(source.value, (list, tuple)):
             total += len(source.value)
         else:
             return None
     return total
+
+
+def _length(film: Source) -> int:
+    """Frames that a film announces; 0 where it does not, or cannot be opened."""
+    try:
+        capture = open_capture(film.value, film.name)
+    except DataError:
+        return 0
+    try:
+        return _announced(capture)
+    finally:
+        capture.release()
 
 
 # -- images --------------------------------------------------------------------------------------------------

@@ -44,11 +44,13 @@ class Source:
         kind: ``"image"``, ``"video"``, ``"camera"``, ...
         value: path or URL as text; number of a camera; numbers after ``screen``; the array or object itself.
         live: whether pictures come at their own pace, so that old ones are better dropped than waited for.
+        label: what to call it, where the value says little.
     """
 
     kind: Kind
     value: Any
     live: bool = False
+    label: str = ""
 
     def __post_init__(self) -> None:
         if self.kind in ("camera", "stream", "streams", "screen"):
@@ -57,6 +59,8 @@ class Source:
     @property
     def name(self) -> str:
         """What to call it in results and messages; without the password that a URL may hold."""
+        if self.label:
+            return self.label
         if self.kind == "camera" and isinstance(self.value, int):
             return f"camera{self.value}"
         if self.kind == "screen":

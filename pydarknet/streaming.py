@@ -54,6 +54,12 @@ class Result:
         """The image and the detections."""
         return iter((self.frame.image, self.detections))
 
+    def _repr_png_(self) -> bytes:
+        """The annotated picture, as notebooks show it."""
+        import cv2
+
+        return bytes(cv2.imencode(".png", self.detections.plot(self.frame.image))[1])
+
 
 @dataclass
 class Stats:
@@ -282,7 +288,7 @@ def _sources(source: Any, live: bool | None) -> list[Source]:
     for entry in (entry for one in given for entry in expand(classify(one))):
         if entry.kind == "site":
             address, is_live = resolve(entry.value)
-            entry = Source("stream" if is_live else "video", address)  # noqa: PLW2901
+            entry = Source("stream" if is_live else "video", address, label=entry.name)  # noqa: PLW2901
         elif entry.kind == "object" and (_is_endless(entry.value) if live is None else live):
             entry = Source("object", entry.value, live=True)  # noqa: PLW2901
         settled.append(entry)

@@ -253,6 +253,10 @@ def _progress(bar: tqdm[Any], results: Stream | Spread, result: Result, quiet: b
     if result.frame.still and not quiet:
         found = result.detections.count_text() or "nothing"
         tqdm.write(f"{result.frame.name}: {found} ({result.seconds * 1e3:.0f} ms)", file=sys.stdout)
+        if results.stats.total == 1:
+            dets = result.detections
+            for label, confidence in zip(dets.labels, dets.confidence, strict=True):
+                tqdm.write(f"{label}: {confidence:.0%}", file=sys.stdout)
 
 
 # -- outputs -------------------------------------------------------------------------------------------------

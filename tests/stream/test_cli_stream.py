@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers import run
-from test_outputs import frames_of
+from made_results import frames_of
 from web_camera import WebCamera
 
 from pydarknet import selftest
@@ -104,7 +105,9 @@ def test_darknet_order_and_classes(
     tiny_files[1].with_suffix(".names").write_text("thing\n")  # found, since it lies beside the weights
     monkeypatch.chdir(tmp_path)
     assert run(monkeypatch, "detect", *tiny_files, "x.png", "--classes", "thing", "--thresh", 0.1) == 0
-    assert "thing (" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "thing (" in out
+    assert re.search(r"^thing: \d+%$", out, re.MULTILINE)
     assert run(monkeypatch, "detect", *tiny_files, "x.png", "--classes", "think") == 1
     assert (
         "found class 'think', which the network does not have; did you mean 'thing'?"

@@ -131,6 +131,38 @@ def test_classes_by_name_and_number(film: Film, seer: Callable) -> None:
         pydarknet.stream(seer(), path, classes=[7])
 
 
+def test_one_bad_film_does_not_hide_the_others(film: Film, seer: Callable, tmp_path: Path) -> None:
+    film("b.avi", frames=3)
+    (tmp_path / "a.avi").write_bytes(b"no film")
+    told: list[DataError] = []
+    results = pydarknet.stream(seer(), tmp_path, skip=told.append)
+    assert results.stats.total is None
+    assert len(list(results)) == 3
+    assert "a.avi: cannot be opened" in str(told[0])
+
+
+def test_pages_are_resolved_and_keep_their_name(
+    film: Film, seer: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = film(frames=3)
+    asked: list[str] = []
+
+    def resolve(url: str) -> tuple[str, bool]:
+        asked.append(url)
+        return str(path), False
+
+    monkeypatch.setattr("pydarknet.streaming.resolve", resolve)
+    results = list(pydarknet.stream(seer(), "https://youtu.be/abc"))
+    assert {result.frame.name for result in results} == set(asked) == {"https://youtu.be/abc"}
+    assert len(results) == 3
+
+
+def test_a_notebook_shows_the_picture(film: Film, seer: Callable) -> None:
+    result = next(pydarknet.stream(seer(), film()))
+    shown = cv2.imdecode(np.frombuffer(result._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(shown, result.detections.plot(result.frame.image))
+
+
 def test_wrong_values(seer: Callable) -> None:
     with pytest.raises(ArgumentError, match="found every=0, expected 1"):
         pydarknet.stream(seer(), "film.mp4", every=0)
@@ -161,12 +193,11 @@ def test_latency_is_bounded_under_a_slow_network(seer: Callable, fake_camera: Ca
     """30 pictures a second, of which the network manages 5: others are dropped, the delay does not grow."""
     latencies = []
     with pydarknet.stream(seer(0.2), fake_camera(30)) as results:
-        for result in itertools.islice(results, 12):
+        for result in itertools.islice(results, 15):
             latencies.append(result.latency)
-    assert (
-        max(latencies) < 0.2 + 2 / 30 + 0.25
-    )  # inference, the picture that waited for it, and a busy machine
-    assert np.mean(latencies[6:]) < np.mean(latencies[:6]) + 0.15
+    # Inference, and the picture that waited for it; in a queue the last would be 2.5 seconds old.
+    assert np.median(latencies) < 0.2 + 2 / 30 + 0.15
+    assert max(latencies) < 1.5  # a busy machine may hold up single ones
     assert results.stats.dropped > 30
     assert results.stats.latency(1) == pytest.approx(max(latencies), abs=1e-9)
     assert results.live
@@ -175,10 +206,10 @@ def test_latency_is_bounded_under_a_slow_network(seer: Callable, fake_camera: Ca
 def test_a_slow_caller_does_not_see_the_past_either(seer: Callable, fake_camera: Callable) -> None:
     ages = []
     with pydarknet.stream(seer(0.01), fake_camera(50)) as results:
-        for result in itertools.islice(results, 10):
+        for result in itertools.islice(results, 20):
             ages.append(time.perf_counter() - result.frame.captured)
             time.sleep(0.1)
-    assert max(ages) < 0.45  # one that waits, one in the network; a queue would reach a second
+    assert np.median(ages[10:]) < 0.6  # one that waits, one in the network; in a queue it would be 1.2
 
 
 def test_a_camera_that_stalls_drops_and_comes_back(seer: Callable, fake_camera: Callable) -> None:
@@ -269,6 +300,9 @@ def test_the_screen(seer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mss.mss", Display)
     with pydarknet.stream(seer(), "screen 1 10 20 6 4") as results:
         image, _ = next(results)
+        start = time.monotonic()
+        list(itertools.islice(results, 10))
+        assert time.monotonic() - start > 9 / 30 - 0.05  # no faster than anybody looks
     assert image.shape == (4, 6, 3)
     assert image[0, 0, 0] == 13  # the region is within the monitor
     with pytest.raises(DataError, match=r"screen: found monitor 4, expected 0 \(all\) to 1"):
