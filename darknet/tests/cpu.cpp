@@ -221,6 +221,18 @@ TEST_CASE("cpu: plans of one backend share packed weights and run in parallel") 
     for (const Floats& answer : found) CHECK(answer == expected);
 }
 
+TEST_CASE("cpu: a plan compiled after the weights changed has the new ones, whatever older plans still hold") {
+    const Case net(conv(16, 3, "leaky"));
+    const auto backend = make_backend("cpu");
+    const auto before = compile(*backend, net, {});
+    const Floats old = outputs(*before, net, 0);
+    for (float& weight : net.parameters->nodes[0].weights) weight = -weight;
+    ++net.parameters->version;
+    const auto after = compile(*backend, net, {});
+    check_equal(outputs(*after, net, 0), outputs(*compile(*make_backend("ref"), net, {}), net, 0), 1e-4f);
+    CHECK(outputs(*before, net, 0) == old);
+}
+
 TEST_CASE("cpu: a forked child can run its parent's plan") {
     const Case net(kCsp);
     const int last = static_cast<int>(net.graph.nodes.size()) - 1;

@@ -343,7 +343,7 @@ def _write_or_save(changed: object, file: Path, write: bool, output: Path | None
     type=click.Choice(["fp32", "bf16"]),
     default="fp32",
     show_default=True,
-    help="Of detection.",
+    help="Of the computation.",
 )
 @click.option("--limit", type=BYTES, help="Mark what fits, for example 6G; what is free if not given.")
 @AS_JSON
@@ -358,7 +358,7 @@ def memory(
     size = batch or cfg.net.integer("batch")
     counts = [subdivisions] if subdivisions else [n for n in range(1, size + 1) if size % n == 0]
     free = limit or model.available_memory()
-    rows = [(count, model.training_memory(cfg, size, count)) for count in counts]
+    rows = [(count, model.training_memory(cfg, size, count, precision=precision)) for count in counts]
     detection = model.inference_memory(cfg, precision=precision)
     if as_json:
         training = [{"subdivisions": n, **dataclasses.asdict(m), "total": m.total} for n, m in rows]

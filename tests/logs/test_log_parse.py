@@ -84,6 +84,7 @@ def test_cut_anywhere() -> None:
     [
         *(("nan", math.nan), ("-nan", math.nan), ("-nan(ind)", math.nan), ("nan(0x8000)", math.nan)),
         *(("1.#QNAN", math.nan), ("-1.#IND00", math.nan), ("inf", math.inf), ("-inf", -math.inf)),
+        *(("1.#SNAN", math.nan), ("9" * 400, math.inf)),
         *(("1.#INF00", math.inf), ("1e-05", 1e-05), ("-1.500000", -1.5)),
     ],
 )
@@ -91,6 +92,16 @@ def test_numbers_of_c(text: str, value: float) -> None:
     (row,) = parse(f" 7: {text}, {text} avg loss, 0.001 rate, 1.0 seconds, 56 images\n").iterations
     assert row.loss == pytest.approx(value, nan_ok=True)
     assert number(text) == pytest.approx(value, nan_ok=True)
+
+
+def test_numbers_that_no_program_prints() -> None:
+    """Digits without end are noise, and no reason to fail."""
+    digits = "9" * 5000
+    assert (
+        parse(f"1: {digits}, {digits}, {digits} rate, avg loss= Region 1 Avg IOU: {digits}").iterations == []
+    )
+    text = f"{digits}: 1.0, 1.0 avg, 0.1 rate, 1.0 seconds, {digits} images\n" + classic(TEN[0])
+    assert [row.iteration for row in parse(text).iterations] == [1]
 
 
 def test_resumed() -> None:
