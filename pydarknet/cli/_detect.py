@@ -228,6 +228,8 @@ def _loop(results: Stream | Spread, networks: list[Network], options: Options, s
                     break
         except KeyboardInterrupt:
             return 130
+        except BrokenPipeError:  # whoever reads stdout has enough, like head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -43,7 +43,7 @@ TRACKERS = ("bytetrack", "sort", "ocsort")
     help="Share of a tile that its neighbour has, too.",
 )
 @click.option("--track", type=click.Choice(TRACKERS), help="Number objects through a film.")
-@click.option("--compare", nargs=2, metavar="A B", help="Two networks side by side; see below.")
+@click.option("--compare", nargs=2, metavar="A B", help="Two networks side by side; see above.")
 @click.option(
     "--out",
     default="predictions",

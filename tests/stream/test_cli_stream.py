@@ -95,6 +95,28 @@ def test_jsonl_on_stdout_is_all_there_is_on_it(detect: Detect, film: Callable[..
     assert "2 frames in" in err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are POSIX here")
+def test_a_reader_that_has_enough_ends_the_run(network: list, film: Callable[..., Path]) -> None:
+    words = [sys.executable, "-m", "pydarknet", "detect", *map(str, network), str(film(frames=3000))]
+    child = subprocess.Popen(
+        [*words, "--no-pictures", "--to", "jsonl=-"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    try:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert json.loads(child.stdout.readline())["frame"] == 0
+        child.stdout.close()
+        assert child.wait(timeout=30) == 0
+        err = child.stderr.read()
+        assert err.splitlines()[0].startswith(tuple("123456789"))
+        assert "Error" not in err
+        assert int(err.split()[0]) < 3000
+        child.stderr.close()
+    finally:
+        child.kill()
+
+
 def test_darknet_order_and_classes(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
