@@ -67,6 +67,7 @@ class Differences:
 
     def __init__(self, path: str) -> None:
         self._other = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
+        self._path = path
         self._file = TextFile(path, self._line, _COLUMNS)
         self._frames = self._different = 0
 
@@ -99,10 +100,9 @@ class Differences:
 
     def close(self) -> str:
         """Finish the file."""
-        written = self._file.close()
-        if not written:
+        if not self._file.close():
             return ""
-        return f"{self._different} of {self._frames} frames differ in their objects; {written}"
+        return f"{self._different} of {self._frames} frames differ in their objects; see {self._path}"
 
 
 def _quoted(text: str) -> str:

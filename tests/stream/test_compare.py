@@ -41,7 +41,7 @@ def test_the_table_of_differences(tmp_path: Path) -> None:
     a, b = dets((0, 0, 10, 10, 0.9, 0), (50, 50, 60, 60, 0.7, 1)), dets((0, 0, 10, 10, 0.65, 0))
     differences.add(Result(Frame(image, "f, 1.mp4", 7, 0.28), a), b)
     differences.add(Result(Frame(image, "f, 1.mp4", 8, 0.32), b), b)
-    assert differences.close() == f"1 of 2 frames differ in their objects; detections in {tmp_path / 'd.csv'}"
+    assert differences.close() == f"1 of 2 frames differ in their objects; see {tmp_path / 'd.csv'}"
     one, two = csv.DictReader((tmp_path / "d.csv").read_text().splitlines())
     assert one == {
         "source": "f, 1.mp4", "frame": "7", "time": "0.280", "objects_a": "2", "objects_b": "1", "both": "1",
