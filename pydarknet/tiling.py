@@ -148,7 +148,6 @@ def _join(
     tile_of: npt.NDArray[np.intp],
 ) -> tuple[Boxes, npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
     """Join pieces across borders; returns the columns, changed, and the rows that remain."""
-    xyxy, confidence, cuts = xyxy.copy(), confidence.copy(), cuts.copy()
     parent = list(range(len(xyxy)))
 
     def root(row: int) -> int:
@@ -156,38 +155,36 @@ def _join(
             row = parent[row]
         return row
 
-    pieces = np.flatnonzero(cuts.any(axis=1)).tolist()
-    original, ends = xyxy.copy(), cuts.copy()
-    for a in pieces:
-        for b in pieces:
-            if class_id[a] != class_id[b] or tile_of[a] == tile_of[b]:
-                continue
-            for axis in (0, 1):  # a is left of, or above, b
-                if ends[a, axis + 2] and ends[b, axis] and _meet(original[a], original[b], axis):
-                    a_root, b_root = sorted((root(a), root(b)))
-                    parent[b_root] = a_root
+    pieces = np.flatnonzero(cuts.any(axis=1))
+    alike = class_id[pieces, None] == class_id[pieces]
+    alike &= tile_of[pieces, None] != tile_of[pieces]
+    meet = alike & (_meet(xyxy[pieces], cuts[pieces], 0) | _meet(xyxy[pieces], cuts[pieces], 1))
+    for a, b in pieces[np.argwhere(meet)].tolist():
+        low, high = sorted((root(a), root(b)))
+        parent[high] = low
     groups: dict[int, list[int]] = {}
     for row in range(len(xyxy)):
         groups.setdefault(root(row), []).append(row)
+
+    joined, best, ends = xyxy.copy(), confidence.copy(), cuts.copy()
     for first, rows in groups.items():
         if len(rows) > 1:
-            xyxy[first, :2] = original[rows, :2].min(axis=0)
-            xyxy[first, 2:] = original[rows, 2:].max(axis=0)
-            confidence[first] = confidence[rows].max()
-            # Complete, if its outer ends are ends of the object.
-            for side, outer in enumerate((np.argmin, np.argmin, np.argmax, np.argmax)):
-                cuts[first, side] = ends[rows[int(outer(original[rows, side]))], side]
-    return xyxy, confidence, cuts, np.array(sorted(groups), np.intp)
+            best[first] = confidence[rows].max()
+            for side, outermost in enumerate((np.argmin, np.argmin, np.argmax, np.argmax)):
+                row = rows[int(outermost(xyxy[rows, side]))]
+                joined[first, side], ends[first, side] = xyxy[row, side], cuts[row, side]
+    return joined, best, ends, np.array(sorted(groups), np.intp)
 
 
-def _meet(a: Boxes, b: Boxes, axis: int) -> bool:
-    """Whether piece b continues piece a along an axis (0: x, 1: y)."""
-    if not (a[axis] <= b[axis] <= a[axis + 2] <= b[axis + 2]):
-        return False
-    other = 1 - axis
-    shared = min(a[other + 2], b[other + 2]) - max(a[other], b[other])
-    span = max(a[other + 2], b[other + 2]) - min(a[other], b[other])
-    return bool(shared > _SAME_SPAN * span)
+def _meet(boxes: Boxes, cuts: npt.NDArray[np.bool_], axis: int) -> npt.NDArray[np.bool_]:
+    """(n, n) whether the piece of the column continues that of the row along an axis (0: x, 1: y)."""
+    begin, end = boxes[:, axis], boxes[:, axis + 2]
+    low, high = boxes[:, 1 - axis], boxes[:, 3 - axis]
+    follows = cuts[:, None, axis + 2] & cuts[None, :, axis]
+    follows &= (begin[:, None] <= begin) & (begin <= end[:, None]) & (end[:, None] <= end)
+    shared = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+    span = np.maximum(high[:, None], high) - np.minimum(low[:, None], low)
+    return np.asarray(follows & (shared > _SAME_SPAN * span))
 
 
 def _suppress(
@@ -199,18 +196,18 @@ def _suppress(
 ) -> npt.NDArray[np.intp]:
     """Rows to keep, best first: per class, whole boxes before pieces, then by confidence."""
     order = np.lexsort((-confidence, is_piece))
-    kept: list[int] = []
     area = np.prod(xyxy[:, 2:] - xyxy[:, :2], axis=1)
-    for row in order:
-        rivals = [other for other in kept if class_id[other] == class_id[row]]
-        if rivals:
-            low = np.maximum(xyxy[rivals, :2], xyxy[row, :2])
-            high = np.minimum(xyxy[rivals, 2:], xyxy[row, 2:])
-            shared = np.prod(np.clip(high - low, 0, None), axis=1)
-            if (shared > nms * (area[rivals] + area[row] - shared)).any():
-                continue
-            if is_piece[row] and (shared > _INSIDE * area[row]).any():
-                continue
-        kept.append(int(row))
-    rows = np.array(kept, np.intp)
+    keep = np.ones(len(xyxy), bool)
+    for place, row in enumerate(order):
+        if not keep[row]:
+            continue
+        rest = order[place + 1 :]
+        rest = rest[keep[rest] & (class_id[rest] == class_id[row])]
+        low = np.maximum(xyxy[rest, :2], xyxy[row, :2])
+        high = np.minimum(xyxy[rest, 2:], xyxy[row, 2:])
+        shared = np.prod(np.clip(high - low, 0, None), axis=1)
+        same = shared > nms * (area[rest] + area[row] - shared)
+        inside = is_piece[rest] & (shared > _INSIDE * area[rest])
+        keep[rest[same | inside]] = False
+    rows = np.flatnonzero(keep)
     return rows[np.argsort(-confidence[rows], kind="stable")]

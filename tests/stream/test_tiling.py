@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import pydarknet
 from pydarknet import ArgumentError, Detections
+from pydarknet.compare import iou
 from pydarknet.tiling import Tile, cut, merge
 
 
@@ -92,6 +93,26 @@ def test_classes_are_merged_apart() -> None:
 def test_merging_nothing() -> None:
     none = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
     assert len(merge([none, none], [Tile(0, 0, 50, 100), Tile(50, 0, 100, 100)], (100, 100), 0.45)) == 0
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.floats(0.05, 0.95))
+def test_suppression_keeps_the_best_and_no_two_of_the_same(seed: int, n: int, nms: float) -> None:
+    """The definition: kept boxes of a class do not overlap by more; each dropped one does, with a better one."""
+    random = np.random.default_rng(seed)
+    corners = random.uniform(0, 60, (n, 2))
+    boxes = np.hstack([corners, corners + random.uniform(1, 40, (n, 2))]).astype(np.float32)
+    dets = Detections(boxes, random.uniform(0, 1, n).astype(np.float32), random.integers(0, 2, n))
+    parts = [dets[: n // 2], dets[n // 2 :]]
+    kept = merge(parts, [Tile(0, 0, 100, 100)] * 2, (100, 100), nms)
+    assert (np.diff(kept.confidence) <= 0).all()
+    overlaps = iou(dets.xyxy, kept.xyxy) * (dets.class_id[:, None] == kept.class_id)
+    stronger = kept.confidence > dets.confidence[:, None]
+    is_kept = np.isin(dets.confidence, kept.confidence)
+    assert is_kept.sum() == len(kept)
+    over = ((overlaps > nms - 1e-5) & stronger).any(axis=1)
+    assert over[~is_kept].all()
+    assert not ((overlaps > nms + 1e-5) & stronger).any(axis=1)[is_kept].any()
 
 
 @settings(deadline=None)
