@@ -99,10 +99,10 @@ def test_merging_nothing() -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.floats(0.05, 0.95))
 def test_suppression_keeps_the_best_and_no_two_of_the_same(seed: int, n: int, nms: float) -> None:
     """The definition: kept boxes of a class do not overlap by more; each dropped one does, with a better one."""
-    random = np.random.default_rng(seed)
-    corners = random.uniform(0, 60, (n, 2))
-    boxes = np.hstack([corners, corners + random.uniform(1, 40, (n, 2))]).astype(np.float32)
-    dets = Detections(boxes, random.uniform(0, 1, n).astype(np.float32), random.integers(0, 2, n))
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 60, (n, 2))
+    boxes = np.hstack([corners, corners + rng.uniform(1, 40, (n, 2))]).astype(np.float32)
+    dets = Detections(boxes, rng.uniform(0, 1, n).astype(np.float32), rng.integers(0, 2, n))
     parts = [dets[: n // 2], dets[n // 2 :]]
     kept = merge(parts, [Tile(0, 0, 100, 100)] * 2, (100, 100), nms)
     assert (np.diff(kept.confidence) <= 0).all()
