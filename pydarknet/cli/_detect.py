@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
@@ -29,6 +30,8 @@ from pydarknet.outputs.web import Web, parse_address
 from pydarknet.render import draw
 from pydarknet.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Source, classify, expand
 from pydarknet.streaming import Result, Skip, Stream, stream
+
+_SECONDS_BETWEEN_LINES = 10.0  # of progress, where there is no terminal
 
 
 @dataclass(frozen=True)
@@ -198,9 +201,10 @@ def _loading(options: Options, names: tuple[str, ...] | None) -> dict[str, Any]:
 def _loop(results: Stream | Spread, networks: list[Network], options: Options, summary: _Summary) -> int:
     """Hand every result to every output; close them whatever happens."""
     with contextlib.ExitStack() as stack:
-        outputs = _outputs(options)
+        outputs: list[Output] = []
         differences = None
-        for output in outputs:
+        for output in _outputs(options):
+            outputs.append(output)
             stack.callback(summary.close, output)
             if isinstance(output, Web):
                 click.echo(f"watch at {output.url} (Ctrl-C ends)", err=True)
@@ -211,7 +215,8 @@ def _loop(results: Stream | Spread, networks: list[Network], options: Options, s
         drawn_of = partial(draw, line_width=options.line_width, labels=not options.hide_labels)
         drawn_of = partial(drawn_of, confidence=not options.hide_conf)
         quiet = options.as_json or _stdout_is_taken(options)
-        bar = stack.enter_context(_bar(results.stats.total, results.live))
+        progress = _Progress(results, quiet)
+        stack.enter_context(progress.bar)
         try:
             for result in _tracked(results, options.track):
                 drawn = cache(partial(drawn_of, *result))
@@ -223,7 +228,7 @@ def _loop(results: Stream | Spread, networks: list[Network], options: Options, s
                 for output in outputs:
                     output.write(result, drawn)
                 summary.add(result)
-                _progress(bar, results, result, quiet)
+                progress.update(result)
                 if results.stats.frames == options.frames:
                     break
         except KeyboardInterrupt:
@@ -241,22 +246,40 @@ def _tracked(results: Iterable[Result], kind: str | None) -> Iterable[Result]:
     return track(results, kind)
 
 
-def _bar(total: int | None, live: bool) -> tqdm[Any]:
-    # Of few images each has its line; a bar is for those who sit before a terminal.
-    wanted = sys.stderr.isatty() and (live or total is None or total > 1)
-    return tqdm(total=total, unit=" frames", disable=not wanted, dynamic_ncols=True)
+class _Progress:
+    """A bar for those who sit before a terminal, a line now and then for a log; a line per image."""
 
+    def __init__(self, results: Stream | Spread, quiet: bool) -> None:
+        self._results, self._quiet = results, quiet
+        self._total = results.stats.total
+        wanted = sys.stderr.isatty() and self._total != 1
+        self.bar = tqdm(total=self._total, unit=" frames", disable=not wanted, dynamic_ncols=True)
+        self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
 
-def _progress(bar: tqdm[Any], results: Stream | Spread, result: Result, quiet: bool) -> None:
-    bar.update()
-    if results.live and not bar.disable:
-        stats = results.stats
-        bar.set_postfix_str(f"{stats.latency(0.5) * 1e3:.0f} ms late, {stats.dropped} dropped", refresh=False)
-    if result.frame.still and not quiet:
-        found = result.detections.count_text() or "nothing"
+    def update(self, result: Result) -> None:
+        self.bar.update()
+        if result.frame.still:
+            self._tell(result)
+        elif not self.bar.disable and self._results.live:
+            self.bar.set_postfix_str(self._pace(), refresh=False)
+        elif self.bar.disable and time.monotonic() > self._next_line:
+            self._next_line += _SECONDS_BETWEEN_LINES
+            stats = self._results.stats
+            of = f"/{self._total}" if self._total else ""
+            pace = f", {self._pace()}" if self._results.live else ""
+            click.echo(f"{stats.frames}{of} frames, {stats.fps:.1f} fps{pace}", err=True)
+
+    def _pace(self) -> str:
+        stats = self._results.stats
+        return f"{stats.latency(0.5) * 1e3:.0f} ms late, {stats.dropped} dropped"
+
+    def _tell(self, result: Result) -> None:
+        if self._quiet:
+            return
+        dets = result.detections
+        found = dets.count_text() or "nothing"
         tqdm.write(f"{result.frame.name}: {found} ({result.seconds * 1e3:.0f} ms)", file=sys.stdout)
-        if results.stats.total == 1:
-            dets = result.detections
+        if self._total == 1:
             for label, confidence in zip(dets.labels, dets.confidence, strict=True):
                 tqdm.write(f"{label}: {confidence:.0%}", file=sys.stdout)
 
@@ -264,26 +287,25 @@ def _progress(bar: tqdm[Any], results: Stream | Spread, result: Result, quiet: b
 # -- outputs -------------------------------------------------------------------------------------------------
 
 
-def _outputs(options: Options) -> list[Output]:
-    folder = options.folder
-    made: list[Output] = []
+def _outputs(options: Options) -> Iterator[Output]:
+    formats = [*options.formats, *(["yolo"] if options.save_labels else [])] or ["darknet"]
+    parsed = [_parse_format(text, options) for text in formats]
     if options.show:
-        made.append(Window())
+        yield Window()
     if options.http:
-        made.append(Web(*parse_address(options.http)))
+        yield Web(*parse_address(options.http))
     if not options.no_pictures:
-        made.append(Pictures(options.out))
+        yield Pictures(options.out)
     if options.sheet:
-        made.append(Sheet(options.sheet))
+        yield Sheet(options.sheet)
     if options.crops:
-        made.append(Crops(str(folder / "crops")))
-    formats = [*options.formats, *(["yolo"] if options.save_labels else [])]
-    for text in formats or ["darknet"]:
-        made.append(_records(text, options))
-    return made
+        yield Crops(str(options.folder / "crops"))
+    for make, path in parsed:
+        yield make(path)
 
 
-def _records(text: str, options: Options) -> Output:
+def _parse_format(text: str, options: Options) -> tuple[Callable[[str], Output], str]:
+    """The maker of an output, and its file."""
     name, equals, path = text.partition("=")
     if name not in FORMATS:
         raise click.BadParameter(f"{name!r} is not one of {', '.join(FORMATS)}", param_hint="'--to'")
@@ -298,7 +320,7 @@ def _records(text: str, options: Options) -> Output:
         "kaggle-loc": ("submission.csv", partial(records.kaggle_loc, mapping=options.mapping)),
     }
     default, make = makers[name]
-    return make(path or str(options.folder / default))
+    return make, path or str(options.folder / default)
 
 
 def _stdout_is_taken(options: Options) -> bool:

@@ -23,6 +23,7 @@ from made_results import frames_of
 from web_camera import WebCamera
 
 from pydarknet import selftest
+from pydarknet.data import engines
 
 
 @pytest.fixture
@@ -93,6 +94,16 @@ def test_jsonl_on_stdout_is_all_there_is_on_it(detect: Detect, film: Callable[..
     assert code == 0
     assert [json.loads(line)["frame"] for line in out.splitlines()] == [0, 1]
     assert "2 frames in" in err
+
+
+def test_a_log_gets_a_line_now_and_then(
+    detect: Detect, film: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pydarknet.cli._detect._SECONDS_BETWEEN_LINES", 0.0)
+    code, _, err = detect(film(frames=5), "--no-pictures")
+    assert code == 0
+    assert re.fullmatch(r"(\d/5 frames, [\d.]+ fps\n)+", err)
+    assert "5/5 frames" in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes are POSIX here")
@@ -243,6 +254,28 @@ def test_two_cfgs_with_the_same_weights(
     assert cv2.imread("predictions/x.jpg").shape == (4, 8, 3)
     code, out, _ = detect("--compare", cfg, cfg.with_name("tiny.cfg"), tmp_path / "x.png", "--json")
     assert "first_difference" not in json.loads(out)  # it is one and the same
+
+
+def test_an_engine_gives_the_same(
+    detect: Detect, tmp_path: Path, levels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is spread over workers and comes back is what is found here, a broken image included."""
+    monkeypatch.setitem(engines.ENGINES, "here", ("pydarknet.data.engines", "local"))
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    for number in range(5):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.roll(levels, number, axis=1))
+    (tmp_path / "3.png").write_bytes(b"no image")
+    seen = []
+    for engine in ("local", "here"):
+        code, out, err = detect(
+            tmp_path / "*.png", "--batch", 2, "--thresh", 0.3, "--engine", engine, "--json"
+        )
+        assert code == 1
+        assert "3.png: cannot be decoded" in err
+        assert json.loads(out)["frames"] == 4
+        seen.append(Path("predictions/detections.json").read_text())
+    assert seen[0] == seen[1]
+    assert seen[0].count('"class_id"') > 0
 
 
 def test_tiles(detect: Detect, tmp_path: Path) -> None:

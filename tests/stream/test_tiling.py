@@ -98,7 +98,7 @@ def test_merging_nothing() -> None:
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.floats(0.05, 0.95))
 def test_suppression_keeps_the_best_and_no_two_of_the_same(seed: int, n: int, nms: float) -> None:
-    """The definition: kept boxes of a class do not overlap by more; each dropped one does, with a better one."""
+    """The definition: kept boxes of a class do not overlap by more; a dropped one does, with a better one."""
     rng = np.random.default_rng(seed)
     corners = rng.uniform(0, 60, (n, 2))
     boxes = np.hstack([corners, corners + rng.uniform(1, 40, (n, 2))]).astype(np.float32)
