@@ -300,6 +300,19 @@ def test_tracking(detect: Detect, film: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "library", "extra"),
+    [("https://youtu.be/abc", "yt_dlp", "youtube"), ("screen", "mss", "screen")],
+)
+def test_sources_that_need_an_extra_name_it(
+    detect: Detect, monkeypatch: pytest.MonkeyPatch, source: str, library: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    code, _, err = detect(source)
+    assert code == 1
+    assert f"run: pip install 'pydarknet[{extra}]'" in err
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["--to", "xml", "x.jpg"], 2, "'xml' is not one of darknet, jsonl, csv"),
