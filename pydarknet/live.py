@@ -189,7 +189,7 @@ class Watch:
                     raise
                 except (DarknetError, OSError) as error:
                     image = None
-                    self._set_trouble(str(error))
+                    self._set_trouble(str(error).removeprefix(f"{self.source.name}: "))
                 if image is None or not image.size:
                     opened = False
                     self._stop.wait(delay)
@@ -208,7 +208,7 @@ class Watch:
     def _set_trouble(self, trouble: str) -> None:
         if trouble and not self.trouble:
             self.lost += 1
-            _log.warning("%s: lost: %s", self.source.name, trouble)
+            _log.warning("%s: no picture: %s", self.source.name, trouble)
         elif self.trouble and not trouble:
             _log.info("%s: back", self.source.name)
         self.trouble = trouble
