@@ -24,6 +24,9 @@ _EXPORTS = {
     "DarknetError": "errors",
     "MissingExtra": "errors",
     "OutOfMemory": "errors",
+    "NonFinite": "errors",
+    "TrainConfig": "training",
+    "train": "training",
 }
 
 _MODULES = ("anchors", "cfg", "data")
