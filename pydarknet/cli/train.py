@@ -100,7 +100,7 @@ def command(resume_: Path | None, quiet: bool, **values: Any) -> int:
                 raise click.UsageError(f"Missing option '--{name}' (or --resume).")
         config = TrainConfig(**given)
     try:
-        outcome = train(config, echo=not quiet)
+        outcome = train(config, echo=not quiet, say=click.echo)
     except (DarknetError, KeyboardInterrupt) as error:
         click.echo(f"error: {error}" if str(error) else "interrupted", err=True)
         return EXIT_CODES[reason_of(error)]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
+Bools = npt.NDArray[np.bool_]
 
 #: Scores that Darknet evaluates, and its threshold of suppression.
 SCORE, NMS = 0.005, 0.45
@@ -118,14 +119,19 @@ class MapReport:
             f"class_id = {i}, name = {c.name}, ap = {100 * c.ap:2.2f}%   \t (TP = {c.tp}, FP = {c.fp}) "
             for i, c in enumerate(self.classes)
         ]
-        how = f"used {self.points} Recall-points" if self.points else "used Area-Under-Curve for each unique Recall"
+        how = (
+            f"used {self.points} Recall-points"
+            if self.points
+            else "used Area-Under-Curve for each unique Recall"
+        )
         lines += [
             f"\n for conf_thresh = {self.thresh:1.2f}, precision = {self.precision:1.2f}, "
             f"recall = {self.recall:1.2f}, F1-score = {self.f1:1.2f} ",
             f" for conf_thresh = {self.thresh:0.2f}, TP = {self.tp}, FP = {self.fp}, FN = {self.fn}, "
             f"average IoU = {100 * self.average_iou:2.2f} % ",
             f"\n IoU threshold = {100 * self.iou_thresh:2.0f} %, {how} ",
-            f" mean average precision (mAP@{self.iou_thresh:0.2f}) = {self.map:f}, or {100 * self.map:2.2f} % ",
+            f" mean average precision (mAP@{self.iou_thresh:0.2f}) = {self.map:f}, "
+            f"or {100 * self.map:2.2f} % ",
         ]
         return "\n".join(lines)
 
@@ -140,7 +146,8 @@ def iou(a: Floats, b: Floats) -> Floats:
     shared = np.clip(high - low, 0, None).prod(2)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (a, b)]
     union = areas[0][:, None] + areas[1][None] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=(shared > 0) & (union > 0))
+    found: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=(shared > 0) & (union > 0))
+    return found
 
 
 def match(image: Judged, iou_thresh: float) -> tuple[Ints, Floats]:
@@ -174,6 +181,7 @@ def darknet_map(
     count = len(names)
     tp, fp, positives = np.zeros(count, int), np.zeros(count, int), np.zeros(count, int)
     iou_sum, offset = 0.0, 0
+    empty = (np.zeros(0, np.float32), np.zeros(0, int), np.zeros(0, int))
     columns: list[tuple[Floats, Ints, Ints]] = []
     for image in images:
         matched, value = match(image, iou_thresh)
@@ -187,27 +195,27 @@ def darknet_map(
         positives += np.bincount(image.truth_classes, minlength=count)[:count]
         columns.append((image.scores, image.classes, np.where(matched >= 0, matched + offset, -1)))
         offset += len(image.truths)
-    scores, classes, matches = (np.concatenate(c) if columns else np.zeros(0) for c in zip(*columns, strict=True)) \
-        if columns else (np.zeros(0), np.zeros(0, int), np.zeros(0, int))
+    scores, classes, matches = (np.concatenate(c) for c in zip(empty, *columns, strict=True))
     aps = [
-        average_precision(*_ranked(scores, classes, matches, i), int(positives[i]), points) for i in range(count)
+        average_precision(_ranked(scores, classes, matches, i), int(positives[i]), points)
+        for i in range(count)
     ]
     rows = (ClassScore(n, a, int(t), int(f)) for n, a, t, f in zip(names, aps, tp, fp, strict=True))
     average = iou_sum / (tp.sum() + fp.sum()) if tp.sum() + fp.sum() else 0.0
     return MapReport(tuple(rows), len(scores), int(positives.sum()), average, thresh, iou_thresh, points)
 
 
-def _ranked(scores: Floats, classes: Ints, matches: Ints, label: int) -> tuple[Floats]:
+def _ranked(scores: Floats, classes: Ints, matches: Ints, label: int) -> Bools:
     """Whether each detection of a class is right, from the surest down: the first to claim a truth is."""
     mine = classes == label
     order = np.argsort(-scores[mine], kind="stable")
     claimed = matches[mine][order]
     right = np.zeros(len(claimed), bool)
     right[np.unique(claimed, return_index=True)[1]] = True
-    return (right & (claimed >= 0),)
+    return np.asarray(right & (claimed >= 0))
 
 
-def average_precision(right: npt.NDArray[np.bool_], positives: int, points: int = 0) -> float:
+def average_precision(right: Bools, positives: int, points: int = 0) -> float:
     """Average precision of ranked detections.
 
     Args:

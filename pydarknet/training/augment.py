@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from pydarknet.cfg.model import CfgFile
 from pydarknet.errors import CfgError
+from pydarknet.images import Pixels
 from pydarknet.training import truths
 from pydarknet.training.truths import Boxes
 
-Pixels = npt.NDArray[np.uint8]
 Draw = Callable[[np.random.Generator], tuple[Pixels, Boxes]]  # another image with its boxes
 
 BACKGROUND_BLUR = 17  # kernel of blur mode 1, in pixels
@@ -142,7 +142,9 @@ def _margins(
     if recipe.resize < 1:
         grow = 1.0
     low, high = int(side * (1 - 1 / shrink) / 2), int(side * (1 - 1 / grow) / 2)
-    first, second = (int(-d + 2 * d * r) + int(low + (high - low) * q) for r, q in zip(jitter, resize, strict=True))
+    first, second = (
+        int(-d + 2 * d * r) + int(low + (high - low) * q) for r, q in zip(jitter, resize, strict=True)
+    )
     return first, second
 
 
@@ -158,7 +160,8 @@ def cut(image: Pixels, place: Place, size: tuple[int, int]) -> Pixels:
         x, y = x1 - place.left, y1 - place.top
         canvas[y : y + part.shape[0], x : x + part.shape[1]] = part
         image = canvas
-    resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR).reshape(size[1], size[0], -1)
+    resized: Pixels = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    resized = resized.reshape(size[1], size[0], -1)
     return np.ascontiguousarray(resized[:, ::-1]) if place.flip else resized
 
 
@@ -246,11 +249,12 @@ def sample(draw: Draw, rng: np.random.Generator, recipe: Recipe) -> tuple[npt.ND
     return planes(pixels), boxes[: recipe.max_boxes]
 
 
-def planes(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def planes(pixels: Pixels) -> npt.NDArray[np.float32]:
     """(h, w, c) in 0..255, blue first, as float32 (c, h, w) in 0..1, red first."""
     if pixels.shape[2] >= 3:
         pixels = pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]]
-    return np.divide(pixels.transpose(2, 0, 1), np.float32(255), dtype=np.float32)
+    scaled: npt.NDArray[np.float32] = np.divide(pixels.transpose(2, 0, 1), np.float32(255), dtype=np.float32)
+    return scaled
 
 
 def _mosaic(draw: Draw, rng: np.random.Generator, recipe: Recipe) -> tuple[Pixels, Boxes]:
@@ -302,6 +306,6 @@ def _clipped(boxes: Boxes, size: tuple[int, int], bounds: tuple[int, int, int, i
         x1, x2, y1, y2 = bounds
         edges = [np.clip(np.trunc(edge * w), x1, x2) / w for edge in (left, right)]
         edges += [np.clip(np.trunc(edge * h), y1, y2) / h for edge in (top, bottom)]
-    clipped = truths.from_edges(*edges, boxes[:, 4])
+    clipped = truths.from_edges(edges, boxes[:, 4])
     inside = (clipped[:, :4] > 0).all(1) & (clipped[:, :4] < 1).all(1)
     return clipped[inside & (clipped[:, 2] > 1 / w) & (clipped[:, 3] > 1 / h)]

@@ -155,7 +155,9 @@ class Shelf:
     def numbered_files(self) -> list[Path]:
         """Weights of iterations, the oldest first."""
         pattern = re.compile(re.escape(self.base) + r"_(\d+)\.weights")
-        found = [(int(match[1]), path) for path in self.folder.iterdir() if (match := pattern.fullmatch(path.name))]
+        found = [
+            (int(match[1]), path) for path in self.folder.iterdir() if (match := pattern.fullmatch(path.name))
+        ]
         return [path for _, path in sorted(found)]
 
     def save_ema(self, network: Network, cfg: CfgFile) -> Path | None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user decides about a training: one frozen value, from which the command line is derived."""
 
+# ruff: noqa: RUF009  `_option` makes dataclass fields
+
 from __future__ import annotations
 
 import os
@@ -42,7 +44,9 @@ class TrainConfig:
     batch: int | None = _option(None, "Images per update.", low=1)
     subdivisions: str | None = _option(None, "Parts of a batch, or auto: what fits into memory.", metavar="N")
     size: tuple[int, int] | None = _option(None, "Input size in pixels, as 416 or 608x320.")
-    freeze: str | None = _option(None, "Do not train the first N layers, or the backbone.", metavar="N|backbone")
+    freeze: str | None = _option(
+        None, "Do not train the first N layers, or the backbone.", metavar="N|backbone"
+    )
     settings: tuple[str, ...] = _option(
         (), "Any other cfg value: KEY=VALUE or SECTION.KEY=VALUE.", flag="--set", metavar="KEY=VALUE"
     )
@@ -124,8 +128,28 @@ class TrainConfig:
 
 #: Fields that may differ when a run is continued; all others make another training.
 FREE = frozenset(
-    "out max_batches epochs max_hours patience save_every last_every keep map_every threads workers "
-    "backend precision cache max_bad dump_batches on_end force restart clear".split()
+    (
+        "out",
+        "max_batches",
+        "epochs",
+        "max_hours",
+        "patience",
+        "save_every",
+        "last_every",
+        "keep",
+        "map_every",
+        "threads",
+        "workers",
+        "backend",
+        "precision",
+        "cache",
+        "max_bad",
+        "dump_batches",
+        "on_end",
+        "force",
+        "restart",
+        "clear",
+    )
 )
 
 

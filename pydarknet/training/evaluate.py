@@ -22,7 +22,9 @@ def judged(network: Network, images: Images) -> Iterator[Judged]:
     with ThreadPoolExecutor(2, "pydarknet-valid") as pool:
         for first in range(0, len(images), CHUNK):
             numbers = range(first, min(first + CHUNK, len(images)))
-            pixels = {i: p for i, p in zip(numbers, pool.map(images.pixels, numbers), strict=True) if p is not None}
+            pixels = {
+                i: p for i, p in zip(numbers, pool.map(images.pixels, numbers), strict=True) if p is not None
+            }
             found = network.detect(list(pixels.values()), thresh=SCORE, nms=NMS)
             yield from (_judged(images, i, f) for i, f in zip(pixels, found, strict=True))
 

@@ -24,9 +24,9 @@ import numpy.typing as npt
 from pydarknet.data import Dataset, Sample, Status
 from pydarknet.errors import DataError
 from pydarknet.files import replacing
-from pydarknet.images import load
+from pydarknet.images import Pixels, load
 from pydarknet.training import augment, truths
-from pydarknet.training.augment import Pixels, Recipe
+from pydarknet.training.augment import Recipe
 from pydarknet.training.truths import Boxes
 
 _log = logging.getLogger("pydarknet")
@@ -70,7 +70,7 @@ def relative_boxes(sample: Sample) -> Boxes:
     """Boxes of a sample, (n, 5): x, y, w, h relative to the image, class; set-aside ones left out."""
     boxes, classes = sample.boxes[sample.target], sample.classes[sample.target]
     scaled = boxes / np.array([sample.width, sample.height] * 2, float)
-    return truths.from_edges(*scaled.T[[0, 2, 1, 3]], classes.astype(float))
+    return truths.from_edges(list(scaled.T[[0, 2, 1, 3]]), classes.astype(float))
 
 
 class Images:
@@ -267,7 +267,9 @@ class Loader:
         return replace(batch, paths=tuple(future.result() for future in futures))
 
 
-def network_size(cfg_size: Size, random: float, step: int, max_batches: int, seed: int) -> Callable[[int], Size]:
+def network_size(
+    cfg_size: Size, random: float, step: int, max_batches: int, seed: int
+) -> Callable[[int], Size]:
     """Input size by iteration: with ``random`` another one every 10, the largest at first and at the end.
 
     The largest first means that memory which suffices once suffices always.

@@ -34,15 +34,11 @@ class Training:
         iteration: updates done.
         avg_loss: Darknet's running average, nan before the first.
         best: best mAP so far, 0..1; None before the first evaluation.
-        last_map: the newest mAP.
-        map_every: iterations between evaluations; 0 for none.
-        next_map: iteration of the next evaluation.
-        save_every: iterations between numbered weights.
-        last_every: iterations between saved states.
+        last_map: the newest mAP; ``next_map`` is the iteration of the next.
+        map_every, save_every, last_every: iterations between evaluations, numbered weights, saved states.
         stop_reason: set by anybody to end the training after this iteration.
         step: the iteration that is being worked on.
-        boxes: truths that were assigned to predictions so far.
-        rewritten: of them, those that took another's place.
+        boxes: truths that were assigned to predictions so far; ``rewritten`` took another's place.
         detecting: layers that are detection heads.
     """
 
@@ -116,7 +112,9 @@ class Training:
         step.loss += cost
         if not math.isfinite(cost):
             heads = [report.layer for report in step.heads[-1] if not math.isfinite(report.cost)]
-            raise NonFinite(f"iteration {step.iteration}: the loss is {cost} at layer {heads[0] if heads else '?'}")
+            raise NonFinite(
+                f"iteration {step.iteration}: the loss is {cost} at layer {heads[0] if heads else '?'}"
+            )
 
     def _measure(self) -> None:
         due = self.iteration >= self.next_map or self.iteration == self.max_batches

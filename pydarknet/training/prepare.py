@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From settings to a network that can be trained: the effective cfg, its length, the weights to start from."""
+"""From settings to a network that can be trained: the effective cfg, its length, the first weights."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def effective_cfg(config: TrainConfig, images: int, say: Say) -> CfgFile:
 
 
 def stretch(cfg: CfgFile, length: int, say: Say) -> None:
-    """Another number of iterations; steps keep their share of the way, and burn-in at most a quarter of it."""
+    """Another number of iterations; steps keep their share of the way, burn-in takes a quarter at most."""
     net = cfg.net
     before = net.integer("max_batches")
     if length == before:
@@ -148,7 +148,10 @@ def starting_weights(path: Path, cfg: CfgFile, network: Network, folder: Path, s
     file, nodes = weights_file.load(path), walk(cfg)
     lie = fit(len(file.values), nodes)
     if lie.good and not file.rest:
-        say(f"{path.name}: {lie.layers} of {lie.total} layers loaded" + ("" if lie.complete else ", the rest is new"))
+        say(
+            f"{path.name}: {lie.layers} of {lie.total} layers loaded"
+            + ("" if lie.complete else ", the rest is new")
+        )
         return path
     donor = _with_classes(cfg, classes_by_size(len(file.values), nodes, _classes(cfg)))
     if donor is None or file.rest:
@@ -156,8 +159,8 @@ def starting_weights(path: Path, cfg: CfgFile, network: Network, folder: Path, s
     made = folder / "start.weights"
     taken, total = _transplant(file, walk(donor), nodes, network, made)
     say(
-        f"{path.name}: {taken} of {total} layers with weights loaded; the {total - taken} in front of the heads "
-        f"are new, for the file has {_classes(donor)} classes and the cfg {_classes(cfg)}"
+        f"{path.name}: {taken} of {total} layers with weights loaded; {total - taken} in front of "
+        f"the heads are new, for the file has {_classes(donor)} classes and the cfg {_classes(cfg)}"
     )
     return made
 
@@ -180,7 +183,9 @@ def _with_classes(cfg: CfgFile, classes: int | None) -> CfgFile | None:
     return other
 
 
-def _transplant(file: WeightsFile, source: Walk, target: Walk, network: Network, out: Path) -> tuple[int, int]:
+def _transplant(
+    file: WeightsFile, source: Walk, target: Walk, network: Network, out: Path
+) -> tuple[int, int]:
     """Write the network's own values, replaced by the file's wherever a layer has equal arrays."""
     heads = {end.layer for end in boundaries(target) if end.slope != _slope_before(target, end.layer)}
     network.save_weights(out)

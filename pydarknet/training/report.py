@@ -27,9 +27,30 @@ CHART_EVERY = 60.0  # seconds between drawings of the chart, at least
 CHART_SHARE = 50  # drawing takes at most 1/50 of the time
 
 COLUMNS = (
-    "session iteration loss avg_loss class_loss iou_loss rate iou count images images_per_second width height "
-    "seconds load compute update eval save rss_mb hours_left map best_map"
-).split()
+    "session",
+    "iteration",
+    "loss",
+    "avg_loss",
+    "class_loss",
+    "iou_loss",
+    "rate",
+    "iou",
+    "count",
+    "images",
+    "images_per_second",
+    "width",
+    "height",
+    "seconds",
+    "load",
+    "compute",
+    "update",
+    "eval",
+    "save",
+    "rss_mb",
+    "hours_left",
+    "map",
+    "best_map",
+)
 
 
 def open_to_append(path: Path) -> TextIO:
@@ -45,7 +66,7 @@ def open_to_append(path: Path) -> TextIO:
 class Clock(Hook):
     """How long the training will still take: from the mean time of this session's iterations.
 
-    Evaluations and savings are in that mean, so that the estimate is honest; after the last iteration it is 0.
+    Evaluations and savings are in that mean, which keeps it honest; after the last iteration it is 0.
     """
 
     def __init__(self) -> None:
@@ -104,16 +125,14 @@ class Log(Hook):
             share = 100 * training.rewritten / training.boxes if training.boxes else 0.0
             lines.append(f" total_bbox = {training.boxes}, rewritten_bbox = {share:f} % \n")
         end, hours = training.max_batches, self.clock.hours_left
-        best = training.best
+        last, best = training.last_map, training.best
         maps = ""
-        if best is not None and training.last_map is not None:
-            maps = f" map={training.last_map:0.2f} best={best:0.2f}"
+        if best is not None and last is not None:
+            maps = f" map={last:0.2f} best={best:0.2f}"
         if training.map_every:
             lines.append(f"\n (next mAP calculation at {training.next_map} iterations) \n")
-        if maps:
-            lines.append(
-                f" Last accuracy mAP@0.50 = {100 * training.last_map:2.2f} %, best = {100 * best:2.2f} % \n"
-            )
+        if best is not None and last is not None:
+            lines.append(f" Last accuracy mAP@0.50 = {100 * last:2.2f} %, best = {100 * best:2.2f} % \n")
         lines.append(f"{step.iteration}/{end}: loss={step.loss:0.1f}{maps} hours left={hours:0.1f}\n")
         lines.append(
             f" {step.iteration}: {step.loss:f}, {step.avg_loss:f} avg loss, {_rate(step.rate)} rate, "
@@ -139,7 +158,9 @@ class Log(Hook):
     def evaluated(self, training: Training, report: MapReport) -> None:
         """The block of ``detector map``."""
         new = "New best mAP!\n" if training.best is None or report.map >= training.best else ""
-        self._waiting.append(f"{report.text()}\n\n mean_average_precision (mAP@0.50) = {report.map:f} \n{new}")
+        self._waiting.append(
+            f"{report.text()}\n\n mean_average_precision (mAP@0.50) = {report.map:f} \n{new}"
+        )
 
     def saved(self, path: Path) -> None:
         """A weights file was written."""
@@ -215,7 +236,7 @@ class Tables(Hook):
             }
         return row
 
-    def end(self, training: Training, reason: str) -> None:
+    def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
         """Close both."""
         self._csv.close()
         self._json.close()
@@ -227,12 +248,12 @@ class Chart(Hook):
     def __init__(self) -> None:
         self._next, self._drawn = time.monotonic() + CHART_EVERY, -1
 
-    def after_step(self, training: Training, step: Step) -> None:
+    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
         """Draw if the last drawing is long enough ago."""
         if time.monotonic() >= self._next:
             self._draw(training)
 
-    def end(self, training: Training, reason: str) -> None:
+    def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
         """Draw the whole."""
         if training.iteration:
             self._draw(training)

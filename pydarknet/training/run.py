@@ -93,7 +93,12 @@ class RunFolder:
             FileError: another process is writing here, or the folder cannot be made.
         """
         lock = self.file("lock")
-        mine = {"host": socket.gethostname(), "pid": os.getpid(), "time": _now(), "birth": _birth(os.getpid())}
+        mine = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "time": _now(),
+            "birth": _birth(os.getpid()),
+        }
         try:
             self.weights.mkdir(parents=True, exist_ok=True)
             self._take(lock, json.dumps(mine))

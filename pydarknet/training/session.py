@@ -23,7 +23,7 @@ from typing import Any
 from pydarknet.cfg import CfgFile
 from pydarknet.check import PlannedRun, preflight
 from pydarknet.data import read
-from pydarknet.errors import ArgumentError, DarknetError, DataError, FileError, NonFinite
+from pydarknet.errors import ArgumentError, DataError, FileError, NonFinite
 from pydarknet.files import write_text
 from pydarknet.machine import info
 from pydarknet.metrics.darknet_map import MapReport
@@ -32,10 +32,12 @@ from pydarknet.training import checkpoint, evaluate, prepare, report
 from pydarknet.training.augment import Recipe
 from pydarknet.training.checkpoint import Shelf
 from pydarknet.training.config import TrainConfig
-from pydarknet.training.hooks import Hook, Step
+from pydarknet.training.hooks import Hook
 from pydarknet.training.loader import Images, Loader, Sets, draw_boxes, network_size
 from pydarknet.training.loop import Training
+from pydarknet.training.prepare import Say
 from pydarknet.training.run import RunFolder, choose
+from pydarknet.training.saving import Limits, Saver
 
 _log = logging.getLogger("pydarknet")
 
@@ -83,13 +85,16 @@ def reason_of(error: BaseException) -> str:
     return next((reason for kind, reason in kinds if isinstance(error, kind)), "failed")
 
 
-def train(config: TrainConfig, hooks: Sequence[Hook] = (), *, echo: bool = False) -> Outcome:
+def train(
+    config: TrainConfig, hooks: Sequence[Hook] = (), *, echo: bool = False, say: Say = _log.info
+) -> Outcome:
     """Train a detector, or go on with a training that was begun in the same folder.
 
     Args:
         config: the settings.
         hooks: told about every step, before it is saved and reported.
         echo: print the log to standard output.
+        say: takes a line for every decision that the user should know of.
 
     Returns:
         What came of it, for every end that is not an error: the schedule is done, there is nothing to do, the
@@ -106,7 +111,7 @@ def train(config: TrainConfig, hooks: Sequence[Hook] = (), *, echo: bool = False
     base = Path(config.cfg).name.partition(".")[0]
     run, before = choose(config, base)
     with run.locked():
-        session = _Session(config, run, base, before, hooks, echo)
+        session = _Session(config, run, base, before, hooks, echo, say)
         return session.run()
 
 
@@ -121,20 +126,20 @@ class _Session:
         before: TrainConfig | None,
         hooks: Sequence[Hook],
         echo: bool,
+        say: Say,
     ) -> None:
         self.config, self.folder, self.base, self.before = config, run, base, before
-        self.hooks, self.echo = hooks, echo
+        self.hooks, self.echo, self._say = hooks, echo, say
+        self.iteration = 0
         self.training: Training | None = None
         self.shelf = Shelf(run.weights, base, *config.kept)
         self.notes: list[str] = []
         self.begun = False
 
     def say(self, text: str) -> None:
-        """A decision that the user should know of: to the log, and to ``run.json``."""
+        """A decision that the user should know of, told and kept in ``run.json``."""
         self.notes.append(text)
-        _log.info("%s", text)
-        if self.echo:
-            print(text, flush=True)  # noqa: T201
+        self._say(text)
 
     def run(self) -> Outcome:
         reason = "failed"
@@ -152,14 +157,13 @@ class _Session:
             self._on_end(reason)
         found = {kind: self.shelf.weights(kind) for kind in ("last", "best", "final", "ema")}
         files = {kind: path for kind, path in found.items() if path.is_file()}
-        training = self.training
-        iteration = training.iteration if training else 0
-        return Outcome(reason, self.folder.path, iteration, training.best if training else None, files)
+        best = self.training.best if self.training else None
+        return Outcome(reason, self.folder.path, self.iteration, best, files)
 
     def _train(self) -> str:
         config = self.config
         resumed = self.shelf.last if self.before and self.shelf.last.is_file() else None
-        sets = Sets.of(read(config.data))
+        sets = Sets.of(read(Path(config.data)))
         if sets.unlabelled:
             first = sets.unlabelled[0].image
             self.say(f"{len(sets.unlabelled)} images without a label file are left out, the first: {first}")
@@ -177,6 +181,7 @@ class _Session:
         if saved:
             network.load_state(saved.network)
             self.say(f"going on at iteration {network.iteration} of {end}")
+        self.iteration = network.iteration
         if network.iteration >= end:
             how = "--max-batches N extends it, --restart begins anew" if saved else "--clear counts from 0"
             self.say(f"nothing to do: iteration {network.iteration} of {end} is reached; {how}")
@@ -224,6 +229,7 @@ class _Session:
         finally:
             if images.bad:
                 self.say(f"{len(images.bad)} images could not be read: {', '.join(sorted(images.bad)[:5])}")
+            self.iteration = training.iteration
             training.tell("end", reason)
         return reason
 
@@ -261,9 +267,7 @@ class _Session:
         for finding in found.findings:
             _log.warning("%s %s: %s", finding.severity.value, finding.rule, finding.message)
         if found.errors and not self.config.force:
-            raise DataError(
-                f"the preflight found errors (--force trains all the same):\n{found.to_text()}"
-            )
+            raise DataError(f"the preflight found errors (--force trains all the same):\n{found.to_text()}")
 
     def _network(self, cfg: CfgFile, resumed: Path | None) -> Network:
         config = self.config
@@ -330,7 +334,9 @@ class _Session:
             "batch": [list(paths) for paths in step.paths] if step else [],
             "avg_loss": repr(training.avg_loss) if training else None,
             "losses": [[repr(h) for h in mini] for mini in step.heads] if step else [],
-            "gradient_norm": repr(_gradient_norm(training)) if training and isinstance(error, NonFinite) else None,
+            "gradient_norm": repr(_gradient_norm(training))
+            if training and isinstance(error, NonFinite)
+            else None,
             "memory_bytes": report.rss(),
             "machine": info(),
         }
@@ -343,7 +349,9 @@ class _Session:
         if not self.config.on_end:
             return
         told = {"PYDARKNET_REASON": reason, "PYDARKNET_RUN": str(self.folder.path.absolute())}
-        code = subprocess.run(self.config.on_end, shell=True, check=False, env={**os.environ, **told}).returncode
+        code = subprocess.run(
+            self.config.on_end, shell=True, check=False, env={**os.environ, **told}
+        ).returncode
         if code:
             _log.warning("the command of --on-end ended with exit code %d", code)
 
@@ -354,79 +362,6 @@ def _gradient_norm(training: Training) -> float:
     return math.sqrt(sum(squares))
 
 
-class Saver(Hook):
-    """Writes weights and states at the times that Darknet does, and once more at the end."""
-
-    def __init__(self, shelf: Shelf, config: TrainConfig, log: report.Log) -> None:
-        self.shelf, self.config, self.log = shelf, config, log
-        self._saved = -1
-
-    def evaluated(self, training: Training, result: MapReport) -> None:
-        """Keep the best; of equal ones the later."""
-        if self.shelf.keep_best and (training.best is None or result.map >= training.best):
-            self._weights(training, "best")
-
-    def after_step(self, training: Training, step: Step) -> None:
-        """Save what is due."""
-        with training.timed("save"):
-            if self.shelf.numbered and step.iteration % training.save_every == 0:
-                self._weights(training, str(step.iteration))
-            if step.iteration % training.last_every == 0 or step.times.get("eval"):
-                self._state(training)
-        training.run.beat()
-
-    def end(self, training: Training, reason: str) -> None:
-        """Save the state if the network is as it should be, and ``_final`` when the schedule is done."""
-        if reason in ("finished", "early-stop", "time-limit", "signal") and training.iteration > self._saved:
-            self._state(training)
-        if reason == "finished":
-            self._weights(training, "final")
-
-    def _weights(self, training: Training, kind: str) -> None:
-        self.log.saved(self.shelf.save_weights(training.network, kind))
-
-    def _state(self, training: Training) -> None:
-        if layer := training.network.non_finite():
-            raise NonFinite(f"iteration {training.iteration}: {layer} is not finite; nothing was saved")
-        self.shelf.save_state(training.network, training.meta())
-        self.log.saved(self.shelf.weights("last"))
-        if ema := self.shelf.save_ema(training.network, training.cfg):
-            self.log.saved(ema)
-        self._saved = training.iteration
-
-
-class Limits(Hook):
-    """Ends a training when its time is over or mAP stopped improving."""
-
-    name = "limits"
-
-    def __init__(self, config: TrainConfig) -> None:
-        self.config, self.waited = config, 0
-        self._begun = time.monotonic()
-
-    def evaluated(self, training: Training, result: MapReport) -> None:
-        """Count evaluations without a better mAP."""
-        better = training.best is None or result.map > training.best
-        self.waited = 0 if better else self.waited + 1
-        if self.config.patience and self.waited >= self.config.patience:
-            training.stop_reason = training.stop_reason or "early-stop"
-
-    def after_step(self, training: Training, step: Step) -> None:
-        """Stop before the time is over, if the next iteration would take as long as this one."""
-        if self.config.max_hours is not None:
-            spent = time.monotonic() - self._begun + step.seconds
-            if spent >= self.config.max_hours * 3600 and training.iteration < training.max_batches:
-                training.stop_reason = training.stop_reason or "time-limit"
-
-    def state(self) -> dict[str, Any]:
-        """The count."""
-        return {"waited": self.waited}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take it back."""
-        self.waited = state["waited"]
-
-
 @contextlib.contextmanager
 def _signals(training: Training) -> Iterator[None]:
     """SIGTERM and Ctrl-C end the training after the iteration; a second Ctrl-C at once."""
@@ -434,7 +369,7 @@ def _signals(training: Training) -> Iterator[None]:
         yield  # only the main thread may handle signals
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         if training.stop_reason == "signal" and number == signal.SIGINT:
             raise KeyboardInterrupt
         training.stop_reason = "signal"

@@ -6,6 +6,8 @@ Boxes are float64 (n, 5): x, y, w, h relative to the image (centre form), class.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,8 +22,9 @@ def edges(boxes: Boxes) -> tuple[Boxes, Boxes, Boxes, Boxes]:
     return x - w / 2, x + w / 2, y - h / 2, y + h / 2
 
 
-def from_edges(left: Boxes, right: Boxes, top: Boxes, bottom: Boxes, classes: Boxes) -> Boxes:
-    """The inverse of :func:`edges`."""
+def from_edges(sides: Sequence[Boxes], classes: Boxes) -> Boxes:
+    """The inverse of :func:`edges`: boxes from left, right, top, bottom."""
+    left, right, top, bottom = sides
     return np.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top, classes], 1)
 
 
@@ -46,8 +49,7 @@ def transform(boxes: Boxes, scale: tuple[float, float], shift: tuple[float, floa
     top, bottom = top / scale[1] - shift[1], bottom / scale[1] - shift[1]
     if flip:
         left, right = 1 - right, 1 - left
-    left, right, top, bottom = (np.clip(edge, 0, 1) for edge in (left, right, top, bottom))
-    return from_edges(left, right, top, bottom, boxes[:, 4])
+    return from_edges([np.clip(edge, 0, 1) for edge in (left, right, top, bottom)], boxes[:, 4])
 
 
 def visible(boxes: Boxes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:

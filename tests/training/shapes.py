@@ -112,7 +112,9 @@ def data_set(folder: Path, train: int = 16, valid: int = 4, seed: int = 0) -> Pa
         (folder / f"{split}.txt").write_text("".join(listed))
     (folder / "obj.names").write_text("".join(f"{name}\n" for name in NAMES))
     data = folder / "obj.data"
-    data.write_text(f"classes=3\ntrain={folder}/train.txt\nvalid={folder}/valid.txt\nnames={folder}/obj.names\n")
+    data.write_text(
+        f"classes=3\ntrain={folder}/train.txt\nvalid={folder}/valid.txt\nnames={folder}/obj.names\n"
+    )
     return data
 
 
