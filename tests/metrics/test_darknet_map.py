@@ -96,7 +96,8 @@ def detections(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     for line in lines:
         name = Path(line).name
         (place / name).symlink_to(images / name)
-        (place / name).with_suffix(".txt").write_bytes((folder / "labels" / name).with_suffix(".txt").read_bytes())
+        label = (folder / "labels" / name).with_suffix(".txt")
+        (place / label.name).write_bytes(label.read_bytes())
     (place / "val.list").write_text("".join(f"{place / Path(line).name}\n" for line in lines))
     names = (folder / "bccd.names").read_text().split()
     dataset = read(place / "val.list", format="darknet", names=names)
