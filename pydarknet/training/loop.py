@@ -77,7 +77,7 @@ class Training:
         batches = self.loader.batches(self.iteration, self.max_batches)
         while not self.stop_reason and self.iteration < self.max_batches:
             self._iterate(batches)
-        return self.stop_reason or "finished"
+        return "finished" if self.iteration >= self.max_batches else self.stop_reason
 
     def _iterate(self, batches: Iterator[Batch]) -> None:
         step = self.step = Step(self.iteration + 1)

@@ -90,6 +90,7 @@ class Log(Hook):
 
     def __init__(self, clock: Clock, echo: bool = False) -> None:
         self.clock, self.echo = clock, echo
+        self._maps: tuple[float | None, float | None] = None, None
         self._waiting: list[str] = []  # what belongs below the line of an iteration
 
     def start(self, training: Training) -> None:
@@ -117,6 +118,10 @@ class Log(Hook):
             sys.stdout.write(text)
             sys.stdout.flush()
 
+    def before_step(self, training: Training) -> None:
+        """Keep the mAP known now: a new one is printed below the line of its iteration."""
+        self._maps = training.last_map, training.best
+
     def after_step(self, training: Training, step: Step) -> None:
         """Darknet's lines of one iteration."""
         lines = [f"Loaded: {step.times.get('load', 0.0):f} seconds\n"]
@@ -125,7 +130,7 @@ class Log(Hook):
             share = 100 * training.rewritten / training.boxes if training.boxes else 0.0
             lines.append(f" total_bbox = {training.boxes}, rewritten_bbox = {share:f} % \n")
         end, hours = training.max_batches, self.clock.hours_left
-        last, best = training.last_map, training.best
+        last, best = self._maps
         maps = ""
         if best is not None and last is not None:
             maps = f" map={last:0.2f} best={best:0.2f}"

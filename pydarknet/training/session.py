@@ -135,6 +135,7 @@ class _Session:
         self.shelf = Shelf(run.weights, base, *config.kept)
         self.notes: list[str] = []
         self.begun = False
+        self.gradient_norm: float | None = None
 
     def say(self, text: str) -> None:
         """A decision that the user should know of, told and kept in ``run.json``."""
@@ -213,6 +214,8 @@ class _Session:
             self._schedule(training, sets, cache)
             if saved:
                 training.load_meta(saved.meta)
+                # Evaluating more often from now on is no reason to wait for what was planned before.
+                training.next_map = min(training.next_map, training.iteration + training.map_every)
             return self._loop(training, images)
         finally:
             loader.close()
@@ -225,6 +228,8 @@ class _Session:
                 reason = training.run_to_end()
         except BaseException as error:
             reason = reason_of(error)
+            if isinstance(error, NonFinite):
+                self.gradient_norm = _gradient_norm(training)
             raise
         finally:
             if images.bad:
@@ -334,9 +339,7 @@ class _Session:
             "batch": [list(paths) for paths in step.paths] if step else [],
             "avg_loss": repr(training.avg_loss) if training else None,
             "losses": [[repr(h) for h in mini] for mini in step.heads] if step else [],
-            "gradient_norm": repr(_gradient_norm(training))
-            if training and isinstance(error, NonFinite)
-            else None,
+            "gradient_norm": repr(self.gradient_norm),
             "memory_bytes": report.rss(),
             "machine": info(),
         }

@@ -35,7 +35,9 @@ def bright(planes: np.ndarray) -> tuple[float, float, float, float] | None:
     return columns.min() / width, (columns.max() + 1) / width, rows.min() / height, (rows.max() + 1) / height
 
 
-@pytest.mark.parametrize("options", [{}, {"letter_box": True}, {"resize": 0.7}, {"jitter": 0.0, "resize": 1.0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"letter_box": True}, {"resize": 0.7}, {"jitter": 0.0, "resize": 1.0}]
+)
 def test_boxes_follow_pixels(options: dict[str, object]) -> None:
     """In 200 random crops the box encloses the bright rectangle to about a pixel."""
     recipe = replace(RECIPE, **options)

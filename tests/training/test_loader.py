@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader: the same batches whatever the threads, bad images counted, negatives kept, caches transparent."""
+"""The loader: the same batches whatever the threads, bad images counted, negatives kept."""
 
 from __future__ import annotations
 
