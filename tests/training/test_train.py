@@ -143,7 +143,7 @@ def test_hooks_see_everything_in_order(config: TrainConfig) -> None:
     assert seen == ["start", "before", "after 1 4", "before", "after 2 4", "end signal"]
     seen.clear()
     train(replace(config, map_every=1), [Witness(), StopAt(3)])
-    assert seen == ["loaded 5", "start", "before", "evaluated", "after 3 4", "end signal"]
+    assert seen == ["loaded 6", "start", "before", "evaluated", "after 3 4", "end signal"]
 
 
 def test_it_learns(config: TrainConfig) -> None:
