@@ -62,28 +62,25 @@ def peer_python(envs: Path, peer: str) -> Path:
     return python
 
 
-def prepare(model: str, size: int, batch: int, folder: Path) -> Path:
+def prepare(model: str, size: int, folder: Path) -> Path:
     """Write MODEL.cfg, .weights and .onnx below folder and return the path without suffix."""
     import pydarknet
 
-    stem = folder / f"{model}-{size}-{batch}"
+    stem = folder / f"{model}-{size}"
     if stem.with_name(stem.name + ".onnx").exists():
         return stem
     cfg = stem.with_name(stem.name + ".cfg")
     published = Path(os.environ.get("PYDARKNET_FIXTURES", "../shared")) / "fixtures/nets" / f"{model}.cfg"
+    pydarknet_command = [sys.executable, "-m", "pydarknet"]
     if published.exists():
         cfg.write_text(published.read_text())
     else:
-        subprocess.run(
-            [sys.executable, "-m", "pydarknet", "cfg", "new", "--model", model, "--classes", "80", "--size", str(size), "--out", str(cfg)],
-            check=True,
-        )
-    with pydarknet.Network(cfg, batch=batch) as net:
+        new = ["cfg", "new", "--model", model, "--classes", "80", "--size", str(size), "--out", str(cfg)]
+        subprocess.run([*pydarknet_command, *new], check=True, stdout=subprocess.DEVNULL)
+    with pydarknet.Network(cfg) as net:
         net.save_weights(f"{stem}.weights")
-    subprocess.run(
-        [sys.executable, "-m", "pydarknet", "export", "onnx", str(cfg), f"{stem}.weights", f"{stem}.onnx", "--batch", str(batch), "--no-verify"],
-        check=True,
-    )
+    export = ["export", "onnx", str(cfg), f"{stem}.weights", f"{stem}.onnx", "--no-verify"]
+    subprocess.run([*pydarknet_command, *export], check=True, stdout=subprocess.DEVNULL)
     return stem
 
 
@@ -107,7 +104,7 @@ def measure(python: Path, runtime: str, case: Case, model: Path, seconds: float,
 
 def run_case(case: Case, args: argparse.Namespace, folder: Path) -> dict[str, dict]:
     """All runtimes in turn; per runtime the pooled times and the largest memory."""
-    model = prepare(case.model, case.size, case.batch, folder)
+    model = prepare(case.model, case.size, folder)
     pythons = {"pydarknet": Path(sys.executable)} | {p: peer_python(args.envs, p) for p in PEERS}
     results: dict[str, dict] = {}
     for _ in range(args.turns):

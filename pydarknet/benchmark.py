@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,22 +44,52 @@ class Row:
     memory_mb: float | None
 
 
-def measure(
-    load: Callable[[], Network], size: tuple[int, int] | None, seconds: float, warmup: int = 3
-) -> Row:
+@dataclass(frozen=True)
+class Setting:
+    """What to measure: arguments of :class:`pydarknet.Network`, and size, (width, height) or the cfg's."""
+
+    cfg: str
+    weights: str | None = None
+    size: tuple[int, int] | None = None
+    batch: int = 1
+    precision: str = "auto"
+    backend: str = "auto"
+    threads: int | None = None
+    strict: bool = True
+
+    def load(self) -> Network:
+        """The network, ready to be timed."""
+        network = Network(
+            self.cfg,
+            self.weights,
+            backend=self.backend,
+            precision=self.precision,
+            batch=self.batch,
+            threads=self.threads,
+            strict=self.strict,
+        )
+        if self.size:
+            network.resize(*self.size)
+        return network
+
+
+def measure_apart(setting: Setting, seconds: float) -> Row:
+    """:func:`measure` in a process of its own: memory freed by earlier measurements does not count."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, setting, seconds).result()
+
+
+def measure(setting: Setting, seconds: float, warmup: int = 3) -> Row:
     """Load a network and time it.
 
     Args:
-        load: makes the network; called once.
-        size: (width, height) of the input; by default the cfg's.
+        setting: which, and how.
         seconds: how long to time the forward pass, and again ``detect()``; at least three calls each.
         warmup: calls beforehand that do not count.
     """
     before = machine.resident_memory()
     machine.reset_peak_memory()
-    with load() as network:
-        if size:
-            network.resize(*size)
+    with setting.load() as network:
         info = network.info
         rng = np.random.default_rng(0)  # noise, so that no value is special
         x = rng.random((info.batch, info.channels, info.height, info.width), np.float32)
@@ -72,10 +104,10 @@ def measure(
             info.height,
             info.batch,
             network.info.precision,
-            p50 * 1e3,
-            p95 * 1e3,
+            float(p50) * 1e3,
+            float(p95) * 1e3,
             float(np.median(detect)) * 1e3,
-            info.batch / p50,
+            info.batch / float(p50),
             len(forward),
             None if peak is None or before is None else round((peak - before) / 1e6, 1),
         )

@@ -181,9 +181,13 @@ class Network(Learning):
     def layers(self) -> tuple[LayerInfo, ...]:
         """All layers with their shapes at the present size."""
         with self._use() as handle:
-            if self._layers is None or handle.closed:
-                self._layers = tuple(handle.layer(i) for i in range(handle.info().layers))
-            return self._layers
+            return self._layers_of(handle)
+
+    def _layers_of(self, handle: _core.Handle) -> tuple[LayerInfo, ...]:
+        """The layers, asked for once per input size; the caller holds the lock."""
+        if self._layers is None or handle.closed:
+            self._layers = tuple(handle.layer(i) for i in range(handle.info().layers))
+        return self._layers
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -337,7 +341,7 @@ class Network(Learning):
                     f"found input of shape {x.shape}, expected (n, {shape[0]}, {shape[1]}, {shape[2]}); "
                     "resize() changes the network's size"
                 )
-            outputs = [handle.layer(i) for i in range(info.layers)]
+            outputs = self._layers_of(handle)
             wanted = _default_outputs(outputs) if layers is None else [int(i) for i in layers]
             if wrong := [i for i in wanted if not 0 <= i < info.layers]:
                 raise ArgumentError(f"found layer {wrong[0]}, expected 0 to {info.layers - 1}")

@@ -63,9 +63,8 @@ def draw(
         text = ", ".join(filter(None, (_label(detections, row, labels, confidence) for row in rows)))
         if text:
             colour = class_colour(int(detections.class_id[rows[0]]))
-            _draw_label(
-                canvas, text, _corners(canvas, detections, rows, line_width), colour, line_width, taken
-            )
+            corner = _corners(canvas, detections, rows, line_width)[:2]
+            draw_label(canvas, text, corner, colour, line_width, taken)
     return canvas
 
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pydarknet import Detections, selftest
 from pydarknet.cli import main
 
 
@@ -24,3 +26,12 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
         main()
     assert isinstance(end.value.code, int)
     return end.value.code
+
+
+def is_the_object(dets: Detections) -> bool:
+    """What the self-test's arithmetic says is in the self-test's image."""
+    return (
+        len(dets) == 1
+        and bool(np.allclose(dets.xyxy, [[2, 2, 4, 4]], atol=1e-4))
+        and math.isclose(dets.confidence[0], selftest._CONFIDENCE, rel_tol=1e-4)
+    )

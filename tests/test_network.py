@@ -1,38 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network: what people call, and what must hold around it (threads, forks, memory, failures)."""
+"""Network: what people call, what it answers, and how it ends."""
 
 from __future__ import annotations
 
-import gc
 import logging
-import math
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import is_the_object
 
-from pydarknet import ArgumentError, DataError, Detections, Network, machine, selftest
+from pydarknet import ArgumentError, DataError, Network, machine, selftest
 
 Make = Callable[..., Network]
 LAYERS = Path(__file__).parent / "fixtures" / "layers"
-
-
-def is_the_object(dets: Detections) -> bool:
-    """What the self-test's arithmetic says is in the self-test's image."""
-    return (
-        len(dets) == 1
-        and bool(np.allclose(dets.xyxy, [[2, 2, 4, 4]], atol=1e-4))
-        and math.isclose(dets.confidence[0], selftest._CONFIDENCE, rel_tol=1e-4)
-    )
 
 
 # -- detect and predict --------------------------------------------------------------------------------------
@@ -247,180 +229,3 @@ def test_a_bad_image_in_a_list_is_named(tiny: Make, levels: np.ndarray, tmp_path
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n")
     with tiny() as network, pytest.raises(DataError, match=r"bad\.png: cannot be decoded"):
         network.detect([levels, tmp_path / "bad.png"])
-
-
-# -- threads, processes, signals -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def real(shared: Path) -> tuple[Callable[[], Network], list[Path]]:
-    """A trained network and pictures, for answers worth comparing."""
-    nets, images = shared / "fixtures" / "nets", shared / "fixtures" / "images"
-    cfg, weights = nets / "yolo-fastest-1.1.cfg", nets / "yolo-fastest-1.1.weights"
-    return lambda: Network(cfg, weights, precision="fp32"), sorted(images.glob("*.jpg"))
-
-
-def same(some: list[Detections], others: list[Detections]) -> bool:
-    return all(
-        np.array_equal(a.xyxy, b.xyxy) and np.array_equal(a.confidence, b.confidence)
-        for a, b in zip(some, others, strict=True)
-    )
-
-
-def test_one_network_in_many_threads_answers_as_in_one(
-    real: tuple[Callable[[], Network], list[Path]],
-) -> None:
-    make, images = real
-    with make() as network, ThreadPoolExecutor(4) as pool:
-        serial = [network.detect(path) for path in images]
-        assert sum(map(len, serial)) > 0
-        for _ in range(2):
-            assert same(list(pool.map(network.detect, images)), serial)
-
-
-def test_networks_and_clones_in_threads_answer_as_in_one(
-    real: tuple[Callable[[], Network], list[Path]],
-) -> None:
-    make, images = real
-    with make() as network, make() as other, network.clone() as clone, ThreadPoolExecutor(3) as pool:
-        serial = [network.detect(path) for path in images]
-        jobs = [pool.submit(lambda n=n: [n.detect(path) for path in images]) for n in (network, other, clone)]
-        for job in jobs:
-            assert same(job.result(), serial)
-
-
-def _detect_in_child(network: Network, image: Path, queue: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
-    queue.put(network.detect(image).confidence)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings(
-    "ignore:.*fork.*:DeprecationWarning"
-)  # of processes with threads: the case at hand
-def test_a_forked_child_can_detect(real: tuple[Callable[[], Network], list[Path]]) -> None:
-    make, images = real
-    with make() as network:
-        expected = network.detect(images[0]).confidence  # the parent's OpenMP threads now exist
-        context = multiprocessing.get_context("fork")
-        queue = context.Queue()
-        child = context.Process(target=_detect_in_child, args=(network, images[0], queue))
-        child.start()
-        try:
-            np.testing.assert_array_equal(queue.get(timeout=60), expected)
-        finally:
-            child.join(10)
-            if child.is_alive():
-                child.kill()
-        np.testing.assert_array_equal(network.detect(images[0]).confidence, expected)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_forked_while_another_thread_computes_can_detect(
-    real: tuple[Callable[[], Network], list[Path]],
-) -> None:
-    make, images = real
-    with make() as network:
-        expected = network.detect(images[0]).confidence
-        stop = threading.Event()
-
-        def work() -> None:
-            while not stop.is_set():
-                network.detect(images[1])
-
-        busy = threading.Thread(target=work)
-        busy.start()
-        try:
-            context = multiprocessing.get_context("fork")
-            queue = context.Queue()
-            child = context.Process(target=_detect_in_child, args=(network, images[0], queue))
-            child.start()
-            np.testing.assert_array_equal(queue.get(timeout=60), expected)
-            child.join(10)
-        finally:
-            stop.set()
-            busy.join()
-            if child.is_alive():
-                child.kill()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX here")
-def test_ctrl_c_stops_a_long_list(tiny: Make, levels: np.ndarray) -> None:
-    with tiny() as network:
-        timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-        timer.start()
-        start = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            network.detect([levels] * 10_000_000)
-        assert time.monotonic() - start < 10
-        timer.join()
-        assert is_the_object(network.detect(levels, thresh=0.5))
-
-
-# -- manners -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_memory_is_flat_over_ten_thousand_detections(tiny: Make, levels: np.ndarray) -> None:
-    if machine.resident_memory() is None:
-        pytest.skip("memory cannot be measured on this system")
-    white = np.full((64, 64), 255, np.uint8)
-    with tiny(threads=1) as network:
-        for _ in range(500):
-            network.detect(white, thresh=0.0, nms=0)
-        gc.collect()
-        before = machine.resident_memory()
-        for i in range(10_000):
-            network.detect(white if i % 2 else levels, thresh=0.0)
-        gc.collect()
-        after = machine.resident_memory()
-    assert before is not None
-    assert after is not None
-    assert after - before < 2e6  # 200 bytes a call would be seen
-
-
-def test_opening_and_closing_does_not_grow_memory(tiny: Make, levels: np.ndarray) -> None:
-    if machine.resident_memory() is None:
-        pytest.skip("memory cannot be measured on this system")
-
-    def cycle(times: int) -> int:
-        for _ in range(times):
-            with tiny(threads=1) as network:
-                network.detect(levels)
-                network.clone().close()
-        gc.collect()
-        return machine.resident_memory() or 0
-
-    before = cycle(50)
-    assert cycle(300) - before < 4e6
-
-
-def test_floating_point_mode_and_stdout_stay_untouched(tiny_files: tuple[Path, Path]) -> None:
-    """Denormals survive (no flush-to-zero), division still rounds to nearest, and nothing is printed."""
-    script = f"""
-import numpy as np
-from pydarknet import Network
-def mode():
-    tiny = np.float32(1e-40) * np.float32(0.5)
-    return float(tiny), float(np.float32(1) / np.float32(3))
-before = mode()
-with Network({str(tiny_files[0])!r}, {str(tiny_files[1])!r}) as network:
-    network.detect(np.zeros((4, 4), np.uint8))
-    network.predict(np.full((1, 1, 4, 4), 1e-40, np.float32))
-assert mode() == before, (mode(), before)
-assert before[0] > 0
-"""
-    root = Path(__file__).parents[1]
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=False
-    )
-    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
-
-
-def test_import_is_quick_and_pulls_nothing_heavy() -> None:
-    script = (
-        "import sys, pydarknet; print(sorted({'numpy', 'cv2', 'sklearn', 'matplotlib'} & set(sys.modules)))"
-    )
-    root = Path(__file__).parents[1]
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=True)
-    assert run.stdout.strip() == "[]"

@@ -357,6 +357,8 @@ def _local(node: Node) -> None:
     section = node.section
     width, height, channels = node.src
     size, stride, filters = section.integer("size"), section.integer("stride"), section.integer("filters")
+    if stride < 1:
+        raise section.error("stride", f"found {stride}, expected at least 1")
     taken = 1 if section.integer("pad") else size
     set_shape(node, (width - taken) // stride + 1, (height - taken) // stride + 1, filters)
     places = node.dst[0] * node.dst[1]

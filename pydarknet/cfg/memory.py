@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields
 from pydarknet.cfg.keys import HEADS
 from pydarknet.cfg.model import CfgFile
 from pydarknet.cfg.shapes import Walk, walk
-from pydarknet.errors import CfgError
 
 FLOAT = 4
 LARGEST = 1.4  # `random=1` enlarges width and height up to this
@@ -23,11 +22,12 @@ class Memory:
 
     Attributes:
         parameters: weights, biases and batch-norm statistics.
-        packed: the weights once more, as the processor wants them, in the precision of the computation.
+        packed: the weights once more, as the processor wants them, in the precision of the computation;
+            in training for both directions, and their gradients likewise.
         updates: gradients, which carry the momentum; Adam's two moments; the moving average.
         outputs: outputs of the layers for one mini-batch.
-        gradients: gradients of the outputs.
-        saved: what the backward pass needs again: normalized inputs of batch norm, inputs of mish and swish.
+        gradients: gradients of the outputs; buffers are used again as soon as nobody needs them.
+        saved: what the backward pass needs again: the convolutions in front of batch norm.
         workspace: scratch memory for the largest layer.
         images: images and labels that wait for their turn.
         process: Python, NumPy, OpenCV and the engine itself.
@@ -50,19 +50,25 @@ class Memory:
 
 
 PROCESS = 47 * 2**20  # Python, NumPy, OpenCV and the engine with a network of one layer, measured
-TRAINING_PROCESS = 120 * 2**20
+TRAINING_PROCESS = 60 * 2**20  # with the code that oneDNN generates for the backward pass, measured
 
 
 def training_memory(
-    cfg: CfgFile, batch: int | None = None, subdivisions: int | None = None, *, largest: bool = True
+    cfg: CfgFile,
+    batch: int | None = None,
+    subdivisions: int | None = None,
+    *,
+    largest: bool = True,
+    precision: str = "fp32",
 ) -> Memory:
-    """Peak memory of training.
+    """Peak memory of training on the cpu backend.
 
     Args:
         cfg: the network.
         batch: images per update; ``[net] batch`` if None.
         subdivisions: parts of a batch; ``[net] subdivisions`` if None.
         largest: count the largest size that ``random=1`` may choose.
+        precision: ``fp32``, or ``bf16`` with which activations and packed weights take half.
 
     Raises:
         CfgError: the network is impossible, or the batch does not divide.
@@ -71,23 +77,22 @@ def training_memory(
     batch = batch or net.integer("batch")
     subdivisions = subdivisions or net.integer("subdivisions")
     if batch % subdivisions:
-        raise CfgError(
-            f"{net.problem('batch', '').where}: {batch} is not divisible by {subdivisions} subdivisions"
-        )
+        raise net.error("batch", f"{batch} is not divisible by {subdivisions} subdivisions")
     mini = batch // subdivisions
     nodes = walk(cfg, *largest_size(cfg)) if largest else walk(cfg)
-    outputs = sum(node.outputs for node in nodes if node.type != "dropout") * mini * FLOAT
-    trained = sum(size for node in nodes for name, size in node.arrays if "rolling" not in name)
+    size = 2 if precision == "bf16" else FLOAT
+    outputs = sum(node.outputs for node in nodes) * mini * size
+    trained = sum(count for node in nodes for name, count in node.arrays if "rolling" not in name)
     copies = 1 + 2 * (net.integer("adam") != 0) + (net.number("ema_alpha") != 0)
     return Memory(
         parameters=nodes.floats * FLOAT,
-        packed=0,
+        packed=2 * nodes.floats * size + 2 * nodes.floats * FLOAT,
         updates=copies * trained * FLOAT,
         outputs=outputs,
-        gradients=outputs,
-        saved=_saved(nodes) * mini * FLOAT,
-        workspace=_workspace(nodes),
-        images=2 * batch * nodes[0].inputs,
+        gradients=outputs // 2,
+        saved=_normalized(nodes) * mini * size,
+        workspace=0,
+        images=2 * mini * nodes[0].inputs * FLOAT + 2 * batch * nodes[0].inputs,
         process=TRAINING_PROCESS,
     )
 
@@ -151,24 +156,13 @@ def largest_size(cfg: CfgFile) -> tuple[int, int]:
     return round(factor * width / step + 1) * step, round(factor * height / step + 1) * step
 
 
-def _saved(nodes: Walk) -> int:
-    """Floats per image that are kept beside the outputs."""
-    total = 0
-    for node in nodes:
-        if node.type == "convolutional":
-            total += node.outputs * (node.section.integer("batch_normalize") != 0)
-            total += node.outputs * (node.section.text("activation") in ("mish", "swish", "hard_mish"))
-    return total
-
-
-def _workspace(nodes: Walk) -> int:
-    """The largest matrix that a convolution lays its input out in."""
-    sizes = [
-        node.section.integer("size") ** 2 * node.src[2] * node.dst[0] * node.dst[1]
+def _normalized(nodes: Walk) -> int:
+    """Floats per image in front of batch norms."""
+    return sum(
+        node.outputs
         for node in nodes
-        if node.type == "convolutional" and node.section.integer("size") > 1
-    ]
-    return max(sizes, default=0) * FLOAT
+        if node.type == "convolutional" and node.section.integer("batch_normalize")
+    )
 
 
 def _live(nodes: Walk) -> int:

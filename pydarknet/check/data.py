@@ -23,7 +23,7 @@ from pydarknet.data.formats.darknet import read_boxes, read_data
 from pydarknet.data.imagesize import exif_orientation, image_size
 from pydarknet.data.io import open_source
 from pydarknet.data.paths import find_label, label_candidates, resolve
-from pydarknet.data.records import ReadOptions, Record, Rules, clean, parse_clean
+from pydarknet.data.records import ReadOptions, Record, Rules, Source, clean, parse_clean
 from pydarknet.data.report import Issue, RecordError, Report
 from pydarknet.errors import DataError
 
@@ -185,7 +185,11 @@ def _read_data_file(facts: DataFacts, path: Path, show: Progress) -> None:
         if not file.is_file():
             facts.problems.append((str(path), line, f"{key} list {value} is not there (looked at {file})"))
             continue
-        split = _look_at(_list_records, file, facts.deep, show)
+        try:
+            split = _look_at(_list_records, file, facts.deep, show)
+        except RecordError as error:
+            facts.problems.append((error.file, error.line, error.reason))
+            continue
         if key == "train":
             facts.train = split
         else:
@@ -234,11 +238,18 @@ def _list_records(path: Path, split: Split) -> Iterator[Record]:
 def _read_any(facts: DataFacts, path: Path, show: Progress) -> None:
     """A data set in any other format, through the reader that everybody uses."""
     report = Report(sink=_forget)
-    source = open_source(path, "auto", ReadOptions(), report)
+    source, same = _open(path, report)
     facts.names, facts.names_file = source.names, str(path)
     facts.train.file = str(path)
     facts.train.report = report
     index = {name: i for i, name in enumerate(source.names or ())}
+
+    def class_id(label: str) -> int:
+        """By the names of the set, by number where classes have no names, else in order of appearance."""
+        if source.names is None and label.isdigit():
+            return int(label)
+        return index.setdefault(label, len(index))
+
     for unit in show(source.units(), path.name):
         for record in parse_clean(source, unit, Rules(), report):
             split = facts.train
@@ -251,7 +262,24 @@ def _read_any(facts: DataFacts, path: Path, show: Progress) -> None:
                 _note_missing(split, Path(record.image))
             else:
                 split.labelled += 1
-            _note(split, record, lambda label: index.setdefault(label, len(index)), facts.deep)
+            _note(split, record, class_id, facts.deep)
+    if source.names is None and index:
+        facts.names = tuple(index)
+    if same:
+        facts.val = facts.train
+
+
+def _open(path: Path, report: Report) -> tuple[Source, bool]:
+    """The stream of a set, and whether train and val are the same images.
+
+    Readers refuse such a set unless told otherwise; here it must be read, for that is a finding like others.
+    """
+    try:
+        return open_source(path, "auto", ReadOptions(), report), False
+    except RecordError as error:
+        if "allow_same" not in error.reason:
+            raise
+        return open_source(path, "auto", ReadOptions(settings={"allow_same": "yes"}), report), True
 
 
 def _note_missing(split: Split, image: Path) -> None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from pydarknet.cfg import FAMILIES, keys, new
 from pydarknet.cfg.edit import head_filters
-from pydarknet.cfg.memory import LARGEST, available_memory, training_memory
+from pydarknet.cfg.memory import LARGEST, available_memory, smallest_subdivisions, training_memory
 from pydarknet.cfg.model import Section
 from pydarknet.check.case import Case
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
@@ -130,22 +130,24 @@ def batch_is_large_enough(case: Case) -> Iterator[Found]:
 
 
 @rule(
-    "L-14", WARNING, "random=1 may run out of memory", "Raise subdivisions, lower the size, or set random=0."
+    "L-14", WARNING, "training may run out of memory", "Raise subdivisions, lower the size, or set random=0."
 )
-def memory_of_largest_size(case: Case) -> Iterator[Found]:
-    """Multi-scale training grows the input to 1.4 times its size: a run that starts well may end minutes
-    later.  Speaks only if that size does not fit into the memory that is free."""
-    heads = [head for head in case.cfg.heads if head.number("random", 0)]
+def memory_suffices(case: Case) -> Iterator[Found]:
+    """The largest size that training uses must fit into the memory that is free.  With random=1 that is 1.4
+    times the size of the cfg: a run that starts well may end minutes later."""
     limit = case.run.memory or available_memory()
-    if not (heads and limit and case.trains and case.sound):
+    if not (limit and case.heads and case.trains and case.sound):
         return
     peak, usual = (training_memory(case.cfg, largest=largest).total for largest in (True, False))
-    if peak > limit:
-        text = (
-            f"random=1: training at {LARGEST:g} times the size takes {_gib(peak)} "
-            f"({_gib(usual)} at the size of the cfg), {_gib(limit)} are free"
-        )
-        yield at(heads[0], "random", text, f"at most {_gib(limit)}")
+    if peak <= limit:
+        return
+    growth = f"random=1: training at {LARGEST:g} times the size" if peak > usual else "training"
+    text = f"{growth} takes about {_gib(peak)}, {_gib(limit)} are free"
+    parts = smallest_subdivisions(case.cfg, limit)
+    hint = f"Set subdivisions={parts} or more, lower the size, or set random=0." if parts else ""
+    random = next((head for head in case.cfg.heads if head.number("random", 0)), None)
+    section, key = (random, "random") if random is not None else (case.net, "subdivisions")
+    yield at(section, key, text, f"at most {_gib(limit)}", hint=hint)
 
 
 def _gib(count: int) -> str:

@@ -58,7 +58,11 @@ def anchors_suit(case: Case) -> Iterator[Found]:
 
 
 @rule(
-    "L-20", ERROR, "images without labels", "Put each label beside its image, an empty one if none.", "data"
+    "L-20",
+    ERROR,
+    "images without labels",
+    "Put each label beside its image; an empty file means nothing is there.",
+    "data",
 )
 def labels_present(case: Case) -> Iterator[Found]:
     """Darknet takes an image without a label file for one without objects.  An error below 90 % coverage."""
@@ -76,7 +80,7 @@ def labels_present(case: Case) -> Iterator[Found]:
         yield Found(text, split.file, 0, f"{share:.1%}", "100 %", severity)
 
 
-@rule("L-21", ERROR, "labels are where nobody looks", "Move them to the first path of L-20.", "data")
+@rule("L-21", ERROR, "labels are where nobody looks", "Move them beside the images.", "data")
 def labels_within_reach(case: Case) -> Iterator[Found]:
     """Labels exist, but in a folder that the rule for paths does not reach: beside the image, or with
     ``images`` or ``JPEGImages`` replaced by ``labels``."""
@@ -91,7 +95,7 @@ def labels_within_reach(case: Case) -> Iterator[Found]:
     "L-22",
     WARNING,
     "unlabelled images of trained classes",
-    "Label them, or leave them out: pydarknet convert --unlabelled exclude.",
+    "Label them, or leave them out: pydarknet convert (--unlabelled exclude).",
     "data",
 )
 def negatives_are_negative(case: Case) -> Iterator[Found]:
@@ -150,7 +154,11 @@ def class_ids_possible(case: Case) -> Iterator[Found]:
 
 
 @rule(
-    "L-24", WARNING, "odd boxes", "Correct the labels; pydarknet data clean repairs what is certain.", "data"
+    "L-24",
+    WARNING,
+    "odd boxes",
+    "Correct the labels; pydarknet convert clips and drops what is faulty.",
+    "data",
 )
 def boxes_in_order(case: Case) -> Iterator[Found]:
     """Boxes that are empty, reversed, not finite, outside or partly outside of the image, given twice; and

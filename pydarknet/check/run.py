@@ -7,7 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydarknet.cfg.model import CfgFile
@@ -27,10 +27,12 @@ class Preflight:
     Attributes:
         findings: the worst first, then by rule.
         skipped: ids of the rules that had nothing to look at, because data or weights were not given.
+        checked: how many rules were run.
     """
 
     findings: tuple[Finding, ...]
     skipped: tuple[str, ...] = ()
+    checked: int = 0
 
     @property
     def worst(self) -> Severity | None:
@@ -50,7 +52,7 @@ class Preflight:
     def at_least(self, severity: Severity) -> Preflight:
         """Only the findings that are this grave."""
         kept = tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
-        return Preflight(kept, self.skipped)
+        return replace(self, findings=kept)
 
     def to_json(self) -> str:
         """One JSON object: ``exit_code``, ``counts``, ``findings``, ``skipped``."""
@@ -66,7 +68,7 @@ class Preflight:
     def _summary(self) -> str:
         counts = Counter(finding.severity for finding in self.findings)
         parts = [f"{counts[s]} {s.value}{'s' * (counts[s] != 1)}" for s in reversed(Severity) if counts[s]]
-        text = ", ".join(parts) if parts else f"All {len(CATALOGUE) - len(self.skipped)} checks passed"
+        text = ", ".join(parts) if parts else f"All {self.checked} checks passed"
         given = {CATALOGUE[name].needs for name in self.skipped}
         without = " and ".join(f"--{name}" for name in sorted(given))
         return f"{text}." + (f" {len(self.skipped)} checks need {without}." if without else "")
@@ -89,16 +91,17 @@ def inspect(case: Case, ignore: Collection[str] = ()) -> Preflight:
     # When the lists cannot be read, rules about images would only say so again in many ways.
     unread = case.data is not None and bool(case.data.problems) and not case.data.train.images
     findings: dict[Finding, None] = {}
-    skipped = []
+    skipped, checked = [], 0
     for rule in CATALOGUE.values():
         if rule.id in ignore or (unread and rule.needs == "data" and rule.id != "L-29"):
             continue
         if rule.needs and getattr(case, rule.needs) is None:
             skipped.append(rule.id)
         else:
+            checked += 1
             findings.update(dict.fromkeys(_guarded(rule, case)))
     order = sorted(findings, key=lambda finding: (-finding.severity.rank, finding.rule))
-    return Preflight(tuple(order), tuple(skipped))
+    return Preflight(tuple(order), tuple(skipped), checked)
 
 
 def _guarded(rule: Rule, case: Case) -> Iterator[Finding]:

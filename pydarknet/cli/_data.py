@@ -139,6 +139,8 @@ class Target:
     def _lists(self, dataset: Dataset, root: Path, relabelled: bool) -> Path:
         if relabelled:
             raise DataError("boxes or classes changed, so lists alone would lead to the old labels; use --to")
+        if not has_darknet_labels(dataset):
+            raise DataError("the labels are not Darknet's, so lists alone are not enough; use --to darknet")
         write_lists(dataset, root, overwrite=self.overwrite)
         return root / "obj.data"
 
@@ -146,7 +148,8 @@ class Target:
         """Save, show what changed, and give the exit code."""
         line = self.save(after, relabelled=relabelled)
         if self.as_json:
-            click.echo(json.dumps({"before": summary(before), "after": summary(after)}, indent=2))
+            counts = {"before": summary(before), "after": summary(after), "report": dict(after.report.counts)}
+            click.echo(json.dumps(counts, indent=2))
         else:
             click.echo(comparison(before, after))
             show_report(after.report)

@@ -17,6 +17,7 @@ from pydarknet.data.stats import SMALL, Stats, statistics
 from pydarknet.errors import DataError
 from pydarknet.files import write_text
 
+_SHOWN_CLASSES = 50
 _DEFAULT_SIZES = ("416", "512", "608")
 
 
@@ -93,6 +94,7 @@ def stats(
 @click.option("--split", help="Only images of this split.")
 @click.option("--columns", type=click.IntRange(1), default=4, show_default=True, help="Of the sheet.")
 @click.option("--tile", type=click.IntRange(32), default=320, show_default=True, help="Side in the sheet.")
+@click.option("--captions/--no-captions", default=True, show_default=True, help="Class names on boxes.")
 def view(
     *,
     dataset: Dataset,
@@ -105,6 +107,7 @@ def view(
     split: str | None,
     columns: int,
     tile: int,
+    captions: bool,
 ) -> int:
     """Draw images with their boxes; no window needed.
 
@@ -119,16 +122,19 @@ def view(
         raise click.UsageError("say where to: --save FOLDER, --sheet FILE or --show")
     samples = _chosen(dataset, number, seed, only, split)
     if sheet:
-        save_png(contact_sheet(bar(samples, "draw"), dataset.names, columns=columns, tile=tile), sheet)
+        shown = bar(samples, "draw")
+        picture = contact_sheet(shown, dataset.names, columns=columns, tile=tile, captions=captions)
+        save_png(picture, sheet)
         click.echo(f"written: {sheet} ({len(samples)} images)")
     if save:
         for place, sample in enumerate(bar(samples, "draw"), 1):
             stem = re.sub(r"[^\w.-]+", "_", sample.name)
-            save_png(draw(sample, dataset.names), save / f"{place:04d}_{stem}.png")
+            save_png(draw(sample, dataset.names, captions=captions), save / f"{place:04d}_{stem}.png")
         click.echo(f"written: {save} ({len(samples)} images)")
     if show:
-        _browse(samples, dataset.names)
-    return 0
+        _browse(samples, dataset.names, captions)
+    show_report(dataset.report)
+    return 1 if dataset.report.errors else 0
 
 
 def _chosen(
@@ -148,7 +154,7 @@ def _chosen(
     return samples[:number]
 
 
-def _browse(samples: list[Sample], names: tuple[str, ...]) -> None:
+def _browse(samples: list[Sample], names: tuple[str, ...], captions: bool) -> None:
     import cv2
 
     from pydarknet.data.view import draw
@@ -156,7 +162,7 @@ def _browse(samples: list[Sample], names: tuple[str, ...]) -> None:
     place = 0
     try:
         while 0 <= place < len(samples):
-            cv2.imshow("pydarknet data view", draw(samples[place], names))
+            cv2.imshow("pydarknet data view", draw(samples[place], names, captions=captions))
             key = cv2.waitKey(0) & 0xFF
             if key in (27, ord("q")):
                 break
@@ -178,14 +184,16 @@ def _size(text: str) -> tuple[int, int]:
 def _tables(found: Stats, image_sizes: bool) -> list[str]:
     statuses = ", ".join(f"{count} {status}" for status, count in found.statuses.items())
     splits = ", ".join(f"{split or 'unsplit'} {count}" for split, count in found.splits.items())
-    width = max((len(c.name) for c in found.classes), default=5)
+    width = max((len(c.name) for c in found.classes[:_SHOWN_CLASSES]), default=5)
+    more = len(found.classes) - _SHOWN_CLASSES
     per_image = found.boxes_per_image
     lines = [
         f"{found.images} images ({statuses}; {splits})",
         f"{found.boxes} boxes and {found.set_aside} set aside; "
         f"{per_image.min:.0f} to {per_image.max:.0f} in an image, {per_image.mean:.1f} on average",
         f"{'class':{width}}   boxes  images",
-        *(f"{c.name:{width}} {c.boxes:7} {c.images:7}" for c in found.classes),
+        *(f"{c.name:{width}} {c.boxes:7} {c.images:7}" for c in found.classes[:_SHOWN_CLASSES]),
+        *([f"and {more} more classes (all with --json)"] if more > 0 else []),
         "network    " + "".join(f"  < {limit:2} px" for limit in SMALL) + "  median box",
     ]
     for network in found.networks:

@@ -10,9 +10,8 @@ import json
 import click
 
 from pydarknet import benchmark, machine
-from pydarknet.benchmark import LayerRow, Row
+from pydarknet.benchmark import LayerRow, Row, Setting
 from pydarknet.cli.options import PRECISIONS, SIZE, computing
-from pydarknet.network import Network
 
 
 @click.command("bench")
@@ -40,8 +39,8 @@ def command(
 ) -> int:
     """Measure latency, throughput and memory of a network.
 
-    A row for each combination of size, batch and precision. Without WEIGHTS they are random: the times are the
-    same.
+    A row, measured in a process of its own, for each combination of size, batch and precision. Without
+    WEIGHTS they are random, which takes the same time.
 
     \b
     Examples:
@@ -49,38 +48,21 @@ def command(
       pydarknet bench yolov4.cfg --batches 1,8 --precisions fp32,bf16 --json
       pydarknet bench yolov4.cfg --per-layer
     """
-    combinations = list(
-        itertools.product(
-            [SIZE.convert(size, None, None) for size in sizes.split(",")] if sizes else [None],
-            _numbers(batches),
-            _precisions(precisions),
-        )
-    )
-
-    def load(batch: int, precision: str) -> Network:
-        return Network(
-            cfg,
-            weights,
-            backend=backend,
-            precision=precision,
-            batch=batch,
-            threads=threads,
-            strict=not lenient,
-        )
-
+    chosen = [SIZE.convert(size, None, None) for size in sizes.split(",")] if sizes else [None]
+    settings = [
+        Setting(cfg, weights, size, batch, precision, backend, threads, not lenient)
+        for size, batch, precision in itertools.product(chosen, _numbers(batches), _precisions(precisions))
+    ]
     rows = []
     if not as_json:
         click.echo(_HEADER)
-    for size, batch, precision in combinations:
-        rows.append(benchmark.measure(lambda b=batch, p=precision: load(b, p), size, seconds))  # type: ignore[misc]
+    for setting in settings:
+        rows.append(benchmark.measure_apart(setting, seconds))
         if not as_json:
             click.echo(_line(rows[-1]))
     layers = []
     if per_layer:
-        size, batch, precision = combinations[0]
-        with load(batch, precision) as network:
-            if size:
-                network.resize(*size)
+        with settings[0].load() as network:
             layers = benchmark.per_layer(network)
     if as_json:
         data = {"machine": machine.info(), "cfg": cfg, "rows": [dataclasses.asdict(row) for row in rows]}

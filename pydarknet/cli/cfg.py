@@ -98,7 +98,9 @@ def _save(text: str, output: Path, force: bool) -> None:
     metavar="KEY=VALUE",
     help="Any other value: momentum=0.9, yolo.max=300.",
 )
-@click.option("-o", "--output", type=OUTPUT, help="File to write, - for stdout; MODEL.cfg if not given.")
+@click.option(
+    "-o", "--out", "output", type=OUTPUT, help="File to write, - for stdout; MODEL.cfg if not given."
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def new(
     *,
@@ -273,7 +275,7 @@ def diff(old: Path, new: Path, as_json: bool) -> int:
 @click.option("--classes", type=click.IntRange(1), help="Number of classes; heads and filters follow.")
 @click.option("--size", type=SIZE, help="Input size, 416 or 608x320.")
 @click.option("--write", is_flag=True, help="Change the file itself.")
-@click.option("-o", "--output", type=OUTPUT, help="Write another file, - for stdout.")
+@click.option("-o", "--out", "output", type=OUTPUT, help="Write another file, - for stdout.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output file.")
 def retune(
     *,
@@ -308,7 +310,7 @@ def retune(
 @command.command()
 @click.argument("file", type=FILE)
 @click.option("--write", is_flag=True, help="Change the file itself.")
-@click.option("-o", "--output", type=OUTPUT, help="Write another file, - for stdout.")
+@click.option("-o", "--out", "output", type=OUTPUT, help="Write another file, - for stdout.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output file.")
 def modernise(file: Path, write: bool, output: Path | None, force: bool) -> None:
     """Mend old spellings, comments behind values, repeated keys and keys that nobody reads."""
@@ -341,7 +343,7 @@ def _write_or_save(changed: object, file: Path, write: bool, output: Path | None
     type=click.Choice(["fp32", "bf16"]),
     default="fp32",
     show_default=True,
-    help="Of detection.",
+    help="Of the computation.",
 )
 @click.option("--limit", type=BYTES, help="Mark what fits, for example 6G; what is free if not given.")
 @AS_JSON
@@ -356,7 +358,7 @@ def memory(
     size = batch or cfg.net.integer("batch")
     counts = [subdivisions] if subdivisions else [n for n in range(1, size + 1) if size % n == 0]
     free = limit or model.available_memory()
-    rows = [(count, model.training_memory(cfg, size, count)) for count in counts]
+    rows = [(count, model.training_memory(cfg, size, count, precision=precision)) for count in counts]
     detection = model.inference_memory(cfg, precision=precision)
     if as_json:
         training = [{"subdivisions": n, **dataclasses.asdict(m), "total": m.total} for n, m in rows]

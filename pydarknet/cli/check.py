@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pydarknet.cli.options import BYTES
+from pydarknet.errors import DarknetError
 
 if TYPE_CHECKING:
     from pydarknet.cfg.model import CfgFile
     from pydarknet.check import Case
 
-_EXIT = "Exit codes: 0 clean (notes at most), 1 warnings, 2 errors, or wrong usage (then nothing is printed)."
+_EXIT = (
+    "Exit codes: 0 clean (notes at most), 1 warnings, 2 errors, files that cannot be read, or wrong usage."
+)
 
 
 @click.command(name="check", epilog=_EXIT)
@@ -76,9 +79,13 @@ def command(
     if unknown:
         raise click.UsageError(f"No rule is called {unknown[0]!r}; `pydarknet check --rules` lists them.")
     run = PlannedRun(out, clear, sec_per_iter, max_hours, memory)
-    case = load_case(cfg_path, data, weights, run, deep=deep, progress=_bar)
-    if fix_:
-        case = Case(_write_fixed(case, cfg_path), case.data, case.weights, case.run)
+    try:
+        case = load_case(cfg_path, data, weights, run, deep=deep, progress=_bar)
+        if fix_:
+            case = Case(_write_fixed(case, cfg_path), case.data, case.weights, case.run)
+    except DarknetError as error:
+        click.echo(f"error: {error}", err=True)
+        return 2
     report = inspect(case, ignore)
     if errors_only:
         report = report.at_least(Severity.ERROR)

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from pydarknet.cli._data import Target, comparison, reads, reads_many, show_report, writes
+from pydarknet.cli._data import Target, comparison, reads, reads_many, show_report, summary, writes
 from pydarknet.cli._data_show import stats, view
 from pydarknet.data import Dataset, ops, read
 from pydarknet.data import write as write_dataset
@@ -120,10 +121,13 @@ def split(
         return target.finish(dataset, after, relabelled=False)
     assert folds is not None
     parts = ops.folds(dataset, folds, seed=seed, stratify=stratify, group_by=group_by)
-    for number, part in enumerate(parts, 1):
-        click.echo(f"fold {number}: train {len(part.only('train'))}, val {len(part.only('val'))}")
-        click.echo(target.save(part, relabelled=False, folder=f"fold{number}"))
-    show_report(parts[0].report)
+    lines = [target.save(part, relabelled=False, folder=f"fold{n}") for n, part in enumerate(parts, 1)]
+    if target.as_json:
+        click.echo(json.dumps([summary(part) for part in parts], indent=2))
+    else:
+        for number, (part, line) in enumerate(zip(parts, lines, strict=True), 1):
+            click.echo(f"fold {number}: train {len(part.only('train'))}, val {len(part.only('val'))}; {line}")
+        show_report(parts[0].report)
     return 1 if dataset.report.errors else 0
 
 

@@ -28,7 +28,7 @@ def command() -> None:
 )
 def onnx(
     cfg: str,
-    weights: str | None,
+    weights: str,
     names: str | None,
     size: tuple[int, int] | None,
     out: str | None,

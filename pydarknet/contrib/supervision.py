@@ -48,7 +48,8 @@ def to_supervision(dataset: Dataset) -> DetectionDataset:
             data={FLAGS: known.flags.copy()},
             metadata={SAMPLE: {"split": sample.split, "name": sample.name, "status": sample.status.value}},
         )
-    return sv.DetectionDataset(classes=list(dataset.names), images=list(annotations), annotations=annotations)
+    made: DetectionDataset = sv.DetectionDataset(list(dataset.names), list(annotations), annotations)
+    return made
 
 
 def from_supervision(dataset: DetectionDataset) -> Dataset:

@@ -28,11 +28,10 @@ from pydarknet.data.io import open_source, refuse_occupied, write_samples
 from pydarknet.data.journal import Journal, Summary
 from pydarknet.data.limit import limited
 from pydarknet.data.output import Output
+from pydarknet.data.paths import JOURNAL_NAME, REPORT_NAME
 from pydarknet.data.records import ReadOptions, Record, Rules, to_sample
 from pydarknet.data.report import Issue, Report
 from pydarknet.errors import DataError
-
-REPORT_NAME = "convert_report.json"
 
 Progress = Callable[[str, int, int | None], None]
 """Called with (stage, units done, units in all or ``None``) as a conversion goes on."""
@@ -132,7 +131,7 @@ def _own_files(out: Output) -> tuple[Path, Path]:
         return out.root.with_name(f".{out.root.name}.convert"), out.root.with_name(
             f"{out.root.name}.{REPORT_NAME}"
         )
-    return out.root / ".convert", out.root / REPORT_NAME
+    return out.root / JOURNAL_NAME, out.root / REPORT_NAME
 
 
 def _convert(

@@ -13,6 +13,7 @@ from pydarknet.data import formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.dataset import Dataset, Sample
 from pydarknet.data.output import Output
+from pydarknet.data.paths import JOURNAL_NAME
 from pydarknet.data.records import ReadOptions, Rules, Source, Unit, parse_clean, parse_min_size, to_sample
 from pydarknet.data.report import Report
 from pydarknet.errors import DataError
@@ -126,7 +127,7 @@ def refuse_occupied(path: Path, overwrite: bool) -> None:
     Raises:
         DataError: if the path is a file, or a folder with something in it, and ``overwrite`` is not set.
     """
-    occupied = any(e.name != ".convert" for e in path.iterdir()) if path.is_dir() else path.exists()
+    occupied = any(e.name != JOURNAL_NAME for e in path.iterdir()) if path.is_dir() else path.exists()
     if occupied and not overwrite:
         raise DataError(f"{path} is not empty; choose another place, or allow overwriting")
 

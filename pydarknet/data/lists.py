@@ -22,9 +22,14 @@ _LISTS = {"train": ("train.txt", "train"), "val": ("valid.txt", "valid"), "test"
 
 
 def has_darknet_labels(dataset: Dataset) -> bool:
-    """Whether every labelled image has the text file that Darknet training reads."""
+    """Whether every labelled image was read from the very text file that Darknet training reads.
+
+    A text file beside the image is not enough: it may be left over from another conversion.
+    """
     return all(
-        sample.status is Status.UNLABELLED or find_label(sample.image) is not None for sample in dataset
+        sample.status is Status.UNLABELLED
+        or (bool(sample.source) and find_label(sample.image) == Path(sample.source))
+        for sample in dataset
     )
 
 

@@ -21,6 +21,9 @@ SPLIT_NAMES = {
     "test": "test",
 }
 
+#: What a conversion leaves in the folder it writes: its unfinished chunks, or its report.
+JOURNAL_NAME, REPORT_NAME = CONVERSION_MARKS = (".convert", "convert_report.json")
+
 # Most common spellings first: each is one stat call.
 _PROBES = [spelling for suffix in (".jpg", ".png", ".jpeg") for spelling in (suffix, suffix.upper())]
 _PROBES += [s for suffix in sorted(IMAGE_SUFFIXES) for s in (suffix, suffix.upper()) if s not in _PROBES]
@@ -89,11 +92,24 @@ def find_image(folder: str, stem: str) -> str | None:
 
 
 def walk(root: str | Path, suffixes: Iterable[str]) -> Iterator[Path]:
-    """Files below a folder with these (lower-case) endings, in natural order, hidden folders left out.
+    """Files below a folder with these (lower-case) endings, in natural order.
 
-    One folder's names are held at a time, so a tree of a million files streams.
+    Hidden folders are left out, and so are folders that a conversion has written: ``convert . --out ds``
+    must not find its own output. One folder's names are held at a time, so a tree of a million files
+    streams.
     """
     wanted = tuple(suffixes)
+    folders, files = _entries(root, wanted)
+    for name in sorted(files, key=natural_key):
+        yield Path(root, name)
+    for name in sorted(folders, key=natural_key):
+        path = Path(root, name)
+        loops = path.is_symlink() and Path(root).resolve().is_relative_to(path.resolve())
+        if not loops and not any((path / mark).exists() for mark in CONVERSION_MARKS):
+            yield from walk(path, wanted)
+
+
+def _entries(root: str | Path, wanted: tuple[str, ...]) -> tuple[list[str], list[str]]:
     folders, files = [], []
     with os.scandir(root) as entries:
         for entry in entries:
@@ -103,10 +119,7 @@ def walk(root: str | Path, suffixes: Iterable[str]) -> Iterator[Path]:
                 folders.append(entry.name)
             elif entry.name.lower().endswith(wanted):
                 files.append(entry.name)
-    for name in sorted(files, key=natural_key):
-        yield Path(root, name)
-    for name in sorted(folders, key=natural_key):
-        yield from walk(Path(root, name), wanted)
+    return folders, files
 
 
 def images_below(root: str | Path) -> Iterator[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,44 +14,51 @@ from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status
 from pydarknet.data.files import atomic
 from pydarknet.errors import DataError
 from pydarknet.images import load
-from pydarknet.render import class_colour, draw_label
+from pydarknet.render import Colour, class_colour, draw_label
 
 Picture = NDArray[np.uint8]  #: (height, width, 3) BGR, as OpenCV has them
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FONT, _FOOTER = cv2.FONT_HERSHEY_SIMPLEX, 18
 
 
-def draw(sample: Sample, names: Sequence[str], *, captions: bool = True) -> Picture:
+def draw(sample: Sample, names: Sequence[str], *, captions: bool = True, fit: int | None = None) -> Picture:
     """The image of a sample with its boxes.
 
     Args:
         sample: what to draw; boxes set aside get thin lines.
         names: class names.
-        captions: write the class, and what is special about the box, above it.
+        captions: write the class above each box, and why it is set aside if it is.
+        fit: resize the image first, so that its longer side has this many pixels.
 
     Raises:
         DataError: if the image cannot be read.
     """
-    picture: Picture = np.array(_eight_bit(load(sample.image)), order="C")
+    picture, scale = _load(sample.image, fit)
     height, width = picture.shape[:2]
     line = max(1, round((width + height) / 2 / 300))
+    boxes = np.rint(sample.boxes * scale).astype(int)
+    # From edges to the first and last pixel inside.
+    first = np.minimum(boxes[:, :2], (width - 1, height - 1))
+    last = np.maximum(first, boxes[:, 2:] - 1)
     # Small boxes last, so that large ones do not hide them.
-    area = np.prod(sample.boxes[:, 2:] - sample.boxes[:, :2], axis=1)
-    for i in np.argsort(-area, kind="stable").tolist():
-        x1, y1, x2, y2 = sample.boxes[i].tolist()
-        # From edges to the first and last pixel inside.
-        first = min(width - 1, round(x1)), min(height - 1, round(y1))
-        last = max(first[0], round(x2) - 1), max(first[1], round(y2) - 1)
-        flags = Flag(int(sample.flags[i]))
-        colour = class_colour(int(sample.classes[i]))
-        cv2.rectangle(picture, first, last, colour, 1 if flags & SET_ASIDE else line)
-        if captions:
-            draw_label(picture, _words(sample, i, flags, names), first, colour, line)
+    order = np.argsort(-np.prod(last - first, axis=1), kind="stable").tolist()
+    for i in order:
+        thickness = line if sample.target[i] else 1
+        cv2.rectangle(picture, first[i].tolist(), last[i].tolist(), _colour(sample, i), thickness)
+    taken: list[tuple[int, int, int, int]] = []
+    for i in order if captions else ():
+        x, y = first[i].tolist()
+        draw_label(picture, _words(sample, i, names), (x, y), _colour(sample, i), line, taken)
     return picture
 
 
 def contact_sheet(
-    samples: Iterable[Sample], names: Sequence[str], *, columns: int = 4, tile: int = 320
+    samples: Iterable[Sample],
+    names: Sequence[str],
+    *,
+    columns: int = 4,
+    tile: int = 320,
+    captions: bool = True,
 ) -> Picture:
     """Many images with their boxes in one picture, each with its name and status.
 
@@ -61,11 +67,12 @@ def contact_sheet(
         names: class names.
         columns: images side by side.
         tile: side of the square that an image is fitted into, in pixels.
+        captions: as for :func:`draw`.
 
     Raises:
         DataError: if there is no sample, or an image cannot be read.
     """
-    tiles = [_tile(sample, names, tile) for sample in samples]
+    tiles = [_tile(sample, names, tile, captions) for sample in samples]
     if not tiles:
         raise DataError("there is no image to draw")
     columns = min(columns, len(tiles))
@@ -91,29 +98,39 @@ def save_png(picture: Picture, path: Path) -> None:
         file.write(data.tobytes())
 
 
-def _words(sample: Sample, i: int, flags: Flag, names: Sequence[str]) -> str:
-    class_id = int(sample.classes[i])
+def _colour(sample: Sample, i: int) -> Colour:
+    return class_colour(int(sample.classes[i]))
+
+
+def _words(sample: Sample, i: int, names: Sequence[str]) -> str:
+    class_id, flags = int(sample.classes[i]), Flag(int(sample.flags[i]))
     words = [names[class_id] if class_id >= 0 else "any"]
     if sample.scores is not None:
         words.append(f"{sample.scores[i]:.2f}")
-    words += [flag.name.lower() for flag in Flag if flag.name and flag & flags]
+    words += [flag.name.lower() for flag in Flag if flag.name and flag & flags & SET_ASIDE]
     return " ".join(words)
 
 
-def _eight_bit(pixels: NDArray[Any]) -> Picture:
-    return np.asarray(pixels >> 8 if pixels.dtype == np.uint16 else pixels, np.uint8)
+def _load(path: Path, fit: int | None) -> tuple[Picture, float]:
+    """The image with 8 bits, and what it was resized by."""
+    pixels = load(path)
+    picture: Picture = np.array(pixels >> 8 if pixels.dtype == np.uint16 else pixels, np.uint8, order="C")
+    if fit is None:
+        return picture, 1.0
+    height, width = picture.shape[:2]
+    scale = fit / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, size, interpolation=way), np.uint8), scale
 
 
-def _tile(sample: Sample, names: Sequence[str], side: int) -> Picture:
-    picture = draw(sample, names, captions=True)
-    footer = 18
-    scale = min(side / picture.shape[1], side / picture.shape[0])
-    size = max(1, int(picture.shape[1] * scale)), max(1, int(picture.shape[0] * scale))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
-    tile: Picture = np.full((size[1] + footer, side, 3), 255, np.uint8)
-    left = (side - size[0]) // 2
-    tile[: size[1], left : left + size[0]] = small
+def _tile(sample: Sample, names: Sequence[str], side: int, captions: bool) -> Picture:
+    picture = draw(sample, names, fit=side, captions=captions)
+    height, width = picture.shape[:2]
+    tile: Picture = np.full((height + _FOOTER, side, 3), 255, np.uint8)
+    left = (side - width) // 2
+    tile[:height, left : left + width] = picture
     text = sample.name if sample.status is Status.ANNOTATED else f"{sample.name} [{sample.status.value}]"
     text = text.encode("ascii", "replace").decode()
-    cv2.putText(tile, text[-side // 7 :], (3, size[1] + 12), _FONT, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(tile, text[-side // 7 :], (3, height + 12), _FONT, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
     return tile

@@ -21,8 +21,7 @@ FEWEST = 40  # iterations below which nothing can be said
 BINS = 10  # the window is cut into this many parts, and the median of each counts
 FALLING = 0.05  # a loss that falls by this share within the window is still falling
 OVERFIT = 0.02  # mAP lost since its best, in points of 1
-EXPLODED = 3.0  # times the smallest average of the last iterations
-RECENT = 500  # iterations that "the last" means
+EXPLODED = 3.0  # times the smallest average loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +209,8 @@ def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]
 
 
 def _exploded(rows: Sequence[Iteration]) -> Iteration | None:
-    """The row of the smallest average among the last ones, if the end is far above it."""
-    usual = [row for row in _after_burn_in(rows)[-RECENT:] if math.isfinite(row.avg_loss)]
+    """The row of the smallest average after the burn-in, if the end is far above it."""
+    usual = [row for row in _after_burn_in(rows) if math.isfinite(row.avg_loss)]
     if len(usual) < 2:
         return None
     lowest = min(usual, key=lambda row: row.avg_loss)

@@ -16,7 +16,8 @@ from typing import Any
 
 from pydarknet.logs.model import ClassResult, Evaluation, HeadLine, Iteration, Log
 
-NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan(?:\(\w+\))?|inf(?:inity)?|1\.#\w+)"
+INTEGER = r"\d{1,18}"  # longer ones are noise
+NUMBER = r"[-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|nan(?:\(\w+\))?|inf(?:inity)?|1\.#\w+)"
 
 _CONTROL = re.compile(
     r"\x1b\][0-9]*;?"  # beginning of a terminal title
@@ -26,8 +27,8 @@ _CONTROL = re.compile(
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00\x08]")
 
 _HEAD = re.compile(
-    rf"(?:v3 \(\w+ loss, Normalizer: \([^\n]*?\)+ )?Region (?P<layer>\d+) Avg \(?IOU: (?P<iou>{NUMBER})"
-    rf"[^\n]*?count: (?P<count>\d+)"
+    rf"(?:v3 \(\w+ loss, Normalizer: \([^\n]*?\)+ )?Region (?P<layer>{INTEGER}) Avg \(?IOU: (?P<iou>{NUMBER})"
+    rf"[^\n]*?count: (?P<count>{INTEGER})"
     rf"(?:, (?:loss = {NUMBER}, )?class_loss = (?P<class_loss>{NUMBER}), iou_loss = (?P<iou_loss>{NUMBER})"
     rf"(?:, total_loss = (?P<total_loss>{NUMBER}))?)?[ \t]*\n?"
 )
@@ -36,41 +37,45 @@ _BOXES = re.compile(rf" *total_bbox = \d+, rewritten_bbox = {NUMBER} %[ \t]*\n?"
 _UNBUFFERED = re.compile(f"(?P<head>{_HEAD.pattern})|(?P<saved>{_SAVED.pattern})|(?P<boxes>{_BOXES.pattern})")
 
 _MAIN = re.compile(
-    rf"(?<![\d.])(?P<iteration>\d+)(?:, {NUMBER})?: (?P<loss>{NUMBER}), (?P<avg>{NUMBER}) avg(?: loss)?, "
-    rf"(?P<rate>{NUMBER}) rate, (?P<seconds>{NUMBER}) seconds, (?P<images>\d+) images"
-    rf"(?:, (?P<hours>{NUMBER}) hours left)?"
+    rf"(?<![\d.])(?P<iteration>{INTEGER})(?:, {NUMBER})?: (?P<loss>{NUMBER}), "
+    rf"(?P<avg>{NUMBER}) avg(?: loss)?, (?P<rate>{NUMBER}) rate, (?P<seconds>{NUMBER}) seconds, "
+    rf"(?P<images>{INTEGER}) images(?:, (?P<hours>{NUMBER}) hours left)?"
 )
 _KEYED = re.compile(
-    rf"(?<![\d./])(?P<iteration>\d+): loss=(?P<loss>{NUMBER}), avg loss=(?P<avg>{NUMBER}), (?P<rest>.*)"
+    rf"(?<![\d./])(?P<iteration>{INTEGER}): loss=(?P<loss>{NUMBER}), avg loss=(?P<avg>{NUMBER}), (?P<rest>.*)"
 )
 _BEGUN = re.compile(rf"^\s*\d+(?:, {NUMBER})?: (?:{NUMBER}, |loss={NUMBER}, avg)")
-_TITLE = re.compile(r"(?<!\d)\d+/(?P<end>\d+): loss=")
+_TITLE = re.compile(rf"(?<!\d)\d+/(?P<end>{INTEGER}): loss=")
 _STARTED = re.compile(rf"Learning Rate: {NUMBER}, Momentum: {NUMBER}, Decay: {NUMBER}")
-_BATCH = re.compile(r"mini_batch = \d+, batch = (?P<batch>\d+), time_steps = \d+, train = 1")
+_BATCH = re.compile(rf"mini_batch = \d+, batch = (?P<batch>{INTEGER}), time_steps = \d+, train = 1")
 _CLASS = re.compile(
-    rf"class_id = (?P<id>\d+), name = (?P<name>.*?), ap = (?P<ap>{NUMBER}) ?%"
-    r"(?:\s*\(TP = (?P<tp>\d+), FP = (?P<fp>\d+)\))?"
+    rf"class_id = (?P<id>{INTEGER}), name = (?P<name>.*?), ap = (?P<ap>{NUMBER}) ?%"
+    rf"(?:\s*\(TP = (?P<tp>{INTEGER}), FP = (?P<fp>{INTEGER})\))?"
 )
 _RATIOS = re.compile(
     rf"for (?:conf_thresh|thresh) = {NUMBER}, precision = (?P<precision>{NUMBER}), "
     rf"recall = (?P<recall>{NUMBER}), F1-score = (?P<f1>{NUMBER})"
 )
 _COUNTS = re.compile(
-    rf"for (?:conf_thresh|thresh) = {NUMBER}, TP = (?P<tp>\d+), FP = (?P<fp>\d+), FN = (?P<fn>\d+), "
-    rf"average IoU = (?P<iou>{NUMBER}) %"
+    rf"for (?:conf_thresh|thresh) = {NUMBER}, TP = (?P<tp>{INTEGER}), FP = (?P<fp>{INTEGER}), "
+    rf"FN = (?P<fn>{INTEGER}), average IoU = (?P<iou>{NUMBER}) %"
 )
-_MEAN = re.compile(rf"mean average precision \(mAP(?:@(?P<at>{NUMBER}))?\) = (?P<map>{NUMBER})")
+_MEAN = re.compile(
+    rf"mean average precision \(mAP(?:@(?P<at>{NUMBER}))?\) ?= ?(?P<map>{NUMBER}) ?(?P<percent>%)?"
+)
 _RESULT = re.compile(rf"mean_average_precision \(mAP@(?P<at>{NUMBER})\) = (?P<map>{NUMBER})")
 _LAST = re.compile(rf"Last accuracy mAP@(?P<at>{NUMBER}) = (?P<map>{NUMBER}) ?%")
+
+STATUS_DIGIT = 1e-4  # two decimals of a percentage
 
 
 def number(text: str) -> float:
     """A number as C prints it: also ``-nan``, ``nan(ind)``, ``1.#QNAN``, ``inf``."""
     folded = text.lower().lstrip("+-")
-    if folded.startswith(("nan", "1.#qnan", "1.#ind")):
-        return math.nan
     if folded.startswith(("inf", "1.#inf")):
         return -math.inf if text.startswith("-") else math.inf
+    if folded.startswith(("nan", "1.#")):
+        return math.nan
     return float(text)
 
 
@@ -152,9 +157,12 @@ class _Reader:
     def keyed(self, match: re.Match[str]) -> None:
         """Darknet V3 and later: ``key=value`` pairs in an order that changed with the versions."""
         rest = match["rest"]
+        last = re.search(rf"last=({NUMBER})%", rest)
+        if last:
+            self._status(number(last[1]) / 100)
         rate = re.search(rf"rate=({NUMBER})", rest)
         time = re.search(rf"(?:train[^,=]*=|(?:^|, ))({NUMBER}) (milli)?seconds", rest)
-        images = re.search(r"(\d+) images|images=(\d+)", rest)
+        images = re.search(rf"({INTEGER}) images|images=({INTEGER})", rest)
         seconds = number(time[1]) / (1000 if time[2] else 1) if time else math.nan
         count = int(images[1] or images[2]) if images else 0
         self._add(match, number(rate[1]) if rate else math.nan, seconds, count, _hours(rest))
@@ -199,10 +207,9 @@ class _Reader:
 
     def mean(self, match: re.Match[str]) -> None:
         at = number(match["at"]) if match["at"] else 0.5
+        value = number(match["map"]) / (100 if match["percent"] else 1)
         block = {"classes": tuple(self.classes), **self.block}
-        self.log.evaluations.append(
-            Evaluation(self.iteration, number(match["map"]), at, self.session, **block)
-        )
+        self.log.evaluations.append(Evaluation(self.iteration, value, at, self.session, **block))
         self.classes.clear()
         self.block.clear()
 
@@ -214,11 +221,13 @@ class _Reader:
             self.log.evaluations.append(found)
 
     def last_accuracy(self, match: re.Match[str]) -> None:
-        """Repeated in every iteration: news only if the evaluation itself is not in the log."""
-        value = number(match["map"]) / 100
+        """``Last accuracy mAP@0.50 = 16.16 %``, repeated in every iteration."""
+        self._status(number(match["map"]) / 100, number(match["at"]))
+
+    def _status(self, value: float, at: float = 0.5) -> None:
+        """The last mAP, in a line of status: news only if the evaluation itself is not in the log."""
         last = self.log.evaluations[-1] if self.log.evaluations else None
-        if last is None or abs(last.map - value) > 0.5e-2 * 1.01:
-            at = number(match["at"])
+        if last is None or abs(last.map - value) > STATUS_DIGIT:
             self.log.evaluations.append(Evaluation(self.iteration, value, at, self.session))
 
     def finish(self) -> Log:

@@ -71,7 +71,7 @@ def _draw_loss(axes: Axes, log: Log, current: Log) -> None:
     for number in table[~np.isfinite(table).all(1), 0][:1]:
         axes.axvspan(number, max(log.max_batches or 0, table[-1, 0]), color="tab:red", alpha=0.12)
         axes.text(
-            number, 0.97, " not finite", color="tab:red", va="top", transform=axes.get_xaxis_transform()
+            number, 0.97, " not finite", color="tab:red", va="bottom", transform=axes.get_xaxis_transform()
         )
     starts = [
         b.iteration for a, b in zip(log.iterations, log.iterations[1:], strict=False) if a.session < b.session

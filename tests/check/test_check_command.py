@@ -141,16 +141,20 @@ def test_plan(good: Path, tmp_path: Path) -> None:
     assert "L-14" in result.output
 
 
-def test_no_cfg(tmp_path: Path) -> None:
+def test_nothing_to_check(good: Path, tmp_path: Path) -> None:
+    """A script must not take an unreadable file for a mere warning."""
     result = check(tmp_path / "no.cfg")
-    assert "cannot read the cfg file" in str(result.exception)
-    assert "Missing argument 'CFG'" in str(check().exception)
-
-
-def test_a_file_that_is_no_cfg(tmp_path: Path) -> None:
+    assert "cannot read the cfg file" in result.stderr
+    assert result.exit_code == 2
     path = tmp_path / "names.cfg"
     path.write_text("cat\ndog\n")
-    assert "the first section must be [net]" in str(check(path).exception)
+    result = check(path)
+    assert "the first section must be [net]" in result.stderr
+    assert result.exit_code == 2
+    result = check(good, "--data", tmp_path / "no.data")
+    assert "no.data: no such file or folder" in result.stderr
+    assert result.exit_code == 2
+    assert "Missing argument 'CFG'" in str(check().exception)
 
 
 def test_rules_are_listed() -> None:

@@ -144,13 +144,21 @@ def test_keys_twice(cfg: CfgFile) -> None:
     assert finding.severity.value == "warning"
 
 
-def test_memory_of_random(cfg: CfgFile) -> None:
-    """Asked only with random=1, and only if 1.4 times the size does not fit."""
-    random = changed(cfg, "yolo.random=1")
-    (finding,) = found(random, "L-14", PlannedRun(memory=2**30))
-    assert "1.4 times" in finding.message
-    assert found(random, "L-14", PlannedRun(memory=2**40)) == []
-    assert found(changed(cfg, "yolo.random=0"), "L-14", PlannedRun(memory=2**30)) == []
+def test_memory(cfg: CfgFile) -> None:
+    """The remedy fits: with the subdivisions that it names, the rule is quiet."""
+    cfg = changed(cfg, "net.subdivisions=1")
+    for random, words in (("0", "training takes about"), ("1", "1.4 times")):
+        (finding,) = found(changed(cfg, f"yolo.random={random}"), "L-14", PlannedRun(memory=2**31))
+        assert words in finding.message
+        parts = finding.hint.partition("subdivisions=")[2].split()[0]
+        mended = changed(cfg, f"yolo.random={random}", f"net.subdivisions={parts}")
+        assert found(mended, "L-14", PlannedRun(memory=2**31)) == []
+    assert found(cfg, "L-14", PlannedRun(memory=2**40)) == []
+
+
+def test_memory_that_is_too_small_for_any_batch(cfg: CfgFile) -> None:
+    (finding,) = found(cfg, "L-14", PlannedRun(memory=2**20))
+    assert finding.hint == "Raise subdivisions, lower the size, or set random=0."
 
 
 def test_time(cfg: CfgFile) -> None:
@@ -177,6 +185,13 @@ def test_weights_of_other_class_count(cfg: CfgFile, weights_file: Callable[..., 
     """The 80 classes of the published file are read off its size."""
     (finding,) = found(cfg, "L-15", weights=weights_file(6_062_814))
     assert "this network with 80 classes, the cfg has 2" in finding.message
+
+
+def test_weights_of_fewer_classes(weights_file: Callable[..., Path]) -> None:
+    """A file for 10 classes ends inside the first head of a cfg for 80."""
+    path = weights_file(walk(new("yolov4-tiny", 10)).floats)
+    (finding,) = found(new("yolov4-tiny", 80), "L-15", weights=path)
+    assert "this network with 10 classes, the cfg has 80" in finding.message
 
 
 def test_weights_cut_inside_a_value(cfg: CfgFile, weights_file: Callable[..., Path]) -> None:

@@ -310,6 +310,14 @@ def test_missing_list(cfg: CfgFile, images: Images) -> None:
     assert "train list nowhere.txt is not there" in report.findings[0].message
 
 
+def test_list_that_is_no_text(cfg: CfgFile, images: Images) -> None:
+    data = images.write()
+    (images.root / "valid.txt").write_bytes(b"a.jpg\n\xff\xfe\x00")
+    finding = one(cfg, data, "L-29")
+    assert "not UTF-8" in finding.message
+    assert (finding.file, finding.line) == (str(images.root / "valid.txt"), 2)
+
+
 def test_overlap(cfg: CfgFile, images: Images) -> None:
     """A link is the same file by another name."""
     (images.root / "valid" / "again.png").symlink_to(images.image("train", "train3"))
@@ -369,6 +377,25 @@ def test_other_formats(cfg: CfgFile, tmp_path: Path) -> None:
     report = preflight(cfg, image.parent / "instances.json", run=ROOMY)
     rules = {finding.rule for finding in report.findings}
     assert rules == {"L-19", "L-24", "L-27"}
+
+
+def test_yolov5_export_that_validates_on_its_training_images(cfg: CfgFile, images: Images) -> None:
+    """As a published tutorial does it; the reader refuses such a set, the check says why that is bad."""
+    root = images.root
+    (root / "images").mkdir()
+    (root / "train").rename(root / "images" / "train")
+    (root / "data.yaml").write_text("train: images/train\nval: images/train\nnc: 2\nnames: [cat, dog]\n")
+    finding = one(cfg, root / "data.yaml", "L-30")
+    assert finding.message.startswith("12 of 12 validation images are trained on")
+
+
+def test_classes_of_formats_that_fix_no_order(cfg: CfgFile, shared: Path) -> None:
+    """VOC files name their classes; BCCD has three, so heads for two are an error."""
+    data = shared / "data" / "bccd"
+    finding = one(cfg, data, "L-05")
+    assert "names: 3" in finding.message
+    notes = found(new("yolov4-tiny", 3, 416), data, "L-27")
+    assert "Platelets" in notes[0].message
 
 
 def test_plausible_weights_and_data_together(

@@ -41,6 +41,7 @@ def darknet(tmp_path: Path, label: str | bytes, **options: str) -> Dataset:
         ("0 0.5 0.5 0.1 0.1 0.9 0.9 0.9", "parse", "found 8 columns"),
         ("0.5 0.5 0.5 0.1 0.1", "parse", "found 5 columns"),
         ("cat 0.5 0.5 0.1 0.1", "parse", "expected numbers"),
+        ("inf 0.5 0.5 0.1 0.1", "parse", "expected 'class cx cy w h'"),
     ],
 )
 def test_darknet_line_is_dropped(tmp_path: Path, line: str, code: str, message: str) -> None:
@@ -105,6 +106,15 @@ def test_label_without_good_lines_is_not_background(tmp_path: Path) -> None:
     """An image whose labels are broken had something on it."""
     assert darknet(tmp_path, "cat 1 2 3 4\n")[0].status is Status.ANNOTATED
     assert darknet(tmp_path, "\n")[0].status is Status.BACKGROUND
+
+
+def test_wild_class_without_names(tmp_path: Path) -> None:
+    """Without names the largest number makes the number of classes; a wild one is not believed."""
+    make_image(tmp_path / "a.png", 10, 10)
+    make_text(tmp_path / "a.txt", "2 0.5 0.5 0.5 0.5\n999999999 0.5 0.5 0.5 0.5\n")
+    dataset = data.read(tmp_path)
+    assert dataset.names == ("0", "1", "2")
+    assert only(dataset, "class-range").line == 2
 
 
 def test_missing_label(tmp_path: Path) -> None:

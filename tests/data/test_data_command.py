@@ -78,6 +78,8 @@ def test_split_of_other_labels_writes_a_darknet_set(voc, tmp_path):
     assert split_sizes(done) == {"train": 32, "val": 8}
     assert ops.class_counts(done).total() == ops.class_counts(read(voc)).total()
     assert content(voc) == before
+    with pytest.raises(DataError, match="the labels are not Darknet's, so lists alone are not enough"):
+        run("split", voc, "--ratios", "0.8,0.2", "--to", "lists", "--out", tmp_path / "l")
 
 
 def test_split_into_folds(darknet, tmp_path):
@@ -87,6 +89,8 @@ def test_split_into_folds(darknet, tmp_path):
     )
     assert len(validated) == 40
     assert set(validated.values()) == {1}
+    shown = json.loads(run("split", darknet, "--folds", 4, "--json").output)
+    assert [fold["images"] for fold in shown] == [{"train": 30, "val": 10}] * 4
 
 
 def test_split_to_another_format(darknet, tmp_path):
@@ -228,6 +232,14 @@ def test_stats(darknet, tmp_path):
     assert f"counters_per_class={stored['counters_per_class']}" in result.output
 
 
+def test_stats_of_many_classes(tmp_path):
+    """A thousand classes do not fill the screen; JSON has them all."""
+    make_text(make_image(tmp_path / "x.png", 9, 9).with_suffix(".txt"), "99 0.5 0.5 0.5 0.5\n")
+    names = ",".join(f"c{i}" for i in range(100))
+    assert "and 50 more classes" in run("stats", tmp_path, "--names", names).output
+    assert len(json.loads(run("stats", tmp_path, "--names", names, "--json").output)["classes"]) == 100
+
+
 def test_stats_at_sizes(darknet):
     found = json.loads(run("stats", darknet, "--size", "96", "--size", "64x32", "--json").output)
     assert [(n["width"], n["height"]) for n in found["networks"]] == [(96, 96), (64, 32)]
@@ -261,7 +273,8 @@ def test_view_sheet(darknet, tmp_path):
     run("view", darknet, "--sheet", tmp_path / "a.png", "--seed", 1, "--number", 6, "--columns", 3)
     assert cv2.imread(str(tmp_path / "a.png")).shape[1] == 3 * 320
     run("view", darknet, "--sheet", tmp_path / "b.png", "--seed", 2, "--number", 6, "--columns", 3)
-    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+    run("view", darknet, "--sheet", tmp_path / "c.png", "--seed", 2, "--number", 6, "--no-captions")
+    assert len({(tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png")}) == 3
 
 
 def test_view_needs_a_place(darknet):
@@ -318,9 +331,10 @@ def test_lost_records_are_no_success(tmp_path):
     """A label with a class out of range is lost: reported on stderr, exit code 1."""
     image = make_image(tmp_path / "p" / "x.png", 9, 9)
     make_text(image.with_suffix(".txt"), "7 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.5 0.5\n")
-    result = run("stats", tmp_path / "p", "--names", "a,b")
-    assert result.return_value == 1
-    assert "x.txt:1: class 7" in result.stderr
+    for command in (["stats"], ["view", "--sheet", tmp_path / "sheet.png"], ["new"], ["filter"]):
+        result = run(command[0], tmp_path / "p", "--names", "a,b", *command[1:])
+        assert result.return_value == 1
+        assert "x.txt:1: class 7" in result.stderr
 
 
 def test_every_command_has_examples():

@@ -397,3 +397,17 @@ def test_other_options_start_again(tools: Path, tmp_path: Path) -> None:
     assert [entry.name for entry in (tmp_path / "ds").iterdir()] == [".convert"]
     result = run(tools, tmp_path / "ds", rules=Rules(min_size=10))
     assert result.boxes["written"] == 4
+
+
+def test_target_inside_the_source(tools: Path) -> None:
+    """A conversion does not find its own output, neither when it goes on nor the next time."""
+
+    def stop(stage: str, done: int, total: int | None) -> None:
+        if stage == "write":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(Job(tools), Output(tools / "ds"), progress=stop)
+    assert convert(Job(tools), Output(tools / "ds")).images["written"] == 40
+    assert run(tools, tools / "again").images["written"] == 40
+    assert len(data.read(tools / "ds")) == 40

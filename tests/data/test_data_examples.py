@@ -11,7 +11,10 @@ from data_files import make_image, make_text
 
 from pydarknet import data
 from pydarknet.data import Dataset
+from pydarknet.data.classes import ClassPlan
+from pydarknet.data.convert import Job, convert
 from pydarknet.data.formats import sniff
+from pydarknet.data.output import Output
 
 
 def lines(dataset: Dataset, tmp_path: Path, **options: str) -> dict[str, str]:
@@ -176,6 +179,18 @@ def test_openimages(tmp_path: Path) -> None:
     assert found["aa01.ignore.txt"] == "0 0.700000 0.700000 0.400000 0.400000\n"
 
 
+def test_openimages_one_pass(tmp_path: Path) -> None:
+    """An image with three classes gives one label file with three lines; names are found in any case."""
+    make_image(tmp_path / "images/a.jpg", 100, 100)
+    rows = "".join(f"a,/m/{i},0.{i},0.{i + 3},0.2,0.6\n" for i in (1, 2, 3))
+    make_text(tmp_path / "train-annotations-bbox.csv", "ImageID,LabelName,XMin,XMax,YMin,YMax\n" + rows)
+    make_text(tmp_path / "class-descriptions-boxable.csv", "/m/1,Bicycle\n/m/2,Car\n/m/3,Traffic sign\n")
+    job = Job(tmp_path, classes=ClassPlan(keep=("Bicycle", "car", "traffic SIGN")))
+    assert convert(job, Output(tmp_path / "ds")).names == ("Bicycle", "Car", "Traffic sign")
+    text = (tmp_path / "ds/train/a.txt").read_text()
+    assert [line.split()[0] for line in text.splitlines()] == ["0", "1", "2"]
+
+
 GROUNDTRUTH = {
     "source-ref": "s3://b/p/t.v1.jpg",
     "tools": {
@@ -218,6 +233,21 @@ def test_yolov5(tmp_path: Path) -> None:
     assert [(sample.split, sample.classes.tolist()) for sample in dataset] == [("train", [1]), ("val", [1])]
     notes = [issue for issue in dataset.report.issues if issue.action == "resolved"]
     assert "without the leading ../" in notes[0].message
+
+
+@pytest.mark.parametrize(
+    "train", ["../train/images", "train/images", "Project-1/train/images", "{root}/train/images"]
+)
+def test_yolov5_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: str) -> None:
+    """Four ways to write one path, from any working directory."""
+    root = tmp_path / "Project-1"
+    make_image(root / "train/images/a.jpg", 100, 100)
+    make_text(root / "train/labels/a.txt", "0 0.5 0.5 0.2 0.2\n")
+    make_text(root / "data.yaml", f"train: {train.format(root=root)}\nnc: 1\nnames: [cat]\n")
+    (tmp_path / "elsewhere").mkdir()
+    for folder in (tmp_path, root, tmp_path / "elsewhere"):
+        monkeypatch.chdir(folder)
+        assert [sample.image for sample in data.read(root)] == [root / "train/images/a.jpg"]
 
 
 def test_kitti(tmp_path: Path) -> None:

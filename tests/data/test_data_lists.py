@@ -76,6 +76,14 @@ def test_labels_that_are_not_there(tmp_path):
     assert has_darknet_labels(Dataset([Sample(image, status=Status.UNLABELLED)], "a"))
 
 
+def test_labels_of_an_older_conversion_do_not_count(tmp_path):
+    """A text file beside the image that the set was not read from may say anything."""
+    image = make_image(tmp_path / "x.jpg", 10, 10)
+    make_text(image.with_suffix(".txt"), "3 0.5 0.5 0.1 0.1\n")
+    sample = Sample(image, [(0, 0, 5, 5)], [0], source=str(tmp_path / "x.xml"))
+    assert not has_darknet_labels(Dataset([sample], "a"))
+
+
 def test_a_path_of_two_lines(tmp_path):
     image = make_image(tmp_path / "two\nlines.jpg", 10, 10)
     make_text(image.with_suffix(".txt"), "")

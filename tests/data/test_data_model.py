@@ -20,7 +20,15 @@ from pydarknet.data.coords import CONVENTIONS, from_edges, to_edges
 from pydarknet.data.files import atomic, read_text, write_text
 from pydarknet.data.imagesize import image_size
 from pydarknet.data.output import safe_name
-from pydarknet.data.paths import find_image, find_label, inner_name, label_candidates, natural_key, resolve
+from pydarknet.data.paths import (
+    find_image,
+    find_label,
+    images_below,
+    inner_name,
+    label_candidates,
+    natural_key,
+    resolve,
+)
 from pydarknet.data.records import Box, Record, Rules, clean, parse_min_size
 from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
@@ -210,6 +218,18 @@ def test_find_image_by_stem(tmp_path: Path, name: str) -> None:
     else:
         assert find_image(str(tmp_path), "a") == str(tmp_path / name)
         assert find_image(str(tmp_path), f"a{Path(name).suffix.swapcase()}") == str(tmp_path / name)
+
+
+def test_walk(tmp_path: Path) -> None:
+    """Natural order, folders after files; hidden folders and links back up are left out."""
+    names = ["img10.png", "img2.PNG", "b/1.png", "a/1.png", "a/notes.txt", ".hidden/1.png"]
+    for name in names:
+        make_text(tmp_path / "set" / name, "")
+    make_text(tmp_path / "else/x.png", "")
+    (tmp_path / "set/a/up").symlink_to(tmp_path / "set")
+    (tmp_path / "set/c").symlink_to(tmp_path / "else")
+    found = [str(path.relative_to(tmp_path / "set")) for path in images_below(tmp_path / "set")]
+    assert found == ["img2.PNG", "img10.png", "a/1.png", "b/1.png", "c/x.png"]
 
 
 def test_names_inside() -> None:

@@ -64,6 +64,15 @@ def test_sixteen_bit_images(tmp_path):
     assert picture[0, 0].tolist() == [0x80] * 3
 
 
+def test_resized_first(image):
+    """At twice the size the edges 10…50 are the pixels 20…99."""
+    picture = draw(Sample(image, [(10, 20, 50, 40)], [0]), "a", captions=False, fit=200)
+    assert picture.shape == (120, 200, 3)
+    for x, y in ((20, 40), (99, 40), (20, 79), (99, 79)):
+        assert picture[y, x].tolist() == list(class_colour(0))
+    assert draw(Sample(image), "a", fit=10).shape == (6, 10, 3)
+
+
 def test_contact_sheet(tmp_path, image):
     """Five tiles in rows of three, each as high as the highest image of its row and its caption."""
     samples = [Sample(image)] * 5

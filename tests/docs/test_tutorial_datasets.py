@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from pydarknet.cli import cli
-from pydarknet.data import advice
+from pydarknet.data import Dataset, Sample, advice, read, write
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -61,6 +62,27 @@ def test_options_of_the_reference_page_exist(command):
     shown = CliRunner().invoke(cli, [*words[1:3], "--help"]).output
     for option in re.findall(r"--[a-z-]+", command):
         assert option in shown
+
+
+def test_python_of_the_reference_page_runs(tmp_path, monkeypatch):
+    """The blocks of code, in order, on a folder of the names they use."""
+    names = ("hammer", "screwdriver")
+    samples = []
+    for i in range(12):
+        image = tmp_path / f"{i}.png"
+        cv2.imwrite(str(image), np.zeros((9, 9, 3), np.uint8))
+        n = 4 if i == 0 else 1
+        samples.append(Sample(image, [(j, 0, j + 1, 1) for j in range(n)], [i % 2 if i else 1] * n))
+    write(Dataset(samples, names), tmp_path / "ds")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "dataset-tools.md").read_text()
+    operations, adapters = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    scope: dict[str, object] = {}
+    exec(operations, scope)
+    assert len(read(tmp_path / "ds-balanced")) == 11  # without the first; 6 to 5 is a ratio of 1.2
+    pytest.importorskip("supervision", reason="the second block needs the extra supervision")
+    exec(adapters, scope)
+    assert len(scope["dataset"]) == 12
 
 
 def test_every_advice_is_explained():

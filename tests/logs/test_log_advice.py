@@ -80,8 +80,10 @@ def test_not_finite(value: float) -> None:
     assert "at iteration 700" in advice.reason
 
 
-def test_exploded() -> None:
-    advice = advise(made(lambda n: falling(n) if n < 900 else 60.0))
+@pytest.mark.parametrize("start", [200, 900])
+def test_exploded(start: int) -> None:
+    """Also if it stayed high for long afterwards."""
+    advice = advise(made(lambda n: falling(n) if n < start else 60.0))
     assert advice.verdict == "diverged"
     assert "(D-04)" in advice.reason
 

@@ -84,6 +84,7 @@ def test_cut_anywhere() -> None:
     [
         *(("nan", math.nan), ("-nan", math.nan), ("-nan(ind)", math.nan), ("nan(0x8000)", math.nan)),
         *(("1.#QNAN", math.nan), ("-1.#IND00", math.nan), ("inf", math.inf), ("-inf", -math.inf)),
+        *(("1.#SNAN", math.nan), ("9" * 400, math.inf)),
         *(("1.#INF00", math.inf), ("1e-05", 1e-05), ("-1.500000", -1.5)),
     ],
 )
@@ -91,6 +92,16 @@ def test_numbers_of_c(text: str, value: float) -> None:
     (row,) = parse(f" 7: {text}, {text} avg loss, 0.001 rate, 1.0 seconds, 56 images\n").iterations
     assert row.loss == pytest.approx(value, nan_ok=True)
     assert number(text) == pytest.approx(value, nan_ok=True)
+
+
+def test_numbers_that_no_program_prints() -> None:
+    """Digits without end are noise, and no reason to fail."""
+    digits = "9" * 5000
+    assert (
+        parse(f"1: {digits}, {digits}, {digits} rate, avg loss= Region 1 Avg IOU: {digits}").iterations == []
+    )
+    text = f"{digits}: 1.0, 1.0 avg, 0.1 rate, 1.0 seconds, {digits} images\n" + classic(TEN[0])
+    assert [row.iteration for row in parse(text).iterations] == [1]
 
 
 def test_resumed() -> None:
@@ -128,7 +139,26 @@ def test_evaluation_by_its_last_line_only() -> None:
     assert [(e.iteration, e.map) for e in parse(text).evaluations] == [(1, 0.25)]
     status = "\n Last accuracy mAP@0.50 = {:.2f} %, best = 50.00 % \n"
     text = "".join(classic(row) + status.format(20 + 10 * (row[0] // 4)) for row in TEN)
-    assert [(e.iteration, e.map) for e in parse(text).evaluations] == [(1, 0.2), (4, 0.3), (8, 0.4)]
+    found = parse(text).evaluations
+    assert [(e.iteration, round(e.map, 6)) for e in found] == [(1, 0.2), (4, 0.3), (8, 0.4)]
+
+
+def test_evaluation_in_the_line_of_darknet_v5() -> None:
+    """`last=68.62%` in every line; a new value is a new evaluation, made before that iteration."""
+    lines = [GRAMMARS["darknet_v5"](row) for row in TEN]
+    text = "".join(lines[:4] + [line.replace("last=68.62", "last=70.50") for line in lines[4:]])
+    assert [(e.iteration, e.map) for e in parse(text).evaluations] == [(0, 0.6862), (4, 0.705)]
+    block = classic(TEN[0]) + "mean average precision (mAP@0.50)=68.62%\n"
+    assert [(e.iteration, e.map) for e in parse(block).evaluations] == [(1, 0.6862)]
+
+
+def test_lines_run_together() -> None:
+    """Old Windows builds print `Loaded` behind the line of the iteration."""
+    text = (
+        "9002: 0.211667, 0.060730 avg, 0.001000 rate, 3.868000 seconds, 576128 images Loaded: 0.0 seconds\n"
+    )
+    (row,) = parse(text).iterations
+    assert (row.iteration, row.avg_loss, row.images) == (9002, 0.06073, 576128)
 
 
 def test_heads_of_old_versions() -> None:

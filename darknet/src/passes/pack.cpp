@@ -15,7 +15,9 @@ bool alive_together(const Buffer& a, const Buffer& b) { return a.first <= b.last
 }  // namespace
 
 std::size_t pack_arena(std::vector<Buffer>& buffers, int batch) {
-    const auto size_of = [&](const Buffer& buffer) { return rounded(batch * buffer.shape.size() * bytes(buffer.type)); };
+    const auto size_of = [&](const Buffer& buffer) {
+        return rounded(batch * buffer.shape.size() * bytes(buffer.type));
+    };
     std::vector<Buffer*> order;
     for (Buffer& buffer : buffers) order.push_back(&buffer);
     std::stable_sort(order.begin(), order.end(), [&](Buffer* a, Buffer* b) { return size_of(*a) > size_of(*b); });

@@ -33,17 +33,17 @@ struct Place {
 };
 
 struct Buffer {
-    Shape shape;          // of one image; shape.c is the pitch
+    Shape shape;  // of one image; shape.c is the pitch
     DType type = DType::f32;
-    int first = 0;        // the first node that writes it (-1: the network's input) ...
-    int last = 0;         // ... and the last that reads it
+    int first = 0;          // the first node that writes it (-1: the network's input) ...
+    int last = 0;           // ... and the last that reads it
     std::size_t start = 0;  // byte offset in the arena, set by pack_arena
 };
 
 // What a backend whose activations are channels-last can do.
 struct PlacementRules {
-    std::function<DType(int node)> type;                          // of the output; -1: of the input
-    std::function<bool(const Node&)> writes_slices;               // into a channel slice of a wider buffer
+    std::function<DType(int node)> type;             // of the output; -1: of the input
+    std::function<bool(const Node&)> writes_slices;  // into a channel slice of a wider buffer
     std::function<bool(const Node&)> reads_slices;
     std::function<bool(const Node&, std::size_t input)> in_place;  // over that input, when nobody else needs it
 };

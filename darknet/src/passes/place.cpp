@@ -32,10 +32,10 @@ public:
 
 private:
     struct Value {
-        bool wanted = false;       // its content must survive to the end
+        bool wanted = false;        // its content must survive to the end
         bool same_content = false;  // as `parent`: a pass-through, fused shortcut or view
-        std::size_t parent = 0;    // the value whose storage holds this one, when `placed`
-        int offset = 0;            // first channel within the parent
+        std::size_t parent = 0;     // the value whose storage holds this one, when `placed`
+        int offset = 0;             // first channel within the parent
         bool placed = false;
         std::vector<int> readers;  // nodes that read the content, through aliases and views too
     };
@@ -84,7 +84,8 @@ private:
                 continue;
             }
             const std::size_t source = value_of(node->inputs[0]);
-            put(value_of(node->index), source, view ? node->as<RouteParams>().group_id * group_size(graph_, *node, 0) : 0);
+            put(value_of(node->index), source,
+                view ? node->as<RouteParams>().group_id * group_size(graph_, *node, 0) : 0);
             value.same_content = true;
             Value& from = values_[source];
             from.readers.insert(from.readers.end(), value.readers.begin(), value.readers.end());
@@ -172,9 +173,12 @@ bool is_pass_through(const Node& node) {
     switch (node.kind) {
         case Kind::dropout:
         case Kind::empty:
-        case Kind::cost: return true;
-        case Kind::route: return node.inputs.size() == 1 && node.as<RouteParams>().groups == 1;
-        default: return false;
+        case Kind::cost:
+            return true;
+        case Kind::route:
+            return node.inputs.size() == 1 && node.as<RouteParams>().groups == 1;
+        default:
+            return false;
     }
 }
 

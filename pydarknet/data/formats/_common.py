@@ -28,6 +28,13 @@ T = TypeVar("T")
 MAX_FILE = 1 << 28  # bytes of one XML or JSON file that is read whole
 
 
+_SPLIT_FOLDERS = {
+    "train": ("train", "train2017", "train2014"),
+    "val": ("val", "valid", "validation", "val2017", "val2014"),
+    "test": ("test", "test2017"),
+}
+
+
 class Frame(NamedTuple):
     """An image and the scale from the annotation's pixels to its own."""
 
@@ -105,6 +112,19 @@ class Images:
 def images_for(options: ReadOptions, *folders: Path) -> Images:
     """The search for images: the folder the user gave, otherwise the format's habits."""
     return Images([options.images] if options.images else folders, options.missing)
+
+
+def split_images(options: ReadOptions, base: Path, split: str) -> Images:
+    """The search for the images of one split's file in ``base``: first in the split's own folders, since
+    names may repeat in others.
+    """
+    own = [name for name in (split, *_SPLIT_FOLDERS.get(split, ())) if name]
+    others = [name for names in _SPLIT_FOLDERS.values() for name in names]
+    roots = (
+        [options.images] if options.images else [base / "images", base, base.parent / "images", base.parent]
+    )
+    first, last = ([root / name for root in roots for name in names] for names in (own, others))
+    return Images([*first, *roots, *last], options.missing)
 
 
 def size_of(width: Any, height: Any) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ import functools
 import json
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status, flag_names, 
 from pydarknet.data.formats._common import (
     Images,
     choice,
-    images_for,
     size_of,
+    split_images,
     unique_names,
 )
 from pydarknet.data.formats._jsonstream import JsonStream
@@ -60,19 +60,22 @@ def _files(path: Path) -> list[Path]:
 
 
 def _is_coco(file: Path) -> bool:
+    """Judged by the first image or annotation, so that a large file is not read through."""
     keys = set()
     try:
         for key, value in JsonStream(file):
-            keys.add(key)
-            if key == "images" and not (isinstance(value, dict) and "file_name" in value):
-                return False
-            if key in ("annotations", "images") and isinstance(value, dict) and len(keys) > 1:
-                break
             if key == "images":
+                return isinstance(value, dict) and "file_name" in value
+            if (
+                key == "annotations"
+                and isinstance(value, dict)
+                and {"image_id", "category_id"} <= value.keys()
+            ):
                 return True
+            keys.add(key)
     except RecordError:
         return False
-    return bool(keys & {"images"}) or keys >= {"annotations", "categories"}
+    return {"annotations", "categories"} <= keys
 
 
 @dataclass
@@ -111,12 +114,8 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
     names = dict(zip(ids, unique_names((categories[key] for key in ids), path, report), strict=True))
     splits = {table.path: _split(table.path) for table in tables}
     units = functools.partial(_units, tables, names, splits, corners, report)
-    folders = [folder for file in files for folder in (file.parent, file.parent.parent)]
-    folders = [base / part for base in dict.fromkeys(folders) for part in ("images", "")]
-    with_splits = [
-        folder / name for folder in folders for name in (*splits.values(), "train2017", "val2017") if name
-    ]
-    parse = functools.partial(_parse, images=images_for(options, *folders, *with_splits))
+    images = {str(path): split_images(options, path.parent, split) for path, split in splits.items()}
+    parse = functools.partial(_parse, images=images)
     return Source(units, parse, tuple(names.values()))
 
 
@@ -224,10 +223,10 @@ def _row(table: _Table, place: int, names: dict[int, str], corners: bool) -> _Ro
     return label, x, y, x2, y2, table.flags[place], None if score != score else score, table.records[place]
 
 
-def _parse(unit: _Unit, report: Report, *, images: Images) -> Iterable[Record]:
+def _parse(unit: _Unit, report: Report, *, images: Mapping[str, Images]) -> Iterable[Record]:
     path, file_name, size, split, rows = unit
     line = rows[0][-1] if rows else 0
-    frame = images.frame([file_name], size, (path, line), report)
+    frame = images[path].frame([file_name], size, (path, line), report)
     boxes = [
         Box(label, x1 * frame.sx, y1 * frame.sy, x2 * frame.sx, y2 * frame.sy, flags, score, record)
         for label, x1, y1, x2, y2, flags, score, record in rows

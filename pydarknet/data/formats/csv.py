@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydarknet.data.coords import Convention, convention, to_edges
@@ -21,9 +21,9 @@ from pydarknet.data.formats._common import (
     column_index,
     csv_rows,
     grouped,
-    images_for,
     number,
     size_of,
+    split_images,
 )
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
@@ -59,8 +59,12 @@ def sniff(path: Path) -> bool:
 
 
 def _files(path: Path) -> list[Path]:
-    files = [path] if path.is_file() else sorted(path.glob("*.csv"))
+    files = [path] if path.is_file() else [*sorted(path.glob("*.csv")), *sorted(path.glob("*/*.csv"))]
     return [file for file in files if file.suffix.lower() == ".csv" and _has_header(file)]
+
+
+def _split(file: Path) -> str:
+    return next((s for s in map(split_of, (*file.stem.split("_"), file.parent.name)) if s), "")
 
 
 def _has_header(file: Path) -> bool:
@@ -88,11 +92,9 @@ def read(path: Path, options: ReadOptions, _report: Report) -> Source:
         headers[file] = column_index(header, _COLUMNS, file)
         if normalised == "yes" or (normalised == "auto" and _has_fractions(file, headers[file], not given)):
             fractions.add(str(file))
-    root = path if path.is_dir() else path.parent
-    folders = [root / "images", root, *(root / "images" / name for name in ("train", "val", "test"))]
     parse = functools.partial(
         _parse,
-        images=images_for(options, *folders),
+        images={str(file): split_images(options, file.parent, _split(file)) for file in files},
         rule=convention(options.coords or "edge"),
         fractions=frozenset(fractions),
     )
@@ -140,7 +142,7 @@ def _parse(
     unit: tuple[str, dict[str, int], _Unit],
     report: Report,
     *,
-    images: Images,
+    images: Mapping[str, Images],
     rule: Convention,
     fractions: frozenset[str],
 ) -> Iterable[Record]:
@@ -150,7 +152,7 @@ def _parse(
     if not name:
         raise RecordError("parse", "no file name", path, line)
     stated = size_of(*(first[columns[key]] if key in columns else None for key in ("width", "height")))
-    frame = images.frame([name], stated, (path, line), report)
+    frame = images[path].frame([name], stated, (path, line), report)
     boxes = []
     for line, row in rows:
         if any(row[columns[key]].strip() for key in _CORNERS):
@@ -160,7 +162,7 @@ def _parse(
         box.x1, box.y1, box.x2, box.y2 = box.x1 * sx, box.y1 * sy, box.x2 * sx, box.y2 * sy
     status = Status.ANNOTATED if boxes else Status.BACKGROUND
     split = first[columns["split"]].strip() if "split" in columns else ""
-    split = split_of(split) or next((s for s in map(split_of, Path(path).stem.split("_")) if s), "")
+    split = split_of(split) or _split(Path(path))
     short = name.replace("\\", "/").lstrip("/") if not Path(name).is_absolute() else Path(name).name
     return [Record(frame.image, short, frame.width, frame.height, boxes, status.value, split, path)]
 

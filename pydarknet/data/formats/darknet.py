@@ -39,6 +39,7 @@ SETTINGS = {
 }
 
 _List = tuple[Path, str, tuple[Path, ...]]  # list file, split, folders its paths may start from
+_MOST_CLASSES = 1 << 16  # without names a wild number would make as many classes
 _LIST_KEYS = {"train": "train", "valid": "val", "test": "test"}
 _LIST_NAMES = {"val": "valid"}
 _NAME_FILES = ("classes.txt", "_darknet.labels")
@@ -51,7 +52,7 @@ def sniff(path: Path) -> bool:
         if path.suffix == ".data":
             return True
         return path.suffix in (".txt", ".list") and _is_list(path)
-    if any(path.glob("*.data")):
+    if any(path.glob("*.data")) or any(path.glob("data/*.data")):
         return True
     for image in itertools.islice(images_below(path), 50):
         label = find_label(image)
@@ -70,12 +71,7 @@ def _is_list(path: Path) -> bool:
 def read(path: Path, options: ReadOptions, report: Report) -> Source:
     """A ``.data`` file, an image list, or a folder."""
     if path.is_dir():
-        data_files = sorted(path.glob("*.data"))
-        if len(data_files) > 1:
-            listed = ", ".join(file.name for file in data_files)
-            raise DataError(f"{path}: several .data files ({listed}); name the one to read")
-        if data_files:
-            path = data_files[0]
+        path = _data_file(path) or path
     lists: list[_List]
     if path.is_dir():
         names, lists = _folder_names(path), _folder_lists(path)
@@ -89,6 +85,22 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
     parse = functools.partial(parse_image, names=names, labels=options.settings.get("labels"))
     units = functools.partial(_units, lists, folder)
     return Source(units, parse, names, _numeric)
+
+
+def _data_file(folder: Path) -> Path | None:
+    """The ``.data`` file of a folder, also in ``data`` or ``cfg`` below it.
+
+    Raises:
+        DataError: if there are several.
+    """
+    for place in (folder, folder / "data", folder / "cfg"):
+        files = sorted(place.glob("*.data"))
+        if len(files) > 1:
+            listed = ", ".join(file.name for file in files)
+            raise DataError(f"{place}: several .data files ({listed}); name the one to read")
+        if files:
+            return files[0]
+    return None
 
 
 def read_data(path: str | Path) -> dict[str, tuple[str, int]]:
@@ -128,10 +140,12 @@ def read_names(path: str | Path) -> tuple[str, ...]:
 
 def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list[_List]]:
     data = read_data(path)
+    # Darknet starts from the working directory: data/obj.names is then written in data/obj.data.
+    folders = (path.parent, path.parent.parent)
     names = None
     if "names" in data:
         value, line = data["names"]
-        names_file = resolve(value, path.parent)
+        names_file = resolve(value, *folders)
         if not names_file.is_file():
             raise RecordError(
                 "parse", f"names file {value} is not there (looked last at {names_file})", path, line
@@ -147,23 +161,30 @@ def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list
         if key not in data:
             continue
         value, line = data[key]
-        file = resolve(value, path.parent)
+        file = resolve(value, *folders)
         if not file.exists():
             raise RecordError("parse", f"{key} list {value} is not there (looked last at {file})", path, line)
         if any(file == known for known, *_ in lists):
             report.add("note", f"{key} names the same list as another key", path, line, action="read once")
         else:
-            lists.append((file, split, (file.parent, path.parent)))
+            lists.append((file, split, (file.parent, *folders)))
     if not lists:
         raise RecordError("parse", "neither train nor valid is given", path)
     return names, lists
 
 
 def _folder_names(folder: Path) -> tuple[str, ...] | None:
-    files = sorted(folder.glob("*.names")) or [
-        folder / name for name in _NAME_FILES if (folder / name).is_file()
-    ]
-    return read_names(files[0]) if files else None
+    """Names in a folder, or in the folders of its splits."""
+    for places in ([folder], sorted(entry for entry in folder.iterdir() if split_of(entry.name))):
+        files = [file for place in places for file in sorted(place.glob("*.names"))]
+        files += [place / name for place in places for name in _NAME_FILES if (place / name).is_file()]
+        if files:
+            names = read_names(files[0])
+            for other in files[1:]:
+                if read_names(other) != names:
+                    raise DataError(f"{files[0]} and {other} have different names; say which: names=FILE")
+            return names
+    return None
 
 
 def _folder_lists(folder: Path) -> list[_List]:
@@ -259,7 +280,7 @@ def _box(
     except ValueError:
         report.add("parse", f"expected numbers 'class cx cy w h', found {' '.join(words)[:60]!r}", *where)
         return None
-    if class_id != int(class_id) or len(values) < 4 or (len(values) > 5 and len(values) % 2):
+    if not class_id.is_integer() or len(values) < 4 or (len(values) > 5 and len(values) % 2):
         report.add("parse", f"expected 'class cx cy w h', found {len(words)} columns", *where)
         return None
     label = _class_name(int(class_id), names, where, report)
@@ -282,7 +303,7 @@ def _class_name(
 ) -> str | None:
     if class_id == -1 and where[0].name.endswith(".ignore.txt"):
         return ""
-    if class_id < 0 or (names is not None and class_id >= len(names)):
+    if class_id < 0 or class_id >= (_MOST_CLASSES if names is None else len(names)):
         hint = f"; there are {len(names)} names, so ids go from 0 to {len(names) - 1}" if names else ""
         if names and class_id == len(names):
             hint += " (do the ids start at 1?)"

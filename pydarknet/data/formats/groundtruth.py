@@ -86,7 +86,7 @@ def _survey(path: Path) -> tuple[dict[str, str], dict[str, dict[int, str]]]:
     for line, data in json_lines(path):
         try:
             entry = msgspec.json.decode(data, type=dict[str, Any])
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             continue
         for key in entry:
             meta = entry.get(f"{key}-metadata")

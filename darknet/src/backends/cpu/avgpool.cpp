@@ -24,11 +24,9 @@ public:
 private:
     void mean(std::size_t image, std::size_t channel, std::size_t count) const {
         const std::size_t plane = static_cast<std::size_t>(src_.shape.h) * src_.shape.w;
-        float sum[kRow] = {}, row[kRow];
-        for (std::size_t pixel = image * plane; pixel < (image + 1) * plane; ++pixel) {
-            load(row, src_, Run{pixel, channel, count});
-            add(sum, row, count);
-        }
+        float sum[kRow] = {};
+        const Run first{image * plane, channel, count};
+        add_pixels(sum, at(src_.data, src_.type, first.index(src_)), src_.type, src_.pitch, plane, count);
         scale(sum, 1.0f / plane, count);
         store(dst_, Run{image, channel, count}, sum);
     }

@@ -18,7 +18,7 @@ ConvTask task_of(const Context& context, const Tensor& dst) {
     return {context.runtime,
             context.weights,
             *context.params,
-            params.share_index >= 0 ? params.share_index : context.node.index,
+            weights_owner(context.graph, context.node.index),
             {params.groups, params.size, blurred ? 1 : params.stride_x, blurred ? 1 : params.stride_y, pad, pad,
              params.dilation},
             context.src[0],

@@ -169,6 +169,42 @@ DN_MULTIVERSION void add_scaled(float* x, const float* y, const float* factors, 
     for (std::size_t i = 0; i < count; ++i) x[i] += y[i] * factors[i];
 }
 
+DN_INLINE float float_at(const float* p) { return *p; }
+DN_INLINE float float_at(const std::uint16_t* p) { return float_of(static_cast<std::uint32_t>(*p) << 16); }
+DN_INLINE void put(float* p, float x) { *p = x; }
+DN_INLINE void put(std::uint16_t* p, float x) { *p = bf16_of(x); }
+
+template <class T>
+DN_INLINE void add_pixels_of(float* sum, const T* src, std::size_t pitch, std::size_t pixels, std::size_t channels) {
+    for (std::size_t pixel = 0; pixel < pixels; ++pixel, src += pitch)
+        for (std::size_t c = 0; c < channels; ++c) sum[c] += float_at(src + c);
+}
+
+DN_MULTIVERSION void add_pixels(float* sum, const void* src, DType type, std::size_t pitch, std::size_t pixels,
+                                std::size_t channels) {
+    if (type == DType::f32)
+        add_pixels_of(sum, static_cast<const float*>(src), pitch, pixels, channels);
+    else
+        add_pixels_of(sum, static_cast<const std::uint16_t*>(src), pitch, pixels, channels);
+}
+
+template <class T>
+DN_INLINE void scale_pixels_of(T* dst, std::size_t dst_pitch, const T* src, std::size_t src_pitch, const float* factors,
+                               std::size_t pixels, std::size_t channels) {
+    for (std::size_t pixel = 0; pixel < pixels; ++pixel, dst += dst_pitch, src += src_pitch)
+        for (std::size_t c = 0; c < channels; ++c) put(dst + c, float_at(src + c) * factors[c]);
+}
+
+DN_MULTIVERSION void scale_pixels(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch, DType type,
+                                  const float* factors, std::size_t pixels, std::size_t channels) {
+    if (type == DType::f32)
+        scale_pixels_of(static_cast<float*>(dst), dst_pitch, static_cast<const float*>(src), src_pitch, factors, pixels,
+                        channels);
+    else
+        scale_pixels_of(static_cast<std::uint16_t*>(dst), dst_pitch, static_cast<const std::uint16_t*>(src), src_pitch,
+                        factors, pixels, channels);
+}
+
 DN_MULTIVERSION void normalize_channels(float* x, std::size_t count, Activation activation) {
     float peak = 0, sum = 1e-4f;
     if (activation == Activation::normalize_channels_softmax_maxval) {

@@ -15,6 +15,11 @@ constexpr std::size_t kRow = 1024;  // floats that kernels stage at a time
 void load(float* dst, const void* src, DType type, std::size_t count);
 void store(void* dst, DType type, const float* src, std::size_t count);
 void activate(float* x, std::size_t count, Activation activation);
+// sum[c] += the values of `pixels` pixels, `pitch` apart.
+void add_pixels(float* sum, const void* src, DType type, std::size_t pitch, std::size_t pixels, std::size_t channels);
+// dst = src * factors for each pixel, one factor per channel; dst and src of one type.
+void scale_pixels(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch, DType type,
+                  const float* factors, std::size_t pixels, std::size_t channels);
 // Over the `count` channels of one pixel.
 void normalize_channels(float* x, std::size_t count, Activation activation);
 bool normalizes_channels(Activation activation);

@@ -6,8 +6,9 @@
 #include <new>
 #include <thread>
 
-#if defined(_OPENMP)
+#if defined(_OPENMP) && __has_include(<omp.h>)
 #include <omp.h>
+#define DN_HAVE_OMP
 #endif
 #if defined(__unix__) || defined(__APPLE__)
 #include <unistd.h>
@@ -27,7 +28,7 @@ bool in_forked_child() { return false; }
 
 class TeamSize {
 public:
-#if defined(_OPENMP)
+#ifdef DN_HAVE_OMP
     explicit TeamSize(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
     ~TeamSize() { omp_set_num_threads(before_); }
 
@@ -91,7 +92,7 @@ Tensor dense_at(const Tensor& tensor, void* data) {
 std::size_t dense_bytes(const Tensor& tensor) { return aligned(tensor.size() * bytes(tensor.type)); }
 
 int thread_index() {
-#if defined(_OPENMP)
+#ifdef DN_HAVE_OMP
     return omp_get_thread_num();
 #else
     return 0;

@@ -16,6 +16,29 @@ public:
           activation_(context.node.as<ScaleChannelsParams>().activation) {}
 
     void forward() override {
+        if (!per_pixel_ && activation_ == Activation::linear && src_.type == dst_.type &&
+            static_cast<std::size_t>(dst_.shape.c) <= kRow)
+            scale_lines();
+        else
+            scale_runs();
+    }
+
+    std::string what() const override { return "scale_channels"; }
+
+private:
+    // Line by line, with the factors of its image at hand: squeeze-and-excite as it is published.
+    void scale_lines() const {
+        const std::size_t width = dst_.shape.w, channels = dst_.shape.c;
+        parallel_for(dst_.n * dst_.shape.h, [&](int line) {
+            float factors[kRow];
+            load(factors, factors_, Run{static_cast<std::size_t>(line / dst_.shape.h), 0, channels});
+            const Run first{line * width, 0, channels};
+            scale_pixels(at(dst_.data, dst_.type, first.index(dst_)), dst_.pitch,
+                         at(src_.data, src_.type, first.index(src_)), src_.pitch, dst_.type, factors, width, channels);
+        });
+    }
+
+    void scale_runs() const {
         const std::size_t plane = static_cast<std::size_t>(dst_.shape.h) * dst_.shape.w;
         for_each_run(dst_, false, [&](const Run& run) {
             float x[kRow], factors[kRow];
@@ -32,9 +55,6 @@ public:
         });
     }
 
-    std::string what() const override { return "scale_channels"; }
-
-private:
     Tensor factors_, src_, dst_;
     bool per_pixel_;
     Activation activation_;

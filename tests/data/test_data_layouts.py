@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders as exporters and tutorials leave them, recognised and read without a word of help."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_files import make_image, make_text
+
+from pydarknet import data
+from pydarknet.data import Dataset, Sample
+from pydarknet.data.formats import sniff
+from pydarknet.errors import DataError
+
+SPLITS = ("train", "valid")
+XML = """<annotation><filename>a.jpg</filename><source><database>roboflow.ai</database></source>
+<size><width>64</width><height>64</height></size>
+<object><name>cup</name><bndbox><xmin>1</xmin><xmax>20</xmax><ymin>3</ymin><ymax>9</ymax></bndbox></object>
+</annotation>"""
+
+
+def coco(box: int) -> str:
+    return json.dumps(
+        {
+            "categories": [{"id": 1, "name": "cup"}],
+            "images": [{"id": 0, "file_name": "a.jpg", "height": 64, "width": 64}],
+            "annotations": [
+                {"id": 0, "image_id": 0, "category_id": 1, "bbox": [box, 2, 3, 4], "segmentation": []}
+            ],
+        }
+    )
+
+
+def roboflow_coco(root: Path) -> None:
+    for place, split in enumerate(SPLITS):
+        make_image(root / split / "a.jpg", 64, 64)
+        make_text(root / split / "_annotations.coco.json", coco(place))
+
+
+def official_coco(root: Path) -> None:
+    for place, split in enumerate(("train2017", "val2017")):
+        make_image(root / split / "a.jpg", 64, 64)
+        make_text(root / "annotations" / f"instances_{split}.json", coco(place))
+        captions = {
+            "images": [{"id": 0, "file_name": "a.jpg"}],
+            "annotations": [{"image_id": 0, "caption": "x"}],
+        }
+        make_text(root / "annotations" / f"captions_{split}.json", json.dumps(captions))
+
+
+def roboflow_voc(root: Path) -> None:
+    for split in SPLITS:
+        make_image(root / split / "a.jpg", 64, 64)
+        make_text(root / split / "a.xml", XML)
+
+
+def roboflow_csv(root: Path) -> None:
+    for split in SPLITS:
+        make_image(root / split / "a.jpg", 64, 64)
+        text = "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,64,64,cup,1,2,3,4\n"
+        make_text(root / split / "_annotations.csv", text)
+
+
+def roboflow_darknet(root: Path) -> None:
+    for split in SPLITS:
+        make_image(root / split / "a.jpg", 64, 64)
+        make_text(root / split / "a.txt", "0 0.5 0.5 0.2 0.2\n")
+        make_text(root / split / "_darknet.labels", "cup\n")
+
+
+def yolo_tree(root: Path) -> None:
+    for split in ("train", "val"):
+        make_image(root / "images" / split / "a.jpg", 64, 64)
+        make_text(root / "labels" / split / "a.txt", "0 0.5 0.5 0.2 0.2\n")
+    make_text(root / "classes.txt", "cup\n")
+
+
+def darknet_tutorial(root: Path) -> None:
+    """Paths start from Darknet's own folder, the one above ``data``."""
+    lists = {"train": "train", "valid": "test"}
+    for split in SPLITS:
+        make_image(root / f"data/{split}/a.jpg", 64, 64)
+        make_text(root / f"data/{split}/a.txt", "0 0.5 0.5 0.2 0.2\n")
+        make_text(root / f"data/{lists[split]}.txt", f"data/{split}/a.jpg\n")
+    make_text(root / "data/obj.names", "cup\n")
+    text = "classes= 1\ntrain  = data/train.txt\nvalid  = data/test.txt\nnames = data/obj.names\n"
+    make_text(root / "data/obj.data", text)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (roboflow_coco, "coco"),
+        (official_coco, "coco"),
+        (roboflow_voc, "voc"),
+        (roboflow_csv, "csv"),
+        (roboflow_darknet, "darknet"),
+        (yolo_tree, "darknet"),
+        (darknet_tutorial, "darknet"),
+    ],
+)
+def test_layout(tmp_path: Path, make: Callable[[Path], None], name: str) -> None:
+    """Two images of one name in two splits, each with its own file and box."""
+    make(tmp_path)
+    assert sniff(tmp_path) == name
+    dataset = data.read(tmp_path)
+    assert dataset.names == ("cup",)
+    assert [(sample.split, len(sample)) for sample in dataset] == [("train", 1), ("val", 1)]
+    assert len({sample.image for sample in dataset}) == 2
+    assert all("val" in str(sample.image) for sample in dataset if sample.split == "val")
+
+
+def test_data_file_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The .data file of a tutorial works from another working directory."""
+    darknet_tutorial(tmp_path / "darknet")
+    monkeypatch.chdir(tmp_path)
+    assert len(data.read(tmp_path / "darknet/data/obj.data")) == 2
+
+
+def test_names_that_disagree(tmp_path: Path) -> None:
+    """Splits with different names are no data set."""
+    roboflow_darknet(tmp_path)
+    make_text(tmp_path / "valid/_darknet.labels", "mug\n")
+    with pytest.raises(DataError, match="have different names"):
+        data.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["darknet", "yolov5", "coco", "csv", "cvat", "labelme", "labelstudio", "kitti"]
+)
+def test_names_repeat_in_splits(tmp_path: Path, name: str) -> None:
+    """A name that every split has stays two images, whatever the format."""
+    samples = []
+    for split, width in (("train", 100), ("val", 50)):
+        image = make_image(tmp_path / split / "a.png", width, 40)
+        samples.append(Sample(image, np.array([[0, 0, width, 20]]), np.array([0]), split=split))
+    data.write(Dataset(samples, ["cup"]), tmp_path / "out", name)
+    where = {"cvat": "annotations.xml", "labelstudio": "tasks.json"}.get(name, "")
+    after = data.read(tmp_path / "out" / where)
+    assert [(s.split, s.width, s.boxes[0, 2]) for s in after] == [("train", 100, 100), ("val", 50, 50)]
+    assert not after.report.counts.get("size-mismatch")
