@@ -33,6 +33,9 @@ _EXPORTS = {
     "set_cuda_device": "compat.yolo34py",
     "is_compiled_with_gpu": "compat.yolo34py",
     "is_compiled_with_opencv": "compat.yolo34py",
+    "NonFinite": "errors",
+    "TrainConfig": "training",
+    "train": "training",
 }
 
 _MODULES = ("anchors", "cfg", "data")

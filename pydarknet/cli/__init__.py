@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),
     "log": ("log", "Read, draw and judge training logs; compare runs."),
+    "train": ("train", "Train a detector, or go on with a training."),
     "weights": ("weights", "Look into weights files; cut, average, compare, convert, pack."),
 }
 
