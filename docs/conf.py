@@ -15,3 +15,13 @@ autodoc_typehints_format = "short"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 nitpicky = False
+
+
+def escape_stars(_app, _command, lines):
+    """Help texts are plain: a star in an example is no emphasis."""
+    lines[:] = [line.replace("*", r"\*") for line in lines]
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("sphinx-click-process-description", escape_stars)

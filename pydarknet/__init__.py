@@ -14,6 +14,8 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "Network": "network",
     "Detections": "detections",
+    "stream": "streaming",
+    "detect": "streaming",
     "info": "machine",
     "libdarknet_path": "machine",
     "ArgumentError": "errors",
@@ -31,6 +33,9 @@ _EXPORTS = {
     "set_cuda_device": "compat.yolo34py",
     "is_compiled_with_gpu": "compat.yolo34py",
     "is_compiled_with_opencv": "compat.yolo34py",
+    "NonFinite": "errors",
+    "TrainConfig": "training",
+    "train": "training",
 }
 
 _MODULES = ("anchors", "cfg", "data")

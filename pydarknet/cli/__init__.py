@@ -25,11 +25,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Find what is known to go wrong before a training starts."),
     "convert": ("convert", "Convert a data set from any label format to any other."),
     "data": ("data", "Split, balance, filter, count and look at data sets."),
-    "detect": ("detect", "Find objects in images: annotated pictures and JSON."),
+    "detect": ("detect", "Find objects in images, films, cameras, streams."),
     "detector": ("detector", "Darknet's command lines: detector test, demo, ..."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),
     "log": ("log", "Read, draw and judge training logs; compare runs."),
+    "train": ("train", "Train a detector, or go on with a training."),
     "weights": ("weights", "Look into weights files; cut, average, compare, convert, pack."),
 }
 
