@@ -13,6 +13,12 @@ import pytest
 from pydarknet import Network, _core, selftest
 
 
+@pytest.fixture(autouse=True)
+def _own_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PYDARKNET_LIBRARY is for the tests that ask for it."""
+    monkeypatch.delenv("PYDARKNET_LIBRARY", raising=False)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Reference files too large, or not ours, to keep here: env PYDARKNET_FIXTURES, else ../shared."""
