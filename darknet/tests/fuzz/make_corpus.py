@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of the weights fuzzer: files of both headers, whole and partial, for weights.cpp's network.
+"""Write the seeds of the weights fuzzer: both headers, whole and partial, for weights.cpp's network.
 
 python darknet/tests/fuzz/make_corpus.py
 """
