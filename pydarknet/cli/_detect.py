@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from functools import cache, partial
+from functools import cache, partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def run(sources: list[str], options: Options) -> int:
         stack.enter_context(results)
         summary = _Summary()
         code = _loop(results, networks, options, summary)
-        if len(networks) == 2 and summary.first is not None and _share_weights(options):
+        if len(networks) == 2 and summary.first is not None and _differ_in_layers(options):
             summary.difference = compare.first_difference(networks[0], networks[1], summary.first)
             summary.compared = True
     click.echo(summary.text(results, failed, as_json=options.as_json), err=_stdout_is_taken(options))
@@ -156,37 +156,48 @@ def _one_source(sources: list[str]) -> Any:
 # -- networks ------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Spec:
+    """Which network: what ``--compare`` names, the rest as the options say."""
+
+    cfg: str | None
+    weights: str | None
+    names: str | None
+    library: str | None = None
+
+    def with_part(self, part: str) -> _Spec:
+        """With a file, whose suffix tells what it is."""
+        name = part.lower()
+        if name.endswith(".cfg"):
+            return replace(self, cfg=part)
+        if name.endswith((".names", ".data", ".yaml", ".yml")):
+            return replace(self, names=part)
+        if name.endswith((".so", ".dylib", ".dll")) or ".so." in name:
+            return replace(self, library=part)
+        return replace(self, weights=part)
+
+
+def _specs(options: Options) -> list[_Spec]:
+    plain = _Spec(options.cfg, options.weights, options.names)
+    if not options.compare:
+        return [plain]
+    return [reduce(_Spec.with_part, text.split(","), plain) for text in options.compare]
+
+
 def _networks(options: Options) -> Iterator[Network]:
-    specs = [_parse_spec(text, options) for text in options.compare] if options.compare else None
-    for cfg, weights, names in specs or [(options.cfg, options.weights, options.names)]:
-        if cfg is None:
+    for spec in _specs(options):
+        if spec.cfg is None:
             raise click.UsageError("Missing option '--cfg'")
-        if weights is None:
+        if spec.weights is None:
             raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
-        yield _network(cfg, weights, names, options)
+        names = names_from(spec.names) if spec.names else names_beside(spec.cfg, spec.weights)
+        yield Network(spec.cfg, spec.weights, library=spec.library, **_loading(options, names))
 
 
-def _parse_spec(text: str, options: Options) -> tuple[str | None, str | None, str | None]:
-    cfg, weights, names = options.cfg, options.weights, options.names
-    for part in text.split(","):
-        if part.lower().endswith(".cfg"):
-            cfg = part
-        elif part.lower().endswith((".names", ".data", ".yaml", ".yml")):
-            names = part
-        else:
-            weights = part
-    return cfg, weights, names
-
-
-def _share_weights(options: Options) -> bool:
-    assert options.compare is not None
-    (cfg_a, weights_a, _), (cfg_b, weights_b, _) = (_parse_spec(text, options) for text in options.compare)
-    return weights_a == weights_b and cfg_a != cfg_b
-
-
-def _network(cfg: str, weights: str, names: str | None, options: Options) -> Network:
-    found = names_from(names) if names else names_beside(cfg, weights)
-    return Network(cfg, weights, **_loading(options, found))
+def _differ_in_layers(options: Options) -> bool:
+    """Whether it makes sense to look for the first layer that differs: two cfgs, the same weights."""
+    a, b = _specs(options)
+    return a.weights == b.weights and a.cfg != b.cfg and not (a.library or b.library)
 
 
 def _loading(options: Options, names: tuple[str, ...] | None) -> dict[str, Any]:

@@ -93,9 +93,10 @@ def command(sources: tuple[str, ...], **options: object) -> int:
     Ctrl-C ends cleanly: what was found until then is written, and the exit code is 130.
 
     \b
-    --compare takes two networks; each is CFG, WEIGHTS, or CFG,WEIGHTS[,NAMES], what is left out being
-    that of --cfg, --weights and --names. Pictures are side by side, DIR/differences.csv has one line per
-    frame, and for two cfgs with the same weights the first layer is named whose output differs.
+    --compare takes two networks; each is CFG, WEIGHTS, LIBRARY, or several of them with commas between
+    (CFG,WEIGHTS,NAMES), what is left out being that of --cfg, --weights and --names. Pictures are side by
+    side, DIR/differences.csv has one line per frame, and for two cfgs with the same weights the first layer
+    is named whose output differs.
 
     \b
     Examples:

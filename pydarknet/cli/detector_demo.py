@@ -4,20 +4,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 import click
-import numpy.typing as npt
 
-from pydarknet import darknet_json
 from pydarknet.cli._darknet_flags import DarknetCommand, devices, unsupported
 from pydarknet.cli._detector import object_lines, open_network, without_hidden
-from pydarknet.errors import DataError, FileError
-from pydarknet.files import replacing, write_text
+from pydarknet.outputs.pictures import Film, save_picture
+from pydarknet.outputs.records import TextFile
+from pydarknet.streaming import stream
 
-Frame = npt.NDArray[Any]
 _INSTEAD = "see pydarknet detect --help for what it serves"
 
 
@@ -72,87 +70,40 @@ def command(
     Example:
       pydarknet detector demo coco.data yolov4.cfg yolov4.weights film.mp4 -dont_show -out_filename out.avi
     """
-    records: list[str] = []
-    start = time.perf_counter()
-    with open_network(data, cfg, weights) as network, ExitStack() as stack:
-        film = _Film(stack, out_filename) if out_filename else None
-        previous = time.perf_counter()
-        for number, (frame, rate) in enumerate(read_frames(video if video else camera), start=1):
-            found = network.detect(frame, thresh, letterbox=True if letter_box else None)
+    start = previous = time.perf_counter()
+    with ExitStack() as stack:
+        network = stack.enter_context(open_network(data, cfg, weights))
+        records = _records(stack, json_file_output, video or "") if json_file_output else None
+        film: Film | None = None
+        boxed = True if letter_box else None
+        results = stack.enter_context(
+            stream(network, video if video else camera, thresh=thresh, letterbox=boxed)
+        )
+        for number, result in enumerate(results, start=1):
             now = time.perf_counter()
             click.echo(
                 f"\nFPS:{1 / (now - previous):.1f} \t AVG_FPS:{number / (now - start):.1f}\nObjects:\n"
             )
             previous = now
-            for line in object_lines(found, ext_output):
+            for line in object_lines(result.detections, ext_output):
                 click.echo(line)
-            shown = without_hidden(found)
-            picture = frame if dontdraw_bbox else shown.plot(frame)
-            if film:
-                film.write(picture, rate)
+            shown = without_hidden(result.detections)
+            picture = result.frame.image if dontdraw_bbox else shown.plot(result.frame.image)
+            if out_filename:
+                if film is None:
+                    film = Film(Path(out_filename), result.frame.fps, live=results.live)
+                    stack.callback(film.close)
+                film.write(picture, result.frame.time)
             if prefix:
-                _save_frame(f"{prefix}_{number:08d}.jpg", picture)
-            records.append(shown.to_json(video or "", number))
+                save_picture(Path(f"{prefix}_{number:08d}.jpg"), picture)
+            if records:
+                records.write(replace(result, detections=shown), lambda: None)
             if time_limit_sec and now - start > time_limit_sec:
                 break
-    if json_file_output:
-        write_text(json_file_output, darknet_json.format_file(records))
 
 
-def read_frames(source: str | int) -> Iterator[tuple[Frame, float]]:
-    """Frames (h, w, 3) uint8, blue first, and the frames per second that the source claims.
-
-    Raises:
-        DataError: the source cannot be opened, or has no frame.
-    """
-    import cv2
-
-    capture = cv2.VideoCapture(source)
-    try:
-        if not capture.isOpened():
-            raise DataError(f"{source}: cannot be opened as a film, stream or camera")
-        rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
-        count = 0
-        while True:
-            read, frame = capture.read()
-            if not read:
-                break
-            count += 1
-            yield frame, rate
-        if not count:
-            raise DataError(f"{source}: has no frame that can be decoded")
-    finally:
-        capture.release()
-
-
-class _Film:
-    """A film that appears when it is complete."""
-
-    def __init__(self, stack: ExitStack, path: str) -> None:
-        self._path = path
-        self._writer: Any = None
-        self._temporary = stack.enter_context(replacing(path))
-        stack.callback(self._close)
-
-    def write(self, picture: Frame, rate: float) -> None:
-        import cv2
-
-        if self._writer is None:
-            height, width = picture.shape[:2]
-            codec = "mp4v" if self._path.lower().endswith((".mp4", ".m4v", ".mov")) else "MJPG"
-            fourcc = cv2.VideoWriter.fourcc(*codec)
-            self._writer = cv2.VideoWriter(str(self._temporary), fourcc, rate, (width, height))
-            if not self._writer.isOpened():
-                raise FileError(f"{self._path}: OpenCV cannot write such a film; try a name ending in .avi")
-        self._writer.write(picture)
-
-    def _close(self) -> None:
-        if self._writer is not None:
-            self._writer.release()
-
-
-def _save_frame(path: str, picture: Frame) -> None:
-    import cv2
-
-    with replacing(path) as temporary:
-        cv2.imwrite(str(temporary), picture)
+def _records(stack: ExitStack, path: str, video: str) -> TextFile:
+    """The JSON file, frame by frame; what was found until an end of any kind is kept."""
+    records = TextFile(path, lambda result, n: result.detections.to_json(video, n), "[\n", ", \n", "\n]")
+    stack.callback(records.close)
+    return records

@@ -165,5 +165,5 @@ def test_demo_without_a_film(
     files: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "detector", "demo", *files, "gone.avi", "-out_filename", "out.avi") == 1
-    assert "gone.avi: cannot be opened as a film, stream or camera" in capsys.readouterr().err
+    assert "gone.avi: cannot be read: No such file" in capsys.readouterr().err
     assert not Path("out.avi").exists()

@@ -22,6 +22,7 @@ from helpers import run
 from made_results import frames_of
 from web_camera import WebCamera
 
+import pydarknet
 from pydarknet import selftest
 from pydarknet.data import engines
 
@@ -332,3 +333,23 @@ def test_wrong_usage(detect: Detect, arguments: list[str], code: int, message: s
     found, _, err = detect(*arguments)
     assert (found, message in err) == (code, True), err
     assert not Path("predictions").exists() or not list(Path("predictions").iterdir())
+
+
+def test_a_foreign_library_beside_our_engine(
+    detect: Detect, shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Our own library, by its Darknet interface, stands for one built upstream: it finds the same."""
+    nets, picture = shared / "fixtures" / "nets", shared / "fixtures" / "images" / "dog.jpg"
+    network = [
+        nets / "yolo-fastest-1.1.cfg",
+        nets / "yolo-fastest-1.1.weights",
+        "--names",
+        nets / "coco.names",
+    ]
+    compared = [network[1], pydarknet.libdarknet_path()]
+    assert run(monkeypatch, "detect", *network, picture, "--compare", *compared, "--thresh", 0.4) == 0
+    (row,) = csv.DictReader(Path("predictions/differences.csv").read_text().splitlines())
+    assert int(row["both"]) >= 2
+    assert row["only_a"] == row["only_b"] == "0"
+    assert abs(float(row["confidence_change"])) < 0.03  # bf16 against fp32
+    assert "first difference" not in capsys.readouterr().out
