@@ -25,7 +25,7 @@ from pydarknet.check import PlannedRun, preflight
 from pydarknet.data import read
 from pydarknet.errors import ArgumentError, DataError, FileError, NonFinite
 from pydarknet.files import write_text
-from pydarknet.machine import info
+from pydarknet.machine import info, resident_memory, usable_cores
 from pydarknet.metrics.darknet_map import MapReport
 from pydarknet.network import Network
 from pydarknet.training import checkpoint, evaluate, prepare, report
@@ -198,7 +198,7 @@ class _Session:
         step = max(net.integer("resize_step"), 1)
         size = network_size((recipe.width, recipe.height), random, step, end, config.seed)
         batch, parts = net.integer("batch"), net.integer("subdivisions")
-        workers = config.workers or len(os.sched_getaffinity(0))
+        workers = config.workers or usable_cores()
         loader = Loader(images, recipe, batch, parts, config.seed, workers, size)
         try:
             if config.dump_batches:
@@ -340,7 +340,7 @@ class _Session:
             "avg_loss": repr(training.avg_loss) if training else None,
             "losses": [[repr(h) for h in mini] for mini in step.heads] if step else [],
             "gradient_norm": repr(self.gradient_norm),
-            "memory_bytes": report.rss(),
+            "memory_bytes": resident_memory(),
             "machine": info(),
         }
         with contextlib.suppress(OSError):
