@@ -16,6 +16,11 @@ from typing import Any
 _LIBRARIES = ("numpy", "cffi", "opencv-python-headless", "opencv-python", "onnx", "onnxruntime")
 
 
+def libdarknet_path() -> Path:
+    """Path of pydarknet's libdarknet, for programs that load it themselves; headers are in ``include``."""
+    return Path(__file__).parent / "libdarknet.so"
+
+
 def info() -> dict[str, Any]:
     """The machine and this installation as plain data, ready for JSON.
 

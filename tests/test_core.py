@@ -48,7 +48,7 @@ def test_only_the_binding_touches_cffi() -> None:
 
 
 def test_every_status_has_its_exception() -> None:
-    header = (PACKAGE.parent / "darknet" / "include" / "darknet.h").read_text()
+    header = (Path(__file__).parents[1] / "darknet" / "include" / "darknet.h").read_text()
     statuses = set(re.findall(r"\b(DN_\w+) = \d", header.split("} dn_status;")[0].split("typedef enum")[-1]))
     assert len(statuses) == 8
     failures = statuses - {"DN_OK", "DN_INTERNAL"}  # a defect is a plain DarknetError

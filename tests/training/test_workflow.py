@@ -21,7 +21,9 @@ def test_from_labels_to_a_trained_network(monkeypatch: pytest.MonkeyPatch, tmp_p
     def command(*words: object, code: int = 0) -> None:
         assert run(monkeypatch, *words) == code, words
 
-    command("convert", tmp_path / "voc", "--names", ",".join(shapes.NAMES), "--out", tmp_path / "ds", "--jobs", 1)
+    command(
+        "convert", tmp_path / "voc", "--names", ",".join(shapes.NAMES), "--out", tmp_path / "ds", "--jobs", 1
+    )
     command("data", "stats", tmp_path / "ds", "--size", 64, "--out", tmp_path / "stats")
     command("data", "view", tmp_path / "ds", "--sheet", tmp_path / "sheet.png")
     command("data", "split", tmp_path / "ds", "--ratios", "0.75,0.25", "--out", tmp_path / "split")
