@@ -270,7 +270,7 @@ class _Session:
         found = preflight(cfg, Path(self.config.data), run=plan)
         write_text(self.folder.file("preflight.json"), found.to_json())
         for finding in found.findings:
-            _log.warning("%s %s: %s", finding.severity.value, finding.rule, finding.message)
+            self._say(f"{finding.severity.value} {finding.rule}: {finding.message}")
         if found.errors and not self.config.force:
             raise DataError(f"the preflight found errors (--force trains all the same):\n{found.to_text()}")
 
