@@ -39,7 +39,7 @@ def info() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu": _cpu_model(),
         "simd": engine.pop("cpu_features"),
-        "threads": _usable_cores(),
+        "threads": usable_cores(),
         "ram": {"total": _gigabytes(_ram())},
         "disk": {"total": _gigabytes(disk.total), "free": _gigabytes(disk.free)},
         "gpu": _gpus(),
@@ -81,7 +81,7 @@ def _status_field(name: str) -> int | None:
     return None
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     """Cores that the process may use; containers and taskset make them fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Find what is known to go wrong before a training starts."),
     "convert": ("convert", "Convert a data set from any label format to any other."),
     "data": ("data", "Split, balance, filter, count and look at data sets."),
+    "demo": ("demo", "Train a small detector on handwritten digits in three minutes."),
     "detect": ("detect", "Find objects in images, films, cameras, streams."),
     "detector": ("detector", "Darknet's command lines: detector test, demo, ..."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),

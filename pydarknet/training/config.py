@@ -68,7 +68,9 @@ class TrainConfig:
     workers: int | None = _option(None, "Threads that prepare images.  [default: as cores]", low=1)
     backend: str = _option("auto", "auto, cpu or ref.")
     precision: str = _option("fp32", "fp32, bf16 or auto.", choices=("fp32", "bf16", "auto"))
-    cache: str = _option("none", "Keep decoded images.", choices=("none", "ram", "disk"))
+    cache: str = _option(
+        "none", "Keep decoded images, in memory as far as it lasts.", choices=("none", "ram", "disk")
+    )
 
     max_bad: int = _option(100, "Unreadable images that are skipped before the run stops.", low=0)
     dump_batches: int = _option(0, "Write pictures of the first N batches, with boxes.", low=0)

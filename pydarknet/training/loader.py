@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet.cfg.memory import available_memory
 from pydarknet.data import Dataset, Sample, Status
 from pydarknet.errors import DataError
 from pydarknet.files import replacing
@@ -32,6 +33,8 @@ from pydarknet.training.truths import Boxes
 _log = logging.getLogger("pydarknet")
 
 Size = tuple[int, int]
+
+RAM_SHARE = 0.5  # of the free memory that cached images may take
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class Images:
         self.samples, self.channels, self.limit = samples, channels, limit
         self.bad: dict[str, str] = {}
         self._ram: dict[int, Pixels] | None = {} if cache == "ram" else None
+        self._room = int((available_memory() or 0) * RAM_SHARE)
         self._folder = folder if cache == "disk" else None
         self._lock = threading.Lock()
 
@@ -121,7 +125,8 @@ class Images:
         except DataError as error:
             self._note(str(path), str(error))
             return None
-        if self._ram is not None:
+        if self._ram is not None and found.nbytes <= self._room:
+            self._room -= found.nbytes
             self._ram[index] = found
         return found
 

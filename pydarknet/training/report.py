@@ -10,12 +10,12 @@ from __future__ import annotations
 import csv
 import json
 import math
-import resource
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from pydarknet.machine import resident_memory
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class Tables(Hook):
             "height": step.size[1],
             "seconds": step.seconds,
             **{name: step.times.get(name, 0.0) for name in ("load", "compute", "update", "eval", "save")},
-            "rss_mb": rss() / 2**20,
+            "rss_mb": (resident_memory() or 0) / 2**20,
             "hours_left": self.clock.hours_left,
             "map": training.last_map if step.times.get("eval") else None,
             "best_map": training.best,
@@ -273,11 +273,3 @@ class Chart(Hook):
             chart(log, training.run.file("chart.png"), title=training.base)
         now = time.monotonic()
         self._next = now + max(CHART_EVERY, CHART_SHARE * (now - begun))
-
-
-def rss() -> int:
-    """Bytes of memory that this process holds."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except (OSError, IndexError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

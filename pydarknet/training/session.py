@@ -25,7 +25,7 @@ from pydarknet.check import PlannedRun, preflight
 from pydarknet.data import read
 from pydarknet.errors import ArgumentError, DataError, FileError, NonFinite
 from pydarknet.files import write_text
-from pydarknet.machine import info
+from pydarknet.machine import info, resident_memory, usable_cores
 from pydarknet.metrics.darknet_map import MapReport
 from pydarknet.network import Network
 from pydarknet.training import checkpoint, evaluate, prepare, report
@@ -198,7 +198,7 @@ class _Session:
         step = max(net.integer("resize_step"), 1)
         size = network_size((recipe.width, recipe.height), random, step, end, config.seed)
         batch, parts = net.integer("batch"), net.integer("subdivisions")
-        workers = config.workers or len(os.sched_getaffinity(0))
+        workers = config.workers or usable_cores()
         loader = Loader(images, recipe, batch, parts, config.seed, workers, size)
         try:
             if config.dump_batches:
@@ -270,7 +270,7 @@ class _Session:
         found = preflight(cfg, Path(self.config.data), run=plan)
         write_text(self.folder.file("preflight.json"), found.to_json())
         for finding in found.findings:
-            _log.warning("%s %s: %s", finding.severity.value, finding.rule, finding.message)
+            self._say(f"{finding.severity.value} {finding.rule}: {finding.message}")
         if found.errors and not self.config.force:
             raise DataError(f"the preflight found errors (--force trains all the same):\n{found.to_text()}")
 
@@ -340,7 +340,7 @@ class _Session:
             "avg_loss": repr(training.avg_loss) if training else None,
             "losses": [[repr(h) for h in mini] for mini in step.heads] if step else [],
             "gradient_norm": repr(self.gradient_norm),
-            "memory_bytes": report.rss(),
+            "memory_bytes": resident_memory(),
             "machine": info(),
         }
         with contextlib.suppress(OSError):
