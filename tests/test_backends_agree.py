@@ -193,3 +193,25 @@ def test_bf16_trains_a_convolution_behind_a_head(tmp_path: Path) -> None:
             if "needs a processor" in str(error):
                 pytest.skip(str(error))
             raise
+
+
+@pytest.mark.parametrize(
+    ("key", "first_update"),
+    [("", 1), ("stopbackward=1", None), ("train_only_bn=1", None), ("stopbackward=2", 3)],
+)
+def test_a_key_holds_the_layers_in_front_as_well(
+    tmp_path: Path, backend: str, key: str, first_update: int | None
+) -> None:
+    norm = CONV + "batch_normalize=1\n"
+    with learner(tmp_path, norm + norm + key + "\n" + CONV + "[cost]\ntype=sse\n", backend) as network:
+        before = network.parameters(0)
+        moved = []
+        for update in range(1, 4):
+            network.accumulate(*batch(8 * 6 * 6))
+            network.update()
+            now = network.parameters(0)
+            if (now["weights"] != before["weights"]).any():
+                moved.append(update)
+            assert (now["means"] != before["means"]).any() == (key != "stopbackward=1")
+            before = now
+        assert (moved or [None])[0] == first_update
