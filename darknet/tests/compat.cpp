@@ -83,7 +83,8 @@ TEST_CASE("compat: a thread's boxes are of its own prediction, which outlives ne
             for (int k = 0; k < 8; ++k) {
                 int count = 0;
                 network_predict_image(loaded.net, im);
-                free_detections(get_network_boxes(loaded.net, 1, 1, 0, 0, nullptr, 1, &count, 0), count);
+                detection* dets = get_network_boxes(loaded.net, 1, 1, 0, 0, nullptr, 1, &count, 0);
+                free_detections(dets, count);
             }
         });
     for (std::thread& thread : threads) thread.join();

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial, reduce
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from pydarknet import compare
 from pydarknet.cli._detect_engine import Job, Spread
+from pydarknet.cli._detect_summary import Summary
 from pydarknet.cli.detect import FORMATS
 from pydarknet.errors import DataError
 from pydarknet.finder import finder
@@ -105,7 +105,7 @@ def run(sources: list[str], options: Options) -> int:
 
         results = _stream(networks[0], source, options, skip)
         stack.enter_context(results)
-        summary = _Summary()
+        summary = Summary()
         code = _loop(results, networks, options, summary)
         if len(networks) == 2 and summary.first is not None and _differ_in_layers(options):
             summary.difference = compare.first_difference(networks[0], networks[1], summary.first)
@@ -190,8 +190,18 @@ def _networks(options: Options) -> Iterator[Network]:
             raise click.UsageError("Missing option '--cfg'")
         if spec.weights is None:
             raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
-        names = names_from(spec.names) if spec.names else names_beside(spec.cfg, spec.weights)
-        yield Network(spec.cfg, spec.weights, library=spec.library, **_loading(options, names))
+        names = names_from(spec.names) if spec.names else None
+        beside = None if names else names_beside(spec.cfg, spec.weights)
+        network = Network(spec.cfg, spec.weights, library=spec.library, **_loading(options, names))
+        if beside and len(beside) == network.info.classes:
+            network.rename(beside)
+        elif beside:
+            click.echo(
+                f"note: the names found beside {spec.weights} are {len(beside)}, the network has "
+                f"{network.info.classes} classes; they are not used",
+                err=True,
+            )
+        yield network
 
 
 def _differ_in_layers(options: Options) -> bool:
@@ -209,7 +219,7 @@ def _loading(options: Options, names: tuple[str, ...] | None) -> dict[str, Any]:
 # -- the loop ------------------------------------------------------------------------------------------------
 
 
-def _loop(results: Stream | Spread, networks: list[Network], options: Options, summary: _Summary) -> int:
+def _loop(results: Stream | Spread, networks: list[Network], options: Options, summary: Summary) -> int:
     """Hand every result to every output; close them whatever happens."""
     with contextlib.ExitStack() as stack:
         outputs: list[Output] = []
@@ -336,60 +346,3 @@ def _parse_format(text: str, options: Options) -> tuple[Callable[[str], Output],
 
 def _stdout_is_taken(options: Options) -> bool:
     return any(text.endswith("=-") for text in options.formats)
-
-
-class _Summary:
-    """What is told at the end."""
-
-    def __init__(self) -> None:
-        self.written: list[str] = []
-        self.counts: dict[str, int] = {}
-        self.first: Any = None
-        self.compared = False
-        self.difference: compare.LayerDifference | None = None
-
-    def close(self, output: Output | compare.Differences) -> None:
-        if line := output.close():
-            self.written.insert(0, line)
-
-    def add(self, result: Result) -> None:
-        if self.first is None:
-            self.first = result.frame.image
-        for name in result.detections.labels:
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def text(self, results: Stream | Spread, failed: int, *, as_json: bool) -> str:
-        stats = results.stats
-        values: dict[str, Any] = {
-            "frames": stats.frames,
-            "failed": failed,
-            "objects": sum(self.counts.values()),
-            "classes": self.counts,
-            "seconds": round(stats.seconds, 3),
-            "fps": round(stats.fps, 2),
-        }
-        lines = [f"{stats.frames} frames in {stats.seconds:.1f} s ({stats.fps:.1f} fps)"]
-        if results.live:
-            p50, p95, worst = (stats.latency(q) * 1e3 for q in (0.5, 0.95, 1))
-            values["latency_ms"] = {"p50": round(p50, 1), "p95": round(p95, 1), "max": round(worst, 1)}
-            values["dropped"], values["lost"] = stats.dropped, stats.lost
-            lines.append(f"latency {p50:.0f} ms (95 %: {p95:.0f} ms, worst: {worst:.0f} ms)")
-            lines.append(f"{stats.dropped} frames dropped, {stats.lost} times lost")
-        if self.compared:
-            values["first_difference"] = self._difference_values()
-            lines.append(self._difference_text())
-        values["written"] = self.written
-        return json.dumps(values, ensure_ascii=False) if as_json else "\n".join([*lines, *self.written])
-
-    def _difference_values(self) -> dict[str, Any] | None:
-        if self.difference is None:
-            return None
-        return {field.name: getattr(self.difference, field.name) for field in fields(self.difference)}
-
-    def _difference_text(self) -> str:
-        found = self.difference
-        if found is None:
-            return "no layer's output differs"
-        layer = "the input" if found.layer < 0 else f"layer {found.layer}"
-        size = "" if found.largest == float("inf") else f" (by {found.largest:.1%} of its largest value)"
-        return f"first difference: {layer}{size}\n  A: {found.a}\n  B: {found.b}"

@@ -270,3 +270,65 @@ def test_yolo34py_detector(model: Model) -> None:
     assert not pydarknet.is_compiled_with_gpu()
     with pytest.raises(DarknetError, match="found ndarray, expected Image"):
         net.detect(model.pixels("dog"))
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> list[str]:
+    """cfg, weights and data of a network of three classes with random weights."""
+    cfg, weights, data = tmp_path / "c.cfg", tmp_path / "c.weights", tmp_path / "c.data"
+    cfg.write_text(
+        "[net]\nwidth=8\nheight=8\nchannels=3\n[convolutional]\nsize=1\nfilters=3\nactivation=linear\n"
+        "[avgpool]\n[softmax]\n"
+    )
+    with pydarknet.Network(cfg) as net:
+        net.save_weights(weights)
+    (tmp_path / "c.names").write_text("red\ngreen\nblue\n")
+    data.write_text(f"classes=3\nnames={tmp_path / 'c.names'}\n")
+    return strings(cfg, weights, data)
+
+
+def test_classification_in_every_shape(classifier: list[str]) -> None:
+    """The mean of each channel, mixed by the weights, through softmax: calculated here with numpy."""
+    pixels = np.zeros((8, 8, 3), np.uint8) + np.array([30, 200, 90], np.uint8)  # blue first
+    with pydarknet.Network(classifier[0], classifier[1]) as net:
+        arrays = net.parameters(0)
+    logits = arrays["weights"].reshape(3, 3) @ (np.array([90, 200, 30]) / 255) + arrays["biases"]
+    probabilities = np.exp(logits) / np.exp(logits).sum()
+    order = np.argsort(-probabilities)
+    names = [["red", "green", "blue"][i] for i in order]
+
+    meta = darknet.load_meta(classifier[2])
+    network = darknet.load_net(*classifier[:2], 0)
+    image = darknet.image_of(pixels)
+    old = darknet.classify(network, meta, image)
+    darknet.free_image(image)
+    new = darknet_images.image_classification(pixels, network, ["red", "green", "blue"])
+    wrapper = pydarknet.Detector(*classifier[:2], 0, classifier[2]).classify(pydarknet.Image(pixels))
+    assert [label for label, _ in old] == [name.encode() for name in names]
+    assert [label for label, _ in new] == names
+    assert [label for label, _ in wrapper] == [name.encode() for name in names]
+    for rows, tolerance in ((old, 1e-5), (new, 1e-5), (wrapper, 5e-3)):  # the last may compute in bf16
+        np.testing.assert_allclose([p for _, p in rows], probabilities[order], atol=tolerance)
+
+
+def test_darknet_images_as_a_program(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dog.jpg").write_bytes(model.image("dog").read_bytes())
+    files = ["--config_file", model.cfg, "--data_file", model.data, "--weights", model.weights]
+    monkeypatch.setattr(
+        "sys.argv", ["darknet_images", "--input", "dog.jpg", "--save_labels", *map(str, files)]
+    )
+    darknet_images.main()
+    out = capsys.readouterr().out
+    assert "Objects:" in out
+    assert "dog: 9" in out
+    assert cv2.imread("predictions/dog.jpg").shape == (320, 320, 3)
+    assert {int(line.split()[0]) for line in Path("dog.txt").read_text().splitlines()} >= {1, 2, 16}
+    monkeypatch.setattr("sys.argv", ["darknet_images", "--thresh", "3", *map(str, files)])
+    with pytest.raises(ValueError, match="found --thresh 3"):
+        darknet_images.main()
+    monkeypatch.setattr("sys.argv", ["darknet_images", "--input", "gone.jpg", *map(str, files)])
+    with pytest.raises(ValueError, match=r"gone\.jpg: there is no such image"):
+        darknet_images.main()

@@ -147,6 +147,11 @@ def test_darknet_order_and_classes(
         "found class 'think', which the network does not have; did you mean 'thing'?"
         in capsys.readouterr().err
     )
+    tiny_files[1].with_suffix(".names").write_text("thing\nother\n")
+    assert run(monkeypatch, "detect", *tiny_files, "x.png", "--thresh", 0.1) == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"^0: \d+%$", out, re.MULTILINE)
+    assert "tiny.weights are 2, the network has 1 classes; they are not used" in err
     assert run(monkeypatch, "detect", *tiny_files) == 2
     assert "Missing argument 'SOURCE...'" in capsys.readouterr().err
 
