@@ -118,6 +118,7 @@ def _detect(outcome: Outcome, out: Path) -> str:
             with replacing(folder / f"{path.stem}.jpg") as temporary:
                 cv2.imwrite(str(temporary), tiles[-1])
     with replacing(out / "detections.jpg") as temporary:
+        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 4)
         rows = [np.hstack(tiles[i : i + 4]) for i in range(0, len(tiles), 4)]
         cv2.imwrite(str(temporary), np.vstack(rows))
     return f"pictures with boxes: {out / 'detections.jpg'} and {folder}"

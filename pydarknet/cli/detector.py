@@ -12,6 +12,7 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "calc_anchors": ("calc_anchors", "Find anchors for a data set."),
     "demo": ("detector_demo", "Find objects in a film or in front of a camera."),
     "test": ("detector_test", "Find objects in images."),
+    "train": ("detector_train", "Train, or go on with a training."),
 }
 
 

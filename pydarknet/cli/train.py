@@ -85,9 +85,7 @@ def command(resume_: Path | None, quiet: bool, **values: Any) -> int:
       results.csv   one line for each iteration; results.jsonl with each head
       train.log     in Darknet's format; run.json, preflight.json, crash.json
     """
-    from pydarknet.errors import DarknetError
-    from pydarknet.training import EXIT_CODES, resume, train
-    from pydarknet.training.session import reason_of
+    from pydarknet.training import resume
 
     given = {name: value for name, value in values.items() if value not in (None, ())}
     if resume_ is not None:
@@ -99,8 +97,17 @@ def command(resume_: Path | None, quiet: bool, **values: Any) -> int:
             if name not in given:
                 raise click.UsageError(f"Missing option '--{name}' (or --resume).")
         config = TrainConfig(**given)
+    return train_and_tell(config, echo=not quiet)
+
+
+def train_and_tell(config: TrainConfig, *, echo: bool = True) -> int:
+    """Train, say what came of it, and return the exit code."""
+    from pydarknet.errors import DarknetError
+    from pydarknet.training import EXIT_CODES, train
+    from pydarknet.training.session import reason_of
+
     try:
-        outcome = train(config, echo=not quiet, say=click.echo)
+        outcome = train(config, echo=echo, say=click.echo)
     except (DarknetError, KeyboardInterrupt) as error:
         click.echo(f"error: {error}" if str(error) else "interrupted", err=True)
         return EXIT_CODES[reason_of(error)]
