@@ -19,4 +19,5 @@ if(DN_PYTHON_INPLACE)
   set_target_properties(_ffi darknet PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/pydarknet)
 endif()
 install(TARGETS darknet _ffi LIBRARY DESTINATION pydarknet)
-install(FILES darknet/include/darknet.h DESTINATION pydarknet/include)
+install(FILES darknet/include/darknet.h darknet/include/darknet_compat.h darknet/include/yolo_v2_class.hpp
+        DESTINATION pydarknet/include)

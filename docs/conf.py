@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sphinx configuration: MyST pages, the Python reference from docstrings, commands from click."""
 
+import re
+
 project = "pydarknet"
 copyright = "the pydarknet authors"  # noqa: A001  the name that Sphinx reads
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
@@ -15,3 +17,13 @@ autodoc_typehints_format = "short"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 nitpicky = False
+
+
+def escape_markup(_app, _command, lines):
+    """Help texts are plain: a star in an example is no emphasis, ``my_`` no link."""
+    lines[:] = [re.sub(r"([*_`|])", r"\\\1", line) for line in lines]
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("sphinx-click-process-description", escape_markup)

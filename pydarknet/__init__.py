@@ -14,7 +14,10 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "Network": "network",
     "Detections": "detections",
+    "stream": "streaming",
+    "detect": "streaming",
     "info": "machine",
+    "libdarknet_path": "machine",
     "ArgumentError": "errors",
     "FileError": "errors",
     "CfgError": "errors",
@@ -24,6 +27,15 @@ _EXPORTS = {
     "DarknetError": "errors",
     "MissingExtra": "errors",
     "OutOfMemory": "errors",
+    # the call shape of YOLO3-4-Py, the older wrapper of this name
+    "Detector": "compat.yolo34py",
+    "Image": "compat.yolo34py",
+    "set_cuda_device": "compat.yolo34py",
+    "is_compiled_with_gpu": "compat.yolo34py",
+    "is_compiled_with_opencv": "compat.yolo34py",
+    "NonFinite": "errors",
+    "TrainConfig": "training",
+    "train": "training",
 }
 
 _MODULES = ("anchors", "cfg", "data")

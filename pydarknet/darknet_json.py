@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Darknet's detection JSON (``detector test -out file.json``), to the letter where that is valid JSON.
 
-Names and paths are escaped, which Darknet leaves out.
+Names and paths are escaped, which Darknet leaves out; tracked objects have a ``track_id`` more.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ def format_record(detections: Detections, filename: str, frame_id: int) -> str:
             f'"center_x":{(x1 + x2) / 2 / width:.6f}, "center_y":{(y1 + y2) / 2 / height:.6f}, '
             f'"width":{(x2 - x1) / width:.6f}, "height":{(y2 - y1) / height:.6f}'
         )
+        track = "" if detections.track_id is None else f', "track_id":{int(detections.track_id[row])}'
         objects.append(
             f'  {{"class_id":{int(detections.class_id[row])}, "name":{json.dumps(name)}, '
-            f'"relative_coordinates":{{{box}}}, "confidence":{float(detections.confidence[row]):.6f}}}'
+            f'"relative_coordinates":{{{box}}}, "confidence":{float(detections.confidence[row]):.6f}{track}}}'
         )
     listed = ", \n".join(objects)
     head = f'{{\n "frame_id":{frame_id}, \n "filename":{json.dumps(filename)}, \n "objects": [ \n'

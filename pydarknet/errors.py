@@ -36,6 +36,10 @@ class BackendError(DarknetError, RuntimeError):
     """A backend is unknown, unavailable, or failed while computing."""
 
 
+class NonFinite(DarknetError, ArithmeticError):
+    """A loss, gradient or weight became nan or infinite while training."""
+
+
 class OutOfMemory(DarknetError, MemoryError):
     """The engine could not allocate memory."""
 

@@ -41,6 +41,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+class _Abandoned(Exception):
+    pass
+
+
+def abandon(stack: contextlib.ExitStack) -> None:
+    """Leave the contexts of a stack as if they had failed: files of :func:`replacing` never appear."""
+    with contextlib.suppress(_Abandoned), stack:
+        raise _Abandoned
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 text file at once."""
     with replacing(path) as temporary:

@@ -114,7 +114,7 @@ class Learning:
         with self._learn() as (handle, trainer):
             if not getattr(self, "_images", 0):
                 raise ArgumentError("nothing was accumulated yet")
-            return trainer.read(layer, self._images, handle.layer(layer).outputs, delta=delta)
+            return trainer.read(layer, self._images, _outputs(handle, trainer, layer), delta=delta)
 
     def gradients(self, layer: int) -> dict[str, Floats]:
         """Copies of a layer's accumulated negative gradients, flat, in the layout of a weights file.
@@ -185,3 +185,16 @@ class Learning:
             )
         except (KeyError, ValueError, ArgumentError):
             return None
+
+
+def _outputs(handle: Handle, trainer: TrainerHandle, layer: int) -> int:
+    """Outputs of a layer at the size that is trained, which need not be the network's own."""
+    own, trained = handle.info(), trainer.info()
+    if (own.width, own.height) == (trained.width, trained.height):
+        return handle.layer(layer).outputs
+    twin = handle.clone()
+    try:
+        twin.resize(trained.width, trained.height)
+        return twin.layer(layer).outputs
+    finally:
+        twin.close()

@@ -16,6 +16,11 @@ from typing import Any
 _LIBRARIES = ("numpy", "cffi", "opencv-python-headless", "opencv-python", "onnx", "onnxruntime")
 
 
+def libdarknet_path() -> Path:
+    """Path of pydarknet's libdarknet, for programs that load it themselves; headers are in ``include``."""
+    return Path(__file__).parent / "libdarknet.so"
+
+
 def info() -> dict[str, Any]:
     """The machine and this installation as plain data, ready for JSON.
 
@@ -34,7 +39,7 @@ def info() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu": _cpu_model(),
         "simd": engine.pop("cpu_features"),
-        "threads": _usable_cores(),
+        "threads": usable_cores(),
         "ram": {"total": _gigabytes(_ram())},
         "disk": {"total": _gigabytes(disk.total), "free": _gigabytes(disk.free)},
         "gpu": _gpus(),
@@ -76,7 +81,7 @@ def _status_field(name: str) -> int | None:
     return None
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     """Cores that the process may use; containers and taskset make them fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

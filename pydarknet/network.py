@@ -49,6 +49,8 @@ class Network(Learning):
         threads: cores to compute on; by default all that the process may use.
         strict: unknown keys in the cfg are errors; otherwise warnings, logged by the logger ``"pydarknet"``.
         training: also prepare for learning: :meth:`accumulate`, :meth:`update`, :meth:`state` and their like.
+        library: path of a libdarknet.so built upstream, to detect through it instead of pydarknet's engine;
+            by default what the environment variable ``PYDARKNET_LIBRARY`` says. Such a network only detects.
 
     Raises:
         CfgError: the cfg is malformed or describes an impossible network; the message has file and line.
@@ -58,7 +60,7 @@ class Network(Learning):
         FileError: a file cannot be opened.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all but two by name
         self,
         cfg: str | os.PathLike[str],
         weights: str | os.PathLike[str] | None = None,
@@ -70,10 +72,17 @@ class Network(Learning):
         threads: int | None = None,
         strict: bool = True,
         training: bool = False,
+        library: str | os.PathLike[str] | None = None,
     ) -> None:
         options = _core.Options(backend, precision, batch, threads or 0, strict)
-        path = os.fspath(cfg)
-        handle = _core.Handle.load(path, None if weights is None else os.fspath(weights), options)
+        path, weights = os.fspath(cfg), None if weights is None else os.fspath(weights)
+        library = library or os.environ.get("PYDARKNET_LIBRARY")
+        if library:
+            from pydarknet.compat.foreign import ForeignHandle
+
+            handle: _core.Handle = ForeignHandle(os.fspath(library), path, weights, options)
+        else:
+            handle = _core.Handle.load(path, weights, options)
         self._take(handle, path, names)
         if training:
             self._trainer = TrainerHandle(handle)
@@ -193,6 +202,14 @@ class Network(Learning):
     def outputs(self) -> tuple[int, ...]:
         """The layers that :meth:`predict` returns: the heads, or the last layer that is no cost."""
         return _default_outputs(self.layers)
+
+    def rename(self, names: Names) -> None:
+        """Give the classes other names.
+
+        Raises:
+            DataError: they cannot be read, or are not as many as the classes.
+        """
+        self._names = names_for(names, self.info.classes)
 
     def summary(self) -> str:
         """The layer table with shapes and operations, and the totals; several lines of text."""

@@ -96,11 +96,14 @@ def _draw_box(canvas: Pixels, detections: Detections, rows: list[int], line_widt
 
     x1, y1, x2, y2 = _corners(canvas, detections, rows, line_width)
     colour = class_colour(int(detections.class_id[rows[0]]))
-    cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, line_width, cv2.LINE_AA)
+    # No smoothing: on straight lines it only adds a pixel on either side.
+    cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, line_width)
 
 
 def _label(detections: Detections, row: int, name: bool, confidence: bool) -> str:
     parts = [detections[row].labels[0]] if name else []
+    if name and detections.track_id is not None and detections.track_id[row] >= 0:
+        parts.append(f"#{detections.track_id[row]}")
     if confidence:
         parts.append(f"{detections.confidence[row]:.0%}")
     return " ".join(parts)

@@ -4,13 +4,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import pydarknet
 from pydarknet import Network, _core, selftest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _away_from_the_sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Child processes import the package under test, not the sources that stand in the working folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        if folder := os.environ.get("PYDARKNET_FIXTURES"):
+            patch.setenv("PYDARKNET_FIXTURES", str(Path(folder).resolve()))
+        patch.chdir(tmp_path_factory.mktemp("cwd"))
+        patch.setenv("PYTHONPATH", str(Path(pydarknet.__file__).parents[1]), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PYDARKNET_LIBRARY is for the tests that ask for it."""
+    monkeypatch.delenv("PYDARKNET_LIBRARY", raising=False)
 
 
 @pytest.fixture(scope="session")

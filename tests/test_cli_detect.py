@@ -71,7 +71,7 @@ def test_an_unreadable_image_is_reported_and_the_others_go_on(
     cfg, weights = tiny_files
     target = tmp_path / "found.json"
     code = run(
-        monkeypatch, "detect", "--cfg", cfg, "--weights", weights, "--out", tmp_path / "out", "--json", target,
+        monkeypatch, "detect", "--cfg", cfg, "--weights", weights, "--out", tmp_path / "out", "--to", f"darknet={target}",
         "--batch", 2, tmp_path / "gone.jpg", picture,
     )  # fmt: skip
     assert code == 1
@@ -115,7 +115,7 @@ def test_the_input_is_never_overwritten(
     cv2.imwrite(str(jpeg), cv2.imread(str(picture)))
     before = jpeg.read_bytes()
     assert run(monkeypatch, "detect", "--cfg", cfg, "--weights", weights, "--out", jpeg.parent, jpeg) == 1
-    assert "is the input image and would be overwritten" in capsys.readouterr().err
+    assert "is the input and would be overwritten" in capsys.readouterr().err
     assert jpeg.read_bytes() == before
 
 
@@ -124,7 +124,7 @@ def test_the_input_is_never_overwritten(
     [
         (["x.jpg"], 2, "Missing option '--cfg'"),
         (["--cfg", "tiny.cfg", "x.jpg"], 2, "Missing option '--weights'; a network with random weights finds nothing"),
-        (["--cfg", "tiny.cfg", "--weights", "tiny.weights"], 2, "Missing argument 'IMAGE...'"),
+        (["--cfg", "tiny.cfg", "--weights", "tiny.weights"], 2, "Missing argument '[CFG WEIGHTS] SOURCE...'"),
         (["--cfg", "tiny.cfg", "--weights", "tiny.weights", "--thresh", "2", "x.jpg"], 2, "2.0 is not in the range"),
         (["--cfg", "gone.cfg", "--weights", "tiny.weights", "x.jpg"], 1, "error: gone.cfg: cannot open the file"),
         (["--cfg", "tiny.cfg", "--weights", "gone.weights", "x.jpg"], 1, "error: gone.weights: cannot open"),

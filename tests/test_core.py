@@ -5,10 +5,15 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from pydarknet import _core
+import numpy as np
+import pytest
+
+from pydarknet import Network, _core
 from pydarknet._ffi import ffi, lib
+from pydarknet.errors import ArgumentError
 
 PACKAGE = Path(_core.__file__).parent
 
@@ -48,7 +53,7 @@ def test_only_the_binding_touches_cffi() -> None:
 
 
 def test_every_status_has_its_exception() -> None:
-    header = (PACKAGE.parent / "darknet" / "include" / "darknet.h").read_text()
+    header = (Path(__file__).parents[1] / "darknet" / "include" / "darknet.h").read_text()
     statuses = set(re.findall(r"\b(DN_\w+) = \d", header.split("} dn_status;")[0].split("typedef enum")[-1]))
     assert len(statuses) == 8
     failures = statuses - {"DN_OK", "DN_INTERNAL"}  # a defect is a plain DarknetError
@@ -59,3 +64,17 @@ def test_build_info_names_the_backends() -> None:
     info = _core.build_info()
     assert "ref" in info["backends"]
     assert {"compiler", "onednn", "openmp", "cpu_features"} <= set(info)
+
+
+@pytest.mark.parametrize("change", ["resize", "batch", "detect"])
+def test_outputs_go_with_the_plan_that_computed_them(tiny: Callable[..., Network], change: str) -> None:
+    with tiny(backend="ref") as network, network._use() as handle:
+        handle.predict(np.zeros((1, 1, 4, 4), np.float32), [0] if change == "detect" else [1])
+        if change == "resize":
+            handle.resize(8, 8)
+        elif change == "batch":
+            handle.set_batch(2)
+        else:
+            handle.detect([], 0.5, 0.45, False)  # compiles for the heads, then has no image to run
+        with pytest.raises(ArgumentError, match="layer 1 was not asked for in the last prediction"):
+            handle.read(1, 1, handle.layer(1).outputs)

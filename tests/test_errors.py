@@ -267,8 +267,7 @@ with Network({str(cfg)!r}, {str(weights)!r}) as network:
     except FileError as error:
         print(error)
 """
-    root = Path(__file__).parents[1]
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=True)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "tiny.weights: " in run.stdout
     assert weights.read_bytes() == old
     assert sorted(path.name for path in weights.parent.iterdir()) == ["tiny.cfg", "tiny.weights"]

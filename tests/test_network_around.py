@@ -194,10 +194,7 @@ with Network({str(tiny_files[0])!r}, {str(tiny_files[1])!r}) as network:
 assert mode() == before, (mode(), before)
 assert before[0] > 0
 """
-    root = Path(__file__).parents[1]
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=False
-    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
@@ -205,6 +202,5 @@ def test_import_is_quick_and_pulls_nothing_heavy() -> None:
     script = (
         "import sys, pydarknet; print(sorted({'numpy', 'cv2', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     )
-    root = Path(__file__).parents[1]
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=True)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

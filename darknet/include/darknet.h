@@ -10,7 +10,7 @@
  *   - A handle is used by one thread at a time; different handles in parallel. Clones share their weights.
  *   - Activations are float32 planes (n, c, h, w), row-major; images are 0..1, RGB.
  *   - Boxes are corners x1, y1, x2, y2 in pixels of the caller's image, not clipped to it.
- *   - Strings are UTF-8; those that a handle returns live as long as it.
+ *   - Strings are UTF-8; those that a handle returns live as long as it, those of its layers until it is resized.
  */
 #ifndef DARKNET_H
 #define DARKNET_H

@@ -93,21 +93,27 @@ void Network::resize(int width, int height) {
     if (width == graph_->input.w && height == graph_->input.h) return;
     auto resized = std::make_shared<Graph>(*graph_);
     resize_graph(*resized, width, height);
-    plan_.reset();
+    drop_plan();
     graph_ = std::move(resized);
 }
 
 void Network::set_batch(int batch) {
     if (batch < 1) throw Error(Status::invalid_argument, "", text("found batch ", batch, ", expected 1 or more"));
     if (batch == options_.batch) return;
-    plan_.reset();
+    drop_plan();
     options_.batch = batch;
+}
+
+// With the plan goes what read() would serve.
+void Network::drop_plan() {
+    plan_.reset();
+    predicted_ = 0;
 }
 
 Plan& Network::plan() {
     if (!plan_ || plan_version_ != parameters_->version) {
         if (wanted_.empty()) wanted_ = default_outputs(*graph_);
-        predicted_ = 0;
+        drop_plan();  // two plans at once would double the peak of memory
         plan_ = backend_->compile(*graph_, parameters_,
                                   {options_.batch, options_.threads, options_.precision, nullptr, wanted_});
         plan_version_ = parameters_->version;
@@ -124,7 +130,7 @@ void Network::want(const std::vector<int>& layers) {
     std::sort(wanted.begin(), wanted.end());
     wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
     if (wanted == wanted_) return;
-    plan_.reset();
+    drop_plan();
     wanted_ = std::move(wanted);
 }
 

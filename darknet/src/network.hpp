@@ -65,6 +65,7 @@ public:
 
 private:
     void want(const std::vector<int>& layers);
+    void drop_plan();
     void forward(int n);
     std::vector<Floats> head_outputs() const;  // per head, (batch, outputs)
     std::vector<Candidate> decode(const std::vector<Floats>& outputs, int item, const DecodeOptions& options) const;

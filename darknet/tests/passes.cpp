@@ -233,3 +233,13 @@ TEST_CASE("pack: a chain needs room for two neighbours only") {
     for (int i = 0; i < 10; ++i) chain.push_back({{16, 4, 4}, DType::f32, i, i + 1});
     CHECK(pack_arena(chain, 1) == 2 * 16 * 4 * 4 * sizeof(float));
 }
+
+TEST_CASE("place: the longest network that a cfg may describe takes one buffer, and no time to speak of") {
+    std::string sections = kConv;
+    for (int i = 0; i < 9000; ++i) sections += "[activation]\nactivation=relu\n";
+    const Graph graph = graph_of(sections, kInput);
+    const int last = static_cast<int>(graph.nodes.size()) - 1;
+    const Placement placement = place(graph, {last});
+    CHECK(placement.of(last).buffer == placement.of(0).buffer);
+    CHECK(placement.buffers.size() == 2);
+}

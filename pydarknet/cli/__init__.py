@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from typing import Any
 
 import click
 
@@ -24,26 +25,37 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Find what is known to go wrong before a training starts."),
     "convert": ("convert", "Convert a data set from any label format to any other."),
     "data": ("data", "Split, balance, filter, count and look at data sets."),
-    "detect": ("detect", "Find objects in images: annotated pictures and JSON."),
+    "demo": ("demo", "Train a small detector on handwritten digits in three minutes."),
+    "detect": ("detect", "Find objects in images, films, cameras, streams."),
+    "detector": ("detector", "Darknet's command lines: detector test, demo, ..."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),
     "log": ("log", "Read, draw and judge training logs; compare runs."),
+    "train": ("train", "Train a detector, or go on with a training."),
     "weights": ("weights", "Look into weights files; cut, average, compare, convert, pack."),
 }
 
 
 class LazyGroup(click.Group):
-    """A click group that imports a subcommand's module only when it is used."""
+    """A click group that imports a subcommand's module only when it is used.
+
+    Args:
+        table: name -> (module in pydarknet.cli, one-line help).
+    """
+
+    def __init__(self, *args: Any, table: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """Names of all commands."""
-        return sorted(COMMANDS)
+        return sorted(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the command's module and return its command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
-        module = importlib.import_module(f"pydarknet.cli.{COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"pydarknet.cli.{self.table[cmd_name][0]}")
         command = module.command
         assert isinstance(command, click.Command)
         return command
@@ -51,21 +63,21 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+            formatter.write_dl([(name, self.table[name][1]) for name in sorted(self.table)])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one was probably meant."""
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            close = difflib.get_close_matches(name, COMMANDS, n=1)
+        if name not in self.table and not name.startswith("-"):
+            close = difflib.get_close_matches(name, self.table, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             ctx.fail(f"No such command {name!r}.{hint}")
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
     """Train and run Darknet models."""

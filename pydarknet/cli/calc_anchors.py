@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from pydarknet.anchors import Clusters
+from pydarknet.cli._darknet_flags import DarknetCommand
 
 
 def calc_anchors(
@@ -70,7 +71,7 @@ def calc_anchors(
     return found
 
 
-@click.command(name="calc_anchors")
+@click.command(name="calc_anchors", cls=DarknetCommand)
 @click.argument("data", type=click.Path(exists=True, dir_okay=False))
 @click.option("-num_of_clusters", "clusters", type=click.IntRange(1), default=5, show_default=True)
 @click.option("-width", type=click.IntRange(1), required=True, help="Width of the network input in pixels.")

@@ -1,32 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet detect``: objects in images, as annotated pictures and Darknet's JSON."""
+"""``pydarknet detect``: objects in whatever gives pictures; the options. The work is in ``_detect.py``."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import os
-import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
-
 import click
 
-from pydarknet import darknet_json
-from pydarknet.cli.options import computing, network_files, precision_option
-from pydarknet.data import engines
-from pydarknet.detections import Detections
-from pydarknet.errors import DataError, FileError
-from pydarknet.files import replacing, write_text
-from pydarknet.network import Network
+from pydarknet.cli.options import SIZE, computing, precision_option
+
+FORMATS = ("darknet", "jsonl", "csv", "coco", "yolo", "kaggle-loc")
+TRACKERS = ("bytetrack", "sort", "ocsort")
 
 
 @click.command("detect")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@network_files
-@click.option("--names", metavar="FILE", help="Class names, one per line. Default: class numbers.")
+@click.argument("sources", nargs=-1, required=True, metavar="[CFG WEIGHTS] SOURCE...")
+@click.option("--cfg", metavar="FILE", help="Network configuration (.cfg).")
+@click.option("--weights", metavar="FILE", help="Trained weights (.weights).")
+@click.option(
+    "--names",
+    "--data",
+    "names",
+    metavar="FILE",
+    help="Class names: .names, .data or data.yaml. Default: a .names file or run.json beside the weights.",
+)
 @click.option("--thresh", type=click.FloatRange(0, 1), default=0.25, show_default=True, help="Confidence.")
 @click.option(
     "--nms", type=click.FloatRange(0, 1), default=0.45, show_default=True, help="0: keep all boxes."
@@ -34,138 +29,83 @@ from pydarknet.network import Network
 @click.option(
     "--letterbox/--stretch", default=None, help="Fit images by padding or stretching. Default: cfg."
 )
-@click.option("--out", default="predictions", show_default=True, metavar="DIR", help="Where pictures go.")
-@click.option("--json", "json_path", metavar="FILE", help="Darknet JSON. Default: DIR/detections.json.")
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at once.")
-@click.option("--engine", default="local", show_default=True, help="ray spreads batches over a Ray cluster.")
+@click.option("--classes", metavar="A,B", help="Report only these classes (names or numbers).")
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take each N-th frame.")
+@click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after so many pictures.")
+@click.option(
+    "--tile", type=SIZE, help="Look also at tiles of so many pixels; for small objects in large images."
+)
+@click.option(
+    "--overlap",
+    type=click.FloatRange(0, 0.9),
+    default=0.2,
+    show_default=True,
+    help="Share of a tile that its neighbour has, too.",
+)
+@click.option("--track", type=click.Choice(TRACKERS), help="Number objects through a film.")
+@click.option("--compare", nargs=2, metavar="A B", help="Two networks side by side; see above.")
+@click.option(
+    "--out",
+    default="predictions",
+    show_default=True,
+    metavar="DIR|FILE",
+    help="Annotated pictures and films.",
+)
+@click.option("--no-pictures", is_flag=True, help="Write no annotated pictures and films.")
+@click.option(
+    "--to",
+    "formats",
+    multiple=True,
+    metavar="FORMAT[=FILE]",
+    help=f"Detections as {', '.join(FORMATS)}; FILE - is stdout. Default: darknet.",
+)
+@click.option("--save-labels", is_flag=True, help="YOLO label files in DIR/labels, as --to yolo does.")
+@click.option("--save-conf", is_flag=True, help="Confidence in label files.")
+@click.option("--mapping", metavar="FILE", help="LOC_synset_mapping.txt, for --to kaggle-loc.")
+@click.option("--crops", is_flag=True, help="Each object cut out, in DIR/crops.")
+@click.option("--sheet", metavar="FILE", help="All pictures small on one.")
+@click.option("--http", metavar="[HOST:]PORT", help="MJPEG and detections for browsers and programs.")
+@click.option("--show", is_flag=True, help="Show a window; q ends.")
+@click.option("--line-width", type=click.IntRange(1), metavar="N", help="Of boxes. Default: by image size.")
+@click.option("--hide-conf", is_flag=True, help="Draw no confidences.")
+@click.option("--hide-labels", is_flag=True, help="Draw no names.")
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Pictures at once.")
+@click.option("--engine", default="local", show_default=True, help="ray spreads images over a Ray cluster.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(0.1),
+    default=30,
+    show_default=True,
+    metavar="S",
+    help="Give up a live source after so many seconds without a frame.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @precision_option
 @computing
-def command(
-    images: tuple[str, ...],
-    cfg: str,
-    weights: str | None,
-    names: str | None,
-    thresh: float,
-    nms: float,
-    letterbox: bool | None,
-    out: str,
-    json_path: str | None,
-    batch: int,
-    engine: str,
-    precision: str,
-    backend: str,
-    threads: int | None,
-    lenient: bool,
-) -> int:
-    """Find objects in images: annotated pictures and Darknet JSON.
+def command(sources: tuple[str, ...], **options: object) -> int:
+    """Find objects in whatever gives pictures.
+
+    SOURCE is an image, a folder, a pattern, a .txt list, a .zip, a film, a camera (0), a URL (http, rtsp,
+    rtmp, YouTube), "screen [monitor] [left top width height]", or - for stdin.
+    Files are taken picture by picture; of live sources the newest frame is taken and older ones are dropped.
 
     An image that cannot be read is reported and the others go on; the exit code is then 1.
+    Ctrl-C ends cleanly: what was found until then is written, and the exit code is 130.
+
+    \b
+    --compare takes two networks; each is CFG, WEIGHTS, LIBRARY, or several of them with commas between
+    (CFG,WEIGHTS,NAMES), what is left out being that of --cfg, --weights and --names. Pictures are side by
+    side, DIR/differences.csv has one line per frame, and for two cfgs with the same weights the first layer
+    is named whose output differs.
 
     \b
     Examples:
       pydarknet detect --cfg yolov4.cfg --weights yolov4.weights --names coco.names dog.jpg
-      pydarknet detect --cfg c.cfg --weights c.weights --thresh 0.5 --json found.json *.jpg
+      pydarknet detect yolov4.cfg yolov4.weights film.mp4 --out found.mp4 --to jsonl --track bytetrack
+      pydarknet detect yolov4.cfg yolov4.weights 0 --http 8090
+      pydarknet detect yolov4.cfg yolov4.weights aerial/ --tile 608 --classes car,truck --to csv=cars.csv
+      pydarknet detect --cfg yolov4.cfg --compare old.weights new.weights film.mp4
     """
-    if weights is None:
-        raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
-    options = {"backend": backend, "precision": precision, "batch": batch, "threads": threads}
-    job = _Job(cfg, weights, names, tuple(options.items()), not lenient, thresh, nms, letterbox)
-    batches = [list(images[first : first + batch]) for first in range(0, len(images), batch)]
-    records: list[str] = []
-    failed = 0
-    targets = _targets(images, Path(out))
-    with contextlib.closing(_results(job, batches, engine)) as results:
-        for path, found, seconds in results:
-            if isinstance(found, DataError):
-                click.echo(f"error: {found}", err=True)
-                failed += 1
-                continue
-            _save_picture(targets[path], path, found)
-            records.append(found.to_json(path, len(records) + 1))
-            click.echo(f"{path}: {found.count_text() or 'nothing'} ({seconds * 1e3:.0f} ms)")
-    target = Path(json_path) if json_path else Path(out) / "detections.json"
-    write_text(target, darknet_json.format_file(records))
-    click.echo(f"{len(records)} pictures in {out}, detections in {target}")
-    return 1 if failed else 0
+    from pydarknet.cli import _detect
 
-
-_Result: TypeAlias = "tuple[str, Detections | DataError, float]"
-"""Path, detections or the reason why not, and seconds per image."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    """All that the result depends on besides the images; can be sent to another machine."""
-
-    cfg: str
-    weights: str
-    names: str | None
-    options: tuple[tuple[str, Any], ...]
-    strict: bool
-    thresh: float
-    nms: float
-    letterbox: bool | None
-
-    def open(self) -> Network:
-        return Network(self.cfg, self.weights, names=self.names, strict=self.strict, **dict(self.options))
-
-    def __call__(self, batch: list[str]) -> list[_Result]:
-        """Runs in a worker, which keeps the network for the next batch."""
-        return list(self.detect(_opened(self), batch))
-
-    def detect(self, network: Network, batch: list[str]) -> Iterator[_Result]:
-        start = time.perf_counter()
-        found: list[Detections | DataError]
-        try:
-            found = [*network.detect(batch, self.thresh, self.nms, self.letterbox)]
-        except DataError:  # one of them is bad: take them singly, so that the others are not lost
-            found = [self._detect_one(network, path) for path in batch]
-        seconds = (time.perf_counter() - start) / len(batch)
-        yield from ((path, result, seconds) for path, result in zip(batch, found, strict=True))
-
-    def _detect_one(self, network: Network, path: str) -> Detections | DataError:
-        try:
-            return network.detect(path, self.thresh, self.nms, self.letterbox)
-        except DataError as error:
-            return error
-
-
-@functools.lru_cache(maxsize=1)
-def _opened(job: _Job) -> Network:
-    return job.open()
-
-
-def _results(job: _Job, batches: list[list[str]], engine: str) -> Generator[_Result, None, None]:
-    """The results in the order of the images, computed here or where an engine puts the work."""
-    if engine != "local":
-        for found in engines.by_name(engine)(job, batches, os.cpu_count() or 1):
-            yield from found
-        return
-    with job.open() as network:
-        for batch in batches:
-            yield from job.detect(network, batch)
-
-
-def _targets(images: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Where each annotated picture goes: under its own name, numbered where two images have the same."""
-    targets: dict[str, Path] = {}
-    taken: set[str] = set()
-    for image in dict.fromkeys(images):
-        stem = name = Path(image).stem
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{stem}_{number}"
-        taken.add(name)
-        targets[image] = folder / f"{name}.jpg"
-    return targets
-
-
-def _save_picture(target: Path, image: str, found: Detections) -> None:
-    import cv2
-
-    if target.resolve() == Path(image).resolve():
-        raise FileError(f"{target}: is the input image and would be overwritten; choose another --out")
-    picture = found.plot(image)
-    with replacing(target) as temporary:
-        cv2.imwrite(str(temporary), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    return _detect.run(list(sources), _detect.Options(**options))  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""To and from the ``DetectionDataset`` of supervision (https://supervision.roboflow.com).
+"""To and from ``DetectionDataset`` and ``Detections`` of supervision (https://supervision.roboflow.com).
 
 supervision knows images, classes and boxes. What it does not know travels in ``Detections.data`` and
 ``metadata`` under the keys below, so that a round trip keeps it; supervision's own exporters leave it out.
@@ -8,26 +8,36 @@ supervision knows images, classes and boxes. What it does not know travels in ``
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from pydarknet.data.dataset import Dataset, Sample, Status
 from pydarknet.data.imagesize import image_size
 from pydarknet.data.report import Report
+from pydarknet.detections import Detections
 from pydarknet.errors import MissingExtra
 
 if TYPE_CHECKING:
     from supervision import DetectionDataset
+    from supervision import Detections as SvDetections
 
 #: Key of ``Detections.data``: (n,) uint8, bits of :class:`~pydarknet.data.Flag`.
 FLAGS = "pydarknet_flags"
 #: Key of ``Detections.metadata``: split, name and status of the image.
 SAMPLE = "pydarknet_sample"
+#: Keys of ``Detections.metadata``: all class names, and the image's (width, height).
+NAMES, SIZE = "pydarknet_names", "pydarknet_image_size"
 
 
-def to_supervision(dataset: Dataset) -> DetectionDataset:
-    """The same images and boxes as a lazily loading ``DetectionDataset``.
+@overload
+def to_supervision(found: Dataset) -> DetectionDataset: ...
+@overload
+def to_supervision(found: Detections) -> SvDetections: ...
+def to_supervision(found: Dataset | Detections) -> DetectionDataset | SvDetections:
+    """A data set as a lazily loading ``DetectionDataset``, what was found in an image as ``Detections``.
+
+    Class names of detections go to ``data["class_name"]``, where supervision looks for them.
 
     Boxes of any class (``ANY_CLASS``) and unlabelled images have no counterpart and are left out. supervision
     keeps one entry per image path, so an image listed twice is there once.
@@ -35,6 +45,24 @@ def to_supervision(dataset: Dataset) -> DetectionDataset:
     Raises:
         MissingExtra: if supervision is not installed.
     """
+    if isinstance(found, Detections):
+        return _to_detections(found)
+    return _to_dataset(found)
+
+
+def _to_detections(found: Detections) -> SvDetections:
+    made: SvDetections = _supervision().Detections(
+        xyxy=found.xyxy.copy(),
+        confidence=found.confidence.copy(),
+        class_id=np.array(found.class_id, int),
+        tracker_id=None if found.track_id is None else np.array(found.track_id, int),
+        data={"class_name": np.array(found.labels, str)},
+        metadata={NAMES: found.names, SIZE: found.image_size},
+    )
+    return made
+
+
+def _to_dataset(dataset: Dataset) -> DetectionDataset:
     sv = _supervision()
     annotations = {}
     for sample in dataset:
@@ -52,8 +80,14 @@ def to_supervision(dataset: Dataset) -> DetectionDataset:
     return made
 
 
-def from_supervision(dataset: DetectionDataset) -> Dataset:
+@overload
+def from_supervision(found: DetectionDataset) -> Dataset: ...
+@overload
+def from_supervision(found: SvDetections) -> Detections: ...
+def from_supervision(found: DetectionDataset | SvDetections) -> Dataset | Detections:
     """A ``DetectionDataset`` as a data set; masks and oriented boxes become their enclosing boxes.
+
+    ``Detections`` become ours: boxes without confidence have 1, boxes without class are of class 0.
 
     Boxes are clipped to the image, and those outside are dropped; the report says which. Images without
     boxes are background: supervision does not tell them from unlabelled ones.
@@ -62,7 +96,29 @@ def from_supervision(dataset: DetectionDataset) -> Dataset:
         MissingExtra: if supervision is not installed.
         DataError: if an image's size cannot be read, or a class index has no name.
     """
-    _supervision()
+    if isinstance(found, _supervision().Detections):
+        return _from_detections(found)
+    return _from_dataset(found)
+
+
+def _from_detections(found: Any) -> Detections:
+    n = len(found)
+    names = tuple(found.metadata.get(NAMES, ()))
+    class_id = np.zeros(n, np.int32) if found.class_id is None else np.array(found.class_id, np.int32)
+    if not names and "class_name" in found.data:
+        known = dict(zip(class_id.tolist(), map(str, found.data["class_name"]), strict=True))
+        names = tuple(known.get(i, str(i)) for i in range(max(known, default=-1) + 1))
+    return Detections(
+        np.array(found.xyxy, np.float32).reshape(n, 4),
+        np.ones(n, np.float32) if found.confidence is None else np.array(found.confidence, np.float32),
+        class_id,
+        names,
+        tuple(found.metadata.get(SIZE, (0, 0))),
+        None if found.tracker_id is None else np.array(found.tracker_id, int),
+    )
+
+
+def _from_dataset(dataset: Any) -> Dataset:
     report = Report()
     samples = [_sample(path, found, report) for path, found in dataset.annotations.items()]
     return Dataset(samples, dataset.classes, report)

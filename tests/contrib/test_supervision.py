@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets to and from supervision's DetectionDataset."""
+"""Data sets and detections to and from supervision."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pydarknet import Detections
 from pydarknet.contrib.supervision import from_supervision, to_supervision
 from pydarknet.data import ANY_CLASS, Dataset, Flag, Sample, Status
 from pydarknet.errors import MissingExtra
@@ -107,3 +108,41 @@ def test_without_supervision(data, monkeypatch):
         to_supervision(data)
     with pytest.raises(MissingExtra, match="supervision is not installed"):
         from_supervision(None)
+
+
+# -- what was found in an image ----------------------------------------------------------------------------
+
+
+@needed
+@pytest.mark.parametrize("tracked", [False, True])
+def test_detections_and_back(tracked):
+    dets = Detections(
+        np.array([[1, 2, 3, 4], [-5, 6, 700, 8]], np.float32),
+        np.array([0.5, 0.25], np.float32),
+        np.array([1, 0], np.int32),
+        ("dog", "cat", "bird"),
+        (640, 480),
+        np.array([7, -1]) if tracked else None,
+    )
+    there = to_supervision(dets)
+    assert there.data["class_name"].tolist() == ["cat", "dog"]
+    assert there.xyxy.tolist() == [[1, 2, 3, 4], [-5, 6, 700, 8]]
+    assert (None if there.tracker_id is None else there.tracker_id.tolist()) == ([7, -1] if tracked else None)
+    back = from_supervision(there)
+    assert back.to_records() == dets.to_records()
+    assert (back.names, back.image_size) == (dets.names, dets.image_size)
+    assert from_supervision(there[there.confidence > 0.3]).labels == ["cat"]
+
+
+@needed
+def test_detections_of_others():
+    """What another library's detections leave out is filled in; supervision's own names are found."""
+    bare = sv.Detections(xyxy=np.array([[0.0, 0, 2, 2]]))
+    assert from_supervision(bare).to_records() == [
+        {"xmin": 0, "ymin": 0, "xmax": 2, "ymax": 2, "confidence": 1, "class": 0, "name": "0"}
+    ]
+    named = sv.Detections(
+        xyxy=np.array([[0.0, 0, 2, 2]]), class_id=np.array([2]), data={"class_name": np.array(["bird"])}
+    )
+    assert from_supervision(named).labels == ["bird"]
+    assert len(from_supervision(sv.Detections.empty())) == 0

@@ -153,6 +153,10 @@ public:
 
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
+        if (options.training)
+            throw Error(Status::backend, "",
+                        text("backend \"", name(), "\" compares inference and cannot train; use \"", first_->name(),
+                             "\" or \"", second_->name(), "\""));
         return std::make_unique<CheckPlan>(first_, second_, graph, parameters, options);
     }
 

@@ -89,6 +89,11 @@ Shape unfolded_shape(const ConvolutionalParams& params, Shape in) {
     return {in.c / params.groups * params.size * params.size, side(in.h, params.stride_y), side(in.w, params.stride_x)};
 }
 
+bool counts_windows(const ConvolutionalParams& params, Shape in, Shape out) {
+    const Shape unfolded = unfolded_shape(params, in);
+    return unfolded.h == out.h && unfolded.w == out.w;
+}
+
 const LayerDef& layer_convolutional() {
     static const LayerDef def{Kind::convolutional, "convolutional", {"convolutional", "conv"}, parse, infer};
     return def;

@@ -56,6 +56,8 @@ std::size_t checked_count(const Node& node, std::initializer_list<std::size_t> f
 // computes a layer's shape; where the two differ its windows are misread, and so they are here: see
 // backends/ref/convolutional.cpp. Such layers are of no use, but answers stay Darknet's.
 Shape unfolded_shape(const ConvolutionalParams& params, Shape in);
+// Whether an output of this shape, in front of the blur of antialiasing, is the true one.
+bool counts_windows(const ConvolutionalParams& params, Shape in, Shape out);
 // Throws Error(cfg) unless the head's input has `anchors` times `entries` channels, naming the convolution in front
 // of it, whose filters are then wrong. `formula` says where the entries come from: "classes + 5".
 void check_head_channels(const Graph& graph, const Node& head, int entries, int anchors, const char* formula);

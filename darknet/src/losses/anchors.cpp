@@ -11,9 +11,9 @@ std::vector<TruthBox> truths_of(const Truths& truths, int image, int classes) {
     std::vector<TruthBox> found;
     const float* row = truths.of(image);
     for (std::size_t i = 0; i + kRow <= truths.stride && row[i] != 0; i += kRow) {
-        const int class_id = static_cast<int>(row[i + 4]);
-        if (class_id < 0 || class_id >= classes) continue;
-        found.push_back({{row[i], row[i + 1], row[i + 2], row[i + 3]}, class_id});
+        const float id = row[i + 4];
+        if (!(id >= 0 && id < static_cast<float>(classes))) continue;  // NaN is no class either
+        found.push_back({{row[i], row[i + 1], row[i + 2], row[i + 3]}, static_cast<int>(id)});
     }
     return found;
 }

@@ -3,6 +3,7 @@
 // and of bottlenecks: convolutions 1x1 -> depthwise -> 1x1 become one node.
 #include <algorithm>
 
+#include "../layers/layer.hpp"
 #include "passes.hpp"
 
 namespace dn {
@@ -37,9 +38,9 @@ bool can_fuse(const Graph& graph, const Node& shortcut, const std::vector<int>& 
     const Node& conv = graph.nodes[producer];
     if (conv.kind != Kind::convolutional || conv.residual != -2) return false;
     const auto& params = conv.as<ConvolutionalParams>();
-    return params.antialiasing == 0 && !normalizes_channels(params.activation) &&
-           !normalizes_channels(shortcut.as<ShortcutParams>().activation) && graph.shape_of(other) == conv.out &&
-           shortcut.out == conv.out;
+    return params.antialiasing == 0 && counts_windows(params, conv.in, conv.out) &&
+           !normalizes_channels(params.activation) && !normalizes_channels(shortcut.as<ShortcutParams>().activation) &&
+           graph.shape_of(other) == conv.out && shortcut.out == conv.out;
 }
 
 bool is_pointwise(const Node& node) {

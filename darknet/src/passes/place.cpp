@@ -19,6 +19,7 @@ class Placer {
 public:
     Placer(const Graph& graph, const std::vector<int>& wanted, const PlacementRules& rules)
         : graph_(graph), rules_(rules), values_(graph.nodes.size() + 1) {
+        for (std::size_t v = 0; v < values_.size(); ++v) values_[v].storage = {v, 0};
         for (int node : wanted) values_[value_of(node)].wanted = true;
     }
 
@@ -35,19 +36,14 @@ private:
         bool wanted = false;        // its content must survive to the end
         bool same_content = false;  // as `parent`: a pass-through, fused shortcut or view
         std::size_t parent = 0;     // the value whose storage holds this one, when `placed`
-        int offset = 0;             // first channel within the parent
         bool placed = false;
-        std::vector<int> readers;  // nodes that read the content, through aliases and views too
+        std::pair<std::size_t, int> storage;  // the value that owns it in the end, and the channel this one begins at
+        std::vector<int> readers;             // nodes that read the content, through aliases and views too
     };
 
     int last_node() const { return static_cast<int>(graph_.nodes.size()); }
 
-    // The value that owns the storage v lies in, and the channel it begins at.
-    std::pair<std::size_t, int> storage(std::size_t v) const {
-        int offset = 0;
-        for (; values_[v].placed; v = values_[v].parent) offset += values_[v].offset;
-        return {v, offset};
-    }
+    std::pair<std::size_t, int> storage(std::size_t v) const { return values_[v].storage; }
 
     // The value that first held this content in this place.
     std::size_t content(std::size_t v) const {
@@ -55,10 +51,13 @@ private:
         return v;
     }
 
+    // v, until now a storage of its own, goes into the parent's with all that lies in it.
     void put(std::size_t v, std::size_t parent, int offset) {
         values_[v].placed = true;
         values_[v].parent = parent;
-        values_[v].offset = offset;
+        const auto [root, first] = storage(parent);
+        for (Value& value : values_)
+            if (value.storage.first == v) value.storage = {root, value.storage.second + offset + first};
     }
 
     bool all_read_slices(const std::vector<int>& readers) const {

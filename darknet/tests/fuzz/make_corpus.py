@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of the weights fuzzer: whole and partial files of both headers for the network in weights.cpp.
+"""Write the seeds of the weights fuzzer: both headers, whole and partial, for weights.cpp's network.
 
-    python darknet/tests/fuzz/make_corpus.py
+python darknet/tests/fuzz/make_corpus.py
 """
 
 import pathlib

@@ -103,6 +103,7 @@ def oversample(
     times = dict.fromkeys(range(len(dataset)), 1)
     having = _having(pool)
     order = {number: rank(seed, dataset[number].name) for number in pool}
+    best = (_ratio(counts), times.copy(), counts.copy())
     open_ = set(counts)
     while open_:
         most = max(counts, key=lambda label: (counts[label], -label))
@@ -121,8 +122,17 @@ def oversample(
                 break
             times[number] += 1
             counts.update(pool[number])
+        # What helps the rarest class can hurt another that shares its images: the best state seen counts.
+        if _ratio(counts) < best[0]:
+            best = (_ratio(counts), times.copy(), counts.copy())
+    _, times, counts = best
     samples = [sample for number, sample in enumerate(dataset) for _ in range(times[number])]
     return dataset.replace(samples=samples, report=_reached(dataset, counts, max_ratio))
+
+
+def _ratio(counts: Counter[int]) -> float:
+    """Most frequent to rarest class; 1 without any."""
+    return max(counts.values()) / min(counts.values()) if counts else 1.0
 
 
 def _gain(own: Counter[int], counts: Counter[int], most: int, least: int) -> bool:

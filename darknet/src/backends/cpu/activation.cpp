@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // [activation]: one function over every value.
+#include "../ref/ref.hpp"
+
 #include "cpu.hpp"
 #include "elementwise.hpp"
 
@@ -29,6 +31,10 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_activation(const Context& context) { return std::make_unique<ActivationKernel>(context); }
+std::unique_ptr<Kernel> make_activation(const Context& context) {
+    if (normalizes_channels(context.node.as<ActivationParams>().activation))
+        return make_by_reference(context, ref::make_activation);
+    return std::make_unique<ActivationKernel>(context);
+}
 
 }  // namespace dn::cpu

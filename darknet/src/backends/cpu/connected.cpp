@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // [connected]: a matrix product over the whole image, then batch-norm (folded) and an activation.
 #include "../../passes/passes.hpp"
+#include "../ref/ref.hpp"
+
 #include "cpu.hpp"
 #include "elementwise.hpp"
 #include "layout.hpp"
@@ -15,11 +17,15 @@ public:
     explicit Connected(const Context& context)
         : runtime_(context.runtime),
           src_(context.src[0]),
+          operand_(dense_at(src_, nullptr)),
           dst_(context.dst),
           activation_(context.node.as<ConnectedParams>().activation) {
         const memory::dim in_c = src_.shape.c, in_h = src_.shape.h, in_w = src_.shape.w, out = dst_.shape.c;
-        const memory::desc src = describe(src_.n, src_.shape, src_.type);
-        const memory::desc any({out, in_c, in_h, in_w}, dnnl_type(src_.type), memory::format_tag::any);
+        // oneDNN has no product from float32 to bfloat16: there the source is rounded first.
+        if (src_.type == DType::f32) operand_.type = dst_.type;
+        reads_source_ = src_.dense() && src_.type == operand_.type;
+        const memory::desc src = describe(src_.n, src_.shape, operand_.type);
+        const memory::desc any({out, in_c, in_h, in_w}, dnnl_type(operand_.type), memory::format_tag::any);
         const memory::desc biases({out}, memory::data_type::f32, memory::format_tag::x);
         const memory::desc dst({dst_.n, out}, dnnl_type(dst_.type), memory::format_tag::nc);
         dnnl::primitive_attr attributes;
@@ -33,17 +39,13 @@ public:
                                        [&](float* values) { fold_weights(*context.params, values); });
         biases_ =
             context.weights.get(node, biases, biases, [&](float* values) { fold_biases(*context.params, values); });
-        dense_bytes_ = src_.dense() ? 0 : (src_.size() * bytes(src_.type) / kArenaAlignment + 1) * kArenaAlignment;
-        runtime_.reserve(dense_bytes_ + description_.scratchpad_desc().get_size());
+        operand_bytes_ = reads_source_ ? 0 : dense_bytes(operand_);
+        runtime_.reserve(operand_bytes_ + description_.scratchpad_desc().get_size());
     }
 
     void forward() override {
         Tensor src = src_;
-        if (!src_.dense()) {
-            src.data = runtime_.scratch();
-            src.pitch = src_.shape.c;
-            copy_channels(src_, 0, src);
-        }
+        if (!reads_source_) copy_channels(src_, 0, src = dense_at(operand_, runtime_.scratch()));
         const auto wrap = [&](const memory::desc& desc, void* data) { return memory(desc, runtime_.engine(), data); };
         primitive_.execute(
             runtime_.stream(),
@@ -51,7 +53,7 @@ public:
              {DNNL_ARG_WEIGHTS, weights_},
              {DNNL_ARG_BIAS, biases_},
              {DNNL_ARG_DST, wrap(description_.dst_desc(), dst_.data)},
-             {DNNL_ARG_SCRATCHPAD, wrap(description_.scratchpad_desc(), runtime_.scratch() + dense_bytes_)}});
+             {DNNL_ARG_SCRATCHPAD, wrap(description_.scratchpad_desc(), runtime_.scratch() + operand_bytes_)}});
         runtime_.stream().wait();
         for_each_run(dst_, true, [&](const Run& run) {
             float row[kRow];
@@ -65,16 +67,22 @@ public:
 
 private:
     Runtime& runtime_;
-    Tensor src_, dst_;
+    Tensor src_, operand_;  // operand_: as the primitive reads it, without its address
+    Tensor dst_;
     Activation activation_;
     dnnl::inner_product_forward::primitive_desc description_;
     dnnl::inner_product_forward primitive_;
     memory weights_, biases_;
-    std::size_t dense_bytes_;
+    bool reads_source_;
+    std::size_t operand_bytes_;
 };
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_connected(const Context& context) { return std::make_unique<Connected>(context); }
+std::unique_ptr<Kernel> make_connected(const Context& context) {
+    if (normalizes_channels(context.node.as<ConnectedParams>().activation))
+        return make_by_reference(context, ref::make_connected);
+    return std::make_unique<Connected>(context);
+}
 
 }  // namespace dn::cpu

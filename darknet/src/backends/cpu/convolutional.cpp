@@ -46,19 +46,30 @@ std::unique_ptr<Kernel> make_convolution(const ConvTask& task, bool in_tiles) {
     return kernel ? std::move(kernel) : make_whole_convolution(task);
 }
 
+// What the convolution itself computes, in front of the blur of antialiasing.
+Shape sharp_shape(const Context& context) {
+    const auto& params = context.node.as<ConvolutionalParams>();
+    if (params.antialiasing == 0) return context.dst.shape;
+    const Shape in = context.src[0].shape;
+    const int shrink = 2 * params.padding - params.size + 1;
+    return {params.filters, in.h + shrink, in.w + shrink};
+}
+
 // Whether a normalised pixel exceeds a staging row, or the windows are not those that the output's shape counts.
 bool needs_reference(const Context& context) {
     const auto& params = context.node.as<ConvolutionalParams>();
     if (normalizes_channels(params.activation) && static_cast<std::size_t>(params.filters) > kRow) return true;
-    const Shape unfolded = unfolded_shape(params, context.src[0].shape);
-    const bool blurred = params.antialiasing != 0;
-    return !blurred && (unfolded.h != context.dst.shape.h || unfolded.w != context.dst.shape.w);
+    return !counts_windows(params, context.src[0].shape, sharp_shape(context));
 }
+
+// Whether every strip of rows reads a row of the image, whatever its place.
+bool strips_read_rows(const ConvolutionalParams& params) { return params.padding < params.size; }
 
 }  // namespace
 
 bool convolves_in_tiles(const Node& node, DType type) {
-    return finishes_faster(node.as<ConvolutionalParams>().activation) && weights_fit_tiles(node, type);
+    const auto& params = node.as<ConvolutionalParams>();
+    return strips_read_rows(params) && finishes_faster(params.activation) && weights_fit_tiles(node, type);
 }
 
 std::unique_ptr<Kernel> make_convolutional(const Context& context) {
@@ -67,10 +78,7 @@ std::unique_ptr<Kernel> make_convolutional(const Context& context) {
     if (needs_reference(context)) return make_by_reference(context, ref::make_convolutional);
     const bool in_tiles = convolves_in_tiles(context.node, context.compute);
     if (params.antialiasing == 0) return make_convolution(task_of(context, context.dst), in_tiles);
-    const Shape in = context.src[0].shape;
-    const int shrink = 2 * params.padding - params.size + 1;
-    return make_blurred(context, {params.antialiasing, params.stride_x, params.stride_y},
-                        {params.filters, in.h + shrink, in.w + shrink},
+    return make_blurred(context, {params.antialiasing, params.stride_x, params.stride_y}, sharp_shape(context),
                         [&](const Tensor& sharp) { return make_convolution(task_of(context, sharp), in_tiles); });
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // [sam]: element-wise product of two layers, then an activation.
+#include "../ref/ref.hpp"
+
 #include "cpu.hpp"
 #include "elementwise.hpp"
 
@@ -34,6 +36,9 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_sam(const Context& context) { return std::make_unique<Sam>(context); }
+std::unique_ptr<Kernel> make_sam(const Context& context) {
+    if (normalizes_channels(context.node.as<SamParams>().activation)) return make_by_reference(context, ref::make_sam);
+    return std::make_unique<Sam>(context);
+}
 
 }  // namespace dn::cpu

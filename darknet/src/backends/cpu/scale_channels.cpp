@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // [scale_channels]: one factor per channel (squeeze-and-excite), or per pixel with scale_wh, then an activation.
+#include "../ref/ref.hpp"
+
 #include "cpu.hpp"
 #include "elementwise.hpp"
 
@@ -62,6 +64,10 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_scale_channels(const Context& context) { return std::make_unique<ScaleChannels>(context); }
+std::unique_ptr<Kernel> make_scale_channels(const Context& context) {
+    if (normalizes_channels(context.node.as<ScaleChannelsParams>().activation))
+        return make_by_reference(context, ref::make_scale_channels);
+    return std::make_unique<ScaleChannels>(context);
+}
 
 }  // namespace dn::cpu

@@ -2,6 +2,8 @@
 // [shortcut] that no convolution absorbed: a sum of sources, weighted or not, then an activation.
 #include <cmath>
 
+#include "../ref/ref.hpp"
+
 #include "cpu.hpp"
 #include "elementwise.hpp"
 
@@ -83,6 +85,10 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_shortcut(const Context& context) { return std::make_unique<Shortcut>(context); }
+std::unique_ptr<Kernel> make_shortcut(const Context& context) {
+    if (normalizes_channels(context.node.as<ShortcutParams>().activation))
+        return make_by_reference(context, ref::make_shortcut);
+    return std::make_unique<Shortcut>(context);
+}
 
 }  // namespace dn::cpu

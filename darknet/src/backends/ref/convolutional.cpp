@@ -65,10 +65,7 @@ private:
     const ConvolutionalParams& params() const { return node().as<ConvolutionalParams>(); }
     bool blurred() const { return params().antialiasing != 0; }
     // Whether Darknet's shape of the output is not that of the windows.
-    bool misread() const {
-        const Shape unfolded = unfolded_shape(params(), src_shape());
-        return unfolded.h != sharp_shape_.h || unfolded.w != sharp_shape_.w;
-    }
+    bool misread() const { return !counts_windows(params(), src_shape(), sharp_shape_); }
 
     void normalize(float* y) {
         if (!params().batch_normalize)

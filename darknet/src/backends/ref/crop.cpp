@@ -22,6 +22,8 @@ public:
                 }
         }
     }
+
+    void backward() override {}  // nothing passes, as in Darknet: a crop stands in front of all that learns
 };
 
 }  // namespace

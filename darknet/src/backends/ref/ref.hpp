@@ -3,6 +3,7 @@
 // portable fallback: no threads, no tricks.
 #pragma once
 
+#include "../../error.hpp"
 #include "../backend.hpp"
 #include "../kernel.hpp"
 
@@ -19,6 +20,11 @@ class RefKernel : public Kernel {
 public:
     explicit RefKernel(const KernelContext& context) : context_(context) {}
     std::string what() const override { return "ref"; }
+    void backward() override {
+        throw Error(Status::backend, node().where,
+                    "cannot be trained: this layer has no backward pass; stopbackward=1 in it or a layer behind it "
+                    "keeps it as it is");
+    }
 
 protected:
     const Node& node() const { return context_.node; }

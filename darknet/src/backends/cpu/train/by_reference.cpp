@@ -41,9 +41,8 @@ public:
         from_planes(dst_.data(), context_.dst);
     }
 
-    // Owners of a loss find their delta in delta_planes() already.
     void backward() override {
-        if (!owns_cost(context_.node)) to_planes(delta_of(context_.dst), ddst_.data());
+        if (context_.receives) receive();
         for (Floats& delta : dsrc_) std::fill(delta.begin(), delta.end(), 0.0f);
         kernel_->backward();
         for (std::size_t s = 0; s < dsrc_.size(); ++s)
@@ -56,6 +55,14 @@ private:
         tensor.delta = deltas.empty() ? nullptr : deltas.data();
         tensor.type = DType::f32;
         return tensor;
+    }
+
+    // Owners of a loss find its delta in delta_planes() already; as in Darknet, that of layers behind them joins it.
+    void receive() {
+        if (!owns_cost(context_.node)) return to_planes(delta_of(context_.dst), ddst_.data());
+        earlier_.resize(ddst_.size());
+        to_planes(delta_of(context_.dst), earlier_.data());
+        add(ddst_.data(), earlier_.data(), earlier_.size());
     }
 
     void pass_back(std::size_t s) {

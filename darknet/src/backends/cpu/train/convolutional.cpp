@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [convolutional] in training: three oneDNN primitives around NormAndActivate. Weights are kept in float32 and packed
 // again for every pass; gradients are summed in float32.
-#include "../../../error.hpp"
 #include "../rows.hpp"
 #include "batch_norm.hpp"
 #include "slopes.hpp"
@@ -31,6 +30,7 @@ public:
     }
 
     std::string what() const override { return name_; }
+    bool fast() const { return fast_; }  // oneDNN has an implementation for each of its primitives
 
     void forward() override {
         reorder(plain(context_.params->weights.data()), weights_);
@@ -89,8 +89,7 @@ private:
     template <class Description>
     void accept(const Description& description) {
         const std::string name = description.impl_info_str();
-        if (name.find("ref") == 0 || name.find("simple") == 0)
-            throw Error(Status::backend, context_.node.where, text("oneDNN has no fast kernel for it, only ", name));
+        if (name.find("ref") == 0 || name.find("simple") == 0) fast_ = false;
         if (name_.empty()) name_ = name;
         context_.runtime.reserve(2 * aligned(description.scratchpad_desc().get_size()) +
                                  aligned(dense_bytes(context_.src[0])) + aligned(dense_bytes(context_.dst)));
@@ -192,6 +191,7 @@ private:
     AlignedBuffer sums_storage_;
     Tensor sums_;  // of the convolution, in front of batch norm
     std::string name_;
+    bool fast_ = true;
     memory::desc src_desc_, dst_desc_;
     dnnl::convolution_forward::primitive_desc description_;
     dnnl::convolution_forward forward_;
@@ -205,7 +205,9 @@ private:
 }  // namespace
 
 std::unique_ptr<TrainKernel> make_train_convolution(const TrainContext& context) {
-    return std::make_unique<TrainConvolution>(context);
+    auto kernel = std::make_unique<TrainConvolution>(context);
+    if (!kernel->fast()) return nullptr;
+    return kernel;
 }
 
 }  // namespace dn::cpu

@@ -15,10 +15,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// oneDNN multiplies values of one type only; what feeds a head is float32 in bf16 as well.
 bool plain_convolution(const TrainContext& context) {
     const auto& params = context.node.as<ConvolutionalParams>();
-    const Shape unfolded = unfolded_shape(params, context.src[0].shape), out = context.dst.shape;
-    return params.antialiasing == 0 && has_slope(params.activation) && unfolded.h == out.h && unfolded.w == out.w;
+    return context.src[0].type == context.compute && params.antialiasing == 0 && has_slope(params.activation) &&
+           counts_windows(params, context.src[0].shape, context.dst.shape);
 }
 
 bool plain_pool(const Node& node) {
@@ -149,13 +150,16 @@ private:
         find_reached();
     }
 
-    // Nodes that a loss depends on, and for each input whether its node is the first, backward, to write the delta.
+    // Nodes that a loss depends on, those whose delta others write, and for each input whether its node is the first,
+    // backward, to do so.
     void find_reached() {
         const std::size_t count = graph_.nodes.size();
         reached_.assign(count, false);
+        receives_.assign(count, false);
         overwrites_.resize(count);
         for (std::size_t i = count; i-- > 0;) {
             const Node& node = graph_.nodes[i];
+            receives_[i] = reached_[i];
             if (owns_cost(node)) reached_[i] = true;
             if (node.only_forward) reached_[i] = false;
             for (int input : node.inputs) {
@@ -177,7 +181,8 @@ private:
                              runtime_,
                              weights_,
                              compute_,
-                             overwrites_[node.index]};
+                             overwrites_[node.index],
+                             receives_[node.index]};
         for (int input : node.inputs) context.src.push_back(tensors_[input + 1]);
         if (learns(node.index)) {
             const int owner = weights_owner(graph_, node.index);
@@ -206,7 +211,7 @@ private:
     Floats input_;  // (n, c, h, w), as the caller writes it
     AlignedBuffer values_, deltas_;
     std::vector<Tensor> tensors_;  // by node + 1
-    std::vector<bool> reached_;
+    std::vector<bool> reached_, receives_;
     std::vector<std::vector<bool>> overwrites_;
     std::vector<std::unique_ptr<TrainKernel>> kernels_;
 };
@@ -216,7 +221,8 @@ private:
 std::unique_ptr<TrainKernel> make_train_kernel(const TrainContext& context) {
     switch (context.node.kind) {
         case Kind::convolutional:
-            return plain_convolution(context) ? make_train_convolution(context) : make_train_by_reference(context);
+            if (auto kernel = plain_convolution(context) ? make_train_convolution(context) : nullptr) return kernel;
+            return make_train_by_reference(context);
         case Kind::maxpool:
             return plain_pool(context.node) ? make_train_maxpool(context) : make_train_by_reference(context);
         case Kind::shortcut:

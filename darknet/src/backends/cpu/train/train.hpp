@@ -16,6 +16,7 @@ struct TrainContext : KernelContext {
     WeightStore& weights;  // of this plan alone: training repacks
     DType compute;
     std::vector<bool> overwrite;  // per source: nobody wrote its delta before this kernel, which must fill all of it
+    bool receives;                // a layer behind it wrote dst's delta
 };
 
 class TrainKernel : public Kernel {
@@ -27,6 +28,7 @@ public:
 
 std::unique_ptr<TrainKernel> make_train_kernel(const TrainContext& context);
 
+// Null where oneDNN has nothing but a definition of its own.
 std::unique_ptr<TrainKernel> make_train_convolution(const TrainContext& context);
 std::unique_ptr<TrainKernel> make_train_maxpool(const TrainContext& context);
 // route, shortcut without weights, upsample: forward as in inference, deltas moved.

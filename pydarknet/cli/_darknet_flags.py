@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command lines as ``darknet`` spells them: flags with one dash, anywhere among the words.
+
+Darknet passes over words that it does not know, so that nobody notices a mistyped flag. Here such a word is
+an error that names the nearest flag.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ALIASES = {"-gpu": "-i", "-letterbox": "-letter_box", "-out_file": "-out_filename"}
+"""Flags that people write, though Darknet has another word for them."""
+
+
+class DarknetCommand(click.Command):
+    """A click command whose options have one dash; unknown ones are errors with the closest match."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Check the flags, then let click parse."""
+        return super().parse_args(ctx, [*self._checked(ctx, args)])
+
+    def _checked(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = {name: p for p in self.get_params(ctx) for name in p.opts if isinstance(p, click.Option)}
+        checked: list[str] = []
+        value_next = False
+        for word in args:
+            if value_next or not re.match(r"-{1,2}[A-Za-z]", word):
+                checked.append(word)
+                value_next = False
+                continue
+            flag = self._flag(ctx, word, options)
+            checked.append(flag)
+            value_next = not (options[flag].is_flag or options[flag].count)
+        return checked
+
+    def _flag(self, ctx: click.Context, word: str, options: dict[str, click.Option]) -> str:
+        if word in options:
+            return word
+        if ALIASES.get(word) in options:
+            click.echo(f"note: {word} is no flag of Darknet's; it is taken as {ALIASES[word]}", err=True)
+            return ALIASES[word]
+        longer = [name for name in options if name.startswith(word)]
+        close = longer or difflib.get_close_matches(word, options, n=1)
+        hint = f" Did you mean {close[0]}?" if close else f" {ctx.command_path} -h lists the flags."
+        raise click.UsageError(f"no such flag: {word}.{hint}", ctx)
+
+
+def _notice(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
+    if value is not None and value != "-1":
+        click.echo(f"note: {param.opts[0]} {value} has no effect; this build computes on the CPU", err=True)
+    return value
+
+
+def devices(function: F) -> F:
+    """``-i`` and ``-gpus``, accepted with a notice."""
+    for flag, text in (("-gpus", "GPUs, by number."), ("-i", "GPU, by number; -1: CPU.")):
+        option = click.option(flag, metavar="N", callback=_notice, expose_value=False, help=text)
+        function = option(function)
+    return function
+
+
+def unsupported(flag: str, instead: str, takes_value: bool = True) -> Callable[[F], F]:
+    """A flag of Darknet's that is not there; using it is an error that says what to do."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: Any) -> None:  # noqa: ARG001
+        if value:
+            raise click.UsageError(f"{flag} is not supported here; {instead}", ctx)
+
+    return click.option(
+        flag, is_flag=not takes_value, callback=refuse, expose_value=False, hidden=True, help=instead
+    )

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pydarknet detector demo DATA CFG WEIGHTS [VIDEO]``, as ``darknet`` has it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from pydarknet.cli._darknet_flags import DarknetCommand, devices, unsupported
+from pydarknet.cli._detector import object_lines, open_network, without_hidden
+from pydarknet.outputs.pictures import Film, save_picture
+from pydarknet.outputs.records import TextFile
+from pydarknet.streaming import stream
+
+_INSTEAD = "see pydarknet detect --help for what it serves"
+
+
+@click.command("demo", cls=DarknetCommand)
+@click.argument("data")
+@click.argument("cfg")
+@click.argument("weights")
+@click.argument("video", required=False)
+@click.option("-thresh", type=click.FloatRange(0, 1), default=0.25, show_default=True, help="Confidence.")
+@click.option(
+    "-c", "camera", type=click.IntRange(0), default=0, show_default=True, help="Camera, if no VIDEO."
+)
+@click.option("-ext_output", is_flag=True, help="Print where the objects are, too.")
+@click.option("-letter_box", is_flag=True, help="Pad frames instead of stretching them.")
+@click.option("-out_filename", metavar="FILE", help="Write the annotated film.")
+@click.option("-prefix", metavar="NAME", help="Write annotated frames as NAME_00000001.jpg, ...")
+@click.option("-json_file_output", metavar="FILE", help="Write detections as JSON.")
+@click.option(
+    "-time_limit_sec", type=click.IntRange(0), default=0, help="Stop after so many seconds; 0: never."
+)
+@click.option("-dontdraw_bbox", is_flag=True, help="Leave the frames as they are.")
+@click.option("-dont_show", is_flag=True, expose_value=False, help="No window; there never is one.")
+@click.option("-hier", type=float, expose_value=False, help="Without effect, as in Darknet.")
+@unsupported("-mjpeg_port", _INSTEAD)
+@unsupported("-json_port", _INSTEAD)
+@unsupported("-http_post_host", _INSTEAD)
+@unsupported("-avgframes", "each frame is detected by itself")
+@unsupported("-s", "see pydarknet detect --every")
+@unsupported("-benchmark", "see pydarknet bench", takes_value=False)
+@unsupported("-benchmark_layers", "see pydarknet bench", takes_value=False)
+@devices
+def command(
+    data: str,
+    cfg: str,
+    weights: str,
+    video: str | None,
+    thresh: float,
+    camera: int,
+    ext_output: bool,
+    letter_box: bool,
+    out_filename: str | None,
+    prefix: str | None,
+    json_file_output: str | None,
+    time_limit_sec: int,
+    dontdraw_bbox: bool,
+) -> None:
+    """Find objects in each frame of a film, a stream or a camera.
+
+    ``pydarknet detect`` does more, and faster; this is for command lines that exist.
+
+    \b
+    Example:
+      pydarknet detector demo coco.data yolov4.cfg yolov4.weights film.mp4 -dont_show -out_filename out.avi
+    """
+    start = previous = time.perf_counter()
+    with ExitStack() as stack:
+        network = stack.enter_context(open_network(data, cfg, weights))
+        records = _records(stack, json_file_output, video or "") if json_file_output else None
+        film: Film | None = None
+        boxed = True if letter_box else None
+        results = stack.enter_context(
+            stream(network, video if video else camera, thresh=thresh, letterbox=boxed)
+        )
+        for number, result in enumerate(results, start=1):
+            now = time.perf_counter()
+            click.echo(
+                f"\nFPS:{1 / (now - previous):.1f} \t AVG_FPS:{number / (now - start):.1f}\nObjects:\n"
+            )
+            previous = now
+            for line in object_lines(result.detections, ext_output):
+                click.echo(line)
+            shown = without_hidden(result.detections)
+            picture = result.frame.image if dontdraw_bbox else shown.plot(result.frame.image)
+            if out_filename:
+                if film is None:
+                    film = Film(Path(out_filename), result.frame.fps, live=results.live)
+                    stack.callback(film.close)
+                film.write(picture, result.frame.time)
+            if prefix:
+                save_picture(Path(f"{prefix}_{number:08d}.jpg"), picture)
+            if records:
+                records.write(replace(result, detections=shown), lambda: None)
+            if time_limit_sec and now - start > time_limit_sec:
+                break
+
+
+def _records(stack: ExitStack, path: str, video: str) -> TextFile:
+    """The JSON file, frame by frame; what was found until an end of any kind is kept."""
+    records = TextFile(path, lambda result, n: result.detections.to_json(video, n), "[\n", ", \n", "\n]")
+    stack.callback(records.close)
+    return records

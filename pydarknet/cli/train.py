@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pydarknet train``: train a detector, or go on with a training.
+
+The options are those of :class:`pydarknet.training.TrainConfig`, made from its fields.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pydarknet.cli.options import SIZE
+from pydarknet.training.config import TrainConfig
+
+_EXIT = """\b
+Exit codes and stop reasons:
+  0    finished, or nothing-to-do: the schedule is at its end already
+  1    failed, for any other reason
+  2    wrong usage
+  3    data-error: data or preflight, or too many unreadable images
+  4    disk-error: disk full or gone, or folder in use; the last saved state is intact
+  5    non-finite: a loss or weight became nan or infinite; the saved state is from before
+  6    time-limit: --max-hours is over; the same command goes on
+  7    early-stop: mAP did not improve (--patience)
+  130  signal: SIGTERM or Ctrl-C; the same command goes on
+"""
+
+_TYPES: dict[str, Any] = {
+    "int": click.INT,
+    "float": click.FLOAT,
+    "str": click.STRING,
+    "Pathlike": click.Path(path_type=Path),
+    "tuple[int, int]": SIZE,
+    "tuple[str, ...]": click.STRING,
+    "bool": click.BOOL,
+}
+
+
+def option_of(field: Field[Any]) -> click.Option:
+    """The option of one setting; its value is None where the user said nothing."""
+    meta, kind = field.metadata, str(field.type).removesuffix(" | None")
+    flag = meta.get("flag", "--" + field.name.replace("_", "-"))
+    help_text = meta["help"]
+    if field.default not in (None, MISSING, "", (), False, True):
+        help_text += f"  [default: {field.default}]"
+    if kind == "bool":
+        return click.Option([flag, field.name], is_flag=True, default=None, help=help_text)
+    kind_ = _TYPES[kind]
+    if "choices" in meta:
+        kind_ = click.Choice(meta["choices"])
+    elif "low" in meta:
+        kind_ = click.IntRange(meta["low"])
+    multiple = kind == "tuple[str, ...]"
+    return click.Option(
+        [flag, field.name],
+        type=kind_,
+        multiple=multiple,
+        default=None,
+        metavar=meta.get("metavar", "FILE" if field.name in ("cfg", "weights") else None),
+        help=help_text,
+    )
+
+
+@click.command(name="train", epilog=_EXIT)
+@click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run.")
+@click.option("--quiet", is_flag=True, help="Do not print the log; it is in RUN/train.log.")
+def command(resume_: Path | None, quiet: bool, **values: Any) -> int:
+    """Train a detector. The same command again goes on where it ended, whatever ended it.
+
+    \b
+    Examples:
+      pydarknet train --cfg my.cfg --data ds/obj.data --weights yolov4-tiny.conv.29 --out runs/x
+      pydarknet train --cfg my.cfg --data ds/data.yaml --epochs 100 --cache ram
+      pydarknet train --cfg my.cfg --data obj.data --set learning_rate=0.001 --freeze backbone
+      pydarknet train --resume runs/x --max-batches 8000
+
+    \b
+    In the folder of the run:
+      weights/      NAME_last, _best, _final, _1000 ...; NAME_last.state, from which it goes on
+      chart.png     loss, mAP and rate
+      results.csv   one line for each iteration; results.jsonl with each head
+      train.log     in Darknet's format; run.json, preflight.json, crash.json
+    """
+    from pydarknet.training import resume
+
+    given = {name: value for name, value in values.items() if value not in (None, ())}
+    if resume_ is not None:
+        if fixed := given.keys() & {"cfg", "data", "out", "weights", "restart"}:
+            raise click.UsageError(f"--resume knows the run; leave out --{min(fixed)}")
+        config = resume(resume_, **given)
+    else:
+        for name in ("cfg", "data"):
+            if name not in given:
+                raise click.UsageError(f"Missing option '--{name}' (or --resume).")
+        config = TrainConfig(**given)
+    return train_and_tell(config, echo=not quiet)
+
+
+def train_and_tell(config: TrainConfig, *, echo: bool = True) -> int:
+    """Train, say what came of it, and return the exit code."""
+    from pydarknet.errors import DarknetError
+    from pydarknet.training import EXIT_CODES, train
+    from pydarknet.training.session import reason_of
+
+    try:
+        outcome = train(config, echo=echo, say=click.echo)
+    except (DarknetError, KeyboardInterrupt) as error:
+        click.echo(f"error: {error}" if str(error) else "interrupted", err=True)
+        return EXIT_CODES[reason_of(error)]
+    _tell(outcome)
+    return EXIT_CODES[outcome.reason]
+
+
+command.params[:0] = [option_of(field) for field in fields(TrainConfig)]
+
+
+def _tell(outcome: Any) -> None:
+    best = "" if outcome.best is None else f", best mAP@0.5 {outcome.best:.2%}"
+    click.echo(f"{outcome.reason} at iteration {outcome.iteration}{best}: {outcome.folder}")
+    for kind, path in outcome.weights.items():
+        click.echo(f"  {kind:6} {path}")
+
+
+def main() -> None:
+    """Entry point of ``pydarknet-train``."""
+    from pydarknet.cli import main as whole
+
+    sys.argv.insert(1, "train")
+    whole()

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``Detector`` and ``Image`` as in YOLO3-4-Py, the older wrapper that imports as ``pydarknet``.
+
+Its scripts run unchanged, since ``pydarknet`` has these names at top level::
+
+    from pydarknet import Detector, Image
+    net = Detector(b"yolov3.cfg", b"yolov3.weights", 0, b"coco.data")
+    results = net.detect(Image(cv2.imread("dog.jpg")))
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy.typing as npt
+
+from pydarknet.errors import ArgumentError, MissingExtra
+from pydarknet.network import Network
+
+Path = str | bytes | os.PathLike[str]
+Box = tuple[float, float, float, float]
+
+
+class Name(str):
+    """A class name; some versions of the wrapper gave bytes, so that callers decode it."""
+
+    __slots__ = ()
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002
+        """The name itself."""
+        return str(self)
+
+
+class Image:
+    """A picture.
+
+    Args:
+        pixels: (h, w, 3) uint8, blue first, as OpenCV reads it.
+    """
+
+    def __init__(self, pixels: npt.NDArray[Any]) -> None:
+        self.pixels = pixels
+
+    def show_image(self, title: str | bytes = b"image", ms: int = 1) -> None:
+        """Show it in a window.
+
+        Raises:
+            MissingExtra: this OpenCV has no windows.
+        """
+        import cv2
+
+        try:
+            cv2.imshow(os.fsdecode(title), self.pixels)
+            cv2.waitKey(ms)
+        except cv2.error:
+            raise MissingExtra("an OpenCV with windows (opencv-python)", "show") from None
+
+
+class Detector:
+    """A network.
+
+    Args:
+        config: path of the cfg, bytes or str.
+        weights: path of the weights.
+        clear: without effect.
+        data: path of the ``.data`` file, which tells the names.
+    """
+
+    def __init__(self, config: Path, weights: Path, clear: int, data: Path) -> None:
+        from pydarknet.compat.darknet import _class_names
+
+        del clear
+        names = _class_names(os.fsdecode(data))
+        self._network = Network(os.fsdecode(config), os.fsdecode(weights), names=names, strict=False)
+
+    def detect(
+        self, image: Image, thresh: float = 0.5, hier_thresh: float = 0.5, nms: float = 0.45
+    ) -> list[tuple[str, float, Box]]:
+        """Objects as ``(name, probability, (x, y, w, h))``, best first; centre and size in pixels."""
+        del hier_thresh
+        if not isinstance(image, Image):
+            raise ArgumentError(f"found {type(image).__name__}, expected Image(array)")
+        found = self._network.detect(image.pixels, thresh, nms)
+        x1, y1, x2, y2 = found.xyxy.astype(float).T
+        boxes = zip((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, strict=True)
+        rows = [
+            (Name(label), float(confidence), (float(x), float(y), float(w), float(h)))
+            for label, confidence, (x, y, w, h) in zip(found.labels, found.confidence, boxes, strict=True)
+        ]
+        return sorted(rows, key=lambda row: -row[1])
+
+    def classify(self, image: Image) -> list[tuple[bytes, float]]:
+        """All classes as ``(name, probability)``, most probable first."""
+        output = self._network.predict(self._network.preprocess(image.pixels)[None])
+        probabilities = next(iter(output.values()))[0]
+        rows = [(name.encode(), float(p)) for name, p in zip(self._network.names, probabilities, strict=True)]
+        return sorted(rows, key=lambda row: -row[1])
+
+
+def set_cuda_device(index: int) -> None:
+    """Without effect: this build computes on the CPU."""
+
+
+def is_compiled_with_gpu() -> bool:
+    """Whether the library computes on a GPU."""
+    return False
+
+
+def is_compiled_with_opencv() -> bool:
+    """Whether images come through OpenCV."""
+    return True

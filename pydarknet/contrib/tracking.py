@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers for objects that stay the same through a film, by the ``trackers`` package
+(https://github.com/roboflow/trackers)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pydarknet.detections import Detections
+from pydarknet.errors import ArgumentError, MissingExtra
+from pydarknet.streaming import Result
+
+#: Names, as for ``--track``; classes of ``trackers`` that need nothing but boxes.
+TRACKERS = {"bytetrack": "ByteTrackTracker", "sort": "SORTTracker", "ocsort": "OCSORTTracker"}
+
+# A Darknet confidence is objectness times class probability, and lower than what the defaults are made for.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "bytetrack": {"track_activation_threshold": 0.4, "high_conf_det_threshold": 0.4}
+}
+
+
+class Tracker:
+    """Follows objects through the frames of one film or stream.
+
+    Args:
+        kind: a name from :data:`TRACKERS`, or an object with the ``update`` of one.
+        fps: frames per second, by which it knows how long an object may be out of sight.
+        settings: of the tracker, as ``trackers`` calls them.
+
+    Raises:
+        MissingExtra: ``trackers`` is not installed.
+        ArgumentError: there is no such tracker.
+    """
+
+    def __init__(self, kind: Any = "bytetrack", fps: float = 30.0, **settings: Any) -> None:
+        try:
+            import supervision
+            import trackers
+        except ImportError as error:
+            raise MissingExtra(error.name or "trackers", "tracking") from None
+        self._make_detections = supervision.Detections
+        if not isinstance(kind, str):
+            self._tracker = kind
+            return
+        if kind not in TRACKERS:
+            raise ArgumentError(f"found tracker {kind!r}, expected one of {', '.join(TRACKERS)}")
+        chosen = {**_DEFAULTS.get(kind, {}), **settings}
+        self._tracker = getattr(trackers, TRACKERS[kind])(frame_rate=fps or 30.0, **chosen)
+
+    def update(self, detections: Detections) -> Detections:
+        """The same detections with ``track_id``: -1 while the tracker is not sure of an object yet.
+
+        Classes of one box share a number.
+        """
+        boxes, box_of = np.unique(detections.xyxy, axis=0, return_inverse=True)
+        box_of = box_of.reshape(-1)
+        confidence = np.zeros(len(boxes), np.float32)
+        np.maximum.at(confidence, box_of, detections.confidence)
+        class_id = np.zeros(len(boxes), int)
+        order = np.argsort(detections.confidence, kind="stable")
+        class_id[box_of[order]] = detections.class_id[order]
+        found = self._tracker.update(
+            self._make_detections(
+                xyxy=boxes.astype(float),
+                confidence=confidence,
+                class_id=class_id,
+                data={"row": np.arange(len(boxes))},
+            )
+        )
+        ids = np.full(len(boxes), -1)
+        if len(found) and found.tracker_id is not None:
+            ids[found.data["row"]] = found.tracker_id
+        return replace(detections, track_id=ids[box_of])
+
+
+def track(results: Iterable[Result], kind: str = "bytetrack", **settings: Any) -> Iterator[Result]:
+    """Results of a stream with ``track_id``; each source in it has its own numbers.
+
+    ::
+
+        for image, dets in track(pydarknet.stream(net, "film.mp4")):
+            print(dets.track_id)
+
+    Args:
+        results: of :func:`pydarknet.stream`.
+        kind: as for :class:`Tracker`.
+        settings: likewise.
+    """
+    trackers: dict[str, Tracker] = {}
+    for result in results:
+        name = result.frame.name
+        if name not in trackers:
+            trackers[name] = Tracker(kind, result.frame.fps, **settings)
+        yield replace(result, detections=trackers[name].update(result.detections))

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training: from images and labels to weights, in runs that can be stopped and continued at any time.
+
+>>> outcome = pydarknet.train(pydarknet.TrainConfig(cfg="yolov4-tiny.cfg", data="obj.data", out="runs/x"))
+>>> outcome.reason, outcome.best
+"""
+
+from __future__ import annotations
+
+from pydarknet.training.config import TrainConfig
+from pydarknet.training.hooks import Hook, Step
+from pydarknet.training.session import EXIT_CODES, Outcome, resume, train
+
+__all__ = ["EXIT_CODES", "Hook", "Outcome", "Step", "TrainConfig", "resume", "train"]

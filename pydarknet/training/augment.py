@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a training image is varied: place, flip, colour, blur, noise, mosaic and mixup, as Darknet does it.
+
+Everything random comes from the generator that is passed in; the same generator gives the same pixels.
+Images are uint8 (h, w, c), blue first, until :func:`planes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pydarknet.cfg.model import CfgFile
+from pydarknet.errors import CfgError
+from pydarknet.images import Pixels
+from pydarknet.training import truths
+from pydarknet.training.truths import Boxes
+
+Draw = Callable[[np.random.Generator], tuple[Pixels, Boxes]]  # another image with its boxes
+
+BACKGROUND_BLUR = 17  # kernel of blur mode 1, in pixels
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The augmentation of a cfg; names and values are those of ``[net]`` and of the last head."""
+
+    width: int
+    height: int
+    channels: int = 3
+    max_boxes: int = 200
+    jitter: float = 0.0
+    resize: float = 1.0
+    flip: bool = True
+    hue: float = 0.0
+    saturation: float = 1.0
+    exposure: float = 1.0
+    blur: int = 0
+    gaussian_noise: float = 0.0
+    mixup: bool = False
+    mosaic: bool = False
+    mosaic_bound: bool = False
+    letter_box: bool = False
+
+    @classmethod
+    def of(cls, cfg: CfgFile) -> Recipe:
+        """What a cfg asks for.
+
+        Raises:
+            CfgError: the cfg has no detection head, or asks for something that is not there.
+        """
+        net = cfg.net
+        heads = [head for head in cfg.heads if head.type != "detection"]
+        if not heads:
+            raise CfgError(f"{cfg.path}: has no [yolo], [Gaussian_yolo] or [region] head to train")
+        for key in ("track", "contrastive", "cutmix", "adversarial_lr"):
+            if key in net and net.number(key):
+                raise net.error(key, "is not supported in training")
+        recipe = cls(
+            width=net.integer("width"),
+            height=net.integer("height"),
+            channels=net.integer("channels"),
+            max_boxes=max(head.integer("max") for head in heads),
+            jitter=heads[-1].number("jitter"),
+            resize=heads[-1].number("resize", 1.0),
+            flip=net.integer("flip") != 0,
+            hue=net.number("hue"),
+            saturation=net.number("saturation") or 1.0,
+            exposure=net.number("exposure") or 1.0,
+            blur=net.integer("blur"),
+            gaussian_noise=net.number("gaussian_noise"),
+            mixup=net.integer("mixup") == 1,
+            mosaic=net.integer("mosaic") != 0 or net.integer("mixup") == 3,
+            mosaic_bound=net.integer("mosaic_bound") != 0,
+            letter_box=net.integer("letter_box") != 0,
+        )
+        if recipe.mosaic and recipe.letter_box:
+            raise net.error("letter_box", "cannot be combined with mosaic")
+        return recipe
+
+
+@dataclass(frozen=True)
+class Place:
+    """The rectangle that is cut from an image; margins in its pixels, negative ones reach beyond it."""
+
+    left: int
+    right: int
+    top: int
+    bottom: int
+    flip: bool = False
+
+    def size(self, image: Pixels) -> tuple[int, int]:
+        """Width and height of the rectangle."""
+        return image.shape[1] - self.left - self.right, image.shape[0] - self.top - self.bottom
+
+
+def rand_scale(rng: np.random.Generator, limit: float) -> float:
+    """A factor between 1 and ``limit``, or one over it, with equal chances."""
+    factor = float(rng.uniform(min(1.0, limit), max(1.0, limit)))
+    return factor if rng.random() < 0.5 else 1 / factor
+
+
+def draw_place(rng: np.random.Generator, image: Pixels, recipe: Recipe, tile: int | None = None) -> Place:
+    """Where to cut: jitter, resize and letter box; in a mosaic towards its centre every other time."""
+    height, width = image.shape[:2]
+    q1, q2, r1, r2, r3, r4 = rng.random(6)
+    (left, right), (top, bottom) = (
+        _margins(side, recipe, (float(a), float(b)), (float(q1), float(q2)))
+        for side, a, b in ((width, r1, r2), (height, r3, r4))
+    )
+    if recipe.letter_box:
+        ratio = width / height / (recipe.width / recipe.height)
+        if ratio > 1:
+            widen = (width * recipe.height / recipe.width - height) / 2
+            top, bottom = int(top - widen), int(bottom - widen)
+        else:
+            widen = (height * recipe.width / recipe.height - width) / 2
+            left, right = int(left - widen), int(right - widen)
+    flip = bool(recipe.flip and rng.random() < 0.5)
+    if tile is not None and rng.random() < 0.5:
+        if (tile in (0, 2)) != flip:
+            left, right = 0, right + left
+        else:
+            left, right = left + right, 0
+        top, bottom = (0, bottom + top) if tile in (0, 1) else (top + bottom, 0)
+    place = Place(left, right, top, bottom, flip)
+    if min(place.size(image)) <= 0 or width - left <= 0 or height - top <= 0:
+        return Place(0, 0, 0, 0, flip)
+    return place
+
+
+def _margins(
+    side: int, recipe: Recipe, jitter: tuple[float, float], resize: tuple[float, float]
+) -> tuple[int, int]:
+    """Both margins along one side; all numbers are cut to integers as Darknet does."""
+    d = int(side * recipe.jitter)
+    shrink, grow = min(recipe.resize, 1 / recipe.resize), max(recipe.resize, 1 / recipe.resize)
+    if recipe.resize < 1:
+        grow = 1.0
+    low, high = int(side * (1 - 1 / shrink) / 2), int(side * (1 - 1 / grow) / 2)
+    first, second = (
+        int(-d + 2 * d * r) + int(low + (high - low) * q) for r, q in zip(jitter, resize, strict=True)
+    )
+    return first, second
+
+
+def cut(image: Pixels, place: Place, size: tuple[int, int]) -> Pixels:
+    """The rectangle, resized to (width, height); beyond the image is its mean colour."""
+    height, width = image.shape[:2]
+    w, h = place.size(image)
+    if (w, h) != (width, height) or place.left or place.top:
+        canvas = np.empty((h, w, image.shape[2]), np.uint8)
+        canvas[:] = np.rint(image.mean((0, 1))).astype(np.uint8)
+        x1, y1 = max(place.left, 0), max(place.top, 0)
+        part = image[y1 : place.top + h, x1 : place.left + w]
+        x, y = x1 - place.left, y1 - place.top
+        canvas[y : y + part.shape[0], x : x + part.shape[1]] = part
+        image = canvas
+    resized: Pixels = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    resized = resized.reshape(size[1], size[0], -1)
+    return np.ascontiguousarray(resized[:, ::-1]) if place.flip else resized
+
+
+def follow(boxes: Boxes, image: Pixels, place: Place, recipe: Recipe, rng: np.random.Generator) -> Boxes:
+    """The boxes after :func:`cut`, shuffled, at most ``max_boxes``, without those that cannot be shown."""
+    boxes = boxes[~truths.outside(boxes)]
+    boxes = boxes[rng.permutation(len(boxes))][: recipe.max_boxes]
+    height, width = image.shape[:2]
+    w, h = place.size(image)
+    moved = truths.transform(boxes, (w / width, h / height), (place.left / w, place.top / h), place.flip)
+    return moved[truths.visible(moved, (recipe.width, recipe.height))]
+
+
+def recolour(image: Pixels, rng: np.random.Generator, recipe: Recipe) -> Pixels:
+    """Hue, saturation and exposure; hue saturates below 0 instead of wrapping, as Darknet's does."""
+    hue = float(rng.uniform(-recipe.hue, recipe.hue))
+    saturation, exposure = rand_scale(rng, recipe.saturation), rand_scale(rng, recipe.exposure)
+    if hue == 0 and saturation == 1 and exposure == 1:
+        return image
+    levels = np.arange(256, dtype=np.float64)
+
+    def table(values: npt.NDArray[np.float64]) -> Pixels:
+        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+    if image.shape[2] == 3:
+        lut = np.stack([table(levels + 179 * hue), table(levels * saturation), table(levels * exposure)], 1)
+        hsv = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_BGR2HSV), lut[np.newaxis])
+        return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR))
+    return table(levels * exposure)[image] if image.shape[2] == 1 else image
+
+
+def blurred(image: Pixels, boxes: Boxes, rng: np.random.Generator, recipe: Recipe) -> Pixels:
+    """A third each: as it is, blurred behind the objects, blurred with kernel ``blur``."""
+    mode = (0, 1, recipe.blur)[int(rng.integers(3))] if recipe.blur else 0
+    height, width = image.shape[:2]
+    if mode > 1 and len(boxes):
+        mode = min(mode, int(min((boxes[:, 2] * width).min(), (boxes[:, 3] * height).min())) // 8)
+    if mode == 0:
+        return image
+    kernel = BACKGROUND_BLUR if mode == 1 else mode // 2 * 2 + 1
+    soft = cv2.GaussianBlur(image, (kernel, kernel), 0).reshape(image.shape)
+    if mode == 1:
+        for left, right, top, bottom in zip(*truths.edges(boxes), strict=True):
+            area = np.s_[int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
+            soft[area] = image[area]
+    return soft
+
+
+def noisy(image: Pixels, rng: np.random.Generator, recipe: Recipe) -> Pixels:
+    """Noise that only brightens, every other time: Darknet draws it in unsigned bytes."""
+    if not recipe.gaussian_noise or rng.random() < 0.5:
+        return image
+    noise = rng.standard_normal(image.shape, np.float32) * min(recipe.gaussian_noise, 127)
+    return np.asarray(cv2.add(image, np.clip(np.rint(noise), 0, 255).astype(np.uint8))).reshape(image.shape)
+
+
+def one(
+    source: tuple[Pixels, Boxes], rng: np.random.Generator, recipe: Recipe, tile: int | None = None
+) -> tuple[Pixels, Boxes, Place]:
+    """One image, varied, at the size of the network."""
+    image, boxes = source
+    place = draw_place(rng, image, recipe, tile)
+    boxes = follow(boxes, image, place, recipe, rng)
+    pixels = cut(image, place, (recipe.width, recipe.height))
+    pixels = recolour(pixels, rng, recipe)
+    pixels = blurred(pixels, boxes, rng, recipe)
+    return noisy(pixels, rng, recipe), boxes, place
+
+
+def sample(draw: Draw, rng: np.random.Generator, recipe: Recipe) -> tuple[npt.NDArray[np.float32], Boxes]:
+    """A training sample: one image, or four in a mosaic, or two mixed.
+
+    Returns:
+        float32 (channels, height, width) in 0..1, red first; at most ``max_boxes`` boxes.
+    """
+    mixed = bool(rng.random() < 0.5)
+    if recipe.mosaic and mixed:
+        pixels, boxes = _mosaic(draw, rng, recipe)
+    else:
+        pixels, boxes, _ = one(draw(rng), rng, recipe)
+        if recipe.mixup and mixed:
+            other, more, _ = one(draw(rng), rng, recipe)
+            blend = cv2.addWeighted(pixels, 0.5, other, 0.5, 0, dtype=cv2.CV_32F)
+            return planes(blend.reshape(pixels.shape)), np.concatenate([boxes, more])[: recipe.max_boxes]
+    return planes(pixels), boxes[: recipe.max_boxes]
+
+
+def planes(pixels: Pixels) -> npt.NDArray[np.float32]:
+    """(h, w, c) in 0..255, blue first, as float32 (c, h, w) in 0..1, red first."""
+    if pixels.shape[2] >= 3:
+        pixels = pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]]
+    scaled: npt.NDArray[np.float32] = np.divide(pixels.transpose(2, 0, 1), np.float32(255), dtype=np.float32)
+    return scaled
+
+
+def _mosaic(draw: Draw, rng: np.random.Generator, recipe: Recipe) -> tuple[Pixels, Boxes]:
+    w, h = recipe.width, recipe.height
+    cut_x, cut_y = (int(rng.integers(int(side * 0.2), int(side * 0.8) + 1)) for side in (w, h))
+    canvas, parts = np.empty((h, w, recipe.channels), np.uint8), []
+    for tile in range(4):
+        source = draw(rng)
+        pixels, boxes, place = one(source, rng, recipe, tile)
+        sx, sy = _offset(tile, place, source[0], (w, h), (cut_x, cut_y))
+        x1, x2 = (0, cut_x) if tile in (0, 2) else (cut_x, w)
+        y1, y2 = (0, cut_y) if tile in (0, 1) else (cut_y, h)
+        canvas[y1:y2, x1:x2] = pixels[sy : sy + y2 - y1, sx : sx + x2 - x1]
+        boxes = boxes.copy()
+        boxes[:, 0] += (x1 - sx) / w
+        boxes[:, 1] += (y1 - sy) / h
+        bounds = (x1, x2, y1, y2) if recipe.mosaic_bound else None
+        parts.append(_clipped(boxes, (w, h), bounds))
+    return canvas, np.concatenate(parts)
+
+
+def _offset(
+    tile: int, place: Place, image: Pixels, size: tuple[int, int], cuts: tuple[int, int]
+) -> tuple[int, int]:
+    """Where a tile's part begins inside its picture: past the filling at its margins."""
+    (w, h), (cut_x, cut_y) = size, cuts
+    height, width = image.shape[:2]
+    left, right = (place.right, place.left) if place.flip else (place.left, place.right)
+    filled = [max(0, -margin * w // width) for margin in (left, right)]
+    filled += [max(0, -margin * h // height) for margin in (place.top, place.bottom)]
+    x = w - cut_x - min(w - cut_x, filled[1]) if tile in (0, 2) else min(cut_x, filled[0])
+    y = h - cut_y - min(h - cut_y, filled[3]) if tile in (0, 1) else min(cut_y, filled[2])
+    return x, y
+
+
+def _clipped(boxes: Boxes, size: tuple[int, int], bounds: tuple[int, int, int, int] | None) -> Boxes:
+    """Boxes cut at the canvas, or at their tile if ``bounds`` is given; those that vanish are left out.
+
+    Without ``bounds`` a box may reach into a neighbouring tile, as in Darknet.
+    """
+    w, h = size
+    left, right, top, bottom = truths.edges(boxes)
+    if bounds is None:
+        edges = []
+        for low, high, side in ((left, right, w), (top, bottom, h)):  # by whole pixels, as Darknet
+            edges.append(low - np.minimum(np.trunc(low * side), 0) / side)
+            edges.append(high - np.maximum(np.trunc(high * side) - side, 0) / side)
+    else:
+        x1, x2, y1, y2 = bounds
+        edges = [np.clip(np.trunc(edge * w), x1, x2) / w for edge in (left, right)]
+        edges += [np.clip(np.trunc(edge * h), y1, y2) / h for edge in (top, bottom)]
+    clipped = truths.from_edges(edges, boxes[:, 4])
+    inside = (clipped[:, :4] > 0).all(1) & (clipped[:, :4] < 1).all(1)
+    return clipped[inside & (clipped[:, 2] > 1 / w) & (clipped[:, 3] > 1 / h)]

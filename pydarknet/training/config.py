@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user decides about a training: one frozen value, from which the command line is derived."""
+
+# ruff: noqa: RUF009  `_option` makes dataclass fields
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pydarknet.errors import ArgumentError
+
+Pathlike = str | os.PathLike[str]
+
+
+def _option(default: Any, text: str, **more: Any) -> Any:
+    return field(default=default, metadata={"help": text, **more})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The settings of a training.
+
+    Every field but ``cfg`` and ``data`` has a default; the command line has one option for each field.
+
+    Raises:
+        ArgumentError: values that cannot be.
+    """
+
+    cfg: Pathlike = _option("", "Network configuration (.cfg).")
+    data: Pathlike = _option("", "Data set: .data file, data.yaml, or any format that `convert` reads.")
+    weights: Pathlike | None = _option(None, "Weights to start from; cut where they stop fitting.")
+    out: Pathlike | None = _option(None, "Folder of the run.  [default: runs/NAME-1, -2, ...]")
+
+    epochs: float | None = _option(None, "Length in passes over the images, instead of max_batches.")
+    max_batches: int | None = _option(None, "Length in iterations; a larger one extends a run.", low=1)
+    max_hours: float | None = _option(None, "Save and stop after this time; the same command goes on.")
+    patience: int = _option(0, "Stop after so many evaluations without a better mAP; 0: never.", low=0)
+
+    lr: float | None = _option(None, "Learning rate instead of that of the cfg.")
+    batch: int | None = _option(None, "Images per update.", low=1)
+    subdivisions: str | None = _option(None, "Parts of a batch, or auto: what fits into memory.", metavar="N")
+    size: tuple[int, int] | None = _option(None, "Input size in pixels, as 416 or 608x320.")
+    freeze: str | None = _option(
+        None, "Do not train the first N layers, or the backbone.", metavar="N|backbone"
+    )
+    settings: tuple[str, ...] = _option(
+        (), "Any other cfg value: KEY=VALUE or SECTION.KEY=VALUE.", flag="--set", metavar="KEY=VALUE"
+    )
+    clear: bool = _option(False, "Count iterations from 0, whatever the weights file says.")
+
+    save_every: int | None = _option(
+        None, "Iterations between numbered weights.  [default: 1000, in long trainings 10000]", low=1
+    )
+    last_every: int | None = _option(
+        None, "Iterations between savings of the complete state.  [default: 100]", low=1
+    )
+    keep: str = _option("best,last,3", "Which weights stay: best, last, and how many numbered ones, or all.")
+    map_every: int | None = _option(
+        None, "Iterations between evaluations; 0: none.  [default: 4 epochs, 100 at least]", low=0
+    )
+
+    seed: int = _option(0, "Of the choice of images and of augmentation.", low=0)
+    threads: int | None = _option(None, "Cores to compute on.  [default: all]", low=1)
+    workers: int | None = _option(None, "Threads that prepare images.  [default: as cores]", low=1)
+    backend: str = _option("auto", "auto, cpu or ref.")
+    precision: str = _option("fp32", "fp32, bf16 or auto.", choices=("fp32", "bf16", "auto"))
+    cache: str = _option(
+        "none", "Keep decoded images, in memory as far as it lasts.", choices=("none", "ram", "disk")
+    )
+
+    max_bad: int = _option(100, "Unreadable images that are skipped before the run stops.", low=0)
+    dump_batches: int = _option(0, "Write pictures of the first N batches, with boxes.", low=0)
+    on_end: str | None = _option(None, "Command to run at the end, whatever the end is.", metavar="CMD")
+    force: bool = _option(False, "Train although the preflight found errors.")
+    restart: bool = _option(False, "Begin anew; a run already in the folder is moved aside.")
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.max_batches is not None:
+            raise ArgumentError("epochs and max_batches both say how long to train; give one")
+        if self.epochs is not None and self.epochs <= 0:
+            raise ArgumentError(f"found epochs={self.epochs:g}, expected more than 0")
+        if self.subdivisions not in (None, "auto") and not str(self.subdivisions).isdigit():
+            raise ArgumentError(f"found subdivisions={self.subdivisions!r}, expected a number or 'auto'")
+        if self.freeze not in (None, "backbone") and not str(self.freeze).isdigit():
+            raise ArgumentError(f"found freeze={self.freeze!r}, expected a number of layers or 'backbone'")
+        for setting in self.settings:
+            if "=" not in setting:
+                raise ArgumentError(f"found the setting {setting!r}, expected KEY=VALUE")
+        self.kept  # noqa: B018  raises for a keep rule that cannot be read
+
+    @property
+    def kept(self) -> tuple[bool, float]:
+        """Whether ``_best`` is kept, and how many numbered files (infinity for all); ``_last`` always is.
+
+        Raises:
+            ArgumentError: the rule cannot be read.
+        """
+        best, numbered = False, 0.0
+        for word in (part.strip() for part in self.keep.split(",")):
+            if word == "best":
+                best = True
+            elif word == "all":
+                numbered = float("inf")
+            elif word.isdigit():
+                numbered = float(word)
+            elif word != "last":
+                raise ArgumentError(f"found keep={self.keep!r}, expected words of: best, last, all, a number")
+        return best, numbered
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``run.json``; paths are absolute, so that a run can be continued from anywhere."""
+        values = asdict(self)
+        for name in ("cfg", "data", "weights", "out"):
+            values[name] = None if values[name] is None else str(Path(values[name]).absolute())
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """The inverse of :meth:`to_json`; fields of other versions are left out."""
+        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        known["settings"] = tuple(known.get("settings", ()))
+        if known.get("size"):
+            known["size"] = tuple(known["size"])
+        return cls(**known)
+
+
+#: Fields that may differ when a run is continued; all others make another training.
+FREE = frozenset(
+    (
+        "out",
+        "max_batches",
+        "epochs",
+        "max_hours",
+        "patience",
+        "save_every",
+        "last_every",
+        "keep",
+        "map_every",
+        "threads",
+        "workers",
+        "backend",
+        "precision",
+        "cache",
+        "max_bad",
+        "dump_batches",
+        "on_end",
+        "force",
+        "restart",
+        "clear",
+    )
+)
+
+
+def changed(before: TrainConfig, now: TrainConfig) -> list[str]:
+    """Fields that make ``now`` another training than ``before``."""
+    old, new = before.to_json(), now.to_json()
+    return [name for name in old if name not in FREE and old[name] != new[name]]

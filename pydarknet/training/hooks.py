@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training tells others, and what they may do with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydarknet._trainer import LossReport
+    from pydarknet.metrics.darknet_map import MapReport
+    from pydarknet.training.loop import Training
+
+
+@dataclass
+class Step:
+    """One iteration.
+
+    Attributes:
+        iteration: updates done with it.
+        loss: mean of the mini-batches' costs.
+        avg_loss: Darknet's running average.
+        rate: learning rate of the update.
+        images: images seen so far.
+        heads: for each mini-batch the losses of each head.
+        paths: for each sample the images that it was made of.
+        size: (width, height) of the input.
+        times: seconds for ``load``, ``compute``, ``update``, ``eval``, ``save``.
+    """
+
+    iteration: int
+    loss: float = 0.0
+    avg_loss: float = 0.0
+    rate: float = 0.0
+    images: int = 0
+    heads: list[list[LossReport]] = field(default_factory=list)
+    paths: list[tuple[str, ...]] = field(default_factory=list)
+    size: tuple[int, int] = (0, 0)
+    times: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Time of the whole iteration."""
+        return sum(self.times.values())
+
+
+class Hook:
+    """Override what is of interest; a hook may set ``training.stop_reason`` to end the training.
+
+    The training calls, in this order::
+
+        start
+        before_step, after_step     for every iteration
+        evaluated                   after each evaluation, before that iteration's after_step
+        end                         whatever the end is
+    """
+
+    name = ""  #: key of the hook's state in a checkpoint; "" if it has none
+
+    def start(self, training: Training) -> None:
+        """Before the first iteration of this session."""
+
+    def before_step(self, training: Training) -> None:
+        """Before an iteration."""
+
+    def after_step(self, training: Training, step: Step) -> None:
+        """After an iteration."""
+
+    def evaluated(self, training: Training, report: MapReport) -> None:
+        """After an evaluation on the validation images."""
+
+    def end(self, training: Training, reason: str) -> None:
+        """After the last iteration; ``reason`` is a key of ``pydarknet.training.EXIT_CODES``."""
+
+    def state(self) -> dict[str, Any]:
+        """What goes into a checkpoint: JSON values."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`state`."""

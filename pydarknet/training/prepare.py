@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From settings to a network that can be trained: the effective cfg, its length, the first weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pydarknet.cfg import CfgFile, walk
+from pydarknet.cfg.generate import apply_setting, check_size
+from pydarknet.cfg.memory import available_memory, smallest_subdivisions
+from pydarknet.cfg.shapes import Walk
+from pydarknet.errors import ArgumentError, CfgError, WeightsError
+from pydarknet.network import Network
+from pydarknet.training.config import TrainConfig
+from pydarknet.weights import WeightsFile, fit
+from pydarknet.weights import file as weights_file
+from pydarknet.weights.arrays import arrays
+from pydarknet.weights.fit import boundaries, classes_by_size
+
+Say = Callable[[str], None]
+
+MEMORY_SHARE = 0.8  # of the free memory that subdivisions=auto makes use of
+
+
+def effective_cfg(config: TrainConfig, images: int, say: Say) -> CfgFile:
+    """The cfg with the settings of the user written into it.
+
+    Args:
+        config: the settings.
+        images: to train on, for ``epochs``.
+        say: takes a line for every decision that was not the user's.
+
+    Raises:
+        CfgError: a value does not fit the network.
+    """
+    cfg = CfgFile.load(config.cfg)
+    net = cfg.net
+    for setting in config.settings:
+        name, _, value = setting.partition("=")
+        apply_setting(cfg, name.strip(), value.strip())
+    if config.size is not None:
+        check_size(cfg.path, config.size, walk(cfg, 2048, 2048, problems=[]).stride)
+        net.set("width", config.size[0])
+        net.set("height", config.size[1])
+    if config.batch is not None:
+        net.set("batch", config.batch)
+    if config.lr is not None:
+        net.set("learning_rate", config.lr)
+    if config.subdivisions == "auto":
+        _choose_subdivisions(cfg, say)
+    elif config.subdivisions is not None:
+        net.set("subdivisions", int(config.subdivisions))
+    batch, parts = net.integer("batch"), net.integer("subdivisions")
+    if parts < 1 or batch % parts:
+        raise net.error("subdivisions", f"batch {batch} cannot be cut into {parts} equal subdivisions")
+    if config.freeze is not None:
+        _freeze(cfg, config.freeze, say)
+    length = config.max_batches
+    if config.epochs is not None:
+        length = max(1, math.ceil(config.epochs * images / batch))
+    if length is not None:
+        stretch(cfg, length, say)
+    if net.integer("max_batches") < 1:
+        raise net.error("max_batches", "how long to train is not said; set it, or give --epochs")
+    return cfg
+
+
+def stretch(cfg: CfgFile, length: int, say: Say) -> None:
+    """Another number of iterations; steps keep their share of the way, burn-in takes a quarter at most."""
+    net = cfg.net
+    before = net.integer("max_batches")
+    if length == before:
+        return
+    net.set("max_batches", length)
+    say(f"max_batches {before} -> {length}")
+    if steps := net.integers("steps"):
+        if before > 0:
+            moved = [round(step * length / before) for step in steps]
+        else:
+            moved = [length * 8 // 10 + i * max(length // 10 // len(steps), 1) for i in range(len(steps))]
+        if moved != steps:
+            net.set("steps", moved)
+            say(f"steps {_listed(steps)} -> {_listed(moved)}: they keep their share of the way")
+    if net.integer("burn_in") > length // 4 and length < before:
+        net.set("burn_in", length // 4)
+        say(f"burn_in -> {length // 4}: a quarter of a short training")
+
+
+def _listed(numbers: list[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _choose_subdivisions(cfg: CfgFile, say: Say) -> None:
+    free = available_memory()
+    if free is None:
+        raise ArgumentError("this system does not say how much memory is free; give subdivisions as a number")
+    found = smallest_subdivisions(cfg, int(free * MEMORY_SHARE))
+    if found is None:
+        raise ArgumentError(
+            f"the network does not fit into {free / 2**30:.1f} GiB even with one image at a time; "
+            "take a smaller size or network"
+        )
+    cfg.net.set("subdivisions", found)
+    say(f"subdivisions {found}: the smallest that fits into {MEMORY_SHARE:.0%} of {free / 2**30:.1f} GiB")
+
+
+def _freeze(cfg: CfgFile, what: str, say: Say) -> None:
+    """Mark the last frozen layer: Darknet's ``stopbackward`` freezes all up to it."""
+    count = backbone(cfg) if what == "backbone" else int(what)
+    if not 1 <= count < len(cfg.layers):
+        raise ArgumentError(f"cannot freeze {count} layers; the network has {len(cfg.layers)}")
+    cfg.layers[count - 1].set("stopbackward", 1)
+    say(f"layers 0 to {count - 1} are frozen")
+
+
+def backbone(cfg: CfgFile) -> int:
+    """Layers before the convolution in front of the first head or upsampling.
+
+    For yolov4-tiny these are the 29 of ``yolov4-tiny.conv.29``.
+    """
+    ends = ("upsample", "yolo", "Gaussian_yolo", "region")
+    return max(1, next(i for i, section in enumerate(cfg.layers) if section.type in ends) - 1)
+
+
+# -- weights
+
+
+def starting_weights(path: Path, cfg: CfgFile, network: Network, folder: Path, say: Say) -> Path:
+    """The weights file to load: the given one if it fits, else one made of all its layers that fit.
+
+    A file of the same network for another number of classes keeps every layer but those in front of the
+    heads.
+
+    Args:
+        path: what the user gave.
+        cfg: the network to be trained.
+        network: the same, freshly made; its random values fill what the file does not have.
+        folder: where a new file may be written.
+        say: takes what was and what was not taken over.
+
+    Raises:
+        WeightsError: the file is of another network.
+    """
+    file, nodes = weights_file.load(path), walk(cfg)
+    lie = fit(len(file.values), nodes)
+    if lie.good and not file.rest:
+        say(
+            f"{path.name}: {lie.layers} of {lie.total} layers loaded"
+            + ("" if lie.complete else ", the rest is new")
+        )
+        return path
+    donor = _with_classes(cfg, classes_by_size(len(file.values), nodes, _classes(cfg)))
+    if donor is None or file.rest:
+        raise WeightsError(f"{path}: {lie}; it belongs to another network, or is incomplete")
+    made = folder / "start.weights"
+    taken, total = _transplant(file, walk(donor), nodes, network, made)
+    say(
+        f"{path.name}: {taken} of {total} layers with weights loaded; {total - taken} in front of "
+        f"the heads are new, for the file has {_classes(donor)} classes and the cfg {_classes(cfg)}"
+    )
+    return made
+
+
+def _classes(cfg: CfgFile) -> int:
+    return cfg.heads[0].integer("classes")
+
+
+def _with_classes(cfg: CfgFile, classes: int | None) -> CfgFile | None:
+    """The same network for another number of classes."""
+    if classes is None:
+        return None
+    other = CfgFile.parse(str(cfg), cfg.path)
+    for before, head in zip(other.layers, other.layers[1:], strict=False):
+        if head in other.heads:
+            old, per_box = head.integer("classes"), before.integer("filters")
+            boxes = len(head.integers("mask")) or head.integer("num")
+            before.set("filters", per_box + boxes * (classes - old))
+            head.set("classes", classes)
+    return other
+
+
+def _transplant(
+    file: WeightsFile, source: Walk, target: Walk, network: Network, out: Path
+) -> tuple[int, int]:
+    """Write the network's own values, replaced by the file's wherever a layer has equal arrays."""
+    heads = {end.layer for end in boundaries(target) if end.slope != _slope_before(target, end.layer)}
+    network.save_weights(out)
+    own = weights_file.load(out)
+    parts, taken, all_layers = [], set(), set()
+    for (node, _, new), (_, _, old) in zip(
+        arrays(np.array(own.values), target), arrays(file.values, source), strict=True
+    ):
+        all_layers.add(node.index)
+        fits = node.index not in heads and len(new) == len(old)
+        parts.append(old if fits else new)
+        if fits:
+            taken.add(node.index)
+    weights_file.save(out, weights_file.Header(), parts)
+    return len(taken), len(all_layers)
+
+
+def _slope_before(nodes: Walk, layer: int) -> int:
+    slope = 0
+    for end in boundaries(nodes):
+        if end.layer == layer:
+            return slope
+        slope = end.slope
+    return slope
+
+
+def require_network(cfg: CfgFile) -> None:
+    """Refuse cfgs that describe no network that can be trained.
+
+    Raises:
+        CfgError: naming the first thing that is wrong.
+    """
+    walk(cfg)
+    if len({head.integer("classes") for head in cfg.heads}) > 1:
+        raise CfgError(f"{cfg.path}: the heads have different numbers of classes")
+    if len({head.integer("max") for head in cfg.heads}) > 1:
+        raise CfgError(f"{cfg.path}: the heads have different values of max; use one")

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adapters to other libraries: tracking and tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pydarknet
+from pydarknet import ArgumentError, Detections, MissingExtra
+from pydarknet.contrib import frames, tracking
+
+
+def dets(*rows: tuple[float, ...], track_id: list[int] | None = None) -> Detections:
+    table = np.array(rows, np.float32).reshape(-1, 6)
+    ids = None if track_id is None else np.array(track_id)
+    return Detections(table[:, :4], table[:, 4], table[:, 5].astype(int), ("dog", "cat"), (500, 100), ids)
+
+
+# -- tracking ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+class TestTracking:
+    @pytest.fixture(autouse=True)
+    def _library(self) -> None:
+        pytest.importorskip("trackers")
+
+    @pytest.mark.parametrize("kind", tracking.TRACKERS)
+    def test_two_objects_keep_their_numbers(self, kind: str) -> None:
+        tracker = tracking.Tracker(kind)
+        seen = []
+        for step in range(20):
+            left, right = 10 + 3 * step, 400 - 3 * step
+            rows = [(left, 20, left + 40, 60, 0.8, 0), (right, 20, right + 40, 60, 0.6, 1)]
+            found = tracker.update(dets(*(rows if step % 2 else rows[::-1])))
+            assert found.xyxy[:, 0].tolist() == ([left, right] if step % 2 else [right, left])  # order stays
+            ids = dict(zip(found.class_id.tolist(), found.track_id.tolist(), strict=True))
+            seen.append((ids[0], ids[1]))
+        assert len(set(seen[8:])) == 1
+        one, two = seen[-1]
+        assert one != two
+        assert min(one, two) >= 0
+
+    def test_classes_of_one_box_share_a_number(self) -> None:
+        tracker = tracking.Tracker()
+        for _ in range(5):
+            found = tracker.update(dets((10, 20, 50, 60, 0.8, 0), (10, 20, 50, 60, 0.5, 1)))
+        assert found.track_id[0] == found.track_id[1] >= 0
+        assert len(tracker.update(dets())) == 0
+
+    def test_a_stream_with_numbers_in_all_that_is_made_of_it(self, film: Callable, seer: Callable) -> None:
+        results = list(tracking.track(pydarknet.stream(seer(), film(frames=20))))
+        ids = {int(dets.track_id[0]) for _, dets in results[5:]}
+        assert len(ids) == 1
+        last = results[-1].detections
+        (number,) = ids
+        assert last.to_records()[0]["track_id"] == number
+        assert f'"track_id":{number}' in last.to_json()
+        assert last[[0]].track_id.tolist() == [number]
+
+    def test_each_film_counts_for_itself(self, film: Callable, seer: Callable) -> None:
+        folder = film("a.avi", frames=6).parent
+        film("b.avi", frames=6)
+        results = list(tracking.track(pydarknet.stream(seer(), folder)))
+        assert results[5].detections.track_id.tolist() == results[11].detections.track_id.tolist()
+
+    def test_unknown_trackers(self) -> None:
+        with pytest.raises(ArgumentError, match="found tracker 'bytetrak', expected one of bytetrack, sort"):
+            tracking.Tracker("bytetrak")
+
+
+def test_tracking_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(
+        MissingExtra, match=r"supervision is not installed; run: pip install 'pydarknet\[tracking\]'"
+    ):
+        tracking.Tracker()
+
+
+# -- tables --------------------------------------------------------------------------------------------
+
+TWO = dets((1, 2, 3, 4, 0.5, 1), (5, 6, 7, 8, 0.25, 0))
+
+
+def test_pandas(film: Callable, seer: Callable) -> None:
+    pytest.importorskip("pandas")
+    table = frames.to_pandas(TWO)
+    assert list(table.columns) == ["xmin", "ymin", "xmax", "ymax", "confidence", "class", "name"]
+    assert table["name"].tolist() == ["cat", "dog"]
+    assert table.iloc[0, :5].tolist() == [1, 2, 3, 4, 0.5]
+    path: Path = film(frames=4)
+    many = frames.to_pandas(pydarknet.stream(seer(), path))
+    assert many["frame"].tolist() == [0, 1, 2, 3]
+    assert many["source"].tolist() == [str(path)] * 4
+
+
+def test_polars() -> None:
+    pytest.importorskip("polars")
+    table = frames.to_polars(dets((1, 2, 3, 4, 0.5, 1), track_id=[9]))
+    assert table.columns[-1] == "track_id"
+    assert table.row(0) == (1.0, 2.0, 3.0, 4.0, 0.5, 1, "cat", 9)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_tables_without_their_library(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(
+        MissingExtra, match=rf"{library} is not installed; run: pip install 'pydarknet\[frames\]'"
+    ):
+        getattr(frames, f"to_{library}")(TWO)
+
+
+def test_an_empty_stream_is_an_empty_table() -> None:
+    assert set(frames.columns_of([])) == {"source", "frame", "time", *frames._COLUMNS}

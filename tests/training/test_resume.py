@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that was stopped in any way ends with the bits of one that never was."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import shapes
+
+import pydarknet
+from pydarknet import TrainConfig
+from pydarknet.errors import ArgumentError, DataError, FileError
+from pydarknet.training import Hook, Outcome, Step, checkpoint, resume, train
+from pydarknet.training.loop import Training
+from pydarknet.training.run import RunFolder
+
+ROOT = Path(pydarknet.__file__).parents[1]
+LENGTH = 20
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainConfig:
+    """A training of 20 iterations with mosaic and sizes that change; its folder has a blank in its name."""
+    place = tmp_path / "my drive"
+    data = shapes.data_set(place / "ds")
+    cfg = shapes.cfg(place, LENGTH, random=1)
+    return TrainConfig(cfg, data, out=place / "run", threads=1, last_every=3, map_every=7, force=True)
+
+
+@pytest.fixture
+def reference(config: TrainConfig) -> Outcome:
+    """The same training, never stopped."""
+    outcome = train(replace(config, out=Path(config.out).with_name("reference")))
+    assert (outcome.reason, outcome.iteration) == ("finished", LENGTH)
+    return outcome
+
+
+def same(outcome: Outcome, reference: Outcome) -> bool:
+    """Equal weights, equal momentum, equal best."""
+    states = [checkpoint.load(o.folder / "weights/shapes_last.state") for o in (outcome, reference)]
+    arrays = [state.network["arrays"] for state in states]
+    assert arrays[0].keys() == arrays[1].keys()
+    assert any(name.startswith("gradients/") for name in arrays[0])
+    equal = all((arrays[0][name] == arrays[1][name]).all() for name in arrays[0])
+    files = [o.weights["final"].read_bytes() for o in (outcome, reference)]
+    return equal and files[0] == files[1] and states[0].meta["training"] == states[1].meta["training"]
+
+
+class StopAt(Hook):
+    """Ends a training after an iteration."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def after_step(self, training: Training, step: Step) -> None:
+        if step.iteration == self.iteration:
+            training.stop_reason = "signal"
+
+
+def test_twenty_is_ten_and_ten(config: TrainConfig, reference: Outcome) -> None:
+    """Stopped after 10 and continued by the same call: the same bits, one continuous history."""
+    assert train(config, [StopAt(10)]).reason == "signal"
+    outcome = train(config)
+    assert (outcome.reason, outcome.iteration) == ("finished", LENGTH)
+    assert same(outcome, reference)
+    rows = (outcome.folder / "results.csv").read_text().splitlines()[1:]
+    assert [int(row.split(",")[1]) for row in rows] == list(range(1, LENGTH + 1))
+    assert {row.split(",")[0] for row in rows} == {"0", "1"}
+
+
+def test_other_numbers_of_workers_change_nothing(config: TrainConfig, reference: Outcome) -> None:
+    """The loader's threads have no say in the result."""
+    assert same(train(replace(config, workers=3, cache="ram")), reference)
+
+
+def start(config: TrainConfig, limit: int | None = None) -> subprocess.Popen[bytes]:
+    """The same training in a process of its own; ``limit`` is the largest file it may write, in bytes."""
+    words = [sys.executable, "-m", "pydarknet", "train", "--quiet", "--force", "--threads", "1"]
+    for name in ("cfg", "data", "out", "last_every", "map_every"):
+        words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
+
+    def prepare() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "env": environment}
+    return subprocess.Popen(words, preexec_fn=prepare, **pipes)  # noqa: PLW1509  no thread of ours runs
+
+
+@pytest.mark.slow
+def test_sigkill_at_random_instants(config: TrainConfig, reference: Outcome) -> None:
+    """Killed at random instants, in the middle of saves among them: after each the state is whole, and the
+    end has the bits of the run that was never stopped."""
+    config = replace(config, last_every=1)
+    state = Path(config.out) / "weights/shapes_last.state"
+    rng = random.Random(5)
+    kills = 0
+    for _ in range(6):
+        process = start(config)
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if state.exists() and state.stat().st_mtime_ns != before:
+                break
+            time.sleep(0.001)
+        time.sleep(rng.random() * 0.03)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.communicate()
+        if state.exists():
+            assert 0 < checkpoint.load(state).network["iteration"] <= LENGTH
+    assert kills >= 3
+    outcome = train(config)
+    assert outcome.reason in ("finished", "nothing-to-do")
+    assert same(outcome, reference)
+    left = {path.name for path in (Path(config.out) / "weights").iterdir()}
+    assert left == {"shapes_last.state", *(f"shapes_{kind}.weights" for kind in ("last", "best", "final"))}
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_ends(config: TrainConfig, reference: Outcome) -> None:
+    """SIGTERM: the iteration is finished, the state saved, exit code 130; the same command goes on."""
+    config = replace(config, last_every=1000)
+    process = start(config)
+    log = Path(config.out) / "results.csv"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (log.exists() and log.read_text().count("\n") > 2):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate()
+    if process.returncode != 0:  # it may have been quicker than the signal
+        assert process.returncode == 130, out.decode()
+        assert b"signal at iteration" in out
+    assert same(train(config), reference)
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_last_state(config: TrainConfig, reference: Outcome) -> None:
+    """When a state cannot be written the run ends with code 4 and words; the older state is intact."""
+    assert train(config, [StopAt(6)]).iteration == 6
+    state = Path(config.out) / "weights/shapes_last.state"
+    before = state.read_bytes()
+    process = start(config, limit=len(before) // 2)
+    out, _ = process.communicate()
+    assert process.returncode == 4, out.decode()
+    assert b"cannot be written" in out
+    assert state.read_bytes() == before
+    assert json.loads((Path(config.out) / "crash.json").read_text())["reason"] == "disk-error"
+    assert same(train(config), reference)
+
+
+def test_a_second_writer_is_refused(config: TrainConfig) -> None:
+    """Two processes never write into one folder; the message names the first."""
+    with (
+        RunFolder(Path(config.out)).locked(),
+        pytest.raises(FileError, match=rf"process {os.getpid()} .* is writing"),
+    ):
+        train(config)
+
+
+def test_a_stale_lock_is_taken(config: TrainConfig) -> None:
+    """The lock of a process that is gone, or of a silent machine, is in nobody's way."""
+    folder = RunFolder(Path(config.out))
+    folder.weights.mkdir(parents=True)
+    lock = folder.file("lock")
+    lock.write_text(json.dumps({"host": os.uname().nodename, "pid": 2**22 + 5, "time": "then", "birth": "1"}))
+    with folder.locked():
+        pass
+    lock.write_text(json.dumps({"host": "elsewhere", "pid": 1, "time": "then", "birth": "1"}))
+    with pytest.raises(FileError, match="process 1 on elsewhere"), folder.locked():
+        pass
+    os.utime(lock, (time.time() - 3600,) * 2)
+    with folder.locked():
+        pass
+    lock.write_text("")  # being written just now
+    with pytest.raises(FileError, match="another process"), folder.locked():
+        pass
+
+
+def test_nothing_to_do_and_longer(config: TrainConfig) -> None:
+    """A finished run is left as it is; --max-batches extends it and says what that does to the steps."""
+    told: list[str] = []
+    config = replace(config, max_batches=4)
+    train(config)
+    final = Path(config.out) / "weights/shapes_final.weights"
+    before = final.stat().st_mtime_ns
+    assert train(config, say=told.append).reason == "nothing-to-do"
+    assert "nothing to do: iteration 4 of 4 is reached; --max-batches N extends it" in told[-1]
+    assert final.stat().st_mtime_ns == before
+    outcome = train(resume(Path(config.out), max_batches=8), say=told.append)
+    assert (outcome.reason, outcome.iteration) == ("finished", 8)
+    assert "max_batches 4 -> 8" in told
+    assert any("steps 3,4 -> 6,8: they keep their share" in line for line in told)
+
+
+def test_another_training_is_refused(config: TrainConfig) -> None:
+    """A folder holds one training: other data, seed or rate are refused by name."""
+    train(config, [StopAt(1)])
+    with pytest.raises(ArgumentError, match="another lr, seed; use another --out, or --restart"):
+        train(replace(config, lr=0.1, seed=3))
+
+
+def test_restart_moves_the_old_run_aside(config: TrainConfig) -> None:
+    """Nothing is overwritten: the old folder gets another name."""
+    train(config, [StopAt(2)])
+    assert train(replace(config, restart=True, seed=4), [StopAt(1)]).iteration == 1
+    aside = Path(config.out).with_name("run.before-1")
+    assert checkpoint.load(aside / "weights/shapes_last.state").network["iteration"] == 2
+
+
+def test_a_damaged_state_says_so(config: TrainConfig) -> None:
+    """A state that somebody cut is an error with its name, not a crash."""
+    train(config, [StopAt(2)])
+    state = Path(config.out) / "weights/shapes_last.state"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"shapes_last.state: is damaged"):
+        train(config)
+
+
+def test_darknet_weights_go_on(config: TrainConfig) -> None:
+    """Plain weights continue at the iteration of their counter; what is lost is said aloud."""
+    first = train(config, [StopAt(6)])
+    told: list[str] = []
+    again = replace(config, out=Path(config.out).with_name("other"), weights=first.weights["last"])
+    outcome = train(again, say=told.append)
+    assert outcome.iteration == LENGTH
+    assert any("goes on at iteration 6 by its image counter; momentum" in line for line in told)
+    rows = (outcome.folder / "results.csv").read_text().splitlines()[1:]
+    assert int(rows[0].split(",")[1]) == 7
+    cleared = replace(again, out=Path(config.out).with_name("cleared"), clear=True)
+    assert train(cleared, [StopAt(1)]).iteration == 1
