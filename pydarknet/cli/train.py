@@ -6,6 +6,7 @@ The options are those of :class:`pydarknet.training.TrainConfig`, made from its 
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -14,6 +15,10 @@ from typing import Any
 import click
 
 from pydarknet.cli.options import SIZE
+
+# Before the engine is loaded: its threads must not spin on the cores that prepare the next images.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from pydarknet.training.config import TrainConfig
 
 _EXIT = """\b
