@@ -71,10 +71,10 @@ def test_bf16_connected_reads_a_narrow_float_layer() -> None:
     np.testing.assert_allclose(found, expected, atol=0.03 * np.abs(expected).max())
 
 
-def learner(folder: Path, sections: str, backend: str) -> Network:
+def learner(folder: Path, sections: str, backend: str, precision: str = "fp32") -> Network:
     cfg = folder / "net.cfg"
     cfg.write_text(net(sections, 6, 6, "learning_rate=0.1\nmomentum=0\ndecay=0\n"))
-    return Network(cfg, backend=backend, precision="fp32", threads=1, training=True)
+    return Network(cfg, backend=backend, precision=precision, threads=1, training=True)
 
 
 def batch(outputs: int) -> tuple[np.ndarray, np.ndarray]:
@@ -174,3 +174,44 @@ def test_truths_of_no_class_are_passed_over(tmp_path: Path, backend: str) -> Non
         for wrong in (-1, 2, 1e30, np.nan):
             truths[:, 0] = (0.5, 0.5, 0.3, 0.3, wrong, 0)
             assert network.accumulate(batch(1)[0], truths) == expected
+
+
+def test_bf16_trains_a_convolution_behind_a_head(tmp_path: Path) -> None:
+    sections = (
+        f"{CONV.replace('filters=8', 'filters=14')}[yolo]\nmask=0,1\nnum=2\nanchors=2,2, 3,3\nclasses=2\n"
+        f"{CONV.replace('filters=8', 'filters=14')}"
+        "[yolo]\nmask=0,1\nnum=2\nanchors=2,2, 3,3\nclasses=2\n"
+    )
+    x, truths = batch(1)[0], np.zeros((2, 3, 6), np.float32)
+    truths[:, 0] = (0.5, 0.5, 0.3, 0.3, 1, 0)
+    with learner(tmp_path, sections, "ref") as network:
+        expected = network.accumulate(x, truths)
+    with learner(tmp_path, sections, "cpu", "bf16") as network:
+        try:
+            assert network.accumulate(x, truths) == pytest.approx(expected, rel=0.05)
+        except BackendError as error:
+            if "needs a processor" in str(error):
+                pytest.skip(str(error))
+            raise
+
+
+@pytest.mark.parametrize(
+    ("key", "first_update"),
+    [("", 1), ("stopbackward=1", None), ("train_only_bn=1", None), ("stopbackward=2", 3)],
+)
+def test_a_key_holds_the_layers_in_front_as_well(
+    tmp_path: Path, backend: str, key: str, first_update: int | None
+) -> None:
+    norm = CONV + "batch_normalize=1\n"
+    with learner(tmp_path, norm + norm + key + "\n" + CONV + "[cost]\ntype=sse\n", backend) as network:
+        before = network.parameters(0)
+        moved = []
+        for update in range(1, 4):
+            network.accumulate(*batch(8 * 6 * 6))
+            network.update()
+            now = network.parameters(0)
+            if (now["weights"] != before["weights"]).any():
+                moved.append(update)
+            assert (now["means"] != before["means"]).any() == (key != "stopbackward=1")
+            before = now
+        assert (moved or [None])[0] == first_update

@@ -67,7 +67,9 @@ struct Node {
     // What graph passes add for inference (see passes/passes.hpp).
     int residual = -2;  // fused shortcut: the producer added after the activation; -2 none
     Activation residual_activation = Activation::linear;  // applied to the sum
-    bool fused_away = false;                              // computed by another node: no kernel of its own
+    int expand = -1,
+        depthwise = -1;       // fused bottleneck: convolutions that this one computes first; inputs[0] feeds them
+    bool fused_away = false;  // computed by another node: no kernel of its own
 
     template <class P>
     const P& as() const {

@@ -140,7 +140,8 @@ void Network::predict(const float* x, int n, const std::vector<int>& wanted) {
                     text("found ", n, " images, expected 1 to the batch of ", options_.batch));
     want(wanted);
     Plan& compiled = plan();
-    std::memcpy(compiled.input(), x, n * graph_->input.size() * sizeof(float));
+    if (n < options_.batch || !compiled.read_from(x))
+        std::memcpy(compiled.input(), x, n * graph_->input.size() * sizeof(float));
     forward(n);
 }
 

@@ -64,15 +64,22 @@ Solver::Solver(std::shared_ptr<const Graph> graph, std::shared_ptr<Parameters> p
         state_.adam_m = zeros_like(*graph_);
         state_.adam_v = zeros_like(*graph_);
     }
-    for (const Node& node : graph_->nodes)
-        if (node.stop_backward == 1) frozen_before_ = node.index + 1;
+    held_until_.resize(graph_->nodes.size());
+    int until = 0;
+    for (auto node = graph_->nodes.rbegin(); node != graph_->nodes.rend(); ++node) {
+        if (node->stop_backward == 1) frozen_before_ = std::max(frozen_before_, node->index + 1);
+        if (node->train_only_bn) statistics_before_ = std::max(statistics_before_, node->index + 1);
+        until = std::max(until, node->stop_backward);
+        held_until_[node->index] = until;
+    }
 }
 
 float Solver::rate() const { return learning_rate(net_, state_.iteration); }
 
 bool Solver::trainable(int index) const {
     const Node& node = graph_->nodes[index];
-    if (index < frozen_before_ || node.train_only_bn || node.only_forward) return false;
+    if (index < frozen_before_ || index < statistics_before_ || node.only_forward) return false;
+    if (held_until_[index] > 1 && state_.iteration <= held_until_[index]) return false;
     if (node.dont_update > 0 && state_.iteration <= node.dont_update) return false;
     return node.burnin_update <= 0 || state_.iteration >= static_cast<std::int64_t>(node.burnin_update) * net_.burn_in;
 }

@@ -49,7 +49,9 @@ private:
     std::shared_ptr<Parameters> parameters_;
     NetParams net_;
     SolverState state_;
-    int frozen_before_ = 0;  // layers in front of the last stopbackward=1 stay as they are, that layer included
+    int statistics_before_ = 0;    // of layers in front of the last train_only_bn, and of itself, nothing else moves
+    std::vector<int> held_until_;  // by node: the iteration up to which a stopbackward > 1 keeps it as it is
+    int frozen_before_ = 0;        // layers in front of the last stopbackward=1 stay as they are, that layer included
 };
 
 }  // namespace dn

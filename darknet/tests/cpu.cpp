@@ -105,13 +105,21 @@ void check_against_ref(const Case& net, Precision precision = Precision::f32, fl
         check_equal(a, b, tolerance);
     }
     options.wanted = {last};
-    check_equal(outputs(*compile(*cpu, net, options), net, last), outputs(*expected, net, last), tolerance);
+    for (int threads : {1, 2, 3}) {  // whole images on each thread, or all threads on each layer
+        options.threads = threads;
+        check_equal(outputs(*compile(*cpu, net, options), net, last), outputs(*expected, net, last), tolerance);
+    }
 }
 
 bool runs_bf16() {
     PlanOptions options;
     const Case net(conv(16, 1, "linear"));
     return compile(*make_backend("cpu"), net, options)->precision() == Precision::bf16;
+}
+
+std::string bottleneck(int wide, int narrow, const std::string& activation, int stride = 1) {
+    return conv(wide, 1, activation) + conv(wide, 3, activation, text("groups=", wide, "\nstride=", stride, "\n")) +
+           conv(narrow, 1, "linear");
 }
 
 const std::string kBlock = conv(16, 1, "mish") + conv(16, 3, "mish") + "[shortcut]\nfrom=-3\nactivation=linear\n";
@@ -166,6 +174,21 @@ TEST_CASE("cpu: groups and depthwise convolutions") {
     check_against_ref(Case(conv(48, 3, "leaky", "groups=2\n")));
 }
 
+TEST_CASE("cpu: bottlenecks, whose wide tensors are never whole") {
+    for (int stride : {1, 2})
+        for (const Shape& input : {kInput, Shape{6, 61, 37}, Shape{8, 13, 13}, Shape{4, 24, 2}, Shape{2, 60, 1}}) {
+            CAPTURE(stride);
+            CAPTURE(input.w);
+            check_against_ref(Case(bottleneck(48, 24, "leaky", stride), input));
+            check_against_ref(Case(bottleneck(112, 8, "relu", stride), input));
+            check_against_ref(Case(bottleneck(16, 33, "linear", stride), input, 1));
+        }
+    check_against_ref(Case(conv(16, 1, "leaky") + bottleneck(64, 16, "leaky") +
+                           "[dropout]\n[shortcut]\nfrom=-5\nactivation=leaky\n" + bottleneck(272, 16, "leaky") +
+                           "[shortcut]\nfrom=-4\n[route]\nlayers=-1,-5\n" + bottleneck(32, 8, "leaky", 2)));
+    check_against_ref(Case(bottleneck(40, 16, "leaky") + bottleneck(64, 16, "mish")));  // not fused
+}
+
 TEST_CASE("cpu: convolutions write into routes and read slices of them") {
     check_against_ref(Case(kCsp));
     check_against_ref(Case(conv(32, 3, "mish") + "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" + conv(16, 3, "mish") +
@@ -181,6 +204,10 @@ TEST_CASE("cpu: bf16 stays within its rounding of float32") {
     check_against_ref(
         Case(conv(64, 3, "leaky") + conv(64, 3, "mish") + "[maxpool]\nsize=2\nstride=2\n" + conv(96, 1, "swish")),
         Precision::bf16, 0.03f);
+    check_against_ref(Case(conv(64, 1, "leaky") + bottleneck(96, 64, "leaky") + "[shortcut]\nfrom=-4\n" +
+                               bottleneck(128, 96, "leaky", 2) + bottleneck(128, 16, "leaky"),
+                           {64, 40, 36}),
+                      Precision::bf16, 0.03f);
 }
 
 TEST_CASE("cpu: auto precision is one that this processor multiplies natively, and plans say which") {

@@ -88,6 +88,43 @@ TEST_CASE("fuse: not when somebody else needs the convolution's own output") {
     CHECK_FALSE(fused("[shortcut]\nfrom=-2\nweights_type=per_feature\nweights_normalization=relu\n", {2}));
 }
 
+TEST_CASE("fuse: a bottleneck becomes one node that reads what its first convolution read") {
+    const std::string wide = "[convolutional]\nfilters=32\nsize=1\n";
+    const std::string depthwise = "[convolutional]\nfilters=32\ngroups=32\nsize=3\npad=1\n";
+    const auto fused = [](const std::string& sections, const std::vector<int>& wanted, bool accepted = true) {
+        Graph graph = graph_of(kConv + sections, kInput);
+        fuse_bottlenecks(graph, wanted, [&](const Bottleneck&) { return accepted; });
+        return graph;
+    };
+    const std::string block = wide + depthwise + "[convolutional]\nfilters=8\nsize=1\n";
+    const Graph graph = fused(block, {3});
+    CHECK(graph.nodes[3].expand == 1);
+    CHECK(graph.nodes[3].depthwise == 2);
+    CHECK(graph.nodes[3].inputs == std::vector<int>{0});
+    CHECK(graph.nodes[1].fused_away);
+    CHECK(graph.nodes[2].fused_away);
+    CHECK_FALSE(graph.nodes[3].fused_away);
+    CHECK(fused(block, {3}, false).nodes[3].depthwise == -1);
+    CHECK(fused(block, {2, 3}).nodes[3].depthwise == -1);                           // it is to be read
+    CHECK(fused(block + "[route]\nlayers=-1,-3\n", {4}).nodes[3].depthwise == -1);  // a route takes it
+    CHECK(fused(kConv + block, {4}).nodes[4].depthwise == 3);
+    CHECK(fused(wide + wide + "[convolutional]\nfilters=8\nsize=1\n", {3}).nodes[3].depthwise == -1);
+}
+
+TEST_CASE("fuse: what a bottleneck reads lives until it is done, and nothing between has a place of its own") {
+    const std::string wide = "[convolutional]\nfilters=32\nsize=1\n";
+    const std::string depthwise = "[convolutional]\nfilters=32\ngroups=32\nsize=3\npad=1\n";
+    const std::string narrow = "[convolutional]\nfilters=8\nsize=1\n";
+    Graph graph = graph_of(kConv + wide + depthwise + narrow + "[shortcut]\nfrom=-4\n", kInput);
+    fuse_shortcuts(graph, {4});
+    fuse_bottlenecks(graph, {4}, [](const Bottleneck&) { return true; });
+    CHECK(graph.nodes[3].residual == 0);
+    const Placement placement = place(graph, {4});
+    CHECK(placement.buffers.size() == 3);  // the input, what it reads and its sum
+    CHECK(placement.buffers[placement.of(0).buffer].last == 3);
+    CHECK(placement.of(3).buffer != placement.of(0).buffer);
+}
+
 TEST_CASE("place: pools write into the route that joins them, a convolution's output is copied") {
     const Graph graph = graph_of(kConv + kPool + kPool + "[route]\nlayers=-1,-2,-3\n", kInput);
     const Placement placement = place(graph, {3});

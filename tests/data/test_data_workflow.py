@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""convert, stats, view, split: from hand-made labels of each kind to lists that can be trained on."""
+"""convert, stats, view, split, train: from hand-made labels of each kind to a network."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from data_files import make_image, make_text
 
+from pydarknet import Network
 from pydarknet.cli import cli
 from pydarknet.data import ops, read
 
@@ -115,8 +116,17 @@ def run(*arguments: object) -> str:
     result = CliRunner().invoke(
         cli, [str(a) for a in arguments], catch_exceptions=False, standalone_mode=False
     )
-    assert result.return_value == 0, result.output
+    assert not result.return_value, result.output  # None or 0
     return result.output
+
+
+def train(data: Path, folder: Path) -> None:
+    """Two iterations of a small network on what the commands before have left."""
+    cfg, out = folder / "tiny.cfg", folder / "run"
+    run("cfg", "new", "--model", "yolov4-tiny", "--data", data, "--size", 64, "--batch", 4, "--out", cfg)
+    run("train", "--cfg", cfg, "--data", data, "--out", out, "--max-batches", 2, "--force", "--quiet")
+    with Network(out / "tiny.cfg", out / "weights" / "tiny_final.weights") as network:
+        assert network.info.classes == len(read(data).names)
 
 
 @pytest.mark.parametrize("make", [crowdhuman, openimages, groundtruth, ilsvrc, roboflow])
@@ -140,3 +150,13 @@ def test_from_labels_to_lists(make, tmp_path):
     for key in ("train", "valid", "names", "backup"):
         path = next(line.split(" = ")[1] for line in data_file.splitlines() if line.startswith(key))
         assert Path(path).exists()
+    train(tmp_path / "split" / "obj.data", tmp_path)
+
+
+def test_blood_cells_from_labels_to_a_network(bccd, tmp_path):
+    """The same on real data: 364 images, Pascal VOC."""
+    run("convert", bccd, "--out", tmp_path / "ds", "--jobs", 1)
+    run("data", "stats", tmp_path / "ds", "--out", tmp_path / "stats")
+    run("data", "view", tmp_path / "ds", "--sheet", tmp_path / "sheet.png", "--number", 9)
+    run("data", "split", tmp_path / "ds", "--ratios", "0.8,0.2", "--stratify", "--out", tmp_path / "split")
+    train(tmp_path / "split" / "obj.data", tmp_path)

@@ -42,6 +42,8 @@ public:
     virtual ~Plan() = default;
     // Where the caller writes float32 planes (n, c, h, w) in 0..1 before forward().
     virtual float* input() = 0;
+    // Lets the next forward() read these planes of a whole batch in place of input()'s; false: copy them there instead.
+    virtual bool read_from(const float* planes);
     virtual void forward() = 0;
     // Copies a wanted node's output as float32 (n, c, h, w) into dst.
     virtual void read(int node, float* dst) const = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fusion of shortcuts: convolution (-> dropout) -> shortcut becomes one convolution that adds the other source itself.
+// Fusion of shortcuts: convolution (-> dropout) -> shortcut becomes one convolution that adds the other source itself;
+// and of bottlenecks: convolutions 1x1 -> depthwise -> 1x1 become one node.
 #include <algorithm>
 
 #include "../layers/layer.hpp"
@@ -42,6 +43,26 @@ bool can_fuse(const Graph& graph, const Node& shortcut, const std::vector<int>& 
            graph.shape_of(other) == conv.out && shortcut.out == conv.out;
 }
 
+bool is_pointwise(const Node& node) {
+    if (node.kind != Kind::convolutional) return false;
+    const auto& params = node.as<ConvolutionalParams>();
+    return params.size == 1 && params.groups == 1 && params.antialiasing == 0 && node.in.h == node.out.h &&
+           node.in.w == node.out.w;
+}
+
+bool is_depthwise(const Node& node) {
+    if (node.kind != Kind::convolutional) return false;
+    const auto& params = node.as<ConvolutionalParams>();
+    return params.groups > 1 && params.groups == node.in.c && params.groups == node.out.c && params.antialiasing == 0;
+}
+
+// The only producer of `node`, when `node` is its only reader and nothing else is fused into it.
+int find_private_source(const Graph& graph, const Node& node, const std::vector<int>& readers) {
+    if (node.inputs.size() != 1 || node.inputs[0] < 0) return -1;
+    const int source = node.inputs[0];
+    return readers[source] == 1 && graph.nodes[source].residual == -2 ? source : -1;
+}
+
 }  // namespace
 
 void fuse_shortcuts(Graph& graph, const std::vector<int>& wanted) {
@@ -52,6 +73,25 @@ void fuse_shortcuts(Graph& graph, const std::vector<int>& wanted) {
         conv.residual = node.inputs[1];
         conv.residual_activation = node.as<ShortcutParams>().activation;
         node.fused_away = true;
+    }
+}
+
+void fuse_bottlenecks(Graph& graph, const std::vector<int>& wanted,
+                      const std::function<bool(const Bottleneck&)>& accepts) {
+    const std::vector<int> readers = count_readers(graph, wanted);
+    for (Node& project : graph.nodes) {
+        if (!is_pointwise(project)) continue;
+        const int middle = find_private_source(graph, project, readers);
+        if (middle < 0 || !is_depthwise(graph.nodes[middle])) continue;
+        Node& depthwise = graph.nodes[middle];
+        const int first = find_private_source(graph, depthwise, readers);
+        if (first < 0 || !is_pointwise(graph.nodes[first])) continue;
+        Node& expand = graph.nodes[first];
+        if (expand.fused_away || expand.depthwise >= 0 || !accepts({expand, depthwise, project})) continue;
+        project.expand = first;
+        project.depthwise = middle;
+        project.inputs = expand.inputs;
+        expand.fused_away = depthwise.fused_away = true;
     }
 }
 

@@ -24,6 +24,16 @@ void fold_biases(const NodeParameters& params, float* folded);
 // shortcut is fused_away, its output being the convolution's. Layers in `wanted` keep an output of their own.
 void fuse_shortcuts(Graph& graph, const std::vector<int>& wanted);
 
+// A bottleneck: 1x1 convolution -> depthwise convolution -> 1x1 convolution, nobody else reading between them.
+struct Bottleneck {
+    const Node &expand, &depthwise, &project;
+};
+
+// Makes one node of each bottleneck that the backend accepts: `project` names the other two, which are fused_away, and
+// reads what `expand` read.
+void fuse_bottlenecks(Graph& graph, const std::vector<int>& wanted,
+                      const std::function<bool(const Bottleneck&)>& accepts);
+
 // -- place: which buffer, and which channels of it, every output lives in ---------------------------------------
 
 // Channels [offset, offset + c) of a buffer.

@@ -138,10 +138,10 @@ memory ConvPrimitive::pack_weights(const ConvTask& task) const {
                             [&](float* plain) { fold_weights(task.params, plain); });
 }
 
-const float* ConvPrimitive::pack_biases(const ConvTask& task) {
-    const memory::desc desc({task.dst.shape.c}, memory::data_type::f32, memory::format_tag::x);
-    const memory biases =
-        task.weights.get(task.owner, desc, desc, [&](float* plain) { fold_biases(task.params, plain); });
+const float* pack_biases(WeightStore& weights, int owner, const NodeParameters& params) {
+    const memory::desc desc({static_cast<memory::dim>(params.biases.size())}, memory::data_type::f32,
+                            memory::format_tag::x);
+    const memory biases = weights.get(owner, desc, desc, [&](float* plain) { fold_biases(params, plain); });
     return static_cast<const float*>(biases.get_data_handle());  // the store keeps it
 }
 

@@ -36,6 +36,9 @@ struct ConvTask {
 // Appends the activation where oneDNN's function is Darknet's; false where it has none.
 bool append_activation(dnnl::post_ops& ops, Activation activation);
 
+// A convolution's biases, batch-norm folded in, kept by the store.
+const float* pack_biases(WeightStore& weights, int owner, const NodeParameters& params);
+
 class ConvPrimitive {
 public:
     ConvPrimitive(Runtime& runtime, const ConvGeometry& geometry, const dnnl::memory::desc& src,
@@ -51,7 +54,9 @@ public:
 
     // The task's weights in the format of this primitive, batch-norm folded in; its biases.
     dnnl::memory pack_weights(const ConvTask& task) const;
-    static const float* pack_biases(const ConvTask& task);
+    static const float* pack_biases(const ConvTask& task) {
+        return cpu::pack_biases(task.weights, task.owner, task.params);
+    }
 
 private:
     friend class ConvCall;

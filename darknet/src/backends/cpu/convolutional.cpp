@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// [convolutional]: which way to compute it. See conv_fused, conv_tiled and conv_whole.
+// [convolutional]: which way to compute it. See conv_fused, conv_tiled, conv_whole and bottleneck.
 #include "../../layers/layer.hpp"
 #include "../ref/ref.hpp"
 
@@ -73,6 +73,7 @@ bool convolves_in_tiles(const Node& node, DType type) {
 }
 
 std::unique_ptr<Kernel> make_convolutional(const Context& context) {
+    if (context.node.depthwise >= 0) return make_bottleneck(context);
     const auto& params = context.node.as<ConvolutionalParams>();
     if (needs_reference(context)) return make_by_reference(context, ref::make_convolutional);
     const bool in_tiles = convolves_in_tiles(context.node, context.compute);

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "../../passes/passes.hpp"
 #include "../backend.hpp"
 #include "../kernel.hpp"
 #include "runtime.hpp"
@@ -19,8 +20,9 @@ namespace cpu {
 struct Context : KernelContext {
     Runtime& runtime;
     WeightStore& weights;
-    DType compute;    // type of weights and of activations between layers
-    Tensor residual;  // of a fused shortcut; data null: none
+    DType compute;                           // type of weights and of activations between layers
+    Tensor residual;                         // of a fused shortcut; data null: none
+    const Parameters* parameters = nullptr;  // of all nodes, for those that compute others too
 };
 
 // Null when nothing is left to do, as in a route whose sources already lie in place.
@@ -35,6 +37,10 @@ std::unique_ptr<Kernel> make_by_reference(const Context& context, MakeKernel mak
 
 // Whether the convolution is computed in strips, with tensors of any pitch, and not by oneDNN alone.
 bool convolves_in_tiles(const Node& node, DType type);
+
+// A fused bottleneck, and whether a plan should fuse it.
+std::unique_ptr<Kernel> make_bottleneck(const Context& context);
+bool computes_bottleneck(const Bottleneck& bottleneck, const PlanOptions& options);
 
 }  // namespace cpu
 }  // namespace dn

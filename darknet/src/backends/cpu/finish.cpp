@@ -5,16 +5,8 @@
 
 #include <algorithm>
 
+#include "avx512.hpp"
 #include "rows.hpp"
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 on its own intrinsics
-#endif
-#include <immintrin.h>
-#define DN_HAVE_AVX512
-#define DN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
-#endif
 
 namespace dn::cpu {
 namespace {
@@ -154,8 +146,7 @@ bool finish_vectors_of(const FinishPixels& job, Activation activation) {
 }
 
 bool finish_fast(const FinishPixels& job, const Finish& finish) {
-    static const bool supported = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512dq");
-    if (!supported) return false;
+    if (!has_avx512()) return false;
     if (finish.adds && (job.residual_type != job.type || finish.after != Activation::linear)) return false;
     if (job.type == DType::f32)
         return finish.adds ? finish_vectors_of<DType::f32, true>(job, finish.activation)

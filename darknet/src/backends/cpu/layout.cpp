@@ -46,12 +46,12 @@ void convert_pixels(const Pixels<const void>& src, const Pixels<void>& dst, std:
 
 class Input : public Kernel {
 public:
-    Input(const float* planes, const Tensor& dst) : planes_(planes), dst_(dst) {}
-    void forward() override { from_planes(planes_, dst_); }
+    Input(const float* const* planes, const Tensor& dst) : planes_(planes), dst_(dst) {}
+    void forward() override { from_planes(*planes_, dst_); }
     std::string what() const override { return "reorder"; }
 
 private:
-    const float* planes_;
+    const float* const* planes_;
     Tensor dst_;
 };
 
@@ -120,7 +120,7 @@ FinishPixels pixels_of(const Tensor& dst, const Tensor& residual, float* sums, s
             static_cast<std::size_t>(dst.shape.c)};
 }
 
-std::unique_ptr<Kernel> make_input(const float* planes, const Tensor& dst) {
+std::unique_ptr<Kernel> make_input(const float* const* planes, const Tensor& dst) {
     return std::make_unique<Input>(planes, dst);
 }
 

@@ -17,7 +17,7 @@ void copy_channels(const Tensor& src, int first, const Tensor& dst);
 FinishPixels pixels_of(const Tensor& dst, const Tensor& residual, float* sums, std::size_t first, std::size_t count);
 // Copies `count` pixels from `first` on to `dst`, densely, as `type`.
 void copy_pixels(const Tensor& src, std::size_t first, std::size_t count, DType type, void* dst);
-// The first step of every plan: the caller's planes become the network's input tensor.
-std::unique_ptr<Kernel> make_input(const float* planes, const Tensor& dst);
+// The first step of every plan: the planes that `planes` points to when it runs become the network's input tensor.
+std::unique_ptr<Kernel> make_input(const float* const* planes, const Tensor& dst);
 
 }  // namespace dn::cpu

@@ -82,6 +82,8 @@ CpuPlan::CpuPlan(const Graph& graph, std::shared_ptr<const Parameters> parameter
       input_(options.batch * graph.input.size()) {
     options_.wanted = outputs_wanted(graph_, options);
     fuse_shortcuts(graph_, options_.wanted);
+    fuse_bottlenecks(graph_, options_.wanted,
+                     [&](const Bottleneck& bottleneck) { return computes_bottleneck(bottleneck, options_); });
     const std::vector<DType> types = choose_types();
     placement_ = place_outputs(graph_, options_.wanted, rules(types));
     arena_ = AlignedBuffer(pack_arena(placement_.buffers, options_.batch));
@@ -126,6 +128,7 @@ PlacementRules CpuPlan::rules(const std::vector<DType>& types) const {
     rules.type = [&types, this](int node) { return node < 0 ? input_type() : types[node]; };
     // oneDNN wants dense tensors; all kernels of our own take any pitch.
     rules.reads_slices = [this](const Node& node) {
+        if (node.depthwise >= 0) return true;
         if (node.kind == Kind::convolutional) return convolves_in_tiles(node, compute_);
         return node.kind != Kind::connected;
     };
@@ -156,14 +159,15 @@ Context CpuPlan::context_of(const Node& node) {
                     runtime_,
                     *weights_,
                     compute_,
-                    {}};
+                    {},
+                    parameters_.get()};
     if (node.residual != -2) context.residual = tensor_of(node.residual);
     return context;
 }
 
 void CpuPlan::make_steps() {
     const std::vector<bool> needed = find_needed(graph_, options_.wanted);
-    steps_.push_back({-1, make_input(input_.data(), tensor_of(-1))});
+    steps_.push_back({-1, make_input(&planes_, tensor_of(-1))});
     for (const Node& node : graph_.nodes) {
         if (!needed[node.index] || shares_source(node)) continue;
         std::unique_ptr<Kernel> kernel = kKernels[static_cast<std::size_t>(node.kind)](context_of(node));
@@ -173,6 +177,10 @@ void CpuPlan::make_steps() {
 
 template <class Each>
 void CpuPlan::run(const Each& each) {
+    struct Lent {  // planes that the caller lent for this run
+        CpuPlan& plan;
+        ~Lent() { plan.planes_ = plan.input_.data(); }
+    } lent{*this};
     try {
         with_team(options_.threads, [&] {
             for (Step& step : steps_) each(step);

@@ -16,7 +16,12 @@ public:
             const dnnl::engine& engine, const PlanOptions& options);
 
     float* input() override { return input_.data(); }
+    bool read_from(const float* planes) override {
+        planes_ = planes;
+        return true;
+    }
     void forward() override;
+    const std::vector<int>& wanted() const { return options_.wanted; }
     void read(int node, float* dst) const override;
     Precision precision() const override { return compute_ == DType::bf16 ? Precision::bf16 : Precision::f32; }
     std::size_t activation_bytes() const override;
@@ -44,7 +49,8 @@ private:
     PlanOptions options_;
     DType compute_;
     Placement placement_;
-    Floats input_;  // (n, c, h, w), as the caller writes it
+    Floats input_;                         // (n, c, h, w), as the caller writes it
+    const float* planes_ = input_.data();  // what the next forward() reads
     AlignedBuffer arena_;
     std::vector<Step> steps_;
 };

@@ -66,6 +66,13 @@ dnnl::memory WeightStore::get(int node, const dnnl::memory::desc& wanted, const 
     return packed_[node].emplace_back(std::move(packed));
 }
 
+const void* WeightStore::get_words(int node, std::size_t count, bool bf16, const std::function<void(void*)>& fill) {
+    using dnnl::memory;
+    const memory::desc desc({1, static_cast<memory::dim>(count)},
+                            bf16 ? memory::data_type::s32 : memory::data_type::f32, memory::format_tag::ab);
+    return get(node, desc, desc, fill).get_data_handle();  // the store keeps it
+}
+
 dnnl::memory::data_type dnnl_type(DType type) {
     return type == DType::f32 ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
 }

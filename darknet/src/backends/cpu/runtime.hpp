@@ -68,6 +68,10 @@ public:
     // (float32), which is then converted.
     dnnl::memory get(int node, const dnnl::memory::desc& wanted, const dnnl::memory::desc& plain, const Fill& fill);
 
+    // The same for an array of `count` words of 32 bits in an order of our own, as `fill` writes it; a node has one of
+    // floats and one of packed bfloat16 at most.
+    const void* get_words(int node, std::size_t count, bool bf16, const std::function<void(void*)>& fill);
+
 private:
     dnnl::engine engine_;
     std::mutex mutex_;

@@ -15,9 +15,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// oneDNN multiplies values of one type only; what feeds a head is float32 in bf16 as well.
 bool plain_convolution(const TrainContext& context) {
     const auto& params = context.node.as<ConvolutionalParams>();
-    return params.antialiasing == 0 && has_slope(params.activation) &&
+    return context.src[0].type == context.compute && params.antialiasing == 0 && has_slope(params.activation) &&
            counts_windows(params, context.src[0].shape, context.dst.shape);
 }
 
