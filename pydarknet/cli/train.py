@@ -109,7 +109,7 @@ def train_and_tell(config: TrainConfig, *, echo: bool = True) -> int:
     """Train, say what came of it, and return the exit code."""
     from pydarknet.errors import DarknetError
     from pydarknet.training import EXIT_CODES, train
-    from pydarknet.training.session import reason_of
+    from pydarknet.training.outcome import reason_of
 
     try:
         outcome = train(config, echo=echo, say=click.echo)
