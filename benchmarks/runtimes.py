@@ -104,7 +104,7 @@ def main() -> None:
     run()
     times: list[float] = []
     end = time.perf_counter() + float(seconds)
-    while len(times) < 5 or time.perf_counter() < end:
+    while len(times) < 3 or time.perf_counter() < end:
         begin = time.perf_counter()
         run()
         times.append(time.perf_counter() - begin)

@@ -6,6 +6,7 @@ The options are those of :class:`pydarknet.training.TrainConfig`, made from its 
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -14,6 +15,10 @@ from typing import Any
 import click
 
 from pydarknet.cli.options import SIZE
+
+# Before the engine is loaded: its threads must not spin on the cores that prepare the next images.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from pydarknet.training.config import TrainConfig
 
 _EXIT = """\b
@@ -104,7 +109,7 @@ def train_and_tell(config: TrainConfig, *, echo: bool = True) -> int:
     """Train, say what came of it, and return the exit code."""
     from pydarknet.errors import DarknetError
     from pydarknet.training import EXIT_CODES, train
-    from pydarknet.training.session import reason_of
+    from pydarknet.training.outcome import reason_of
 
     try:
         outcome = train(config, echo=echo, say=click.echo)

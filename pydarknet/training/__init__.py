@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pydarknet.training.config import TrainConfig
 from pydarknet.training.hooks import Hook, Step
-from pydarknet.training.session import EXIT_CODES, Outcome, resume, train
+from pydarknet.training.outcome import EXIT_CODES, Outcome
+from pydarknet.training.session import resume, train
 
 __all__ = ["EXIT_CODES", "Hook", "Outcome", "Step", "TrainConfig", "resume", "train"]

@@ -28,10 +28,8 @@ class Training:
     Attributes:
         network: what learns.
         cfg: its cfg.
-        run: the folder it writes to.
-        base: name of its weights files.
-        max_batches: where it ends.
-        iteration: updates done.
+        run: the folder it writes to; ``base`` begins the names of its weights.
+        iteration: updates done; it ends at ``max_batches``.
         avg_loss: Darknet's running average, nan before the first.
         best: best mAP so far, 0..1; None before the first evaluation.
         last_map: the newest mAP; ``next_map`` is the iteration of the next.

@@ -15,7 +15,6 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,54 +34,12 @@ from pydarknet.training.config import TrainConfig
 from pydarknet.training.hooks import Hook
 from pydarknet.training.loader import Images, Loader, Sets, draw_boxes, network_size
 from pydarknet.training.loop import Training
+from pydarknet.training.outcome import Outcome, reason_of
 from pydarknet.training.prepare import Say
 from pydarknet.training.run import RunFolder, choose
 from pydarknet.training.saving import Limits, Saver
 
 _log = logging.getLogger("pydarknet")
-
-#: Why a training ended, with the exit code of ``pydarknet train``.
-EXIT_CODES = {
-    "finished": 0,
-    "nothing-to-do": 0,
-    "failed": 1,
-    "data-error": 3,
-    "disk-error": 4,
-    "non-finite": 5,
-    "time-limit": 6,
-    "early-stop": 7,
-    "signal": 130,
-}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a training.
-
-    Attributes:
-        reason: a key of :data:`EXIT_CODES`.
-        folder: of the run.
-        iteration: where it stands.
-        best: best mAP@0.5 so far, 0..1; None if nothing was evaluated.
-        weights: the Darknet weights files, by what they are: ``last``, ``best``, ``final``, ``ema``.
-    """
-
-    reason: str
-    folder: Path
-    iteration: int
-    best: float | None
-    weights: dict[str, Path]
-
-
-def reason_of(error: BaseException) -> str:
-    """The key of :data:`EXIT_CODES` for an exception that ended a training."""
-    kinds: list[tuple[type[BaseException], str]] = [
-        (NonFinite, "non-finite"),
-        (DataError, "data-error"),
-        (FileError, "disk-error"),
-        (KeyboardInterrupt, "signal"),
-    ]
-    return next((reason for kind, reason in kinds if isinstance(error, kind)), "failed")
 
 
 def train(

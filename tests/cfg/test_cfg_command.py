@@ -223,9 +223,8 @@ def test_diff_tells_by_its_exit_code(folder: Path) -> None:
     cfg.yolov4_tiny(3).save(folder / "a.cfg")
     cfg.yolov4_tiny(4).save(folder / "b.cfg")
     arguments = [sys.executable, "-m", "pydarknet", "cfg", "diff", "a.cfg"]
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
     codes = [
-        subprocess.run([*arguments, other], env=environment, capture_output=True, text=True, check=False)
+        subprocess.run([*arguments, other], capture_output=True, text=True, check=False)
         for other in ("a.cfg", "b.cfg")
     ]
     assert [code.returncode for code in codes] == [0, 1]

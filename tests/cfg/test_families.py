@@ -128,8 +128,7 @@ def test_numbers_follow_from_the_classes(
 def test_one_import_is_enough() -> None:
     """``import pydarknet`` gives access to the families, in a fresh interpreter."""
     code = "import pydarknet; print(pydarknet.cfg.yolov4(classes=3, size=416))"
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.decode().strip() == str(cfg.yolov4(classes=3, size=416)).strip()
 
 

@@ -32,7 +32,7 @@ def cluster():
 
     with pytest.MonkeyPatch.context() as patch:  # the workers import pydarknet and the functions below
         here = Path(__file__).parent
-        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (here.parents[1], here))))
+        patch.setenv("PYTHONPATH", str(here), prepend=os.pathsep)
         nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         nodes.add_node(num_cpus=1)
         nodes.wait_for_nodes()

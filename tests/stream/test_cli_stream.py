@@ -112,7 +112,7 @@ def test_a_reader_that_has_enough_ends_the_run(network: list, film: Callable[...
     words = [sys.executable, "-m", "pydarknet", "detect", *map(str, network), str(film(frames=3000))]
     child = subprocess.Popen(
         [*words, "--no-pictures", "--to", "jsonl=-"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert child.stdout is not None
@@ -197,12 +197,11 @@ def test_a_lost_source_keeps_what_was_found(detect: Detect) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX here")
 def test_ctrl_c_ends_cleanly(network: list, tmp_path: Path) -> None:
     """In the middle of a live source: films and records are complete, and the code is 130."""
-    root = Path(__file__).parents[2]
     with WebCamera(fps=30) as camera:
         child = subprocess.Popen(
             [sys.executable, "-m", "pydarknet", "detect", *map(str, network), camera.url, "--to", "jsonl",
              "--out", str(tmp_path / "out"), "--http", "0"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
             assert child.stderr is not None
