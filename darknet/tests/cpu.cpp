@@ -286,4 +286,35 @@ TEST_CASE("cpu: a profile names what ran") {
     CHECK_CONTAINS(times[1].what, "+tiles");
     CHECK(times[2].what == "maxpool");
 }
+
+TEST_CASE("cpu: a profile of images on threads of their own adds up all of them") {
+    const Case net(conv(16, 3, "leaky") + "[maxpool]\nsize=2\nstride=2\n", kInput, 4);
+    PlanOptions options;
+    options.threads = 2;
+    const auto plan = compile(*make_backend("cpu"), net, options);
+    const auto times = plan->profile();
+    REQUIRE(times.size() == 3);
+    CHECK(times[2].what == "maxpool");
+    for (const LayerTime& time : times) CHECK(time.seconds > 0);
+    CHECK(plan->activation_bytes() > net.x.size() * sizeof(float));
+}
+
+TEST_CASE("cpu: planes that were lent are read once, then the plan's own again") {
+    const Case net(conv(16, 3, "leaky") + conv(8, 1, "linear"));
+    const Floats other = random_floats(net.x.size(), 12);
+    for (int threads : {1, 3}) {  // whole images on each thread, or all threads on each layer
+        PlanOptions options;
+        options.threads = threads;
+        const auto plan = compile(*make_backend("cpu"), net, options);
+        const Floats expected = outputs(*plan, net, 1);
+        Floats found(expected.size());
+        REQUIRE(plan->read_from(other.data()));
+        plan->forward();
+        plan->read(1, found.data());
+        CHECK(found != expected);
+        plan->forward();
+        plan->read(1, found.data());
+        CHECK(found == expected);
+    }
+}
 #endif
