@@ -19,8 +19,8 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weights files are litt
 constexpr std::size_t kVersionBytes = 3 * sizeof(std::int32_t);
 constexpr std::int32_t kWritten[3] = {0, 2, 5};  // the version that Darknet writes
 constexpr std::int32_t kMaxVersion = 1 << 16;
-// 64 GiB of parameters; the largest public network has one.
-constexpr std::uint64_t kMaxParameters = std::uint64_t{1} << 34;
+// 8 GiB of parameters; the largest public network has one.
+constexpr std::uint64_t kMaxParameters = std::uint64_t{1} << 31;
 
 struct Header {
     std::int32_t major = 0, minor = 0, revision = 0;
