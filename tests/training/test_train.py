@@ -430,23 +430,3 @@ def test_checkpoint_is_one_file_with_everything(config: TrainConfig) -> None:
     kinds = {name.split("/")[0] for name in found.network["arrays"]}
     assert kinds >= {"parameters", "gradients"}
     assert found.meta["training"]["boxes"] > 0
-
-
-def test_darknets_command_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """`detector train` writes below `backup`, as often as the .data file says; its own weights go on."""
-    data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 6)
-    data.write_text(f"{data.read_text()}backup = {tmp_path}/backup\nsaveweights = 2\nsavelast = 2\n")
-    words = ["detector", "train", data, cfg, "-dont_show"]
-    assert run(monkeypatch, *words) == 3
-    assert run(monkeypatch, *words, "-map", "-force") == 0
-    weights = tmp_path / "backup/weights"
-    names = {path.name for path in weights.glob("*.weights")}
-    assert names >= {"shapes_2.weights", "shapes_4.weights", "shapes_last.weights", "shapes_final.weights"}
-    assert "shapes_best.weights" in names
-    capsys.readouterr()
-    assert run(monkeypatch, "detector", "train", data, cfg, weights / "shapes_last.weights", "-force") == 0
-    assert "nothing to do: iteration 6 of 6" in capsys.readouterr().out
-    assert run(monkeypatch, *words, "-mjpeg_port", 8090) == 2
-    assert "chart.png" in capsys.readouterr().err
