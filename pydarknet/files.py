@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,10 @@ from pydarknet.errors import FileError
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block ends, and goes when it fails.
+    """A file to write that takes the place of ``path`` when the block ends, and goes when it fails.
 
-    The suffix is that of ``path``, since some writers choose their format by it.
+    It has the name of ``path``, since some writers choose their format by it, in a folder of its own beside
+    ``path``, since some make temporary files of theirs: after a crash one folder ``.NAME.*`` is all that is left.
 
     Raises:
         FileError: the folder cannot be made or written to.
@@ -24,21 +26,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(target.suffix, f".{target.stem[:80]}.", target.parent)
-        os.close(descriptor)
+        scratch = Path(tempfile.mkdtemp("", f".{target.stem[:80]}.", target.parent))
     except OSError as error:
         raise FileError(f"{target}: cannot be written: {error.strerror}") from None
-    temporary = Path(name)
+    temporary = scratch / target.name
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(target)
     except OSError as error:
         raise FileError(f"{target}: cannot be written: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 class _Abandoned(Exception):

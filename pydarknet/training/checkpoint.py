@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,9 +125,10 @@ class Shelf:
 
     def clean(self) -> None:
         """Take away what a killed process was writing; only the owner of the run's lock may."""
-        for pattern in (f".{self.base[:70]}_*", f"{self.base}_*.tmp-*"):
-            for path in self.folder.glob(pattern):
-                path.unlink(missing_ok=True)
+        for path in self.folder.glob(f".{self.base[:70]}_*"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in self.folder.glob(f"{self.base}_*.tmp-*"):
+            path.unlink(missing_ok=True)
 
     def save_state(self, network: Network, meta: dict[str, Any]) -> None:
         """Write ``_last``: weights first, then the state that counts.
