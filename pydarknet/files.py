@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pydarknet.errors import FileError
 
@@ -55,3 +57,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 text file at once."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def finite(value: Any) -> Any:
+    """The value for JSON, which has no nan and no infinity: None stands for them."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

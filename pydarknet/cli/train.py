@@ -30,7 +30,8 @@ Exit codes and stop reasons:
   4    disk-error: disk full or gone, or folder in use; the last saved state is intact
   5    non-finite: a loss or weight became nan or infinite; the saved state is from before
   6    time-limit: --max-hours is over; the same command goes on
-  7    early-stop: mAP did not improve (--patience)
+  7    early-stop: the monitored value did not improve (--patience)
+  8    overfit-stop: the validation loss rose while the training loss fell (--stop-on)
   130  signal: SIGTERM or Ctrl-C; the same command goes on
 """
 

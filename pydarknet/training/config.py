@@ -38,7 +38,17 @@ class TrainConfig:
     epochs: float | None = _option(None, "Length in passes over the images, instead of max_batches.")
     max_batches: int | None = _option(None, "Length in iterations; a larger one extends a run.", low=1)
     max_hours: float | None = _option(None, "Save and stop after this time; the same command goes on.")
-    patience: int = _option(0, "Stop after so many evaluations without a better mAP; 0: never.", low=0)
+    monitor: str = _option(
+        "map50",
+        "What decides on the best weights and on patience.",
+        choices=("map50", "map5095", "fitness", "val_loss"),
+    )
+    patience: int = _option(0, "Stop after so many evaluations without a better value; 0: never.", low=0)
+    stop_on: str | None = _option(
+        None,
+        "Stop when the validation loss rose K (3) times in a row while the training loss fell.",
+        metavar="overfit[:K]",
+    )
 
     lr: float | None = _option(None, "Learning rate instead of that of the cfg.")
     batch: int | None = _option(None, "Images per update.", low=1)
@@ -90,7 +100,7 @@ class TrainConfig:
         for setting in self.settings:
             if "=" not in setting:
                 raise ArgumentError(f"found the setting {setting!r}, expected KEY=VALUE")
-        self.kept  # noqa: B018  raises for a keep rule that cannot be read
+        self.kept, self.overfit  # noqa: B018  raise for what cannot be read
 
     @property
     def kept(self) -> tuple[bool, float]:
@@ -110,6 +120,20 @@ class TrainConfig:
             elif word != "last":
                 raise ArgumentError(f"found keep={self.keep!r}, expected words of: best, last, all, a number")
         return best, numbered
+
+    @property
+    def overfit(self) -> int:
+        """Evaluations in a row with over-fitting after which the training stops; 0: never.
+
+        Raises:
+            ArgumentError: ``stop_on`` cannot be read.
+        """
+        if self.stop_on is None:
+            return 0
+        word, _, count = self.stop_on.partition(":")
+        if word != "overfit" or not (count or "3").isdigit() or int(count or 3) < 1:
+            raise ArgumentError(f"found stop_on={self.stop_on!r}, expected overfit or overfit:K with K above 0")
+        return int(count or 3)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``run.json``; paths are absolute, so that a run can be continued from anywhere."""
@@ -135,7 +159,9 @@ FREE = frozenset(
         "max_batches",
         "epochs",
         "max_hours",
+        "monitor",
         "patience",
+        "stop_on",
         "save_every",
         "last_every",
         "keep",

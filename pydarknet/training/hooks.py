@@ -18,14 +18,16 @@ class Step:
 
     Attributes:
         iteration: updates done with it.
-        loss: mean of the mini-batches' costs.
+        loss: Darknet's: the costs of the mini-batches, divided by the images.
         avg_loss: Darknet's running average.
         rate: learning rate of the update.
         images: images seen so far.
-        heads: for each mini-batch the losses of each head.
+        heads: for each mini-batch the losses of each head, sums over its ``mini`` images.
         paths: for each sample the images that it was made of.
         size: (width, height) of the input.
-        times: seconds for ``load``, ``compute``, ``update``, ``eval``, ``save``.
+        times: seconds for ``load``, ``compute``, ``update``, ``eval``, ``save``, and ``other``: reports and
+            hooks, those of the iteration before included.
+        mini: images of a mini-batch.
     """
 
     iteration: int
@@ -37,6 +39,7 @@ class Step:
     paths: list[tuple[str, ...]] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)
     times: dict[str, float] = field(default_factory=dict)
+    mini: int = 1
 
     @property
     def seconds(self) -> float:

@@ -18,6 +18,7 @@ EXIT_CODES = {
     "non-finite": 5,
     "time-limit": 6,
     "early-stop": 7,
+    "overfit-stop": 8,
     "signal": 130,
 }
 
