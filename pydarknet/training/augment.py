@@ -154,10 +154,10 @@ def cut(image: Pixels, place: Place, size: tuple[int, int]) -> Pixels:
     part = image[
         max(place.top, 0) : height - max(place.bottom, 0), max(place.left, 0) : width - max(place.right, 0)
     ]
-    beyond = [max(-margin, 0) for margin in (place.top, place.bottom, place.left, place.right)]
-    if any(beyond):
+    top, bottom, left, right = (max(-m, 0) for m in (place.top, place.bottom, place.left, place.right))
+    if top or bottom or left or right:
         colour = np.rint(cv2.mean(image)).tolist()
-        part = cv2.copyMakeBorder(part, *beyond, cv2.BORDER_CONSTANT, value=colour)
+        part = cv2.copyMakeBorder(part, top, bottom, left, right, cv2.BORDER_CONSTANT, value=colour)
     resized = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
     if place.flip:
         resized = cv2.flip(resized, 1)
