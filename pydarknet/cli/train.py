@@ -125,10 +125,10 @@ command.params[:0] = [option_of(field) for field in fields(TrainConfig)]
 
 
 def _tell(outcome: Any) -> None:
-    best = "" if outcome.best is None else f", best mAP@0.5 {outcome.best:.2%}"
-    click.echo(f"{outcome.reason} at iteration {outcome.iteration}{best}: {outcome.folder}")
-    for kind, path in outcome.weights.items():
-        click.echo(f"  {kind:6} {path}")
+    if outcome.summary:
+        click.echo(outcome.summary.to_text(outcome.folder))
+    else:
+        click.echo(f"{outcome.reason} at iteration {outcome.iteration}: {outcome.folder}")
 
 
 def main() -> None:

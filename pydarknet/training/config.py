@@ -84,6 +84,9 @@ class TrainConfig:
 
     max_bad: int = _option(100, "Unreadable images that are skipped before the run stops.", low=0)
     dump_batches: int = _option(0, "Write pictures of the first N batches, with boxes.", low=0)
+    price_per_hour: float | None = _option(None, "Of this machine: the summary tells the cost of the run.")
+    tensorboard: bool = _option(False, "Also write event files for TensorBoard, into RUN/tensorboard.")
+    mlflow: bool = _option(False, "Also log to MLflow, where MLFLOW_TRACKING_URI says.")
     on_end: str | None = _option(None, "Command to run at the end, whatever the end is.", metavar="CMD")
     force: bool = _option(False, "Train although the preflight found errors.")
     restart: bool = _option(False, "Begin anew; a run already in the folder is moved aside.")
@@ -97,6 +100,8 @@ class TrainConfig:
             raise ArgumentError(f"found subdivisions={self.subdivisions!r}, expected a number or 'auto'")
         if self.freeze not in (None, "backbone") and not str(self.freeze).isdigit():
             raise ArgumentError(f"found freeze={self.freeze!r}, expected a number of layers or 'backbone'")
+        if self.price_per_hour is not None and self.price_per_hour < 0:
+            raise ArgumentError(f"found price_per_hour={self.price_per_hour:g}, expected 0 or more")
         for setting in self.settings:
             if "=" not in setting:
                 raise ArgumentError(f"found the setting {setting!r}, expected KEY=VALUE")
@@ -132,7 +137,9 @@ class TrainConfig:
             return 0
         word, _, count = self.stop_on.partition(":")
         if word != "overfit" or not (count or "3").isdigit() or int(count or 3) < 1:
-            raise ArgumentError(f"found stop_on={self.stop_on!r}, expected overfit or overfit:K with K above 0")
+            raise ArgumentError(
+                f"found stop_on={self.stop_on!r}, expected overfit or overfit:K with K above 0"
+            )
         return int(count or 3)
 
     def to_json(self) -> dict[str, Any]:
@@ -173,6 +180,9 @@ FREE = frozenset(
         "cache",
         "max_bad",
         "dump_batches",
+        "price_per_hour",
+        "tensorboard",
+        "mlflow",
         "on_end",
         "force",
         "restart",

@@ -13,7 +13,7 @@ from pydarknet.metrics.darknet_map import NMS, SCORE
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.metrics.images import Judged
 from pydarknet.network import Network
-from pydarknet.training import truths, validation
+from pydarknet.training import truths
 from pydarknet.training.loader import Images
 from pydarknet.training.validation import LossMeter
 

@@ -38,6 +38,7 @@ class Training:
         map_every, save_every, last_every: iterations between evaluations, numbered weights, saved states.
         val_loss: of the newest evaluation.
         doubtful: the detections of the newest evaluation are saturated (D-01), it is no basis for a best.
+        undisturbed: the training itself was sound although it failed: a hook of the caller did.
         stop_reason: set by anybody to end the training after this iteration.
         step: the iteration that is being worked on.
         boxes: truths that were assigned to predictions so far; ``rewritten`` took another's place.
@@ -56,7 +57,7 @@ class Training:
         self.best: float | None = None
         self.last_map: float | None = None
         self.val_loss: ValidationLoss | None = None
-        self.doubtful = False
+        self.doubtful = self.undisturbed = False
         self.map_every = self.next_map = 0
         self.save_every = self.last_every = 0
         self.stop_reason = ""
@@ -67,9 +68,17 @@ class Training:
         self._counted, self._late = time.perf_counter(), 0.0
 
     def tell(self, event: str, *arguments: Any) -> None:
-        """Call one method of every hook, in their order."""
+        """Call one method of every hook, in their order; all of them hear of the end, whoever fails."""
+        failed: Exception | None = None
         for hook in self.hooks:
-            getattr(hook, event)(self, *arguments)
+            try:
+                getattr(hook, event)(self, *arguments)
+            except Exception as error:
+                if event != "end":
+                    raise
+                failed = failed or error
+        if failed:
+            raise failed
 
     def run_to_end(self) -> str:
         """Train until the schedule ends or somebody wants to stop; returns why.
@@ -131,7 +140,7 @@ class Training:
             return
         with self.timed("eval"):
             report, self.val_loss = self.evaluate()
-            self.last_map, self.doubtful = report.map50, saturated(report)
+            self.last_map, self.doubtful = report.map50, bool(saturated(report))
             self.next_map = self.iteration + self.map_every
             self.tell("evaluated", report)
             if not self.doubtful and (self.best is None or report.map50 >= self.best):

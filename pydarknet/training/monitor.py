@@ -8,6 +8,7 @@ at so many evaluations in a row while the training loss fell.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -124,13 +125,14 @@ class Monitor(Hook):
             first, last = self.points[-1 - overfit], self.points[-1]
             self.rule = (
                 f"--stop-on overfit:{overfit}: from iteration {first.iteration} to {last.iteration} the "
-                f"validation loss rose at every evaluation, from {first.val_loss:.4g} to {last.val_loss:.4g}, "
+                "validation loss rose at every evaluation, from "
+                f"{first.val_loss:.4g} to {last.val_loss:.4g}, "
                 f"while the training loss fell from {first.train_loss:.4g} to {last.train_loss:.4g}"
             )
             return "overfit-stop"
         return ""
 
-    def after_step(self, training: Training, step: Step) -> None:
+    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
         """Add to the mean loss between evaluations."""
         if self.points and self.points[-1].iteration == step.iteration:
             return  # it is in the mean of that evaluation
@@ -172,7 +174,7 @@ def overfitted(points: Sequence[Point], count: int) -> bool:
     window = points[-1 - count :]
     if len(window) <= count:
         return False
-    pairs = zip(window, window[1:], strict=False)
+    pairs = itertools.pairwise(window)
     rose = all(after.val_loss > before.val_loss * (1 + NOISE) for before, after in pairs)
     return rose and window[-1].train_loss < window[0].train_loss
 

@@ -23,6 +23,7 @@ HEAD_TYPES = {"yolo": 28, "region": 27, "Gaussian_yolo": 29}
 CHART_EVERY = 60.0  # seconds between drawings of the chart, at least
 CHART_SHARE = 50  # drawing takes at most 1/50 of the time
 
+
 def open_to_append(path: Path) -> TextIO:
     """Open a text to add lines; one that a crash cut short is ended first."""
     file = path.open("a+b")

@@ -42,7 +42,10 @@ class Resources:
 
     def _measure(self, cpu: float) -> dict[str, float | None]:
         disk, gpu = self._disk(), self._gpu.sample()
-        moved = [None if a is None or b is None else (b - a) / 2**20 for a, b in zip(self._start, disk, strict=True)]
+        moved = [
+            None if a is None or b is None else (b - a) / 2**20
+            for a, b in zip(self._start, disk, strict=True)
+        ]
         values = (cpu, self._process.memory_info().rss / 2**20, *moved, *gpu)
         return dict(zip(COLUMNS, values, strict=True))
 

@@ -98,7 +98,14 @@ class Tables(Hook):
     def evaluated(self, training: Training, report: Evaluation) -> None:
         """Keep the numbers for the row of this iteration."""
         darknet, loss = report.darknet, training.val_loss
-        numbers = (report.map50, report.map5095, report.fitness, darknet.precision, darknet.recall, darknet.f1)
+        numbers = (
+            report.map50,
+            report.map5095,
+            report.fitness,
+            darknet.precision,
+            darknet.recall,
+            darknet.f1,
+        )
         self._measured = dict(zip(MEASURED, numbers, strict=True))
         if loss:
             losses = (loss.loss, loss.class_loss, loss.iou_loss)
@@ -171,6 +178,13 @@ def _ready(path: Path) -> bool:
     return False
 
 
+HEADER = (
+    f"{'iteration':>9} {'epoch':>7} {'loss':>9} {'val loss':>9} {'mAP50':>7} {'mAP50-95':>8} "
+    f"{'precision':>9} {'recall':>7} {'F1':>6} {'seconds':>8}"
+)
+HEADER_EVERY = 20  # lines
+
+
 class Evaluations(Hook):
     """``evaluation.json``, ``evaluation_best.json``, and a line of a table for people at each evaluation.
 
@@ -179,11 +193,45 @@ class Evaluations(Hook):
         show: takes the lines.
     """
 
-    HEADER = (
-        f"{'iteration':>9} {'epoch':>7} {'loss':>9} {'val loss':>9} {'mAP50':>7} {'mAP50-95':>8} "
-        f"{'precision':>9} {'recall':>7} {'F1':>6} {'seconds':>8}"
-    )
-
     def __init__(self, monitor: Monitor, show: Callable[[str], None]) -> None:
         self.monitor, self._show = monitor, show
-        self._rows, self._report: int, Evaluation | None = 0, None
+        self._rows = 0
+        self._report: Evaluation | None = None
+
+    def evaluated(self, training: Training, report: Evaluation) -> None:
+        """Write the newest, and the best if it is that."""
+        self._report = report
+        newest = self.monitor.points[-1]
+        loss = training.val_loss
+        told: dict[str, Any] = {
+            "iteration": newest.iteration,
+            "epoch": newest.epoch,
+            "metric": self.monitor.metric,
+            "value": finite(newest.value),
+            "best": self.monitor.is_best,
+            "saturated": newest.saturated,
+            "train_loss": finite(newest.train_loss),
+            **dict.fromkeys(LOSSES),
+        }
+        if loss:
+            told |= dict(zip(LOSSES, (loss.loss, loss.class_loss, loss.iou_loss), strict=True))
+        text = json.dumps({**told, **report.to_dict()}, indent=1, ensure_ascii=False) + "\n"
+        write_text(training.run.file("evaluation.json"), text)
+        if self.monitor.is_best:
+            write_text(training.run.file("evaluation_best.json"), text)
+
+    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
+        """Print the line; the time of the evaluation is known now."""
+        if self._report is None:
+            return
+        report, newest = self._report.darknet, self.monitor.points[-1]
+        if self._rows % HEADER_EVERY == 0:
+            self._show(HEADER)
+        self._rows += 1
+        mark = "  best" if self.monitor.is_best else "  saturated" if newest.saturated else ""
+        self._show(
+            f"{newest.iteration:9} {newest.epoch:7.1f} {newest.train_loss:9.4g} {newest.val_loss:9.4g} "
+            f"{newest.map50:7.2%} {newest.map5095:8.2%} {report.precision:9.3f} {report.recall:7.3f} "
+            f"{report.f1:6.3f} {step.times.get('eval', 0.0):8.1f}{mark}"
+        )
+        self._report = None

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pydarknet.training.report import Log
 
 
+#: Ends at which the network is as it should be.
+SOUND = ("finished", "early-stop", "overfit-stop", "time-limit", "signal")
+
+
 class Saver(Hook):
     """Writes weights and states at the times that Darknet does, and once more at the end."""
 
@@ -28,7 +32,7 @@ class Saver(Hook):
         self.shelf, self.log, self.monitor, self.protocol = shelf, log, monitor, protocol
         self._saved = -1
 
-    def evaluated(self, training: Training, result: Evaluation) -> None:
+    def evaluated(self, training: Training, report: Evaluation) -> None:  # noqa: ARG002
         """Keep the best; of equal ones the later.  What it is the best of stands beside it."""
         if self.shelf.keep_best and self.monitor.is_best and (best := self.monitor.best):
             self._weights(training, "best")
@@ -48,7 +52,8 @@ class Saver(Hook):
 
     def end(self, training: Training, reason: str) -> None:
         """Save the state if the network is as it should be, and ``_final`` when the schedule is done."""
-        if reason in ("finished", "early-stop", "overfit-stop", "time-limit", "signal") and training.iteration > self._saved:
+        sound = reason in SOUND or training.undisturbed
+        if sound and training.iteration > self._saved:
             self._state(training)
         if reason == "finished":
             self._weights(training, "final")

@@ -12,21 +12,25 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet import __version__
 from pydarknet.cfg import CfgFile
+from pydarknet.metrics.darknet_map import NMS, SCORE
 from pydarknet.training import truths
-from pydarknet.training.augment import Pixels, Recipe
+from pydarknet.training.augment import Recipe
 from pydarknet.training.truths import Boxes
 
 if TYPE_CHECKING:
     from pydarknet._trainer import LossReport
     from pydarknet.data import Sample
     from pydarknet.detections import Detections
+    from pydarknet.images import Pixels
     from pydarknet.network import Network
+    from pydarknet.training.loader import Sets
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,7 @@ class LossMeter:
         }
         self._heads: dict[int, _Head] = {}
 
-    def detect(
-        self, network: Network, pixels: Pixels, boxes: Boxes, thresh: float, nms: float
-    ) -> Detections:
+    def detect(self, network: Network, pixels: Pixels, boxes: Boxes, thresh: float, nms: float) -> Detections:
         """What :meth:`pydarknet.Network.detect` finds; the loss comes from the same forward pass."""
         recipe, size = self._recipe, (pixels.shape[1], pixels.shape[0])
         shown = table(boxes, size, (recipe.width, recipe.height), recipe.letter_box, recipe.max_boxes)
@@ -146,3 +148,23 @@ def fingerprint(samples: Sequence[Sample]) -> str:
         rows = zip(sample.classes[sample.target], sample.boxes[sample.target] / scale, strict=True)
         digest.update("".join(f"{c} {x:.5f} {y:.5f} {r:.5f} {b:.5f}\n" for c, (x, y, r, b) in rows).encode())
     return digest.hexdigest()
+
+
+def protocol(network: Network, sets: Sets) -> dict[str, Any]:
+    """How, and on what, the numbers beside ``_best`` were measured."""
+    info = network.info
+    return {
+        "protocol": {
+            "map50": "Darknet's detector map: area under the curve at IoU 0.5",
+            "map5095": "COCO's: 101 points, mean over IoU 0.50 to 0.95",
+            "score": SCORE,
+            "nms": NMS,
+            "width": info.width,
+            "height": info.height,
+            "letter_box": info.letter_box,
+            "backend": info.backend,
+            "precision": info.precision,
+            "pydarknet": __version__,
+        },
+        "valid": {"images": len(sets.valid), "sha256": fingerprint(sets.valid)},
+    }

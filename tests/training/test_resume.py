@@ -126,7 +126,8 @@ def test_sigkill_at_random_instants(config: TrainConfig, reference: Outcome) -> 
     assert outcome.reason in ("finished", "nothing-to-do")
     assert same(outcome, reference)
     left = {path.name for path in (Path(config.out) / "weights").iterdir()}
-    assert left == {"shapes_last.state", *(f"shapes_{kind}.weights" for kind in ("last", "best", "final"))}
+    weights = {f"shapes_{kind}.weights" for kind in ("last", "best", "final")}
+    assert left == {"shapes_last.state", "shapes_best.json", *weights}
 
 
 @pytest.mark.slow

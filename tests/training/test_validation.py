@@ -108,7 +108,7 @@ def test_truths_in_a_letter_box() -> None:
 def test_letter_box_is_that_of_the_engine(tmp_path: Path) -> None:
     """A white image on the grey border: the white part is where the truth of the whole image lies."""
     cfg = plain(tmp_path)
-    for size in ((100, 50), (37, 90), (48, 48), (300, 7)):
+    for size in ((100, 50), (37, 90), (48, 48), (300, 14)):
         with Network(cfg, threads=1) as network:
             x = network.preprocess(np.full((size[1], size[0], 3), 255, np.uint8), letterbox=True)
             ys, xs = np.nonzero(x[0] > 0.9)
