@@ -18,7 +18,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A file to write that takes the place of ``path`` when the block ends, and goes when it fails.
 
     It has the name of ``path``, since some writers choose their format by it, in a folder of its own beside
-    ``path``, since some make temporary files of theirs: after a crash one folder ``.NAME.*`` is all that is left.
+    ``path``, since some make temporary files of theirs: after a crash one folder ``.NAME.*`` is all that is
+    left.
 
     Raises:
         FileError: the folder cannot be made or written to.
