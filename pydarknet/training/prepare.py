@@ -185,7 +185,8 @@ def starting_weights(
 def _told(path: Path, found: Transplant, before: int, now: int, known: Sequence[str]) -> str:
     text = (
         f"{path.name}: of {before} classes, the cfg has {now}; {found.whole} of {found.total} layers with "
-        f"weights loaded; {found.total - found.whole} in front of the heads keep the rows of boxes and objectness"
+        f"weights loaded; {found.total - found.whole} in front of the heads keep the rows of boxes and "
+        "objectness"
     )
     if not known:
         return f"{text}, all classes are new (--weights-names FILE tells which ones the file knows)"

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from pydarknet import selftest
 from pydarknet.cfg import CfgFile
 from pydarknet.cfg.memory import available_memory, smallest_subdivisions, training_memory
@@ -47,8 +49,10 @@ def settle_precision(config: TrainConfig, before: TrainConfig | None, say: Say) 
 
 
 def _precision(asked: str, backend: str) -> str:
-    """What the engine makes of it, asked with its smallest network."""
+    """What the engine makes of it: it says so once a network, here its smallest, has run."""
     with Network.parse(selftest.CFG, backend=backend, precision=asked) as network:
+        info = network.info
+        network.predict(np.zeros((1, info.channels, info.height, info.width), np.float32))
         return network.info.precision
 
 
