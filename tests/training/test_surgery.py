@@ -11,7 +11,7 @@ import pytest
 import shapes
 
 from pydarknet import TrainConfig
-from pydarknet.cfg import CfgFile, new, walk
+from pydarknet.cfg import CfgFile, walk
 from pydarknet.errors import DataError, WeightsError
 from pydarknet.training import Hook, Outcome, Step, train
 from pydarknet.training.loop import Training
@@ -115,33 +115,36 @@ def test_the_same_classes_in_another_order(config: TrainConfig, tmp_path: Path) 
     assert (start == old[:, [0, 1, 2, 3, 4, 6, 5, 7]]).all()
 
 
-@pytest.mark.parametrize("model", ["yolov4-tiny", "yolov4", "yolov2-tiny", "Gaussian_yolov3_BDD"])
-def test_every_kind_of_head(model: str) -> None:
-    """Numbered values show where each row went: nothing but the classes is told apart."""
-    from pydarknet.cfg import FAMILIES
+def network(kind: str, per_box: int, classes: int) -> CfgFile:
+    """The small network with another head."""
+    text = shapes.CFG.format(
+        **{"batch": 4, "subdivisions": 2, "size": 48, "mosaic": 0, "random": 0, "steps": "1,2"},
+        **{"max_batches": 9, "classes": classes, "filters": 2 * (per_box + classes)},
+    )
+    return CfgFile.parse(
+        text.replace("[yolo]", f"[{kind}]").replace("mask=0,1\n", "" if kind == "region" else "mask=0,1\n")
+    )
 
-    if model not in FAMILIES:
-        pytest.skip("no such family here")
-    target = new(model, classes=3)
-    floats = walk(new(model, classes=5)).floats
-    source = donor(target, floats)
-    assert source is not None
-    assert source.heads[0].integer("classes") == 5
-    file = WeightsFile(Path("x"), Header(), np.arange(floats, dtype=np.float32))
+
+@pytest.mark.parametrize(("kind", "per_box"), [("yolo", 5), ("Gaussian_yolo", 9), ("region", 5)])
+def test_every_kind_of_head(kind: str, per_box: int) -> None:
+    """Values that number their rows show where each went."""
+    source, target = network(kind, per_box, 5), network(kind, per_box, 3)
+    floats = walk(source).floats
+    assert str(donor(target, floats)) == str(source)
+    values = np.zeros(floats, np.float32)
+    values[-2 * (per_box + 5) * 25 :][: 2 * (per_box + 5)] = np.arange(2 * (per_box + 5))  # biases
+    file = WeightsFile(Path("x"), Header(), values)
     fresh = np.full(walk(target).floats, -1, np.float32)
     found = transplant(file, source, target, fresh, list("abcde"), ["d", "z", "a"])
     assert (found.kept, found.new, found.dropped) == (("d", "a"), ("z",), ("b", "c", "e"))
-    values = np.concatenate(found.parts)
-    assert len(values) == walk(target).floats
-    head_values = sum(node.floats for node in walk(target) if node.index in _in_front(target))
-    assert (values == -1).sum() * (head_values // (values == -1).sum()) == head_values
-    # One class of three new: its share of the rows is that of one in 5 + 3.
-    assert (values == -1).sum() == head_values // 8
-
-
-def _in_front(cfg: CfgFile) -> set[int]:
-    heads = {id(head) for head in cfg.heads}
-    return {i for i, after in enumerate(cfg.layers[1:]) if id(after) in heads}
+    biases = found.parts[-2]
+    box = [*range(per_box), per_box + 3, -1, per_box]
+    assert biases.tolist() == box + [v + per_box + 5 if v >= 0 else v for v in box]
+    assert (found.parts[-1].reshape(2 * (per_box + 3), 24) == -1).all(1).nonzero()[0].tolist() == [
+        per_box + 1,
+        2 * per_box + 4,
+    ]
 
 
 def test_damaged_weights_are_found_before_the_start(config: TrainConfig, trained: Outcome) -> None:
