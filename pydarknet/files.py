@@ -4,15 +4,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydarknet.errors import FileError
+
+_log = logging.getLogger("pydarknet")
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -42,6 +49,30 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise FileError(f"{target}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+_PASSING = (errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY)
+_PAUSES = (0.2, 1.0, 5.0)  # seconds before another try
+
+
+def persistently(action: Callable[[], T]) -> T:
+    """Call something that writes a file as a whole, again and again if the trouble is one that passes.
+
+    Mounted drives lose files for a moment; a full disk, or one that must not be written, stays as it is.
+    Which it is stands in the message: writers outside Python tell no number.
+
+    Raises:
+        FileError: the last try failed too, or the trouble is not of that kind.
+    """
+    for pause in _PAUSES:
+        try:
+            return action()
+        except FileError as error:
+            if not any(os.strerror(number) in str(error) for number in _PASSING):
+                raise
+            _log.warning("%s; trying again in %g s", error, pause)
+            time.sleep(pause)
+    return action()
 
 
 class _Abandoned(Exception):

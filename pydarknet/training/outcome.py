@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydarknet.errors import DataError, FileError, NonFinite
+from pydarknet.errors import DataError, NonFinite
 
 if TYPE_CHECKING:
     from pydarknet.training.summary import Summary
@@ -53,7 +53,7 @@ def reason_of(error: BaseException) -> str:
     kinds: list[tuple[type[BaseException], str]] = [
         (NonFinite, "non-finite"),
         (DataError, "data-error"),
-        (FileError, "disk-error"),
+        (OSError, "disk-error"),
         (KeyboardInterrupt, "signal"),
     ]
     return next((reason for kind, reason in kinds if isinstance(error, kind)), "failed")

@@ -72,11 +72,15 @@ class Saver(Hook):
 
 
 class Limits(Hook):
-    """Ends a training when its time is over."""
+    """Ends a training when its time is over.
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
-        self._begun = time.monotonic()
+    Args:
+        config: the settings.
+        begun: ``time.monotonic()`` of the start of this session.
+    """
+
+    def __init__(self, config: TrainConfig, begun: float) -> None:
+        self.config, self._begun = config, begun
 
     def after_step(self, training: Training, step: Step) -> None:
         """Stop before the time is over, if the next iteration would take as long as this one."""
