@@ -40,9 +40,7 @@ class DataFile:
 
     def __post_init__(self) -> None:
         if not self.path.is_file():
-            raise DataError(
-                f"{self.path}: there is no such file; expected a .data file with valid and names"
-            )
+            raise DataError(f"{self.path}: there is no such file; expected a .data file with valid and names")
 
     def entry(self, key: str, default: str = "") -> str:
         """The value of a key.

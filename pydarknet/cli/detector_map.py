@@ -10,6 +10,11 @@ import click
 
 from pydarknet.cli._darknet_flags import DarknetCommand, devices
 
+_HINTS = """Set -points flag:
+ `-points 101` for MS COCO\x20
+ `-points 11` for PascalVOC 2007 (uncomment `difficult` in voc.data)\x20
+ `-points 0` (AUC) for ImageNet, PascalVOC 2010-2012, your custom dataset"""
+
 
 @click.command("map", cls=DarknetCommand)
 @click.argument("data")
@@ -54,7 +59,7 @@ def command(
     """
     from pydarknet.cli._detector import head_lines
     from pydarknet.cli._detector_images import DataFile, counted, open_network
-    from pydarknet.metrics.collect import judged, look
+    from pydarknet.metrics.collect import collect
     from pydarknet.metrics.darknet_map import darknet_map
     from pydarknet.training.loader import Images
 
@@ -68,9 +73,12 @@ def command(
             click.echo(line)
         start = time.perf_counter()
         boxed = True if letter_box else None
-        images = [judged(seen) for seen in look(network, album, letterbox=boxed, progress=counted)]
+        images = collect(network, album, letterbox=boxed, progress=counted)
         seconds = time.perf_counter() - start
     report = darknet_map(images, file.names, thresh, iou_thresh, points)
-    click.echo(report.text())
+    click.echo(f"\n{report.counts}")
+    for rank in range(0, report.detections, 100):
+        click.echo(f" rank = {rank} of ranks = {report.detections} \r", nl=False)
+    click.echo(f"{report.table}\n\n{_HINTS}")
     click.echo(f"Total Detection Time: {seconds:.0f} Seconds", err=True)
     return 0

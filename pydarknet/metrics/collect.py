@@ -11,15 +11,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from pydarknet.data import Sample
 from pydarknet.detections import Detections
 from pydarknet.images import Pixels
-from pydarknet.metrics.darknet_map import NMS, SCORE, Judged
+from pydarknet.metrics.darknet_map import NMS, SCORE
+from pydarknet.metrics.images import Judged
 from pydarknet.network import Network
+
+Progress = Callable[[Iterable[int]], Iterable[int]]
 
 AHEAD = 16  # images that are decoded while the network is busy
 
@@ -57,7 +60,7 @@ def look(
     score: float = SCORE,
     nms: float = NMS,
     letterbox: bool | None = None,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    progress: Progress = iter,
 ) -> Iterator[Seen]:
     """Detections of every readable image, in order; runs in batches of the network's.
 
@@ -92,6 +95,15 @@ def judged(seen: Seen) -> Judged:
         found.xyxy,
         found.confidence,
         found.class_id,
-        (sample.boxes * scale)[sample.target],
-        sample.classes[sample.target],
+        sample.boxes * scale,
+        sample.classes,
+        difficult=sample.difficult,
+        crowd=sample.crowd | sample.ignore,
+        path=str(sample.image),
+        size=found.image_size,
     )
+
+
+def collect(network: Network, album: Album, **options: Any) -> list[Judged]:
+    """What :func:`look` sees, ready to be judged; the images themselves are let go of."""
+    return [judged(seen) for seen in look(network, album, **options)]

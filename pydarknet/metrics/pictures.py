@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import numpy.typing as npt
 
 from pydarknet.errors import DataError
 from pydarknet.images import load
-from pydarknet.metrics.images import ANY_CLASS, Bools, Judged
+from pydarknet.metrics.images import ANY_CLASS, Bools, Columns, Judged
+from pydarknet.metrics.matching import point
 from pydarknet.outputs.pictures import save_picture
 from pydarknet.render import Colour, class_colour, draw_label, text_colour
 
@@ -102,7 +104,9 @@ def pair(
     right = _drawn(canvas, image.boxes[strong] * scale, image.classes[strong], ~found, shares, plain)
     both = _beside([left, right])
     strip = np.full((_STRIP, both.shape[1], 3), 255, np.uint8)
-    words = f"{caption}   {int((~aside).sum())} there, {int(missed.sum())} missed, {int((~found).sum())} wrong"
+    words = (
+        f"{caption}   {int((~aside).sum())} there, {int(missed.sum())} missed, {int((~found).sum())} wrong"
+    )
     text = words.encode("ascii", "replace").decode()
     cv2.putText(strip, text, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)
     return np.vstack([both, strip])
@@ -113,24 +117,13 @@ def _flag(flags: Bools | None, image: Judged) -> Bools:
 
 
 def _outcome(image: Judged, strong: Bools, iou_thresh: float) -> tuple[Bools, Bools]:
-    """Which of the strong detections are right (or nobody's business), and which truths were missed.
-
-    The surest detection has the first choice among the truths of its class.
-    """
-    from pydarknet.metrics.darknet_map import iou
-
-    boxes, classes = image.boxes[strong], image.classes[strong]
-    overlap = iou(boxes.astype(float), image.truths.astype(float))
-    same = (classes[:, None] == image.truth_classes[None]) | (image.truth_classes[None] == ANY_CLASS)
-    overlap[~same] = 0
-    aside = _flag(image.difficult, image) | _flag(image.crowd, image)
-    taken, found = np.zeros(len(image.truths), bool), np.zeros(len(boxes), bool)
-    for row in np.argsort(-image.scores[strong], kind="stable").tolist():
-        free = np.where(taken, 0, overlap[row])
-        if len(free) and free.max() >= iou_thresh:
-            best = int(free.argmax())
-            found[row], taken[best] = True, not aside[best]
-    return found, ~taken & ~aside
+    """Which of the strong detections are right (or nobody's business), and which truths were missed."""
+    boxes, scores, classes = image.boxes[strong], image.scores[strong], image.classes[strong]
+    columns = Columns.of([replace(image, boxes=boxes, scores=scores, classes=classes)])
+    matches = point(columns, iou_thresh)
+    found = np.zeros(len(image.truths), bool)
+    found[matches.truth[matches.right]] = True
+    return matches.right | matches.aside, ~found & ~columns.aside
 
 
 def _fitted(image: Judged) -> tuple[Picture, float]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pydarknet.images import Pixels
-from pydarknet.metrics.darknet_map import iou
+from pydarknet.metrics.images import Columns, Judged
 
 OBJECTNESS, NMS, IOU = 0.001, 0.4, 0.5
 
@@ -89,10 +89,13 @@ class Recall:
         self.images += 1
         self.proposals += len(proposals)
         self.truths += len(truths)
-        if len(proposals) and len(truths):
-            best = iou(truths, proposals).max(1)
-            self.overlap += float(best.sum())
-            self.correct += int((best > IOU).sum())
+        one_class = [np.zeros(len(boxes), np.int64) for boxes in (proposals, truths)]
+        scores = np.ones(len(proposals))
+        pairs = Columns.of([Judged(proposals, scores, one_class[0], truths, one_class[1])]).pairs
+        best = np.zeros(len(truths))
+        np.maximum.at(best, pairs.truth, pairs.overlap)
+        self.overlap += float(best.sum())
+        self.correct += int((best > IOU).sum())
 
     def line(self) -> str:
         """Darknet's line about the images so far."""
