@@ -133,8 +133,11 @@ def _head(conditions: dict[str, Any]) -> str:
 
 
 def _worst_lines(evaluation: Evaluation, count: int) -> list[str]:
-    chosen = evaluation.worst(count)
-    return ["images with most mistakes:", *(f"  {one}" for one in chosen)] if chosen else []
+    lines = [
+        f"  {one.judged.path}: {one.missed.sum()} missed, {one.wrong.sum()} wrong, {one.right.sum()} right"
+        for one in evaluation.worst(count)
+    ]
+    return ["images with most mistakes:", *lines] if lines else []
 
 
 def _write(evaluation: Evaluation, options: Options, conditions: dict[str, Any]) -> list[Path]:

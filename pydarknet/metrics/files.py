@@ -53,11 +53,8 @@ def save(
         plots.save(draw(evaluation), path)
     written = [*(folder / name for name in texts), *charts]
     if worst and (chosen := evaluation.worst(min(worst, pictures.MOST))):
-        images = [evaluation.images[one.index] for one in chosen]
-        sheet = folder / "worst.jpg"
-        how = {"thresh": evaluation.thresh, "iou_thresh": evaluation.iou_thresh}
-        pictures.save_sheet(images, evaluation.names, sheet, **how)
-        written.append(sheet)
+        pictures.save_sheet(chosen, evaluation.names, folder / "worst.jpg", thresh=evaluation.thresh)
+        written.append(folder / "worst.jpg")
     return written
 
 

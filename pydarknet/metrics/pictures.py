@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Truth beside prediction, as pictures: what no number tells.
 
-On the left what is there, on the right what was found; red fills what was missed and what is wrong.
+On the left what is there, on the right what was found; what was missed and what is wrong is filled.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +14,8 @@ import numpy.typing as npt
 
 from pydarknet.errors import DataError
 from pydarknet.images import load
-from pydarknet.metrics.images import ANY_CLASS, Bools, Columns, Judged
-from pydarknet.metrics.matching import point
+from pydarknet.metrics.evaluation import Verdict
+from pydarknet.metrics.images import ANY_CLASS, Bools, Judged
 from pydarknet.outputs.pictures import save_picture
 from pydarknet.render import Colour, class_colour, draw_label, text_colour
 
@@ -25,87 +23,69 @@ Picture = npt.NDArray[np.uint8]
 
 MOST = 16  # images on one sheet
 _TILE = 420  # longer side of an image, in pixels
+_COLUMNS = {1: 1, 8: 2, 12: 3, MOST: 4}  # by the number of images at most
 _GAP, _STRIP = 6, 24
-_RED, _GREY, _WHITE, _INK = (40, 40, 235), (150, 150, 150), (255, 255, 255), (30, 30, 30)
+_GREY, _WHITE, _INK = (150, 150, 150), (255, 255, 255), (30, 30, 30)
+_FILL = 0.4  # how much of the image a filling hides
 _MOST_CAPTIONS = 12  # boxes of an image with words; more would hide it
 
 
 def save_sheet(
-    images: Sequence[Judged],
-    names: Sequence[str],
-    path: str | Path,
-    *,
-    thresh: float = 0.25,
-    iou_thresh: float = 0.5,
-    captions: Sequence[str] = (),
+    verdicts: Sequence[Verdict], names: Sequence[str], path: str | Path, *, thresh: float = 0.25
 ) -> None:
     """Write up to 16 images as one picture, each twice: its truth, and what was found.
 
     Args:
-        images: with ``path`` and boxes in pixels; what goes beyond 16 is left out.
+        verdicts: of :attr:`Evaluation.verdicts <pydarknet.metrics.evaluation.Evaluation.verdicts>` or its
+            ``worst``; boxes must be in pixels, and what goes beyond 16 is left out.
         names: of the classes.
         path: ``.jpg`` or ``.png`` to write.
-        thresh: confidence from which detections are drawn.
-        iou_thresh: overlap from which a detection is right.
-        captions: a line for each image; by default its file name.
+        thresh: confidence above which detections are drawn.
 
     Raises:
         DataError: there is no image, or one cannot be read.
         FileError: the file cannot be written.
     """
-    if not images:
+    if not verdicts:
         raise DataError("there is no image to draw")
-    chosen = list(images)[:MOST]
-    lines = list(captions) or [Path(one.path).name for one in chosen]
-    tiles = [
-        pair(one, names, thresh=thresh, iou_thresh=iou_thresh, caption=line)
-        for one, line in zip(chosen, lines, strict=False)
-    ]
-    columns = max(1, round(math.sqrt(len(tiles) / 2)))
+    chosen = list(verdicts)[:MOST]
+    tiles = [pair(one, names, thresh=thresh) for one in chosen]
+    columns = next(count for most, count in _COLUMNS.items() if len(tiles) <= most)
     rows = [_beside(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
     sheet = _below(rows)
-    shown = {int(c) for one in chosen for c in (*one.truth_classes, *one.classes[one.scores > thresh])}
+    judged = [one.judged for one in chosen]
+    shown = {int(c) for one in judged for c in (*one.truth_classes, *one.classes[one.scores > thresh])}
     save_picture(Path(path), _below([_legend(sheet.shape[1], names, sorted(shown - {ANY_CLASS})), sheet]))
 
 
-def pair(
-    image: Judged,
-    names: Sequence[str],
-    *,
-    thresh: float = 0.25,
-    iou_thresh: float = 0.5,
-    caption: str = "",
-) -> Picture:
+def pair(verdict: Verdict, names: Sequence[str], *, thresh: float = 0.25) -> Picture:
     """One image twice, truth on the left and detections on the right, with a line of text below.
 
     Args:
-        image: with ``path`` and boxes in pixels.
+        verdict: with the path of the image and boxes in pixels.
         names: of the classes.
-        thresh: confidence from which detections are drawn.
-        iou_thresh: overlap from which a detection is right.
-        caption: the text.
+        thresh: confidence above which detections are drawn.
 
     Raises:
         DataError: the image cannot be read.
     """
     import cv2
 
+    image = verdict.judged
     canvas, scale = _fitted(image)
-    strong = image.scores > thresh
-    found, missed = _outcome(image, strong, iou_thresh)
     aside = _flag(image.difficult, image) | _flag(image.crowd, image)
     truth = [names[c] if c != ANY_CLASS else "any" for c in image.truth_classes.tolist()]
-    shares = [
-        f"{names[c]} {s:.0%}"
-        for c, s in zip(image.classes[strong].tolist(), image.scores[strong].tolist(), strict=True)
-    ]
-    left = _drawn(canvas, image.truths * scale, image.truth_classes, missed, truth, aside)
-    plain = np.zeros(int(strong.sum()), bool)
-    right = _drawn(canvas, image.boxes[strong] * scale, image.classes[strong], ~found, shares, plain)
+    left = _drawn(canvas, image.truths * scale, image.truth_classes, verdict.missed, truth, aside)
+    rows = np.flatnonzero(image.scores > thresh)
+    found = [f"{names[image.classes[row]]} {image.scores[row]:.0%}" for row in rows]
+    nobodys = ~(verdict.right | verdict.wrong)[rows]
+    boxes, classes = image.boxes[rows] * scale, image.classes[rows]
+    right = _drawn(canvas, boxes, classes, verdict.wrong[rows], found, nobodys)
     both = _beside([left, right])
     strip = np.full((_STRIP, both.shape[1], 3), 255, np.uint8)
     words = (
-        f"{caption}   {int((~aside).sum())} there, {int(missed.sum())} missed, {int((~found).sum())} wrong"
+        f"{Path(image.path).name}   {int((~aside).sum())} there, {int(verdict.missed.sum())} missed, "
+        f"{int(verdict.wrong.sum())} wrong"
     )
     text = words.encode("ascii", "replace").decode()
     cv2.putText(strip, text, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)
@@ -114,16 +94,6 @@ def pair(
 
 def _flag(flags: Bools | None, image: Judged) -> Bools:
     return np.zeros(len(image.truths), bool) if flags is None else flags
-
-
-def _outcome(image: Judged, strong: Bools, iou_thresh: float) -> tuple[Bools, Bools]:
-    """Which of the strong detections are right (or nobody's business), and which truths were missed."""
-    boxes, scores, classes = image.boxes[strong], image.scores[strong], image.classes[strong]
-    columns = Columns.of([replace(image, boxes=boxes, scores=scores, classes=classes)])
-    matches = point(columns, iou_thresh)
-    found = np.zeros(len(image.truths), bool)
-    found[matches.truth[matches.right]] = True
-    return matches.right | matches.aside, ~found & ~columns.aside
 
 
 def _fitted(image: Judged) -> tuple[Picture, float]:
@@ -147,22 +117,22 @@ def _drawn(
     words: Sequence[str],
     aside: Bools,
 ) -> Picture:
-    """A copy of the image with boxes: red inside where bad, thin and grey where set aside."""
+    """A copy of the image with boxes: filled and thick where bad, grey where set aside."""
     import cv2
 
     height, width = canvas.shape[:2]
     limits = np.array([width, height] * 2) - 1
     corners = np.rint(np.clip(np.nan_to_num(boxes), 0, limits)).astype(int).tolist()
-    picture = canvas.copy()
-    for (x1, y1, x2, y2), wrong in zip(corners, bad, strict=True):
-        if wrong:
-            area = picture[y1 : y2 + 1, x1 : x2 + 1]
-            area[:] = (0.55 * area + 0.45 * np.array(_RED)).astype(np.uint8)
     colours: list[Colour] = [
         _GREY if off else class_colour(int(label)) for label, off in zip(classes, aside, strict=True)
     ]
-    for (x1, y1, x2, y2), colour, off in zip(corners, colours, aside, strict=True):
-        cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 1 if off else 2)
+    filled = canvas.copy()
+    for (x1, y1, x2, y2), colour, wrong in zip(corners, colours, bad, strict=True):
+        if wrong:
+            cv2.rectangle(filled, (x1, y1), (x2, y2), colour, cv2.FILLED)
+    picture = np.asarray(cv2.addWeighted(filled, _FILL, canvas, 1 - _FILL, 0), np.uint8)
+    for (x1, y1, x2, y2), colour, wrong in zip(corners, colours, bad, strict=True):
+        cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 2 if wrong else 1)
     taken: list[tuple[int, int, int, int]] = []
     for row in _captioned(corners, bad):
         draw_label(picture, words[row], tuple(corners[row][:2]), colours[row], 1, taken)
@@ -179,11 +149,11 @@ def _captioned(corners: Sequence[Sequence[int]], bad: Bools) -> list[int]:
 
 
 def _legend(width: int, names: Sequence[str], shown: Sequence[int]) -> Picture:
-    """A strip that says which colour is which class, and what red means."""
+    """A strip that says which colour is which class, and what a filled box means."""
     import cv2
 
     strip = np.full((30, width, 3), 255, np.uint8)
-    entries = [("left: truth, right: found; red: missed or wrong", _RED)]
+    entries: list[tuple[str, Colour]] = [("left: truth, right: found; filled: missed or wrong", _WHITE)]
     entries += [(names[label], class_colour(label)) for label in shown]
     left = _GAP
     for text, colour in entries:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pydarknet.metrics.evaluation import Evaluation
 
 _BLUE, _RED, _GREY = "#31688e", "#c23b22", "0.65"
+_SLICES = {"size": "by size of the objects", "objects": "by number of objects in the image"}
 _MOST_LINES = 10  # classes that get a colour and a name
 _MOST_CELLS = 20  # classes of a matrix whose cells get numbers
 _MOST_TICKS = 100  # classes of a matrix that get names
@@ -43,7 +44,8 @@ def confusion(evaluation: Evaluation) -> Figure:
     names = [_plain(name, 18) for name in table.names]
     if count <= _MOST_TICKS:
         size = 9 if count <= _MOST_CELLS else 6
-        axes.set_xticks(range(count), names, rotation=45 if count <= 6 else 90, fontsize=size)
+        turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if count > 6 else {}
+        axes.set_xticks(range(count), names, fontsize=size, **turned)  # type: ignore[arg-type]
         axes.set_yticks(range(count), names, fontsize=size)
     if count <= _MOST_CELLS + 1:
         for i, j in zip(*np.nonzero(table.counts), strict=True):
@@ -78,14 +80,9 @@ def f1(evaluation: Evaluation) -> Figure:
     best = curves.best_confidence
     value = curves.at(best)[2]
     axes.axvline(best, color=_RED, lw=1, ls=":")
-    axes.annotate(
-        f"best {value:.2f} at {best:.2f}",
-        (best, value),
-        (6, 6),
-        textcoords="offset points",
-        color=_RED,
-        fontsize=9,
-    )
+    where = {"xytext": (-5, 6), "ha": "right"} if best > 0.6 else {"xytext": (5, 6), "ha": "left"}
+    text = f"best {value:.2f} at {best:.2f}"
+    axes.annotate(text, (best, value), textcoords="offset points", color=_RED, fontsize=9, **where)
     return figure
 
 
@@ -135,16 +132,18 @@ def slices(evaluation: Evaluation) -> Figure:
     parts = evaluation.slices
     figure = _figure(10, 4.2)
     panels = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
-    for axes, (title, rows) in zip(panels, parts.items(), strict=True):
+    for axes, (title, found) in zip(panels, parts.items(), strict=True):
+        rows = [row for row in found if row.images]
         places = np.arange(len(rows))
         bars = {"AP": _BLUE, "precision": "#35b779", "recall": "#b5de2b"}
         for number, (what, colour) in enumerate(bars.items()):
             heights = [np.nan_to_num(getattr(row, what.lower())) for row in rows]
             axes.bar(places + (number - 1) * 0.27, heights, 0.25, color=colour, label=what)
         axes.set_xticks(places, [f"{row.name}\n{row.truths} objects" for row in rows], fontsize=8)
-        axes.set(ylim=(0, 1.02), title=f"by {title}")
+        axes.set(ylim=(0, 1.02), title=_SLICES.get(title, title))
+        axes.title.set_fontsize(10)
         axes.grid(axis="y", alpha=0.3)
-    panels[-1].legend(loc="lower right", fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     return figure
 
 
