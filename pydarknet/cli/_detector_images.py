@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``detector map``, ``valid`` and ``recall`` share: the network and the images of ``valid``, with truth."""
+"""What ``detector map``, ``valid`` and ``recall`` share: the network, and labelled images of ``valid``."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class DataFile:
 
 
 def _as_it_stands(path: Path, names: tuple[str, ...]) -> Dataset:
-    """The images of a list; as in Darknet every line of a label file counts, doubled and overhanging ones too."""
+    """The images of a list; as in Darknet every line of a label file counts, also doubled ones."""
     report = Report()
     source = open_source(path, "darknet", ReadOptions(names=names), report)
     index = {name: i for i, name in enumerate(names)}

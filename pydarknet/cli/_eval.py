@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def run(options: Options) -> int:
     if options.compare:
         second, others = _measure(options, options.compare_cfg or options.cfg, options.compare, dataset)
         difference = compare(first, second)
-        table["compare"] = {**others, **second.to_dict(), "difference": difference.to_dict()}
+        table["compare"] = {**others, **second.to_dict(), "difference": asdict(difference)}
         lines += ["", _head(others), second.text(), "", difference.text()]
     if options.out:
         written = _write(first, options, conditions)
@@ -81,9 +81,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def _measure(
-    options: Options, cfg: str, weights: str, dataset: Dataset
-) -> tuple[Evaluation, dict[str, Any]]:
+def _measure(options: Options, cfg: str, weights: str, dataset: Dataset) -> tuple[Evaluation, dict[str, Any]]:
     """The evaluation of one network, and what its numbers depend on."""
     how = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
     with Network(cfg, weights, strict=not options.lenient, **how) as network:
@@ -156,5 +154,7 @@ def _write(evaluation: Evaluation, options: Options, conditions: dict[str, Any])
 
 def _bar(numbers: Iterable[int], what: str) -> Iterable[int]:
     """A progress bar on a terminal, nothing elsewhere."""
-    bar: Iterable[int] = tqdm(numbers, desc=what, unit=" images", disable=not sys.stderr.isatty(), leave=False)
+    bar: Iterable[int] = tqdm(
+        numbers, desc=what, unit=" images", disable=not sys.stderr.isatty(), leave=False
+    )
     return bar

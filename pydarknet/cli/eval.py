@@ -96,7 +96,7 @@ def command(**options: object) -> int:
     Examples:
       pydarknet eval --cfg net.cfg --weights net_best.weights --data obj.data
       pydarknet eval --cfg net.cfg --weights net_best.weights --data ds/ --split test --out report
-      pydarknet eval --cfg net.cfg --weights new.weights --compare old.weights --data obj.data
+      pydarknet eval --cfg net.cfg --weights old.weights --compare new.weights --data obj.data
       pydarknet eval --cfg net.cfg --weights net.weights --data coco.json --out r --results coco
     """
     from pydarknet.cli import _eval

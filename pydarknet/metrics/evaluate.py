@@ -21,7 +21,7 @@ from pydarknet.network import Network
 _log = logging.getLogger("pydarknet")
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  all but two by name
     network: Network,
     data: Dataset | str | Path,
     *,

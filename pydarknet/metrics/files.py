@@ -6,20 +6,26 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydarknet.detections import Detections
 from pydarknet.files import write_text
-from pydarknet.metrics import curves as grid
 from pydarknet.metrics import pictures, plots
+from pydarknet.metrics.average_precision import RECALLS
+from pydarknet.metrics.curves import CONFIDENCES
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.outputs.results import Found
 
 
 def save(
-    evaluation: Evaluation, folder: str | Path, *, worst: int = 10, conditions: Mapping[str, Any] | None = None
+    evaluation: Evaluation,
+    folder: str | Path,
+    *,
+    worst: int = 10,
+    conditions: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write all that is known of an evaluation into a folder.
 
@@ -61,7 +67,7 @@ def save(
 def pr_csv(evaluation: Evaluation) -> str:
     """Precision at 101 points of recall, a column for each class; empty where a class has no truths."""
     values = evaluation.curves.precision_at_recall
-    rows = ([f"{x:.2f}", *map(_number, column)] for x, column in zip(grid.RECALLS, values.T, strict=True))
+    rows = ([f"{x:.2f}", *map(_number, column)] for x, column in zip(RECALLS, values.T, strict=True))
     return _csv(["recall", *evaluation.names], rows)
 
 
@@ -72,7 +78,7 @@ def curves_csv(evaluation: Evaluation) -> str:
     header = ["confidence", *(f"{kind} {name}" for kind in kinds for name in evaluation.names)]
     rows = (
         [f"{x:.3f}", *(_number(value) for values in kinds.values() for value in values[:, i])]
-        for i, x in enumerate(grid.CONFIDENCES)
+        for i, x in enumerate(CONFIDENCES)
     )
     return _csv(header, rows)
 
@@ -91,7 +97,7 @@ def found_in(evaluation: Evaluation) -> Found:
 
 
 def _number(value: float) -> str:
-    return "" if value != value else f"{value:.6g}"  # noqa: PLR0124  nan
+    return "" if math.isnan(value) else f"{value:.6g}"
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

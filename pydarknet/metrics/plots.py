@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pydarknet.files import replacing
-from pydarknet.metrics import curves as grid
+from pydarknet.metrics.average_precision import RECALLS
+from pydarknet.metrics.curves import CONFIDENCES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ def precision_recall(evaluation: Evaluation) -> Figure:
     """Precision over recall, for each class and on average."""
     values = evaluation.curves.precision_at_recall
     aps = [one.ap for one in evaluation.darknet.classes]
-    figure, axes = _lines(evaluation, grid.RECALLS, values, [f"AP {ap:.1%}" for ap in aps])
+    figure, axes = _lines(evaluation, RECALLS, values, [f"AP {ap:.1%}" for ap in aps])
     axes.set(xlabel="recall", ylabel="precision")
     axes.set_title(f"Precision and recall at IoU {evaluation.iou_thresh:g}, mAP {evaluation.map50:.1%}")
     return figure
@@ -80,9 +81,16 @@ def f1(evaluation: Evaluation) -> Figure:
     best = curves.best_confidence
     value = curves.at(best)[2]
     axes.axvline(best, color=_RED, lw=1, ls=":")
-    where = {"xytext": (-5, 6), "ha": "right"} if best > 0.6 else {"xytext": (5, 6), "ha": "left"}
-    text = f"best {value:.2f} at {best:.2f}"
-    axes.annotate(text, (best, value), textcoords="offset points", color=_RED, fontsize=9, **where)
+    side = -1 if best > 0.6 else 1
+    axes.annotate(
+        f"best {value:.2f} at {best:.2f}",
+        (best, value),
+        (5 * side, 6),
+        textcoords="offset points",
+        ha="left" if side > 0 else "right",
+        color=_RED,
+        fontsize=9,
+    )
     return figure
 
 
@@ -182,11 +190,13 @@ def _over_confidence(
     evaluation: Evaluation, values: npt.NDArray[np.floating[Any]], what: str
 ) -> tuple[Figure, Axes]:
     curves = evaluation.curves
-    best = int(np.searchsorted(grid.CONFIDENCES, curves.best_confidence))
+    best = int(np.searchsorted(CONFIDENCES, curves.best_confidence))
     ends = ["" if np.isnan(row[0]) else f"{row[best]:.2f}" for row in values]
-    figure, axes = _lines(evaluation, grid.CONFIDENCES, values, ends)
+    figure, axes = _lines(evaluation, CONFIDENCES, values, ends)
     axes.set(xlabel="confidence threshold", ylabel=what)
-    axes.set_title(f"{what[0].upper()}{what[1:]} over confidence; in the legend: at {curves.best_confidence:.2f}")
+    axes.set_title(
+        f"{what[0].upper()}{what[1:]} over confidence; in the legend: at {curves.best_confidence:.2f}"
+    )
     return figure, axes
 
 
@@ -204,9 +214,9 @@ def _lines(
     known = [label for label in range(len(values)) if not np.isnan(values[label, 0])]
     few = len(known) <= _MOST_LINES
     for number, label in enumerate(known):
-        style = {"color": colormaps["tab10"](number % 10), "lw": 1.3} if few else {"color": _GREY, "lw": 0.6}
         name = f"{_plain(evaluation.names[label], 24)}  {notes[label]}" if few else None
-        axes.plot(x, values[label], label=name, **style)
+        colour = colormaps["tab10"](number) if few else _GREY
+        axes.plot(x, values[label], label=name, color=colour, lw=1.3 if few else 0.6)
     mean = evaluation.curves.mean(values)
     axes.plot(x, mean, color="black", lw=2.5, label=f"mean of {len(known)} classes")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
