@@ -21,9 +21,10 @@ from pydarknet.data import read
 from pydarknet.errors import ArgumentError, DataError, FileError, HookError, NonFinite
 from pydarknet.files import write_text
 from pydarknet.machine import usable_cores
+from pydarknet.metrics.collect import collect
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.network import Network
-from pydarknet.training import checkpoint, evaluate, prepare, report, results, starting, trouble
+from pydarknet.training import checkpoint, prepare, report, results, starting, trouble
 from pydarknet.training.augment import Recipe
 from pydarknet.training.checkpoint import Shelf
 from pydarknet.training.config import TrainConfig
@@ -278,7 +279,8 @@ class _Session:
 
         def measure() -> tuple[Evaluation, ValidationLoss | None]:
             meter = LossMeter(training.cfg, training.loader.mini)
-            return evaluate.evaluate(training.network, valid, sets.names, meter), meter.result()
+            found = collect(training.network, valid, detect=meter.detect)
+            return Evaluation(found, sets.names), meter.result()
 
         training.evaluate, training.valid = measure, valid
 

@@ -22,6 +22,7 @@ from pydarknet.cfg import CfgFile
 from pydarknet.metrics.darknet_map import NMS, SCORE
 from pydarknet.training import truths
 from pydarknet.training.augment import Recipe
+from pydarknet.training.loader import relative_boxes
 from pydarknet.training.truths import Boxes
 
 if TYPE_CHECKING:
@@ -72,11 +73,14 @@ class LossMeter:
         }
         self._heads: dict[int, _Head] = {}
 
-    def detect(self, network: Network, pixels: Pixels, boxes: Boxes, thresh: float, nms: float) -> Detections:
+    def detect(
+        self, network: Network, pixels: Pixels, sample: Sample, score: float, nms: float
+    ) -> Detections:
         """What :meth:`pydarknet.Network.detect` finds; the loss comes from the same forward pass."""
+        boxes = relative_boxes(sample)
         recipe, size = self._recipe, (pixels.shape[1], pixels.shape[0])
         shown = table(boxes, size, (recipe.width, recipe.height), recipe.letter_box, recipe.max_boxes)
-        found, reports = network.examine(pixels, shown, thresh, nms)
+        found, reports = network.examine(pixels, shown, score, nms)
         self.add(reports)
         return found
 

@@ -15,8 +15,8 @@ from pydarknet.cfg import CfgFile
 from pydarknet.data import Sample, read
 from pydarknet.errors import ArgumentError
 from pydarknet.images import load
+from pydarknet.metrics.collect import collect
 from pydarknet.training import train, truths, validation
-from pydarknet.training.evaluate import evaluate
 from pydarknet.training.loader import Images, Sets
 
 
@@ -49,7 +49,7 @@ def test_equals_the_loss_of_training(
     cfg = plain(tmp_path, loss)
     with Network(cfg, backend=backend, precision="fp32", training=True, threads=1) as network:
         meter = validation.LossMeter(CfgFile.load(cfg), len(valid))
-        evaluate(network, Images(valid, 3), shapes.NAMES, meter)
+        collect(network, Images(valid, 3), detect=meter.detect)
         cost = network.accumulate(*planes(network, valid))
         (report,) = network.losses()
     found = meter.result()
@@ -66,7 +66,7 @@ def test_mean_of_mini_batches(tmp_path: Path, valid: tuple[Sample, ...]) -> None
         x, t = planes(network, valid)
         singles = [network.accumulate(x[i : i + 1], t[i : i + 1]) for i in range(len(x))]
         meter = validation.LossMeter(CfgFile.load(cfg), 2)
-        evaluate(network, Images(valid, 3), shapes.NAMES, meter)
+        collect(network, Images(valid, 3), detect=meter.detect)
     found = meter.result()
     assert found is not None
     assert found.loss == pytest.approx(np.mean(singles), rel=1e-5)
@@ -79,7 +79,8 @@ def test_nothing_is_learned(tmp_path: Path, valid: tuple[Sample, ...]) -> None:
         network.accumulate(x, t)
         network.update()
         before = network.state()
-        evaluate(network, Images(valid, 3), shapes.NAMES, validation.LossMeter(CfgFile.load(network.cfg), 2))
+        meter = validation.LossMeter(CfgFile.load(network.cfg), 2)
+        collect(network, Images(valid, 3), detect=meter.detect)
         after = network.state()
     assert (before["iteration"], before["seen"]) == (after["iteration"], after["seen"])
     for name, array in before["arrays"].items():
