@@ -304,7 +304,7 @@ class _Session:
     # -- the end
 
     def _summarise(self, reason: str) -> None:
-        if self.training and self.monitor:
+        if self.training and self.monitor and self.folder.file("results.csv").is_file():
             price = self.config.price_per_hour
             self.summary = summarise(self.training, self.monitor, self.shelf, reason, price)
 
