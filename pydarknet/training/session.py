@@ -21,9 +21,10 @@ from pydarknet.data import read
 from pydarknet.errors import ArgumentError, DataError, FileError, NonFinite
 from pydarknet.files import write_text
 from pydarknet.machine import usable_cores
+from pydarknet.metrics.collect import collect
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.network import Network
-from pydarknet.training import checkpoint, evaluate, prepare, report, starting
+from pydarknet.training import checkpoint, prepare, report, starting
 from pydarknet.training.augment import Recipe
 from pydarknet.training.checkpoint import Shelf
 from pydarknet.training.config import TrainConfig
@@ -266,7 +267,7 @@ class _Session:
         valid = Images(sets.valid, net.integer("channels"), config.cache, cache / "valid", config.max_bad)
 
         def measure() -> Evaluation:
-            return evaluate.evaluate(training.network, valid, sets.names)
+            return Evaluation(collect(training.network, valid), sets.names)
 
         training.evaluate, training.valid = measure, valid
 
