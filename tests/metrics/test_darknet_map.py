@@ -17,11 +17,11 @@ from judging import line, random_images
 
 from pydarknet import Network
 from pydarknet.data import read
+from pydarknet.metrics.collect import collect
 from pydarknet.metrics.darknet_map import ClassScore, MapReport, darknet_map
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.metrics.images import Columns, Judged
 from pydarknet.metrics.matching import point
-from pydarknet.training.evaluate import judged
 from pydarknet.training.loader import Images
 
 
@@ -180,7 +180,7 @@ def detections(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     names = (folder / "bccd.names").read_text().split()
     dataset = read(place / "val.list", format="darknet", names=names)
     with Network(folder / "bccd.cfg", folder / "bccd.weights", precision="fp32", strict=False) as network:
-        yield [as_darknet_reads(image) for image in judged(network, Images(dataset.samples, 3))]
+        yield [as_darknet_reads(image) for image in collect(network, Images(dataset.samples, 3))]
 
 
 def as_darknet_reads(image: Judged) -> Judged:
@@ -189,7 +189,7 @@ def as_darknet_reads(image: Judged) -> Judged:
     centre, half = rows[:, 1:3], rows[:, 3:] / 2
     truths = np.concatenate([centre - half, centre + half], 1) * (image.size * 2)
     assert len(truths) - 1 <= len(image.truths) <= len(truths)
-    return replace(image, truths=truths, truth_classes=rows[:, 0].astype(int))
+    return replace(image, truths=truths, truth_classes=rows[:, 0].astype(int), difficult=None, crowd=None)
 
 
 @pytest.mark.slow
