@@ -155,7 +155,7 @@ class _Session:
             how = "--max-batches N extends it, --restart begins anew" if saved else "--clear counts from 0"
             self.say(f"nothing to do: iteration {network.iteration} of {end} is reached; {how}")
             return "nothing-to-do"
-        self.folder.begin(config)
+        self.folder.begin(config, self.say)
         self.begun = True
         write_text(self.folder.file(f"{self.base}.names"), "".join(f"{name}\n" for name in sets.names))
 
