@@ -56,6 +56,7 @@ class Hook:
     """
 
     name = ""  #: key of the hook's state in a checkpoint; "" if it has none
+    lasting: tuple[str, ...] = ()  #: keys of its state that stay when a training goes back to an earlier one
 
     def start(self, training: Training) -> None:
         """Before the first iteration of this session."""

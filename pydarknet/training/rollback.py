@@ -95,6 +95,10 @@ def go_back(shelf: Shelf, training: Training, factor: float) -> str:
     saved = checkpoint.load(path)
     rollbacks, rate = training.rollbacks + 1, training.rate_factor * factor
     saved.meta["training"] |= {"rate_factor": rate, "rollbacks": rollbacks, "best": training.best}
+    for hook in training.hooks:
+        if hook.lasting and hook.name in saved.meta["hooks"]:
+            state = hook.state()
+            saved.meta["hooks"][hook.name] |= {key: state[key] for key in hook.lasting}
     checkpoint.save(shelf.last, Checkpoint(saved.network, saved.meta))
     for _, newer in kept[1:]:
         newer.unlink(missing_ok=True)
