@@ -72,6 +72,8 @@ class TrainConfig:
         "none", "Keep decoded images, in memory as far as it lasts.", choices=("none", "ram", "disk")
     )
 
+    http: str | None = _option(None, "Serve a live page of the run while it lasts.", metavar="[HOST:]PORT")
+    plots: bool = _option(True, "No pictures and no report.", flag="--no-plots")
     max_bad: int = _option(100, "Unreadable images that are skipped before the run stops.", low=0)
     dump_batches: int = _option(0, "Write pictures of the first N batches, with boxes.", low=0)
     on_end: str | None = _option(None, "Command to run at the end, whatever the end is.", metavar="CMD")
@@ -145,6 +147,8 @@ FREE = frozenset(
         "backend",
         "precision",
         "cache",
+        "http",
+        "plots",
         "max_bad",
         "dump_batches",
         "on_end",
