@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from pydarknet.detections import Detections
-from pydarknet.metrics.darknet_map import NMS, SCORE, Judged, MapReport, darknet_map
+from pydarknet.metrics.darknet_map import NMS, SCORE
+from pydarknet.metrics.evaluation import Evaluation
+from pydarknet.metrics.images import Judged
 from pydarknet.network import Network
 from pydarknet.training import truths
 from pydarknet.training.loader import Images
@@ -18,7 +20,7 @@ CHUNK = 32  # images that are decoded before the network sees them
 
 
 def judged(network: Network, images: Images) -> Iterator[Judged]:
-    """Detections of every readable image beside its truth, in coordinates relative to the image."""
+    """Detections of every readable image beside its truth, in pixels of the image."""
     with ThreadPoolExecutor(2, "pydarknet-valid") as pool:
         for first in range(0, len(images), CHUNK):
             numbers = range(first, min(first + CHUNK, len(images)))
@@ -30,17 +32,19 @@ def judged(network: Network, images: Images) -> Iterator[Judged]:
 
 
 def _judged(images: Images, number: int, found: Detections) -> Judged:
+    sample = images.samples[number]
     left, right, top, bottom = truths.edges(images.boxes(number))
-    scale = np.array(found.image_size * 2, np.float32)
     return Judged(
-        found.xyxy / scale,
+        found.xyxy,
         found.confidence,
         found.class_id,
-        np.stack([left, top, right, bottom], 1),
+        np.stack([left, top, right, bottom], 1) * np.array(found.image_size * 2),
         images.boxes(number)[:, 4].astype(int),
+        path=str(sample.image),
+        size=found.image_size,
     )
 
 
-def evaluate(network: Network, images: Images, names: Sequence[str]) -> MapReport:
-    """mAP@0.5 with the area under the curve, and counts at confidence 0.25."""
-    return darknet_map(judged(network, images), names)
+def evaluate(network: Network, images: Images, names: Sequence[str]) -> Evaluation:
+    """Darknet's mAP@0.5 with the area under the curve, counts at confidence 0.25, and all the rest."""
+    return Evaluation(tuple(judged(network, images)), names)

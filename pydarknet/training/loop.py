@@ -11,7 +11,7 @@ from typing import Any
 
 from pydarknet.cfg import CfgFile
 from pydarknet.errors import NonFinite
-from pydarknet.metrics.darknet_map import MapReport
+from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.network import Network
 from pydarknet.training.hooks import Hook, Step
 from pydarknet.training.loader import Batch, Loader
@@ -19,7 +19,7 @@ from pydarknet.training.run import RunFolder
 
 _KEPT = ("avg_loss", "best", "last_map", "next_map", "boxes", "rewritten")
 
-Evaluate = Callable[[], MapReport]
+Evaluate = Callable[[], Evaluation]
 
 
 class Training:
@@ -120,11 +120,11 @@ class Training:
             return
         with self.timed("eval"):
             report = self.evaluate()
-            self.last_map = report.map
+            self.last_map = report.map50
             self.next_map = self.iteration + self.map_every
             self.tell("evaluated", report)
-            if self.best is None or report.map >= self.best:
-                self.best = report.map
+            if self.best is None or report.map50 >= self.best:
+                self.best = report.map50
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:

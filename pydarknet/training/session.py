@@ -25,7 +25,7 @@ from pydarknet.data import read
 from pydarknet.errors import ArgumentError, DataError, FileError, NonFinite
 from pydarknet.files import write_text
 from pydarknet.machine import info, resident_memory, usable_cores
-from pydarknet.metrics.darknet_map import MapReport
+from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.network import Network
 from pydarknet.training import checkpoint, evaluate, prepare, report
 from pydarknet.training.augment import Recipe
@@ -266,7 +266,7 @@ class _Session:
             training.next_map = training.iteration + config.map_every
         valid = Images(sets.valid, net.integer("channels"), config.cache, cache / "valid", config.max_bad)
 
-        def measure() -> MapReport:
+        def measure() -> Evaluation:
             return evaluate.evaluate(training.network, valid, sets.names)
 
         training.evaluate = measure

@@ -13,7 +13,9 @@ import pytest
 
 from pydarknet import Network
 from pydarknet.data import read
-from pydarknet.metrics.darknet_map import Judged, MapReport, average_precision, darknet_map
+from pydarknet.metrics.average_precision import average_precision
+from pydarknet.metrics.darknet_map import MapReport, darknet_map
+from pydarknet.metrics.images import Judged
 from pydarknet.training.evaluate import judged
 from pydarknet.training.loader import Images
 
