@@ -75,7 +75,7 @@ class TrainConfig:
     http: str | None = _option(None, "Serve a live page of the run while it lasts.", metavar="[HOST:]PORT")
     plots: bool = _option(True, "No pictures and no report.", flag="--no-plots")
     max_bad: int = _option(100, "Unreadable images that are skipped before the run stops.", low=0)
-    dump_batches: int = _option(0, "Write pictures of the first N batches, with boxes.", low=0)
+    dump_batches: int = _option(3, "Batches of which a picture is drawn, with boxes.", low=0)
     on_end: str | None = _option(None, "Command to run at the end, whatever the end is.", metavar="CMD")
     force: bool = _option(False, "Train although the preflight found errors.")
     restart: bool = _option(False, "Begin anew; a run already in the folder is moved aside.")

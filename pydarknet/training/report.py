@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves to read: ``train.log`` in Darknet's grammar, tables, and the chart made of them.
+"""What a run leaves to read: ``train.log`` in Darknet's grammar, and tables.
 
 All are appended to, so that history survives whatever happens; lines that were written after the last
 saved state are told apart by their session.
@@ -11,7 +11,6 @@ import csv
 import json
 import math
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from pydarknet.training.loop import Training
 
 HEAD_TYPES = {"yolo": 28, "region": 27, "Gaussian_yolo": 29}
-CHART_EVERY = 60.0  # seconds between drawings of the chart, at least
-CHART_SHARE = 50  # drawing takes at most 1/50 of the time
 
 COLUMNS = (
     "session",
@@ -245,31 +242,3 @@ class Tables(Hook):
         """Close both."""
         self._csv.close()
         self._json.close()
-
-
-class Chart(Hook):
-    """``chart.png``, drawn anew from the table now and then."""
-
-    def __init__(self) -> None:
-        self._next, self._drawn = time.monotonic() + CHART_EVERY, -1
-
-    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
-        """Draw if the last drawing is long enough ago."""
-        if time.monotonic() >= self._next:
-            self._draw(training)
-
-    def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
-        """Draw the whole."""
-        if training.iteration:
-            self._draw(training)
-
-    def _draw(self, training: Training) -> None:
-        from pydarknet.logs.load import load
-        from pydarknet.logs.plot import chart
-
-        begun = time.monotonic()
-        log = load(training.run.file("train.log"))
-        if log.iterations:
-            chart(log, training.run.file("chart.png"), title=training.base)
-        now = time.monotonic()
-        self._next = now + max(CHART_EVERY, CHART_SHARE * (now - begun))

@@ -21,7 +21,7 @@ from typing import Any
 
 from pydarknet.cfg import CfgFile
 from pydarknet.check import PlannedRun, preflight
-from pydarknet.data import read
+from pydarknet.data import Dataset, read
 from pydarknet.errors import ArgumentError, DataError, FileError, NonFinite
 from pydarknet.files import write_text
 from pydarknet.machine import info, resident_memory, usable_cores
@@ -32,9 +32,10 @@ from pydarknet.training.augment import Recipe
 from pydarknet.training.checkpoint import Shelf
 from pydarknet.training.config import TrainConfig
 from pydarknet.training.hooks import Hook
-from pydarknet.training.loader import Images, Loader, Sets, draw_boxes, network_size
+from pydarknet.training.loader import Images, Loader, Sets, network_size
 from pydarknet.training.loop import Training
 from pydarknet.training.outcome import Outcome, reason_of
+from pydarknet.training.pictures import Pictures
 from pydarknet.training.prepare import Say
 from pydarknet.training.run import RunFolder, choose
 from pydarknet.training.saving import Limits, Saver
@@ -67,7 +68,7 @@ def train(
     """
     base = Path(config.cfg).name.partition(".")[0]
     run, before = choose(config, base)
-    with run.locked():
+    with run.locked(), _page(run, config, say):
         session = _Session(config, run, base, before, hooks, echo, say)
         return session.run()
 
@@ -112,6 +113,7 @@ class _Session:
             if self.begun:
                 with contextlib.suppress(FileError):
                     self.folder.finish(self._result(reason))
+                self._write_report()
             self._on_end(reason)
         found = {kind: self.shelf.weights(kind) for kind in ("last", "best", "final", "ema")}
         files = {kind: path for kind, path in found.items() if path.is_file()}
@@ -121,18 +123,21 @@ class _Session:
     def _train(self) -> str:
         config = self.config
         resumed = self.shelf.last if self.before and self.shelf.last.is_file() else None
-        sets = Sets.of(read(Path(config.data)))
+        dataset = read(Path(config.data))
+        sets = Sets.of(dataset)
         if sets.unlabelled:
             first = sets.unlabelled[0].image
             self.say(f"{len(sets.unlabelled)} images without a label file are left out, the first: {first}")
         cfg = self._cfg(sets, resumed)
         network = self._network(cfg, resumed)
         try:
-            return self._with_network(cfg, sets, network, resumed)
+            return self._with_network(cfg, dataset, sets, network, resumed)
         finally:
             network.close()
 
-    def _with_network(self, cfg: CfgFile, sets: Sets, network: Network, resumed: Path | None) -> str:
+    def _with_network(
+        self, cfg: CfgFile, dataset: Dataset, sets: Sets, network: Network, resumed: Path | None
+    ) -> str:
         config, net = self.config, cfg.net
         end = net.integer("max_batches")
         saved = checkpoint.load(resumed) if resumed else None
@@ -158,13 +163,13 @@ class _Session:
         workers = config.workers or usable_cores()
         loader = Loader(images, recipe, batch, parts, config.seed, workers, size)
         try:
-            if config.dump_batches:
-                self._dump(loader, sets)
             clock = report.Clock()
             log = report.Log(clock, self.echo)
             number = len(self.folder.read()["sessions"]) - 1
             saver = Saver(self.shelf, config, log)
-            reports: list[Hook] = [clock, log, report.Tables(clock, number), report.Chart()]
+            reports: list[Hook] = [clock, log, report.Tables(clock, number)]
+            if config.plots:
+                reports.append(Pictures(dataset, config.dump_batches, self.say))
             limits = Limits(config)
             training = Training(network, cfg, self.folder, loader, [limits, *self.hooks, saver, *reports])
             self.training = training
@@ -271,11 +276,17 @@ class _Session:
 
         training.evaluate = measure
 
-    def _dump(self, loader: Loader, sets: Sets) -> None:
-        for number in range(self.config.dump_batches):
-            draw_boxes(loader.first(number), sets.names, self.folder.file(f"train_batch{number}.jpg"))
-
     # -- the end
+
+    def _write_report(self) -> None:
+        """``report.html``; whatever is wrong with it does not change how the training ended."""
+        if self.config.plots:
+            try:
+                from pydarknet.watch import write_report
+
+                write_report(self.folder.path)
+            except Exception as error:
+                self._say(f"report.html cannot be written: {type(error).__name__}: {error}")
 
     def _result(self, reason: str) -> dict[str, Any]:
         training = self.training
@@ -314,6 +325,28 @@ class _Session:
         ).returncode
         if code:
             _log.warning("the command of --on-end ended with exit code %d", code)
+
+
+@contextlib.contextmanager
+def _page(run: RunFolder, config: TrainConfig, say: Say) -> Iterator[None]:
+    """The live page, if wanted.
+
+    Raises:
+        ArgumentError: the address cannot be listened on.
+    """
+    if config.http is None:
+        yield
+        return
+    from pydarknet.watch import Page
+    from pydarknet.webserver import parse_address
+
+    try:
+        page = Page(run.path, *parse_address(config.http))
+    except FileError as error:
+        raise ArgumentError(f"{error} (--http takes another)") from None
+    with page:
+        say(f"live page: {page.url}")
+        yield
 
 
 def _gradient_norm(training: Training) -> float:

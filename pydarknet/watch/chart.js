@@ -111,7 +111,7 @@ function drawAxes(svg, spec, scales, plot, show) {
   for (const value of rows) {
     const y = scales.y(value);
     svg.append(s("line", { class: "grid", x1: plot.left, x2: plot.right, y1: y, y2: y }));
-    svg.append(s("text", { x: plot.left - 6, y: y + 4, "text-anchor": "end" }, show(value).replace(" %", "")));
+    svg.append(s("text", { x: plot.left - 6, y: y + 4, "text-anchor": "end" }, (spec.tick || show)(value)));
   }
   svg.append(s("line", { class: "axis", x1: plot.left, x2: plot.right, y1: plot.bottom, y2: plot.bottom }));
   const columns = ticks(scales.x0, scales.x1, Math.min(6, Math.floor((plot.right - plot.left) / 70)));

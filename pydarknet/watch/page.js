@@ -67,12 +67,17 @@ function showTiles(state) {
   find("tiles").replaceChildren(...all.filter(Boolean));
 }
 
+function finding(row) {
+  const where = [row.severity, row.rule, isNumber(row.iteration) ? `iteration ${row.iteration}` : ""];
+  return h("div", { class: `card finding ${row.severity || "note"}` }, h("div", { class: "what" }, row.message || ""),
+    row.hint ? h("div", { class: "how" }, row.hint) : null, h("div", { class: "how quiet" }, where.filter(Boolean).join(" · ")));
+}
+
 function showFindings(state) {
-  const cards = state.findings.map((row) => h("div", { class: `card finding ${row.severity || "note"}` },
-    h("div", { class: "what" }, row.message || ""), row.hint ? h("div", { class: "how" }, row.hint) : null,
-    h("div", { class: "how quiet" }, [row.severity, row.rule, row.when || (isNumber(row.iteration) ? `iteration ${row.iteration}` : "")].filter(Boolean).join(" · "))));
-  find("findings").hidden = !cards.length;
-  find("findings").lastElementChild.replaceChildren(...cards);
+  for (const [id, rows] of [["findings", state.findings], ["checks", state.checks]]) {
+    find(id).hidden = !rows.length;
+    find(id).lastElementChild.replaceChildren(...rows.map(finding));
+  }
 }
 
 /** Charts, each with the columns that it needs; one without any numbers is not shown. */
@@ -85,13 +90,13 @@ function chartsOf(state) {
   const loaded = column("load").map((value, i) => (isNumber(value) && column("seconds")[i] > 0 ? value / column("seconds")[i] : null));
   return [
     { title: "Loss", log: "auto", series: [line("each iteration", column("loss"), 0, { faint: true }), line("average", column("avg_loss"), 0), point("validation", "val_loss", 1)] },
-    { title: "mAP", yRange: [0, 1], show: percent, series: [point("mAP@0.5", "map", 1), point("mAP@0.5:0.95", "map5095", 3)] },
-    { title: "Precision, recall, F1", yRange: [0, 1], show: percent, series: [point("precision", "precision", 0), point("recall", "recall", 1), point("F1", "f1", 2)] },
+    { title: "mAP, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("mAP@0.5", "map", 1), point("mAP@0.5:0.95", "map5095", 3)] },
+    { title: "Precision, recall, F1, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("precision", "precision", 0), point("recall", "recall", 1), point("F1", "f1", 2)] },
     { title: "Learning rate", series: [line("rate", column("rate"), 3)] },
-    { title: "IoU of predictions with labels, in training", yRange: [0, 1], show: percent, series: [line("IoU", column("iou"), 2)] },
+    { title: "IoU with labels in training, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("IoU", column("iou"), 2)] },
     { title: "Images per second", series: [line("images/s", column("images_per_second"), 6)] },
     { title: "Memory, GiB", series: [line("resident", times("rss_mb", 1 / 1024), 5), line("GPU", times("gpu_memory_mb", 1 / 1024), 3)] },
-    { title: "Use of the machine", show: percent, series: [line("CPU", times("cpu_percent", 0.01), 0), line("GPU", times("gpu_percent", 0.01), 3), line("waiting for images", loaded, 1)] },
+    { title: "Use of the machine, %", show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("CPU", times("cpu_percent", 0.01), 0), line("GPU", times("gpu_percent", 0.01), 3), line("waiting for images", loaded, 1)] },
     { title: "Disk, MB", series: [line("read", column("disk_read_mb"), 0), line("written", column("disk_write_mb"), 1)] },
   ];
 }

@@ -74,6 +74,8 @@ def _html(state: dict[str, Any]) -> str:
         return f"<script>{code}</script>"
 
     page = page.replace('<link rel="stylesheet" href="page.css">', f"<style>\n{asset('page.css')}</style>")
+    icon = base64.b64encode(asset("icon.svg").encode()).decode()
+    page = page.replace('href="icon.svg"', f'href="data:image/svg+xml;base64,{icon}"')
     page = re.sub(r'<script src="([\w.]+)"></script>', script, page)
     allowed = " ".join(f"'sha256-{found}'" for found in hashes)
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"

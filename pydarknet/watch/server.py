@@ -22,11 +22,13 @@ FRESH = 1.0  # seconds for which one reading of the folder serves everybody
 
 _KINDS = {
     ".html": "text/html; charset=utf-8",
-    ".css": "text/css",
-    ".js": "text/javascript",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
     ".jpg": "image/jpeg",
     ".png": "image/png",
 }
+_ASSETS = {"page.html", "page.css", "icon.svg", "chart.js", "evaluation.js", "page.js"}
 _LOOPBACK = {"127.0.0.1", "localhost"}
 _HEADERS = {
     "Content_Security_Policy": "default-src 'self'; base-uri 'none'; form-action 'none'",
@@ -98,7 +100,7 @@ class _Handler(Handler):
             self.send_error(403, "not asked for by the name of this machine; --http 0.0.0.0:PORT allows that")
         elif name == "state.json":
             self._send(self.server.state(), "application/json")
-        elif name in ("page.html", "page.css", "chart.js", "evaluation.js", "page.js"):
+        elif name in _ASSETS:
             self._send(asset(name).encode(), _KINDS[Path(name).suffix])
         elif name in PICTURES:
             self._picture(name)

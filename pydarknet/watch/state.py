@@ -15,8 +15,8 @@ from typing import Any
 
 from pydarknet.cfg import CfgFile
 from pydarknet.errors import CfgError, FileError
+from pydarknet.logs.rows import Rows
 from pydarknet.training.run import RunFolder
-from pydarknet.watch.rows import Rows
 
 LOG_LINES = 60
 FINDINGS = 100
@@ -70,6 +70,7 @@ class RunState:
             "best_evaluation": _json(self.folder / "evaluation_best.json"),
             "summary": _json(self.folder / "summary.json"),
             "findings": self._findings(),
+            "checks": _json(self.folder / "preflight.json").get("findings") or [],
             "pictures": self._pictures(),
             "log": self._log(),
             "settings": self._settings(config, cfg),
@@ -96,19 +97,12 @@ class RunState:
             "reason": session.get("reason"),
             "error": "",
         }
-        if RunFolder(self.folder).owner():
-            return {
-                **found,
-                "kind": "running" if len(self._rows) else "preparing",
-                "ended": None,
-                "reason": None,
-            }
         if session.get("ended"):
             kind = _KINDS.get(str(session.get("reason")), "failed")
             crash = _json(self.folder / "crash.json") if kind == "failed" else {}
             return {**found, "kind": kind, "error": str(crash.get("error", ""))}
-        if not session:
-            return {**found, "kind": "preparing"}
+        if not session or RunFolder(self.folder).owner():
+            return {**found, "kind": "running" if len(self._rows) else "preparing"}
         return {
             **found,
             "kind": "lost",
@@ -137,14 +131,13 @@ class RunState:
         }
 
     def _findings(self) -> list[dict[str, Any]]:
-        """What the checks found before, and what was noticed during the training."""
-        before = _json(self.folder / "preflight.json").get("findings")
-        found = [{**row, "when": "before the start"} for row in map(_table, before or [])]
+        """What was noticed during the training, the newest first."""
+        found: list[dict[str, Any]] = []
         with contextlib.suppress(OSError):
             for line in (self.folder / "findings.jsonl").read_text("utf-8", "replace").splitlines():
                 with contextlib.suppress(ValueError):
                     found.append(_table(json.loads(line)))
-        return [row for row in found if row][-FINDINGS:]
+        return [row for row in reversed(found) if row][:FINDINGS]
 
     def _pictures(self) -> list[dict[str, Any]]:
         found = []
