@@ -17,20 +17,21 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet.metrics.images import Bools, Columns, Floats, Ints, Judged, Pairs
+from pydarknet.metrics.average_precision import RECALLS, precision_at
+from pydarknet.metrics.images import Columns, Floats, Ints, Judged, Pairs
 
 Bits = npt.NDArray[np.uint64]
 
-#: Thresholds of IoU, points of recall, and the detections per image and class that count.
+#: Thresholds of IoU, and the detections per image and class that count.
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALLS = np.linspace(0, 1, 101)
 MAX_DETECTIONS = (1, 10, 100)
 
 #: Ranges of area in square pixels, both ends included.
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 
+#: The lanes, as numbers of an area and a threshold, and their bits.
 LANES = [(area, threshold) for area in range(len(AREAS)) for threshold in range(len(THRESHOLDS))]
-_BITS = np.uint64(1) << np.arange(len(LANES), dtype=np.uint64)
+BITS = np.uint64(1) << np.arange(len(LANES), dtype=np.uint64)
 _ALL = np.uint64((1 << len(LANES)) - 1)
 
 
@@ -148,8 +149,7 @@ def match(columns: Columns) -> Matching:
 
 def _ranks(columns: Columns) -> tuple[Ints, Ints]:
     """Detections by class and score, and the rank of each detection in its image and class."""
-    order = columns.by_score
-    by_class = order[np.argsort(columns.classes[order], kind="stable")]
+    by_class = columns.by_class
     key = columns.classes * columns.images + columns.image
     grouped = by_class[np.argsort(key[by_class], kind="stable")]
     begins = np.flatnonzero(np.diff(key[grouped], prepend=-1))
@@ -163,7 +163,7 @@ def _lanes_of_area(areas: Floats) -> Bits:
     """The lanes whose range has each of some areas."""
     lanes = np.zeros(len(areas), np.uint64)
     for number, (low, high) in enumerate(AREAS.values()):
-        of_range = _BITS[[area == number for area, _ in LANES]].sum()
+        of_range = BITS[[area == number for area, _ in LANES]].sum()
         lanes |= np.where((areas >= low) & (areas <= high), of_range, np.uint64(0))
     return lanes
 
@@ -171,7 +171,7 @@ def _lanes_of_area(areas: Floats) -> Bits:
 def _lanes_of_overlap(overlap: Floats) -> Bits:
     """The lanes whose threshold each of some overlaps reaches."""
     table = [
-        sum(int(_BITS[i]) for i, (_, t) in enumerate(LANES) if t < reached)
+        sum(int(BITS[i]) for i, (_, t) in enumerate(LANES) if t < reached)
         for reached in range(len(THRESHOLDS) + 1)
     ]
     return np.array(table, np.uint64)[np.searchsorted(THRESHOLDS, overlap, "right")]
@@ -220,22 +220,12 @@ def coco(images: Iterable[Judged] | Columns, names: Sequence[str]) -> CocoReport
         truths = found.counted[columns.truth_classes == label]
         matched, ignored, rank = found.matched[mine], found.ignored[mine], found.rank[mine]
         for lane, (area, threshold) in enumerate(LANES):
-            positives = int(((truths & _BITS[lane]) != 0).sum())
+            positives = int(((truths & BITS[lane]) != 0).sum())
             if not positives:
                 continue
-            judged = (ignored & _BITS[lane]) == 0
-            right = ((matched & _BITS[lane]) != 0)[judged]
-            precision[area, threshold, label] = _ap(right, positives)
+            judged = (ignored & BITS[lane]) == 0
+            right = ((matched & BITS[lane]) != 0)[judged]
+            precision[area, threshold, label] = precision_at(right, positives, RECALLS).mean()
             for number, limit in enumerate(MAX_DETECTIONS):
                 recall[number, area, threshold, label] = right[rank[judged] < limit].sum() / positives
     return CocoReport(tuple(names), precision, recall)
-
-
-def _ap(right: Bools, positives: int) -> float:
-    """Mean precision over the points of recall, of the detections from the surest down."""
-    places = np.flatnonzero(right)
-    hits = np.arange(1, len(places) + 1)
-    precision = hits / (places + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    at = np.searchsorted(hits / positives, RECALLS)
-    return float(np.append(envelope, 0.0)[at].sum() / len(RECALLS))

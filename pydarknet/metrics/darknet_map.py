@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pydarknet.metrics.average_precision import average_precision
+from pydarknet.metrics.average_precision import class_precisions
 from pydarknet.metrics.images import Columns, Judged
 from pydarknet.metrics.matching import Matches, point
 
@@ -154,13 +154,16 @@ def report(
     strong = (columns.scores > thresh) & ~matches.aside
     tp = np.bincount(columns.classes[strong & true], minlength=count)
     fp = np.bincount(columns.classes[strong & ~true], minlength=count)
-    positives = np.bincount(columns.truth_classes[~columns.aside], minlength=count)
-    ranked = columns.by_score[~matches.aside[columns.by_score]]
-    classes, right = columns.classes[ranked], matches.right[ranked]
-    aps = [average_precision(right[classes == i], int(positives[i]), points) for i in range(count)]
+    aps = class_precisions(columns, matches, count, points)
     iou_sum = float(matches.overlap[strong & true].sum())
     average = iou_sum / (tp.sum() + fp.sum()) if tp.sum() + fp.sum() else 0.0
     rows = (ClassScore(n, a, int(t), int(f)) for n, a, t, f in zip(names, aps, tp, fp, strict=True))
     return MapReport(
-        tuple(rows), len(columns.scores), int(positives.sum()), average, thresh, iou_thresh, points
+        tuple(rows),
+        len(columns.scores),
+        int(columns.positives(count).sum()),
+        average,
+        thresh,
+        iou_thresh,
+        points,
     )

@@ -161,6 +161,15 @@ class Columns:
         return np.argsort(-self.scores, kind="stable")
 
     @cached_property
+    def by_class(self) -> Ints:
+        """Indices of the detections by class, and of each from the surest down."""
+        return self.by_score[np.argsort(self.classes[self.by_score], kind="stable")]
+
+    def positives(self, count: int) -> npt.NDArray[np.int64]:
+        """(count,) truths of each class that should be found."""
+        return np.bincount(self.truth_classes[~self.aside], minlength=count)
+
+    @cached_property
     def pairs(self) -> Pairs:
         """Overlapping boxes of one class."""
         whole = self.truth_classes != ANY_CLASS
