@@ -33,7 +33,7 @@ def write_cfg(folder: Path) -> Path:
     """The network for 80 classes, one mini-batch an iteration, with mosaic."""
     cfg = folder / f"{MODEL}.cfg"
     new = ["cfg", "new", "--model", MODEL, "--classes", "80", "--size", str(SIZE), "--batch", str(BATCH)]
-    more = ["--subdivisions", "1", "--augment", "high", "--out", str(cfg)]
+    more = ["--subdivisions", "1", "--augment", "high", "--set", "yolo.random=0", "--out", str(cfg)]
     subprocess.run([sys.executable, "-m", "pydarknet", *new, *more], check=True, stdout=subprocess.DEVNULL)
     return cfg
 
