@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydarknet.data import Dataset
 from pydarknet.training.hooks import Hook, Step
@@ -17,21 +17,18 @@ from pydarknet.training.loader import draw_boxes
 from pydarknet.training.prepare import Say
 
 if TYPE_CHECKING:
-    from pydarknet.metrics.evaluation import Evaluation
     from pydarknet.training.loop import Training
 
 EVERY = 60.0  # seconds between drawings of the curves, at least
 SHARE = 50  # drawing takes at most 1/50 of the time
 TILES = 16  # images of a batch that are drawn
-SHEETS = 2  # pictures of validation images
-SHEET = 8  # images on each
 
 
 class Pictures(Hook):
     """Draws into the folder of the run.
 
     ``labels.png`` and ``train_batch*.jpg`` at the start; ``chart.png``, ``results.png`` and ``loss.png`` now
-    and then; ``val_*.jpg``, ``confusion.*`` and ``pr.*`` with evaluations; all of them at the end.
+    and then, and at the end.
 
     Args:
         dataset: with the boxes of all images.
@@ -42,45 +39,36 @@ class Pictures(Hook):
     def __init__(self, dataset: Dataset, batches: int, say: Say) -> None:
         self._dataset, self._batches, self._say = dataset, batches, say
         self._failed: set[str] = set()
-        self._budgets = {"curves": _Budget(EVERY), "evaluation": _Budget(0.0)}
-        self._report: Evaluation | None = None
+        self._budget = _Budget(EVERY)
 
     def start(self, training: Training) -> None:
         """Draw what does not change; in a run that goes on it is there already."""
         run = training.run
         if not run.file("labels.png").exists():
-            self._try("labels.png", lambda: self._labels(training))
+            self._try("labels.png", self._labels, training)
         for number in range(self._batches):
             name = f"train_batch{number}.jpg"
             if not run.file(name).exists():
-                self._try(name, lambda number=number: self._batch(training, number))  # type: ignore[misc]
+                self._try(name, self._batch, training, number)
 
     def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
         """Draw the curves if the last drawing is long enough ago."""
-        with self._budgets["curves"] as due:
+        with self._budget as due:
             if due:
                 self._curves(training)
 
-    def evaluated(self, training: Training, report: Evaluation) -> None:
-        """Draw what the evaluation says, unless that would take too much of the time."""
-        self._report = report
-        with self._budgets["evaluation"] as due:
-            if due:
-                self._evaluation(training)
-
     def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
-        """Draw what has changed since."""
+        """Draw all of it."""
         if training.iteration:
             self._curves(training)
-        self._evaluation(training)
 
     # -- drawing
 
-    def _try(self, name: str, draw: Callable[[], None]) -> None:
+    def _try(self, name: str, draw: Callable[..., None], *arguments: Any) -> None:
         if name in self._failed:
             return
         try:
-            draw()
+            draw(*arguments)
         except Exception as error:  # whatever is wrong with a picture is no reason to lose a training
             self._failed.add(name)
             self._say(f"{name} cannot be drawn: {type(error).__name__}: {error}")
@@ -100,27 +88,25 @@ class Pictures(Hook):
         draw_boxes(part, self._dataset.names, training.run.file(f"train_batch{number}.jpg"))
 
     def _curves(self, training: Training) -> None:
-        from pydarknet.logs.figures import draw_loss, draw_results
-        from pydarknet.logs.load import load
-        from pydarknet.logs.plot import chart
-        from pydarknet.logs.rows import read_rows
+        self._try("chart.png", _draw_chart, training)
+        self._try("results.png", _draw_results, training)
 
-        run, title = training.run, training.base
-        self._try("chart.png", lambda: chart(load(run.file("train.log")), run.file("chart.png"), title=title))
-        self._try("results.png", lambda: draw_results(read_rows(run.path), run.file("results.png"), title))
-        self._try("loss.png", lambda: draw_loss(read_rows(run.path), run.file("loss.png"), title))
 
-    def _evaluation(self, training: Training) -> None:
-        if self._report is None:
-            return
-        report, self._report = self._report, None
-        from pydarknet.metrics.pictures import save_sheet
+def _draw_chart(training: Training) -> None:
+    from pydarknet.logs.load import load
+    from pydarknet.logs.plot import chart
 
-        for number in range(SHEETS):
-            images = report.images[number * SHEET : (number + 1) * SHEET]
-            if images:
-                path = training.run.file(f"val_{number}.jpg")
-                self._try(path.name, lambda i=images, p=path: save_sheet(i, report.names, p))  # type: ignore[misc]
+    run = training.run
+    chart(load(run.file("train.log")), run.file("chart.png"), title=training.base)
+
+
+def _draw_results(training: Training) -> None:
+    from pydarknet.logs.figures import draw_loss, draw_results
+    from pydarknet.logs.rows import read_rows
+
+    run, rows = training.run, read_rows(training.run.path)
+    draw_results(rows, run.file("results.png"), training.base)
+    draw_loss(rows, run.file("loss.png"), training.base)
 
 
 class _Budget:

@@ -61,7 +61,7 @@ function drawChart(card, spec) {
   const show = spec.show || short;
   const legend = h("ul", { class: "legend" }, ...series.map((one) => {
     const newest = one.y.findLast(isNumber);
-    return h("li", { class: `ink${one.ink}` }, `${one.name} `, h("b", {}, one.ideal ? "" : show(newest)));
+    return h("li", { class: `ink${one.ink}` }, `${one.name} `, one.noValue ? "" : h("b", {}, show(newest)));
   }));
   const box = h("div", { class: "chart" });
   card.replaceChildren(h("h3", {}, spec.title), ...(spec.noLegend ? [] : [legend]), box);
@@ -107,7 +107,7 @@ function worthLog(values) {
 }
 
 function drawAxes(svg, spec, scales, plot, show) {
-  const rows = scales.log ? logTicks(scales.low, scales.high) : ticks(scales.low, scales.high, 4);
+  const rows = scales.log ? logTicks(scales.low, scales.high) : ticks(scales.low, scales.high, 5);
   for (const value of rows) {
     const y = scales.y(value);
     svg.append(s("line", { class: "grid", x1: plot.left, x2: plot.right, y1: y, y2: y }));

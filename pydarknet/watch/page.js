@@ -87,7 +87,6 @@ function chartsOf(state) {
   const line = (name, y, ink, more = {}) => ({ name, x, y, ink, ...more });
   const point = (name, key, ink) => ({ name, x: at, y: measured(key), ink, dots: true });
   const times = (name, factor) => column(name).map((value) => (isNumber(value) ? value * factor : null));
-  const loaded = column("load").map((value, i) => (isNumber(value) && column("seconds")[i] > 0 ? value / column("seconds")[i] : null));
   return [
     { title: "Loss", log: "auto", series: [line("each iteration", column("loss"), 0, { faint: true }), line("average", column("avg_loss"), 0), point("validation", "val_loss", 1)] },
     { title: "mAP, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("mAP@0.5", "map", 1), point("mAP@0.5:0.95", "map5095", 3)] },
@@ -95,9 +94,9 @@ function chartsOf(state) {
     { title: "Learning rate", series: [line("rate", column("rate"), 3)] },
     { title: "IoU with labels in training, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("IoU", column("iou"), 2)] },
     { title: "Images per second", series: [line("images/s", column("images_per_second"), 6)] },
-    { title: "Memory, GiB", series: [line("resident", times("rss_mb", 1 / 1024), 5), line("GPU", times("gpu_memory_mb", 1 / 1024), 3)] },
-    { title: "Use of the machine, %", show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("CPU", times("cpu_percent", 0.01), 0), line("GPU", times("gpu_percent", 0.01), 3), line("waiting for images", loaded, 1)] },
-    { title: "Disk, MB", series: [line("read", column("disk_read_mb"), 0), line("written", column("disk_write_mb"), 1)] },
+    { title: "Memory, GiB", series: [line("resident", times("rss_mb", 1 / 1024), 5), line("GPU", times("gpu_mb", 1 / 1024), 3)] },
+    { title: "Use of the machine, %", show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("CPU", times("cpu_percent", 0.01), 0), line("GPU", times("gpu_percent", 0.01), 3), line("waiting for images", column("stall"), 1)] },
+    { title: "Disk, MB in this session", series: [line("read", column("read_mb"), 0), line("written", column("written_mb"), 1)] },
   ];
 }
 

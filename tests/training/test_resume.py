@@ -34,7 +34,9 @@ def config(tmp_path: Path) -> TrainConfig:
     place = tmp_path / "my drive"
     data = shapes.data_set(place / "ds")
     cfg = shapes.cfg(place, LENGTH, random=1)
-    return TrainConfig(cfg, data, out=place / "run", threads=1, last_every=3, map_every=7, force=True)
+    return TrainConfig(
+        cfg, data, out=place / "run", threads=1, last_every=3, map_every=7, force=True, plots=False
+    )
 
 
 @pytest.fixture
