@@ -91,11 +91,17 @@ class MapReport:
 
     def text(self) -> str:
         """The report as Darknet prints it."""
+        return f"\n calculation mAP (mean average precision)...\n\n{self.counts}\n{self.table}"
+
+    @property
+    def counts(self) -> str:
+        """Darknet's line about how much was judged."""
+        return f" detections_count = {self.detections}, unique_truth_count = {self.truths}  "
+
+    @property
+    def table(self) -> str:
+        """Darknet's lines about the classes and their mean."""
         lines = [
-            "\n calculation mAP (mean average precision)...",
-            f"\n detections_count = {self.detections}, unique_truth_count = {self.truths}  ",
-        ]
-        lines += [
             f"class_id = {i}, name = {c.name}, ap = {100 * c.ap:2.2f}%   \t (TP = {c.tp}, FP = {c.fp}) "
             for i, c in enumerate(self.classes)
         ]

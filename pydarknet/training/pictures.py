@@ -1,34 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a training, drawn while it goes on: its data, what the network is shown, curves, evaluations.
+"""What people look at, made while a training goes on: pictures, the live page, the report.
 
 Drawing takes a small share of the time, and a picture that cannot be drawn ends nothing: that is said once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydarknet.data import Dataset
+from pydarknet.errors import ArgumentError, FileError
+from pydarknet.files import write_text
+from pydarknet.training.config import TrainConfig
 from pydarknet.training.hooks import Hook, Step
 from pydarknet.training.loader import draw_boxes
 from pydarknet.training.prepare import Say
+from pydarknet.training.run import RunFolder
 
 if TYPE_CHECKING:
+    from pydarknet.metrics.evaluation import Evaluation
+    from pydarknet.metrics.images import Judged
     from pydarknet.training.loop import Training
 
 EVERY = 60.0  # seconds between drawings of the curves, at least
-SHARE = 50  # drawing takes at most 1/50 of the time
+SHARE = 100  # drawing curves takes at most 1/100 of the time, drawing evaluations as much
 TILES = 16  # images of a batch that are drawn
+SHEETS = 2  # pictures of validation images
+SHEET = 8  # images on each
 
 
 class Pictures(Hook):
     """Draws into the folder of the run.
 
     ``labels.png`` and ``train_batch*.jpg`` at the start; ``chart.png``, ``results.png`` and ``loss.png`` now
-    and then, and at the end.
+    and then; ``val_*.jpg``, ``confusion.*`` and ``pr.*`` with evaluations; all of them at the end.
 
     Args:
         dataset: with the boxes of all images.
@@ -39,7 +49,8 @@ class Pictures(Hook):
     def __init__(self, dataset: Dataset, batches: int, say: Say) -> None:
         self._dataset, self._batches, self._say = dataset, batches, say
         self._failed: set[str] = set()
-        self._budget = _Budget(EVERY)
+        self._budgets = {"curves": _Budget(EVERY), "evaluation": _Budget(0.0)}
+        self._report: Evaluation | None = None
 
     def start(self, training: Training) -> None:
         """Draw what does not change; in a run that goes on it is there already."""
@@ -53,14 +64,22 @@ class Pictures(Hook):
 
     def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
         """Draw the curves if the last drawing is long enough ago."""
-        with self._budget as due:
+        with self._budgets["curves"] as due:
             if due:
                 self._curves(training)
 
+    def evaluated(self, training: Training, report: Evaluation) -> None:
+        """Draw what the evaluation says, unless that would take too much of the time."""
+        self._report = report
+        with self._budgets["evaluation"] as due:
+            if due:
+                self._evaluation(training)
+
     def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
-        """Draw all of it."""
+        """Draw what has changed since."""
         if training.iteration:
             self._curves(training)
+        self._evaluation(training)
 
     # -- drawing
 
@@ -91,6 +110,17 @@ class Pictures(Hook):
         self._try("chart.png", _draw_chart, training)
         self._try("results.png", _draw_results, training)
 
+    def _evaluation(self, training: Training) -> None:
+        report, self._report = self._report, None
+        if report is None:
+            return
+        self._try("confusion and pr", _draw_evaluation, training.run, report)
+        for number in range(SHEETS):
+            images = report.images[number * SHEET : (number + 1) * SHEET]
+            if images:
+                path = training.run.file(f"val_{number}.jpg")
+                self._try(path.name, _draw_sheet, images, report.names, path)
+
 
 def _draw_chart(training: Training) -> None:
     from pydarknet.logs.load import load
@@ -107,6 +137,21 @@ def _draw_results(training: Training) -> None:
     run, rows = training.run, read_rows(training.run.path)
     draw_results(rows, run.file("results.png"), training.base)
     draw_loss(rows, run.file("loss.png"), training.base)
+
+
+def _draw_evaluation(run: RunFolder, report: Evaluation) -> None:
+    from pydarknet.metrics import files, plots
+
+    for name in ("confusion", "pr"):
+        plots.save(plots.CHARTS[name](report), run.file(f"{name}.png"))
+    write_text(run.file("confusion.csv"), report.confusion.csv())
+    write_text(run.file("pr.csv"), files.pr_csv(report))
+
+
+def _draw_sheet(images: Sequence[Judged], names: Sequence[str], path: Path) -> None:
+    from pydarknet.metrics.pictures import save_sheet
+
+    save_sheet(images, names, path)
 
 
 class _Budget:
@@ -128,3 +173,37 @@ class _Budget:
         if self._due:
             now = time.monotonic()
             self._next = now + max(self._least, SHARE * (now - self._begun))
+
+
+@contextlib.contextmanager
+def page(run: RunFolder, config: TrainConfig, say: Say) -> Iterator[None]:
+    """The live page of a run, if ``config`` wants it.
+
+    Raises:
+        ArgumentError: the address cannot be listened on.
+    """
+    if config.http is None:
+        yield
+        return
+    from pydarknet.watch import Page
+    from pydarknet.webserver import parse_address
+
+    try:
+        served = Page(run.path, *parse_address(config.http))
+    except FileError as error:
+        raise ArgumentError(f"{error} (--http takes another)") from None
+    with served:
+        say(f"live page: {served.url}")
+        yield
+
+
+def final_report(run: RunFolder, config: TrainConfig, say: Say) -> None:
+    """``report.html``, if ``config`` wants it; whatever is wrong with it changes no outcome."""
+    if not config.plots:
+        return
+    try:
+        from pydarknet.watch import write_report
+
+        write_report(run.path)
+    except Exception as error:
+        say(f"report.html cannot be written: {type(error).__name__}: {error}")

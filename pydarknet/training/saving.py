@@ -59,13 +59,18 @@ class Saver(Hook):
 
 
 class Limits(Hook):
-    """Ends a training when its time is over or mAP stopped improving."""
+    """Ends a training when its time is over or mAP stopped improving.
+
+    Args:
+        config: the settings.
+        begun: ``time.monotonic()`` of the start of this session.
+    """
 
     name = "limits"
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, begun: float) -> None:
         self.config, self.waited = config, 0
-        self._begun = time.monotonic()
+        self._begun = begun
 
     def evaluated(self, training: Training, result: Evaluation) -> None:
         """Count evaluations without a better mAP."""

@@ -27,7 +27,8 @@ def config(tmp_path: Path) -> TrainConfig:
     return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=3)
 
 
-DRAWN = {"chart.png", "results.png", "loss.png", "labels.png"} | {f"train_batch{n}.jpg" for n in range(3)}
+DRAWN = {"chart.png", "results.png", "loss.png", "labels.png", "confusion.png", "pr.png", "val_0.jpg"}
+DRAWN |= {f"train_batch{n}.jpg" for n in range(3)}
 
 
 def test_pictures_and_report(config: TrainConfig) -> None:
@@ -35,10 +36,17 @@ def test_pictures_and_report(config: TrainConfig) -> None:
     folder = train(config).folder
     for name in DRAWN:
         assert cv2.imread(str(folder / name)) is not None, name
+    header = (folder / "confusion.csv").read_text().splitlines()[0]
+    assert header.split(",")[1:] == [*shapes.NAMES, "background"]
+    assert (folder / "pr.csv").read_text().startswith("recall,square,disc,triangle")
     report = (folder / "report.html").read_text()
     state = json.loads(report.partition('id="state">')[2].partition("</script>")[0])
     assert (state["kind"], state["reason"]) == ("done", "finished")
-    assert {picture["name"] for picture in state["pictures"]} >= {"labels.png", "train_batch0.jpg"}
+    assert {picture["name"] for picture in state["pictures"]} >= {
+        "labels.png",
+        "train_batch0.jpg",
+        "val_0.jpg",
+    }
     assert state["progress"]["iteration"] == 6
     assert [e["iteration"] for e in state["evaluations"]] == [3, 6]
 
@@ -101,7 +109,7 @@ def test_a_port_in_use_is_said_before_anything_begins(config: TrainConfig) -> No
 def test_drawing_takes_a_small_share_of_the_time(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a drawing of a second nothing is drawn for fifty."""
+    """After a drawing of a second nothing is drawn for a hundred."""
     now = 0.0
     drawn: list[float] = []
 
@@ -120,5 +128,5 @@ def test_drawing_takes_a_small_share_of_the_time(
     monkeypatch.setattr("pydarknet.training.pictures._draw_results", lambda *_: None)
     monkeypatch.setattr("pydarknet.training.pictures.EVERY", 10.0)
     train(replace(config, max_batches=7), [Minute()])
-    # At 20 s, then when 50 s have gone by since its end at 21 s, then at the end of the run.
-    assert drawn == [20.0, 81.0, 142.0, 143.0]
+    # At 20 s, then when 100 s have gone by since its end at 21 s, then at the end of the run.
+    assert drawn == [20.0, 121.0, 142.0]
