@@ -23,8 +23,7 @@ from pydarknet.training.prepare import Say
 from pydarknet.training.run import RunFolder
 
 if TYPE_CHECKING:
-    from pydarknet.metrics.evaluation import Evaluation
-    from pydarknet.metrics.images import Judged
+    from pydarknet.metrics.evaluation import Evaluation, Verdict
     from pydarknet.training.loop import Training
 
 EVERY = 60.0  # seconds between drawings of the curves, at least
@@ -116,10 +115,9 @@ class Pictures(Hook):
             return
         self._try("confusion and pr", _draw_evaluation, training.run, report)
         for number in range(SHEETS):
-            images = report.images[number * SHEET : (number + 1) * SHEET]
-            if images:
-                path = training.run.file(f"val_{number}.jpg")
-                self._try(path.name, _draw_sheet, images, report.names, path)
+            path = training.run.file(f"val_{number}.jpg")
+            if verdicts := report.verdicts[number * SHEET : (number + 1) * SHEET]:
+                self._try(path.name, _draw_sheet, verdicts, report.names, path)
 
 
 def _draw_chart(training: Training) -> None:
@@ -148,10 +146,10 @@ def _draw_evaluation(run: RunFolder, report: Evaluation) -> None:
     write_text(run.file("pr.csv"), files.pr_csv(report))
 
 
-def _draw_sheet(images: Sequence[Judged], names: Sequence[str], path: Path) -> None:
+def _draw_sheet(verdicts: Sequence[Verdict], names: Sequence[str], path: Path) -> None:
     from pydarknet.metrics.pictures import save_sheet
 
-    save_sheet(images, names, path)
+    save_sheet(verdicts, names, path)
 
 
 class _Budget:

@@ -86,7 +86,7 @@ def test_other_numbers_of_workers_change_nothing(config: TrainConfig, reference:
 
 def start(config: TrainConfig, limit: int | None = None) -> subprocess.Popen[bytes]:
     """The same training in a process of its own; ``limit`` is the largest file it may write, in bytes."""
-    words = [sys.executable, "-m", "pydarknet", "train", "--quiet", "--force", "--threads", "1"]
+    words = [sys.executable, "-m", "pydarknet", "train", "--quiet", "--force", "--no-plots", "--threads", "1"]
     for name in ("cfg", "data", "out", "last_every", "map_every"):
         words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
 
