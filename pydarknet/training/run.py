@@ -207,7 +207,7 @@ def choose(config: TrainConfig, base: str) -> tuple[RunFolder, TrainConfig | Non
         if not run.exists:
             return run, None
         if not changed(run.config(), config):
-            done = run.read().get("result", {}).get("reason") in ("finished", "early-stop")
+            done = run.read().get("result", {}).get("reason") in ("finished", "early-stop", "overfit-stop")
             longer = (config.max_batches, config.epochs) != (run.config().max_batches, run.config().epochs)
             if not done or longer:
                 return run, run.config()

@@ -108,4 +108,5 @@ def test_sigkill_at_random_instants(config: TrainConfig) -> None:
     assert states[0].meta["training"] == states[1].meta["training"]
     assert outcome.weights["final"].read_bytes() == reference.weights["final"].read_bytes()
     left = {path.name for path in state.parent.iterdir()}
-    assert left == {"shapes_last.state", *(f"shapes_{kind}.weights" for kind in ("last", "best", "final"))}
+    weights = {f"shapes_{kind}.weights" for kind in ("last", "best", "final")}
+    assert left == {"shapes_last.state", "shapes_best.json", *weights}

@@ -62,7 +62,8 @@ def test_the_run_folder(config: TrainConfig) -> None:
     assert names >= {"chart.png", "preflight.json", "train_batch0.jpg", "weights"}
     assert "lock" not in names
     kinds = {path.name.removeprefix("shapes_") for path in (folder / "weights").iterdir()}
-    assert kinds == {"last.state", "last.weights", "best.weights", "final.weights", "8.weights", "12.weights"}
+    states = {"last.state", "last.weights", "best.weights", "best.json", "final.weights"}
+    assert kinds == states | {"8.weights", "12.weights"}
     assert outcome.weights["final"].read_bytes() == outcome.weights["last"].read_bytes()
     assert load_weights(outcome.weights["final"]).header.seen == 12 * 4
     table = json.loads((folder / "run.json").read_text())
