@@ -142,6 +142,11 @@ class RunFolder:
                 return
         raise FileError(f"{lock}: other processes keep taking it")
 
+    def owner(self) -> str:
+        """Who is writing into the folder; "" if nobody is."""
+        lock = self.file("lock")
+        return self._owner(lock) if lock.exists() else ""
+
     def _owner(self, lock: Path) -> str:
         """Who holds the lock, or "" if it was left behind."""
         try:
