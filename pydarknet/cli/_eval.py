@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -15,6 +16,9 @@ from typing import Any
 
 import click
 from tqdm import tqdm
+
+# Before the engine is loaded: its threads must not spin on the cores that decode the next images.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from pydarknet import __version__
 from pydarknet.cli.eval import PROTOCOLS
