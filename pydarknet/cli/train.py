@@ -114,9 +114,15 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
 
 
 def _estimate(config: TrainConfig, as_json: bool) -> int:
-    from pydarknet.training.forecast import estimate
+    from pydarknet.errors import DarknetError
+    from pydarknet.training import EXIT_CODES, estimate
+    from pydarknet.training.outcome import reason_of
 
-    found = estimate(config)
+    try:
+        found = estimate(config)
+    except DarknetError as error:
+        click.echo(f"error: {error}", err=True)
+        return EXIT_CODES[reason_of(error)]
     click.echo(json.dumps(found.to_json()) if as_json else found.text())
     return 0
 

@@ -153,12 +153,16 @@ def estimate(config: TrainConfig) -> Estimate:
         DataError: the preflight found an error, or the training is too short to be measured.
     """
     from pydarknet.training.checkpoint import Shelf, load
+    from pydarknet.training.run import RunFolder
     from pydarknet.training.session import train
 
     found: list[Estimate] = []
     base = Path(config.cfg).name.partition(".")[0]
     state = Shelf(Path(config.out or "", "weights"), base, False, 0).last
-    done = int(load(state).network["iteration"]) if config.out and state.is_file() else 0
+    done = 0
+    if config.out and state.is_file():
+        done = int(load(state).network["iteration"])
+        config = replace(config, precision=RunFolder(Path(config.out)).config().precision)
 
     def measured(training: Training, pace: Pace) -> None:
         found.append(_estimate(training, pace, done, config.max_hours))

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydarknet import __version__
 from pydarknet.errors import ArgumentError, FileError
-from pydarknet.files import write_text
+from pydarknet.files import persistently, write_text
 from pydarknet.training.config import TrainConfig, changed
 
 SILENT = 900.0  # seconds without a heartbeat after which the lock of another machine counts as left behind
@@ -81,7 +81,8 @@ class RunFolder:
 
     def write(self, table: dict[str, Any]) -> None:
         """Replace ``run.json``."""
-        write_text(self.file("run.json"), json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
+        persistently(lambda: write_text(self.file("run.json"), text))
 
     # -- the lock
 

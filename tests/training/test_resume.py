@@ -204,7 +204,7 @@ def test_darknet_weights_go_on(config: TrainConfig) -> None:
     again = replace(config, out=Path(config.out).with_name("other"), weights=first.weights["last"])
     outcome = train(again, say=told.append)
     assert outcome.iteration == LENGTH
-    assert any("goes on at iteration 6 by its image counter; momentum" in line for line in told)
+    assert any("goes on at iteration 6, its 24 images in batches of 4; momentum" in line for line in told)
     rows = (outcome.folder / "results.csv").read_text().splitlines()[1:]
     assert int(rows[0].split(",")[1]) == 7
     cleared = replace(again, out=Path(config.out).with_name("cleared"), clear=True)

@@ -172,7 +172,8 @@ def test_freeze(config: TrainConfig) -> None:
     """Frozen layers keep their bits, the others move."""
     first = train(replace(config, out=Path(config.out).with_name("first")), [StopAt(2)])
     start = parameters(first.weights["last"], Path(config.cfg))
-    outcome = train(replace(config, weights=first.weights["last"], freeze="2", clear=True), [StopAt(3)])
+    config = replace(config, weights=first.weights["last"], freeze="2", clear=True, max_batches=20)
+    outcome = train(config)
     end = parameters(outcome.weights["last"], Path(config.cfg))
     for (layer, name), values in start.items():
         if "rolling" not in name:
@@ -413,7 +414,7 @@ def test_bad_images_do_not_end_a_run(config: TrainConfig) -> None:
 
 
 def test_shared_memory_is_left_alone(config: TrainConfig) -> None:
-    """Containers have a tiny /dev/shm: while training, this process neither maps nor opens anything there."""
+    """Containers have a tiny /dev/shm: a training neither maps, opens nor leaves anything there."""
     maps = Path("/proc/self/maps")
     if not maps.is_file():
         pytest.skip("this system has no /proc")
