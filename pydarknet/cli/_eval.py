@@ -27,6 +27,7 @@ from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.formats import coco
 from pydarknet.metrics import files
 from pydarknet.metrics.bootstrap import compare
+from pydarknet.metrics.doubts import doubts
 from pydarknet.metrics.evaluate import evaluate, labelled
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.names import names_beside
@@ -111,6 +112,8 @@ def _measure(options: Options, cfg: str, weights: str, dataset: Dataset) -> tupl
         )
         seconds = time.perf_counter() - start
         info = network.info
+    for line in doubts(found, info):
+        click.echo(line, err=True)
     boxed = info.letter_box if options.letterbox is None else options.letterbox
     return found, {
         "pydarknet": __version__,

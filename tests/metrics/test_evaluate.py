@@ -7,18 +7,23 @@ import csv
 import json
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from bccd_files import make_bccd, network
 from helpers import run
+from made_evaluation import evaluation, judged
 
 import pydarknet
-from pydarknet import Network
+from pydarknet import Evaluation, Network
+from pydarknet._core import NetworkInfo
 from pydarknet.data import Dataset, Flag, Sample, Status, read, write
 from pydarknet.errors import ArgumentError, DataError
 from pydarknet.metrics.darknet_map import ClassScore, MapReport
+from pydarknet.metrics.doubts import doubts
 from pydarknet.metrics.evaluate import labelled, with_classes_of
 
 NAMES = ("RBC", "WBC", "Platelets")
@@ -72,6 +77,53 @@ def test_arithmetic_of_a_published_report() -> None:
     assert "precision = 0.84, recall = 0.75, F1-score = 0.79 " in text
     assert "TP = 137174, FP = 26356, FN = 46191, average IoU = 66.92 % " in text
     assert "(mAP@0.50) = 0.814500, or 81.45 % " in text
+
+
+def test_a_map_of_zero_is_said_with_its_causes(
+    tiny_files: tuple[Path, Path],
+    levels: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The self-test's network finds an object at (2, 2, 4, 4); the label says it is elsewhere, and tiny."""
+    cv2.imwrite(str(tmp_path / "image.png"), levels)
+    (tmp_path / "image.txt").write_text("0 0.25 0.25 0.1 0.1\n")
+    (tmp_path / "valid.txt").write_text(f"{tmp_path}/image.png\n")
+    (tmp_path / "obj.names").write_text("thing\n")
+    data = tmp_path / "obj.data"
+    data.write_text(f"valid = {tmp_path}/valid.txt\nnames = {tmp_path}/obj.names\n")
+    cfg, weights = tiny_files
+    for words in (["detector", "map", data, cfg, weights], ["eval", "--cfg", cfg, "--weights", weights]):
+        more = ["--data", data] if words[0] == "eval" else []
+        assert run(monkeypatch, *words, *more) == 0
+        err = capsys.readouterr().err
+        assert "mAP is 0.00 %: hardly any of 1 objects is found. The usual causes:\n" in err
+        assert "\n  labels: 1 of 1 images have boxes\n" in err
+        assert "\n  class ids: 0 objects are found, but with another class\n" in err
+        assert re.search(
+            r"\n! weights: (\d+) of \1 layers are in the file, trained on 0 images so far\n", err
+        )
+        assert re.search(r"\n  confidence: \d detections, up to 0.730\n", err)
+        assert "\n! size: at 4x4 the objects are 0 pixels large (median)\n" in err
+
+
+def test_objects_that_are_found_with_another_class() -> None:
+    info = NetworkInfo(*[0] * 12, 0.0, 0, "cpu", "fp32")
+    made = Evaluation([judged([(0, 0.9, 0), (50, 0.9, 0)], [(0, 1), (90, 1)])], ["cat", "dog"])
+    assert "! class ids: 1 objects are found, but with another class" in doubts(made, info)
+
+
+def test_no_doubts_without_reason() -> None:
+    """Neither about a network that finds something, nor where there is nothing to find."""
+    info = NetworkInfo(*[0] * 12, 0.0, 0, "cpu", "fp32")
+    assert doubts(evaluation(), info) == []
+    assert doubts(Evaluation([judged([(0, 0.9, 0)], [])], ["cat"]), info) == []
+    lines = doubts(Evaluation([judged([], [(0, 0)])] * 3, ["cat"]), replace(info, width=100, height=10))
+    assert lines[0].startswith("mAP is 0.00 %: hardly any of 3 objects")
+    assert [line[0] for line in lines[1:]] == [" ", " ", "!", "!", "!"]
+    assert lines[4] == "! confidence: nothing was detected at all"
+    assert lines[5] == "! size: at 100x10 the objects are 5 pixels large (median)"
 
 
 # -- which images
