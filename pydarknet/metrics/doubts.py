@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers that cannot be right: a mAP of nearly zero, with its usual causes looked into."""
+"""Numbers that can hardly be right: a mAP of nearly zero, with its usual causes looked into."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from pydarknet._core import NetworkInfo
     from pydarknet.metrics.evaluation import Evaluation
 
-HARDLY = 0.01  # a mAP that is as good as none
+HARDLY = 0.05  # a mAP that is as good as none
 SMALL = 8  # pixels of the network's input below which an object is hard to find
 FEW = 100 * 64  # images seen in a training that has hardly begun
 
 
 def doubts(evaluation: Evaluation, info: NetworkInfo) -> list[str]:
-    """Why the mAP is below 1 %; nothing if it is not, or if there is nothing to find.
+    """Why the mAP is below 5 %; nothing if it is not, or if there is nothing to find.
 
     Args:
         evaluation: the numbers.
@@ -60,7 +60,9 @@ def _classes(evaluation: Evaluation) -> tuple[bool, str]:
         for i in evaluation.images
     ]
     found = int(point(Columns.of(one_class), evaluation.iou_thresh).right.sum())
-    return found > 0, f"class ids: {found} objects are found, but with another class"
+    right = int(evaluation.matches.right.sum())
+    text = f"class ids: {found} objects have a detection, but only {right} with their class"
+    return found > 2 * right, text
 
 
 def _weights(info: NetworkInfo) -> tuple[bool, str]:

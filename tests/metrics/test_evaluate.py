@@ -100,7 +100,7 @@ def test_a_map_of_zero_is_said_with_its_causes(
         err = capsys.readouterr().err
         assert "mAP is 0.00 %: hardly any of 1 objects is found. The usual causes:\n" in err
         assert "\n  labels: 1 of 1 images have boxes\n" in err
-        assert "\n  class ids: 0 objects are found, but with another class\n" in err
+        assert "\n  class ids: 0 objects have a detection, but only 0 with their class\n" in err
         assert re.search(
             r"\n! weights: (\d+) of \1 layers are in the file, trained on 0 images so far\n", err
         )
@@ -111,7 +111,7 @@ def test_a_map_of_zero_is_said_with_its_causes(
 def test_objects_that_are_found_with_another_class() -> None:
     info = NetworkInfo(*[0] * 12, 0.0, 0, "cpu", "fp32")
     made = Evaluation([judged([(0, 0.9, 0), (50, 0.9, 0)], [(0, 1), (90, 1)])], ["cat", "dog"])
-    assert "! class ids: 1 objects are found, but with another class" in doubts(made, info)
+    assert "! class ids: 1 objects have a detection, but only 0 with their class" in doubts(made, info)
 
 
 def test_no_doubts_without_reason() -> None:
