@@ -31,7 +31,8 @@ Exit codes and stop reasons:
   4    disk-error: disk full or gone, or folder in use; the last saved state is intact
   5    non-finite: a loss or weight became nan or infinite; the saved state is from before
   6    time-limit: --max-hours is over; the same command goes on
-  7    early-stop: mAP did not improve (--patience)
+  7    early-stop: the monitored value did not improve (--patience)
+  8    overfit-stop: the validation loss rose while the training loss fell (--stop-on)
   130  signal: SIGTERM or Ctrl-C; the same command goes on
 """
 
@@ -146,10 +147,10 @@ command.params[:0] = [option_of(field) for field in fields(TrainConfig)]
 
 
 def _tell(outcome: Any) -> None:
-    best = "" if outcome.best is None else f", best mAP@0.5 {outcome.best:.2%}"
-    click.echo(f"{outcome.reason} at iteration {outcome.iteration}{best}: {outcome.folder}")
-    for kind, path in outcome.weights.items():
-        click.echo(f"  {kind:6} {path}")
+    if outcome.summary:
+        click.echo(outcome.summary.to_text(outcome.folder))
+    else:
+        click.echo(f"{outcome.reason} at iteration {outcome.iteration}: {outcome.folder}")
 
 
 def main() -> None:

@@ -133,6 +133,11 @@ class RunFolder:
                 return
         raise FileError(f"{lock}: other processes keep taking it")
 
+    def owner(self) -> str:
+        """Who is writing into the folder; "" if nobody is."""
+        lock = self.file("lock")
+        return self._owner(lock) if lock.exists() else ""
+
     def _owner(self, lock: Path) -> str:
         """Who holds the lock, or "" if it was left behind."""
         try:
@@ -207,7 +212,7 @@ def choose(config: TrainConfig, base: str) -> tuple[RunFolder, TrainConfig | Non
         if not run.exists:
             return run, None
         if not changed(run.config(), config):
-            done = run.read().get("result", {}).get("reason") in ("finished", "early-stop")
+            done = run.read().get("result", {}).get("reason") in ("finished", "early-stop", "overfit-stop")
             longer = (config.max_batches, config.epochs) != (run.config().max_batches, run.config().epochs)
             if not done or longer:
                 return run, run.config()
