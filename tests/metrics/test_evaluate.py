@@ -34,6 +34,15 @@ def few(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_bccd(shared, tmp_path_factory.mktemp("bccd") / "few", 6)
 
 
+@pytest.fixture(scope="module")
+def coco_file(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same images in COCO's format."""
+    folder = tmp_path_factory.mktemp("coco")
+    write(read(few), folder / "ds", "coco", link="sym")
+    (file,) = (folder / "ds").rglob("*.json")
+    return file
+
+
 def opened(shared: Path, **options: object) -> Network:
     return Network(*network(shared), strict=False, precision="fp32", threads=1, **options)
 
@@ -232,7 +241,7 @@ def table_of(path: Path) -> list[list[str]]:
 
 def test_json_and_files(
     shared: Path,
-    few: Path,
+    coco_file: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -240,7 +249,7 @@ def test_json_and_files(
     """All files are there, and say what the JSON on standard output says."""
     words = ["--json", "--out", tmp_path / "out", "--worst", 2]
     words += ["--results", "coco", "--results", "voc", "--results", "kaggle", "--protocol", "voc11"]
-    table = json.loads(evaluated(monkeypatch, capsys, shared, few, *words))
+    table = json.loads(evaluated(monkeypatch, capsys, shared, coco_file, *words))
     assert table["points"] == 11
     assert table["conditions"]["precision"] == "fp32"
     assert table["conditions"]["resize"] == "stretch"
@@ -260,6 +269,8 @@ def test_json_and_files(
     assert len(table_of(tmp_path / "out/curves.csv")) == 1002
     entries = json.loads((tmp_path / "out/coco_results.json").read_text())
     assert len(entries) == table["detections"]
+    ids = {image["id"] for image in json.loads(coco_file.read_text())["images"]}
+    assert {entry["image_id"] for entry in entries} == ids
 
 
 def test_two_networks(
@@ -281,26 +292,12 @@ def test_two_networks(
     assert difference["low"] <= difference["second"] - difference["first"] <= difference["high"]
 
 
-def test_any_format_of_data(
-    shared: Path,
-    few: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """A COCO file gives the numbers of the Darknet lists that it was made of, and its image ids."""
-    write(read(few), tmp_path / "coco", "coco", link="sym")
-    (file,) = (tmp_path / "coco").rglob("*.json")
-    words = ["--json", "--worst", 0]
-    one, two = (
-        json.loads(evaluated(monkeypatch, capsys, shared, data, *words, *more))
-        for data, more in ((few, []), (file, ["--out", tmp_path / "out", "--results", "coco"]))
-    )
-    assert two["map50"] == pytest.approx(one["map50"], abs=0.002)
-    assert (two["truths"], two["images"]) == (one["truths"], one["images"])
-    ids = {image["id"] for image in json.loads(file.read_text())["images"]}
-    entries = json.loads((tmp_path / "out/coco_results.json").read_text())
-    assert {entry["image_id"] for entry in entries} == ids
+def test_any_format_of_data(shared: Path, few: Path, coco_file: Path) -> None:
+    """A COCO file gives the numbers of the Darknet lists that it was made of."""
+    with opened(shared, names=NAMES) as net:
+        one, two = (pydarknet.evaluate(net, data) for data in (few, coco_file))
+    assert two.map50 == pytest.approx(one.map50, abs=0.002)
+    assert (two.darknet.truths, len(two.images)) == (one.darknet.truths, len(one.images))
 
 
 @pytest.mark.parametrize(
