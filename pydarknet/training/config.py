@@ -94,13 +94,15 @@ class TrainConfig:
         "none", "Keep decoded images, in memory as far as it lasts.", choices=("none", "ram", "disk")
     )
 
+    http: str | None = _option(None, "Serve a live page of the run while it lasts.", metavar="[HOST:]PORT")
+    plots: bool = _option(True, "No pictures and no report.", flag="--no-plots")
     max_bad: int = _option(100, "Unreadable images that are skipped before the run stops.", low=0)
     on_nan: str = _option(
         "stop",
         "stop, or rollback: go on from earlier with FACTOR (0.1) times the rate, 3 times at most.",
         metavar="stop|rollback[:FACTOR]",
     )
-    dump_batches: int = _option(0, "Write pictures of the first N batches, with boxes.", low=0)
+    dump_batches: int = _option(3, "Batches of which a picture is drawn, with boxes.", low=0)
     price_per_hour: float | None = _option(None, "Of this machine: the summary tells the cost of the run.")
     tensorboard: bool = _option(False, "Also write event files for TensorBoard, into RUN/tensorboard.")
     mlflow: bool = _option(False, "Also log to MLflow, where MLFLOW_TRACKING_URI says.")
@@ -216,6 +218,8 @@ FREE = frozenset(
         "backend",
         "precision",
         "cache",
+        "http",
+        "plots",
         "max_bad",
         "dump_batches",
         "price_per_hour",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves to read: ``train.log`` in Darknet's grammar, and the chart made of it.
+"""What a run leaves to read: ``train.log`` in Darknet's grammar.
 
 The log is appended to, so that history survives whatever happens; lines that were written after the last
 saved state are told apart by their session.
@@ -8,7 +8,6 @@ saved state are told apart by their session.
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from pydarknet.training.loop import Training
 
 HEAD_TYPES = {"yolo": 28, "region": 27, "Gaussian_yolo": 29}
-CHART_EVERY = 60.0  # seconds between drawings of the chart, at least
-CHART_SHARE = 50  # drawing takes at most 1/50 of the time
 
 
 def open_to_append(path: Path) -> TextIO:
@@ -158,31 +155,3 @@ class Log(Hook):
 def _rate(rate: float) -> str:
     """Darknet's six decimals, and more where they would show 0: burn-in looks broken otherwise."""
     return f"{rate:f}" if rate >= 1e-4 or rate == 0 else f"{rate:.4e}"
-
-
-class Chart(Hook):
-    """``chart.png``, drawn anew from the table now and then."""
-
-    def __init__(self) -> None:
-        self._next, self._drawn = time.monotonic() + CHART_EVERY, -1
-
-    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
-        """Draw if the last drawing is long enough ago."""
-        if time.monotonic() >= self._next:
-            self._draw(training)
-
-    def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
-        """Draw the whole."""
-        if training.iteration:
-            self._draw(training)
-
-    def _draw(self, training: Training) -> None:
-        from pydarknet.logs.load import load
-        from pydarknet.logs.plot import chart
-
-        begun = time.monotonic()
-        log = load(training.run.file("train.log"))
-        if log.iterations:
-            chart(log, training.run.file("chart.png"), title=training.base)
-        now = time.monotonic()
-        self._next = now + max(CHART_EVERY, CHART_SHARE * (now - begun))

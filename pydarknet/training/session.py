@@ -24,14 +24,14 @@ from pydarknet.machine import usable_cores
 from pydarknet.metrics.collect import collect
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.network import Network
-from pydarknet.training import checkpoint, prepare, report, results, starting, trouble
+from pydarknet.training import checkpoint, pictures, prepare, report, results, starting, trouble
 from pydarknet.training.augment import Recipe
 from pydarknet.training.checkpoint import Shelf
 from pydarknet.training.config import TrainConfig
 from pydarknet.training.forecast import forecast
 from pydarknet.training.hooks import Guest, Hook
 from pydarknet.training.lastwords import gradient_norm, last_words
-from pydarknet.training.loader import Images, Loader, Sets, draw_boxes, network_size
+from pydarknet.training.loader import Images, Loader, Sets, network_size
 from pydarknet.training.loop import Training
 from pydarknet.training.monitor import Monitor
 from pydarknet.training.outcome import Outcome, reason_of
@@ -70,7 +70,7 @@ def train(
     """
     base = Path(config.cfg).name.partition(".")[0]
     run, before = choose(config, base)
-    with run.locked():
+    with run.locked(), pictures.page(run, config, say):
         session = _Session(config, run, base, before, hooks, echo, say)
         return session.run()
 
@@ -119,6 +119,7 @@ class _Session:
                 with contextlib.suppress(FileError):
                     self.folder.finish(self._result(reason))
                     self._summarise(reason)
+                pictures.final_report(self.folder, self.config, self._say)
             self._on_end(reason)
         found = {kind: self.shelf.weights(kind) for kind in ("last", "best", "final", "ema")}
         files = {kind: path for kind, path in found.items() if path.is_file()}
@@ -128,7 +129,8 @@ class _Session:
     def _train(self) -> str:
         config = self.config
         resumed = self.shelf.last if self.before and self.shelf.last.is_file() else None
-        sets = Sets.of(read(Path(config.data)), config.val_fraction, config.seed)
+        self.dataset = read(Path(config.data))
+        sets = Sets.of(self.dataset, config.val_fraction, config.seed)
         if sets.unlabelled:
             first = sets.unlabelled[0].image
             self.say(f"{len(sets.unlabelled)} images without a label file are left out, the first: {first}")
@@ -161,7 +163,7 @@ class _Session:
             how = "--max-batches N extends it, --restart begins anew" if saved else "--clear counts from 0"
             self.say(f"nothing to do: iteration {network.iteration} of {end} is reached; {how}")
             return "nothing-to-do"
-        self.folder.begin(config)
+        self.folder.begin(config, self.say)
         self.begun = True
         write_text(self.folder.file(f"{self.base}.names"), "".join(f"{name}\n" for name in sets.names))
 
@@ -176,8 +178,6 @@ class _Session:
         workers = config.workers or usable_cores()
         loader = Loader(images, recipe, batch, parts, config.seed, workers, size)
         try:
-            if config.dump_batches:
-                self._dump(loader, sets)
             clock = report.Clock()
             log = report.Log(clock, self.echo)
             number = len(self.folder.read()["sessions"]) - 1
@@ -186,7 +186,9 @@ class _Session:
             facts = trouble.Facts(sets.names, sets.train, sets.valid, _began(config))
             watching = [trouble.Trouble(facts, log, self._say), results.Evaluations(monitor, self._say)]
             tables = results.Tables(clock, number, len(sets.train))
-            reports: list[Hook] = [clock, *watching, log, tables, report.Chart()]
+            reports: list[Hook] = [clock, *watching, log, tables]
+            if config.plots:
+                reports.append(pictures.Pictures(self.dataset, config.dump_batches, self.say))
             if config.rollback is not None:
                 reports.insert(0, Anchors(self.shelf))
             reports.append(forecast(self._say, config.max_hours))
@@ -296,10 +298,6 @@ class _Session:
 
             found.append(Mlflow())
         return found
-
-    def _dump(self, loader: Loader, sets: Sets) -> None:
-        for number in range(self.config.dump_batches):
-            draw_boxes(loader.first(number), sets.names, self.folder.file(f"train_batch{number}.jpg"))
 
     # -- the end
 

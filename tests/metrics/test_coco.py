@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from judging import line, pycocotools, random_images
 
+from pydarknet.errors import ArgumentError
 from pydarknet.metrics.coco import AREAS, THRESHOLDS, coco
 from pydarknet.metrics.images import ANY_CLASS, Judged
 
@@ -80,3 +81,14 @@ def test_mean_of_parts() -> None:
     assert report.map5095 == pytest.approx(np.mean([report.ap(threshold=t) for t in THRESHOLDS]))
     assert report.precision.shape == (len(AREAS), len(THRESHOLDS), 2)
     assert len(report.text().splitlines()) == 12
+
+
+def test_unknown_areas_and_thresholds() -> None:
+    """They are refused, and the known ones are named."""
+    report = coco([line([], [(0, 0)])], ["a"])
+    with pytest.raises(ArgumentError, match="found area huge, expected one of all, small, medium, large"):
+        report.ap("huge")
+    with pytest.raises(ArgumentError, match=r"found threshold 0\.52, expected one of 0\.5, 0\.55, 0\.6"):
+        report.ap(threshold=0.52)
+    with pytest.raises(ArgumentError, match="found number of detections 5, expected one of 1, 10, 100"):
+        report.ar(detections=5)

@@ -31,7 +31,7 @@ from pydarknet.weights.arrays import arrays
 def config(tmp_path: Path) -> TrainConfig:
     """Twelve iterations of a very small network."""
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 12)
-    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True)
+    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, plots=False)
 
 
 def parameters(path: Path, cfg: Path) -> dict[tuple[int, str], np.ndarray]:
@@ -54,7 +54,9 @@ class StopAt(Hook):
 def test_the_run_folder(config: TrainConfig) -> None:
     """Everything that was promised is there, and says the same thing."""
     outcome = train(
-        replace(config, map_every=5, last_every=4, save_every=4, keep="best,last,2", dump_batches=1)
+        replace(
+            config, map_every=5, last_every=4, save_every=4, keep="best,last,2", dump_batches=1, plots=True
+        )
     )
     folder = outcome.folder
     names = {path.name for path in folder.iterdir()}
@@ -198,7 +200,9 @@ def test_weights_of_another_class_count(config: TrainConfig, tmp_path: Path) -> 
         label.write_text("".join("0" + line[1:] for line in label.read_text().splitlines(True)))
     (tmp_path / "one/ds/obj.names").write_text("thing\n")
     data.write_text(data.read_text().replace("classes=3", "classes=1"))
-    donor = train(TrainConfig(single, data, out=tmp_path / "one/run", threads=1, force=True), [StopAt(12)])
+    donor = train(
+        TrainConfig(single, data, out=tmp_path / "one/run", threads=1, force=True, plots=False), [StopAt(12)]
+    )
     told: list[str] = []
     start: dict[tuple[int, str], np.ndarray] = {}
 
