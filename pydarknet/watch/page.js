@@ -62,7 +62,7 @@ function showTiles(state) {
     isNumber(newest.precision) ? tile("Precision, recall", `${percent(newest.precision, 0)}, ${percent(newest.recall, 0)}`, isNumber(newest.f1) ? `F1 ${percent(newest.f1, 0)}` : "") : null,
     tile("Learning rate", short(progress.rate)),
     tile("Speed", isNumber(progress.images_per_second) ? `${short(progress.images_per_second)} img/s` : "–", isNumber(progress.seconds) ? `${short(progress.seconds)} s per iteration` : ""),
-    isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`, isNumber(progress.load_share) ? `${percent(progress.load_share)} of time waiting for images` : "") : null,
+    isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`, isNumber(progress.stall) ? `${percent(progress.stall)} of time waiting for images` : "") : null,
   ];
   find("tiles").replaceChildren(...all.filter(Boolean));
 }
@@ -78,6 +78,26 @@ function showFindings(state) {
     find(id).hidden = !rows.length;
     find(id).lastElementChild.replaceChildren(...rows.map(finding));
   }
+}
+
+function showSummary(state) {
+  const { summary } = state, parent = find("summary").lastElementChild;
+  find("summary").hidden = !Object.keys(summary).length;
+  if (find("summary").hidden) return;
+  const best = isNumber(summary.best_value) ? `${summary.metric} ${short(summary.best_value)} at iteration ${summary.best_iteration}, epoch ${short(summary.best_epoch)}` : null;
+  const facts = {
+    "stopped by": summary.stop_rule, best, trend: [summary.trend, summary.trend_reason].filter(Boolean).join(": "),
+    "passes over the images": isNumber(summary.epochs_done) ? short(summary.epochs_done) : null,
+    "a pass": isNumber(summary.mean_epoch_s) ? duration(summary.mean_epoch_s / 3600) : null,
+    "time in all": isNumber(summary.wall_s) ? duration(summary.wall_s / 3600) : null, cost: isNumber(summary.cost) ? summary.cost.toFixed(2) : null,
+  };
+  const files = (summary.files || []).map((file) => [file.path, isNumber(file.iteration) ? String(file.iteration) : "–", percent(file.map50)]);
+  parent.replaceChildren(card("What came of it", definitions(Object.entries(facts).filter(([, value]) => value))),
+    ...(files.length ? [card("Weights", table(["file", "iteration", "mAP@0.5"], files))] : []));
+}
+
+function definitions(entries) {
+  return h("dl", {}, ...entries.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)]));
 }
 
 /** Charts, each with the columns that it needs; one without any numbers is not shown. */
@@ -145,15 +165,14 @@ function showAbout(state) {
   find("about").hidden = !lists.length;
   if (parent.dataset.shown === wanted) return;
   parent.dataset.shown = wanted;
-  parent.replaceChildren(...lists.map(([name, values]) => h("details", { class: "card", open: "" }, h("summary", {}, name),
-    h("dl", {}, ...Object.entries(values).flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])))));
+  parent.replaceChildren(...lists.map(([name, values]) => h("details", { class: "card", open: "" }, h("summary", {}, name), definitions(Object.entries(values)))));
 }
 
 let shown = null;
 
 function show(state) {
   shown = state;
-  for (const part of [showHead, showTiles, showFindings, showCurves, showEvaluation, showPictures, showLog, showAbout]) part(state);
+  for (const part of [showHead, showTiles, showFindings, showSummary, showCurves, showEvaluation, showPictures, showLog, showAbout]) part(state);
 }
 
 function stamp(text, wrong = false) {
