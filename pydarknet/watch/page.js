@@ -52,17 +52,17 @@ function showTiles(state) {
   const { progress } = state, newest = state.evaluations.at(-1) || {};
   const left = state.kind === "running" ? progress.hours_left : null;
   const until = isNumber(left) && left >= 0 ? `done about ${clock(new Date(1000 * state.now + 3.6e6 * left))}` : "";
-  const of = isNumber(progress.best_iteration) ? `best ${percent(progress.best_map)} at ${progress.best_iteration}` : "not measured yet";
+  const best = isNumber(progress.best_iteration) ? `best ${percent(progress.best_map)} at\u00a0${progress.best_iteration}` : "not measured yet";
+  const strict = isNumber(newest.map5095) ? `, 0.5:0.95 ${percent(newest.map5095)}` : "";
   const all = [
     tile("Iteration", `${progress.iteration}${progress.max_batches ? ` / ${progress.max_batches}` : ""}`, isNumber(progress.images) ? `${progress.images.toLocaleString()} images seen` : ""),
     isNumber(left) ? tile("Time left", duration(left), until) : tile("Time", duration(progress.hours), "spent in iterations"),
     tile("Average loss", short(progress.avg_loss), isNumber(newest.val_loss) ? `validation ${short(newest.val_loss)}` : ""),
-    tile("mAP@0.5", percent(progress.last_map), of),
-    isNumber(newest.map5095) ? tile("mAP@0.5:0.95", percent(newest.map5095)) : null,
-    isNumber(newest.precision) ? tile("Precision, recall", `${percent(newest.precision, 0)}, ${percent(newest.recall, 0)}`, isNumber(newest.f1) ? `F1 ${percent(newest.f1, 0)}` : "") : null,
+    tile("mAP@0.5", percent(progress.last_map), best + strict),
+    isNumber(newest.precision) ? tile("Precision / recall", `${(100 * newest.precision).toFixed(0)} / ${percent(newest.recall, 0)}`, isNumber(newest.f1) ? `F1 ${percent(newest.f1, 0)}` : "") : null,
     tile("Learning rate", short(progress.rate)),
     tile("Speed", isNumber(progress.images_per_second) ? `${short(progress.images_per_second)} img/s` : "–", isNumber(progress.seconds) ? `${short(progress.seconds)} s per iteration` : ""),
-    isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`, isNumber(progress.stall) ? `${percent(progress.stall)} of time waiting for images` : "") : null,
+    isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`, isNumber(progress.stall) ? `${percent(progress.stall)} of time without images` : "") : null,
   ];
   find("tiles").replaceChildren(...all.filter(Boolean));
 }
@@ -141,7 +141,7 @@ function showPictures(state) {
   parent.dataset.shown = wanted;
   parent.replaceChildren(...state.pictures.map((one) => {
     const source = one.data || `${one.name}?${one.version}`;
-    const button = h("button", { type: "button", "aria-label": `Enlarge: ${one.caption}` }, h("img", { src: source, alt: one.caption, loading: "lazy" }));
+    const button = h("button", { type: "button", "aria-label": `Enlarge: ${one.caption}` }, h("img", { src: source, alt: one.caption, loading: one.data ? null : "lazy" }));
     button.addEventListener("click", () => {
       find("zoom").firstElementChild.src = source;
       find("zoom").lastElementChild.textContent = one.caption;
@@ -172,7 +172,11 @@ let shown = null;
 
 function show(state) {
   shown = state;
-  for (const part of [showHead, showTiles, showFindings, showSummary, showCurves, showEvaluation, showPictures, showLog, showAbout]) part(state);
+  // What one part cannot make of its numbers is no reason to hide the others.
+  const wrong = (error) => setTimeout(() => { throw error; });
+  for (const part of [showHead, showTiles, showFindings, showSummary, showCurves, showEvaluation, showPictures, showLog, showAbout]) {
+    try { part(state); } catch (error) { wrong(error); }
+  }
 }
 
 function stamp(text, wrong = false) {

@@ -60,7 +60,7 @@ class RunState:
         config = _table(run.get("config"))
         cfg, status = self._cfg(config), self._status(run)
         return {
-            "name": str((config.get("out") and Path(config["out"]).name) or self.folder.absolute().name),
+            "name": self.folder.absolute().name,
             "now": time.time(),
             **status,
             "progress": self._progress(cfg),
@@ -71,7 +71,7 @@ class RunState:
             # That of a session before says nothing of one that goes on.
             "summary": {} if status["kind"] == "running" else _json(self.folder / "summary.json"),
             "findings": self._findings(),
-            "checks": _json(self.folder / "preflight.json").get("findings") or [],
+            "checks": _tables(_json(self.folder / "preflight.json").get("findings")),
             "pictures": self._pictures(),
             "log": self._log(),
             "settings": self._settings(config, cfg),
@@ -89,7 +89,7 @@ class RunState:
 
     def _status(self, run: dict[str, Any]) -> dict[str, Any]:
         """``kind`` is preparing, running, done, stopped, failed or lost; the rest is for reading."""
-        sessions = [_table(session) for session in run.get("sessions") or []]
+        sessions = _tables(run.get("sessions"))
         session = sessions[-1] if sessions else {}
         found: dict[str, Any] = {
             "started": sessions[0].get("started") if sessions else None,
@@ -162,12 +162,11 @@ class RunState:
         return {"command line": given, "[net]": net}
 
     def _environment(self, run: dict[str, Any]) -> dict[str, str]:
-        sessions = run.get("sessions") or [{}]
-        last = _table(sessions[-1])
+        last = (_tables(run.get("sessions")) or [{}])[-1]
         found = {
             "folder": str(self.folder.absolute()),
             "host": last.get("host"),
-            "command": " ".join(map(str, last.get("command") or [])),
+            "command": " ".join(map(str, _list(last.get("command")))),
             **_table(run.get("versions")),
             **_table(run.get("machine")),
         }
@@ -184,6 +183,14 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    return [row for row in _list(value) if isinstance(row, dict)]
 
 
 def _text(value: Any) -> str:
