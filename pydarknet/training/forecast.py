@@ -67,6 +67,7 @@ class Estimate:
 
     def text(self) -> str:
         """For people."""
+        least = self.smallest_subdivisions
         lines = [
             f"{self.seconds:.3g} s an iteration ({self.precision}): waiting for images {self.load:.3g}, "
             f"computing {self.compute:.3g}, update {self.update:.3g}",
@@ -75,12 +76,9 @@ class Estimate:
             + (f", in {self.sessions} sessions of --max-hours" if self.sessions > 1 else ""),
             f"memory: about {self.memory_bytes / 2**30:.2g} GiB"
             + (f", {self.free_bytes / 2**30:.2g} GiB are free" if self.free_bytes else "")
-            + f"; subdivisions={self.subdivisions}"
-            + (
-                f", the smallest that fits is {self.smallest_subdivisions}"
-                if self.smallest_subdivisions
-                else ""
-            ),
+            + f" with subdivisions={self.subdivisions}"
+            + (f"; {least} would fit too" if least and least < self.subdivisions else "")
+            + (f"; it takes {least}" if least and least > self.subdivisions else ""),
         ]
         return "\n".join(lines)
 
@@ -174,9 +172,8 @@ def estimate(config: TrainConfig) -> Estimate:
 
     with tempfile.TemporaryDirectory(prefix="pydarknet-") as folder:
         cache = "none" if config.cache == "disk" else config.cache
-        probe = replace(
-            config, out=Path(folder, "run"), cache=cache, on_end=None, max_hours=None, dump_batches=0
-        )
+        probe = replace(config, out=Path(folder, "run"), cache=cache, max_hours=None, dump_batches=0)
+        probe = replace(probe, plots=False, tensorboard=False, mlflow=False, on_end=None)
         train(probe, [NoEvaluation(), Pace(measured)], say=lambda _: None)
     if not found:
         raise DataError(f"the training is shorter than the {WARM + COUNT} iterations that are measured")

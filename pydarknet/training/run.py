@@ -10,14 +10,14 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pydarknet import __version__
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.files import persistently, write_text
-from pydarknet.machine import info
+from pydarknet.machine import info, usable_cores
 from pydarknet.training.config import TrainConfig, changed
 
 SILENT = 900.0  # seconds without a heartbeat after which the lock of another machine counts as left behind
@@ -63,15 +63,23 @@ class RunFolder:
         """The settings that the run was last started with."""
         return TrainConfig.from_json(self.read()["config"])
 
-    def begin(self, config: TrainConfig) -> None:
-        """Enter a session into ``run.json``."""
+    def begin(self, config: TrainConfig, say: Callable[[str], None]) -> None:
+        """Enter a session into ``run.json``; other threads than before change the bits, which is said."""
         table = self.read() if self.exists else {"sessions": []}
+        threads = config.threads or usable_cores()
+        before = table["sessions"][-1].get("threads", threads) if table["sessions"] else threads
+        if before != threads:
+            say(
+                f"computed in {before} threads so far, in {threads} from now on: sums are rounded otherwise, "
+                f"so the run will not have the bits of one that stayed there (--threads {before} keeps them)"
+            )
         table["config"] = config.to_json()
         table["versions"] = {"pydarknet": __version__, "python": platform.python_version()}
         machine = info()
         table["machine"] = {name: machine[name] for name in ("platform", "cpu", "threads", "ram", "gpu")}
         table["sessions"].append(
             {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()}
+            | {"threads": threads}
         )
         self.write(table)
 

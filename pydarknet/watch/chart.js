@@ -27,7 +27,7 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 function short(value) {
   if (!isNumber(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(1).replace("e+", "e");
+  if (size !== 0 && (size < 1e-5 || size >= 1e6)) return value.toExponential(1).replace("e+", "e");
   if (size >= 100) return value.toFixed(0);
   return String(Number(value.toPrecision(3)));
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -155,6 +156,22 @@ def test_a_better_model_is_told_from_chance() -> None:
     assert all((d.low, d.high, d.better, d.clear) == (0, 0, 0.5, False) for d in same.differences)
     assert "may be chance" in same.text()
     assert "may be chance" not in found.text()
+
+
+def test_lists_will_do() -> None:
+    """Plain lists are taken as arrays, empty ones too."""
+    judged = Judged([[0, 0, 10, 10]], [0.9], [0], [[0, 0, 10, 10]], [0])  # type: ignore[arg-type]
+    nothing = Judged([], [], [], [], [])  # type: ignore[arg-type]
+    assert Evaluation([judged, nothing], ["a"]).map50 == 1
+    seen: list[int] = []
+
+    def counted(numbers: Iterable[int]) -> Iterator[int]:
+        for number in numbers:
+            seen.append(number)
+            yield number
+
+    compare(Evaluation([judged], ["a"]), Evaluation([judged], ["a"]), samples=3, progress=counted)
+    assert seen == [0, 1, 2]
 
 
 def test_what_cannot_be_compared() -> None:

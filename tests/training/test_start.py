@@ -136,6 +136,17 @@ def test_a_precision_that_is_not_there(config: TrainConfig) -> None:
         train(replace(config, backend="ref", precision="bf16"))
 
 
+def test_other_threads_are_said(config: TrainConfig) -> None:
+    """Sums in other parts are rounded otherwise: who goes on with more cores is told."""
+    told: list[str] = []
+    train(config, [StopAt(1)], say=told.append)
+    train(config, [StopAt(2)], say=told.append)
+    assert not any("threads" in line for line in told)
+    train(replace(config, threads=2), [StopAt(3)], say=told.append)
+    assert any("computed in 1 threads so far, in 2 from now on" in line for line in told)
+    assert any("(--threads 1 keeps them)" in line for line in told)
+
+
 # -- hold-out
 
 
