@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +37,14 @@ class TensorBoard(Hook):
     def start(self, training: Training) -> None:
         """Begin an event file; what an earlier session wrote beyond this iteration is hidden."""
         folder = self._folder or training.run.file("tensorboard")
-        self._writer = SummaryWriter(str(folder), purge_step=training.iteration + 1)
+        begin = training.iteration + 1
+        # Files are named by the second, and a session may take less.
+        self._writer = SummaryWriter(str(folder), purge_step=begin, filename_suffix=f".{begin}")
 
     def _scalars(self, step: int, **values: float) -> None:
         for name, value in values.items():
+            if not math.isfinite(value):  # of nothing there is no precision
+                continue
             self._writer.add_scalar(name.replace("__", "/"), value, step)
 
     def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002

@@ -23,7 +23,7 @@ import shapes
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 12)
-    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=4)
+    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=4, plots=False)
 
 
 class StopAt(Hook):

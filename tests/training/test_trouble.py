@@ -29,7 +29,7 @@ from pydarknet.weights.arrays import arrays
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 12)
-    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True)
+    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, plots=False)
 
 
 def findings(folder: Path | str | None) -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ def test_nothing_is_learned(tmp_path: Path, valid: tuple[Sample, ...]) -> None:
 def test_training_ends_with_the_same_weights(tmp_path: Path) -> None:
     """A run that is evaluated after every iteration learns what one without evaluations learns."""
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 6)
-    config = TrainConfig(cfg, data, out=tmp_path / "with", threads=1, force=True, map_every=1)
+    config = TrainConfig(cfg, data, out=tmp_path / "with", threads=1, force=True, map_every=1, plots=False)
     first = train(config)
     second = train(replace(config, out=tmp_path / "without", map_every=0))
     assert first.weights["final"].read_bytes() == second.weights["final"].read_bytes()
