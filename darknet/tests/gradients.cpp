@@ -409,3 +409,15 @@ TEST_CASE("gradients: heads pass on what their loss says, alike on every backend
         }
     }
 }
+
+TEST_CASE("gradients: what has no backward pass is refused with a reason") {
+    const std::string front = "[net]\nwidth=4\nheight=4\nchannels=1\n[convolutional]\nfilters=7\nactivation=linear\n";
+    const std::map<Kind, std::string> sections = {
+        {Kind::detection, "[connected]\noutput=7\nactivation=linear\n[detection]\nclasses=2\ncoords=4\nside=1\n"},
+        {Kind::contrastive, "[yolo]\nmask=0\nnum=1\nanchors=2,2\nclasses=2\nembedding_layer=0\n"
+                            "[route]\nlayers=0\n[contrastive]\nyolo_layer=1\n"}};
+    for (const auto& [kind, message] : refused()) {
+        const Network network(parse_cfg(front + sections.at(kind), "net.cfg"), "", {});
+        CHECK_CONTAINS(error_of(Status::cfg, [&] { Trainer trainer(network); }), message);
+    }
+}

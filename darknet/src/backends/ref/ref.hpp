@@ -20,11 +20,6 @@ class RefKernel : public Kernel {
 public:
     explicit RefKernel(const KernelContext& context) : context_(context) {}
     std::string what() const override { return "ref"; }
-    void backward() override {
-        throw Error(Status::backend, node().where,
-                    "cannot be trained: this layer has no backward pass; stopbackward=1 in it or a layer behind it "
-                    "keeps it as it is");
-    }
 
 protected:
     const Node& node() const { return context_.node; }
