@@ -35,6 +35,11 @@ protected:
         float* first = context_.src[input].delta_f32();
         return first ? first + i * context_.src[input].shape.size() : nullptr;
     }
+    // The delta of the input += scale * that of the output, value by value.
+    void pass_delta(float scale = 1) const {
+        if (!dsrc(0)) return;
+        for (std::size_t k = 0; k < context_.dst.size(); ++k) dsrc(0)[k] += scale * ddst(0)[k];
+    }
     NodeParameters& gradients() const { return *context_.gradients; }
     Shape src_shape(int input = 0) const { return context_.src[input].shape; }
     const NodeParameters& weights() const { return *context_.params; }
