@@ -22,6 +22,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from peers import peer_python
+
 PEERS = {
     "opencv": "opencv-python-headless<5",
     "onnxruntime": "onnxruntime",
@@ -51,15 +53,6 @@ MODELS = [
     ("yolov7-tiny", 416),
     ("yolo-fastest-1.1-xl", 320),
 ]
-
-
-def peer_python(envs: Path, peer: str) -> Path:
-    """The peer's interpreter; its environment is made when it is not there."""
-    python = envs / peer / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(envs / peer)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "numpy", PEERS[peer]], check=True)
-    return python
 
 
 def prepare(model: str, size: int, folder: Path) -> Path:
@@ -105,7 +98,9 @@ def measure(python: Path, runtime: str, case: Case, model: Path, seconds: float,
 def run_case(case: Case, args: argparse.Namespace, folder: Path) -> dict[str, dict]:
     """All runtimes in turn; per runtime the pooled times and the largest memory."""
     model = prepare(case.model, case.size, folder)
-    pythons = {"pydarknet": Path(sys.executable)} | {p: peer_python(args.envs, p) for p in PEERS}
+    pythons = {"pydarknet": Path(sys.executable)} | {
+        p: peer_python(args.envs, p, package) for p, package in PEERS.items()
+    }
     results: dict[str, dict] = {}
     for _ in range(args.turns):
         for runtime, python in pythons.items():

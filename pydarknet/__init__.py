@@ -36,6 +36,8 @@ _EXPORTS = {
     "NonFinite": "errors",
     "TrainConfig": "training",
     "train": "training",
+    "evaluate": "metrics.evaluate",
+    "Evaluation": "metrics.evaluation",
 }
 
 _MODULES = ("anchors", "cfg", "data")

@@ -4,13 +4,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from pydarknet.errors import FileError
+
+_log = logging.getLogger("pydarknet")
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -18,7 +26,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A file to write that takes the place of ``path`` when the block ends, and goes when it fails.
 
     It has the name of ``path``, since some writers choose their format by it, in a folder of its own beside
-    ``path``, since some make temporary files of theirs: after a crash one folder ``.NAME.*`` is all that is left.
+    ``path``, since some make temporary files of theirs: after a crash one folder ``.NAME.*`` is all that is
+    left.
 
     Raises:
         FileError: the folder cannot be made or written to.
@@ -39,6 +48,30 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise FileError(f"{target}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+_PASSING = (errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY)
+_PAUSES = (0.2, 1.0, 5.0)  # seconds before another try
+
+
+def persistently(action: Callable[[], T]) -> T:
+    """Call something that writes a file as a whole, again and again if the trouble is one that passes.
+
+    Mounted drives lose files for a moment; a full disk, or one that must not be written, stays as it is.
+    Which it is stands in the message: writers outside Python tell no number.
+
+    Raises:
+        FileError: the last try failed too, or the trouble is not of that kind.
+    """
+    for pause in _PAUSES:
+        try:
+            return action()
+        except FileError as error:
+            if not any(os.strerror(number) in str(error) for number in _PASSING):
+                raise
+            _log.warning("%s; trying again in %g s", error, pause)
+            time.sleep(pause)
+    return action()
 
 
 class _Abandoned(Exception):

@@ -77,14 +77,15 @@ def names_beside(cfg: str | os.PathLike[str], weights: str | os.PathLike[str]) -
     """Class names that lie beside the weights or the cfg; None where there are none.
 
     That is ``names`` in a ``run.json`` in the weights' folder or the one above, or a ``.names`` file there
-    or beside the cfg, called as the weights (less ``_best``, ``_last``, ``_final``, a number) or the cfg.
+    or beside the cfg, called as the weights (less ``_best``, ``_last``, ``_final``, ``_ema``, a number) or
+    the cfg.
     """
     weights, cfg = Path(weights), Path(cfg)
     folders = list(dict.fromkeys([weights.parent, weights.parent.parent, cfg.parent]))
     for folder in folders:
         if names := _names_of_run(folder / "run.json"):
             return names
-    plain = re.sub(r"_(best|last|final|\d+)$", "", weights.stem)
+    plain = re.sub(r"_(best|last|final|ema|\d+)$", "", weights.stem)
     for folder in folders:
         for stem in dict.fromkeys([weights.stem, plain, cfg.stem]):
             if (folder / f"{stem}.names").is_file():

@@ -124,12 +124,14 @@ def inference_memory(cfg: CfgFile, batch: int = 1, precision: str = "fp32") -> M
     )
 
 
-def smallest_subdivisions(cfg: CfgFile, limit: int, batch: int | None = None) -> int | None:
+def smallest_subdivisions(
+    cfg: CfgFile, limit: int, batch: int | None = None, *, precision: str = "fp32"
+) -> int | None:
     """Smallest number of subdivisions with which training fits into ``limit`` bytes, None if none does."""
     batch = batch or cfg.net.integer("batch")
-    for subdivisions in range(1, batch + 1):
-        if batch % subdivisions == 0 and training_memory(cfg, batch, subdivisions).total <= limit:
-            return subdivisions
+    for parts in range(1, batch + 1):
+        if batch % parts == 0 and training_memory(cfg, batch, parts, precision=precision).total <= limit:
+            return parts
     return None
 
 

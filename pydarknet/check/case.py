@@ -26,6 +26,8 @@ class PlannedRun:
         seconds_per_iteration: measured on this machine, if known.
         max_hours: the run must end within this time.
         memory: bytes that the run may take; asked of the system if None.
+        transfer: weights of the same network for other classes may be given; their heads become new.
+        precision: in which the run computes.
     """
 
     folder: Path | None = None
@@ -33,6 +35,8 @@ class PlannedRun:
     seconds_per_iteration: float | None = None
     max_hours: float | None = None
     memory: int | None = None
+    transfer: bool = False
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)

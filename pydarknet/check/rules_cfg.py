@@ -134,20 +134,23 @@ def batch_is_large_enough(case: Case) -> Iterator[Found]:
 )
 def memory_suffices(case: Case) -> Iterator[Found]:
     """The largest size that training uses must fit into the memory that is free.  With random=1 that is 1.4
-    times the size of the cfg: a run that starts well may end minutes later."""
+    times the size of the cfg: a run that starts well may end minutes later.  An error if the size of the cfg
+    is too much already."""
     limit = case.run.memory or available_memory()
     if not (limit and case.heads and case.trains and case.sound):
         return
-    peak, usual = (training_memory(case.cfg, largest=largest).total for largest in (True, False))
+    kind = case.run.precision
+    peak, usual = (training_memory(case.cfg, largest=x, precision=kind).total for x in (True, False))
     if peak <= limit:
         return
     growth = f"random=1: training at {LARGEST:g} times the size" if peak > usual else "training"
     text = f"{growth} takes about {_gib(peak)}, {_gib(limit)} are free"
-    parts = smallest_subdivisions(case.cfg, limit)
+    parts = smallest_subdivisions(case.cfg, limit, precision=kind)
     hint = f"Set subdivisions={parts} or more, lower the size, or set random=0." if parts else ""
     random = next((head for head in case.cfg.heads if head.number("random", 0)), None)
     section, key = (random, "random") if random is not None else (case.net, "subdivisions")
-    yield at(section, key, text, f"at most {_gib(limit)}", hint=hint)
+    severity = ERROR if usual > limit else WARNING
+    yield at(section, key, text, f"at most {_gib(limit)}", severity, hint)
 
 
 def _gib(count: int) -> str:

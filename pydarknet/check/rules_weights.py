@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pydarknet.cfg.shapes import Walk, walk
 from pydarknet.check.case import Case
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
 from pydarknet.errors import WeightsError
@@ -14,6 +15,7 @@ from pydarknet.weights import WeightsFile, fit, guess, twins
 from pydarknet.weights.arrays import arrays
 from pydarknet.weights.file import Floats
 from pydarknet.weights.fit import classes_by_size
+from pydarknet.weights.surgery import donor
 
 PLAUSIBLE_SPREAD = (1e-7, 50.0)  # standard deviation of the weights of a first layer
 FIRST_LAYERS = 3
@@ -37,7 +39,13 @@ def weights_fit(case: Case) -> Iterator[Found]:
         return
     count = len(file.values)
     result = fit(count, case.nodes)
-    if file.rest or not result.good:
+    if case.run.transfer and not result.good and _nodes(case, file):
+        yield Found(
+            f"{_origin(case, count)}: the layers in front of the heads begin anew",
+            str(file.path),
+            severity=NOTE,
+        )
+    elif file.rest or not result.good:
         text = f"file of {count} values {result}" if not file.rest else "the file ends inside a value"
         yield Found(
             f"{text}; {_origin(case, count)}",
@@ -49,6 +57,14 @@ def weights_fit(case: Case) -> Iterator[Found]:
         text = f"the size cannot tell weights of this cfg from those of {', '.join(others)}"
         hint = "Make sure that the file was trained with the activations of this cfg."
         yield Found(text, str(file.path), severity=NOTE, hint=hint)
+
+
+def _nodes(case: Case, file: WeightsFile) -> Walk | None:
+    """The network of the file: that of the cfg, or where it may be so, the same for other classes."""
+    if fit(len(file.values), case.nodes).good:
+        return case.nodes
+    other = donor(case.cfg, len(file.values)) if case.run.transfer and case.nodes and not file.rest else None
+    return walk(other) if other else None
 
 
 def _origin(case: Case, count: int) -> str:
@@ -69,10 +85,11 @@ def weights_sound(case: Case) -> Iterator[Found]:
     """Values must be finite and variances not negative.  A spread in the first layers that no training
     produces is a warning."""
     file = _opened(case)
-    if file is None or not fit(len(file.values), case.nodes).good:
+    nodes = _nodes(case, file) if file else None
+    if file is None or nodes is None:
         return
     convolutions = 0
-    for node, name, values in arrays(file.values, case.nodes):
+    for node, name, values in arrays(file.values, nodes):
         place = f"layer {node.index} [{node.section.name}] {name}"
         low, high = float(values.min()), float(values.max())  # both are nan if any value is
         if not np.isfinite(low + high):
@@ -110,6 +127,8 @@ def not_finished(case: Case) -> Iterator[Found]:
     batch, end = case.net.integer("batch"), case.net.integer("max_batches")
     if file is None or case.run.clear or not case.trains or batch < 1:
         return
+    if case.run.transfer and _nodes(case, file) is not case.nodes:
+        return  # counts from 0
     done = file.header.iterations(batch)
     if done >= end:
         text = f"{file.path.name} is at iteration {done} (images {file.header.seen}), max_batches is {end}"

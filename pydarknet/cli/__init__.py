@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Train a small detector on handwritten digits in three minutes."),
     "detect": ("detect", "Find objects in images, films, cameras, streams."),
     "detector": ("detector", "Darknet's command lines: detector test, demo, ..."),
+    "eval": ("eval", "Measure how good a network is: mAP, classes, sizes, mistakes."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),
     "log": ("log", "Read, draw and judge training logs; compare runs."),

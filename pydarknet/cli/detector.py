@@ -11,8 +11,11 @@ from pydarknet.cli import LazyGroup
 SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "calc_anchors": ("calc_anchors", "Find anchors for a data set."),
     "demo": ("detector_demo", "Find objects in a film or in front of a camera."),
+    "map": ("detector_map", "Measure mAP."),
+    "recall": ("detector_recall", "Measure how many objects get a box at all."),
     "test": ("detector_test", "Find objects in images."),
     "train": ("detector_train", "Train, or go on with a training."),
+    "valid": ("detector_valid", "Write results for evaluation servers."),
 }
 
 

@@ -6,6 +6,7 @@ The options are those of :class:`pydarknet.training.TrainConfig`, made from its 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import MISSING, Field, fields
@@ -73,7 +74,9 @@ def option_of(field: Field[Any]) -> click.Option:
 @click.command(name="train", epilog=_EXIT)
 @click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run.")
 @click.option("--quiet", is_flag=True, help="Do not print the log; it is in RUN/train.log.")
-def command(resume_: Path | None, quiet: bool, **values: Any) -> int:
+@click.option("--estimate", "estimate_", is_flag=True, help="Measure, say how long it will take, and end.")
+@click.option("--json", "as_json", is_flag=True, help="With --estimate: print JSON.")
+def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, **values: Any) -> int:
     """Train a detector. The same command again goes on where it ended, whatever ended it.
 
     \b
@@ -82,6 +85,7 @@ def command(resume_: Path | None, quiet: bool, **values: Any) -> int:
       pydarknet train --cfg my.cfg --data ds/data.yaml --epochs 100 --cache ram
       pydarknet train --cfg my.cfg --data obj.data --set learning_rate=0.001 --freeze backbone
       pydarknet train --resume runs/x --max-batches 8000
+      pydarknet train --cfg my.cfg --data obj.data --max-hours 7 --estimate
 
     \b
     In the folder of the run:
@@ -102,7 +106,19 @@ def command(resume_: Path | None, quiet: bool, **values: Any) -> int:
             if name not in given:
                 raise click.UsageError(f"Missing option '--{name}' (or --resume).")
         config = TrainConfig(**given)
+    if estimate_:
+        return _estimate(config, as_json)
+    if as_json:
+        raise click.UsageError("--json is for --estimate; a training leaves results.jsonl in its folder")
     return train_and_tell(config, echo=not quiet)
+
+
+def _estimate(config: TrainConfig, as_json: bool) -> int:
+    from pydarknet.training.forecast import estimate
+
+    found = estimate(config)
+    click.echo(json.dumps(found.to_json()) if as_json else found.text())
+    return 0
 
 
 def train_and_tell(config: TrainConfig, *, echo: bool = True) -> int:

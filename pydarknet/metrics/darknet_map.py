@@ -13,33 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]
-Ints = npt.NDArray[np.integer]
-Bools = npt.NDArray[np.bool_]
+from pydarknet.metrics.average_precision import class_precisions
+from pydarknet.metrics.images import Columns, Judged
+from pydarknet.metrics.matching import Matches, point
 
 #: Scores that Darknet evaluates, and its threshold of suppression.
 SCORE, NMS = 0.005, 0.45
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One image: what was found and what is there; coordinates in any one unit.
-
-    Attributes:
-        boxes: (n, 4) corners of the detections, in the order in which Darknet lists them.
-        scores: (n,) above :data:`SCORE`.
-        classes: (n,) class ids.
-        truths: (m, 4) corners.
-        truth_classes: (m,) class ids.
-    """
-
-    boxes: Floats
-    scores: Floats
-    classes: Ints
-    truths: Floats
-    truth_classes: Ints
 
 
 @dataclass(frozen=True)
@@ -111,11 +91,17 @@ class MapReport:
 
     def text(self) -> str:
         """The report as Darknet prints it."""
+        return f"\n calculation mAP (mean average precision)...\n\n{self.counts}\n{self.table}"
+
+    @property
+    def counts(self) -> str:
+        """Darknet's line about how much was judged."""
+        return f" detections_count = {self.detections}, unique_truth_count = {self.truths}  "
+
+    @property
+    def table(self) -> str:
+        """Darknet's lines about the classes and their mean."""
         lines = [
-            "\n calculation mAP (mean average precision)...",
-            f"\n detections_count = {self.detections}, unique_truth_count = {self.truths}  ",
-        ]
-        lines += [
             f"class_id = {i}, name = {c.name}, ap = {100 * c.ap:2.2f}%   \t (TP = {c.tp}, FP = {c.fp}) "
             for i, c in enumerate(self.classes)
         ]
@@ -140,36 +126,17 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else math.nan
 
 
-def iou(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of each box of ``a`` with each of ``b``, (n, m)."""
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1][None] - shared
-    found: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=(shared > 0) & (union > 0))
-    return found
-
-
-def match(image: Judged, iou_thresh: float) -> tuple[Ints, Floats]:
-    """For each detection the truth of its class that it overlaps most, -1 if none is above ``iou_thresh``;
-    and that overlap."""
-    if not len(image.boxes) or not len(image.truths):
-        return np.full(len(image.boxes), -1), np.zeros(len(image.boxes))
-    overlap = iou(image.boxes.astype(float), image.truths.astype(float))
-    overlap[image.classes[:, None] != image.truth_classes[None]] = 0
-    best = overlap.argmax(1)
-    value = overlap[np.arange(len(best)), best]
-    return np.where(value > iou_thresh, best, -1), value
-
-
 def darknet_map(
-    images: Iterable[Judged],
+    images: Iterable[Judged] | Columns,
     names: Sequence[str],
     thresh: float = 0.25,
     iou_thresh: float = 0.5,
     points: int = 0,
 ) -> MapReport:
     """Judge stored detections.
+
+    Truths set aside (difficult ones and crowds) are no truths, and what overlaps them and nothing else is
+    not counted at all; Darknet counts it as false in the numbers at the threshold.
 
     Args:
         images: what was found and what is there.
@@ -178,57 +145,31 @@ def darknet_map(
         iou_thresh: IoU above which a detection belongs to a truth.
         points: 0 for the area under the curve of precision, 11 or 101 for the mean over points of recall.
     """
+    columns = Columns.of(images)
+    return report(columns, point(columns, iou_thresh), names, thresh, iou_thresh, points)
+
+
+def report(
+    columns: Columns, matches: Matches, names: Sequence[str], thresh: float, iou_thresh: float, points: int
+) -> MapReport:
+    """:func:`darknet_map` of detections that are matched already."""
     count = len(names)
-    tp, fp, positives = np.zeros(count, int), np.zeros(count, int), np.zeros(count, int)
-    iou_sum, offset = 0.0, 0
-    empty = (np.zeros(0, np.float32), np.zeros(0, int), np.zeros(0, int))
-    columns: list[tuple[Floats, Ints, Ints]] = []
-    for image in images:
-        matched, value = match(image, iou_thresh)
-        first = np.zeros(len(matched), bool)
-        first[np.unique(matched, return_index=True)[1]] = True
-        true = (matched >= 0) & first
-        strong = image.scores > thresh
-        tp += np.bincount(image.classes[strong & true], minlength=count)[:count]
-        fp += np.bincount(image.classes[strong & ~true], minlength=count)[:count]
-        iou_sum += float(value[strong & true].sum())
-        positives += np.bincount(image.truth_classes, minlength=count)[:count]
-        columns.append((image.scores, image.classes, np.where(matched >= 0, matched + offset, -1)))
-        offset += len(image.truths)
-    scores, classes, matches = (np.concatenate(c) for c in zip(empty, *columns, strict=True))
-    aps = [
-        average_precision(_ranked(scores, classes, matches, i), int(positives[i]), points)
-        for i in range(count)
-    ]
-    rows = (ClassScore(n, a, int(t), int(f)) for n, a, t, f in zip(names, aps, tp, fp, strict=True))
+    first = np.zeros(len(columns.scores), bool)
+    first[np.unique(matches.truth, return_index=True)[1]] = True
+    true = (matches.truth >= 0) & first
+    strong = (columns.scores > thresh) & ~matches.aside
+    tp = np.bincount(columns.classes[strong & true], minlength=count)
+    fp = np.bincount(columns.classes[strong & ~true], minlength=count)
+    aps = class_precisions(columns, matches, count, points)
+    iou_sum = float(matches.overlap[strong & true].sum())
     average = iou_sum / (tp.sum() + fp.sum()) if tp.sum() + fp.sum() else 0.0
-    return MapReport(tuple(rows), len(scores), int(positives.sum()), average, thresh, iou_thresh, points)
-
-
-def _ranked(scores: Floats, classes: Ints, matches: Ints, label: int) -> Bools:
-    """Whether each detection of a class is right, from the surest down: the first to claim a truth is."""
-    mine = classes == label
-    order = np.argsort(-scores[mine], kind="stable")
-    claimed = matches[mine][order]
-    right = np.zeros(len(claimed), bool)
-    right[np.unique(claimed, return_index=True)[1]] = True
-    return np.asarray(right & (claimed >= 0))
-
-
-def average_precision(right: Bools, positives: int, points: int = 0) -> float:
-    """Average precision of ranked detections.
-
-    Args:
-        right: from the surest down, whether a detection found a truth.
-        positives: number of truths.
-        points: see :func:`darknet_map`.
-    """
-    if not positives or not len(right):
-        return 0.0
-    hits = np.cumsum(right)
-    recall, precision = hits / positives, hits / np.arange(1, len(right) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    if points == 0:
-        return float((np.diff(recall, prepend=0.0) * envelope).sum())
-    at = np.searchsorted(recall, np.arange(points) / (points - 1) - 1e-12)
-    return float(np.append(envelope, 0.0)[at].sum() / points)
+    rows = (ClassScore(n, a, int(t), int(f)) for n, a, t, f in zip(names, aps, tp, fp, strict=True))
+    return MapReport(
+        tuple(rows),
+        len(columns.scores),
+        int(columns.positives(count).sum()),
+        average,
+        thresh,
+        iou_thresh,
+        points,
+    )

@@ -30,6 +30,7 @@ from pydarknet.streaming import Result
 # COCO's annotations have 80 of 91 categories: https://cocodataset.org/#format-data
 _UNUSED_COCO_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
 _COCO_IDS = tuple(i for i in range(1, 92) if i not in _UNUSED_COCO_IDS)
+KAGGLE_HEAD = "ImageId,PredictionString\n"
 
 
 class TextFile:
@@ -153,12 +154,17 @@ def coco_results(path: str) -> TextFile:
     42), else the number of the image in this run. Categories are numbered from 1; for a network of COCO's 80
     classes as COCO does it.
     """
-    return TextFile(path, _coco_entries, "[\n", ",\n", "\n]\n")
+    return TextFile(
+        path,
+        lambda result, n: coco_entries(result.detections, image_number(result.frame.name, n)),
+        "[\n",
+        ",\n",
+        "\n]\n",
+    )
 
 
-def _coco_entries(result: Result, number: int) -> str:
-    dets = result.detections
-    image_id = image_number(result.frame.name, number)
+def coco_entries(dets: Detections, image_id: int) -> str:
+    """The entries of one image in COCO's results, with commas between."""
     entries = []
     for row in range(len(dets)):
         x1, y1, x2, y2 = map(float, clipped(dets, row))
@@ -202,11 +208,13 @@ def kaggle_loc(path: str, mapping: str | None = None) -> TextFile:
     Raises:
         DataError: the mapping cannot be read.
     """
-    order = _synset_order(mapping) if mapping else {}
-    return TextFile(path, lambda result, _: _kaggle_line(result, order), "ImageId,PredictionString\n")
+    order = synset_order(mapping) if mapping else {}
+    return TextFile(
+        path, lambda result, _: kaggle_line(result.frame.name, result.detections, order), KAGGLE_HEAD
+    )
 
 
-def _synset_order(mapping: str) -> dict[str, int]:
+def synset_order(mapping: str) -> dict[str, int]:
     """Number of each class, by synset id and by each of its names."""
     from pydarknet.data.files import lines_of
 
@@ -218,8 +226,18 @@ def _synset_order(mapping: str) -> dict[str, int]:
     return order
 
 
-def _kaggle_line(result: Result, order: dict[str, int]) -> str:
-    dets, labels = result.detections, result.detections.labels
+def kaggle_line(name: str, dets: Detections, order: dict[str, int]) -> str:
+    """The line of one image in a submission.
+
+    Args:
+        name: path of the image.
+        dets: what was found in it.
+        order: number of each class by name; empty where the network has them in order.
+
+    Raises:
+        ArgumentError: a class is not in the order.
+    """
+    labels = dets.labels
     words = []
     for row in np.argsort(-dets.confidence, kind="stable")[:5].tolist():
         if order and labels[row] not in order:
@@ -229,7 +247,7 @@ def _kaggle_line(result: Result, order: dict[str, int]) -> str:
         right, lower = dets.image_size[0] - 1, dets.image_size[1] - 1
         inside = (min(max(v, 0), limit) for v, limit in zip(corners, (right, lower) * 2, strict=True))
         words.append(" ".join(map(str, (number, *inside))))
-    return f"{PurePath(result.frame.name).stem},{' '.join(words)}\n"
+    return f"{PurePath(name).stem},{' '.join(words)}\n"
 
 
 class Labels:

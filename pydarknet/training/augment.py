@@ -151,18 +151,17 @@ def _margins(
 def cut(image: Pixels, place: Place, size: tuple[int, int]) -> Pixels:
     """The rectangle, resized to (width, height); beyond the image is its mean colour."""
     height, width = image.shape[:2]
-    w, h = place.size(image)
-    if (w, h) != (width, height) or place.left or place.top:
-        canvas = np.empty((h, w, image.shape[2]), np.uint8)
-        canvas[:] = np.rint(image.mean((0, 1))).astype(np.uint8)
-        x1, y1 = max(place.left, 0), max(place.top, 0)
-        part = image[y1 : place.top + h, x1 : place.left + w]
-        x, y = x1 - place.left, y1 - place.top
-        canvas[y : y + part.shape[0], x : x + part.shape[1]] = part
-        image = canvas
-    resized: Pixels = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    resized = resized.reshape(size[1], size[0], -1)
-    return np.ascontiguousarray(resized[:, ::-1]) if place.flip else resized
+    part = image[
+        max(place.top, 0) : height - max(place.bottom, 0), max(place.left, 0) : width - max(place.right, 0)
+    ]
+    top, bottom, left, right = (max(-m, 0) for m in (place.top, place.bottom, place.left, place.right))
+    if top or bottom or left or right:
+        colour = np.rint(cv2.mean(image)).tolist()
+        part = cv2.copyMakeBorder(part, top, bottom, left, right, cv2.BORDER_CONSTANT, value=colour)
+    resized = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
+    if place.flip:
+        resized = cv2.flip(resized, 1)
+    return np.asarray(resized).reshape(size[1], size[0], -1)
 
 
 def follow(boxes: Boxes, image: Pixels, place: Place, recipe: Recipe, rng: np.random.Generator) -> Boxes:

@@ -20,7 +20,7 @@ import numpy as np
 
 from pydarknet.cfg import CfgFile, walk
 from pydarknet.errors import DataError, FileError
-from pydarknet.files import replacing
+from pydarknet.files import persistently, replacing
 from pydarknet.weights import file as weights_file
 from pydarknet.weights.arrays import arrays
 
@@ -138,7 +138,7 @@ class Shelf:
         """
         state = network.state()
         self.save_weights(network, "last")
-        save(self.last, Checkpoint(state, meta))
+        persistently(lambda: save(self.last, Checkpoint(state, meta)))
 
     def save_weights(self, network: Network, kind: str) -> Path:
         """Write one file of weights; of numbered ones the oldest go.
@@ -148,7 +148,7 @@ class Shelf:
         """
         path = self.weights(kind)
         path.parent.mkdir(parents=True, exist_ok=True)
-        network.save_weights(path)
+        persistently(lambda: network.save_weights(path))
         if kind.isdigit():
             for old in self.numbered_files()[: -int(self.numbered) or None] if self.numbered < 1e9 else []:
                 old.unlink(missing_ok=True)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -33,6 +34,9 @@ class TrainConfig:
     cfg: Pathlike = _option("", "Network configuration (.cfg).")
     data: Pathlike = _option("", "Data set: .data file, data.yaml, or any format that `convert` reads.")
     weights: Pathlike | None = _option(None, "Weights to start from; cut where they stop fitting.")
+    weights_names: Pathlike | None = _option(
+        None, "Class names of --weights, if not beside it: rows of classes that stay are kept."
+    )
     out: Pathlike | None = _option(None, "Folder of the run.  [default: runs/NAME-1, -2, ...]")
 
     epochs: float | None = _option(None, "Length in passes over the images, instead of max_batches.")
@@ -63,16 +67,29 @@ class TrainConfig:
         None, "Iterations between evaluations; 0: none.  [default: 4 epochs, 100 at least]", low=0
     )
 
+    val_fraction: float | None = _option(
+        None, "Share of the training images to hold out for validation, if there are none for it."
+    )
+
     seed: int = _option(0, "Of the choice of images and of augmentation.", low=0)
     threads: int | None = _option(None, "Cores to compute on.  [default: all]", low=1)
     workers: int | None = _option(None, "Threads that prepare images.  [default: as cores]", low=1)
     backend: str = _option("auto", "auto, cpu or ref.")
-    precision: str = _option("fp32", "fp32, bf16 or auto.", choices=("fp32", "bf16", "auto"))
+    precision: str = _option(
+        "auto",
+        "fp32, bf16, or auto: bf16 where the CPU has it; a run keeps its own.",
+        choices=("fp32", "bf16", "auto"),
+    )
     cache: str = _option(
         "none", "Keep decoded images, in memory as far as it lasts.", choices=("none", "ram", "disk")
     )
 
     max_bad: int = _option(100, "Unreadable images that are skipped before the run stops.", low=0)
+    on_nan: str = _option(
+        "stop",
+        "stop, or rollback: go on from earlier with FACTOR (0.1) times the rate, 3 times at most.",
+        metavar="stop|rollback[:FACTOR]",
+    )
     dump_batches: int = _option(0, "Write pictures of the first N batches, with boxes.", low=0)
     on_end: str | None = _option(None, "Command to run at the end, whatever the end is.", metavar="CMD")
     force: bool = _option(False, "Train although the preflight found errors.")
@@ -90,7 +107,11 @@ class TrainConfig:
         for setting in self.settings:
             if "=" not in setting:
                 raise ArgumentError(f"found the setting {setting!r}, expected KEY=VALUE")
-        self.kept  # noqa: B018  raises for a keep rule that cannot be read
+        if self.val_fraction is not None and not 0 < self.val_fraction < 1:
+            raise ArgumentError(
+                f"found val_fraction={self.val_fraction:g}, expected more than 0 and less than 1"
+            )
+        self.kept, self.rollback  # noqa: B018  raise for what cannot be read
 
     @property
     def kept(self) -> tuple[bool, float]:
@@ -111,10 +132,27 @@ class TrainConfig:
                 raise ArgumentError(f"found keep={self.keep!r}, expected words of: best, last, all, a number")
         return best, numbered
 
+    @property
+    def rollback(self) -> float | None:
+        """What the rate is multiplied with after a value that is not finite; None: the training stops.
+
+        Raises:
+            ArgumentError: ``on_nan`` cannot be read.
+        """
+        if self.on_nan == "stop":
+            return None
+        word, _, factor = self.on_nan.partition(":")
+        with contextlib.suppress(ValueError):
+            if word == "rollback" and 0 < (found := float(factor or 0.1)) < 1:
+                return found
+        raise ArgumentError(
+            f"found on_nan={self.on_nan!r}, expected stop, rollback, or rollback:FACTOR with 0 < FACTOR < 1"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``run.json``; paths are absolute, so that a run can be continued from anywhere."""
         values = asdict(self)
-        for name in ("cfg", "data", "weights", "out"):
+        for name in ("cfg", "data", "weights", "weights_names", "out"):
             values[name] = None if values[name] is None else str(Path(values[name]).absolute())
         return values
 
@@ -147,6 +185,7 @@ FREE = frozenset(
         "cache",
         "max_bad",
         "dump_batches",
+        "on_nan",
         "on_end",
         "force",
         "restart",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydarknet._trainer import LossReport
-    from pydarknet.metrics.darknet_map import MapReport
+    from pydarknet.metrics.evaluation import Evaluation
     from pydarknet.training.loop import Training
 
 
@@ -66,7 +66,7 @@ class Hook:
     def after_step(self, training: Training, step: Step) -> None:
         """After an iteration."""
 
-    def evaluated(self, training: Training, report: MapReport) -> None:
+    def evaluated(self, training: Training, report: Evaluation) -> None:
         """After an evaluation on the validation images."""
 
     def end(self, training: Training, reason: str) -> None:

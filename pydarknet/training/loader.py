@@ -54,11 +54,16 @@ class Sets:
     unlabelled: tuple[Sample, ...]
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Sets:
+    def of(cls, dataset: Dataset, val_fraction: float | None = None, seed: int = 0) -> Sets:
         """Split a data set: what is neither validation nor test is for training.
 
+        Args:
+            dataset: all of it.
+            val_fraction: share of the training images that is held out for validation.
+            seed: of the choice of these.
+
         Raises:
-            DataError: nothing is left to train on.
+            DataError: nothing is left to train on, or there are images for validation already.
         """
         known = [sample for sample in dataset if sample.status != Status.UNLABELLED]
         unlabelled = tuple(sample for sample in dataset if sample.status == Status.UNLABELLED)
@@ -66,7 +71,33 @@ class Sets:
         if not train:
             why = f"; {len(unlabelled)} images have no label file" if unlabelled else ""
             raise DataError(f"the data set has no images to train on{why}")
-        return cls(dataset.names, train, tuple(s for s in known if s.split == "val"), unlabelled)
+        valid = tuple(sample for sample in known if sample.split == "val")
+        if val_fraction is not None:
+            if valid:
+                raise DataError(
+                    f"the data set has {len(valid)} images for validation already; leave out --val-fraction"
+                )
+            train, valid = _held_out(train, val_fraction, seed)
+        return cls(dataset.names, train, valid, unlabelled)
+
+    def bytes(self, channels: int) -> int:
+        """Memory that all images take, decoded."""
+        return sum(sample.width * sample.height for sample in (*self.train, *self.valid)) * channels
+
+
+def _held_out(
+    train: tuple[Sample, ...], share: float, seed: int
+) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Part the images, each different file once; one that is listed twice is never on both sides."""
+    files = sorted({str(sample.image) for sample in train})
+    count = round(share * len(files))
+    if not 0 < count < len(files):
+        raise DataError(f"{share:g} of {len(files)} images leaves none for one of training and validation")
+    chosen = {files[i] for i in np.random.default_rng(seed).permutation(len(files))[:count]}
+    parts: tuple[list[Sample], list[Sample]] = [], []
+    for sample in train:
+        parts[str(sample.image) in chosen].append(sample)
+    return tuple(parts[0]), tuple(parts[1])
 
 
 def relative_boxes(sample: Sample) -> Boxes:

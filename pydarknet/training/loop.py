@@ -11,15 +11,15 @@ from typing import Any
 
 from pydarknet.cfg import CfgFile
 from pydarknet.errors import NonFinite
-from pydarknet.metrics.darknet_map import MapReport
+from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.network import Network
 from pydarknet.training.hooks import Hook, Step
-from pydarknet.training.loader import Batch, Loader
+from pydarknet.training.loader import Batch, Images, Loader
 from pydarknet.training.run import RunFolder
 
-_KEPT = ("avg_loss", "best", "last_map", "next_map", "boxes", "rewritten")
+_KEPT = ("avg_loss", "best", "last_map", "next_map", "boxes", "rewritten", "rate_factor", "rollbacks")
 
-Evaluate = Callable[[], MapReport]
+Evaluate = Callable[[], Evaluation]
 
 
 class Training:
@@ -38,6 +38,8 @@ class Training:
         step: the iteration that is being worked on.
         boxes: truths that were assigned to predictions so far; ``rewritten`` took another's place.
         detecting: layers that are detection heads.
+        rate_factor: of the schedule's rate; less than 1 after ``rollbacks``.
+        valid: the images that mAP is measured on; None if it is not.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class Training:
         self.save_every = self.last_every = 0
         self.stop_reason = ""
         self.boxes = self.rewritten = 0
+        self.rate_factor, self.rollbacks = 1.0, 0
         self.step = Step(self.iteration)
         self._size = (cfg.net.integer("width"), cfg.net.integer("height"))
         self.evaluate: Evaluate | None = None
+        self.valid: Images | None = None
 
     def tell(self, event: str, *arguments: Any) -> None:
         """Call one method of every hook, in their order."""
@@ -120,11 +124,11 @@ class Training:
             return
         with self.timed("eval"):
             report = self.evaluate()
-            self.last_map = report.map
+            self.last_map = report.map50
             self.next_map = self.iteration + self.map_every
             self.tell("evaluated", report)
-            if self.best is None or report.map >= self.best:
-                self.best = report.map
+            if self.best is None or report.map50 >= self.best:
+                self.best = report.map50
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
@@ -148,3 +152,5 @@ class Training:
             if hook.name in meta["hooks"]:
                 hook.load_state(meta["hooks"][hook.name])
         self.iteration = self.network.iteration
+        if self.rate_factor != 1:
+            self.network.set_learning_rate(self.cfg.net.number("learning_rate") * self.rate_factor)

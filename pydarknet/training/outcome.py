@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydarknet.errors import DataError, FileError, NonFinite
+from pydarknet.errors import DataError, NonFinite
 
 #: Why a training ended, with the exit code of ``pydarknet train``.
 EXIT_CODES = {
@@ -46,7 +46,7 @@ def reason_of(error: BaseException) -> str:
     kinds: list[tuple[type[BaseException], str]] = [
         (NonFinite, "non-finite"),
         (DataError, "data-error"),
-        (FileError, "disk-error"),
+        (OSError, "disk-error"),
         (KeyboardInterrupt, "signal"),
     ]
     return next((reason for kind, reason in kinds if isinstance(error, kind)), "failed")

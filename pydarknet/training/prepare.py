@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,13 @@ import numpy as np
 from pydarknet.cfg import CfgFile, walk
 from pydarknet.cfg.generate import apply_setting, check_size
 from pydarknet.cfg.memory import available_memory, smallest_subdivisions
-from pydarknet.cfg.shapes import Walk
-from pydarknet.errors import ArgumentError, CfgError, WeightsError
+from pydarknet.errors import ArgumentError, CfgError, DataError, WeightsError
+from pydarknet.names import names_beside
 from pydarknet.network import Network
 from pydarknet.training.config import TrainConfig
-from pydarknet.weights import WeightsFile, fit
 from pydarknet.weights import file as weights_file
-from pydarknet.weights.arrays import arrays
-from pydarknet.weights.fit import boundaries, classes_by_size
+from pydarknet.weights import fit
+from pydarknet.weights.surgery import Transplant, classes_of, donor, transplant
 
 Say = Callable[[str], None]
 
@@ -51,7 +50,7 @@ def effective_cfg(config: TrainConfig, images: int, say: Say) -> CfgFile:
     if config.lr is not None:
         net.set("learning_rate", config.lr)
     if config.subdivisions == "auto":
-        _choose_subdivisions(cfg, say)
+        _choose_subdivisions(cfg, config.precision, say)
     elif config.subdivisions is not None:
         net.set("subdivisions", int(config.subdivisions))
     batch, parts = net.integer("batch"), net.integer("subdivisions")
@@ -94,11 +93,11 @@ def _listed(numbers: list[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def _choose_subdivisions(cfg: CfgFile, say: Say) -> None:
+def _choose_subdivisions(cfg: CfgFile, precision: str, say: Say) -> None:
     free = available_memory()
     if free is None:
         raise ArgumentError("this system does not say how much memory is free; give subdivisions as a number")
-    found = smallest_subdivisions(cfg, int(free * MEMORY_SHARE))
+    found = smallest_subdivisions(cfg, int(free * MEMORY_SHARE), precision=precision)
     if found is None:
         raise ArgumentError(
             f"the network does not fit into {free / 2**30:.1f} GiB even with one image at a time; "
@@ -129,87 +128,75 @@ def backbone(cfg: CfgFile) -> int:
 # -- weights
 
 
-def starting_weights(path: Path, cfg: CfgFile, network: Network, folder: Path, say: Say) -> Path:
-    """The weights file to load: the given one if it fits, else one made of all its layers that fit.
+def starting_weights(
+    path: Path,
+    cfg: CfgFile,
+    names: Sequence[str],
+    network: Network,
+    folder: Path,
+    say: Say,
+    old_names: Sequence[str] | None = None,
+) -> Path:
+    """The weights file to load: the given one if it fits, else one made of all that fits.
 
-    A file of the same network for another number of classes keeps every layer but those in front of the
-    heads.
+    A file of the same network for other classes keeps every layer; in those in front of the heads the rows of
+    boxes, of objectness and of classes with equal names.
 
     Args:
         path: what the user gave.
         cfg: the network to be trained.
+        names: of its classes.
         network: the same, freshly made; its random values fill what the file does not have.
         folder: where a new file may be written.
         say: takes what was and what was not taken over.
+        old_names: of the classes in the file; by default those of a ``.names`` file beside it.
 
     Raises:
         WeightsError: the file is of another network.
+        DataError: ``old_names`` are not as many as the classes of the file.
     """
     file, nodes = weights_file.load(path), walk(cfg)
     lie = fit(len(file.values), nodes)
-    if lie.good and not file.rest:
-        say(
-            f"{path.name}: {lie.layers} of {lie.total} layers loaded"
-            + ("" if lie.complete else ", the rest is new")
-        )
+    known = tuple(old_names or names_beside(path, path) or ())
+    source: CfgFile | None = cfg
+    if not lie.good or file.rest:
+        source = donor(cfg, len(file.values))
+        if source is None or file.rest:
+            raise WeightsError(f"{path}: {lie}; it belongs to another network, or is incomplete")
+    classes = classes_of(source) if source and source.heads else 0
+    if len(known) != classes:
+        if old_names and (lie.complete or source is not cfg):
+            raise DataError(f"{path}: is of {classes} classes, but {len(known)} names were given for it")
+        known = ()
+    if source is cfg and (not lie.complete or known in ((), tuple(names))):
+        rest = "" if lie.complete else ", the rest is new"
+        say(f"{path.name}: {lie.layers} of {lie.total} layers loaded{rest}")
         return path
-    donor = _with_classes(cfg, classes_by_size(len(file.values), nodes, _classes(cfg)))
-    if donor is None or file.rest:
-        raise WeightsError(f"{path}: {lie}; it belongs to another network, or is incomplete")
+    assert source is not None
     made = folder / "start.weights"
-    taken, total = _transplant(file, walk(donor), nodes, network, made)
-    say(
-        f"{path.name}: {taken} of {total} layers with weights loaded; {total - taken} in front of "
-        f"the heads are new, for the file has {_classes(donor)} classes and the cfg {_classes(cfg)}"
-    )
+    network.save_weights(made)
+    fresh = np.array(weights_file.load(made).values)
+    found = transplant(file, source, cfg, fresh, known, names)
+    weights_file.save(made, weights_file.Header(), found.parts)
+    say(_told(path, found, classes, len(names), known))
     return made
 
 
-def _classes(cfg: CfgFile) -> int:
-    return cfg.heads[0].integer("classes")
+def _told(path: Path, found: Transplant, before: int, now: int, known: Sequence[str]) -> str:
+    text = (
+        f"{path.name}: of {before} classes, the cfg has {now}; {found.whole} of {found.total} layers with "
+        f"weights loaded; {found.total - found.whole} in front of the heads keep the rows of boxes and "
+        "objectness"
+    )
+    if not known:
+        return f"{text}, all classes are new (--weights-names FILE tells which ones the file knows)"
+    text += f" and of {_words(found.kept)}" if found.kept else ", of no class"
+    text += f"; new: {_words(found.new)}" if found.new else ""
+    return text + (f"; forgotten: {_words(found.dropped)}" if found.dropped else "")
 
 
-def _with_classes(cfg: CfgFile, classes: int | None) -> CfgFile | None:
-    """The same network for another number of classes."""
-    if classes is None:
-        return None
-    other = CfgFile.parse(str(cfg), cfg.path)
-    for before, head in zip(other.layers, other.layers[1:], strict=False):
-        if head in other.heads:
-            old, per_box = head.integer("classes"), before.integer("filters")
-            boxes = len(head.integers("mask")) or head.integer("num")
-            before.set("filters", per_box + boxes * (classes - old))
-            head.set("classes", classes)
-    return other
-
-
-def _transplant(
-    file: WeightsFile, source: Walk, target: Walk, network: Network, out: Path
-) -> tuple[int, int]:
-    """Write the network's own values, replaced by the file's wherever a layer has equal arrays."""
-    heads = {end.layer for end in boundaries(target) if end.slope != _slope_before(target, end.layer)}
-    network.save_weights(out)
-    own = weights_file.load(out)
-    parts, taken, all_layers = [], set(), set()
-    for (node, _, new), (_, _, old) in zip(
-        arrays(np.array(own.values), target), arrays(file.values, source), strict=True
-    ):
-        all_layers.add(node.index)
-        fits = node.index not in heads and len(new) == len(old)
-        parts.append(old if fits else new)
-        if fits:
-            taken.add(node.index)
-    weights_file.save(out, weights_file.Header(), parts)
-    return len(taken), len(all_layers)
-
-
-def _slope_before(nodes: Walk, layer: int) -> int:
-    slope = 0
-    for end in boundaries(nodes):
-        if end.layer == layer:
-            return slope
-        slope = end.slope
-    return slope
+def _words(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 def require_network(cfg: CfgFile) -> None:

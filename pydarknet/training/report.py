@@ -19,7 +19,7 @@ from pydarknet.machine import resident_memory
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
-    from pydarknet.metrics.darknet_map import MapReport
+    from pydarknet.metrics.evaluation import Evaluation
     from pydarknet.training.loop import Training
 
 HEAD_TYPES = {"yolo": 28, "region": 27, "Gaussian_yolo": 29}
@@ -160,11 +160,11 @@ class Log(Hook):
             f"total_loss = {report.total_loss:f} \n"
         )
 
-    def evaluated(self, training: Training, report: MapReport) -> None:
+    def evaluated(self, training: Training, report: Evaluation) -> None:
         """The block of ``detector map``."""
-        new = "New best mAP!\n" if training.best is None or report.map >= training.best else ""
+        new = "New best mAP!\n" if training.best is None or report.map50 >= training.best else ""
         self._waiting.append(
-            f"{report.text()}\n\n mean_average_precision (mAP@0.50) = {report.map:f} \n{new}"
+            f"{report.darknet.text()}\n\n mean_average_precision (mAP@0.50) = {report.map50:f} \n{new}"
         )
 
     def saved(self, path: Path) -> None:

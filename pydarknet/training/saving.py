@@ -10,7 +10,7 @@ from pydarknet.errors import NonFinite
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
-    from pydarknet.metrics.darknet_map import MapReport
+    from pydarknet.metrics.evaluation import Evaluation
     from pydarknet.training.checkpoint import Shelf
     from pydarknet.training.config import TrainConfig
     from pydarknet.training.loop import Training
@@ -24,9 +24,9 @@ class Saver(Hook):
         self.shelf, self.config, self.log = shelf, config, log
         self._saved = -1
 
-    def evaluated(self, training: Training, result: MapReport) -> None:
+    def evaluated(self, training: Training, result: Evaluation) -> None:
         """Keep the best; of equal ones the later."""
-        if self.shelf.keep_best and (training.best is None or result.map >= training.best):
+        if self.shelf.keep_best and (training.best is None or result.map50 >= training.best):
             self._weights(training, "best")
 
     def after_step(self, training: Training, step: Step) -> None:
@@ -59,17 +59,22 @@ class Saver(Hook):
 
 
 class Limits(Hook):
-    """Ends a training when its time is over or mAP stopped improving."""
+    """Ends a training when its time is over or mAP stopped improving.
+
+    Args:
+        config: the settings.
+        begun: ``time.monotonic()`` of the start of this session.
+    """
 
     name = "limits"
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, begun: float) -> None:
         self.config, self.waited = config, 0
-        self._begun = time.monotonic()
+        self._begun = begun
 
-    def evaluated(self, training: Training, result: MapReport) -> None:
+    def evaluated(self, training: Training, result: Evaluation) -> None:
         """Count evaluations without a better mAP."""
-        better = training.best is None or result.map > training.best
+        better = training.best is None or result.map50 > training.best
         self.waited = 0 if better else self.waited + 1
         if self.config.patience and self.waited >= self.config.patience:
             training.stop_reason = training.stop_reason or "early-stop"

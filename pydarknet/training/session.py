@@ -4,38 +4,38 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import math
 import os
-import shutil
 import signal
 import subprocess
 import threading
 import time
-import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pydarknet.cfg import CfgFile
-from pydarknet.check import PlannedRun, preflight
 from pydarknet.data import read
 from pydarknet.errors import ArgumentError, DataError, FileError, NonFinite
 from pydarknet.files import write_text
-from pydarknet.machine import info, resident_memory, usable_cores
-from pydarknet.metrics.darknet_map import MapReport
+from pydarknet.machine import usable_cores
+from pydarknet.metrics.collect import collect
+from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.network import Network
-from pydarknet.training import checkpoint, evaluate, prepare, report
+from pydarknet.training import checkpoint, prepare, report, starting
 from pydarknet.training.augment import Recipe
 from pydarknet.training.checkpoint import Shelf
 from pydarknet.training.config import TrainConfig
+from pydarknet.training.forecast import forecast
 from pydarknet.training.hooks import Hook
+from pydarknet.training.lastwords import gradient_norm, last_words
 from pydarknet.training.loader import Images, Loader, Sets, draw_boxes, network_size
 from pydarknet.training.loop import Training
 from pydarknet.training.outcome import Outcome, reason_of
 from pydarknet.training.prepare import Say
+from pydarknet.training.rollback import Anchors, go_back
 from pydarknet.training.run import RunFolder, choose
 from pydarknet.training.saving import Limits, Saver
 
@@ -92,6 +92,7 @@ class _Session:
         self.shelf = Shelf(run.weights, base, *config.kept)
         self.notes: list[str] = []
         self.begun = False
+        self.started = time.monotonic()
         self.gradient_norm: float | None = None
 
     def say(self, text: str) -> None:
@@ -106,7 +107,7 @@ class _Session:
             reason = self._train()
         except BaseException as error:
             reason = reason_of(error)
-            self._last_words(error, reason)
+            last_words(self.folder.path, error, reason, self.training, self.gradient_norm)
             raise
         finally:
             if self.begun:
@@ -121,16 +122,26 @@ class _Session:
     def _train(self) -> str:
         config = self.config
         resumed = self.shelf.last if self.before and self.shelf.last.is_file() else None
-        sets = Sets.of(read(Path(config.data)))
+        sets = Sets.of(read(Path(config.data)), config.val_fraction, config.seed)
         if sets.unlabelled:
             first = sets.unlabelled[0].image
             self.say(f"{len(sets.unlabelled)} images without a label file are left out, the first: {first}")
+        config = self.config = replace(
+            config, precision=starting.settle_precision(config, self.before, self.say)
+        )
         cfg = self._cfg(sets, resumed)
-        network = self._network(cfg, resumed)
-        try:
-            return self._with_network(cfg, sets, network, resumed)
-        finally:
-            network.close()
+        while True:
+            network = starting.open_network(
+                config, cfg, sets.names, self.folder.path, resumed is not None, self.say
+            )
+            try:
+                return self._with_network(cfg, sets, network, resumed)
+            except NonFinite as error:
+                if not self._went_back(error):
+                    raise
+                resumed = self.shelf.last
+            finally:
+                network.close()
 
     def _with_network(self, cfg: CfgFile, sets: Sets, network: Network, resumed: Path | None) -> str:
         config, net = self.config, cfg.net
@@ -151,6 +162,7 @@ class _Session:
         recipe = Recipe.of(cfg)
         cache = self.folder.file("cache")
         images = Images(sets.train, recipe.channels, config.cache, cache / "train", config.max_bad)
+        starting.check_cache(config.cache, sets, recipe.channels, self.folder.path, self._say)
         random = cfg.heads[-1].number("random", 0.0)
         step = max(net.integer("resize_step"), 1)
         size = network_size((recipe.width, recipe.height), random, step, end, config.seed)
@@ -165,7 +177,10 @@ class _Session:
             number = len(self.folder.read()["sessions"]) - 1
             saver = Saver(self.shelf, config, log)
             reports: list[Hook] = [clock, log, report.Tables(clock, number), report.Chart()]
-            limits = Limits(config)
+            if config.rollback is not None:
+                reports.insert(0, Anchors(self.shelf))
+            reports.append(forecast(self._say, config.max_hours))
+            limits = Limits(config, self.started)
             training = Training(network, cfg, self.folder, loader, [limits, *self.hooks, saver, *reports])
             self.training = training
             self._schedule(training, sets, cache)
@@ -186,7 +201,7 @@ class _Session:
         except BaseException as error:
             reason = reason_of(error)
             if isinstance(error, NonFinite):
-                self.gradient_norm = _gradient_norm(training)
+                self.gradient_norm = gradient_norm(training)
             raise
         finally:
             if images.bad:
@@ -218,36 +233,21 @@ class _Session:
         cfg.save(path)
         cfg.path = str(path)
         if not resumed:
-            self._preflight(cfg)
+            starting.check(self.config, cfg, self.folder.path, self._say)
+        starting.tell_memory(cfg, self.config.precision, self._say)
         return cfg
 
-    def _preflight(self, cfg: CfgFile) -> None:
-        """Errors stop the run, unless ``force``; everything is kept in ``preflight.json``."""
-        plan = PlannedRun(folder=self.folder.path, clear=self.config.clear)
-        found = preflight(cfg, Path(self.config.data), run=plan)
-        write_text(self.folder.file("preflight.json"), found.to_json())
-        for finding in found.findings:
-            self._say(f"{finding.severity.value} {finding.rule}: {finding.message}")
-        if found.errors and not self.config.force:
-            raise DataError(f"the preflight found errors (--force trains all the same):\n{found.to_text()}")
-
-    def _network(self, cfg: CfgFile, resumed: Path | None) -> Network:
-        config = self.config
-        backend = {"backend": config.backend, "precision": config.precision, "threads": config.threads}
-        given = None if resumed or config.weights is None else Path(config.weights)
-        if given is not None:
-            with Network(cfg.path, backend="ref", strict=False) as blank:
-                given = prepare.starting_weights(given, cfg, blank, self.folder.path, self.say)
-        network = Network(cfg.path, given, strict=False, training=True, **backend)  # type: ignore[arg-type]
-        if given is not None and config.clear:
-            network.load_state({**network.state(), "iteration": 0, "seen": 0})
-        elif network.iteration:
-            self.say(
-                f"{given}: goes on at iteration {network.iteration} by its image counter; momentum, best mAP "
-                "and the state of the augmentation are not in a weights file and start anew (--clear begins "
-                "at 0)"
-            )
-        return network
+    def _went_back(self, error: NonFinite) -> bool:
+        """With ``on_nan=rollback``: make an earlier state, with a lower rate, the one to go on from."""
+        if self.config.rollback is None or self.training is None:
+            return False
+        done = go_back(self.shelf, self.training, self.config.rollback)
+        if done:
+            self.folder.finish(self._result("non-finite"))
+            self.say(f"{error}: {done}")
+            with report.open_to_append(self.folder.file("train.log")) as log:
+                log.write(f"{error}: {done}\n")
+        return bool(done)
 
     def _schedule(self, training: Training, sets: Sets, cache: Path) -> None:
         """When to save and when to evaluate."""
@@ -266,10 +266,10 @@ class _Session:
             training.next_map = training.iteration + config.map_every
         valid = Images(sets.valid, net.integer("channels"), config.cache, cache / "valid", config.max_bad)
 
-        def measure() -> MapReport:
-            return evaluate.evaluate(training.network, valid, sets.names)
+        def measure() -> Evaluation:
+            return Evaluation(collect(training.network, valid), sets.names)
 
-        training.evaluate = measure
+        training.evaluate, training.valid = measure, valid
 
     def _dump(self, loader: Loader, sets: Sets) -> None:
         for number in range(self.config.dump_batches):
@@ -283,28 +283,6 @@ class _Session:
         iteration = training.iteration if training else None
         return {"reason": reason, "iteration": iteration, "best_map": best, "notes": self.notes}
 
-    def _last_words(self, error: BaseException, reason: str) -> None:
-        """``crash.json``: what somebody needs to find out why."""
-        training = self.training
-        step = training.step if training else None
-        words: dict[str, Any] = {
-            "reason": reason,
-            "error": f"{type(error).__name__}: {error}",
-            "traceback": traceback.format_exc(),
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "iteration": training.iteration if training else None,
-            "batch": [list(paths) for paths in step.paths] if step else [],
-            "avg_loss": repr(training.avg_loss) if training else None,
-            "losses": [[repr(h) for h in mini] for mini in step.heads] if step else [],
-            "gradient_norm": repr(self.gradient_norm),
-            "memory_bytes": resident_memory(),
-            "machine": info(),
-        }
-        with contextlib.suppress(OSError):
-            words["disk_free_bytes"] = shutil.disk_usage(self.folder.path).free
-        with contextlib.suppress(FileError):
-            write_text(self.folder.file("crash.json"), json.dumps(words, indent=1, default=str))
-
     def _on_end(self, reason: str) -> None:
         if not self.config.on_end:
             return
@@ -314,12 +292,6 @@ class _Session:
         ).returncode
         if code:
             _log.warning("the command of --on-end ended with exit code %d", code)
-
-
-def _gradient_norm(training: Training) -> float:
-    layers = (training.network.gradients(layer) for layer in range(len(training.cfg.layers)))
-    squares = (float((a.astype(float) ** 2).sum()) for arrays in layers for a in arrays.values())
-    return math.sqrt(sum(squares))
 
 
 @contextlib.contextmanager
@@ -353,8 +325,6 @@ def resume(folder: Path, **changes: Any) -> TrainConfig:
         FileError: there is no run.
         ArgumentError: a change that would make it another training.
     """
-    from dataclasses import replace
-
     before = RunFolder(folder).config()
     if changes.get("epochs") is not None:
         changes.setdefault("max_batches", None)

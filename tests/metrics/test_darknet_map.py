@@ -13,8 +13,10 @@ import pytest
 
 from pydarknet import Network
 from pydarknet.data import read
-from pydarknet.metrics.darknet_map import Judged, MapReport, average_precision, darknet_map
-from pydarknet.training.evaluate import judged
+from pydarknet.metrics.average_precision import average_precision
+from pydarknet.metrics.collect import collect
+from pydarknet.metrics.darknet_map import MapReport, darknet_map
+from pydarknet.metrics.images import Judged
 from pydarknet.training.loader import Images
 
 
@@ -102,7 +104,7 @@ def detections(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     names = (folder / "bccd.names").read_text().split()
     dataset = read(place / "val.list", format="darknet", names=names)
     with Network(folder / "bccd.cfg", folder / "bccd.weights", precision="fp32", strict=False) as network:
-        yield list(judged(network, Images(dataset.samples, 3)))
+        yield collect(network, Images(dataset.samples, 3))
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import resource
 import signal
 import subprocess
@@ -96,37 +95,6 @@ def start(config: TrainConfig, limit: int | None = None) -> subprocess.Popen[byt
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "env": environment}
     return subprocess.Popen(words, preexec_fn=prepare, **pipes)  # noqa: PLW1509  no thread of ours runs
-
-
-@pytest.mark.slow
-def test_sigkill_at_random_instants(config: TrainConfig, reference: Outcome) -> None:
-    """Killed at random instants, in the middle of saves among them: after each the state is whole, and the
-    end has the bits of the run that was never stopped."""
-    config = replace(config, last_every=1)
-    state = Path(config.out) / "weights/shapes_last.state"
-    rng = random.Random(5)
-    kills = 0
-    for _ in range(6):
-        process = start(config)
-        before = state.stat().st_mtime_ns if state.exists() else 0
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            if state.exists() and state.stat().st_mtime_ns != before:
-                break
-            time.sleep(0.001)
-        time.sleep(rng.random() * 0.03)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.communicate()
-        if state.exists():
-            assert 0 < checkpoint.load(state).network["iteration"] <= LENGTH
-    assert kills >= 3
-    outcome = train(config)
-    assert outcome.reason in ("finished", "nothing-to-do")
-    assert same(outcome, reference)
-    left = {path.name for path in (Path(config.out) / "weights").iterdir()}
-    assert left == {"shapes_last.state", *(f"shapes_{kind}.weights" for kind in ("last", "best", "final"))}
 
 
 @pytest.mark.slow

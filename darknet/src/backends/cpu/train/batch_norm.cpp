@@ -12,13 +12,43 @@ namespace {
 
 constexpr double kEps = 1e-5;       // inside the root
 constexpr float kMomentum = 0.99f;  // of the rolling statistics
-constexpr std::size_t kBlock = 64;  // pixels summed in float before they join a double
+constexpr std::size_t kBlock = 64;  // rows summed in float before they join a double
+
+// Pixels are taken several at a time, as rows of about kRow numbers: a pixel of few channels is too short a loop.
+std::size_t pixels_of_row(std::size_t channels) { return std::max<std::size_t>(1, kRow / channels); }
+
+// One value per channel, again for each pixel of a row.
+Floats along_row(const Floats& values) {
+    Floats row;
+    for (std::size_t i = pixels_of_row(values.size()); i > 0; --i) row.insert(row.end(), values.begin(), values.end());
+    return row;
+}
+
+// Some pixels as one row.
+struct Row {
+    std::size_t first, count;  // elements
+
+    void read(float* dst, const Tensor& tensor) const {
+        load(dst, at(tensor.data, tensor.type, first), tensor.type, count);
+    }
+    void write(const float* src, const Tensor& tensor) const {
+        store(at(tensor.data, tensor.type, first), tensor.type, src, count);
+    }
+};
 
 // Splits the pixels of a tensor into one contiguous part per thread, always the same way: sums stay reproducible.
+// body(part, rows) sees the rows of a part.
 template <class Body>
 void for_parts(const Tensor& tensor, int parts, const Body& body) {
-    const std::size_t pixels = tensor.size() / tensor.shape.c;
-    parallel_for(parts, [&](int part) { body(part, pixels * part / parts, pixels * (part + 1) / parts); });
+    const std::size_t channels = tensor.shape.c, pixels = tensor.size() / channels;
+    const std::size_t step = pixels_of_row(channels);
+    parallel_for(parts, [&](int part) {
+        const std::size_t begin = pixels * part / parts, end = pixels * (part + 1) / parts;
+        std::vector<Row> rows;
+        for (std::size_t pixel = begin; pixel < end; pixel += step)
+            rows.push_back({pixel * channels, std::min(step, end - pixel) * channels});
+        body(part, rows);
+    });
 }
 
 // Two sums per channel, one pair of arrays for each part, then added in order.
@@ -32,9 +62,9 @@ public:
     }
 
     void add(int part, const Floats& first, const Floats& second) {
-        for (std::size_t c = 0; c < channels_; ++c) {
-            first_[part][c] += first[c];
-            second_[part][c] += second[c];
+        for (std::size_t i = 0; i < first.size(); ++i) {
+            first_[part][i % channels_] += first[i];
+            second_[part][i % channels_] += second[i];
         }
     }
 
@@ -53,18 +83,24 @@ private:
     std::vector<std::vector<double>> first_, second_;
 };
 
+template <class Body>
+void for_blocks(const std::vector<Row>& rows, const Body& body) {
+    for (std::size_t begin = 0; begin < rows.size(); begin += kBlock)
+        body(begin, std::min(rows.size(), begin + kBlock));
+}
+
 }  // namespace
 
 void NormAndActivate::forward(const Tensor& sums, const Tensor& dst) {
     normalize_&& context_.training() ? measure(sums) : use_rolling();
-    const std::size_t channels = sums.shape.c;
-    for_parts(sums, context_.threads, [&](int, std::size_t begin, std::size_t end) {
-        Floats row(channels);
-        for (std::size_t pixel = begin; pixel < end; ++pixel) {
-            load(row.data(), at(sums.data, sums.type, pixel * channels), sums.type, channels);
-            affine(row.data(), row.data(), scale_.data(), shift_.data(), channels);
-            activate(row.data(), channels, activation_);
-            store(at(dst.data, dst.type, pixel * channels), dst.type, row.data(), channels);
+    const Floats scale = along_row(scale_), shift = along_row(shift_);
+    for_parts(sums, context_.threads, [&](int, const std::vector<Row>& rows) {
+        Floats x(scale.size());
+        for (const Row& row : rows) {
+            row.read(x.data(), sums);
+            affine(x.data(), x.data(), scale.data(), shift.data(), row.count);
+            activate(x.data(), row.count, activation_);
+            row.write(x.data(), dst);
         }
     });
 }
@@ -75,17 +111,18 @@ void NormAndActivate::measure(const Tensor& sums) {
     // Moments about a value of the channel lose less to cancellation than moments about 0.
     Floats centre(channels);
     load(centre.data(), sums.data, sums.type, channels);
-    for_parts(sums, context_.threads, [&](int part, std::size_t begin, std::size_t end) {
-        Floats row(channels), total(channels), squares(channels);
-        for (std::size_t pixel = begin; pixel < end;) {
+    const Floats centres = along_row(centre);
+    for_parts(sums, context_.threads, [&](int part, const std::vector<Row>& rows) {
+        Floats x(centres.size()), total(centres.size()), squares(centres.size());
+        for_blocks(rows, [&](std::size_t begin, std::size_t end) {
             std::fill(total.begin(), total.end(), 0.0f);
             std::fill(squares.begin(), squares.end(), 0.0f);
-            for (const std::size_t stop = std::min(end, pixel + kBlock); pixel < stop; ++pixel) {
-                load(row.data(), at(sums.data, sums.type, pixel * channels), sums.type, channels);
-                add_moments(total.data(), squares.data(), row.data(), centre.data(), channels);
+            for (std::size_t i = begin; i < end; ++i) {
+                rows[i].read(x.data(), sums);
+                add_moments(total.data(), squares.data(), x.data(), centres.data(), rows[i].count);
             }
             partial.add(part, total, squares);
-        }
+        });
     });
     std::vector<double> means, variances;
     partial.total(means, variances);
@@ -136,27 +173,29 @@ void NormAndActivate::activate_and_reduce(const Tensor& sums, const Tensor& delt
                                           std::vector<double>& products) const {
     const std::size_t channels = sums.shape.c;
     PartialSums partial(context_.threads, channels);
-    const Floats ones(channels, 1.0f), zeros(channels, 0.0f);
-    const float* inverse = normalize_ ? inverse_.data() : ones.data();
-    const float* offset = normalize_ ? offset_.data() : zeros.data();
-    for_parts(sums, context_.threads, [&](int part, std::size_t begin, std::size_t end) {
-        Floats x(channels), z(channels), d(channels), total(channels), product(channels);
-        for (std::size_t pixel = begin; pixel < end;) {
+    const Floats scale = along_row(scale_), shift = along_row(shift_);
+    const Floats inverse = along_row(normalize_ ? inverse_ : Floats(channels, 1.0f));
+    const Floats offset = along_row(normalize_ ? offset_ : Floats(channels, 0.0f));
+    for_parts(sums, context_.threads, [&](int part, const std::vector<Row>& rows) {
+        const std::size_t width = scale.size();
+        Floats x(width), z(width), d(width), total(width), product(width);
+        for_blocks(rows, [&](std::size_t begin, std::size_t end) {
             std::fill(total.begin(), total.end(), 0.0f);
             std::fill(product.begin(), product.end(), 0.0f);
-            for (const std::size_t stop = std::min(end, pixel + kBlock); pixel < stop; ++pixel) {
-                void* at_delta = at(delta.data, delta.type, pixel * channels);
-                load(x.data(), at(sums.data, sums.type, pixel * channels), sums.type, channels);
-                load(d.data(), at_delta, delta.type, channels);
+            for (std::size_t i = begin; i < end; ++i) {
+                const Row& row = rows[i];
+                row.read(x.data(), sums);
+                row.read(d.data(), delta);
                 if (activation_ != Activation::linear) {
-                    affine(z.data(), x.data(), scale_.data(), shift_.data(), channels);
-                    multiply_slope(d.data(), z.data(), channels, activation_);
-                    store(at_delta, delta.type, d.data(), channels);
+                    affine(z.data(), x.data(), scale.data(), shift.data(), row.count);
+                    multiply_slope(d.data(), z.data(), row.count, activation_);
+                    row.write(d.data(), delta);
                 }
-                add_products(total.data(), product.data(), d.data(), x.data(), inverse, offset, channels);
+                add_products(total.data(), product.data(), d.data(), x.data(), inverse.data(), offset.data(),
+                             row.count);
             }
             partial.add(part, total, product);
-        }
+        });
     });
     partial.total(totals, products);
 }
@@ -178,14 +217,14 @@ void NormAndActivate::backward(const Tensor& sums, const Tensor& delta) {
         b[k] = static_cast<float>(-factor * inverse_[k]);
         c[k] = static_cast<float>(-factor * offset_[k] - scale_[k] * totals[k] / count);
     }
-    for_parts(sums, context_.threads, [&](int, std::size_t begin, std::size_t end) {
-        Floats x(channels), d(channels);
-        for (std::size_t pixel = begin; pixel < end; ++pixel) {
-            void* at_delta = at(delta.data, delta.type, pixel * channels);
-            load(x.data(), at(sums.data, sums.type, pixel * channels), sums.type, channels);
-            load(d.data(), at_delta, delta.type, channels);
-            blend(d.data(), x.data(), scale_.data(), b.data(), c.data(), channels);
-            store(at_delta, delta.type, d.data(), channels);
+    const Floats scales = along_row(scale_), on_x = along_row(b), constant = along_row(c);
+    for_parts(sums, context_.threads, [&](int, const std::vector<Row>& rows) {
+        Floats x(scales.size()), d(scales.size());
+        for (const Row& row : rows) {
+            row.read(x.data(), sums);
+            row.read(d.data(), delta);
+            blend(d.data(), x.data(), scales.data(), on_x.data(), constant.data(), row.count);
+            row.write(d.data(), delta);
         }
     });
 }

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``pydarknet eval`` does with its options: measure, compare, print, write."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from pydarknet import __version__
+from pydarknet.cli.eval import PROTOCOLS
+from pydarknet.data import Dataset
+from pydarknet.metrics import files
+from pydarknet.metrics.bootstrap import compare
+from pydarknet.metrics.evaluate import evaluate, labelled
+from pydarknet.metrics.evaluation import Evaluation
+from pydarknet.names import names_beside
+from pydarknet.network import Network
+from pydarknet.outputs import results as writers
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options, under their names there."""
+
+    cfg: str
+    weights: str | None
+    data: str
+    split: str
+    protocol: str
+    iou: float
+    thresh: float
+    score: float
+    nms: float
+    letterbox: bool | None
+    compare: str | None
+    compare_cfg: str | None
+    worst: int
+    out: str | None
+    results: tuple[str, ...]
+    mapping: str | None
+    as_json: bool
+    batch: int
+    precision: str
+    backend: str
+    threads: int | None
+    lenient: bool
+
+
+def run(options: Options) -> int:
+    """Measure; returns the exit code."""
+    if options.weights is None:
+        raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
+    if options.results and not options.out:
+        raise click.UsageError("--results needs --out DIR, where the files go.")
+    if options.compare_cfg and not options.compare:
+        raise click.UsageError("--compare-cfg needs --compare WEIGHTS.")
+    dataset = labelled(options.data, options.split)
+    first, conditions = _measure(options, options.cfg, options.weights, dataset)
+    table: dict[str, Any] = {**conditions, **first.to_dict()}
+    lines = [_head(conditions), first.text()]
+    if options.worst:
+        lines += ["", *_worst_lines(first, options.worst)]
+    if options.compare:
+        second, others = _measure(options, options.compare_cfg or options.cfg, options.compare, dataset)
+        difference = compare(first, second)
+        table["compare"] = {**others, **second.to_dict(), "difference": asdict(difference)}
+        lines += ["", _head(others), second.text(), "", difference.text()]
+    if options.out:
+        written = _write(first, options, conditions)
+        lines += ["", f"{len(written)} files in {options.out}"]
+    click.echo(json.dumps(table, indent=1) if options.as_json else "\n".join(lines))
+    return 0
+
+
+def _measure(options: Options, cfg: str, weights: str, dataset: Dataset) -> tuple[Evaluation, dict[str, Any]]:
+    """The evaluation of one network, and what its numbers depend on."""
+    how = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
+    with Network(cfg, weights, strict=not options.lenient, **how) as network:
+        beside = names_beside(cfg, weights)
+        if beside and len(beside) == network.info.classes:
+            network.rename(beside)
+        start = time.perf_counter()
+        found = evaluate(
+            network,
+            dataset,
+            split="all",
+            thresh=options.thresh,
+            iou_thresh=options.iou,
+            points=PROTOCOLS[options.protocol],
+            score=options.score,
+            nms=options.nms,
+            letterbox=options.letterbox,
+            progress=partial(_bar, what=Path(weights).name),
+        )
+        seconds = time.perf_counter() - start
+        info = network.info
+    boxed = info.letter_box if options.letterbox is None else options.letterbox
+    return found, {
+        "pydarknet": __version__,
+        "cfg": cfg,
+        "weights": weights,
+        "data": options.data,
+        "split": options.split,
+        "size": [info.width, info.height],
+        "resize": "letterbox" if boxed else "stretch",
+        "score": options.score,
+        "nms": options.nms,
+        "precision": info.precision,
+        "backend": info.backend,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _head(conditions: dict[str, Any]) -> str:
+    """The conditions in a line: the same network measures otherwise under others."""
+    width, height = conditions["size"]
+    return (
+        f"{conditions['weights']} on {conditions['data']} ({conditions['split']}): {width}x{height} "
+        f"{conditions['resize']}, {conditions['precision']}, detections from {conditions['score']:g}, "
+        f"nms {conditions['nms']:g}, {conditions['seconds']:.1f} s"
+    )
+
+
+def _worst_lines(evaluation: Evaluation, count: int) -> list[str]:
+    lines = [
+        f"  {one.judged.path}: {one.missed.sum()} missed, {one.wrong.sum()} wrong, {one.right.sum()} right"
+        for one in evaluation.worst(count)
+    ]
+    return ["images with most mistakes:", *lines] if lines else []
+
+
+def _write(evaluation: Evaluation, options: Options, conditions: dict[str, Any]) -> list[Path]:
+    assert options.out is not None
+    folder = Path(options.out)
+    written = files.save(evaluation, folder, worst=options.worst, conditions=conditions)
+    found = files.found_in(evaluation)
+    if "coco" in options.results:
+        written += writers.coco(found, folder / "coco_results.json")
+    if "voc" in options.results:
+        written += writers.voc(found, folder, evaluation.names)
+    if "kaggle" in options.results:
+        written += writers.kaggle(found, folder / "submission.csv", options.mapping)
+    return written
+
+
+def _bar(numbers: Iterable[int], what: str) -> Iterable[int]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    bar: Iterable[int] = tqdm(
+        numbers, desc=what, unit=" images", disable=not sys.stderr.isatty(), leave=False
+    )
+    return bar

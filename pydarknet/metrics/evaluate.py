@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a network and a data set to an :class:`~pydarknet.metrics.evaluation.Evaluation`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pydarknet.data import ANY_CLASS, Dataset, Status, read
+from pydarknet.data.paths import split_of
+from pydarknet.errors import ArgumentError, DataError
+from pydarknet.metrics.collect import Progress, collect
+from pydarknet.metrics.darknet_map import NMS, SCORE
+from pydarknet.metrics.evaluation import Evaluation
+from pydarknet.network import Network
+
+_log = logging.getLogger("pydarknet")
+
+
+def evaluate(  # noqa: PLR0913  all but two by name
+    network: Network,
+    data: Dataset | str | Path,
+    *,
+    split: str = "valid",
+    thresh: float = 0.25,
+    iou_thresh: float = 0.5,
+    points: int = 0,
+    score: float = SCORE,
+    nms: float = NMS,
+    letterbox: bool | None = None,
+    progress: Progress = iter,
+) -> Evaluation:
+    """Measure a network on labelled images.
+
+    Args:
+        network: what to measure.
+        data: a data set, or the path of one in any format that :func:`pydarknet.data.read` reads.
+        split: ``valid``, ``train``, ``test`` or ``all``; a set without splits is taken whole.
+        thresh: confidence above which detections are counted, 0..1.
+        iou_thresh: overlap above which a detection belongs to a truth, in Darknet's protocol, 0..1.
+        points: of recall in Darknet's protocol: 11 or 101; 0 for the area under the curve.
+        score: confidence above which a detection is kept at all, 0..1.
+        nms: overlap above which the weaker of two boxes is suppressed, 0..1.
+        letterbox: keep the aspect ratio of images; by default as the cfg says.
+        progress: passes the numbers of the images on and shows how far they are.
+
+    Raises:
+        DataError: the data set cannot be used, has no such split, or has other classes than the network.
+        ArgumentError: there is no split of this name.
+    """
+    from pydarknet.training.loader import Images
+
+    dataset = with_classes_of(network, labelled(data, split))
+    album = Images(dataset.samples, network.info.channels)
+    images = collect(network, album, score=score, nms=nms, letterbox=letterbox, progress=progress)
+    return Evaluation(images, dataset.names, thresh=thresh, iou_thresh=iou_thresh, points=points)
+
+
+def labelled(data: Dataset | str | Path, split: str = "valid") -> Dataset:
+    """The images of a split that somebody labelled.
+
+    Args:
+        data: a data set, or the path of one.
+        split: see :func:`evaluate`.
+
+    Raises:
+        DataError: there are none.
+        ArgumentError: there is no split of this name.
+    """
+    wanted = "" if split == "all" else split_of(split)
+    if split != "all" and not wanted:
+        raise ArgumentError(f"found split {split!r}; expected valid, train, test or all")
+
+    def of_split(units: Iterable[Any]) -> Iterable[Any]:
+        # The images of Darknet's lists know their split before their labels are read.
+        return (unit for unit in units if not wanted or getattr(unit, "split", "") in ("", wanted))
+
+    where = "the data set" if isinstance(data, Dataset) else str(data)
+    dataset = data if isinstance(data, Dataset) else read(data, progress=of_split)
+    samples = [s for s in dataset if not wanted or s.split == wanted]
+    if not samples and set(dataset.splits) <= {""}:
+        samples = list(dataset)
+    if not samples:
+        there = ", ".join(name or "images of no split" for name in dataset.splits) or "no images"
+        raise DataError(f"{where}: has no images of the split {split}; there are {there}")
+    known = [sample for sample in samples if sample.status is not Status.UNLABELLED]
+    if not known:
+        raise DataError(f"{where}: none of {len(samples)} images has a label file")
+    if len(known) < len(samples):
+        _log.warning(
+            "%d of %d images without a label file are left out", len(samples) - len(known), len(samples)
+        )
+    return dataset.replace(samples=known)
+
+
+def with_classes_of(network: Network, dataset: Dataset) -> Dataset:
+    """The data set with its classes in the network's order, where the network knows names.
+
+    Raises:
+        DataError: their numbers differ, or a name is of one of them only.
+    """
+    count, names = network.info.classes, network.names
+    if len(dataset.names) != count:
+        raise DataError(
+            f"the data set has {len(dataset.names)} classes ({_some(dataset.names)}), the network has {count}"
+        )
+    numbered = names == tuple(str(i) for i in range(count))
+    if numbered or names == dataset.names:
+        return dataset
+    if unknown := [name for name in dataset.names if name not in names]:
+        raise DataError(
+            f"the data set has classes that the network has not: {_some(unknown)}; the network has "
+            f"{_some(names)}. If they are the same in other words, pydarknet convert --rename makes them so"
+        )
+    _log.warning("the classes of the data set have another order than the network's; the network's is taken")
+    order = np.array([names.index(name) for name in dataset.names])
+    samples = [
+        sample.replace(classes=np.where(sample.classes == ANY_CLASS, ANY_CLASS, order[sample.classes]))
+        for sample in dataset
+    ]
+    return dataset.replace(samples=samples, names=names)
+
+
+def _some(names: Iterable[str], most: int = 8) -> str:
+    listed = list(names)
+    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
