@@ -80,9 +80,7 @@ dn_status dn_trainer_get_info(const dn_trainer* trainer, dn_trainer_info* out) {
 }
 
 dn_status dn_trainer_set_counters(dn_trainer* trainer, int64_t iteration, uint64_t seen) {
-    return guarded([&] {
-        need(trainer, "trainer").trainer.set_counters(iteration, seen);
-    });
+    return guarded([&] { need(trainer, "trainer").trainer.set_counters(iteration, seen); });
 }
 
 dn_status dn_trainer_set_learning_rate(dn_trainer* trainer, float rate) {

@@ -40,7 +40,7 @@ public:
     Solver& solver() { return solver_; }
     const Solver& solver() const { return solver_; }
     std::uint64_t seen() const { return parameters_->seen; }
-    int pending() const { return images_; }                              // images accumulated since the last update
+    int pending() const { return images_; }  // images accumulated since the last update
     // After the arrays of the state were written: where they were taken. Nothing is pending then.
     void set_counters(std::int64_t iteration, std::uint64_t seen);
     const std::vector<LossReport>& reports() const { return reports_; }  // by node, of the last accumulate()

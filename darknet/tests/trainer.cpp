@@ -112,17 +112,19 @@ TEST_CASE("trainer: truths of a wrong size are refused before anything moves") {
     Trainer trainer(network_of(kConv + "[cost]\n"));
     const Moved before = moved(trainer);
     const auto accumulate = [&](std::size_t stride) {
-        return error_of(Status::invalid_argument, [&] { trainer.accumulate(kImages.data(), 2, kTruths.data(), stride); });
+        return error_of(Status::invalid_argument,
+                        [&] { trainer.accumulate(kImages.data(), 2, kTruths.data(), stride); });
     };
     CHECK_CONTAINS(accumulate(31), "[cost]: found 31 truth values an image, expected one for each of its 32 outputs");
     CHECK(moved(trainer) == before);
     CHECK(accumulate(32).empty());
     CHECK(trainer.seen() == 2);
-    Trainer detector(network_of("[convolutional]\nfilters=7\nactivation=linear\n"
-                                "[yolo]\nmask=0\nnum=1\nanchors=2,2\nclasses=2\n"));
-    CHECK_CONTAINS(error_of(Status::invalid_argument,
-                            [&] { detector.accumulate(kImages.data(), 2, kTruths.data(), 8); }),
-                   "[yolo]: found 8 truth values an image, expected rows of 6: x, y, w, h, class, track id");
+    Trainer detector(
+        network_of("[convolutional]\nfilters=7\nactivation=linear\n"
+                   "[yolo]\nmask=0\nnum=1\nanchors=2,2\nclasses=2\n"));
+    CHECK_CONTAINS(
+        error_of(Status::invalid_argument, [&] { detector.accumulate(kImages.data(), 2, kTruths.data(), 8); }),
+        "[yolo]: found 8 truth values an image, expected rows of 6: x, y, w, h, class, track id");
 }
 
 TEST_CASE("trainer: a mini-batch that fails leaves counters and rolling statistics as they were") {

@@ -29,8 +29,7 @@ public:
         const std::size_t pixels = std::size_t{1} * node().out.h * node().out.w;
         for (int i = 0; i < batch() && dsrc(0); ++i)
             for (std::size_t p = 0; p < pixels; ++p)
-                for (int c = 0; c < node().out.c; ++c)
-                    dsrc(i)[c * pixels + p] += slope(i, c, p, pixels);
+                for (int c = 0; c < node().out.c; ++c) dsrc(i)[c * pixels + p] += slope(i, c, p, pixels);
     }
 
 private:

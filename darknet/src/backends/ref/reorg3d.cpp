@@ -23,8 +23,8 @@ Indices space_to_depth(Shape in, Shape out, int s) {
 std::unique_ptr<Kernel> make_reorg3d(const KernelContext& context) {
     const auto& params = context.node.as<ReorgParams>();
     const Shape in = context.src[0].shape, out = context.node.out;
-    return std::make_unique<Permutation>(context, params.reverse ? inverse(spread_blocks(out, params.stride))
-                                                                 : space_to_depth(in, out, params.stride));
+    return std::make_unique<Permutation>(
+        context, params.reverse ? inverse(spread_blocks(out, params.stride)) : space_to_depth(in, out, params.stride));
 }
 
 }  // namespace dn::ref
