@@ -71,6 +71,21 @@ class LossReport:
     rewritten: int
 
 
+_REPORT_FIELDS = tuple(LossReport.__dataclass_fields__)
+
+
+def losses(network: Handle, truths: Floats, capacity: int) -> list[LossReport]:
+    """What the last prediction of a network costs, given its truths, float32 (n, ...)."""
+    found, count = ffi.new("dn_loss_report[]", capacity), ffi.new("int *")
+    t, stride = ffi.from_buffer("float[]", truths), truths.size // len(truths)
+    check(lib.dn_network_losses(network.pointer, t, len(truths), stride, found, capacity, count))
+    return _reports(found, count[0])
+
+
+def _reports(found: Any, count: int) -> list[LossReport]:
+    return [LossReport(**{name: getattr(r, name) for name in _REPORT_FIELDS}) for r in found[0:count]]
+
+
 class TrainerHandle:
     """A ``dn_trainer`` of a network; one thread at a time."""
 
@@ -131,8 +146,7 @@ class TrainerHandle:
         """The losses of the last mini-batch, one per layer that owns a cost."""
         found, count = ffi.new("dn_loss_report[]", capacity), ffi.new("int *")
         check(lib.dn_trainer_reports(self.pointer, found, capacity, count))
-        fields = LossReport.__dataclass_fields__
-        return [LossReport(**{name: getattr(r, name) for name in fields}) for r in found[0 : count[0]]]
+        return _reports(found, count[0])
 
     def read(self, layer: int, n: int, outputs: int, *, delta: bool) -> Floats:
         """Output or delta of a layer in the last mini-batch, (n, outputs)."""

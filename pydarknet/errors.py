@@ -40,6 +40,10 @@ class NonFinite(DarknetError, ArithmeticError):
     """A loss, gradient or weight became nan or infinite while training."""
 
 
+class HookError(DarknetError, RuntimeError):
+    """A hook of the caller failed; the state of the training was saved, the cause is the hook's own error."""
+
+
 class OutOfMemory(DarknetError, MemoryError):
     """The engine could not allocate memory."""
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import math
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydarknet.errors import FileError
 
@@ -88,3 +89,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 text file at once."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def finite(value: Any) -> Any:
+    """The value for JSON, which has no nan and no infinity: None stands for them."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from pydarknet import _core
 from pydarknet._core import LayerInfo, LayerTime, NetworkInfo
-from pydarknet._trainer import TrainerHandle
+from pydarknet._trainer import LossReport, TrainerHandle, losses
 from pydarknet.detections import Detections
 from pydarknet.errors import ArgumentError
 from pydarknet.images import ImageLike, load
@@ -314,14 +314,47 @@ class Network(Learning):
             return [found for chunk in chunks for found in self._detect(chunk, thresh, nms, letterbox)]
         return self._detect([image], thresh, nms, letterbox)[0]
 
+    def examine(
+        self, image: ImageLike, truths: npt.ArrayLike, thresh: float = 0.25, nms: float = 0.45
+    ) -> tuple[Detections, list[LossReport]]:
+        """Find objects in an image, and tell what training would have to say about these predictions.
+
+        Nothing is learned, and batch norm is that of inference.
+
+        Args:
+            image: as for :meth:`detect`.
+            truths: (boxes, 6) as for :meth:`accumulate`, relative to the network's input: with
+                ``letter_box`` to the padded image.
+            thresh: as for :meth:`detect`.
+            nms: as for :meth:`detect`.
+
+        Returns:
+            The detections, and the losses, one per head.
+        """
+        table = np.ascontiguousarray(truths, np.float32)[None]
+        reports: list[LossReport] = []
+
+        def cost(handle: _core.Handle) -> None:
+            reports.extend(losses(handle, table, handle.info().layers))
+
+        return self._detect([image], thresh, nms, None, cost)[0], reports
+
     def _detect(
-        self, images: Sequence[Any], thresh: float, nms: float, letterbox: bool | None
+        self,
+        images: Sequence[Any],
+        thresh: float,
+        nms: float,
+        letterbox: bool | None,
+        then: Callable[[_core.Handle], None] | None = None,
     ) -> list[Detections]:
+        """``then`` sees the network before anybody else uses it."""
         with self._use() as handle:
             info = handle.info()
         loaded = [_core.Image(load(image, info.channels), bgr=True) for image in images]
         with self._use() as handle:
             found = handle.detect(loaded, thresh, nms, info.letter_box if letterbox is None else letterbox)
+            if then:
+                then(handle)
         return [
             Detections(
                 rows["xyxy"],

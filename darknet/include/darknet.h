@@ -115,6 +115,23 @@ DN_API dn_status dn_network_predict(dn_network *network, const float *x, int n, 
 DN_API dn_status dn_network_read(const dn_network *network, int layer, float *dst, size_t count);
 
 typedef struct {
+    int layer;
+    float cost;       /* its part of the network's cost */
+    float total_loss; /* sum of squared deltas */
+    float class_loss, iou_loss;
+    float iou_sum; /* of predictions with their truths; divide by count */
+    int count;     /* predictions that were assigned a truth */
+    int rewritten; /* of them, assigned twice */
+} dn_loss_report;
+
+/* The losses of the images of the last predict, or of the last batch of detect, given their truths (as those of
+ * dn_trainer_accumulate): what training would minimise, with batch norm as in inference. Nothing changes. One report
+ * per layer that owns a cost, which must be among those that can be read; `capacity` and `count` as in
+ * dn_network_profile. */
+DN_API dn_status dn_network_losses(const dn_network *network, const float *truths, int n, size_t truth_stride,
+                                   dn_loss_report *reports, int capacity, int *count);
+
+typedef struct {
     const void *data; /* interleaved: pixel (y, x) begins at data + y*stride + x*channels*depth */
     int width, height, channels;
     size_t stride; /* bytes from row to row */
@@ -204,16 +221,6 @@ DN_API dn_status dn_trainer_get_info(const dn_trainer *trainer, dn_trainer_info 
 DN_API dn_status dn_trainer_set_counters(dn_trainer *trainer, int64_t iteration, uint64_t seen);
 /* Replaces the base rate that the schedule multiplies. */
 DN_API dn_status dn_trainer_set_learning_rate(dn_trainer *trainer, float rate);
-
-typedef struct {
-    int layer;
-    float cost;       /* its part of the network's cost */
-    float total_loss; /* sum of squared deltas */
-    float class_loss, iou_loss;
-    float iou_sum; /* of predictions with their truths; divide by count */
-    int count;     /* predictions that were assigned a truth */
-    int rewritten; /* of them, assigned twice */
-} dn_loss_report;
 
 /* The losses of the last mini-batch, one per layer that owns a cost; as dn_network_profile. */
 DN_API dn_status dn_trainer_reports(const dn_trainer *trainer, dn_loss_report *reports, int capacity, int *count);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// darknet.h over the engine: training.
+// darknet.h over the engine: losses and training.
 #include <algorithm>
 
 #include "capi.hpp"
@@ -42,7 +42,31 @@ std::vector<dn::NodeParameters>& state_of(dn::Trainer& trainer, dn_state_kind ki
     throw dn::Error(dn::Status::invalid_argument, "", dn::text("found state kind ", static_cast<int>(kind)));
 }
 
+// Copies the reports of the layers that own a cost as far as there is room; returns how many there are.
+int write_reports(const dn::Graph& graph, const std::vector<dn::LossReport>& by_node, dn_loss_report* reports,
+                  int capacity) {
+    int found = 0;
+    for (const dn::Node& node : graph.nodes) {
+        if (!dn::owns_cost(node)) continue;
+        const dn::LossReport& r = by_node[node.index];
+        if (found < capacity)
+            (&need(reports, "reports"))[found] = {node.index, r.cost,    r.total_loss, r.class_loss,
+                                                  r.iou_loss, r.iou_sum, r.count,      r.rewritten};
+        ++found;
+    }
+    return found;
+}
+
 }  // namespace
+
+dn_status dn_network_losses(const dn_network* network, const float* truths, int n, size_t truth_stride,
+                            dn_loss_report* reports, int capacity, int* count) {
+    return guarded([&] {
+        const dn::Network& net = need(network, "network").net;
+        const std::vector<dn::LossReport> found = net.losses({&need(truths, "truths"), n, truth_stride});
+        need(count, "count") = write_reports(net.graph(), found, reports, capacity);
+    });
+}
 
 dn_status dn_trainer_create(dn_network* network, dn_trainer** out) {
     return guarded([&] {
@@ -90,16 +114,7 @@ dn_status dn_trainer_set_learning_rate(dn_trainer* trainer, float rate) {
 dn_status dn_trainer_reports(const dn_trainer* trainer, dn_loss_report* reports, int capacity, int* count) {
     return guarded([&] {
         const dn::Trainer& t = need(trainer, "trainer").trainer;
-        int found = 0;
-        for (const dn::Node& node : t.graph().nodes) {
-            if (!dn::owns_cost(node)) continue;
-            const dn::LossReport& r = t.reports()[node.index];
-            if (found < capacity)
-                (&need(reports, "reports"))[found] = {node.index, r.cost,    r.total_loss, r.class_loss,
-                                                      r.iou_loss, r.iou_sum, r.count,      r.rewritten};
-            ++found;
-        }
-        need(count, "count") = found;
+        need(count, "count") = write_reports(t.graph(), t.reports(), reports, capacity);
     });
 }
 

@@ -166,6 +166,21 @@ void Network::read(int layer, float* dst, std::size_t count) const {
     std::copy_n(all.begin(), count, dst);
 }
 
+std::vector<LossReport> Network::losses(const Truths& truths) const {
+    if (truths.n < 1 || truths.n != predicted_)
+        throw Error(Status::invalid_argument, graph_->file,
+                    text("found truths of ", truths.n, " images, the last prediction had ", predicted_));
+    std::vector<LossReport> reports(graph_->nodes.size());
+    const LossContext context{truths, graph_->input, parameters_->seen};
+    for (const Node& node : graph_->nodes) {
+        if (!owns_cost(node)) continue;
+        Floats output(node.out.size() * truths.n), delta(output.size());
+        read(node.index, output.data(), output.size());
+        reports[node.index] = loss(node, context, output.data(), delta.data());
+    }
+    return reports;
+}
+
 std::vector<std::vector<Detection>> Network::detect(const ImageView* images, int count, const DetectOptions& options) {
     check_fraction("thresh", options.thresh);
     check_fraction("nms", options.nms);

@@ -51,6 +51,9 @@ public:
     void predict(const float* x, int n, const std::vector<int>& wanted);
     // The output of a layer after predict(): (n, outputs) into dst, which holds `count` floats.
     void read(int layer, float* dst, std::size_t count) const;
+    // The losses, by node, of the images of the last predict() (or of detect(), its last batch), given their truths:
+    // the forward pass was that of inference, and nothing is learned. The layers that own a cost must have been wanted.
+    std::vector<LossReport> losses(const Truths& truths) const;
     // Detections of each image, in image pixels; images are run in batches.
     std::vector<std::vector<Detection>> detect(const ImageView* images, int count, const DetectOptions& options);
     // Candidates of one item of the last predict() or detect(), before NMS.

@@ -32,7 +32,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),
     "log": ("log", "Read, draw and judge training logs; compare runs."),
+    "report": ("report", "Write everything about a run into one HTML file."),
     "train": ("train", "Train a detector, or go on with a training."),
+    "watch": ("watch", "Serve the live page of a run to a browser."),
     "weights": ("weights", "Look into weights files; cut, average, compare, convert, pack."),
 }
 

@@ -26,10 +26,11 @@ from pydarknet.names import names_beside, names_from
 from pydarknet.network import Network
 from pydarknet.outputs import Output, records
 from pydarknet.outputs.pictures import Crops, Pictures, Sheet, Window
-from pydarknet.outputs.web import Web, parse_address
+from pydarknet.outputs.web import Web
 from pydarknet.render import draw
 from pydarknet.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Source, classify, expand
 from pydarknet.streaming import Result, Skip, Stream, stream
+from pydarknet.webserver import parse_address
 
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, where there is no terminal
 

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
+
+# Before the engine is loaded: its threads must not spin on the cores that decode the next images.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from pydarknet.data import Dataset, Flag, Sample, Status
 from pydarknet.data.files import lines_of

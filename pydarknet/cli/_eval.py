@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -15,11 +17,17 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+# Before the engine is loaded: its threads must not spin on the cores that decode the next images.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from pydarknet import __version__
 from pydarknet.cli.eval import PROTOCOLS
-from pydarknet.data import Dataset
+from pydarknet.data import Dataset, formats
+from pydarknet.data.archives import is_archive, unpacked
+from pydarknet.data.formats import coco
 from pydarknet.metrics import files
 from pydarknet.metrics.bootstrap import compare
+from pydarknet.metrics.doubts import doubts
 from pydarknet.metrics.evaluate import evaluate, labelled
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.names import names_beside
@@ -65,19 +73,20 @@ def run(options: Options) -> int:
         raise click.UsageError("--compare-cfg needs --compare WEIGHTS.")
     dataset = labelled(options.data, options.split)
     first, conditions = _measure(options, options.cfg, options.weights, dataset)
-    table: dict[str, Any] = {**conditions, **first.to_dict()}
-    lines = [_head(conditions), first.text()]
+    extra: dict[str, Any] = {"conditions": conditions}
+    lines = [_head(conditions), "", first.text(), "", *_more_lines(first)]
     if options.worst:
         lines += ["", *_worst_lines(first, options.worst)]
     if options.compare:
         second, others = _measure(options, options.compare_cfg or options.cfg, options.compare, dataset)
         difference = compare(first, second)
-        table["compare"] = {**others, **second.to_dict(), "difference": asdict(difference)}
-        lines += ["", _head(others), second.text(), "", difference.text()]
+        extra["compare"] = {"conditions": others, **second.to_dict(), **asdict(difference)}
+        lines += ["", _head(others), "", second.text(), "", *_more_lines(second), "", difference.text()]
     if options.out:
-        written = _write(first, options, conditions)
+        written = _write(first, options, extra)
         lines += ["", f"{len(written)} files in {options.out}"]
-    click.echo(json.dumps(table, indent=1) if options.as_json else "\n".join(lines))
+    text = "\n".join(lines)
+    click.echo(json.dumps({**extra, **first.to_dict()}, indent=1) if options.as_json else text)
     return 0
 
 
@@ -103,6 +112,8 @@ def _measure(options: Options, cfg: str, weights: str, dataset: Dataset) -> tupl
         )
         seconds = time.perf_counter() - start
         info = network.info
+    for line in doubts(found, info):
+        click.echo(line, err=True)
     boxed = info.letter_box if options.letterbox is None else options.letterbox
     return found, {
         "pydarknet": __version__,
@@ -130,6 +141,30 @@ def _head(conditions: dict[str, Any]) -> str:
     )
 
 
+def _more_lines(evaluation: Evaluation) -> list[str]:
+    """COCO's numbers, calibration, and what is taken for what."""
+    stats = evaluation.coco.stats
+    lines = [
+        "COCO: " + "  ".join(f"{name} {_percent(stats[name])}" for name in names)
+        for names in (list(stats)[:6], list(stats)[6:])
+    ]
+    calibration = evaluation.calibration
+    strong = calibration.ece_from(evaluation.thresh)
+    if not math.isnan(strong):
+        used = (calibration.edges[:-1] >= evaluation.thresh - 1e-9) & (calibration.count > 0)
+        gap = (calibration.confidence - calibration.accuracy)[used] @ calibration.count[used]
+        lines.append(
+            f"calibration error {_percent(calibration.ece)}, {_percent(strong)} above {evaluation.thresh:g}: "
+            f"the network is too {'sure' if gap > 0 else 'modest'}"
+        )
+    taken = [f"{count} {there} taken for {found}" for found, there, count in evaluation.confusion.mistakes(5)]
+    return [*lines, "confused: " + (", ".join(taken) or "no class with another")]
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.2f}"
+
+
 def _worst_lines(evaluation: Evaluation, count: int) -> list[str]:
     lines = [
         f"  {one.judged.path}: {one.missed.sum()} missed, {one.wrong.sum()} wrong, {one.right.sum()} right"
@@ -138,18 +173,25 @@ def _worst_lines(evaluation: Evaluation, count: int) -> list[str]:
     return ["images with most mistakes:", *lines] if lines else []
 
 
-def _write(evaluation: Evaluation, options: Options, conditions: dict[str, Any]) -> list[Path]:
+def _write(evaluation: Evaluation, options: Options, extra: dict[str, Any]) -> list[Path]:
     assert options.out is not None
     folder = Path(options.out)
-    written = files.save(evaluation, folder, worst=options.worst, conditions=conditions)
+    written = files.save(evaluation, folder, worst=options.worst, extra=extra)
     found = files.found_in(evaluation)
     if "coco" in options.results:
-        written += writers.coco(found, folder / "coco_results.json")
+        written += writers.coco(found, folder / "coco_results.json", *_coco_numbers(Path(options.data)))
     if "voc" in options.results:
         written += writers.voc(found, folder, evaluation.names)
     if "kaggle" in options.results:
         written += writers.kaggle(found, folder / "submission.csv", options.mapping)
     return written
+
+
+def _coco_numbers(path: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """Ids of images and categories, if the data set has them."""
+    if is_archive(path):
+        path = unpacked(path)
+    return coco.numbers(path) if formats.sniff(path) == "coco" else ({}, {})
 
 
 def _bar(numbers: Iterable[int], what: str) -> Iterable[int]:

@@ -60,7 +60,8 @@ def command(
     from pydarknet.cli._detector import head_lines
     from pydarknet.cli._detector_images import DataFile, counted, open_network
     from pydarknet.metrics.collect import collect
-    from pydarknet.metrics.darknet_map import darknet_map
+    from pydarknet.metrics.doubts import doubts
+    from pydarknet.metrics.evaluation import Evaluation
     from pydarknet.training.loader import Images
 
     if points == 1:
@@ -75,10 +76,14 @@ def command(
         boxed = True if letter_box else None
         images = collect(network, album, letterbox=boxed, progress=counted)
         seconds = time.perf_counter() - start
-    report = darknet_map(images, file.names, thresh, iou_thresh, points)
+        info = network.info
+    evaluation = Evaluation(images, file.names, thresh=thresh, iou_thresh=iou_thresh, points=points)
+    report = evaluation.darknet
     click.echo(f"\n{report.counts}")
     for rank in range(0, report.detections, 100):
         click.echo(f" rank = {rank} of ranks = {report.detections} \r", nl=False)
     click.echo(f"{report.table}\n\n{_HINTS}")
+    for line in doubts(evaluation, info):
+        click.echo(line, err=True)
     click.echo(f"Total Detection Time: {seconds:.0f} Seconds", err=True)
     return 0

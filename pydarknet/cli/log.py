@@ -59,25 +59,57 @@ def parse_command(log: Path, out: Path | None, current: bool, as_json: bool) -> 
 
 @command.command("plot")
 @LOG
-@click.option("--out", type=click.Path(path_type=Path), help="Picture to write; LOG.png if not given.")
+@click.option("--out", type=click.Path(path_type=Path), help="Picture to write instead.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(["chart", "results", "loss"]),
+    help="What to draw.  [default: chart; all three for the folder of a run; results for a table]",
+)
 @click.option("--title", default="", help="Above the picture; the name of the log if not given.")
 @click.option(
     "--with", "others", multiple=True, type=click.Path(path_type=Path), help="Another log to compare."
 )
-def plot_command(log: Path, out: Path | None, title: str, others: tuple[Path, ...]) -> None:
-    """Draw loss, average loss, mAP and learning rate.
+def plot_command(
+    log: Path, out: Path | None, kinds: tuple[str, ...], title: str, others: tuple[Path, ...]
+) -> None:
+    """Draw a training, anew or for the first time.
+
+    \b
+    chart    loss, average loss, mAP and learning rate, and other logs beside it
+    results  ten panels: losses, IoU, rate, validation loss, precision, recall, mAP
+    loss     loss in training and on the validation images
+
+    A log of Darknet becomes LOG.png; a table (CSV, YOLOv5's too, or JSON lines) results.png beside it; in the
+    folder of a run all three are drawn anew.
 
     \b
     Examples:
       pydarknet log plot train.log
+      pydarknet log plot runs/exp1
+      pydarknet log plot results.csv --kind loss --out loss.png
       pydarknet log plot runs/exp1 --with runs/exp2 --out both.png
     """
     from pydarknet.logs import load
+    from pydarknet.logs.figures import draw_loss, draw_results
     from pydarknet.logs.plot import chart
+    from pydarknet.logs.rows import read_rows
 
-    target = out or (log / "chart.png" if log.is_dir() else log.with_suffix(".png"))
-    chart(load(log), target, title=title, compare=[load(other) for other in others])
-    click.echo(target)
+    if not kinds:
+        usual = ("chart", "results", "loss") if log.is_dir() and not out else ("chart",)
+        kinds = ("results",) if log.suffix in (".csv", ".jsonl") and not others else usual
+    if out is not None and len(kinds) > 1:
+        raise click.UsageError("--out names one picture; give one --kind")
+    for kind in kinds:
+        folder, own = (log, f"{kind}.png") if log.is_dir() else (log.parent, f"{log.stem}.png")
+        target = out or folder / (own if kind == "chart" else f"{kind}.png")
+        if kind == "chart":
+            chart(load(log), target, title=title, compare=[load(other) for other in others])
+        else:
+            draw = draw_results if kind == "results" else draw_loss
+            draw(read_rows(log), target, title or log.name)
+        click.echo(target)
 
 
 @command.command("advise")

@@ -31,7 +31,8 @@ Exit codes and stop reasons:
   4    disk-error: disk full or gone, or folder in use; the last saved state is intact
   5    non-finite: a loss or weight became nan or infinite; the saved state is from before
   6    time-limit: --max-hours is over; the same command goes on
-  7    early-stop: mAP did not improve (--patience)
+  7    early-stop: the monitored value did not improve (--patience)
+  8    overfit-stop: the validation loss rose while the training loss fell (--stop-on)
   130  signal: SIGTERM or Ctrl-C; the same command goes on
 """
 
@@ -114,9 +115,15 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
 
 
 def _estimate(config: TrainConfig, as_json: bool) -> int:
-    from pydarknet.training.forecast import estimate
+    from pydarknet.errors import DarknetError
+    from pydarknet.training import EXIT_CODES, estimate
+    from pydarknet.training.outcome import reason_of
 
-    found = estimate(config)
+    try:
+        found = estimate(config)
+    except DarknetError as error:
+        click.echo(f"error: {error}", err=True)
+        return EXIT_CODES[reason_of(error)]
     click.echo(json.dumps(found.to_json()) if as_json else found.text())
     return 0
 
@@ -140,10 +147,10 @@ command.params[:0] = [option_of(field) for field in fields(TrainConfig)]
 
 
 def _tell(outcome: Any) -> None:
-    best = "" if outcome.best is None else f", best mAP@0.5 {outcome.best:.2%}"
-    click.echo(f"{outcome.reason} at iteration {outcome.iteration}{best}: {outcome.folder}")
-    for kind, path in outcome.weights.items():
-        click.echo(f"  {kind:6} {path}")
+    if outcome.summary:
+        click.echo(outcome.summary.to_text(outcome.folder))
+    else:
+        click.echo(f"{outcome.reason} at iteration {outcome.iteration}: {outcome.folder}")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ the ranking.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,13 @@ class Comparison:
 
 
 def compare(
-    first: Evaluation, second: Evaluation, *, samples: int = 1000, level: float = 0.95, seed: int = 0
+    first: Evaluation,
+    second: Evaluation,
+    *,
+    samples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Comparison:
     """Compare two models that were evaluated on the same images.
 
@@ -89,6 +96,7 @@ def compare(
         samples: number of draws.
         level: of the intervals.
         seed: of the draws; the same seed gives the same numbers.
+        progress: passes the numbers of the draws on and shows how far they are.
 
     Raises:
         ArgumentError: the evaluations differ in images, truths, names or settings, or have no images.
@@ -102,10 +110,10 @@ def compare(
     models = (_Model(first), _Model(second))
     count = len(first.images)
     values = np.empty((samples, 2, len(METRICS)))
-    for row in values:
+    for sample in progress(range(samples)):
         weights = np.bincount(rng.integers(count, size=count), minlength=count)
         for i, model in enumerate(models):
-            row[i] = model.measure(weights)
+            values[sample, i] = model.measure(weights)
     change = values[:, 1] - values[:, 0]
     ends = np.quantile(change, [(1 - level) / 2, (1 + level) / 2], axis=0)
     better = (change > 0).mean(0) + (change == 0).mean(0) / 2

@@ -13,10 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet.errors import ArgumentError
 from pydarknet.metrics.average_precision import RECALLS, precision_at
 from pydarknet.metrics.images import Columns, Floats, Ints, Judged, Pairs
 
@@ -51,13 +53,24 @@ class CocoReport:
     recall: Floats
 
     def ap(self, area: str = "all", threshold: float | None = None) -> float:
-        """Mean average precision, over all thresholds unless one is given; nan if nothing can be measured."""
-        values = self.precision[list(AREAS).index(area)]
-        return _mean(values if threshold is None else values[_index(threshold)])
+        """Mean average precision, over all thresholds unless one is given; nan if nothing can be measured.
+
+        Raises:
+            ArgumentError: there is no such area or threshold.
+        """
+        values = self.precision[_place(area, list(AREAS), "area")]
+        if threshold is None:
+            return _mean(values)
+        return _mean(values[_place(round(threshold, 9), THRESHOLDS.round(9).tolist(), "threshold")])
 
     def ar(self, area: str = "all", detections: int = 100) -> float:
-        """Mean recall over all thresholds and classes."""
-        return _mean(self.recall[MAX_DETECTIONS.index(detections), list(AREAS).index(area)])
+        """Mean recall over all thresholds and classes, of the surest detections of an image and class.
+
+        Raises:
+            ArgumentError: there is no such area or number of detections.
+        """
+        count = _place(detections, list(MAX_DETECTIONS), "number of detections")
+        return _mean(self.recall[count, _place(area, list(AREAS), "area")])
 
     @property
     def map5095(self) -> float:
@@ -92,8 +105,10 @@ class CocoReport:
         return "\n".join(f"{name:9} {value:.3f}" for name, value in self.stats.items())
 
 
-def _index(threshold: float) -> int:
-    return int(np.flatnonzero(np.isclose(THRESHOLDS, threshold))[0])
+def _place(wanted: str | float, known: list[Any], what: str) -> int:
+    if wanted not in known:
+        raise ArgumentError(f"found {what} {wanted}, expected one of {', '.join(map(str, known))}")
+    return known.index(wanted)
 
 
 def _mean(values: Floats) -> float:

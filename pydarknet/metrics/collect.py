@@ -23,6 +23,8 @@ from pydarknet.metrics.images import Judged
 from pydarknet.network import Network
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
+#: (network, image, its truth, score, nms) -> what is found
+Detect = Callable[[Network, Pixels, Sample, float, float], Detections]
 
 AHEAD = 16  # images that are decoded while the network is busy
 
@@ -60,6 +62,7 @@ def look(
     score: float = SCORE,
     nms: float = NMS,
     letterbox: bool | None = None,
+    detect: Detect | None = None,
     progress: Progress = iter,
 ) -> Iterator[Seen]:
     """Detections of every readable image, in order; runs in batches of the network's.
@@ -70,6 +73,7 @@ def look(
         score: confidence above which a detection is kept, 0..1.
         nms: overlap above which the weaker of two boxes is suppressed, 0..1.
         letterbox: keep the aspect ratio; by default as the cfg says.
+        detect: looks at one image in place of ``network.detect``, to do more with it than detect.
         progress: passes the numbers of the images on and shows how far they are.
     """
     with ThreadPoolExecutor(2, "pydarknet-eval") as pool:
@@ -82,7 +86,10 @@ def look(
             if image is not None:
                 batch.append((album.samples[number], image))
             if len(batch) == network.batch or number + 1 == len(album.samples):
-                found = network.detect([image for _, image in batch], score, nms, letterbox)
+                if detect:
+                    found = [detect(network, image, sample, score, nms) for sample, image in batch]
+                else:
+                    found = network.detect([image for _, image in batch], score, nms, letterbox)
                 yield from (Seen(*one, dets) for one, dets in zip(batch, found, strict=True))
                 batch = []
 

@@ -162,7 +162,7 @@ def report(
     fp = np.bincount(columns.classes[strong & ~true], minlength=count)
     aps = class_precisions(columns, matches, count, points)
     iou_sum = float(matches.overlap[strong & true].sum())
-    average = iou_sum / (tp.sum() + fp.sum()) if tp.sum() + fp.sum() else 0.0
+    average = iou_sum / int(tp.sum() + fp.sum()) if tp.sum() + fp.sum() else 0.0
     rows = (ClassScore(n, a, int(t), int(f)) for n, a, t, f in zip(names, aps, tp, fp, strict=True))
     return MapReport(
         tuple(rows),

@@ -25,7 +25,7 @@ def save(
     folder: str | Path,
     *,
     worst: int = 10,
-    conditions: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write all that is known of an evaluation into a folder.
 
@@ -36,7 +36,7 @@ def save(
         evaluation: the numbers.
         folder: made if it is not there; files of these names are replaced.
         worst: images with most mistakes that are drawn; at most 16.
-        conditions: under which it was measured; they come first in ``evaluation.json``.
+        extra: entries that come first in ``evaluation.json``, such as the conditions of the measurement.
 
     Returns:
         The files.
@@ -47,7 +47,7 @@ def save(
     """
     folder = Path(folder)
     texts = {
-        "evaluation.json": json.dumps({**(conditions or {}), **evaluation.to_dict()}, indent=1) + "\n",
+        "evaluation.json": json.dumps({**(extra or {}), **evaluation.to_dict()}, indent=1) + "\n",
         "confusion.csv": evaluation.confusion.csv(),
         "pr.csv": pr_csv(evaluation),
         "curves.csv": curves_csv(evaluation),

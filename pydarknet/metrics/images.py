@@ -59,6 +59,10 @@ class Judged:
     size: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
+        for name in ("boxes", "scores", "classes", "truths", "truth_classes"):
+            values = np.asarray(getattr(self, name))
+            shaped = values.reshape(-1, 4) if name in ("boxes", "truths") and not values.size else values
+            object.__setattr__(self, name, shaped)
         n, m = len(self.scores), len(self.truth_classes)
         found = (np.shape(self.boxes), np.shape(self.classes), np.shape(self.truths))
         if found != ((n, 4), (n,), (m, 4)):

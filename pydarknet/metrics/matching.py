@@ -7,7 +7,7 @@ not; COCO's, where it looks for another if that one is taken, is in :mod:`pydark
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -63,6 +63,8 @@ def point(columns: Columns, iou_thresh: float, voc: bool = False) -> Matches:
         voc: VOC's rule instead of Darknet's.
     """
     pairs, count = columns.pairs, len(columns.scores)
+    # as exact as Darknet, so that of two truths at one place it is the first, whatever the last bits say
+    pairs = replace(pairs, overlap=pairs.overlap.astype(np.float32))
     pairs = pairs[pairs.overlap >= iou_thresh if voc else pairs.overlap > iou_thresh]
     second = (columns.crowd if voc else columns.aside)[pairs.truth]
     beside = np.zeros(count, bool)

@@ -12,7 +12,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import IO
 
@@ -163,14 +163,21 @@ def coco_results(path: str) -> TextFile:
     )
 
 
-def coco_entries(dets: Detections, image_id: int) -> str:
-    """The entries of one image in COCO's results, with commas between."""
+def coco_entries(dets: Detections, image_id: int, categories: Mapping[str, int] | None = None) -> str:
+    """The entries of one image in COCO's results, with commas between.
+
+    Args:
+        dets: what was found.
+        image_id: of the image.
+        categories: numbers of the classes by name, if they are not to be those of :func:`category_id`.
+    """
+    known, labels = categories or {}, dets.labels
     entries = []
     for row in range(len(dets)):
         x1, y1, x2, y2 = map(float, clipped(dets, row))
         entry = {
             "image_id": image_id,
-            "category_id": category_id(int(dets.class_id[row]), dets.names),
+            "category_id": known.get(labels[row], category_id(int(dets.class_id[row]), dets.names)),
             "bbox": [round(v, 3) for v in (x1, y1, x2 - x1, y2 - y1)],
             "score": round(float(dets.confidence[row]), 6),
         }

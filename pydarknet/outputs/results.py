@@ -40,17 +40,23 @@ BDD_NAMES = (
 KITTI_NAMES = ("car", "pedestrian", "cyclist")
 
 
-def coco(found: Found, path: Path, ids: Mapping[str, int] | None = None) -> list[Path]:
+def coco(
+    found: Found,
+    path: Path,
+    ids: Mapping[str, int] | None = None,
+    categories: Mapping[str, int] | None = None,
+) -> list[Path]:
     """One JSON list of ``image_id``, ``category_id``, ``bbox`` (left, top, width, height) and ``score``.
 
     Args:
         found: paths and detections.
         path: the file.
         ids: image id by file name; by default the number in the file's name, else the place in the list.
+        categories: number of each class by name; by default COCO's own, else counted from 1.
     """
     ids = ids or {}
     entries = (
-        coco_entries(dets, ids.get(image.name, image_number(image.name, number)))
+        coco_entries(dets, ids.get(image.name, image_number(image.name, number)), categories)
         for number, (image, dets) in enumerate(found, 1)
     )
     write_text(path, "[\n" + ",\n".join(filter(None, entries)) + "\n]\n")

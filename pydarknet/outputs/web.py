@@ -9,36 +9,21 @@ only while somebody looks.
 from __future__ import annotations
 
 import json
-import re
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from pydarknet.errors import ArgumentError, FileError
 from pydarknet.outputs import Drawn, Picture
 from pydarknet.outputs.records import event
 from pydarknet.streaming import Result
+from pydarknet.webserver import Handler, Server
 
 _MOST_CLIENTS = 32
-_PATIENCE = 10.0  # seconds for which a client may not take anything
 _PAGE = b"""<!doctype html><meta charset="utf-8"><title>pydarknet</title>
 <style>body{margin:0;background:#111;color:#ddd;font:14px sans-serif}img{max-width:100%;display:block}</style>
 <img src="stream.mjpg" alt="annotated stream"><pre id="text"></pre>
 <script>new EventSource("events").onmessage=e=>{const f=JSON.parse(e.data);document.getElementById("text")
 .textContent=f.objects.map(o=>o.name+" "+Math.round(100*o.confidence)+"%").join("\\n")}</script>
 """
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """``"8090"`` (this machine only) or ``"0.0.0.0:8090"`` (everybody who can reach it) as host and port.
-
-    Raises:
-        ArgumentError: it is neither.
-    """
-    match = re.fullmatch(r"(?:(.+):)?(\d{1,5})", text)
-    if not match or int(match[2]) > 65535:
-        raise ArgumentError(f"found address {text!r}, expected a port (8090) or host:port (0.0.0.0:8090)")
-    return match[1] or "127.0.0.1", int(match[2])
 
 
 class Web:
@@ -57,14 +42,8 @@ class Web:
 
     def __init__(self, host: str = "127.0.0.1", port: int = 8090) -> None:
         self._hub = _Hub()
-        try:
-            self._server = _Server((host, port), _Handler)
-        except (OSError, OverflowError) as error:
-            raise FileError(f"cannot listen on {host}:{port}: {error}") from None
-        self._server.hub = self._hub
-        self.url = f"http://{host}:{self._server.server_address[1]}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
-        self._thread.start()
+        self._server = _Server(host, port, self._hub)
+        self.url = self._server.url
 
     def write(self, result: Result, drawn: Drawn) -> None:
         """Make this the newest frame."""
@@ -73,9 +52,7 @@ class Web:
     def close(self) -> str:
         """End the connections and the server."""
         self._hub.close()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
         return ""
 
 
@@ -132,28 +109,23 @@ class _Hub:
             self._changed.notify_all()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    hub: _Hub
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is nobody's error; the library prints nothing."""
+class _Server(Server):
+    def __init__(self, host: str, port: int, hub: _Hub) -> None:
+        self.hub = hub
+        super().__init__(host, port, _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: _Server
-    timeout = _PATIENCE
 
-    def do_GET(self) -> None:
+    def answer(self, path: str) -> None:
         """Answer with a page, the newest frame, or all frames to come."""
-        path = self.path.partition("?")[0]
         if not self.server.hub.clients.acquire(blocking=False):
             self.send_error(503, "too many clients")
             return
         try:
             if path == "/":
-                self._send(_PAGE, "text/html; charset=utf-8")
+                self.send(_PAGE, "text/html; charset=utf-8")
             elif path == "/stream.mjpg":
                 self._stream()
             elif path == "/events":
@@ -164,35 +136,18 @@ class _Handler(BaseHTTPRequestHandler):
                 self._newest(lambda text: text, "application/json")
             else:
                 self.send_error(404)
-        except (ConnectionError, TimeoutError):
-            pass  # the client is gone
         finally:
             self.server.hub.clients.release()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: the library prints nothing."""
-
-    def _head(self, kind: str, length: int | None = None) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Cache-Control", "no-store")
-        if length is not None:
-            self.send_header("Content-Length", str(length))
-        self.end_headers()
-
-    def _send(self, body: bytes, kind: str) -> None:
-        self._head(kind, len(body))
-        self.wfile.write(body)
 
     def _newest(self, body: Any, kind: str) -> None:
         number, text = self.server.hub.after(0)
         if number:
-            self._send(body(text), kind)
+            self.send(body(text), kind)
         else:
             self.send_error(503, "the stream has ended")
 
     def _events(self) -> None:
-        self._head("text/event-stream")
+        self.head("text/event-stream")
         number = 0
         while True:
             newest, text = self.server.hub.after(number)
@@ -205,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.server.hub
         hub.watch(1)
         try:
-            self._head("multipart/x-mixed-replace; boundary=frame")
+            self.head("multipart/x-mixed-replace; boundary=frame")
             number = 0
             while True:
                 newest, _ = hub.after(number)

@@ -42,7 +42,17 @@ class TrainConfig:
     epochs: float | None = _option(None, "Length in passes over the images, instead of max_batches.")
     max_batches: int | None = _option(None, "Length in iterations; a larger one extends a run.", low=1)
     max_hours: float | None = _option(None, "Save and stop after this time; the same command goes on.")
-    patience: int = _option(0, "Stop after so many evaluations without a better mAP; 0: never.", low=0)
+    monitor: str = _option(
+        "map50",
+        "What decides on the best weights and on patience.",
+        choices=("map50", "map5095", "fitness", "val_loss"),
+    )
+    patience: int = _option(0, "Stop after so many evaluations without a better value; 0: never.", low=0)
+    stop_on: str | None = _option(
+        None,
+        "Stop when the validation loss rose K (3) times in a row while the training loss fell.",
+        metavar="overfit[:K]",
+    )
 
     lr: float | None = _option(None, "Learning rate instead of that of the cfg.")
     batch: int | None = _option(None, "Images per update.", low=1)
@@ -84,13 +94,18 @@ class TrainConfig:
         "none", "Keep decoded images, in memory as far as it lasts.", choices=("none", "ram", "disk")
     )
 
+    http: str | None = _option(None, "Serve a live page of the run while it lasts.", metavar="[HOST:]PORT")
+    plots: bool = _option(True, "No pictures and no report.", flag="--no-plots")
     max_bad: int = _option(100, "Unreadable images that are skipped before the run stops.", low=0)
     on_nan: str = _option(
         "stop",
         "stop, or rollback: go on from earlier with FACTOR (0.1) times the rate, 3 times at most.",
         metavar="stop|rollback[:FACTOR]",
     )
-    dump_batches: int = _option(0, "Write pictures of the first N batches, with boxes.", low=0)
+    dump_batches: int = _option(3, "Batches of which a picture is drawn, with boxes.", low=0)
+    price_per_hour: float | None = _option(None, "Of this machine: the summary tells the cost of the run.")
+    tensorboard: bool = _option(False, "Also write event files for TensorBoard, into RUN/tensorboard.")
+    mlflow: bool = _option(False, "Also log to MLflow, where MLFLOW_TRACKING_URI says.")
     on_end: str | None = _option(None, "Command to run at the end, whatever the end is.", metavar="CMD")
     force: bool = _option(False, "Train although the preflight found errors.")
     restart: bool = _option(False, "Begin anew; a run already in the folder is moved aside.")
@@ -104,6 +119,8 @@ class TrainConfig:
             raise ArgumentError(f"found subdivisions={self.subdivisions!r}, expected a number or 'auto'")
         if self.freeze not in (None, "backbone") and not str(self.freeze).isdigit():
             raise ArgumentError(f"found freeze={self.freeze!r}, expected a number of layers or 'backbone'")
+        if self.price_per_hour is not None and self.price_per_hour < 0:
+            raise ArgumentError(f"found price_per_hour={self.price_per_hour:g}, expected 0 or more")
         for setting in self.settings:
             if "=" not in setting:
                 raise ArgumentError(f"found the setting {setting!r}, expected KEY=VALUE")
@@ -111,7 +128,7 @@ class TrainConfig:
             raise ArgumentError(
                 f"found val_fraction={self.val_fraction:g}, expected more than 0 and less than 1"
             )
-        self.kept, self.rollback  # noqa: B018  raise for what cannot be read
+        self.kept, self.overfit, self.rollback  # noqa: B018  raise for what cannot be read
 
     @property
     def kept(self) -> tuple[bool, float]:
@@ -131,6 +148,22 @@ class TrainConfig:
             elif word != "last":
                 raise ArgumentError(f"found keep={self.keep!r}, expected words of: best, last, all, a number")
         return best, numbered
+
+    @property
+    def overfit(self) -> int:
+        """Evaluations in a row with over-fitting after which the training stops; 0: never.
+
+        Raises:
+            ArgumentError: ``stop_on`` cannot be read.
+        """
+        if self.stop_on is None:
+            return 0
+        word, _, count = self.stop_on.partition(":")
+        if word != "overfit" or not (count or "3").isdigit() or int(count or 3) < 1:
+            raise ArgumentError(
+                f"found stop_on={self.stop_on!r}, expected overfit or overfit:K with K above 0"
+            )
+        return int(count or 3)
 
     @property
     def rollback(self) -> float | None:
@@ -173,7 +206,9 @@ FREE = frozenset(
         "max_batches",
         "epochs",
         "max_hours",
+        "monitor",
         "patience",
+        "stop_on",
         "save_every",
         "last_every",
         "keep",
@@ -183,8 +218,13 @@ FREE = frozenset(
         "backend",
         "precision",
         "cache",
+        "http",
+        "plots",
         "max_bad",
         "dump_batches",
+        "price_per_hour",
+        "tensorboard",
+        "mlflow",
         "on_nan",
         "on_end",
         "force",

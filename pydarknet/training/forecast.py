@@ -67,6 +67,7 @@ class Estimate:
 
     def text(self) -> str:
         """For people."""
+        least = self.smallest_subdivisions
         lines = [
             f"{self.seconds:.3g} s an iteration ({self.precision}): waiting for images {self.load:.3g}, "
             f"computing {self.compute:.3g}, update {self.update:.3g}",
@@ -75,12 +76,9 @@ class Estimate:
             + (f", in {self.sessions} sessions of --max-hours" if self.sessions > 1 else ""),
             f"memory: about {self.memory_bytes / 2**30:.2g} GiB"
             + (f", {self.free_bytes / 2**30:.2g} GiB are free" if self.free_bytes else "")
-            + f"; subdivisions={self.subdivisions}"
-            + (
-                f", the smallest that fits is {self.smallest_subdivisions}"
-                if self.smallest_subdivisions
-                else ""
-            ),
+            + f" with subdivisions={self.subdivisions}"
+            + (f"; {least} would fit too" if least and least < self.subdivisions else "")
+            + (f"; it takes {least}" if least and least > self.subdivisions else ""),
         ]
         return "\n".join(lines)
 
@@ -153,12 +151,16 @@ def estimate(config: TrainConfig) -> Estimate:
         DataError: the preflight found an error, or the training is too short to be measured.
     """
     from pydarknet.training.checkpoint import Shelf, load
+    from pydarknet.training.run import RunFolder
     from pydarknet.training.session import train
 
     found: list[Estimate] = []
     base = Path(config.cfg).name.partition(".")[0]
     state = Shelf(Path(config.out or "", "weights"), base, False, 0).last
-    done = int(load(state).network["iteration"]) if config.out and state.is_file() else 0
+    done = 0
+    if config.out and state.is_file():
+        done = int(load(state).network["iteration"])
+        config = replace(config, precision=RunFolder(Path(config.out)).config().precision)
 
     def measured(training: Training, pace: Pace) -> None:
         found.append(_estimate(training, pace, done, config.max_hours))

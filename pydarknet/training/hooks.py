@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pydarknet.errors import HookError
+
 if TYPE_CHECKING:
     from pydarknet._trainer import LossReport
     from pydarknet.metrics.evaluation import Evaluation
@@ -18,14 +20,16 @@ class Step:
 
     Attributes:
         iteration: updates done with it.
-        loss: mean of the mini-batches' costs.
+        loss: Darknet's: the costs of the mini-batches, divided by the images.
         avg_loss: Darknet's running average.
         rate: learning rate of the update.
         images: images seen so far.
-        heads: for each mini-batch the losses of each head.
+        heads: for each mini-batch the losses of each head, sums over its ``mini`` images.
         paths: for each sample the images that it was made of.
         size: (width, height) of the input.
-        times: seconds for ``load``, ``compute``, ``update``, ``eval``, ``save``.
+        times: seconds for ``load``, ``compute``, ``update``, ``eval``, ``save``, and ``other``: reports and
+            hooks, those of the iteration before included.
+        mini: images of a mini-batch.
     """
 
     iteration: int
@@ -37,6 +41,7 @@ class Step:
     paths: list[tuple[str, ...]] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)
     times: dict[str, float] = field(default_factory=dict)
+    mini: int = 1
 
     @property
     def seconds(self) -> float:
@@ -78,3 +83,57 @@ class Hook:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """The inverse of :meth:`state`."""
+
+
+class Guest(Hook):
+    """Somebody else's hook: what goes wrong in it is told apart, and loses nothing of the training.
+
+    Args:
+        hook: all calls go to it.
+    """
+
+    def __init__(self, hook: Hook) -> None:
+        self._hook, self.name = hook, hook.name
+        self._failed = False
+        self._state: dict[str, Any] = {}
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        try:
+            return getattr(self._hook, method)(*arguments)
+        except Exception as error:
+            if self._failed:
+                return None  # the first failure is what counts
+            self._failed = True
+            kind = type(self._hook).__name__
+            raise HookError(f"the hook {kind} failed in {method}: {type(error).__name__}: {error}") from error
+
+    def start(self, training: Training) -> None:
+        """Pass on."""
+        self._call("start", training)
+
+    def before_step(self, training: Training) -> None:
+        """Pass on."""
+        self._call("before_step", training)
+
+    def after_step(self, training: Training, step: Step) -> None:
+        """Pass on."""
+        self._call("after_step", training, step)
+
+    def evaluated(self, training: Training, report: Evaluation) -> None:
+        """Pass on."""
+        self._call("evaluated", training, report)
+
+    def end(self, training: Training, reason: str) -> None:
+        """Pass on."""
+        self._call("end", training, reason)
+
+    def state(self) -> dict[str, Any]:
+        """The hook's, or its last one from before it failed."""
+        if not self._failed:
+            self._state = self._call("state")
+        return self._state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Pass on."""
+        self._state = state
+        self._call("load_state", state)

@@ -16,10 +16,12 @@ from pydarknet.network import Network
 from pydarknet.training.hooks import Hook, Step
 from pydarknet.training.loader import Batch, Images, Loader
 from pydarknet.training.run import RunFolder
+from pydarknet.training.trouble import saturated
+from pydarknet.training.validation import ValidationLoss
 
 _KEPT = ("avg_loss", "best", "last_map", "next_map", "boxes", "rewritten", "rate_factor", "rollbacks")
 
-Evaluate = Callable[[], Evaluation]
+Evaluate = Callable[[], tuple[Evaluation, ValidationLoss | None]]
 
 
 class Training:
@@ -31,9 +33,12 @@ class Training:
         run: the folder it writes to; ``base`` begins the names of its weights.
         iteration: updates done; it ends at ``max_batches``.
         avg_loss: Darknet's running average, nan before the first.
-        best: best mAP so far, 0..1; None before the first evaluation.
+        best: best mAP@0.5 so far, 0..1; None before the first evaluation.
         last_map: the newest mAP; ``next_map`` is the iteration of the next.
         map_every, save_every, last_every: iterations between evaluations, numbered weights, saved states.
+        val_loss: of the newest evaluation.
+        doubtful: the detections of the newest evaluation are saturated (D-01), it is no basis for a best.
+        undisturbed: the training itself was sound although it failed: a hook of the caller did.
         stop_reason: set by anybody to end the training after this iteration.
         step: the iteration that is being worked on.
         boxes: truths that were assigned to predictions so far; ``rewritten`` took another's place.
@@ -53,6 +58,8 @@ class Training:
         self.avg_loss = math.nan
         self.best: float | None = None
         self.last_map: float | None = None
+        self.val_loss: ValidationLoss | None = None
+        self.doubtful = self.undisturbed = False
         self.map_every = self.next_map = 0
         self.save_every = self.last_every = 0
         self.stop_reason = ""
@@ -62,11 +69,20 @@ class Training:
         self._size = (cfg.net.integer("width"), cfg.net.integer("height"))
         self.evaluate: Evaluate | None = None
         self.valid: Images | None = None
+        self._counted, self._late = time.perf_counter(), 0.0
 
     def tell(self, event: str, *arguments: Any) -> None:
-        """Call one method of every hook, in their order."""
+        """Call one method of every hook, in their order; all of them hear of the end, whoever fails."""
+        failed: Exception | None = None
         for hook in self.hooks:
-            getattr(hook, event)(self, *arguments)
+            try:
+                getattr(hook, event)(self, *arguments)
+            except Exception as error:
+                if event != "end":
+                    raise
+                failed = failed or error
+        if failed:
+            raise failed
 
     def run_to_end(self) -> str:
         """Train until the schedule ends or somebody wants to stop; returns why.
@@ -77,12 +93,13 @@ class Training:
             FileError: something cannot be saved.
         """
         batches = self.loader.batches(self.iteration, self.max_batches)
+        self._counted = time.perf_counter()
         while not self.stop_reason and self.iteration < self.max_batches:
             self._iterate(batches)
         return "finished" if self.iteration >= self.max_batches else self.stop_reason
 
     def _iterate(self, batches: Iterator[Batch]) -> None:
-        step = self.step = Step(self.iteration + 1)
+        step = self.step = Step(self.iteration + 1, mini=self.loader.mini)
         self.tell("before_step")
         for _ in range(self.loader.parts):
             with self.timed("load"):
@@ -90,7 +107,7 @@ class Training:
             step.paths += batch.paths
             with self.timed("compute"):
                 self._accumulate(step, batch)
-        step.loss /= self.loader.parts
+        step.loss /= self.loader.parts * self.loader.mini
         if layer := self.network.non_finite():
             raise NonFinite(f"iteration {step.iteration}: {layer} is not finite")
         with self.timed("update"):
@@ -100,7 +117,10 @@ class Training:
         self.avg_loss = 0.9 * self.avg_loss + 0.1 * step.loss if begun else step.loss
         step.avg_loss = self.avg_loss
         self._measure()
+        self._account(step)
+        before = step.seconds
         self.tell("after_step", step)
+        self._late = step.seconds - before
 
     def _accumulate(self, step: Step, batch: Batch) -> None:
         step.size = (batch.images.shape[3], batch.images.shape[2])
@@ -123,12 +143,18 @@ class Training:
         if self.evaluate is None or not self.map_every or not due:
             return
         with self.timed("eval"):
-            report = self.evaluate()
-            self.last_map = report.map50
+            report, self.val_loss = self.evaluate()
+            self.last_map, self.doubtful = report.map50, bool(saturated(report))
             self.next_map = self.iteration + self.map_every
             self.tell("evaluated", report)
-            if self.best is None or report.map50 >= self.best:
+            if not self.doubtful and (self.best is None or report.map50 >= self.best):
                 self.best = report.map50
+
+    def _account(self, step: Step) -> None:
+        """What the clock shows beyond the times that were taken; savings come after it, in ``_late``."""
+        now = time.perf_counter()
+        step.times["other"] = max(now - self._counted - self._late - step.seconds, 0.0)
+        self._counted, self._late = now, 0.0
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydarknet.errors import DataError, NonFinite
+
+if TYPE_CHECKING:
+    from pydarknet.training.summary import Summary
 
 #: Why a training ended, with the exit code of ``pydarknet train``.
 EXIT_CODES = {
@@ -18,6 +22,7 @@ EXIT_CODES = {
     "non-finite": 5,
     "time-limit": 6,
     "early-stop": 7,
+    "overfit-stop": 8,
     "signal": 130,
 }
 
@@ -32,6 +37,7 @@ class Outcome:
         iteration: where it stands.
         best: best mAP@0.5 so far, 0..1; None if nothing was evaluated.
         weights: the Darknet weights files, by what they are: ``last``, ``best``, ``final``, ``ema``.
+        summary: the facts, as in ``summary.json``; None if there was nothing to do.
     """
 
     reason: str
@@ -39,6 +45,7 @@ class Outcome:
     iteration: int
     best: float | None
     weights: dict[str, Path]
+    summary: Summary | None = None
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,56 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves to read: ``train.log`` in Darknet's grammar, tables, and the chart made of them.
+"""What a run leaves to read: ``train.log`` in Darknet's grammar.
 
-All are appended to, so that history survives whatever happens; lines that were written after the last
+The log is appended to, so that history survives whatever happens; lines that were written after the last
 saved state are told apart by their session.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from pydarknet.machine import resident_memory
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
+    from pydarknet._trainer import LossReport
     from pydarknet.metrics.evaluation import Evaluation
     from pydarknet.training.loop import Training
 
 HEAD_TYPES = {"yolo": 28, "region": 27, "Gaussian_yolo": 29}
-CHART_EVERY = 60.0  # seconds between drawings of the chart, at least
-CHART_SHARE = 50  # drawing takes at most 1/50 of the time
-
-COLUMNS = (
-    "session",
-    "iteration",
-    "loss",
-    "avg_loss",
-    "class_loss",
-    "iou_loss",
-    "rate",
-    "iou",
-    "count",
-    "images",
-    "images_per_second",
-    "width",
-    "height",
-    "seconds",
-    "load",
-    "compute",
-    "update",
-    "eval",
-    "save",
-    "rss_mb",
-    "hours_left",
-    "map",
-    "best_map",
-)
 
 
 def open_to_append(path: Path) -> TextIO:
@@ -126,7 +94,8 @@ class Log(Hook):
         """Darknet's lines of one iteration."""
         lines = [f"Loaded: {step.times.get('load', 0.0):f} seconds\n"]
         for mini in step.heads:
-            lines += [self._head(training, report) for report in mini if report.layer in training.detecting]
+            detecting = (report for report in mini if report.layer in training.detecting)
+            lines += [self._head(training, report, step.mini) for report in detecting]
             share = 100 * training.rewritten / training.boxes if training.boxes else 0.0
             lines.append(f" total_bbox = {training.boxes}, rewritten_bbox = {share:f} % \n")
         end, hours = training.max_batches, self.clock.hours_left
@@ -146,7 +115,7 @@ class Log(Hook):
         self.write("".join([*lines, *self._waiting]))
         self._waiting.clear()
 
-    def _head(self, training: Training, report: Any) -> str:
+    def _head(self, training: Training, report: LossReport, images: int) -> str:
         section = training.cfg.layers[report.layer]
         iou = report.iou_sum / report.count if report.count else 0.0
         if section.type == "region":
@@ -156,16 +125,21 @@ class Log(Hook):
             f"v3 ({kind} loss, Normalizer: (iou: {section.number('iou_normalizer'):.2f}, "
             f"obj: {section.number('obj_normalizer'):.2f}, cls: {section.number('cls_normalizer'):.2f}) "
             f"Region {report.layer} Avg (IOU: {iou:f}), count: {report.count}, "
-            f"class_loss = {report.class_loss:f}, iou_loss = {report.iou_loss:f}, "
-            f"total_loss = {report.total_loss:f} \n"
+            f"class_loss = {report.class_loss / images:f}, "
+            f"iou_loss = {report.iou_loss / images:f}, total_loss = {report.total_loss / images:f} \n"
         )
 
     def evaluated(self, training: Training, report: Evaluation) -> None:
         """The block of ``detector map``."""
-        new = "New best mAP!\n" if training.best is None or report.map50 >= training.best else ""
+        better = training.best is None or report.map50 >= training.best
+        new = "New best mAP!\n" if better and not training.doubtful else ""
         self._waiting.append(
             f"{report.darknet.text()}\n\n mean_average_precision (mAP@0.50) = {report.map50:f} \n{new}"
         )
+
+    def note(self, text: str) -> None:
+        """A line below that of the iteration."""
+        self._waiting.append(f"{text}\n")
 
     def saved(self, path: Path) -> None:
         """A weights file was written."""
@@ -181,95 +155,3 @@ class Log(Hook):
 def _rate(rate: float) -> str:
     """Darknet's six decimals, and more where they would show 0: burn-in looks broken otherwise."""
     return f"{rate:f}" if rate >= 1e-4 or rate == 0 else f"{rate:.4e}"
-
-
-class Tables(Hook):
-    """``results.csv`` and ``results.jsonl``: one row for each iteration."""
-
-    def __init__(self, clock: Clock, session: int) -> None:
-        self.clock, self.session = clock, session
-
-    def start(self, training: Training) -> None:
-        """Open both, with a header where there is none."""
-        path = training.run.file("results.csv")
-        fresh = not path.exists() or not path.stat().st_size
-        self._csv, self._json = open_to_append(path), open_to_append(training.run.file("results.jsonl"))
-        self._writer = csv.DictWriter(self._csv, COLUMNS, extrasaction="ignore", lineterminator="\n")
-        if fresh:
-            self._writer.writeheader()
-
-    def after_step(self, training: Training, step: Step) -> None:
-        """Add the row."""
-        row = self._row(training, step)
-        self._writer.writerow({k: "" if v is None else v for k, v in row.items()})
-        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-        self._json.write(json.dumps(finite) + "\n")
-        self._csv.flush()
-        self._json.flush()
-
-    def _row(self, training: Training, step: Step) -> dict[str, Any]:
-        reports = [report for mini in step.heads for report in mini]
-        minis = max(len(step.heads), 1)
-        count = sum(report.count for report in reports)
-        row: dict[str, Any] = {
-            "session": self.session,
-            "iteration": step.iteration,
-            "loss": step.loss,
-            "avg_loss": step.avg_loss,
-            "class_loss": sum(r.class_loss for r in reports) / minis,
-            "iou_loss": sum(r.iou_loss for r in reports) / minis,
-            "rate": step.rate,
-            "iou": sum(r.iou_sum for r in reports) / count if count else None,
-            "count": count,
-            "images": step.images,
-            "images_per_second": len(step.paths) / step.seconds if step.seconds else None,
-            "width": step.size[0],
-            "height": step.size[1],
-            "seconds": step.seconds,
-            **{name: step.times.get(name, 0.0) for name in ("load", "compute", "update", "eval", "save")},
-            "rss_mb": (resident_memory() or 0) / 2**20,
-            "hours_left": self.clock.hours_left,
-            "map": training.last_map if step.times.get("eval") else None,
-            "best_map": training.best,
-            "heads": {},
-        }
-        for layer in sorted({report.layer for report in reports}):
-            mine = [report for report in reports if report.layer == layer]
-            row["heads"][str(layer)] = {
-                key: sum(getattr(r, key) for r in mine) / (1 if key == "count" else minis)
-                for key in ("cost", "class_loss", "iou_loss", "total_loss", "count")
-            }
-        return row
-
-    def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
-        """Close both."""
-        self._csv.close()
-        self._json.close()
-
-
-class Chart(Hook):
-    """``chart.png``, drawn anew from the table now and then."""
-
-    def __init__(self) -> None:
-        self._next, self._drawn = time.monotonic() + CHART_EVERY, -1
-
-    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
-        """Draw if the last drawing is long enough ago."""
-        if time.monotonic() >= self._next:
-            self._draw(training)
-
-    def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
-        """Draw the whole."""
-        if training.iteration:
-            self._draw(training)
-
-    def _draw(self, training: Training) -> None:
-        from pydarknet.logs.load import load
-        from pydarknet.logs.plot import chart
-
-        begun = time.monotonic()
-        log = load(training.run.file("train.log"))
-        if log.iterations:
-            chart(log, training.run.file("chart.png"), title=training.base)
-        now = time.monotonic()
-        self._next = now + max(CHART_EVERY, CHART_SHARE * (now - begun))

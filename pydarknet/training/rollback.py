@@ -95,6 +95,9 @@ def go_back(shelf: Shelf, training: Training, factor: float) -> str:
     saved = checkpoint.load(path)
     rollbacks, rate = training.rollbacks + 1, training.rate_factor * factor
     saved.meta["training"] |= {"rate_factor": rate, "rollbacks": rollbacks, "best": training.best}
+    for hook in training.hooks:  # what was the best is so still, and its weights are on disk
+        if hook.name == "monitor" and "monitor" in saved.meta["hooks"]:
+            saved.meta["hooks"]["monitor"]["best"] = hook.state()["best"]
     checkpoint.save(shelf.last, Checkpoint(saved.network, saved.meta))
     for _, newer in kept[1:]:
         newer.unlink(missing_ok=True)

@@ -10,13 +10,14 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pydarknet import __version__
 from pydarknet.errors import ArgumentError, FileError
-from pydarknet.files import write_text
+from pydarknet.files import persistently, write_text
+from pydarknet.machine import usable_cores
 from pydarknet.training.config import TrainConfig, changed
 
 SILENT = 900.0  # seconds without a heartbeat after which the lock of another machine counts as left behind
@@ -62,13 +63,21 @@ class RunFolder:
         """The settings that the run was last started with."""
         return TrainConfig.from_json(self.read()["config"])
 
-    def begin(self, config: TrainConfig) -> None:
-        """Enter a session into ``run.json``."""
+    def begin(self, config: TrainConfig, say: Callable[[str], None]) -> None:
+        """Enter a session into ``run.json``; other threads than before change the bits, which is said."""
         table = self.read() if self.exists else {"sessions": []}
+        threads = config.threads or usable_cores()
+        before = table["sessions"][-1].get("threads", threads) if table["sessions"] else threads
+        if before != threads:
+            say(
+                f"computed in {before} threads so far, in {threads} from now on: sums are rounded otherwise, "
+                f"so the run will not have the bits of one that stayed there (--threads {before} keeps them)"
+            )
         table["config"] = config.to_json()
         table["versions"] = {"pydarknet": __version__, "python": platform.python_version()}
         table["sessions"].append(
             {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()}
+            | {"threads": threads}
         )
         self.write(table)
 
@@ -81,7 +90,8 @@ class RunFolder:
 
     def write(self, table: dict[str, Any]) -> None:
         """Replace ``run.json``."""
-        write_text(self.file("run.json"), json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
+        persistently(lambda: write_text(self.file("run.json"), text))
 
     # -- the lock
 
@@ -131,6 +141,11 @@ class RunFolder:
             else:
                 return
         raise FileError(f"{lock}: other processes keep taking it")
+
+    def owner(self) -> str:
+        """Who is writing into the folder; "" if nobody is."""
+        lock = self.file("lock")
+        return self._owner(lock) if lock.exists() else ""
 
     def _owner(self, lock: Path) -> str:
         """Who holds the lock, or "" if it was left behind."""
@@ -206,7 +221,7 @@ def choose(config: TrainConfig, base: str) -> tuple[RunFolder, TrainConfig | Non
         if not run.exists:
             return run, None
         if not changed(run.config(), config):
-            done = run.read().get("result", {}).get("reason") in ("finished", "early-stop")
+            done = run.read().get("result", {}).get("reason") in ("finished", "early-stop", "overfit-stop")
             longer = (config.max_batches, config.epochs) != (run.config().max_batches, run.config().epochs)
             if not done or longer:
                 return run, run.config()

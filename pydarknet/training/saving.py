@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hooks that write weights and states, and that end a training early."""
+"""The hooks that write weights and states, and that end a training in time."""
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pydarknet.errors import NonFinite
+from pydarknet.files import finite, write_text
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
@@ -14,20 +17,29 @@ if TYPE_CHECKING:
     from pydarknet.training.checkpoint import Shelf
     from pydarknet.training.config import TrainConfig
     from pydarknet.training.loop import Training
+    from pydarknet.training.monitor import Monitor
     from pydarknet.training.report import Log
+
+
+#: Ends at which the network is as it should be.
+SOUND = ("finished", "early-stop", "overfit-stop", "time-limit", "signal")
 
 
 class Saver(Hook):
     """Writes weights and states at the times that Darknet does, and once more at the end."""
 
-    def __init__(self, shelf: Shelf, config: TrainConfig, log: Log) -> None:
-        self.shelf, self.config, self.log = shelf, config, log
+    def __init__(self, shelf: Shelf, log: Log, monitor: Monitor, protocol: dict[str, Any]) -> None:
+        self.shelf, self.log, self.monitor, self.protocol = shelf, log, monitor, protocol
         self._saved = -1
 
-    def evaluated(self, training: Training, result: Evaluation) -> None:
-        """Keep the best; of equal ones the later."""
-        if self.shelf.keep_best and (training.best is None or result.map50 >= training.best):
+    def evaluated(self, training: Training, report: Evaluation) -> None:  # noqa: ARG002
+        """Keep the best; of equal ones the later.  What it is the best of stands beside it."""
+        if self.shelf.keep_best and self.monitor.is_best and (best := self.monitor.best):
             self._weights(training, "best")
+            told = {"metric": self.monitor.metric, **asdict(best), "seen": training.network.seen}
+            told = {key: finite(value) for key, value in told.items() if key != "saturated"}
+            text = json.dumps({**told, **self.protocol}, indent=1) + "\n"
+            write_text(self.shelf.weights("best").with_suffix(".json"), text)
 
     def after_step(self, training: Training, step: Step) -> None:
         """Save what is due."""
@@ -40,7 +52,8 @@ class Saver(Hook):
 
     def end(self, training: Training, reason: str) -> None:
         """Save the state if the network is as it should be, and ``_final`` when the schedule is done."""
-        if reason in ("finished", "early-stop", "time-limit", "signal") and training.iteration > self._saved:
+        sound = reason in SOUND or training.undisturbed
+        if sound and training.iteration > self._saved:
             self._state(training)
         if reason == "finished":
             self._weights(training, "final")
@@ -59,25 +72,15 @@ class Saver(Hook):
 
 
 class Limits(Hook):
-    """Ends a training when its time is over or mAP stopped improving.
+    """Ends a training when its time is over.
 
     Args:
         config: the settings.
         begun: ``time.monotonic()`` of the start of this session.
     """
 
-    name = "limits"
-
     def __init__(self, config: TrainConfig, begun: float) -> None:
-        self.config, self.waited = config, 0
-        self._begun = begun
-
-    def evaluated(self, training: Training, result: Evaluation) -> None:
-        """Count evaluations without a better mAP."""
-        better = training.best is None or result.map50 > training.best
-        self.waited = 0 if better else self.waited + 1
-        if self.config.patience and self.waited >= self.config.patience:
-            training.stop_reason = training.stop_reason or "early-stop"
+        self.config, self._begun = config, begun
 
     def after_step(self, training: Training, step: Step) -> None:
         """Stop before the time is over, if the next iteration would take as long as this one."""
@@ -85,11 +88,3 @@ class Limits(Hook):
             spent = time.monotonic() - self._begun + step.seconds
             if spent >= self.config.max_hours * 3600 and training.iteration < training.max_batches:
                 training.stop_reason = training.stop_reason or "time-limit"
-
-    def state(self) -> dict[str, Any]:
-        """The count."""
-        return {"waited": self.waited}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take it back."""
-        self.waited = state["waited"]

@@ -18,26 +18,29 @@ from typing import Any
 
 from pydarknet.cfg import CfgFile
 from pydarknet.data import read
-from pydarknet.errors import ArgumentError, DataError, FileError, NonFinite
+from pydarknet.errors import ArgumentError, DataError, FileError, HookError, NonFinite
 from pydarknet.files import write_text
 from pydarknet.machine import usable_cores
 from pydarknet.metrics.collect import collect
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.network import Network
-from pydarknet.training import checkpoint, prepare, report, starting
+from pydarknet.training import checkpoint, pictures, prepare, report, results, starting, trouble
 from pydarknet.training.augment import Recipe
 from pydarknet.training.checkpoint import Shelf
 from pydarknet.training.config import TrainConfig
 from pydarknet.training.forecast import forecast
-from pydarknet.training.hooks import Hook
+from pydarknet.training.hooks import Guest, Hook
 from pydarknet.training.lastwords import gradient_norm, last_words
-from pydarknet.training.loader import Images, Loader, Sets, draw_boxes, network_size
+from pydarknet.training.loader import Images, Loader, Sets, network_size
 from pydarknet.training.loop import Training
+from pydarknet.training.monitor import Monitor
 from pydarknet.training.outcome import Outcome, reason_of
 from pydarknet.training.prepare import Say
 from pydarknet.training.rollback import Anchors, go_back
 from pydarknet.training.run import RunFolder, choose
 from pydarknet.training.saving import Limits, Saver
+from pydarknet.training.summary import Summary, summarise
+from pydarknet.training.validation import LossMeter, ValidationLoss, protocol
 
 _log = logging.getLogger("pydarknet")
 
@@ -67,7 +70,7 @@ def train(
     """
     base = Path(config.cfg).name.partition(".")[0]
     run, before = choose(config, base)
-    with run.locked():
+    with run.locked(), pictures.page(run, config, say):
         session = _Session(config, run, base, before, hooks, echo, say)
         return session.run()
 
@@ -94,6 +97,8 @@ class _Session:
         self.begun = False
         self.started = time.monotonic()
         self.gradient_norm: float | None = None
+        self.monitor: Monitor | None = None
+        self.summary: Summary | None = None
 
     def say(self, text: str) -> None:
         """A decision that the user should know of, told and kept in ``run.json``."""
@@ -113,16 +118,19 @@ class _Session:
             if self.begun:
                 with contextlib.suppress(FileError):
                     self.folder.finish(self._result(reason))
+                    self._summarise(reason)
+                pictures.final_report(self.folder, self.config, self._say)
             self._on_end(reason)
         found = {kind: self.shelf.weights(kind) for kind in ("last", "best", "final", "ema")}
         files = {kind: path for kind, path in found.items() if path.is_file()}
         best = self.training.best if self.training else None
-        return Outcome(reason, self.folder.path, self.iteration, best, files)
+        return Outcome(reason, self.folder.path, self.iteration, best, files, self.summary)
 
     def _train(self) -> str:
         config = self.config
         resumed = self.shelf.last if self.before and self.shelf.last.is_file() else None
-        sets = Sets.of(read(Path(config.data)), config.val_fraction, config.seed)
+        self.dataset = read(Path(config.data))
+        sets = Sets.of(self.dataset, config.val_fraction, config.seed)
         if sets.unlabelled:
             first = sets.unlabelled[0].image
             self.say(f"{len(sets.unlabelled)} images without a label file are left out, the first: {first}")
@@ -155,7 +163,7 @@ class _Session:
             how = "--max-batches N extends it, --restart begins anew" if saved else "--clear counts from 0"
             self.say(f"nothing to do: iteration {network.iteration} of {end} is reached; {how}")
             return "nothing-to-do"
-        self.folder.begin(config)
+        self.folder.begin(config, self.say)
         self.begun = True
         write_text(self.folder.file(f"{self.base}.names"), "".join(f"{name}\n" for name in sets.names))
 
@@ -170,18 +178,23 @@ class _Session:
         workers = config.workers or usable_cores()
         loader = Loader(images, recipe, batch, parts, config.seed, workers, size)
         try:
-            if config.dump_batches:
-                self._dump(loader, sets)
             clock = report.Clock()
             log = report.Log(clock, self.echo)
             number = len(self.folder.read()["sessions"]) - 1
-            saver = Saver(self.shelf, config, log)
-            reports: list[Hook] = [clock, log, report.Tables(clock, number), report.Chart()]
+            self.monitor = monitor = Monitor(config, len(sets.train), self._say)
+            saver = Saver(self.shelf, log, monitor, protocol(network, sets))
+            facts = trouble.Facts(sets.names, sets.train, sets.valid, _began(config))
+            watching = [trouble.Trouble(facts, log, self._say), results.Evaluations(monitor, self._say)]
+            tables = results.Tables(clock, number, len(sets.train))
+            reports: list[Hook] = [clock, *watching, log, tables]
+            if config.plots:
+                reports.append(pictures.Pictures(self.dataset, config.dump_batches, self.say))
             if config.rollback is not None:
                 reports.insert(0, Anchors(self.shelf))
             reports.append(forecast(self._say, config.max_hours))
             limits = Limits(config, self.started)
-            training = Training(network, cfg, self.folder, loader, [limits, *self.hooks, saver, *reports])
+            hooks = [limits, monitor, *map(Guest, self._guests()), saver, *reports]
+            training = Training(network, cfg, self.folder, loader, hooks)
             self.training = training
             self._schedule(training, sets, cache)
             if saved:
@@ -199,7 +212,7 @@ class _Session:
             with _signals(training):
                 reason = training.run_to_end()
         except BaseException as error:
-            reason = reason_of(error)
+            reason, training.undisturbed = reason_of(error), isinstance(error, HookError)
             if isinstance(error, NonFinite):
                 self.gradient_norm = gradient_norm(training)
             raise
@@ -266,16 +279,32 @@ class _Session:
             training.next_map = training.iteration + config.map_every
         valid = Images(sets.valid, net.integer("channels"), config.cache, cache / "valid", config.max_bad)
 
-        def measure() -> Evaluation:
-            return Evaluation(collect(training.network, valid), sets.names)
+        def measure() -> tuple[Evaluation, ValidationLoss | None]:
+            meter = LossMeter(training.cfg, training.loader.mini)
+            found = collect(training.network, valid, detect=meter.detect)
+            return Evaluation(found, sets.names), meter.result()
 
         training.evaluate, training.valid = measure, valid
 
-    def _dump(self, loader: Loader, sets: Sets) -> None:
-        for number in range(self.config.dump_batches):
-            draw_boxes(loader.first(number), sets.names, self.folder.file(f"train_batch{number}.jpg"))
+    def _guests(self) -> list[Hook]:
+        """Hooks that are not the training's own: those of the caller, and those of optional libraries."""
+        found = list(self.hooks)
+        if self.config.tensorboard:
+            from pydarknet.contrib.tensorboard import TensorBoard
+
+            found.append(TensorBoard())
+        if self.config.mlflow:
+            from pydarknet.contrib.mlflow import Mlflow
+
+            found.append(Mlflow())
+        return found
 
     # -- the end
+
+    def _summarise(self, reason: str) -> None:
+        if self.training and self.monitor and self.folder.file("results.csv").is_file():
+            price = self.config.price_per_hour
+            self.summary = summarise(self.training, self.monitor, self.shelf, reason, price)
 
     def _result(self, reason: str) -> dict[str, Any]:
         training = self.training
@@ -292,6 +321,10 @@ class _Session:
         ).returncode
         if code:
             _log.warning("the command of --on-end ended with exit code %d", code)
+
+
+def _began(config: TrainConfig) -> str:
+    return "none, the training began with random ones" if config.weights is None else f"from {config.weights}"
 
 
 @contextlib.contextmanager

@@ -119,9 +119,9 @@ def open_network(
         network.load_state({**network.state(), "iteration": 0, "seen": 0})
     elif network.iteration:
         say(
-            f"{given}: goes on at iteration {network.iteration} by its image counter; momentum, best mAP "
-            "and the state of the augmentation are not in a weights file and start anew (--clear begins "
-            "at 0)"
+            f"{given}: goes on at iteration {network.iteration}, its {network.seen} images in batches of "
+            f"{cfg.net.integer('batch')}; momentum, best mAP and the state of the augmentation are not in a "
+            "weights file and start anew (--clear begins at 0)"
         )
     return network
 

@@ -14,7 +14,8 @@ import pytest
 from made_results import TWO, result
 
 from pydarknet import ArgumentError, FileError
-from pydarknet.outputs.web import Web, parse_address
+from pydarknet.outputs.web import Web
+from pydarknet.webserver import parse_address
 
 # -- web -----------------------------------------------------------------------------------------------
 

@@ -35,13 +35,22 @@ def config(tmp_path: Path) -> TrainConfig:
     (tmp_path / "link to it").symlink_to(place)
     out = tmp_path / "link to it" / "run"
     return TrainConfig(
-        cfg, data, out=out, threads=1, workers=1, last_every=1, map_every=50, force=True, precision="fp32"
+        cfg,
+        data,
+        out=out,
+        threads=1,
+        workers=1,
+        last_every=1,
+        map_every=50,
+        force=True,
+        precision="fp32",
+        plots=False,
     )
 
 
 def start(config: TrainConfig) -> subprocess.Popen[bytes]:
     """The training in a process of its own."""
-    words = [sys.executable, "-m", "pydarknet", "train", "--quiet", "--force"]
+    words = [sys.executable, "-m", "pydarknet", "train", "--quiet", "--force", "--no-plots"]
     for name in ("cfg", "data", "out", "last_every", "map_every", "threads", "workers", "precision"):
         words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -108,4 +117,5 @@ def test_sigkill_at_random_instants(config: TrainConfig) -> None:
     assert states[0].meta["training"] == states[1].meta["training"]
     assert outcome.weights["final"].read_bytes() == reference.weights["final"].read_bytes()
     left = {path.name for path in state.parent.iterdir()}
-    assert left == {"shapes_last.state", *(f"shapes_{kind}.weights" for kind in ("last", "best", "final"))}
+    weights = {f"shapes_{kind}.weights" for kind in ("last", "best", "final")}
+    assert left == {"shapes_last.state", "shapes_best.json", *weights}

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import shapes
@@ -71,6 +73,18 @@ def test_unreadable_images_are_skipped_and_named(
     assert str(victim) in caplog.text
     assert str(victim) not in paths
     assert paths
+
+
+def test_a_cut_photograph_is_named(sets: Sets, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A JPEG whose end is missing is no image either, though decoders make something of it."""
+    sample = sets.train[2]
+    victim = sample.image.with_suffix(".jpg")
+    cv2.imwrite(str(victim), cv2.imread(str(sample.image)))
+    victim.write_bytes(victim.read_bytes()[: victim.stat().st_size // 2])
+    images = Images([replace(sample, image=victim), *sets.train], 3)
+    assert images.pixels(0) is None
+    assert str(victim) in caplog.text
+    assert list(images.bad) == [str(victim)]
 
 
 def test_too_many_unreadable_images_end_the_run(sets: Sets, tmp_path: Path) -> None:

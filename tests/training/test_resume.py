@@ -33,7 +33,9 @@ def config(tmp_path: Path) -> TrainConfig:
     place = tmp_path / "my drive"
     data = shapes.data_set(place / "ds")
     cfg = shapes.cfg(place, LENGTH, random=1)
-    return TrainConfig(cfg, data, out=place / "run", threads=1, last_every=3, map_every=7, force=True)
+    return TrainConfig(
+        cfg, data, out=place / "run", threads=1, last_every=3, map_every=7, force=True, plots=False
+    )
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_other_numbers_of_workers_change_nothing(config: TrainConfig, reference:
 
 def start(config: TrainConfig, limit: int | None = None) -> subprocess.Popen[bytes]:
     """The same training in a process of its own; ``limit`` is the largest file it may write, in bytes."""
-    words = [sys.executable, "-m", "pydarknet", "train", "--quiet", "--force", "--threads", "1"]
+    words = [sys.executable, "-m", "pydarknet", "train", "--quiet", "--force", "--no-plots", "--threads", "1"]
     for name in ("cfg", "data", "out", "last_every", "map_every"):
         words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
 
@@ -204,7 +206,7 @@ def test_darknet_weights_go_on(config: TrainConfig) -> None:
     again = replace(config, out=Path(config.out).with_name("other"), weights=first.weights["last"])
     outcome = train(again, say=told.append)
     assert outcome.iteration == LENGTH
-    assert any("goes on at iteration 6 by its image counter; momentum" in line for line in told)
+    assert any("goes on at iteration 6, its 24 images in batches of 4; momentum" in line for line in told)
     rows = (outcome.folder / "results.csv").read_text().splitlines()[1:]
     assert int(rows[0].split(",")[1]) == 7
     cleared = replace(again, out=Path(config.out).with_name("cleared"), clear=True)

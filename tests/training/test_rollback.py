@@ -29,6 +29,7 @@ def config(tmp_path: Path) -> TrainConfig:
         out=tmp_path / "run",
         threads=1,
         force=True,
+        plots=False,
         lr=1e3,
         settings=("burn_in=0",),
         last_every=4,

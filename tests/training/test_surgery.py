@@ -45,7 +45,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     (place / "ds/obj.names").write_text("triangle\nsquare\n")
     data.write_text(data.read_text().replace("classes=3", "classes=2"))
     return train(
-        TrainConfig(cfg, data, out=place / "run", threads=1, force=True, map_every=0, precision="fp32")
+        TrainConfig(
+            cfg, data, out=place / "run", threads=1, force=True, plots=False, map_every=0, precision="fp32"
+        )
     )
 
 
@@ -53,7 +55,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 def config(tmp_path: Path, trained: Outcome) -> TrainConfig:
     data, cfg = shapes.data_set(tmp_path / "ds", seed=3), shapes.cfg(tmp_path, 200)
     return TrainConfig(
-        cfg, data, trained.weights["final"], out=tmp_path / "run", threads=1, force=True, map_every=0, lr=1e-9
+        cfg,
+        data,
+        trained.weights["final"],
+        out=tmp_path / "run",
+        threads=1,
+        force=True,
+        plots=False,
+        map_every=0,
+        lr=1e-9,
     )
 
 

@@ -31,7 +31,7 @@ from pydarknet.weights.arrays import arrays
 def config(tmp_path: Path) -> TrainConfig:
     """Twelve iterations of a very small network."""
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 12)
-    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True)
+    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, plots=False)
 
 
 def parameters(path: Path, cfg: Path) -> dict[tuple[int, str], np.ndarray]:
@@ -54,7 +54,9 @@ class StopAt(Hook):
 def test_the_run_folder(config: TrainConfig) -> None:
     """Everything that was promised is there, and says the same thing."""
     outcome = train(
-        replace(config, map_every=5, last_every=4, save_every=4, keep="best,last,2", dump_batches=1)
+        replace(
+            config, map_every=5, last_every=4, save_every=4, keep="best,last,2", dump_batches=1, plots=True
+        )
     )
     folder = outcome.folder
     names = {path.name for path in folder.iterdir()}
@@ -62,7 +64,8 @@ def test_the_run_folder(config: TrainConfig) -> None:
     assert names >= {"chart.png", "preflight.json", "train_batch0.jpg", "weights"}
     assert "lock" not in names
     kinds = {path.name.removeprefix("shapes_") for path in (folder / "weights").iterdir()}
-    assert kinds == {"last.state", "last.weights", "best.weights", "final.weights", "8.weights", "12.weights"}
+    states = {"last.state", "last.weights", "best.weights", "best.json", "final.weights"}
+    assert kinds == states | {"8.weights", "12.weights"}
     assert outcome.weights["final"].read_bytes() == outcome.weights["last"].read_bytes()
     assert load_weights(outcome.weights["final"]).header.seen == 12 * 4
     table = json.loads((folder / "run.json").read_text())
@@ -172,7 +175,8 @@ def test_freeze(config: TrainConfig) -> None:
     """Frozen layers keep their bits, the others move."""
     first = train(replace(config, out=Path(config.out).with_name("first")), [StopAt(2)])
     start = parameters(first.weights["last"], Path(config.cfg))
-    outcome = train(replace(config, weights=first.weights["last"], freeze="2", clear=True), [StopAt(3)])
+    config = replace(config, weights=first.weights["last"], freeze="2", clear=True, max_batches=20)
+    outcome = train(config)
     end = parameters(outcome.weights["last"], Path(config.cfg))
     for (layer, name), values in start.items():
         if "rolling" not in name:
@@ -196,7 +200,9 @@ def test_weights_of_another_class_count(config: TrainConfig, tmp_path: Path) -> 
         label.write_text("".join("0" + line[1:] for line in label.read_text().splitlines(True)))
     (tmp_path / "one/ds/obj.names").write_text("thing\n")
     data.write_text(data.read_text().replace("classes=3", "classes=1"))
-    donor = train(TrainConfig(single, data, out=tmp_path / "one/run", threads=1, force=True), [StopAt(12)])
+    donor = train(
+        TrainConfig(single, data, out=tmp_path / "one/run", threads=1, force=True, plots=False), [StopAt(12)]
+    )
     told: list[str] = []
     start: dict[tuple[int, str], np.ndarray] = {}
 
@@ -413,7 +419,7 @@ def test_bad_images_do_not_end_a_run(config: TrainConfig) -> None:
 
 
 def test_shared_memory_is_left_alone(config: TrainConfig) -> None:
-    """Containers have a tiny /dev/shm: while training, this process neither maps nor opens anything there."""
+    """Containers have a tiny /dev/shm: a training neither maps, opens nor leaves anything there."""
     maps = Path("/proc/self/maps")
     if not maps.is_file():
         pytest.skip("this system has no /proc")

@@ -119,6 +119,18 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
     return Source(units, parse, tuple(names.values()))
 
 
+def numbers(path: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """The ids that a data set in this format has: of each image by its file's name, of each category by its
+    name.  Images with ids that are no numbers are left out."""
+    images: dict[str, int] = {}
+    categories: dict[str, int] = {}
+    for file in _files(path):
+        table = _load(file, Report())
+        images |= {Path(name).name: int(key) for key, (name, _) in table.images.items() if key.isdigit()}
+        categories |= {name: key for key, name in table.categories.items()}
+    return images, categories
+
+
 def _split(path: Path) -> str:
     words = path.stem.replace("2017", "").replace("2014", "").replace("-", "_").split("_")
     return next((s for s in map(split_of, (*words, path.parent.name)) if s), "")

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Should images be prepared in threads or in processes?  Samples per second of both, decoded images cached.
+
+    python benchmarks/loader.py DATA [--size 416] [--rounds 3]
+
+DATA is anything that ``pydarknet convert`` reads.  A sample is a mosaic of four images, as yolov4-tiny trains
+on.  Processes send it back through a pipe, as they must where shared memory is scarce.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+
+from pydarknet.cfg import yolov4_tiny
+from pydarknet.data import read
+from pydarknet.machine import usable_cores
+from pydarknet.training.augment import Recipe
+from pydarknet.training.loader import Images, Sets, generator, sample
+
+SAMPLES = 96
+
+
+class Work:
+    """One sample by number; the images are inherited by forked processes."""
+
+    images: Images
+    recipe: Recipe
+
+    @classmethod
+    def one(cls, number: int) -> object:
+        return sample(cls.images, cls.recipe, generator(0, 0, number))
+
+
+def rate(pool: Executor) -> float:
+    """Samples per second."""
+    list(pool.map(Work.one, range(8)))
+    begun = time.perf_counter()
+    for _ in pool.map(Work.one, range(SAMPLES)):
+        pass
+    return SAMPLES / (time.perf_counter() - begun)
+
+
+def main() -> None:
+    """Measure in turns, so that a disturbance hits both; the best of all rounds counts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--size", type=int, default=416)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    sets = Sets.of(read(args.data))
+    cfg = yolov4_tiny(classes=len(sets.names), size=args.size)
+    cfg.net.set("mosaic", 1)
+    Work.recipe, Work.images = Recipe.of(cfg), Images(sets.train, 3, "ram")
+    for number in range(len(sets.train)):
+        Work.images.pixels(number)
+    best: dict[tuple[int, str], float] = {}
+    fork = multiprocessing.get_context("fork")
+    for _ in range(args.rounds):
+        for workers in range(1, usable_cores() + 1):
+            for name, pool in (
+                ("threads", ThreadPoolExecutor(workers)),
+                ("processes", ProcessPoolExecutor(workers, fork)),
+            ):
+                with pool:
+                    found = rate(pool)
+                best[workers, name] = max(best.get((workers, name), 0.0), found)
+    for (workers, name), found in sorted(best.items()):
+        print(f"{workers} {name:9} {found:6.0f} samples/s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pydarknet watch``: the live page of a run that another process does, or that is over."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import click
+
+
+@click.command(name="watch")
+@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--http",
+    default="8090",
+    show_default=True,
+    metavar="[HOST:]PORT",
+    help="Where to listen; without HOST only this machine can look.",
+)
+def command(run: Path, http: str) -> None:
+    """Serve the page of RUN, the folder of a training, until Ctrl-C.
+
+    It shows curves, mAP, pictures, findings, the log and the use of the machine, and follows a training that
+    is going on. Nothing can be changed through it.
+
+    \b
+    Examples:
+      pydarknet watch runs/pets-1
+      pydarknet watch runs/pets-1 --http 0.0.0.0:8090
+    """
+    from pydarknet.watch import Page
+    from pydarknet.webserver import parse_address
+
+    with Page(run, *parse_address(http)) as page:
+        click.echo(f"{page.url}  (Ctrl-C ends it)")
+        threading.Event().wait()

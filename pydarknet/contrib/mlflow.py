@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training for MLflow: settings as parameters, losses and mAP as metrics, small files as artifacts.
+
+Where it goes is MLflow's own business: ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME``.
+
+>>> pydarknet.train(config, hooks=[Mlflow()])  # or --mlflow
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from pydarknet.errors import MissingExtra
+from pydarknet.training.hooks import Hook, Step
+
+try:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, RunTag
+except ImportError:
+    raise MissingExtra("mlflow", "mlflow") from None
+
+if TYPE_CHECKING:
+    from pydarknet.metrics.evaluation import Evaluation
+    from pydarknet.training.loop import Training
+
+EVERY = 10.0  # seconds between messages to the server; they hold all iterations since the last
+ARTIFACTS = ("results.csv", "evaluation.json", "evaluation_best.json", "chart.png", "run.json")
+_STATUS = {
+    "signal": "KILLED",
+    **dict.fromkeys(("failed", "data-error", "disk-error", "non-finite"), "FAILED"),
+}
+_MOST = 900  # metrics in a message; the protocol allows 1000
+
+
+class Mlflow(Hook):
+    """Logs to an MLflow server or folder; a training that is continued goes on in the same MLflow run.
+
+    Args:
+        client: to log with; by default one that goes by MLflow's environment variables.
+    """
+
+    name = "mlflow"
+
+    def __init__(self, client: Any = None) -> None:
+        self._client = client or MlflowClient()
+        self._run = ""
+        self._waiting: list[Any] = []
+        self._sent = 0.0
+
+    def start(self, training: Training) -> None:
+        """Begin a run, or take up that of the session before."""
+        if self._run:
+            self._client.update_run(self._run, status="RUNNING")
+            return
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "pydarknet")
+        found = self._client.get_experiment_by_name(name)
+        experiment = found.experiment_id if found else self._client.create_experiment(name)
+        run = self._client.create_run(experiment, run_name=training.run.path.name)
+        self._run = run.info.run_id
+        settings = training.run.read()["config"]
+        parameters = [Param(key, str(value)[:500]) for key, value in settings.items() if value is not None]
+        tags = [RunTag("folder", str(training.run.path.absolute()))]
+        self._client.log_batch(self._run, params=parameters, tags=tags)
+
+    def _log(self, step: int, **values: float) -> None:
+        now = int(time.time() * 1000)
+        self._waiting += [Metric(k, v, now, step) for k, v in values.items() if math.isfinite(v)]
+
+    def _send(self) -> None:
+        for first in range(0, len(self._waiting), _MOST):
+            self._client.log_batch(self._run, metrics=self._waiting[first : first + _MOST])
+        self._waiting.clear()
+        self._sent = time.monotonic()
+
+    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
+        """Keep the numbers, and send them now and then."""
+        self._log(step.iteration, loss=step.loss, avg_loss=step.avg_loss, rate=step.rate)
+        if time.monotonic() - self._sent >= EVERY:
+            self._send()
+
+    def evaluated(self, training: Training, report: Evaluation) -> None:
+        """Send what was found."""
+        darknet = report.darknet
+        self._log(
+            training.iteration,
+            map50=report.map50,
+            map5095=report.map5095,
+            precision=darknet.precision,
+            recall=darknet.recall,
+            f1=darknet.f1,
+        )
+        if training.val_loss:
+            self._log(training.iteration, val_loss=training.val_loss.loss)
+        self._send()
+
+    def end(self, training: Training, reason: str) -> None:
+        """Send the rest and some files, and say how it ended."""
+        if not self._run:
+            return
+        self._send()
+        for name in ARTIFACTS:
+            if training.run.file(name).is_file():
+                self._client.log_artifact(self._run, str(training.run.file(name)))
+        self._client.set_tag(self._run, "stop_reason", reason)
+        self._client.set_terminated(self._run, _STATUS.get(reason, "FINISHED"))
+
+    def state(self) -> dict[str, Any]:
+        """The run that is logged to."""
+        return {"run": self._run}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on in the same."""
+        self._run = state["run"]

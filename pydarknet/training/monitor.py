@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The number a training is judged by: which evaluation is the best, and whether it is time to stop.
+
+Two rules can end a training.  Patience: so many evaluations in a row that are not strictly better than the
+best, so a peak at evaluation 3 with patience 5 ends at evaluation 8.  Over-fitting: the validation loss rose
+at so many evaluations in a row while the training loss fell.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from pydarknet.training.hooks import Hook, Step
+
+if TYPE_CHECKING:
+    from pydarknet.metrics.evaluation import Evaluation
+    from pydarknet.training.config import TrainConfig
+    from pydarknet.training.loop import Training
+    from pydarknet.training.prepare import Say
+
+#: A validation loss that rises by less than this share from one evaluation to the next has not risen.
+NOISE = 0.005
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation in short.
+
+    Attributes:
+        iteration: when.
+        epoch: passes over the training images until then.
+        value: of the monitored metric; nan if it cannot be measured.
+        map50, map5095, fitness: 0..1.
+        val_loss: on the validation images; nan if unknown.
+        train_loss: mean loss of the iterations since the evaluation before.
+        saturated: no basis for a best (D-01).
+    """
+
+    iteration: int
+    epoch: float
+    value: float
+    map50: float
+    map5095: float
+    fitness: float
+    val_loss: float
+    train_loss: float
+    saturated: bool = False
+
+
+class Monitor(Hook):
+    """Judges every evaluation.
+
+    Attributes:
+        metric: ``map50``, ``map5095``, ``fitness`` or ``val_loss``, of which less is better.
+        points: all evaluations so far.
+        best: the best of them, of equals the last; None before the first.
+        is_best: whether the newest evaluation is the best.
+        waited: evaluations since the metric was strictly better than ever before.
+        rule: what ended the training, in words; "" if no rule did.
+    """
+
+    name = "monitor"
+
+    def __init__(self, config: TrainConfig, images: int, say: Say) -> None:
+        self.config, self.images, self.metric = config, images, config.monitor
+        self._say = say
+        self.points: list[Point] = []
+        self.best: Point | None = None
+        self.is_best, self.waited, self.rule = False, 0, ""
+        self._loss, self._steps = 0.0, 0
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether ``a`` is strictly better than ``b``."""
+        return a < b if self.metric == "val_loss" else a > b
+
+    def evaluated(self, training: Training, report: Evaluation) -> None:
+        """Judge, and stop if a rule says so."""
+        self.take(self._point(training, report))
+        self._loss, self._steps = 0.0, 0
+        reason = self.verdict()
+        if reason and not training.stop_reason:
+            training.stop_reason = reason
+            self._say(f"stopped: {self.rule}")
+
+    def _point(self, training: Training, report: Evaluation) -> Point:
+        loss, validation = training.step.loss, training.val_loss
+        val_loss = validation.loss if validation else math.nan
+        values = {"map50": report.map50, "map5095": report.map5095, "fitness": report.fitness}
+        return Point(
+            training.iteration,
+            training.step.images / self.images,
+            {**values, "val_loss": val_loss}[self.metric],
+            **values,
+            val_loss=val_loss,
+            train_loss=(self._loss + loss) / (self._steps + 1),
+            saturated=training.doubtful,
+        )
+
+    def take(self, point: Point) -> None:
+        """Count one evaluation."""
+        self.points.append(point)
+        best = self.best.value if self.best else None
+        counts = math.isfinite(point.value) and not point.saturated
+        strictly = counts and (best is None or self.better(point.value, best))
+        self.is_best = counts and (best is None or strictly or point.value == best)
+        self.waited = 0 if strictly else self.waited + 1
+        if self.is_best:
+            self.best = point
+
+    def verdict(self) -> str:
+        """Why to stop, a key of ``EXIT_CODES``; "" if there is no reason."""
+        patience, overfit = self.config.patience, self.config.overfit
+        if patience and self.best and self.waited >= patience:
+            best = self.points[-1 - self.waited]
+            self.rule = (
+                f"--patience {patience}: {self.metric} was best, {best.value:.4f}, at iteration "
+                f"{best.iteration}, and {self.waited} evaluations brought nothing better"
+            )
+            return "early-stop"
+        if overfit and overfitted(self.points, overfit):
+            first, last = self.points[-1 - overfit], self.points[-1]
+            self.rule = (
+                f"--stop-on overfit:{overfit}: from iteration {first.iteration} to {last.iteration} the "
+                "validation loss rose at every evaluation, from "
+                f"{first.val_loss:.4g} to {last.val_loss:.4g}, "
+                f"while the training loss fell from {first.train_loss:.4g} to {last.train_loss:.4g}"
+            )
+            return "overfit-stop"
+        return ""
+
+    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
+        """Add to the mean loss between evaluations."""
+        if self.points and self.points[-1].iteration == step.iteration:
+            return  # it is in the mean of that evaluation
+        self._loss += step.loss
+        self._steps += 1
+
+    def state(self) -> dict[str, Any]:
+        """All that is counted."""
+        return {
+            "metric": self.metric,
+            "points": [asdict(point) for point in self.points],
+            "best": asdict(self.best) if self.best else None,
+            "waited": self.waited,
+            "mean": [self._loss, self._steps],
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take it back; with another metric than before, all evaluations are judged anew by it."""
+        points = [_point_of(values) for values in state["points"]]
+        self._loss, self._steps = state["mean"]
+        if state["metric"] == self.metric:
+            self.points, self.waited = points, state["waited"]
+            self.best = _point_of(state["best"]) if state["best"] else None
+            return
+        self.points, self.best, self.waited = [], None, 0
+        for point in points:
+            value = getattr(point, self.metric)
+            self.take(Point(**{**asdict(point), "value": value}))
+        self._say(f"best and patience go by {self.metric} now, no longer by {state['metric']}")
+
+
+def overfitted(points: Sequence[Point], count: int) -> bool:
+    """Whether the validation loss rose at each of the last evaluations while the training loss fell.
+
+    Args:
+        points: all evaluations.
+        count: how many.
+    """
+    window = points[-1 - count :]
+    if len(window) <= count:
+        return False
+    pairs = itertools.pairwise(window)
+    rose = all(after.val_loss > before.val_loss * (1 + NOISE) for before, after in pairs)
+    return rose and window[-1].train_loss < window[0].train_loss
+
+
+def _point_of(values: dict[str, Any]) -> Point:
+    return Point(**{field.name: values[field.name] for field in fields(Point)})

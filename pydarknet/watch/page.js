@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fills the page from the state of a run: fetched again and again, or once from inside a report.
+"use strict";
+
+const EVERY = 2000; // milliseconds between looks
+const find = (id) => document.getElementById(id);
+
+const STATUS = { preparing: "preparing", running: "training", done: "finished", stopped: "stopped", failed: "failed", lost: "lost" };
+const REASONS = {
+  "early-stop": "stopped early: no longer improving", "overfit-stop": "stopped: over-fitting", signal: "stopped by a signal; the same command goes on",
+  "time-limit": "time limit reached; the same command goes on", "non-finite": "a loss or weight became nan or infinite",
+  "data-error": "a fault in the data", "disk-error": "the disk is full or gone", "nothing-to-do": "nothing left to do",
+};
+
+function duration(hours) {
+  if (!isNumber(hours) || hours < 0) return "–";
+  const minutes = Math.round(hours * 60);
+  if (minutes < 1) return `${Math.round(hours * 3600)} s`;
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return `${Math.floor(minutes / 1440)} d ${Math.round(minutes % 1440 / 60)} h`;
+}
+
+function clock(date) {
+  const today = date.toDateString() === new Date().toDateString();
+  return date.toLocaleString([], today ? { hour: "2-digit", minute: "2-digit" } : { dateStyle: "medium", timeStyle: "short" });
+}
+
+function showHead(state) {
+  const { progress } = state, active = state.kind === "running";
+  const share = progress.max_batches ? progress.iteration / progress.max_batches : 0;
+  find("name").textContent = state.name;
+  find("status").textContent = STATUS[state.kind] || state.kind;
+  find("status").className = `pill ${state.kind}`;
+  document.title = `${active ? `${Math.floor(100 * share)} % · ` : ""}${state.name}`;
+  const started = state.started ? `started ${clock(new Date(state.started))}` : "not started yet";
+  const again = state.sessions > 1 ? `, ${state.sessions} sessions` : "";
+  const ended = state.ended ? `, ended ${clock(new Date(state.ended))}` : "";
+  const reason = REASONS[state.reason] ? ` · ${REASONS[state.reason]}` : "";
+  find("subtitle").textContent = `${started}${again}${ended}${reason}`;
+  find("progress").firstElementChild.style.width = `${100 * Math.min(share, 1)}%`;
+  find("progress").setAttribute("aria-valuenow", Math.round(100 * share));
+  find("error").hidden = !state.error;
+  find("error").textContent = state.error;
+}
+
+function tile(label, value, note = "") {
+  return h("div", { class: "tile" }, h("div", { class: "label" }, label), h("div", { class: "value" }, value), h("div", { class: "note" }, note));
+}
+
+function showTiles(state) {
+  const { progress } = state, newest = state.evaluations.at(-1) || {};
+  const left = state.kind === "running" ? progress.hours_left : null;
+  const until = isNumber(left) && left >= 0 ? `done about ${clock(new Date(1000 * state.now + 3.6e6 * left))}` : "";
+  const of = isNumber(progress.best_iteration) ? `best ${percent(progress.best_map)} at ${progress.best_iteration}` : "not measured yet";
+  const all = [
+    tile("Iteration", `${progress.iteration}${progress.max_batches ? ` / ${progress.max_batches}` : ""}`, isNumber(progress.images) ? `${progress.images.toLocaleString()} images seen` : ""),
+    isNumber(left) ? tile("Time left", duration(left), until) : tile("Time", duration(progress.hours), "spent in iterations"),
+    tile("Average loss", short(progress.avg_loss), isNumber(newest.val_loss) ? `validation ${short(newest.val_loss)}` : ""),
+    tile("mAP@0.5", percent(progress.last_map), of),
+    isNumber(newest.map5095) ? tile("mAP@0.5:0.95", percent(newest.map5095)) : null,
+    isNumber(newest.precision) ? tile("Precision, recall", `${percent(newest.precision, 0)}, ${percent(newest.recall, 0)}`, isNumber(newest.f1) ? `F1 ${percent(newest.f1, 0)}` : "") : null,
+    tile("Learning rate", short(progress.rate)),
+    tile("Speed", isNumber(progress.images_per_second) ? `${short(progress.images_per_second)} img/s` : "–", isNumber(progress.seconds) ? `${short(progress.seconds)} s per iteration` : ""),
+    isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`, isNumber(progress.load_share) ? `${percent(progress.load_share)} of time waiting for images` : "") : null,
+  ];
+  find("tiles").replaceChildren(...all.filter(Boolean));
+}
+
+function finding(row) {
+  const where = [row.severity, row.rule, isNumber(row.iteration) ? `iteration ${row.iteration}` : ""];
+  return h("div", { class: `card finding ${row.severity || "note"}` }, h("div", { class: "what" }, row.message || ""),
+    row.hint ? h("div", { class: "how" }, row.hint) : null, h("div", { class: "how quiet" }, where.filter(Boolean).join(" · ")));
+}
+
+function showFindings(state) {
+  for (const [id, rows] of [["findings", state.findings], ["checks", state.checks]]) {
+    find(id).hidden = !rows.length;
+    find(id).lastElementChild.replaceChildren(...rows.map(finding));
+  }
+}
+
+/** Charts, each with the columns that it needs; one without any numbers is not shown. */
+function chartsOf(state) {
+  const x = state.curves.iteration, column = (name) => state.curves[name] || [];
+  const at = state.evaluations.map((row) => row.iteration), measured = (name) => state.evaluations.map((row) => row[name]);
+  const line = (name, y, ink, more = {}) => ({ name, x, y, ink, ...more });
+  const point = (name, key, ink) => ({ name, x: at, y: measured(key), ink, dots: true });
+  const times = (name, factor) => column(name).map((value) => (isNumber(value) ? value * factor : null));
+  return [
+    { title: "Loss", log: "auto", series: [line("each iteration", column("loss"), 0, { faint: true }), line("average", column("avg_loss"), 0), point("validation", "val_loss", 1)] },
+    { title: "mAP, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("mAP@0.5", "map", 1), point("mAP@0.5:0.95", "map5095", 3)] },
+    { title: "Precision, recall, F1, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("precision", "precision", 0), point("recall", "recall", 1), point("F1", "f1", 2)] },
+    { title: "Learning rate", series: [line("rate", column("rate"), 3)] },
+    { title: "IoU with labels in training, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("IoU", column("iou"), 2)] },
+    { title: "Images per second", series: [line("images/s", column("images_per_second"), 6)] },
+    { title: "Memory, GiB", series: [line("resident", times("rss_mb", 1 / 1024), 5), line("GPU", times("gpu_mb", 1 / 1024), 3)] },
+    { title: "Use of the machine, %", show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("CPU", times("cpu_percent", 0.01), 0), line("GPU", times("gpu_percent", 0.01), 3), line("waiting for images", column("stall"), 1)] },
+    { title: "Disk, MB in this session", series: [line("read", column("read_mb"), 0), line("written", column("written_mb"), 1)] },
+  ];
+}
+
+function cardsIn(parent, count) {
+  while (parent.children.length < count) parent.append(h("div", { class: "card" }));
+  return [...parent.children];
+}
+
+function showCurves(state) {
+  const specs = chartsOf(state);
+  find("curves").hidden = !state.curves.iteration.length;
+  if (find("curves").hidden) return;
+  const cards = cardsIn(find("curves").lastElementChild, specs.length);
+  const end = state.kind === "running" ? state.progress.max_batches : state.progress.iteration;
+  specs.forEach((spec, i) => { if (!cards[i].matches(":hover")) drawChart(cards[i], { xStart: 0, xEnd: end, ...spec }); });
+}
+
+function showPictures(state) {
+  const parent = find("samples").lastElementChild, wanted = JSON.stringify(state.pictures.map((one) => [one.name, one.version]));
+  find("samples").hidden = !state.pictures.length;
+  if (parent.dataset.shown === wanted) return;
+  parent.dataset.shown = wanted;
+  parent.replaceChildren(...state.pictures.map((one) => {
+    const source = one.data || `${one.name}?${one.version}`;
+    const button = h("button", { type: "button", "aria-label": `Enlarge: ${one.caption}` }, h("img", { src: source, alt: one.caption, loading: "lazy" }));
+    button.addEventListener("click", () => {
+      find("zoom").firstElementChild.src = source;
+      find("zoom").lastElementChild.textContent = one.caption;
+      find("zoom").showModal();
+    });
+    return h("figure", { class: "card" }, button, h("figcaption", {}, one.caption));
+  }));
+}
+
+function showLog(state) {
+  const pre = find("log").lastElementChild, atEnd = pre.scrollTop + pre.clientHeight >= pre.scrollHeight - 4 || !pre.textContent;
+  find("log").hidden = !state.log;
+  if (pre.textContent === state.log) return;
+  pre.textContent = state.log;
+  if (atEnd) pre.scrollTop = pre.scrollHeight;
+}
+
+function showAbout(state) {
+  const lists = [...Object.entries(state.settings), ["environment", state.environment]].filter(([, values]) => Object.keys(values).length);
+  const parent = find("about").lastElementChild, wanted = JSON.stringify(lists);
+  find("about").hidden = !lists.length;
+  if (parent.dataset.shown === wanted) return;
+  parent.dataset.shown = wanted;
+  parent.replaceChildren(...lists.map(([name, values]) => h("details", { class: "card", open: "" }, h("summary", {}, name),
+    h("dl", {}, ...Object.entries(values).flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])))));
+}
+
+let shown = null;
+
+function show(state) {
+  shown = state;
+  for (const part of [showHead, showTiles, showFindings, showCurves, showEvaluation, showPictures, showLog, showAbout]) part(state);
+}
+
+function stamp(text, wrong = false) {
+  find("stamp").textContent = text;
+  find("stamp").className = wrong ? "error" : "";
+}
+
+async function look() {
+  try {
+    const answer = await fetch("state.json", { cache: "no-store" });
+    if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+    show(await answer.json());
+    stamp(`Updated ${new Date().toLocaleTimeString()} · pydarknet`);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // the connection, not a fault of this page
+    const when = shown ? `; what is shown is of ${clock(new Date(1000 * shown.now))}` : "";
+    stamp(`Not reachable: the training's process has ended, or the network is down${when}. "pydarknet watch RUN" shows it again.`, true);
+  }
+}
+
+async function follow() {
+  for (;;) {
+    if (!document.hidden) await look();
+    await new Promise((done) => { setTimeout(done, EVERY); });
+  }
+}
+
+for (const event of ["click", "cancel"]) find("zoom").addEventListener(event, () => find("zoom").close());
+let resized = 0;
+window.addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => { if (shown) show(shown); }, 100); });
+
+const inside = find("state");
+if (inside) {
+  show(JSON.parse(inside.textContent));
+  stamp(`Written ${clock(new Date(1000 * shown.now))} by pydarknet`);
+} else {
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+  follow();
+}

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of a run as plain data, from the files in its folder: what the page and the report show.
+
+Every file may be missing, cut short, or from another version: what cannot be read is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from pydarknet.cfg import CfgFile
+from pydarknet.errors import CfgError, FileError
+from pydarknet.logs.rows import Rows
+from pydarknet.training.run import RunFolder
+
+LOG_LINES = 60
+FINDINGS = 100
+SPEED_OVER = 50  # iterations that the shown speed is the mean of
+
+#: Pictures that are shown, with their captions; a name that is not here is never read.
+PICTURES: dict[str, str] = {
+    **{
+        f"val_{number}.jpg": f"Validation images {number}: labels on the left, predictions on the right"
+        for number in range(16)
+    },
+    **{f"train_batch{number}.jpg": f"Training batch {number}, as the network sees it" for number in range(3)},
+    "labels.png": "Labels: boxes per class, where they lie, how large they are, how many in an image",
+}
+
+_KINDS = {
+    "finished": "done",
+    "early-stop": "done",
+    "overfit-stop": "done",
+    "nothing-to-do": "done",
+    "signal": "stopped",
+    "time-limit": "stopped",
+}
+
+
+class RunState:
+    """A run, looked at again and again.
+
+    Args:
+        folder: of the run; it may come into being later.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._rows = Rows(folder / "results.jsonl")
+
+    def read(self) -> dict[str, Any]:
+        """The present state: JSON values; what is not there is None or empty."""
+        self._rows.update()
+        run = _json(self.folder / "run.json")
+        config = _table(run.get("config"))
+        cfg = self._cfg(config)
+        return {
+            "name": str((config.get("out") and Path(config["out"]).name) or self.folder.absolute().name),
+            "now": time.time(),
+            **self._status(run),
+            "progress": self._progress(cfg),
+            "curves": self._rows.curves(),
+            "evaluations": self._rows.evaluations,
+            "evaluation": _json(self.folder / "evaluation.json"),
+            "best_evaluation": _json(self.folder / "evaluation_best.json"),
+            "summary": _json(self.folder / "summary.json"),
+            "findings": self._findings(),
+            "checks": _json(self.folder / "preflight.json").get("findings") or [],
+            "pictures": self._pictures(),
+            "log": self._log(),
+            "settings": self._settings(config, cfg),
+            "environment": self._environment(run),
+        }
+
+    # -- parts
+
+    def _cfg(self, config: dict[str, Any]) -> CfgFile | None:
+        named = Path(str(config.get("cfg", ""))).name.partition(".")[0]
+        for path in (self.folder / f"{named}.cfg", *sorted(self.folder.glob("*.cfg"))):
+            with contextlib.suppress(CfgError, FileError, OSError):
+                return CfgFile.load(path)
+        return None
+
+    def _status(self, run: dict[str, Any]) -> dict[str, Any]:
+        """``kind`` is preparing, running, done, stopped, failed or lost; the rest is for reading."""
+        sessions = [_table(session) for session in run.get("sessions") or []]
+        session = sessions[-1] if sessions else {}
+        found: dict[str, Any] = {
+            "started": sessions[0].get("started") if sessions else None,
+            "ended": session.get("ended"),
+            "sessions": len(sessions),
+            "reason": session.get("reason"),
+            "error": "",
+        }
+        if session.get("ended"):
+            kind = _KINDS.get(str(session.get("reason")), "failed")
+            crash = _json(self.folder / "crash.json") if kind == "failed" else {}
+            return {**found, "kind": kind, "error": str(crash.get("error", ""))}
+        if not session or RunFolder(self.folder).owner():
+            return {**found, "kind": "running" if len(self._rows) else "preparing"}
+        return {
+            **found,
+            "kind": "lost",
+            "error": "The process ended without a word: killed, or the machine went down.",
+        }
+
+    def _progress(self, cfg: CfgFile | None) -> dict[str, Any]:
+        rows, last = self._rows, self._rows.last
+        best = max(rows.evaluations, key=lambda e: (_number(e["map"]), e["iteration"]), default={})
+        return {
+            "iteration": last.get("iteration", 0),
+            "max_batches": _net(cfg, "max_batches"),
+            "images": last.get("images"),
+            "loss": last.get("loss"),
+            "avg_loss": last.get("avg_loss"),
+            "rate": last.get("rate"),
+            "hours_left": last.get("hours_left"),
+            "hours": rows.total("seconds") / 3600,
+            "images_per_second": rows.mean("images_per_second", SPEED_OVER),
+            "seconds": rows.mean("seconds", SPEED_OVER),
+            "load_share": _share(rows.total("load"), rows.total("seconds")),
+            "last_map": rows.evaluations[-1]["map"] if rows.evaluations else None,
+            "best_map": best.get("map"),
+            "best_iteration": best.get("iteration"),
+            "rss_mb": last.get("rss_mb"),
+        }
+
+    def _findings(self) -> list[dict[str, Any]]:
+        """What was noticed during the training, the newest first."""
+        found: list[dict[str, Any]] = []
+        with contextlib.suppress(OSError):
+            for line in (self.folder / "findings.jsonl").read_text("utf-8", "replace").splitlines():
+                with contextlib.suppress(ValueError):
+                    found.append(_table(json.loads(line)))
+        return [row for row in reversed(found) if row][:FINDINGS]
+
+    def _pictures(self) -> list[dict[str, Any]]:
+        found = []
+        for name, caption in PICTURES.items():
+            with contextlib.suppress(OSError):
+                version = (self.folder / name).stat().st_mtime_ns
+                found.append({"name": name, "caption": caption, "version": str(version)})
+        return found
+
+    def _log(self) -> str:
+        """The end of ``train.log``."""
+        with contextlib.suppress(OSError), (self.folder / "train.log").open("rb") as file:
+            file.seek(max(file.seek(0, 2) - 200 * LOG_LINES, 0))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+            return "\n".join([line for line in lines if line.strip()][-LOG_LINES:])
+        return ""
+
+    def _settings(self, config: dict[str, Any], cfg: CfgFile | None) -> dict[str, dict[str, str]]:
+        given = {name: _text(value) for name, value in config.items() if value not in (None, [], "", False)}
+        net = {option.key: option.value for option in cfg.net.options} if cfg else {}
+        return {"command line": given, "[net]": net}
+
+    def _environment(self, run: dict[str, Any]) -> dict[str, str]:
+        sessions = run.get("sessions") or [{}]
+        last = _table(sessions[-1])
+        found = {
+            "folder": str(self.folder.absolute()),
+            "host": last.get("host"),
+            "command": " ".join(map(str, last.get("command") or [])),
+            **_table(run.get("versions")),
+            **_table(run.get("machine")),
+        }
+        return {name: _text(value) for name, value in found.items() if value}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object; {} if there is none. Numbers that JSON does not know, as nan, become None."""
+    try:
+        return _table(json.loads(path.read_text("utf-8"), parse_constant=lambda _: None))
+    except (OSError, ValueError):
+        return {}
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _net(cfg: CfgFile | None, key: str) -> int | None:
+    with contextlib.suppress(CfgError):
+        return cfg.net.integer(key) if cfg else None
+    return None
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else -math.inf

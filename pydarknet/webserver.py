@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What our web pages have in common: an address, a server in its own threads, answers that print nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from pydarknet.errors import ArgumentError, FileError
+
+_PATIENCE = 10.0  # seconds for which a client may not take anything
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """``"8090"`` (this machine only) or ``"0.0.0.0:8090"`` (everybody who can reach it) as host and port.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    match = re.fullmatch(r"(?:(.+):)?(\d{1,5})", text)
+    if not match or int(match[2]) > 65535:
+        raise ArgumentError(f"found address {text!r}, expected a port (8090) or host:port (0.0.0.0:8090)")
+    return match[1] or "127.0.0.1", int(match[2])
+
+
+class Server(ThreadingHTTPServer):
+    """A web server that runs in threads of its own until it is closed; they keep no process alive.
+
+    Args:
+        host: address to listen on; ``127.0.0.1`` is this machine only.
+        port: 0 takes a free one.
+        handler: class that answers.
+
+    Attributes:
+        url: of the first page.
+
+    Raises:
+        FileError: the port is taken or may not be used.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, host: str, port: int, handler: type[Handler]) -> None:
+        try:
+            super().__init__((host, port), handler)
+        except (OSError, OverflowError) as error:
+            raise FileError(f"cannot listen on {host}:{port}: {error}; is the port in use?") from None
+        self.url = f"http://{host}:{self.server_address[1]}/"
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(0.1,), name="pydarknet-web", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the server; connections that are open end with their next answer."""
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is nobody's error; the library prints nothing."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers of a :class:`Server`; whatever is not reading is refused."""
+
+    timeout = _PATIENCE
+
+    def answer(self, path: str) -> None:
+        """Answer a request for a path, without its query."""
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        """Answer."""
+        with contextlib.suppress(ConnectionError, TimeoutError):  # the client is gone
+            self.answer(self.path.partition("?")[0])
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Nothing: the library prints nothing."""
+
+    def head(self, kind: str, length: int | None = None, **more: str) -> None:
+        """Begin an answer of a media type."""
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Cache-Control", "no-store")
+        for name, value in more.items():
+            self.send_header(name.replace("_", "-"), value)
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+    def send(self, body: bytes, kind: str, **more: str) -> None:
+        """A whole answer; the body is left out for HEAD."""
+        self.head(kind, len(body), **more)
+        if self.command != "HEAD":
+            self.wfile.write(body)

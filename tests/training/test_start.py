@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is settled and said before the first iteration: time, memory, precision, hold-out, caches."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import shapes
+from helpers import run
+
+from pydarknet import TrainConfig
+from pydarknet.cfg import CfgFile
+from pydarknet.data import read
+from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
+from pydarknet.machine import info
+from pydarknet.training import Hook, Step, estimate, starting, train
+from pydarknet.training.loader import Sets
+from pydarknet.training.loop import Training
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainConfig:
+    data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 600)
+    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=200)
+
+
+class StopAt(Hook):
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def after_step(self, training: Training, step: Step) -> None:
+        if step.iteration == self.iteration:
+            training.stop_reason = "signal"
+
+
+# -- time
+
+
+def test_estimate(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--estimate measures, keeps nothing, and adds up; --json says the same."""
+    words = ["train", "--cfg", config.cfg, "--data", config.data, "--out", config.out, "--force"]
+    words += ["--threads", 1, "--map-every", 200]
+    assert run(monkeypatch, *words, "--estimate", "--max-hours", 1e-4, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert not Path(config.out or "").exists()
+    assert (found["iteration"], found["max_batches"], found["evaluations"]) == (0, 600, 3)
+    parts = found["load"] + found["compute"] + found["update"]
+    assert found["seconds"] == pytest.approx(parts)
+    whole = 600 * found["seconds"] + 3 * found["evaluation_seconds"]
+    assert found["hours"] == pytest.approx(whole / 3600)
+    assert found["sessions"] == -(-found["hours"] // 1e-4) > 1
+    assert found["memory_bytes"] > 2**20
+    assert found["subdivisions"] == 2
+    assert found["smallest_subdivisions"] == 1
+    assert run(monkeypatch, *words, "--estimate", "--max-batches", 9) == 3
+    assert "shorter than the 10 iterations" in capsys.readouterr().err
+    assert run(monkeypatch, *words, "--json") == 2
+
+
+def test_estimate_of_the_rest(config: TrainConfig) -> None:
+    """A run that was begun is estimated from where it stands."""
+    train(config, [StopAt(250)])
+    found = estimate(config)
+    assert (found.iteration, found.evaluations) == (250, 2)
+    assert f"from iteration 250 to {600}" in found.text()
+
+
+def test_every_run_says_how_long(config: TrainConfig) -> None:
+    """After the first iterations; more than --max-hours is sessions, not an error."""
+    told: list[str] = []
+    train(config, [StopAt(12)], say=told.append)
+    (line,) = [line for line in told if line.startswith("note L-33: 590 iterations of ")]
+    assert "sessions" not in line
+
+    class Slow(Hook):
+        def after_step(self, training: Training, step: Step) -> None:
+            step.times["compute"] = 36.0
+
+    train(replace(config, max_hours=2.0, restart=True), [Slow(), StopAt(11)], say=told.append)
+    assert "590 iterations of 36 s take 5.9 hours" in told[-1]
+    assert "3 sessions of --max-hours 2, each of which saves and stops in time" in told[-1]
+
+
+# -- memory
+
+
+def test_memory_is_said_and_refused(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it takes and what would fit is said; what cannot fit is an error with the number to use."""
+    told: list[str] = []
+    train(config, [StopAt(1)], say=told.append)
+    (line,) = [line for line in told if line.startswith("memory: about")]
+    assert "for 2 images at a time" in line
+    assert "subdivisions=1 would fit too" in line
+    big = replace(config, size=(1024, 1024), batch=64, subdivisions="1", out=Path(config.cfg).parent / "big")
+    monkeypatch.setattr("pydarknet.check.rules_cfg.available_memory", lambda: 2**29)
+    with pytest.raises(DataError, match=r"error +L-14(.|\n)*Set subdivisions=\d+ or more"):
+        train(replace(big, force=False))
+
+
+# -- precision
+
+
+def test_precision_is_settled_once(config: TrainConfig) -> None:
+    """auto is what the processor is good at; a run keeps what it began with, wherever it goes on."""
+    train(replace(config, precision="auto"), [StopAt(1)])
+    kept = json.loads((Path(config.out or "") / "run.json").read_text())["config"]["precision"]
+    assert kept == ("bf16" if "avx512bf16" in info()["simd"] else "fp32")
+    told: list[str] = []
+    before = replace(config, precision="fp32")
+    assert starting.settle_precision(config, before, told.append) == "fp32"
+    assert not told
+    if "avx512bf16" in info()["simd"]:
+        forced = replace(config, precision="bf16")
+        assert starting.settle_precision(forced, before, told.append) == "bf16"
+        assert "precision fp32 -> bf16: the run will not have the bits of one that stayed" in told[-1]
+
+
+def test_emulated_precision_is_said(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run begun in bf16 goes on in bf16 on a processor that only converts."""
+    told: list[str] = []
+    made = {"auto": "fp32", "bf16": "bf16"}
+    monkeypatch.setattr(starting, "_precision", lambda asked, _: made[asked])
+    before = replace(config, precision="bf16")
+    assert starting.settle_precision(config, before, told.append) == "bf16"
+    assert told == ["bf16 is emulated on this processor: slower than where it is native, and of the same use"]
+
+
+def test_a_precision_that_is_not_there(config: TrainConfig) -> None:
+    with pytest.raises(BackendError, match='"ref" computes in fp32'):
+        train(replace(config, backend="ref", precision="bf16"))
+
+
+def test_other_threads_are_said(config: TrainConfig) -> None:
+    """Sums in other parts are rounded otherwise: who goes on with more cores is told."""
+    told: list[str] = []
+    train(config, [StopAt(1)], say=told.append)
+    train(config, [StopAt(2)], say=told.append)
+    assert not any("threads" in line for line in told)
+    train(replace(config, threads=2), [StopAt(3)], say=told.append)
+    assert any("computed in 1 threads so far, in 2 from now on" in line for line in told)
+    assert any("(--threads 1 keeps them)" in line for line in told)
+
+
+# -- hold-out
+
+
+def test_hold_out(config: TrainConfig) -> None:
+    """A seeded share, disjoint from what is trained on, each different image on one side only."""
+    place = Path(config.data)
+    text = place.read_text()
+    place.write_text("".join(line for line in text.splitlines(True) if not line.startswith("valid")))
+    listed = place.parent / "train.txt"
+    lines = listed.read_text().splitlines(True)
+    listed.write_text("".join(lines + lines[:3]))  # a weight of 2 for the first ones
+    sets = Sets.of(read(place), 0.25, seed=1)
+    train_files, valid_files = ({str(s.image) for s in part} for part in (sets.train, sets.valid))
+    assert len(valid_files) == 4
+    assert len(train_files) == 12
+    assert not train_files & valid_files
+    again, other = ({str(s.image) for s in Sets.of(read(place), 0.25, seed).valid} for seed in (1, 2))
+    assert again == valid_files != other
+    told: list[str] = []
+    outcome = train(replace(config, val_fraction=0.25, max_batches=3), say=told.append)
+    assert outcome.best is not None
+    assert not any("L-19" in line or "no validation images" in line for line in told)
+    with pytest.raises(ArgumentError, match="another val_fraction"):
+        train(replace(config, val_fraction=0.5))
+    with pytest.raises(DataError, match="leaves none for one of training and validation"):
+        Sets.of(read(place), 0.001)
+
+
+def test_hold_out_needs_a_reason(config: TrainConfig) -> None:
+    with pytest.raises(DataError, match="has 4 images for validation already; leave out --val-fraction"):
+        train(replace(config, val_fraction=0.25))
+    with pytest.raises(ArgumentError, match="found val_fraction=1, expected more than 0 and less than 1"):
+        replace(config, val_fraction=1.0)
+
+
+# -- caches and folders
+
+
+def test_a_cache_that_does_not_fit(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RAM: said, and as much as possible is kept.  Disk: refused before the start."""
+    told: list[str] = []
+    need = 20 * 96 * 96 * 3
+    assert Sets.of(read(Path(config.data))).bytes(3) == need
+    monkeypatch.setattr(starting, "available_memory", lambda: need)
+    assert train(replace(config, cache="ram", max_batches=2), say=told.append).reason == "finished"
+    assert any("cache ram:" in line and "are decoded each time" in line for line in told)
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=need - 1))
+    with pytest.raises(FileError, match=r"the decoded images take .* are free; leave out --cache disk"):
+        train(replace(config, cache="disk", restart=True))
+
+
+def test_a_folder_that_cannot_be(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing folder is made with all above it; one below a file is refused before anything else."""
+    deep = Path(config.out or "") / "a/b c/run"
+    assert train(replace(config, out=deep, max_batches=1)).folder == deep
+    (deep / "file").write_text("")
+    words = ["train", "--cfg", config.cfg, "--data", config.data, "--force", "--quiet"]
+    assert run(monkeypatch, *words, "--out", deep / "file/run") == 4
+    assert "cannot be made: Not a directory" in capsys.readouterr().err
+
+
+def test_weights_of_another_batch_are_explained(config: TrainConfig, tmp_path: Path) -> None:
+    """Darknet's counter is of images: with another batch it is another iteration, and that is said."""
+    first = train(config, [StopAt(6)])
+    assert CfgFile.load(config.cfg).net.integer("batch") == 4
+    told: list[str] = []
+    again = replace(config, weights=first.weights["last"], out=tmp_path / "other", batch=2)
+    assert train(again, [StopAt(13)], say=told.append).iteration == 13
+    assert any(
+        "goes on at iteration 12, its 24 images in batches of 2" in line and "--clear begins at 0" in line
+        for line in told
+    )
