@@ -127,6 +127,13 @@ TEST_CASE("trainer: truths of a wrong size are refused before anything moves") {
         "[yolo]: found 8 truth values an image, expected rows of 6: x, y, w, h, class, track id");
 }
 
+TEST_CASE("losses of a prediction: truths of a wrong size are refused") {
+    Network network = network_of(kConv + "[cost]\n");
+    network.predict(kImages.data(), 1, {});
+    const std::string message = error_of(Status::invalid_argument, [&] { network.losses({kTruths.data(), 1, 31}); });
+    CHECK_CONTAINS(message, "[cost]: found 31 truth values an image, expected one for each of its 32 outputs");
+}
+
 TEST_CASE("trainer: a mini-batch that fails leaves counters and rolling statistics as they were") {
     Fails fails = Fails::never;
     Network network = network_of(kConv + "[cost]\n");
