@@ -21,6 +21,7 @@ from tqdm import tqdm
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from pydarknet import __version__
+from pydarknet.cli._eval_record import recorded
 from pydarknet.cli.eval import PROTOCOLS
 from pydarknet.data import Dataset, formats
 from pydarknet.data.archives import is_archive, unpacked
@@ -33,6 +34,7 @@ from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.names import names_beside
 from pydarknet.network import Network
 from pydarknet.outputs import results as writers
+from pydarknet.training.trouble import saturated
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,11 @@ def _measure(options: Options, cfg: str, weights: str, dataset: Dataset) -> tupl
         )
         seconds = time.perf_counter() - start
         info = network.info
-    for line in doubts(found, info):
-        click.echo(line, err=True)
+    notes = doubts(found, info)
+    if why := saturated(found):
+        notes.append(f"! these detections say nothing: {why}")
     boxed = info.letter_box if options.letterbox is None else options.letterbox
-    return found, {
+    conditions = {
         "pydarknet": __version__,
         "cfg": cfg,
         "weights": weights,
@@ -129,6 +132,10 @@ def _measure(options: Options, cfg: str, weights: str, dataset: Dataset) -> tupl
         "backend": info.backend,
         "seconds": round(seconds, 3),
     }
+    for line in (*notes, recorded(weights, found, dataset, conditions)):
+        if line:
+            click.echo(line, err=True)
+    return found, conditions
 
 
 def _head(conditions: dict[str, Any]) -> str:

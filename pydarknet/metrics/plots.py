@@ -28,19 +28,23 @@ if TYPE_CHECKING:
 _BLUE, _RED, _GREY = "#31688e", "#c23b22", "0.65"
 _SLICES = {"size": "by size of the objects", "objects": "by number of objects in the image"}
 _MOST_LINES = 10  # classes that get a colour and a name
+_WEAKEST = 6  # classes that get one where there are more
 _MOST_CELLS = 20  # classes of a matrix whose cells get numbers
 _MOST_TICKS = 100  # classes of a matrix that get names
 
 
 def confusion(evaluation: Evaluation) -> Figure:
     """What was taken for what: columns are what is there, shares of each column are the colours."""
+    from matplotlib.colors import PowerNorm
+
     table = evaluation.confusion
     count = len(table.names)
-    side = min(4.5 + 0.34 * count, 26)
+    side = 4.5 + (0.34 * count if count <= _MOST_CELLS + 1 else min(0.18 * count, 16))
     figure = _figure(side + 1.2, side)
     axes = figure.add_subplot()
     shares = table.shares
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    # By the square root, so that what happens seldom can be seen.
+    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, label="share of what is there")
     names = [_plain(name, 18) for name in table.names]
     if count <= _MOST_TICKS:
@@ -50,7 +54,7 @@ def confusion(evaluation: Evaluation) -> Figure:
         axes.set_yticks(range(count), names, fontsize=size)
     if count <= _MOST_CELLS + 1:
         for i, j in zip(*np.nonzero(table.counts), strict=True):
-            ink = "white" if shares[i, j] > 0.55 else "black"
+            ink = "white" if shares[i, j] > 0.3 else "black"
             text = f"{table.counts[i, j]}\n{shares[i, j]:.0%}" if count <= 12 else f"{table.counts[i, j]}"
             axes.text(j, i, text, ha="center", va="center", color=ink, fontsize=8)
     axes.axhline(count - 1.5, color=_GREY, lw=1)
@@ -68,7 +72,7 @@ def precision_recall(evaluation: Evaluation) -> Figure:
     """Precision over recall, for each class and on average."""
     values = evaluation.curves.precision_at_recall
     aps = [one.ap for one in evaluation.darknet.classes]
-    figure, axes = _lines(evaluation, RECALLS, values, [f"AP {ap:.1%}" for ap in aps])
+    figure, axes = _lines(evaluation, RECALLS, values, aps, "AP {:.1%}")
     axes.set(xlabel="recall", ylabel="precision")
     axes.set_title(f"Precision and recall at IoU {evaluation.iou_thresh:g}, mAP {evaluation.map50:.1%}")
     return figure
@@ -79,18 +83,7 @@ def f1(evaluation: Evaluation) -> Figure:
     curves = evaluation.curves
     figure, axes = _over_confidence(evaluation, curves.f1, "F1")
     best = curves.best_confidence
-    value = curves.at(best)[2]
-    axes.axvline(best, color=_RED, lw=1, ls=":")
-    side = -1 if best > 0.6 else 1
-    axes.annotate(
-        f"best {value:.2f} at {best:.2f}",
-        (best, value),
-        (5 * side, 6),
-        textcoords="offset points",
-        ha="left" if side > 0 else "right",
-        color=_RED,
-        fontsize=9,
-    )
+    axes.set_title(f"F1 over confidence; the best mean is {curves.at(best)[2]:.2f}, at {best:.2f}")
     return figure
 
 
@@ -189,14 +182,12 @@ def _figure(width: float, height: float) -> Figure:
 def _over_confidence(
     evaluation: Evaluation, values: npt.NDArray[np.floating[Any]], what: str
 ) -> tuple[Figure, Axes]:
-    curves = evaluation.curves
-    best = int(np.searchsorted(CONFIDENCES, curves.best_confidence))
-    ends = ["" if np.isnan(row[0]) else f"{row[best]:.2f}" for row in values]
-    figure, axes = _lines(evaluation, CONFIDENCES, values, ends)
+    best = evaluation.curves.best_confidence
+    ends = values[:, int(np.searchsorted(CONFIDENCES, best))].tolist()
+    figure, axes = _lines(evaluation, CONFIDENCES, values, ends, "{:.2f}")
+    axes.axvline(best, color=_RED, lw=1, ls=":")
     axes.set(xlabel="confidence threshold", ylabel=what)
-    axes.set_title(
-        f"{what[0].upper()}{what[1:]} over confidence; in the legend: at {curves.best_confidence:.2f}"
-    )
+    axes.set_title(f"{what.capitalize()} over confidence; in the legend at {best:.2f}, where mean F1 is best")
     return figure, axes
 
 
@@ -204,25 +195,36 @@ def _lines(
     evaluation: Evaluation,
     x: npt.NDArray[np.floating[Any]],
     values: npt.NDArray[np.floating[Any]],
-    notes: Sequence[str],
+    ends: Sequence[float],
+    note: str,
 ) -> tuple[Figure, Axes]:
-    """A line for each class, coloured if they are few, and a thick one for the mean."""
+    """A line for each class and a thick one for the mean; of many classes the weakest are named.
+
+    Args:
+        evaluation: knows the classes.
+        x: places of the values.
+        values: (classes, n).
+        ends: a number for each class that tells weak from strong.
+        note: how it is written in the legend.
+    """
     from matplotlib import colormaps
 
     figure = _figure(8.5, 5.5)
     axes = figure.add_subplot()
     known = [label for label in range(len(values)) if not np.isnan(values[label, 0])]
-    few = len(known) <= _MOST_LINES
-    for number, label in enumerate(known):
-        name = f"{_plain(evaluation.names[label], 24)}  {notes[label]}" if few else None
-        colour = colormaps["tab10"](number) if few else _GREY
-        axes.plot(x, values[label], label=name, color=colour, lw=1.3 if few else 0.6)
-    mean = evaluation.curves.mean(values)
-    axes.plot(x, mean, color="black", lw=2.5, label=f"mean of {len(known)} classes")
+    many = len(known) > _MOST_LINES
+    named = sorted(sorted(known, key=lambda label: ends[label])[: _WEAKEST if many else None])
+    for label in (label for label in known if label not in named):
+        axes.plot(x, values[label], color=_GREY, lw=0.6)
+    for number, label in enumerate(named):
+        text = f"{_plain(evaluation.names[label], 24)}  {note.format(ends[label])}"
+        axes.plot(x, values[label], label=text, color=colormaps["tab10"](number), lw=1.3)
+    axes.plot(x, evaluation.curves.mean(values), color="black", lw=2.5, label=f"mean of {len(known)} classes")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.title.set_fontsize(10)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize=8)
+    title = f"the {len(named)} weakest" if many else None
+    figure.legend(loc="outside right upper", fontsize=8, title=title, title_fontsize=8)
     return figure, axes
 
 

@@ -58,7 +58,7 @@ class Anchors(Hook):
                 path.unlink(missing_ok=True)
 
     def _keep(self, training: Training) -> None:
-        if training.iteration % training.last_every:
+        if training.iteration % training.last_every and anchors(self.shelf):
             return
         place = self.shelf.folder / f"{self.shelf.base}_back-{training.iteration}.state"
         if not place.exists():

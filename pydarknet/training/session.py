@@ -178,23 +178,7 @@ class _Session:
         workers = config.workers or usable_cores()
         loader = Loader(images, recipe, batch, parts, config.seed, workers, size)
         try:
-            clock = report.Clock()
-            log = report.Log(clock, self.echo)
-            number = len(self.folder.read()["sessions"]) - 1
-            self.monitor = monitor = Monitor(config, len(sets.train), self._say)
-            saver = Saver(self.shelf, log, monitor, protocol(network, sets))
-            facts = trouble.Facts(sets.names, sets.train, sets.valid, _began(config))
-            watching = [trouble.Trouble(facts, log, self._say), results.Evaluations(monitor, self._say)]
-            tables = results.Tables(clock, number, len(sets.train))
-            reports: list[Hook] = [clock, *watching, log, tables]
-            if config.plots:
-                reports.append(pictures.Pictures(self.dataset, config.dump_batches, self.say))
-            if config.rollback is not None:
-                reports.insert(0, Anchors(self.shelf))
-            reports.append(forecast(self._say, config.max_hours))
-            limits = Limits(config, self.started)
-            hooks = [limits, monitor, *map(Guest, self._guests()), saver, *reports]
-            training = Training(network, cfg, self.folder, loader, hooks)
+            training = Training(network, cfg, self.folder, loader, self._hooks(network, sets))
             self.training = training
             self._schedule(training, sets, cache)
             if saved:
@@ -204,6 +188,24 @@ class _Session:
             return self._loop(training, images)
         finally:
             loader.close()
+
+    def _hooks(self, network: Network, sets: Sets) -> list[Hook]:
+        """In the order in which they are told: who judges, who saves, who reports."""
+        config, clock = self.config, report.Clock()
+        log = report.Log(clock, self.echo)
+        number = len(self.folder.read()["sessions"]) - 1
+        self.monitor = monitor = Monitor(config, len(sets.train), self._say)
+        saving: list[Hook] = [Saver(self.shelf, log, monitor, protocol(network, sets))]
+        if config.rollback is not None:
+            saving.append(Anchors(self.shelf))
+        facts = trouble.Facts(sets.names, sets.train, sets.valid, _began(config))
+        watching = [trouble.Trouble(facts, log, self._say), results.Evaluations(monitor, self._say)]
+        reports: list[Hook] = [clock, *watching, log, results.Tables(clock, number, len(sets.train))]
+        if config.plots:
+            reports.append(pictures.Pictures(self.dataset, config.dump_batches, self.say))
+        reports.append(forecast(self._say, config.max_hours))
+        guests = map(Guest, self._guests())
+        return [Limits(config, self.started), monitor, *guests, *saving, *reports]
 
     def _loop(self, training: Training, images: Images) -> str:
         training.tell("start")

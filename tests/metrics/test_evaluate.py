@@ -20,11 +20,13 @@ from made_evaluation import evaluation, judged
 import pydarknet
 from pydarknet import Evaluation, Network
 from pydarknet._core import NetworkInfo
+from pydarknet.cli._eval_record import recorded
 from pydarknet.data import Dataset, Flag, Sample, Status, read, write
 from pydarknet.errors import ArgumentError, DataError
 from pydarknet.metrics.darknet_map import ClassScore, MapReport
 from pydarknet.metrics.doubts import doubts
 from pydarknet.metrics.evaluate import labelled, with_classes_of
+from pydarknet.training.validation import fingerprint
 
 NAMES = ("RBC", "WBC", "Platelets")
 
@@ -343,3 +345,28 @@ def test_images_that_cannot_be_read_are_left_out(
     with opened(shared) as net, caplog.at_level(logging.WARNING, "pydarknet"):
         assert len(pydarknet.evaluate(net, data).images) == 2
     assert first.name in caplog.text
+
+
+# -- what the training said
+
+
+def test_the_number_of_the_training_is_held_against_this_one(shared: Path, few: Path, tmp_path: Path) -> None:
+    dataset = labelled(few)
+    conditions = {"size": [320, 320], "resize": "stretch", "score": 0.005, "nms": 0.45, "backend": "cpu"}
+    conditions |= {"precision": "fp32", "pydarknet": "1"}
+    made = evaluation()
+    weights = str(tmp_path / "net_best.weights")
+
+    def said(value: float, sha256: str = fingerprint(dataset.samples), **protocol: object) -> str:
+        then = {**conditions, "width": 320, "height": 320, "letter_box": False, **protocol}
+        told = {"map50": value, "iteration": 700, "protocol": then, "valid": {"sha256": sha256}}
+        (tmp_path / "net_best.json").write_text(json.dumps(told))
+        return recorded(weights, made, dataset, conditions)
+
+    assert recorded(weights, made, dataset, conditions) == ""
+    assert said(0.5) == "net_best.json: map50 was 50.00 at iteration 700, exactly as here"
+    assert said(0.6).endswith("measured with the same images and settings; the weights changed")
+    assert said(0.6, precision="bf16").endswith("iteration 700, measured with precision bf16")
+    assert said(0.6, "x", width=416).endswith("measured with other images or labels, width 416")
+    (tmp_path / "net_best.json").write_text("[]")
+    assert recorded(weights, made, dataset, conditions) == ""

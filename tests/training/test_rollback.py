@@ -110,6 +110,16 @@ def test_it_gives_up_after_three_times(config: TrainConfig) -> None:
     assert np.isfinite(load(Path(config.out) / "weights/shapes_last.weights").values).all()
 
 
+def test_back_to_where_given_weights_stand(config: TrainConfig, tmp_path: Path) -> None:
+    """Weights that go on at an iteration that is no multiple of anything are gone back to as well."""
+    calm = replace(config, lr=1e-3, max_batches=6, out=tmp_path / "first")
+    weights = train(calm).weights["last"]
+    told: list[str] = []
+    outcome = train(replace(config, weights=weights, last_every=50), say=told.append)
+    assert outcome.reason == "finished"
+    assert any("back to iteration 6, with 1e-05 times" in line for line in told)
+
+
 def test_drives_without_hard_links(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """States are copied where they cannot be linked."""
 
