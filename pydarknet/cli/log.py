@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet log``: read, draw and judge training logs, compare runs."""
+"""``pydarknet log``: read, draw and judge training logs."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group(name="log")
 def command() -> None:
-    """Read, draw and judge training logs; compare runs.
+    """Read, draw and judge training logs.
 
     LOG is a text that any Darknet printed while training, a CSV or JSON-lines table, or the folder of a run.
 
@@ -24,7 +23,6 @@ def command() -> None:
       pydarknet log parse train.log > train.csv
       pydarknet log plot train.log --out chart.png
       pydarknet log advise runs/exp1
-      pydarknet log runs runs/
     """
 
 
@@ -131,24 +129,3 @@ def advise_command(log: Path, cfg_path: Path | None, as_json: bool) -> None:
 
     advice = advise(load(log), CfgFile.load(cfg_path) if cfg_path else None)
     click.echo(json.dumps(advice.to_dict(), indent=1, ensure_ascii=False) if as_json else advice.to_text())
-
-
-@command.command("runs")
-@click.argument("places", nargs=-1, required=True, metavar="FOLDER...", type=click.Path(path_type=Path))
-@AS_JSON
-def runs_command(places: tuple[Path, ...], as_json: bool) -> None:
-    """Compare runs: results, and the settings that differ (* = not as in the run before).
-
-    \b
-    Examples:
-      pydarknet log runs runs/
-      pydarknet log runs runs/exp1 runs/exp7 --json
-    """
-    from pydarknet.logs.runs import differing, find, read, table
-
-    runs = [read(place) for place in find(places)]
-    if as_json:
-        content = {"runs": [asdict(run) for run in runs], "differing": differing(runs)}
-        click.echo(json.dumps(content, indent=1, ensure_ascii=False))
-    else:
-        click.echo(table(runs))

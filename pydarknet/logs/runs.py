@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet.cfg.model import CfgFile
-from pydarknet.errors import CfgError, DataError
+from pydarknet.errors import ArgumentError, CfgError, DataError
 from pydarknet.logs.advice import advise
 from pydarknet.logs.load import IN_RUN, load
+from pydarknet.watch.state import RunState
 
 # Things of run.json that differ in every run and are no settings.
 _NO_SETTINGS = (
@@ -28,6 +29,7 @@ _NO_SETTINGS = (
     "folder",
     "hash",
     "result",
+    "sessions",
 )
 
 
@@ -38,7 +40,8 @@ class Run:
     Attributes:
         name: of its folder.
         settings: ``[net]`` of its cfg and what ``run.json`` holds, flat, as text.
-        results: iterations, average loss, best mAP and where, hours, verdict.
+        results: state or stop reason, iterations, hours, best mAP and where, what was measured there, average
+            loss, verdict.
     """
 
     name: str
@@ -102,7 +105,7 @@ def _json_settings(path: Path) -> dict[str, str]:
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in content.items():
-        if any(word in key.lower() for word in _NO_SETTINGS):
+        if key in ("out", "http") or any(word in key.lower() for word in _NO_SETTINGS):
             continue
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
@@ -113,15 +116,27 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 def _results(place: Path) -> dict[str, str]:
     log = load(place)
     advice = advise(log)
-    found = {"verdict": advice.verdict}
+    found: dict[str, str] = {}
+    if place.is_dir():
+        state = RunState(place).read()
+        found["state"] = state["kind"] if not state["reason"] else state["reason"]
     if log.iterations:
-        last = log.iterations[-1]
         seconds = [row.seconds for row in log.current().iterations if math.isfinite(row.seconds)]
-        found |= {"iterations": str(last.iteration), "avg_loss": f"{last.avg_loss:.4g}"}
-        found["hours"] = f"{sum(seconds) / 3600:.2f}"
+        found |= {"iterations": str(log.iterations[-1].iteration), "hours": f"{sum(seconds) / 3600:.2f}"}
     if advice.best_map is not None:
-        found |= {"best_map": f"{advice.best_map:.4f}", "at": str(advice.best_iteration)}
-    return found
+        found |= {"map50": f"{advice.best_map:.4f}", "at": str(advice.best_iteration)}
+    if place.is_dir():
+        found |= _measured(state["evaluations"], advice.best_iteration)
+    if log.iterations:
+        found["avg_loss"] = f"{log.iterations[-1].avg_loss:.4g}"
+    return {**found, "verdict": advice.verdict}
+
+
+def _measured(evaluations: Sequence[Mapping[str, Any]], iteration: int | None) -> dict[str, str]:
+    """What else was measured at the best evaluation."""
+    best = next((row for row in evaluations if row["iteration"] == iteration), {})
+    numbers = {name: best.get(name) for name in ("map5095", "val_loss")}
+    return {name: f"{value:.4g}" for name, value in numbers.items() if isinstance(value, (int, float))}
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
@@ -130,20 +145,56 @@ def differing(runs: Sequence[Run]) -> list[str]:
     return [name for name in names if len({run.settings.get(name) for run in runs}) > 1]
 
 
-def table(runs: Sequence[Run]) -> str:
-    """The runs side by side: results, then settings that differ; ``*`` marks a change to the run before."""
+def sort(runs: Sequence[Run], key: str) -> list[Run]:
+    """Runs by a result, the best first: the largest number, but the smallest loss; those without it last.
+
+    Raises:
+        ArgumentError: no run has such a result.
+    """
+    names = [*dict.fromkeys(name for run in runs for name in run.results)]
+    if key != "name" and key not in names:
+        raise ArgumentError(f"found the column {key!r}, expected name, {', '.join(names)}")
+    sign = 1 if "loss" in key else -1
+
+    def rank(run: Run) -> tuple[bool, float, str]:
+        text = run.results.get(key, "")
+        try:
+            return not text, sign * float(text or 0), run.name
+        except ValueError:
+            return not text, 0.0, text
+
+    return sorted(runs, key=(lambda run: run.name) if key == "name" else rank)
+
+
+def table(runs: Sequence[Run], against: Run) -> str:
+    """The runs side by side: results, then settings that differ; ``*`` marks a difference to ``against``."""
     columns = [*dict.fromkeys(name for run in runs for name in run.results)]
     changed = differing(runs)
     rows = [["run", *columns, *changed]]
-    before: Run | None = None
     for run in runs:
         cells = [run.name, *(run.results.get(name, "") for name in columns)]
-        for name in changed:
-            value = run.settings.get(name, "")
-            mark = "*" if before is not None and before.settings.get(name, "") != value else ""
-            cells.append(f"{value}{mark}")
-        rows.append(cells)
-        before = run
+        rows.append([*cells, *(_marked(run, against, name) for name in changed)])
+    return _aligned(rows)
+
+
+def pair(first: Run, second: Run) -> str:
+    """Two runs beside each other: a line for each result, and for each setting that differs."""
+    results = [*dict.fromkeys([*first.results, *second.results])]
+    rows = [["", first.name, second.name]]
+    rows += [[name, first.results.get(name, ""), second.results.get(name, "")] for name in results]
+    rows += [
+        [name, first.settings.get(name, ""), _marked(second, first, name)]
+        for name in differing([first, second])
+    ]
+    return _aligned(rows)
+
+
+def _marked(run: Run, against: Run, name: str) -> str:
+    value = run.settings.get(name, "")
+    return value if against.settings.get(name, "") == value else f"{value}*"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

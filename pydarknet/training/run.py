@@ -17,7 +17,7 @@ from typing import Any
 from pydarknet import __version__
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.files import persistently, write_text
-from pydarknet.machine import usable_cores
+from pydarknet.machine import info, usable_cores
 from pydarknet.training.config import TrainConfig, changed
 
 SILENT = 900.0  # seconds without a heartbeat after which the lock of another machine counts as left behind
@@ -75,6 +75,8 @@ class RunFolder:
             )
         table["config"] = config.to_json()
         table["versions"] = {"pydarknet": __version__, "python": platform.python_version()}
+        machine = info()
+        table["machine"] = {name: machine[name] for name in ("platform", "cpu", "threads", "ram", "gpu")}
         table["sessions"].append(
             {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()}
             | {"threads": threads}

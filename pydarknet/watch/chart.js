@@ -27,12 +27,12 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 function short(value) {
   if (!isNumber(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(1).replace("e+", "e");
+  if (size !== 0 && (size < 1e-5 || size >= 1e6)) return value.toExponential(1).replace("e+", "e");
   if (size >= 100) return value.toFixed(0);
   return String(Number(value.toPrecision(3)));
 }
 
-const percent = (value, digits = 1) => (isNumber(value) ? `${(100 * value).toFixed(digits)} %` : "–");
+const percent = (value, digits = 1) => (isNumber(value) ? `${(100 * value).toFixed(digits)}\u00a0%` : "–");
 
 function ticks(low, high, count) {
   const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
@@ -114,7 +114,7 @@ function drawAxes(svg, spec, scales, plot, show) {
     svg.append(s("text", { x: plot.left - 6, y: y + 4, "text-anchor": "end" }, (spec.tick || show)(value)));
   }
   svg.append(s("line", { class: "axis", x1: plot.left, x2: plot.right, y1: plot.bottom, y2: plot.bottom }));
-  const columns = ticks(scales.x0, scales.x1, Math.min(6, Math.floor((plot.right - plot.left) / 70)));
+  const columns = ticks(scales.x0, scales.x1, Math.min(6, Math.floor((plot.right - plot.left) / 55)));
   for (const value of columns) {
     svg.append(s("text", { x: scales.x(value), y: plot.bottom + 15, "text-anchor": "middle" }, String(value)));
   }

@@ -52,17 +52,17 @@ function showTiles(state) {
   const { progress } = state, newest = state.evaluations.at(-1) || {};
   const left = state.kind === "running" ? progress.hours_left : null;
   const until = isNumber(left) && left >= 0 ? `done about ${clock(new Date(1000 * state.now + 3.6e6 * left))}` : "";
-  const of = isNumber(progress.best_iteration) ? `best ${percent(progress.best_map)} at ${progress.best_iteration}` : "not measured yet";
+  const best = isNumber(progress.best_iteration) ? `best ${percent(progress.best_map)} at\u00a0${progress.best_iteration}` : "not measured yet";
+  const strict = isNumber(newest.map5095) ? `, 0.5:0.95 ${percent(newest.map5095)}` : "";
   const all = [
     tile("Iteration", `${progress.iteration}${progress.max_batches ? ` / ${progress.max_batches}` : ""}`, isNumber(progress.images) ? `${progress.images.toLocaleString()} images seen` : ""),
     isNumber(left) ? tile("Time left", duration(left), until) : tile("Time", duration(progress.hours), "spent in iterations"),
     tile("Average loss", short(progress.avg_loss), isNumber(newest.val_loss) ? `validation ${short(newest.val_loss)}` : ""),
-    tile("mAP@0.5", percent(progress.last_map), of),
-    isNumber(newest.map5095) ? tile("mAP@0.5:0.95", percent(newest.map5095)) : null,
-    isNumber(newest.precision) ? tile("Precision, recall", `${percent(newest.precision, 0)}, ${percent(newest.recall, 0)}`, isNumber(newest.f1) ? `F1 ${percent(newest.f1, 0)}` : "") : null,
+    tile("mAP@0.5", percent(progress.last_map), best + strict),
+    isNumber(newest.precision) ? tile("Precision / recall", `${(100 * newest.precision).toFixed(0)} / ${percent(newest.recall, 0)}`, isNumber(newest.f1) ? `F1 ${percent(newest.f1, 0)}` : "") : null,
     tile("Learning rate", short(progress.rate)),
     tile("Speed", isNumber(progress.images_per_second) ? `${short(progress.images_per_second)} img/s` : "–", isNumber(progress.seconds) ? `${short(progress.seconds)} s per iteration` : ""),
-    isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`, isNumber(progress.load_share) ? `${percent(progress.load_share)} of time waiting for images` : "") : null,
+    isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`, isNumber(progress.stall) ? `${percent(progress.stall)} of time without images` : "") : null,
   ];
   find("tiles").replaceChildren(...all.filter(Boolean));
 }
@@ -78,6 +78,26 @@ function showFindings(state) {
     find(id).hidden = !rows.length;
     find(id).lastElementChild.replaceChildren(...rows.map(finding));
   }
+}
+
+function showSummary(state) {
+  const { summary } = state, parent = find("summary").lastElementChild;
+  find("summary").hidden = !Object.keys(summary).length;
+  if (find("summary").hidden) return;
+  const best = isNumber(summary.best_value) ? `${summary.metric} ${short(summary.best_value)} at iteration ${summary.best_iteration}, epoch ${short(summary.best_epoch)}` : null;
+  const facts = {
+    "stopped by": summary.stop_rule, best, trend: [summary.trend, summary.trend_reason].filter(Boolean).join(": "),
+    "passes over the images": isNumber(summary.epochs_done) ? short(summary.epochs_done) : null,
+    "a pass": isNumber(summary.mean_epoch_s) ? duration(summary.mean_epoch_s / 3600) : null,
+    "time in all": isNumber(summary.wall_s) ? duration(summary.wall_s / 3600) : null, cost: isNumber(summary.cost) ? summary.cost.toFixed(2) : null,
+  };
+  const files = (summary.files || []).map((file) => [file.path, isNumber(file.iteration) ? String(file.iteration) : "–", percent(file.map50)]);
+  parent.replaceChildren(card("What came of it", definitions(Object.entries(facts).filter(([, value]) => value))),
+    ...(files.length ? [card("Weights", table(["file", "iteration", "mAP@0.5"], files))] : []));
+}
+
+function definitions(entries) {
+  return h("dl", {}, ...entries.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)]));
 }
 
 /** Charts, each with the columns that it needs; one without any numbers is not shown. */
@@ -121,7 +141,7 @@ function showPictures(state) {
   parent.dataset.shown = wanted;
   parent.replaceChildren(...state.pictures.map((one) => {
     const source = one.data || `${one.name}?${one.version}`;
-    const button = h("button", { type: "button", "aria-label": `Enlarge: ${one.caption}` }, h("img", { src: source, alt: one.caption, loading: "lazy" }));
+    const button = h("button", { type: "button", "aria-label": `Enlarge: ${one.caption}` }, h("img", { src: source, alt: one.caption, loading: one.data ? null : "lazy" }));
     button.addEventListener("click", () => {
       find("zoom").firstElementChild.src = source;
       find("zoom").lastElementChild.textContent = one.caption;
@@ -145,15 +165,18 @@ function showAbout(state) {
   find("about").hidden = !lists.length;
   if (parent.dataset.shown === wanted) return;
   parent.dataset.shown = wanted;
-  parent.replaceChildren(...lists.map(([name, values]) => h("details", { class: "card", open: "" }, h("summary", {}, name),
-    h("dl", {}, ...Object.entries(values).flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])))));
+  parent.replaceChildren(...lists.map(([name, values]) => h("details", { class: "card", open: "" }, h("summary", {}, name), definitions(Object.entries(values)))));
 }
 
 let shown = null;
 
 function show(state) {
   shown = state;
-  for (const part of [showHead, showTiles, showFindings, showCurves, showEvaluation, showPictures, showLog, showAbout]) part(state);
+  // What one part cannot make of its numbers is no reason to hide the others.
+  const wrong = (error) => setTimeout(() => { throw error; });
+  for (const part of [showHead, showTiles, showFindings, showSummary, showCurves, showEvaluation, showPictures, showLog, showAbout]) {
+    try { part(state); } catch (error) { wrong(error); }
+  }
 }
 
 function stamp(text, wrong = false) {

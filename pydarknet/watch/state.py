@@ -58,19 +58,20 @@ class RunState:
         self._rows.update()
         run = _json(self.folder / "run.json")
         config = _table(run.get("config"))
-        cfg = self._cfg(config)
+        cfg, status = self._cfg(config), self._status(run)
         return {
-            "name": str((config.get("out") and Path(config["out"]).name) or self.folder.absolute().name),
+            "name": self.folder.absolute().name,
             "now": time.time(),
-            **self._status(run),
+            **status,
             "progress": self._progress(cfg),
             "curves": self._rows.curves(),
             "evaluations": self._rows.evaluations,
             "evaluation": _json(self.folder / "evaluation.json"),
             "best_evaluation": _json(self.folder / "evaluation_best.json"),
-            "summary": _json(self.folder / "summary.json"),
+            # That of a session before says nothing of one that goes on.
+            "summary": {} if status["kind"] == "running" else _json(self.folder / "summary.json"),
             "findings": self._findings(),
-            "checks": _json(self.folder / "preflight.json").get("findings") or [],
+            "checks": _tables(_json(self.folder / "preflight.json").get("findings")),
             "pictures": self._pictures(),
             "log": self._log(),
             "settings": self._settings(config, cfg),
@@ -88,7 +89,7 @@ class RunState:
 
     def _status(self, run: dict[str, Any]) -> dict[str, Any]:
         """``kind`` is preparing, running, done, stopped, failed or lost; the rest is for reading."""
-        sessions = [_table(session) for session in run.get("sessions") or []]
+        sessions = _tables(run.get("sessions"))
         session = sessions[-1] if sessions else {}
         found: dict[str, Any] = {
             "started": sessions[0].get("started") if sessions else None,
@@ -123,7 +124,7 @@ class RunState:
             "hours": rows.total("seconds") / 3600,
             "images_per_second": rows.mean("images_per_second", SPEED_OVER),
             "seconds": rows.mean("seconds", SPEED_OVER),
-            "load_share": _share(rows.total("load"), rows.total("seconds")),
+            "stall": last.get("stall"),
             "last_map": rows.evaluations[-1]["map"] if rows.evaluations else None,
             "best_map": best.get("map"),
             "best_iteration": best.get("iteration"),
@@ -135,9 +136,9 @@ class RunState:
         found: list[dict[str, Any]] = []
         with contextlib.suppress(OSError):
             for line in (self.folder / "findings.jsonl").read_text("utf-8", "replace").splitlines():
-                with contextlib.suppress(ValueError):
-                    found.append(_table(json.loads(line)))
-        return [row for row in reversed(found) if row][:FINDINGS]
+                with contextlib.suppress(ValueError, TypeError):
+                    found.append({"severity": "warning", **json.loads(line)})
+        return found[::-1][:FINDINGS]
 
     def _pictures(self) -> list[dict[str, Any]]:
         found = []
@@ -161,12 +162,11 @@ class RunState:
         return {"command line": given, "[net]": net}
 
     def _environment(self, run: dict[str, Any]) -> dict[str, str]:
-        sessions = run.get("sessions") or [{}]
-        last = _table(sessions[-1])
+        last = (_tables(run.get("sessions")) or [{}])[-1]
         found = {
             "folder": str(self.folder.absolute()),
             "host": last.get("host"),
-            "command": " ".join(map(str, last.get("command") or [])),
+            "command": " ".join(map(str, _list(last.get("command")))),
             **_table(run.get("versions")),
             **_table(run.get("machine")),
         }
@@ -185,6 +185,14 @@ def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    return [row for row in _list(value) if isinstance(row, dict)]
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
@@ -193,10 +201,6 @@ def _net(cfg: CfgFile | None, key: str) -> int | None:
     with contextlib.suppress(CfgError):
         return cfg.net.integer(key) if cfg else None
     return None
-
-
-def _share(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
 
 
 def _number(value: Any) -> float:

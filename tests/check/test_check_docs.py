@@ -112,7 +112,7 @@ def test_from_images_to_a_checked_training(
 
 def test_every_command_has_an_example() -> None:
     """`--help` of each command and subcommand shows how it is used."""
-    for line in ("check", "log parse", "log plot", "log advise", "log runs", *(
+    for line in ("check", "log parse", "log plot", "log advise", *(
         f"weights {name}" for name in ("info", "partial", "convert", "average", "diff", "prune", "pack")
     )):  # fmt: skip
         text = "\n".join(run(f"pydarknet {line} --help"))

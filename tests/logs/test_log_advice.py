@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verdicts on made and real trainings, charts, comparison of runs, and the commands."""
+"""Verdicts on made and real trainings, charts, and the commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from darknet_logs import alexeyab_2020, classic, evaluation, rows
 
-from pydarknet.cfg import CfgFile, new
+from pydarknet.cfg import new
 from pydarknet.cli.log import command
 from pydarknet.logs import Log, advise, load, parse
 from pydarknet.logs.plot import chart
@@ -196,50 +196,3 @@ def test_advise_command(log_file: Path, tmp_path: Path) -> None:
     assert table["verdict"] == "falling"
     assert table["best_map"] == 0.25
     assert table["remarks"][-1].startswith("D-02")
-
-
-def make_run(folder: Path, rate: float, mean: float) -> None:
-    folder.mkdir(parents=True)
-    cfg: CfgFile = new("yolov4-tiny", 2, 416, settings={"learning_rate": rate})
-    cfg.save(folder / "net.cfg")
-    (folder / "run.json").write_text(json.dumps({"seed": 1, "started": folder.name, "data": {"train": "a"}}))
-    (folder / "train.log").write_text("".join(map(classic, rows(60))) + evaluation(mean))
-
-
-def test_runs_command(tmp_path: Path) -> None:
-    """Only the rate differs: it is the only setting shown, and the change is marked."""
-    make_run(tmp_path / "exp1", 0.001, 0.5)
-    make_run(tmp_path / "exp2", 0.002, 0.6)
-    (tmp_path / "notes").mkdir()
-    head, first, second = run("runs", tmp_path).output.splitlines()
-    assert head.split() == [
-        "run",
-        "verdict",
-        "iterations",
-        "avg_loss",
-        "hours",
-        "best_map",
-        "at",
-        "learning_rate",
-    ]
-    assert first.split()[-3:] == ["0.5000", "60", "0.001"]
-    assert second.split()[-3:] == ["0.6000", "60", "0.002*"]
-    table = json.loads(run("runs", tmp_path / "exp1", tmp_path / "exp2", "--json").output)
-    assert table["differing"] == ["learning_rate"]
-    assert table["runs"][0]["settings"]["data.train"] == "a"
-
-
-def test_damaged_run_is_shown_without_results(tmp_path: Path) -> None:
-    make_run(tmp_path / "exp1", 0.001, 0.5)
-    (tmp_path / "exp1" / "train.log").write_text("killed")
-    (tmp_path / "exp1" / "run.json").write_text("{")
-    assert "exp1" in run("runs", tmp_path).output
-
-
-def test_no_runs(tmp_path: Path) -> None:
-    from pydarknet.errors import DataError
-
-    with pytest.raises(DataError, match="no runs here"):
-        run("runs", tmp_path)
-    with pytest.raises(DataError, match="no such folder"):
-        run("runs", tmp_path / "nowhere")

@@ -144,7 +144,7 @@ def test_state_comes_back() -> None:
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 12)
-    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=1)
+    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=1, plots=False)
 
 
 def report(precision: float) -> Evaluation:

@@ -26,7 +26,7 @@ from pydarknet.training.results import COLUMNS, TIMES, Stall
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 12)
-    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True)
+    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, plots=False)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

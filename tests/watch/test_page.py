@@ -35,7 +35,8 @@ def page(folder: Path) -> Iterator[Page]:
 
 def shown(browser: Any, selector: str) -> str:
     """The text of an element as a reader sees it."""
-    return str(browser.execute_script("return document.querySelector(arguments[0]).innerText", selector))
+    text = browser.execute_script("return document.querySelector(arguments[0]).innerText", selector)
+    return str(text).replace("\u00a0", " ")
 
 
 def wait(condition: Callable[[], bool], what: str) -> None:
