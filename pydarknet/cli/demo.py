@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pydarknet.training import Hook, Outcome, Step
-    from pydarknet.training.loop import Training
+    from pydarknet.training import Outcome
 
 _NEXT = """
 Now with your own data:
@@ -41,6 +39,7 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
       pydarknet demo --out /tmp/demo --seed 1
     """
     from pydarknet import TrainConfig, demo, train
+    from pydarknet.cli._bar import Bar
 
     begun = time.monotonic()
     if (out / "run").exists():
@@ -60,7 +59,7 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
         map_every=demo.MAP_EVERY,
         force=True,
     )
-    outcome = train(config, [_bar()])
+    outcome = train(config, [Bar(lines=12)])
     seconds = time.monotonic() - begun
     if outcome.reason != "finished":
         from pydarknet.training import EXIT_CODES
@@ -73,30 +72,6 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
     click.echo(f"chart: {outcome.folder / 'chart.png'}; {pictures}")
     click.echo(_NEXT)
     return 0
-
-
-def _bar() -> Hook:
-    """A hook that shows loss and mAP: a bar on a terminal, a line now and then elsewhere."""
-    from tqdm import tqdm
-
-    from pydarknet.training import Hook
-
-    class Bar(Hook):
-        def start(self, training: Training) -> None:
-            self.bar = tqdm(total=training.max_batches, desc="training", disable=not sys.stderr.isatty())
-
-        def after_step(self, training: Training, step: Step) -> None:
-            found = "" if training.last_map is None else f", mAP {training.last_map:.1%}"
-            text = f"loss {step.avg_loss:.2f}{found}"
-            self.bar.set_postfix_str(text, refresh=False)
-            self.bar.update()
-            if self.bar.disable and step.iteration % max(training.max_batches // 12, 1) == 0:
-                click.echo(f"{step.iteration}/{training.max_batches}: {text}")
-
-        def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
-            self.bar.close()
-
-    return Bar()
 
 
 def _detect(outcome: Outcome, out: Path) -> str:

@@ -74,7 +74,7 @@ def option_of(field: Field[Any]) -> click.Option:
 
 @click.command(name="train", epilog=_EXIT)
 @click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run.")
-@click.option("--quiet", is_flag=True, help="Do not print the log; it is in RUN/train.log.")
+@click.option("--quiet", is_flag=True, help="Print evaluations only, not the log; it is in RUN/train.log.")
 @click.option("--estimate", "estimate_", is_flag=True, help="Measure, say how long it will take, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --estimate: print JSON.")
 def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, **values: Any) -> int:
@@ -130,12 +130,14 @@ def _estimate(config: TrainConfig, as_json: bool) -> int:
 
 def train_and_tell(config: TrainConfig, *, echo: bool = True) -> int:
     """Train, say what came of it, and return the exit code."""
+    from pydarknet.cli import _bar
     from pydarknet.errors import DarknetError
     from pydarknet.training import EXIT_CODES, train
     from pydarknet.training.outcome import reason_of
 
+    hooks = [] if echo else [_bar.Bar()]
     try:
-        outcome = train(config, echo=echo, say=click.echo)
+        outcome = train(config, hooks, echo=echo, say=_bar.say)
     except (DarknetError, KeyboardInterrupt) as error:
         click.echo(f"error: {error}" if str(error) else "interrupted", err=True)
         return EXIT_CODES[reason_of(error)]

@@ -106,19 +106,19 @@ class _Session:
         self._say(text)
 
     def run(self) -> Outcome:
-        reason = "failed"
+        reason, failed = "failed", False
         try:
             self.shelf.clean()
             reason = self._train()
         except BaseException as error:
-            reason = reason_of(error)
+            reason, failed = reason_of(error), True
             last_words(self.folder.path, error, reason, self.training, self.gradient_norm)
             raise
         finally:
             if self.begun:
                 with contextlib.suppress(FileError):
                     self.folder.finish(self._result(reason))
-                    self._summarise(reason)
+                    self._summarise(reason, failed)
                 pictures.final_report(self.folder, self.config, self._say)
             self._on_end(reason)
         found = {kind: self.shelf.weights(kind) for kind in ("last", "best", "final", "ema")}
@@ -303,10 +303,12 @@ class _Session:
 
     # -- the end
 
-    def _summarise(self, reason: str) -> None:
+    def _summarise(self, reason: str, failed: bool) -> None:
         if self.training and self.monitor and self.folder.file("results.csv").is_file():
             price = self.config.price_per_hour
             self.summary = summarise(self.training, self.monitor, self.shelf, reason, price)
+            if failed:  # nobody will be handed an outcome
+                self._say(self.summary.to_text(self.folder.path))
 
     def _result(self, reason: str) -> dict[str, Any]:
         training = self.training

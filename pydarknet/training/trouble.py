@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 CERTAIN, CERTAIN_SHARE = 0.99, 0.5  # D-01: so many detections are surer than this, and most of those wrong
 MOST_BOXES, LIKELY = 500, 0.5  # D-01: detections of an image that are surer than that
+SETTLED = 300  # iterations after which the rolling statistics of batch norm are 95 % of what they will be
+UNSETTLED = "The statistics of batch norm need some hundred iterations to settle: evaluate later."
+EXPLODED = "The loss has probably exploded: go back, with a tenth of the learning rate; check the labels."
 # D-02.  Networks with random weights (yolov4, yolov4-tiny, yolov4-tiny-3l, yolov3-tiny on BCCD) cost 1.01 to
 # 1.05 times what heads cost that say "perhaps" everywhere; one trained on it 0.06 times.
 START_FACTOR, TRAINED_SHARE = 2.0, 0.5
@@ -151,8 +154,8 @@ class Trouble(Hook):
                 training,
                 "D-01",
                 f"the detections are saturated: {why}",
-                "This evaluation is no basis for best weights. The loss has probably exploded: go back, with "
-                "a tenth of the learning rate; check the labels.",
+                "This evaluation is no basis for best weights. "
+                + (UNSETTLED if training.iteration < SETTLED else EXPLODED),
             )
         self._zeros = self._zeros + 1 if report.map50 == 0 else 0
         if self._zeros == 2:

@@ -16,7 +16,7 @@ import shapes
 from helpers import run
 
 from pydarknet import TrainConfig
-from pydarknet.errors import ArgumentError, HookError
+from pydarknet.errors import ArgumentError, HookError, NonFinite
 from pydarknet.training import Hook, Step, train
 from pydarknet.training.loop import Training
 from pydarknet.training.resources import Resources
@@ -210,6 +210,18 @@ def test_summary(config: TrainConfig) -> None:
     sessions = json.loads((outcome.folder / "run.json").read_text())["sessions"]
     assert len(sessions) == 2
     assert summary["wall_s"] >= 0
+
+
+def test_summary_of_a_failure(config: TrainConfig) -> None:
+    """A run that came to nothing says where it stands all the same, before the error does."""
+    told: list[str] = []
+    with pytest.raises(NonFinite):
+        train(replace(config, settings=("learning_rate=1e8", "burn_in=0"), last_every=1), say=told.append)
+    text = told[-1]
+    assert text.startswith("non-finite at iteration ")
+    assert "shapes_last.weights" in text
+    summary = json.loads((Path(str(config.out)) / "summary.json").read_text())
+    assert summary["stop_reason"] == "non-finite"
 
 
 def test_price_below_zero() -> None:

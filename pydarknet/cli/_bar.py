@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A progress bar for trainings; elsewhere than on a terminal a line now and then, if wanted."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from tqdm import tqdm
+
+from pydarknet.training import Hook, Step
+
+if TYPE_CHECKING:
+    from pydarknet.training.loop import Training
+
+
+class Bar(Hook):
+    """Shows iterations, loss and mAP.
+
+    Args:
+        lines: where there is no terminal, how many lines to print in the whole training.
+    """
+
+    def __init__(self, lines: int = 0) -> None:
+        self._lines = lines
+
+    def start(self, training: Training) -> None:
+        """Begin where the training stands."""
+        self._bar = tqdm(
+            total=training.max_batches,
+            initial=training.iteration,
+            desc="training",
+            disable=not sys.stderr.isatty(),
+        )
+
+    def after_step(self, training: Training, step: Step) -> None:
+        """Move on."""
+        found = "" if training.last_map is None else f", mAP {training.last_map:.1%}"
+        text = f"loss {step.avg_loss:.2f}{found}"
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update()
+        every = max(training.max_batches // self._lines, 1) if self._lines else 0
+        if self._bar.disable and every and step.iteration % every == 0:
+            click.echo(f"{step.iteration}/{training.max_batches}: {text}")
+
+    def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+def say(text: str) -> None:
+    """Print a line above the bar."""
+    tqdm.write(text, file=sys.stdout)
