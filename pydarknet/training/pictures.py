@@ -124,8 +124,9 @@ def _draw_chart(training: Training) -> None:
     from pydarknet.logs.load import load
     from pydarknet.logs.plot import chart
 
-    run = training.run
-    chart(load(run.file("train.log")), run.file("chart.png"), title=training.base)
+    run, net = training.run, training.cfg.net
+    top = net.number("max_chart_loss") if "max_chart_loss" in net else None
+    chart(load(run.file("train.log")), run.file("chart.png"), title=training.base, max_loss=top)
 
 
 def _draw_results(training: Training) -> None:
