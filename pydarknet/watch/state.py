@@ -32,6 +32,22 @@ PICTURES: dict[str, str] = {
     "labels.png": "Labels: boxes per class, where they lie, how large they are, how many in an image",
 }
 
+#: Columns that the page draws.
+CURVES = (
+    "loss",
+    "avg_loss",
+    "rate",
+    "iou",
+    "images_per_second",
+    "rss_mb",
+    "gpu_mb",
+    "cpu_percent",
+    "gpu_percent",
+    "stall",
+    "read_mb",
+    "written_mb",
+)
+
 _KINDS = {
     "finished": "done",
     "early-stop": "done",
@@ -64,7 +80,7 @@ class RunState:
             "now": time.time(),
             **status,
             "progress": self._progress(cfg),
-            "curves": self._rows.curves(),
+            "curves": self._rows.curves(CURVES),
             "evaluations": self._rows.evaluations,
             "evaluation": _json(self.folder / "evaluation.json"),
             "best_evaluation": _json(self.folder / "evaluation_best.json"),
