@@ -29,6 +29,7 @@ PICTURES: dict[str, str] = {
         for number in range(16)
     },
     **{f"train_batch{number}.jpg": f"Training batch {number}, as the network sees it" for number in range(3)},
+    "worst.jpg": "The validation images with most mistakes",
     "labels.png": "Labels: boxes per class, where they lie, how large they are, how many in an image",
 }
 
