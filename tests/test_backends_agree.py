@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pydarknet import Network, _core
-from pydarknet.errors import BackendError
+from pydarknet.errors import BackendError, CfgError
 
 pytestmark = pytest.mark.skipif(
     "cpu" not in _core.build_info()["backends"], reason="this build has no backend cpu (oneDNN was not found)"
@@ -126,15 +126,10 @@ def test_crop_stops_gradients_and_nothing_else(tmp_path: Path, backend: str) -> 
         assert np.abs(network.gradients(1)["weights"]).max() > 0
 
 
-def test_layer_without_backward_is_named(tmp_path: Path, backend: str) -> None:
-    sections = CONV + "[normalization]\n[connected]\noutput=4\nactivation=linear\n[softmax]\n"
-    with (
-        learner(tmp_path, sections, backend) as network,
-        pytest.raises(
-            BackendError, match=r"net.cfg:\d+ \[normalization\]: cannot be trained.*stopbackward=1"
-        ),
-    ):
-        network.accumulate(batch(4)[0], np.eye(4, dtype=np.float32)[[1, 3]])
+def test_layer_without_a_loss_here_is_named(tmp_path: Path, backend: str) -> None:
+    sections = CONV.replace("filters=8", "filters=7") + "[detection]\nclasses=2\ncoords=4\nside=6\n"
+    with pytest.raises(CfgError, match=r"net.cfg:\d+ \[detection\]: cannot be trained: the loss of YOLOv1"):
+        learner(tmp_path, sections, backend)
 
 
 def test_convolution_without_a_fast_kernel_still_trains(tmp_path: Path) -> None:

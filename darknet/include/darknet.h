@@ -198,7 +198,8 @@ DN_API void dn_trainer_free(dn_trainer *trainer);
 
 /* One mini-batch: forward, loss, backward; gradients add up until the update. images: planes (n, c, h, w) in 0..1.
  * truths: n rows of truth_stride floats: boxes x, y, w, h (relative, centre form), class, track id, ended by x = 0; for
- * classifiers one value per class. `cost` becomes the mean of the costs of all heads, as Darknet prints it. */
+ * classifiers one value per class. `cost` becomes the mean of the costs of all heads, as Darknet prints it. A call that
+ * fails leaves counters and rolling statistics as they were. */
 DN_API dn_status dn_trainer_accumulate(dn_trainer *trainer, const float *images, int n, const float *truths,
                                        size_t truth_stride, float *cost);
 /* Moves the weights by what was accumulated, with the rate of the next iteration; the counter advances. */
@@ -216,7 +217,7 @@ typedef struct {
 } dn_trainer_info;
 
 DN_API dn_status dn_trainer_get_info(const dn_trainer *trainer, dn_trainer_info *out);
-/* For a resumed run: where to go on. */
+/* For a resumed run, after its arrays were written: where to go on. Nothing is pending then. */
 DN_API dn_status dn_trainer_set_counters(dn_trainer *trainer, int64_t iteration, uint64_t seen);
 /* Replaces the base rate that the schedule multiplies. */
 DN_API dn_status dn_trainer_set_learning_rate(dn_trainer *trainer, float rate);

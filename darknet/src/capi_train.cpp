@@ -104,13 +104,7 @@ dn_status dn_trainer_get_info(const dn_trainer* trainer, dn_trainer_info* out) {
 }
 
 dn_status dn_trainer_set_counters(dn_trainer* trainer, int64_t iteration, uint64_t seen) {
-    return guarded([&] {
-        if (iteration < 0)
-            throw dn::Error(dn::Status::invalid_argument, "",
-                            dn::text("found iteration ", iteration, ", expected 0 or more"));
-        need(trainer, "trainer").trainer.solver().state().iteration = iteration;
-        trainer->trainer.parameters().seen = seen;
-    });
+    return guarded([&] { need(trainer, "trainer").trainer.set_counters(iteration, seen); });
 }
 
 dn_status dn_trainer_set_learning_rate(dn_trainer* trainer, float rate) {

@@ -254,6 +254,8 @@ std::vector<Detection> flatten(const std::vector<Candidate>& candidates, int ima
     for (std::size_t i = 0; i < candidates.size(); ++i) {
         const Box& box = candidates[i].box;
         const std::vector<float>& prob = candidates[i].prob;
+        // e^w of a network early in its training may overflow: such a box is nowhere.
+        if (!std::isfinite((box.x + box.w) * width) || !std::isfinite((box.y + box.h) * height)) continue;
         for (std::size_t c = 0; c < prob.size(); ++c)
             if (prob[c] > 0)
                 out.push_back({(box.x - box.w / 2) * width, (box.y - box.h / 2) * height, (box.x + box.w / 2) * width,

@@ -51,7 +51,7 @@ struct Detection {
 };
 
 // Every (box, class) with probability above 0, in post-NMS order, classes ascending within a box. Candidates are
-// relative to the image; detections are in its pixels.
+// relative to the image; detections are in its pixels. A box whose corners are not finite is left out.
 std::vector<Detection> flatten(const std::vector<Candidate>& candidates, int image_width, int image_height);
 
 }  // namespace dn

@@ -174,6 +174,8 @@ std::vector<LossReport> Network::losses(const Truths& truths) const {
     const LossContext context{truths, graph_->input, parameters_->seen};
     for (const Node& node : graph_->nodes) {
         if (!owns_cost(node)) continue;
+        check_trainable(node);
+        check_truths(node, truths);
         Floats output(node.out.size() * truths.n), delta(output.size());
         read(node.index, output.data(), output.size());
         reports[node.index] = loss(node, context, output.data(), delta.data());

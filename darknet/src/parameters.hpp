@@ -34,11 +34,8 @@ int weights_owner(const Graph& graph, int node);
 //     Parameters p; read_weights(path, graph, p); initialise_missing(graph, p, seed);
 void initialise_missing(const Graph& graph, Parameters& parameters, std::uint64_t seed);
 
-// The node whose weights `node` uses: itself, or the one that its share_index names.
-int weights_owner(const Graph& graph, int node);
-
 // Allocates and initialises as Darknet does: weights random by fan-in (from `seed`), biases 0, scales 1,
-// means 0, variances 1 (Darknet's 0 multiplies an unloaded layer by 316).
+// means 0, variances 1 (Darknet's 0 multiplies an unloaded layer by 316; Trainer begins at it all the same).
 std::shared_ptr<Parameters> initial_parameters(const Graph& graph, std::uint64_t seed);
 
 }  // namespace dn

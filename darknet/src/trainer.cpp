@@ -16,10 +16,45 @@ bool all_finite(const Floats& values) {
     return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
 
+// What a forward pass moves besides activations, put back unless the mini-batch is kept.
+class Undo {
+public:
+    explicit Undo(Parameters& parameters) : parameters_(parameters), seen_(parameters.seen) {
+        for (const NodeParameters& node : parameters.nodes) rolling_.emplace_back(node.means, node.variances);
+    }
+    ~Undo() {
+        if (kept_) return;
+        parameters_.seen = seen_;
+        for (std::size_t i = 0; i < rolling_.size(); ++i) {
+            const auto& [means, variances] = rolling_[i];  // copied: callers may look at these arrays
+            std::copy(means.begin(), means.end(), parameters_.nodes[i].means.begin());
+            std::copy(variances.begin(), variances.end(), parameters_.nodes[i].variances.begin());
+        }
+    }
+    Undo(const Undo&) = delete;
+    Undo& operator=(const Undo&) = delete;
+
+    void keep() { kept_ = true; }
+
+private:
+    Parameters& parameters_;
+    const std::uint64_t seen_;
+    std::vector<std::pair<Floats, Floats>> rolling_;  // means and variances by node
+    bool kept_ = false;
+};
+
+// Whether no training has touched the rolling statistics.
+bool is_initial(const NodeParameters& node) {
+    const auto all = [](const Floats& values, float value) {
+        return std::all_of(values.begin(), values.end(), [=](float v) { return v == value; });
+    };
+    return all(node.means, 0) && all(node.variances, 1);
+}
+
 }  // namespace
 
-Trainer::Trainer(const Network& network)
-    : backend_(network.shared_backend()),
+Trainer::Trainer(const Network& network, std::shared_ptr<const Backend> backend)
+    : backend_(backend ? std::move(backend) : network.shared_backend()),
       options_(network.options()),
       graph_(network.shared_graph()),
       parameters_(network.shared_parameters()),
@@ -29,8 +64,31 @@ Trainer::Trainer(const Network& network)
     if (std::none_of(graph_->nodes.begin(), graph_->nodes.end(), owns_cost))
         throw Error(Status::cfg, graph_->file,
                     "cannot be trained: no layer has a loss; expected a head, softmax or cost");
+    std::for_each(graph_->nodes.begin(), graph_->nodes.end(), check_trainable);
+    for (const Node& node : graph_->nodes) {
+        const bool loaded = node.index < network.weights_report().layers_loaded && !node.dont_load;
+        NodeParameters& own = parameters_->nodes[node.index];
+        if (node.index >= solver_.frozen_before() && !loaded && is_initial(own))
+            std::fill(own.variances.begin(), own.variances.end(), 0.0f);
+    }
+    ++parameters_->version;
     const std::uint64_t batch = static_cast<std::uint64_t>(graph_->net.batch);
     solver_.state().iteration = static_cast<std::int64_t>(parameters_->seen / std::max<std::uint64_t>(1, batch));
+}
+
+void Trainer::set_counters(std::int64_t iteration, std::uint64_t seen) {
+    if (iteration < 0)
+        throw Error(Status::invalid_argument, "", text("found iteration ", iteration, ", expected 0 or more"));
+    solver_.state().iteration = iteration;
+    parameters_->seen = seen;
+    images_ = 0;
+    torn_ = false;
+}
+
+void Trainer::check_whole() const {
+    if (torn_)
+        throw Error(Status::invalid_argument, "",
+                    "a mini-batch failed half-way and its gradients are incomplete; load a saved state to go on");
 }
 
 Plan& Trainer::plan(int n) {
@@ -48,15 +106,13 @@ Plan& Trainer::plan(int n) {
 }
 
 float Trainer::accumulate(const float* images, int n, const float* truths, std::size_t truth_stride) {
+    check_whole();
     if (n < 1) throw Error(Status::invalid_argument, "", text("found ", n, " images, expected 1 or more"));
+    const Truths wanted{truths, n, truth_stride};
+    for (const Node& node : graph_->nodes) check_truths(node, wanted);
     Plan& compiled = plan(n);
     std::memcpy(compiled.input(), images, n * graph_->input.size() * sizeof(float));
-    parameters_->seen += n;
-    ++parameters_->version;
-    compiled.forward();
-    std::fill(reports_.begin(), reports_.end(), LossReport{});
-    compiled.backward({{truths, n, truth_stride}, graph_->input, parameters_->seen}, reports_);
-    images_ += n;
+    run(compiled, {wanted, graph_->input, parameters_->seen + n});
 
     float cost = 0;
     int owners = 0;
@@ -68,7 +124,21 @@ float Trainer::accumulate(const float* images, int n, const float* truths, std::
     return cost / static_cast<float>(owners);
 }
 
+void Trainer::run(Plan& compiled, const LossContext& context) {
+    Undo undo(*parameters_);
+    parameters_->seen = context.seen;
+    ++parameters_->version;
+    compiled.forward();
+    torn_ = true;
+    std::fill(reports_.begin(), reports_.end(), LossReport{});
+    compiled.backward(context, reports_);
+    torn_ = false;
+    images_ += context.truths.n;
+    undo.keep();
+}
+
 void Trainer::update() {
+    check_whole();
     if (images_ == 0) throw Error(Status::invalid_argument, "", "nothing was accumulated since the last update");
     solver_.update(images_);
     ++parameters_->version;

@@ -14,14 +14,17 @@ namespace dn {
 
 class Trainer {
 public:
-    // Learns on the network's parameters, with its backend, threads and precision. The network may be used for
-    // inference between the calls.
-    explicit Trainer(const Network& network);
+    // Learns on the network's parameters, with its threads and precision, and its backend unless another is given. The
+    // network may be used for inference between the calls. Throws Error(cfg) for a network that cannot be trained.
+    // Variances that no file gave begin at 0, as in Darknet: then the rolling ones are right but for a factor that
+    // grows to 1, where a 1 would outlast the small variances of many layers.
+    explicit Trainer(const Network& network, std::shared_ptr<const Backend> backend = nullptr);
     Trainer(const Trainer&) = delete;  // plans point into it
     Trainer& operator=(const Trainer&) = delete;
 
     // One mini-batch: images are planes (n, c, h, w) in 0..1. Forward, loss, backward; returns Darknet's cost, the mean
-    // over the layers that own one.
+    // over the layers that own one. When it throws, counters and rolling statistics are as before; if it was as late as
+    // in backward, gradients are not, and nothing goes on until set_counters() says that they were replaced.
     float accumulate(const float* images, int n, const float* truths, std::size_t truth_stride);
     // Moves the weights by what was accumulated since the last update; throws Error(invalid_argument) after nothing.
     void update();
@@ -37,7 +40,9 @@ public:
     Solver& solver() { return solver_; }
     const Solver& solver() const { return solver_; }
     std::uint64_t seen() const { return parameters_->seen; }
-    int pending() const { return images_; }                              // images accumulated since the last update
+    int pending() const { return images_; }  // images accumulated since the last update
+    // After the arrays of the state were written: where they were taken. Nothing is pending then.
+    void set_counters(std::int64_t iteration, std::uint64_t seen);
     const std::vector<LossReport>& reports() const { return reports_; }  // by node, of the last accumulate()
     std::size_t activation_bytes() const { return plan_ ? plan_->activation_bytes() : 0; }
     // Names the first layer and array that holds NaN or Inf, gradients included; "" when all is finite.
@@ -45,6 +50,8 @@ public:
 
 private:
     Plan& plan(int n);
+    void check_whole() const;
+    void run(Plan& compiled, const LossContext& context);
     void check_read(int layer, std::size_t count) const;
 
     std::shared_ptr<const Backend> backend_;
@@ -57,6 +64,7 @@ private:
     int plan_images_ = 0;
     std::vector<LossReport> reports_;
     int images_ = 0;
+    bool torn_ = false;  // a mini-batch failed in backward: the gradients hold a part of it
 };
 
 }  // namespace dn

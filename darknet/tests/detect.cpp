@@ -3,6 +3,7 @@
 #include "detect.hpp"
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "support.hpp"
@@ -205,6 +206,20 @@ TEST_CASE("flatten: one detection per box and class, corners in pixels, boxes nu
     CHECK(found[0].box == found[1].box);
     CHECK(found[2].box == 2);
     CHECK(found[2].x1 == doctest::Approx(-25));
+}
+
+TEST_CASE("flatten: a box without finite corners is left out") {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    std::vector<Candidate> candidates(4);
+    const Box boxes[] = {
+        {0.5f, 0.5f, infinity, 0}, {0.5f, 0.5f, 0.2f, NAN}, {0.5f, 0.5f, 0.2f, 0.2f}, {0, 0, 1e38f, 1}};
+    for (int i = 0; i < 4; ++i) {
+        candidates[i].box = boxes[i];
+        candidates[i].prob = {0.9f};
+    }
+    const std::vector<Detection> found = flatten(candidates, 100, 100);
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].box == 2);
 }
 
 TEST_CASE("decoding a layer that is no head is a defect that is named") {

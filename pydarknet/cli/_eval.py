@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -26,6 +27,8 @@ from pydarknet.cli.eval import PROTOCOLS
 from pydarknet.data import Dataset, formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.formats import coco
+from pydarknet.errors import FileError
+from pydarknet.files import abandon, replacing
 from pydarknet.metrics import files
 from pydarknet.metrics.bootstrap import compare
 from pydarknet.metrics.doubts import doubts
@@ -34,6 +37,7 @@ from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.names import names_beside
 from pydarknet.network import Network
 from pydarknet.outputs import results as writers
+from pydarknet.outputs.records import synset_order
 from pydarknet.training.trouble import saturated
 
 
@@ -73,6 +77,9 @@ def run(options: Options) -> int:
         raise click.UsageError("--results needs --out DIR, where the files go.")
     if options.compare_cfg and not options.compare:
         raise click.UsageError("--compare-cfg needs --compare WEIGHTS.")
+    if options.mapping and "kaggle" not in options.results:
+        raise click.UsageError("--mapping is for --results kaggle.")
+    _check_files(options)
     dataset = labelled(options.data, options.split)
     first, conditions = _measure(options, options.cfg, options.weights, dataset)
     extra: dict[str, Any] = {"conditions": conditions}
@@ -90,6 +97,19 @@ def run(options: Options) -> int:
     text = "\n".join(lines)
     click.echo(json.dumps({**extra, **first.to_dict()}, indent=1) if options.as_json else text)
     return 0
+
+
+def _check_files(options: Options) -> None:
+    """What cannot be read or written is found before the work is done."""
+    if options.mapping:
+        synset_order(options.mapping)
+    for path in (options.compare, options.compare_cfg):
+        if path and not Path(path).is_file():
+            raise FileError(f"{path}: there is no such file")
+    if options.out:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(replacing(Path(options.out) / "evaluation.json"))
+            abandon(stack)
 
 
 def _measure(options: Options, cfg: str, weights: str, dataset: Dataset) -> tuple[Evaluation, dict[str, Any]]:

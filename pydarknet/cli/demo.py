@@ -67,7 +67,8 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
 
         click.echo(f"ended early: {outcome.reason}; look into {outcome.folder}", err=True)
         return EXIT_CODES[outcome.reason]
-    click.echo(f"mAP@0.5 on digits it never saw: {outcome.best:.1%}, after {seconds:.0f} s")
+    score = "none yet, it needs more iterations" if outcome.best is None else f"{outcome.best:.1%}"
+    click.echo(f"mAP@0.5 on digits it never saw: {score}, after {seconds:.0f} s")
     pictures = _detect(outcome, out)
     click.echo(f"chart: {outcome.folder / 'chart.png'}; {pictures}")
     click.echo(_NEXT)
@@ -110,7 +111,7 @@ def _detect(outcome: Outcome, out: Path) -> str:
     images = sorted((out / "data/valid").glob("*.png"))[:12]
     folder = out / "detections"
     tiles = []
-    cfg, weights = outcome.folder / "digits.cfg", outcome.weights["best"]
+    cfg, weights = outcome.folder / "digits.cfg", outcome.weights.get("best", outcome.weights["last"])
     with Network(cfg, weights, names=list(demo.NAMES), strict=False, threads=1) as network:
         for path in images:
             large = cv2.resize(load(path), (3 * demo.SIZE, 3 * demo.SIZE), interpolation=cv2.INTER_CUBIC)

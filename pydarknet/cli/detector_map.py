@@ -29,7 +29,7 @@ _HINTS = """Set -points flag:
 )
 @click.option(
     "-iou_thresh",
-    type=click.FloatRange(0, 1),
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.5,
     show_default=True,
     help="Overlap above which a detection belongs to a truth.",

@@ -34,7 +34,7 @@ Exit codes: 0 measured, 1 failed, 2 wrong usage, 130 interrupted.
 )
 @click.option(
     "--iou",
-    type=click.FloatRange(0, 1),
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.5,
     show_default=True,
     help="Overlap above which a detection is right.",

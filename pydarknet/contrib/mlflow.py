@@ -45,13 +45,14 @@ class Mlflow(Hook):
     name = "mlflow"
 
     def __init__(self, client: Any = None) -> None:
-        self._client = client or MlflowClient()
+        self._client = client
         self._run = ""
         self._waiting: list[Any] = []
         self._sent = 0.0
 
     def start(self, training: Training) -> None:
         """Begin a run, or take up that of the session before."""
+        self._client = self._client or MlflowClient()
         if self._run:
             self._client.update_run(self._run, status="RUNNING")
             return

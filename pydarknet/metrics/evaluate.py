@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from pydarknet.data import ANY_CLASS, Dataset, Status, read
+from pydarknet.data import Dataset, Status, read
 from pydarknet.data.paths import split_of
 from pydarknet.errors import ArgumentError, DataError
 from pydarknet.metrics.collect import Progress, collect
@@ -54,9 +56,11 @@ def evaluate(  # noqa: PLR0913  all but two by name
     """
     from pydarknet.training.loader import Images
 
-    dataset = with_classes_of(network, labelled(data, split))
+    dataset = labelled(data, split)
+    ids = class_ids(network, dataset)
     album = Images(dataset.samples, network.info.channels)
-    images = collect(network, album, score=score, nms=nms, letterbox=letterbox, progress=progress)
+    found = collect(network, album, score=score, nms=nms, letterbox=letterbox, progress=progress)
+    images = [replace(image, classes=ids[image.classes]) for image in found]
     return Evaluation(images, dataset.names, thresh=thresh, iou_thresh=iou_thresh, points=points)
 
 
@@ -97,32 +101,32 @@ def labelled(data: Dataset | str | Path, split: str = "valid") -> Dataset:
     return dataset.replace(samples=known)
 
 
-def with_classes_of(network: Network, dataset: Dataset) -> Dataset:
-    """The data set with its classes in the network's order, where the network knows names.
+def class_ids(network: Network, dataset: Dataset) -> npt.NDArray[np.int64]:
+    """The data set's id of each class of the network: by name, where the network knows names.
 
     Raises:
-        DataError: their numbers differ, or a name is of one of them only.
+        DataError: the numbers of classes differ, or a name is of one of them only.
     """
     count, names = network.info.classes, network.names
+    if not count:
+        raise DataError(f"{network.cfg}: has no head that detects, so there is nothing to measure")
     if len(dataset.names) != count:
         raise DataError(
             f"the data set has {len(dataset.names)} classes ({_some(dataset.names)}), the network has {count}"
         )
     numbered = names == tuple(str(i) for i in range(count))
     if numbered or names == dataset.names:
-        return dataset
-    if unknown := [name for name in dataset.names if name not in names]:
+        return np.arange(count)
+    if unknown := [name for name in names if name not in dataset.names]:
         raise DataError(
-            f"the data set has classes that the network has not: {_some(unknown)}; the network has "
-            f"{_some(names)}. If they are the same in other words, pydarknet convert --rename makes them so"
+            f"the network has classes that the data set has not: {_some(unknown)}; the data set has "
+            f"{_some(dataset.names)}. If they are the same in other words, write a .names file of the data "
+            "set's beside the weights"
         )
-    _log.warning("the classes of the data set have another order than the network's; the network's is taken")
-    order = np.array([names.index(name) for name in dataset.names])
-    samples = [
-        sample.replace(classes=np.where(sample.classes == ANY_CLASS, ANY_CLASS, order[sample.classes]))
-        for sample in dataset
-    ]
-    return dataset.replace(samples=samples, names=names)
+    _log.warning(
+        "the classes of the network have another order than the data set's; they are matched by name"
+    )
+    return np.array([dataset.names.index(name) for name in names])
 
 
 def _some(names: Iterable[str], most: int = 8) -> str:

@@ -25,7 +25,7 @@ from pydarknet.data import Dataset, Flag, Sample, Status, read, write
 from pydarknet.errors import ArgumentError, DataError
 from pydarknet.metrics.darknet_map import ClassScore, MapReport
 from pydarknet.metrics.doubts import doubts
-from pydarknet.metrics.evaluate import labelled, with_classes_of
+from pydarknet.metrics.evaluate import class_ids, labelled
 from pydarknet.training.validation import fingerprint
 
 NAMES = ("RBC", "WBC", "Platelets")
@@ -184,26 +184,32 @@ def test_labels_of_other_splits_are_not_read(few: Path, tmp_path: Path) -> None:
     assert "missing-image" not in dataset.report.counts
 
 
-def test_classes_take_the_order_of_the_network(
-    shared: Path, few: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_classes_are_matched_by_name(shared: Path, few: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In a data set with another order of classes the network is as good."""
     dataset = read(few)
     order = ("WBC", "Platelets", "RBC")
     places = np.array([2, 0, 1])
     turned = dataset.replace(samples=[s.replace(classes=places[s.classes]) for s in dataset], names=order)
     with opened(shared, names=NAMES) as net:
+        plain = pydarknet.evaluate(net, dataset)
         with caplog.at_level(logging.WARNING, "pydarknet"):
-            result = with_classes_of(net, turned)
-        assert result.names == NAMES
-        for ours, original in zip(result, dataset, strict=True):
-            assert ours.classes.tolist() == original.classes.tolist()
+            result = pydarknet.evaluate(net, turned)
         assert "another order" in caplog.text
-        with pytest.raises(
-            DataError, match="classes that the network has not: Thrombocytes; the network has"
-        ):
-            with_classes_of(net, dataset.replace(names=("RBC", "WBC", "Thrombocytes")))
+        assert result.names == order
+        assert result.map50 == pytest.approx(plain.map50)
+        aps = {row.name: row.ap for row in plain.darknet.classes}
+        assert [row.ap for row in result.darknet.classes] == [aps[name] for name in order]
+        with pytest.raises(DataError, match="classes that the data set has not: Platelets; the data set has"):
+            class_ids(net, dataset.replace(names=("RBC", "WBC", "Thrombocytes")))
         with pytest.raises(DataError, match=r"has 4 classes \(RBC, WBC, Platelets, x\), the network has 3"):
-            with_classes_of(net, dataset.replace(names=(*NAMES, "x")))
+            class_ids(net, dataset.replace(names=(*NAMES, "x")))
+
+
+def test_a_network_without_heads(few: Path) -> None:
+    text = "[net]\nwidth=8\nheight=8\nchannels=3\n[convolutional]\nfilters=2\nsize=1\nactivation=linear\n"
+    net = Network.parse(text, name="classifier.cfg")
+    with net, pytest.raises(DataError, match=r"classifier\.cfg: has no head that detects"):
+        pydarknet.evaluate(net, few)
 
 
 # -- the command
@@ -314,6 +320,14 @@ def test_any_format_of_data(shared: Path, few: Path, coco_file: Path) -> None:
             "--compare-cfg needs --compare",
         ),
         (["--data", "{data}", "--weights", "w", "--protocol", "coco"], 2, "'coco' is not one of"),
+        (["--data", "{data}", "--weights", "w", "--mapping", "m"], 2, "--mapping is for --results kaggle"),
+        (["--data", "{data}", "--weights", "w", "--iou", "1"], 2, "1.0 is not in the range 0<x<1"),
+        (["--data", "{data}", "--weights", "w", "--compare", "gone"], 1, "gone: there is no such file"),
+        (
+            ["--data", "{data}", "--weights", "w", "--out", "{data}/x"],
+            1,
+            "bccd.data/x/evaluation.json: cannot",
+        ),
         (["--data", "gone.data", "--weights", "{weights}"], 1, "gone.data: no such file or folder"),
         (["--data", "{data}", "--weights", "gone.weights"], 1, "gone.weights: "),
         (["--data", "{data}", "--weights", "{weights}", "--split", "test"], 1, "no images of the split test"),

@@ -25,7 +25,7 @@ from pydarknet.training.loop import Training
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 600)
-    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=200)
+    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=200, plots=False)
 
 
 class StopAt(Hook):

@@ -314,10 +314,10 @@ def test_config_survives_json() -> None:
 
 
 def test_patience(config: TrainConfig) -> None:
-    """Evaluations that bring nothing end the training."""
+    """Evaluations that bring nothing end the training; the first, before statistics settle, do not count."""
     outcome = train(replace(config, lr=1e-9, map_every=1, patience=2, max_batches=50))
     assert outcome.reason == "early-stop"
-    assert outcome.iteration <= 4
+    assert outcome.iteration <= 8
 
 
 def test_ema_is_written(config: TrainConfig) -> None:

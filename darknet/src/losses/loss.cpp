@@ -7,22 +7,10 @@
 #include "../error.hpp"
 
 namespace dn {
-namespace {
-
-void check_classes(const Node& node, const Truths& truths, std::size_t outputs) {
-    if (truths.stride != outputs)
-        throw Error(Status::invalid_argument, node.where,
-                    text("found ", truths.stride, " truth values an image, expected one for each of its ", outputs,
-                         " outputs"));
-}
-
-}  // namespace
-
 LossReport softmax_loss(const Node& layer, const LossContext& context, const float* output, float* delta) {
     LossReport report;
     if (layer.as<SoftmaxParams>().noloss) return report;
     const std::size_t outputs = layer.out.size();
-    check_classes(layer, context.truths, outputs);
     double cost = 0;
     for (int image = 0; image < context.truths.n; ++image)
         for (std::size_t i = 0; i < outputs; ++i) {
@@ -38,7 +26,6 @@ LossReport cost_loss(const Node& layer, const LossContext& context, const float*
     constexpr float kMasked = -1234;  // Darknet's mark of a truth that does not count
     const auto& params = layer.as<CostParams>();
     const std::size_t outputs = layer.out.size();
-    check_classes(layer, context.truths, outputs);
     double cost = 0;
     for (int image = 0; image < context.truths.n; ++image)
         for (std::size_t i = 0; i < outputs; ++i) {
@@ -59,6 +46,26 @@ bool owns_cost(const Node& node) {
            (node.kind == Kind::softmax && !node.as<SoftmaxParams>().noloss);
 }
 
+void check_truths(const Node& node, const Truths& truths) {
+    constexpr std::size_t kRow = 6;
+    if (node.is_head() && truths.stride % kRow != 0)
+        throw Error(Status::invalid_argument, node.where,
+                    text("found ", truths.stride, " truth values an image, expected rows of ", kRow,
+                         ": x, y, w, h, class, track id"));
+    if (owns_cost(node) && !node.is_head() && truths.stride != node.out.size())
+        throw Error(Status::invalid_argument, node.where,
+                    text("found ", truths.stride, " truth values an image, expected one for each of its ",
+                         node.out.size(), " outputs"));
+}
+
+void check_trainable(const Node& node) {
+    const char* reason = node.kind == Kind::detection     ? "the loss of YOLOv1 does not exist here; use a [yolo] head"
+                         : node.kind == Kind::contrastive ? "its loss over embeddings does not exist here; leave the "
+                                                            "section out to train the rest"
+                                                          : nullptr;
+    if (reason) throw Error(Status::cfg, node.where, text("cannot be trained: ", reason));
+}
+
 LossReport loss(const Node& node, const LossContext& context, const float* output, float* delta) {
     switch (node.kind) {
         case Kind::yolo:
@@ -72,7 +79,7 @@ LossReport loss(const Node& node, const LossContext& context, const float* outpu
         case Kind::cost:
             return cost_loss(node, context, output, delta);
         default:
-            throw Error(Status::invalid_argument, node.where, "cannot be trained: it has no loss");
+            throw Error(Status::internal, node.where, "has no loss");
     }
 }
 

@@ -43,7 +43,12 @@ LossReport region_loss(const Node& head, const LossContext& context, const float
 LossReport softmax_loss(const Node& layer, const LossContext& context, const float* output, float* delta);
 LossReport cost_loss(const Node& layer, const LossContext& context, const float* output, float* delta);
 
-// Dispatches on the node's kind; throws Error(invalid_argument) for a head that cannot be trained.
+// Throws Error(invalid_argument) unless the truths of an image are as many values as the loss of this node reads.
+void check_truths(const Node& node, const Truths& truths);
+// Throws Error(cfg) for a layer whose part in training does not exist here.
+void check_trainable(const Node& node);
+
+// Dispatches on the node's kind; the truths were checked.
 LossReport loss(const Node& node, const LossContext& context, const float* output, float* delta);
 bool owns_cost(const Node& node);
 

@@ -94,3 +94,18 @@ TEST_CASE("activations: the gradient across channels is Darknet's") {
     ref::multiply_slope(Activation::normalize_channels_softmax, nullptr, y.data(), delta.data(), 1, {3, 1, 1});
     CHECK(delta == Floats{3.25f, 6.5f, 13});
 }
+
+// Darknet's rule, which is not the true Jacobian: the deltas of a pixel times the sum of their products with the
+// outputs; the plain variant leaves those of outputs that are 0.
+TEST_CASE("activations: the slope of normalize_channels is Darknet's") {
+    const float y[] = {0.2f, 0, 0.5f};
+    const Shape pixel{3, 1, 1};
+    float plain[] = {1, 2, 3}, softmax[] = {1, 2, 3};
+    ref::multiply_slope(Activation::normalize_channels, nullptr, y, plain, 1, pixel);
+    ref::multiply_slope(Activation::normalize_channels_softmax, nullptr, y, softmax, 1, pixel);
+    const float sum = 0.2f * 1 + 0.5f * 3;
+    for (int c = 0; c < 3; ++c) {
+        CHECK(plain[c] == doctest::Approx(c == 1 ? 2 : (c + 1) * sum));
+        CHECK(softmax[c] == doctest::Approx((c + 1) * sum));
+    }
+}

@@ -11,7 +11,9 @@
 #define DN_HAVE_OMP
 #endif
 #if defined(__unix__) || defined(__APPLE__)
+#include <sys/mman.h>
 #include <unistd.h>
+#define DN_HAVE_MMAP
 #endif
 
 #include "../../passes/passes.hpp"
@@ -45,11 +47,28 @@ std::size_t aligned(std::size_t bytes) { return (bytes + kArenaAlignment - 1) / 
 
 AlignedBuffer::AlignedBuffer(std::size_t size) : size_(aligned(size)) {
     if (size_ == 0) return;
+#ifdef DN_HAVE_MMAP
+    constexpr std::size_t pages = 1 << 18;  // from this size on
+    if (size_ >= pages) {
+        void* mapped = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (mapped == MAP_FAILED) throw std::bad_alloc();
+        data_ = {static_cast<std::byte*>(mapped), Free{size_}};
+        return;
+    }
+#endif
     data_.reset(static_cast<std::byte*>(std::aligned_alloc(kArenaAlignment, size_)));
     if (!data_) throw std::bad_alloc();
 }
 
-void AlignedBuffer::Free::operator()(std::byte* p) const { std::free(p); }
+void AlignedBuffer::Free::operator()(std::byte* p) const {
+#ifdef DN_HAVE_MMAP
+    if (mapped > 0) {
+        munmap(p, mapped);
+        return;
+    }
+#endif
+    std::free(p);
+}
 
 dnnl::memory WeightStore::get(int node, const dnnl::memory::desc& wanted, const dnnl::memory::desc& plain,
                               const Fill& fill) {

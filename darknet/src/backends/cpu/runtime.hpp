@@ -20,6 +20,8 @@ namespace dn::cpu {
 std::size_t aligned(std::size_t bytes);  // rounded up to the arena's alignment
 
 // Memory aligned for the widest vectors, freed with its owner. Not cleared: pages that nobody touches cost nothing.
+// Large ones are pages of their own, which the system has back at once: on the heap, buffers of changing sizes (another
+// input size, another batch) leave gaps, and a training that fitted would grow.
 class AlignedBuffer {
 public:
     explicit AlignedBuffer(std::size_t size = 0);
@@ -28,10 +30,11 @@ public:
 
 private:
     struct Free {
+        std::size_t mapped;  // bytes; 0: on the heap
         void operator()(std::byte* p) const;
     };
     std::size_t size_;
-    std::unique_ptr<std::byte, Free> data_;
+    std::unique_ptr<std::byte, Free> data_{nullptr, Free{0}};
 };
 
 // Kernels say how much scratch they need when they are made and find it when they run. It holds nothing from one

@@ -19,7 +19,7 @@ public:
 
     void backward() override {
         multiply_slope(node().as<ActivationParams>().activation, src(0), dst(0), ddst(0), batch(), node().out);
-        for (std::size_t k = 0; k < context_.dst.size() && dsrc(0); ++k) dsrc(0)[k] += ddst(0)[k];
+        pass_delta();
     }
 };
 

@@ -23,7 +23,7 @@ public:
 
     void backward() override {
         batch_norm_.backward(weights(), gradients(), ddst(0), batch(), node().out);
-        for (std::size_t k = 0; k < context_.dst.size() && dsrc(0); ++k) dsrc(0)[k] += ddst(0)[k];
+        pass_delta();
     }
 
 private:

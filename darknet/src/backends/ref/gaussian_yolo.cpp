@@ -19,11 +19,7 @@ public:
     }
 
     // The loss has already made the delta that of the input (without the slope of the logistic, as Darknet).
-    void backward() override {
-        if (!dsrc(0)) return;
-        const float scale = node().as<YoloParams>().delta_normalizer;
-        for (std::size_t k = 0; k < context_.dst.size(); ++k) dsrc(0)[k] += scale * ddst(0)[k];
-    }
+    void backward() override { pass_delta(node().as<YoloParams>().delta_normalizer); }
 };
 
 }  // namespace

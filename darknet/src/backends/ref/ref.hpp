@@ -20,11 +20,6 @@ class RefKernel : public Kernel {
 public:
     explicit RefKernel(const KernelContext& context) : context_(context) {}
     std::string what() const override { return "ref"; }
-    void backward() override {
-        throw Error(Status::backend, node().where,
-                    "cannot be trained: this layer has no backward pass; stopbackward=1 in it or a layer behind it "
-                    "keeps it as it is");
-    }
 
 protected:
     const Node& node() const { return context_.node; }
@@ -39,6 +34,11 @@ protected:
     float* dsrc(int i, int input = 0) const {
         float* first = context_.src[input].delta_f32();
         return first ? first + i * context_.src[input].shape.size() : nullptr;
+    }
+    // The delta of the input += scale * that of the output, value by value.
+    void pass_delta(float scale = 1) const {
+        if (!dsrc(0)) return;
+        for (std::size_t k = 0; k < context_.dst.size(); ++k) dsrc(0)[k] += scale * ddst(0)[k];
     }
     NodeParameters& gradients() const { return *context_.gradients; }
     Shape src_shape(int input = 0) const { return context_.src[input].shape; }

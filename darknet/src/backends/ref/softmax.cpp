@@ -24,10 +24,7 @@ public:
         }
     }
     // The loss has already made the delta that of the input.
-    void backward() override {
-        if (!dsrc(0)) return;
-        for (std::size_t k = 0; k < context_.dst.size(); ++k) dsrc(0)[k] += ddst(0)[k];
-    }
+    void backward() override { pass_delta(); }
 };
 
 }  // namespace

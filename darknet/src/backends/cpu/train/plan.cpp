@@ -22,9 +22,9 @@ bool plain_convolution(const TrainContext& context) {
            counts_windows(params, context.src[0].shape, context.dst.shape);
 }
 
-bool plain_pool(const Node& node) {
-    const auto& params = node.as<PoolParams>();
-    return !params.depth && params.antialiasing == 0;
+bool plain_pool(const TrainContext& context) {
+    const auto& params = context.node.as<PoolParams>();
+    return context.src[0].type == context.dst.type && !params.depth && params.antialiasing == 0;
 }
 
 bool plain_shortcut(const Node& node) {
@@ -224,7 +224,7 @@ std::unique_ptr<TrainKernel> make_train_kernel(const TrainContext& context) {
             if (auto kernel = plain_convolution(context) ? make_train_convolution(context) : nullptr) return kernel;
             return make_train_by_reference(context);
         case Kind::maxpool:
-            return plain_pool(context.node) ? make_train_maxpool(context) : make_train_by_reference(context);
+            return plain_pool(context) ? make_train_maxpool(context) : make_train_by_reference(context);
         case Kind::shortcut:
             return plain_shortcut(context.node) ? make_train_mover(context) : make_train_by_reference(context);
         case Kind::upsample:

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where rolling statistics begin, and that a mini-batch which fails leaves nothing behind.
+#include "trainer.hpp"
+
+#include "support.hpp"
+
+using namespace dn;
+using namespace dn::test;
+
+namespace {
+
+const std::string kNet = "[net]\nbatch=2\nwidth=4\nheight=4\nchannels=1\n";
+const std::string kConv = "[convolutional]\nfilters=2\nsize=3\npad=1\nbatch_normalize=1\nactivation=leaky\n";
+const Floats kImages(2 * 16, 0.5f), kTruths(2 * 32, 1);
+
+Network network_of(const std::string& sections) {
+    NetworkOptions options;
+    options.backend = "ref";
+    options.threads = 1;
+    return Network(parse_cfg(kNet + sections, "net.cfg"), "", options);
+}
+
+// The reference backend, whose plans fail in one of their two passes while `fails` says so.
+enum class Fails { never, forward, backward };
+
+class FailingPlan : public Plan {
+public:
+    FailingPlan(std::unique_ptr<Plan> plan, const Fails& fails) : plan_(std::move(plan)), fails_(fails) {}
+    float* input() override { return plan_->input(); }
+    void forward() override {
+        plan_->forward();
+        if (fails_ == Fails::forward) throw Error(Status::backend, "", "out of luck");
+    }
+    void backward(const LossContext& context, std::vector<LossReport>& reports) override {
+        plan_->backward(context, reports);
+        if (fails_ == Fails::backward) throw Error(Status::backend, "", "out of luck");
+    }
+    void read(int node, float* dst) const override { plan_->read(node, dst); }
+    Precision precision() const override { return plan_->precision(); }
+    std::size_t activation_bytes() const override { return plan_->activation_bytes(); }
+    std::vector<LayerTime> profile() override { return plan_->profile(); }
+
+private:
+    std::unique_ptr<Plan> plan_;
+    const Fails& fails_;
+};
+
+class FailingBackend : public Backend {
+public:
+    explicit FailingBackend(const Fails& fails) : fails_(fails) {}
+    std::string name() const override { return "failing"; }
+    std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                                  const PlanOptions& options) const override {
+        return std::make_unique<FailingPlan>(make_backend("ref")->compile(graph, parameters, options), fails_);
+    }
+
+private:
+    const Fails& fails_;
+};
+
+struct Moved {
+    std::uint64_t seen;
+    Floats means, variances;
+    int pending;
+    friend bool operator==(const Moved& a, const Moved& b) {
+        return a.seen == b.seen && a.means == b.means && a.variances == b.variances && a.pending == b.pending;
+    }
+};
+
+Moved moved(Trainer& trainer) {
+    const NodeParameters& first = trainer.parameters().nodes[0];
+    return {trainer.seen(), first.means, first.variances, trainer.pending()};
+}
+
+}  // namespace
+
+TEST_CASE("trainer: a network without a loss is refused") {
+    const std::string message = error_of(Status::cfg, [] { Trainer(network_of(kConv)); });
+    CHECK_CONTAINS(message, "net.cfg: cannot be trained: no layer has a loss; expected a head, softmax or cost");
+}
+
+TEST_CASE("trainer: rolling variances that no file gave begin at 0, as in Darknet") {
+    Network network = network_of(kConv + "[cost]\n");
+    CHECK(network.shared_parameters()->nodes[0].variances == Floats{1, 1});
+    Trainer trainer(network);
+    CHECK(trainer.parameters().nodes[0].variances == Floats{0, 0});
+    trainer.accumulate(kImages.data(), 2, kTruths.data(), 32);
+    const float rolling = trainer.parameters().nodes[0].variances[0];
+    CHECK(rolling > 0);
+    // All images are equal: each mini-batch has the same statistics, of which a hundredth joins.
+    trainer.accumulate(kImages.data(), 2, kTruths.data(), 32);
+    CHECK(trainer.parameters().nodes[0].variances[0] == doctest::Approx(1.99 * rolling));
+}
+
+TEST_CASE("trainer: variances from a file, and those of frozen layers, stay") {
+    const TemporaryFolder folder;
+    const std::string cfg = kNet + kConv + "stopbackward=1\n" + kConv + "[cost]\n", file = folder.file("a.weights");
+    {
+        Network network = network_of(kConv + kConv + "[cost]\n");
+        write_weights(file, network.graph(), *network.shared_parameters(), -1);
+    }
+    NetworkOptions options;
+    options.backend = "ref";
+    Trainer loaded(Network(parse_cfg(kNet + kConv + kConv + "[cost]\n", "net.cfg"), file, options));
+    CHECK(loaded.parameters().nodes[1].variances == Floats{1, 1});
+    Trainer frozen(Network(parse_cfg(cfg, "net.cfg"), "", options));
+    CHECK(frozen.parameters().nodes[0].variances == Floats{1, 1});
+    CHECK(frozen.parameters().nodes[1].variances == Floats{0, 0});
+}
+
+TEST_CASE("trainer: truths of a wrong size are refused before anything moves") {
+    Trainer trainer(network_of(kConv + "[cost]\n"));
+    const Moved before = moved(trainer);
+    const auto accumulate = [&](std::size_t stride) {
+        return error_of(Status::invalid_argument,
+                        [&] { trainer.accumulate(kImages.data(), 2, kTruths.data(), stride); });
+    };
+    CHECK_CONTAINS(accumulate(31), "[cost]: found 31 truth values an image, expected one for each of its 32 outputs");
+    CHECK(moved(trainer) == before);
+    CHECK(accumulate(32).empty());
+    CHECK(trainer.seen() == 2);
+    Trainer detector(
+        network_of("[convolutional]\nfilters=7\nactivation=linear\n"
+                   "[yolo]\nmask=0\nnum=1\nanchors=2,2\nclasses=2\n"));
+    CHECK_CONTAINS(
+        error_of(Status::invalid_argument, [&] { detector.accumulate(kImages.data(), 2, kTruths.data(), 8); }),
+        "[yolo]: found 8 truth values an image, expected rows of 6: x, y, w, h, class, track id");
+}
+
+TEST_CASE("losses of a prediction: truths of a wrong size are refused") {
+    Network network = network_of(kConv + "[cost]\n");
+    network.predict(kImages.data(), 1, {});
+    const std::string message = error_of(Status::invalid_argument, [&] { network.losses({kTruths.data(), 1, 31}); });
+    CHECK_CONTAINS(message, "[cost]: found 31 truth values an image, expected one for each of its 32 outputs");
+}
+
+TEST_CASE("trainer: a mini-batch that fails leaves counters and rolling statistics as they were") {
+    Fails fails = Fails::never;
+    Network network = network_of(kConv + "[cost]\n");
+    Trainer trainer(network, std::make_shared<FailingBackend>(fails));
+    const auto accumulate = [&] { return trainer.accumulate(kImages.data(), 2, kTruths.data(), 32); };
+    accumulate();
+    const Moved before = moved(trainer);
+    const Floats gradients = trainer.solver().gradients(0).weights;
+
+    fails = Fails::forward;
+    CHECK_CONTAINS(error_of(Status::backend, accumulate), "out of luck");
+    CHECK(moved(trainer) == before);
+    CHECK(trainer.solver().gradients(0).weights == gradients);
+    fails = Fails::never;
+    accumulate();  // nothing was lost: it goes on
+    CHECK(trainer.seen() == before.seen + 2);
+
+    const Moved again = moved(trainer);
+    fails = Fails::backward;
+    CHECK_CONTAINS(error_of(Status::backend, accumulate), "out of luck");
+    CHECK(moved(trainer) == again);
+    const std::string torn = "its gradients are incomplete; load a saved state to go on";
+    CHECK_CONTAINS(error_of(Status::invalid_argument, accumulate), torn);
+    CHECK_CONTAINS(error_of(Status::invalid_argument, [&] { trainer.update(); }), torn);
+    fails = Fails::never;
+    trainer.set_counters(3, 12);
+    CHECK(trainer.pending() == 0);
+    accumulate();
+    CHECK(trainer.seen() == 14);
+}

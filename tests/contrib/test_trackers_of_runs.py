@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorBoard and MLflow get the numbers of ``results.csv``, read back as those libraries store them."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pydarknet import TrainConfig
+from pydarknet.errors import MissingExtra
+from pydarknet.training import Hook, Step, train
+from pydarknet.training.loop import Training
+
+sys.path.append(str(Path(__file__).parents[1] / "training"))
+import shapes
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainConfig:
+    data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 12)
+    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=4)
+
+
+class StopAt(Hook):
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def after_step(self, training: Training, step: Step) -> None:
+        if step.iteration == self.iteration:
+            training.stop_reason = "signal"
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
+
+
+def without(monkeypatch: pytest.MonkeyPatch, library: str, module: str) -> None:
+    """As if an optional library were not installed."""
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delitem(sys.modules, f"pydarknet.contrib.{module}", raising=False)
+
+
+@pytest.mark.parametrize(("library", "extra"), [("tensorboardX", "tensorboard"), ("mlflow", "mlflow")])
+def test_missing(config: TrainConfig, monkeypatch: pytest.MonkeyPatch, library: str, extra: str) -> None:
+    """Without the library the option ends before anything is trained, and names the extra."""
+    without(monkeypatch, library, extra)
+    with pytest.raises(
+        MissingExtra, match=rf"{library} is not installed; run: pip install 'pydarknet\[{extra}\]'"
+    ):
+        train(replace(config, **{extra: True}))
+    assert not (Path(str(config.out)) / "results.csv").exists()
+
+
+def events(folder: Path) -> dict[str, dict[int, float]]:
+    """Scalars of all event files by name and step: TFRecords of Event messages."""
+    import struct
+
+    from tensorboardX.proto.event_pb2 import Event
+
+    found: dict[str, dict[int, float]] = {}
+    for path in sorted(folder.glob("events.*")):
+        data, at = path.read_bytes(), 0
+        while at < len(data):
+            (length,) = struct.unpack_from("<Q", data, at)
+            event = Event.FromString(data[at + 12 : at + 12 + length])
+            at += 16 + length
+            for value in event.summary.value:
+                if value.HasField("simple_value"):
+                    found.setdefault(value.tag, {})[event.step] = value.simple_value
+    return found
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorboardX") is None,
+    reason="tensorboardX is not installed (extra: tensorboard)",
+)
+def test_tensorboard(config: TrainConfig) -> None:
+    """The event files of two sessions hold every iteration and every evaluation."""
+    train(replace(config, tensorboard=True), [StopAt(5)])
+    outcome = train(replace(config, tensorboard=True))
+    found, rows = events(outcome.folder / "tensorboard"), table(outcome.folder)
+    for tag, column in (("loss/train", "loss"), ("loss/average", "avg_loss"), ("schedule/rate", "rate")):
+        assert found[tag] == {int(row["iteration"]): pytest.approx(float(row[column])) for row in rows}
+    measured = [row for row in rows if row["map"]]
+    for tag, column in (("mAP/50", "map"), ("mAP/50_95", "map5095"), ("loss/validation", "val_loss")):
+        assert found[tag] == {int(row["iteration"]): pytest.approx(float(row[column])) for row in measured}
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mlflow") is None, reason="mlflow-skinny is not installed (extra: mlflow)"
+)
+@pytest.mark.filterwarnings("default")  # MLflow warns about its own folders
+def test_mlflow(config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was stopped and continued is one run of MLflow, with settings, metrics and files."""
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "store").as_uri())
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "shapes")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    train(replace(config, mlflow=True), [StopAt(5)])
+    outcome = train(replace(config, mlflow=True))
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name("shapes")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["stop_reason"] == "finished"
+    assert run.data.tags["folder"] == str(outcome.folder)
+    assert run.data.params["cfg"] == str(config.cfg)
+    rows = table(outcome.folder)
+    for name, column, wanted in (
+        ("loss", "loss", rows),
+        ("map50", "map", [row for row in rows if row["map"]]),
+        ("val_loss", "val_loss", [row for row in rows if row["map"]]),
+    ):
+        history = client.get_metric_history(run.info.run_id, name)
+        expected = {int(row["iteration"]): pytest.approx(float(row[column])) for row in wanted}
+        assert {metric.step: metric.value for metric in history} == expected
+        assert len(history) == len(expected)
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} >= {
+        "results.csv",
+        "evaluation.json",
+    }

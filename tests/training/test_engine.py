@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine under training: bf16 beside fp32, repetition, and memory under dynamic resize."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pydarknet import Network, _core
+from pydarknet.errors import BackendError
+from pydarknet.training.loader import network_size
+
+pytestmark = pytest.mark.skipif(
+    "cpu" not in _core.build_info()["backends"], reason="this build has no backend cpu (oneDNN was not found)"
+)
+
+NORM = "batch_normalize=1\npad=1\nsize=3\nactivation=leaky\n"
+CFG = (
+    "[net]\nbatch=4\nwidth=64\nheight=64\nchannels=3\nlearning_rate={rate}\nmomentum=0.9\ndecay=0.0005\n"
+    f"[convolutional]\nfilters=16\nstride=2\n{NORM}[convolutional]\nfilters=32\nstride=2\n{NORM}"
+    f"[maxpool]\nsize=2\nstride=2\n[convolutional]\nfilters=32\nstride=1\n{NORM}"
+    "[convolutional]\nfilters=7\nsize=1\nactivation=linear\n"
+    "[yolo]\nmask=0\nnum=1\nanchors=16,16\nclasses=2\niou_loss=ciou\niou_normalizer=0.07\n"
+)
+
+
+def squares(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise with one bright (class 0) or dark (class 1) square of a quarter of the side in each image."""
+    random = np.random.default_rng(3)
+    images = random.uniform(0.4, 0.6, (count, 3, 64, 64)).astype(np.float32)
+    truths = np.zeros((count, 2, 6), np.float32)
+    for image, rows in zip(images, truths, strict=True):
+        left, top, label = random.integers(0, 48), random.integers(0, 48), random.integers(0, 2)
+        image[:, top : top + 16, left : left + 16] = 1 - label
+        rows[0] = ((left + 8) / 64, (top + 8) / 64, 0.25, 0.25, label, 0)
+    return images, truths
+
+
+def learner(folder: Path, precision: str, rate: float = 0.005) -> Network:
+    cfg = folder / "net.cfg"
+    cfg.write_text(CFG.format(rate=rate))
+    return Network(cfg, backend="cpu", precision=precision, threads=2, training=True)
+
+
+def trained(folder: Path, precision: str, updates: int = 80) -> tuple[list[float], Network]:
+    """The costs of a run, and the network behind it."""
+    network = learner(folder, precision)
+    images, truths = squares(32)
+    costs = []
+    try:
+        for update in range(updates):
+            at = slice(update * 4 % 32, update * 4 % 32 + 4)
+            costs.append(network.accumulate(images[at], truths[at]))
+            network.update()
+    except BackendError as error:
+        if "needs a processor" in str(error):
+            pytest.skip(str(error))
+        raise
+    return costs, network
+
+
+def test_bf16_learns_as_fp32_does_and_repeats_itself(tmp_path: Path) -> None:
+    exact, first = trained(tmp_path, "fp32")
+    rounded, second = trained(tmp_path, "bf16")
+    again, third = trained(tmp_path, "bf16")
+    with first, second, third:
+        assert rounded == again
+        for name, array in second.state()["arrays"].items():
+            np.testing.assert_array_equal(array, third.state()["arrays"][name], name)
+        assert np.mean(exact[-8:]) < np.mean(exact[:8]) / 4
+        for begin in range(0, 80, 8):
+            part = slice(begin, begin + 8)
+            assert np.mean(rounded[part]) == pytest.approx(np.mean(exact[part]), rel=0.15), part
+
+
+def test_bf16_keeps_weights_in_float32(tmp_path: Path) -> None:
+    """Steps far below what bf16 resolves move the weights all the same, and add up."""
+    images, truths = squares(4)
+    with learner(tmp_path, "bf16", rate=1e-7) as network:
+        before = network.parameters(0)["weights"]
+        try:
+            for _ in range(3):
+                network.accumulate(images, truths)
+                network.update()
+        except BackendError as error:
+            if "needs a processor" in str(error):
+                pytest.skip(str(error))
+            raise
+        moved = np.abs(network.parameters(0)["weights"] - before)
+        assert moved.dtype == np.float32
+        assert (moved > 0).mean() > 0.9
+        assert (moved < np.abs(before) / 2**9).mean() > 0.9
+
+
+@pytest.mark.parametrize("random", [1, 1.2, 2])
+def test_the_largest_size_comes_first(random: float) -> None:
+    size = network_size((416, 320), random, 32, 1000, seed=7)
+    sizes = [size(iteration) for iteration in range(1000)]
+    assert len(set(sizes)) > 3
+    assert all(w <= sizes[0][0] and h <= sizes[0][1] for w, h in sizes)
+
+
+RESIZE = """
+import sys
+import numpy as np
+from pydarknet import Network
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+network = Network(sys.argv[1], backend="cpu", precision="fp32", threads=2, training=True)
+truths = np.zeros((2, 1, 6), np.float32)
+peaks = []
+for side in 2 * (512, 416, 320, 448, 352, 480):
+    images = np.full((2, 3, side, side), 0.5, np.float32)
+    network.resize_training(side, side)
+    network.accumulate(images, truths)
+    network.update()
+    peaks.append(peak())
+print(*peaks)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+def test_memory_that_suffices_for_the_largest_size_suffices_for_all(tmp_path: Path) -> None:
+    learner(tmp_path, "fp32").close()
+    command = [sys.executable, "-c", RESIZE, tmp_path / "net.cfg"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    peaks = [int(word) for word in out.split()]
+    assert max(peaks) <= peaks[0] + 20_000, peaks  # KiB: oneDNN's code for each size
+    assert max(peaks) <= 1.03 * max(peaks[:7]), peaks

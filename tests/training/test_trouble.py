@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trouble said aloud: each finding speaks where it should, and is quiet where it should be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapes
+
+from pydarknet import Network, TrainConfig
+from pydarknet.cfg import CfgFile, walk
+from pydarknet.metrics.evaluation import Evaluation
+from pydarknet.metrics.images import Judged
+from pydarknet.training import Hook, Step, train
+from pydarknet.training.loop import Training
+from pydarknet.training.trouble import Trouble, saturated
+from pydarknet.training.validation import ValidationLoss
+from pydarknet.weights import load as load_weights
+from pydarknet.weights import save as save_weights
+from pydarknet.weights.arrays import arrays
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainConfig:
+    data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 12)
+    return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True)
+
+
+def findings(folder: Path | str | None) -> list[dict[str, Any]]:
+    text = (Path(str(folder)) / "findings.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def rules(folder: Path | str | None) -> list[str]:
+    return [finding["rule"] for finding in findings(folder)]
+
+
+# -- D-01
+
+
+def image(scores: Sequence[float], right: int, spread: float = 1.0) -> Judged:
+    """As many detections side by side, the first of which lie on truths."""
+    count = len(scores)
+    left = np.arange(count) * spread
+    boxes = np.stack([left, np.zeros(count), left + 0.9, np.ones(count)], 1)
+    return Judged(
+        boxes, np.array(scores), np.zeros(count, int), boxes[:right], np.zeros(right, int), size=(9, 9)
+    )
+
+
+@pytest.mark.parametrize(
+    ("scores", "right", "expected"),
+    [
+        (
+            [0.995] * 50 + [0.3] * 50,
+            5,
+            "50% of the detections have a confidence of 0.99 or more, and 90% of those",
+        ),
+        ([0.995] * 49 + [0.3] * 51, 5, ""),
+        ([0.995] * 50 + [0.3] * 50, 40, ""),  # sure and right: a good network
+        ([0.51] * 501, 501, "there are 501 detections with a confidence above 0.5 in an image"),
+        ([0.51] * 500, 5, ""),
+        ([0.3] * 900, 5, ""),  # many weak ones: a young network
+        ([], 0, ""),
+    ],
+)
+def test_saturated(scores: Sequence[float], right: int, expected: str) -> None:
+    """Half of the detections certain and mostly wrong, or more than 500 likely ones in an image."""
+    found = saturated(Evaluation([image(scores, right)], ["thing"]))
+    assert found.startswith(expected)
+    assert bool(found) == bool(expected)
+
+
+def test_constants_for_weights(config: TrainConfig) -> None:
+    """A network that calls everything everything is said to, and is not kept as the best."""
+
+    class Ruin(Hook):
+        def before_step(self, training: Training) -> None:
+            if training.iteration == 3:
+                state = training.network.state()
+                for name, values in state["arrays"].items():
+                    if name == "parameters/3/biases":
+                        values.reshape(2, 8)[:, 4:] = 30
+                    if name.startswith("gradients"):
+                        values[:] = 0
+                training.network.load_state(state)
+
+    outcome = train(replace(config, max_batches=4, lr=1e-9, map_every=2), [Ruin()])
+    (found,) = (finding for finding in findings(config.out) if finding["rule"] == "D-01")
+    assert found["iteration"] == 4
+    assert "the detections are saturated" in (outcome.folder / "train.log").read_text()
+    assert json.loads((outcome.folder / "weights/shapes_best.json").read_text())["iteration"] == 2
+    newest = json.loads((outcome.folder / "evaluation.json").read_text())
+    assert (newest["iteration"], newest["saturated"], newest["best"]) == (4, True, False)
+    assert (outcome.folder / "train.log").read_text().count("New best mAP!") == 1
+
+
+# -- D-02
+
+
+def test_new_heads_are_quiet(config: TrainConfig) -> None:
+    """Random heads begin where the formula says: a quarter for each box."""
+    train(replace(config, map_every=0))
+    assert rules(config.out) == []
+
+
+@pytest.mark.parametrize(("loss", "speaks"), [(8.9, True), (9.1, False), (35.9, False), (36.1, True)])
+def test_loss_of_new_heads(config: TrainConfig, loss: float, speaks: bool) -> None:
+    """6·6 cells of 2 boxes, a quarter each, are 18: less than half and more than twice that is odd."""
+    stage = Stage(Path(str(config.cfg)).parent, config)
+    with Network(config.cfg, training=True, threads=1) as network:
+        stage.network, stage.iteration, stage.detecting = network, 0, {4}
+        hook = Trouble(None, stage, stage.note)  # type: ignore[arg-type]
+        hook.start(stage)  # type: ignore[arg-type]
+        hook.after_step(stage, Step(1, loss=loss, size=(48, 48)))  # type: ignore[arg-type]
+        hook.end(stage, "finished")  # type: ignore[arg-type]
+    found = findings(stage.run.path)
+    assert [(f["rule"], f["heads"], f["expected"]) for f in found] == [("D-02", "new", 18.0)] * speaks
+    if speaks:
+        assert found[0]["message"] == f"the loss begins at {loss:.4g}; new heads should begin near 18"
+
+
+def test_trained_heads(config: TrainConfig) -> None:
+    """Trained heads on their own data are quiet; with a loss like that of new ones they are not."""
+    place = Path(str(config.out))
+    first = train(replace(config, max_batches=150, map_every=0, out=place.with_name("first")))
+    again = replace(config, weights=first.weights["last"], clear=True, max_batches=1, map_every=0)
+    train(again)
+    assert "D-02" not in rules(config.out)
+    mild(first.weights["last"], config, place.with_name("strange.weights"))
+    train(replace(again, weights=place.with_name("strange.weights"), out=place.with_name("third")))
+    found = findings(place.with_name("third"))[0]
+    assert (found["rule"], found["heads"]) == ("D-02", "loaded")
+    assert "although the weights have trained heads" in found["message"]
+
+
+def mild(path: Path, config: TrainConfig, out: Path) -> None:
+    """A copy of a weights file whose heads say nothing clearly."""
+    file, nodes = load_weights(path), walk(CfgFile.load(config.cfg))
+    found = arrays(np.array(file.values), nodes)
+    save_weights(out, file.header, [v * np.float32(0.01 if n.index == 3 else 1) for n, _, v in found])
+
+
+# -- D-04 and L-50: the hook alone
+
+
+class Stage:
+    """What the hook needs of a training."""
+
+    def __init__(self, folder: Path, config: TrainConfig) -> None:
+        from pydarknet.training.run import RunFolder
+
+        self.run, self.cfg = RunFolder(folder), CfgFile.load(config.cfg)
+        self.iteration, self.max_batches, self.detecting = 1, 10_000, set[int]()
+        self.notes: list[str] = []
+        self.network: Any = None
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def play(config: TrainConfig, steps: Sequence[Step]) -> tuple[list[str], Trouble]:
+    """The findings for some iterations."""
+    stage = Stage(Path(str(config.cfg)).parent, config)
+    hook = Trouble(None, stage, stage.note)  # type: ignore[arg-type]
+    hook.start(stage)  # type: ignore[arg-type]
+    for step in steps:
+        stage.iteration = step.iteration
+        hook.after_step(stage, step)  # type: ignore[arg-type]
+    hook.end(stage, "finished")  # type: ignore[arg-type]
+    return rules(stage.run.path), hook
+
+
+def losses(values: Sequence[float]) -> list[Step]:
+    return [Step(i, loss=v, avg_loss=v) for i, v in enumerate(values, 2)]
+
+
+@pytest.mark.parametrize(
+    ("values", "count"),
+    [
+        ([10.0] * 4 + [2.0] * 50 + [6.1] * 9, 1),  # more than threefold: once, however long it lasts
+        ([10.0] * 4 + [2.0] * 50 + [6.0] * 9, 0),
+        ([0.1] * 4 + [2.0] * 50 + [4.0] * 9, 0),  # the burn-in of 5 does not count
+        ([10.0] * 4 + [1.0] + [2.0] * 500 + [5.0], 0),  # the smallest is more than 500 iterations ago
+        ([10.0] * 30 + [1.0] + [4.0] * 5 + [2.0] * 5 + [4.0] * 5, 2),  # it recovered in between
+        ([10.0] * 4 + [2.0] * 50 + [float("inf")] * 9, 0),
+        ([10.0] * 4 + [2.0] * 18 + [7.0], 0),  # an average of too few says nothing
+        ([10.0] * 4 + [2.0] * 19 + [7.0], 1),
+    ],
+)
+def test_rising_loss(config: TrainConfig, values: Sequence[float], count: int) -> None:
+    """D-04: the average above three times the smallest of the last 500 iterations, after the burn-in."""
+    assert play(config, losses(values))[0] == ["D-04"] * count
+
+
+def test_rising_loss_after_a_stop(config: TrainConfig) -> None:
+    """What was smallest, and what was said, survive a stop."""
+    _, hook = play(config, losses([2.0] * 50 + [7.0]))
+    stage = Stage(Path(str(config.out)), config)
+    stage.run.path.mkdir()
+    again = Trouble(None, stage, stage.note)  # type: ignore[arg-type]
+    again.load_state(json.loads(json.dumps(hook.state())))
+    again.start(stage)  # type: ignore[arg-type]
+    again.after_step(stage, losses([7.0])[0])  # type: ignore[arg-type]
+    again.end(stage, "finished")  # type: ignore[arg-type]
+    assert stage.notes == []
+
+
+def waiting(load: float, count: int) -> list[Step]:
+    return [Step(i, times={"load": load, "compute": 1 - load}) for i in range(2, count + 2)]
+
+
+@pytest.mark.parametrize(
+    ("load", "count", "expected"), [(0.11, 60, 1), (0.09, 600, 0), (0.9, 40, 0), (0.5, 900, 1)]
+)
+def test_loader_too_slow(config: TrainConfig, load: float, count: int, expected: int) -> None:
+    """L-50: more than a tenth of the time is spent waiting, after 50 iterations, said once."""
+    assert play(config, waiting(load, count))[0] == ["L-50"] * expected
+    if expected:
+        (found,) = findings(Path(str(config.cfg)).parent)
+        assert found["message"] == f"the network waits for images {load:.0%} of the time"
+        assert "--cache ram" in found["hint"]
+
+
+# -- D-05
+
+
+class Zero(Hook):
+    """Evaluations with an mAP of their own; the rest is as it is."""
+
+    def __init__(self, values: Sequence[int]) -> None:
+        self.values = list(values)
+
+    def start(self, training: Training) -> None:
+        def evaluate() -> tuple[Evaluation, ValidationLoss | None]:
+            return Evaluation([image([0.6, 0.5], self.values.pop(0))], shapes.NAMES), None
+
+        training.evaluate = evaluate
+
+
+def test_map_of_zero(config: TrainConfig) -> None:
+    """Two zeros in a row print the five usual causes with what was found; one is quiet, and so is a third."""
+    outcome = train(replace(config, map_every=2), [Zero([1, 0, 1, 0, 0, 0])])
+    (found,) = findings(outcome.folder)
+    assert (found["rule"], found["iteration"]) == ("D-05", 10)
+    labels = (Path(str(config.data)).parent / "valid").glob("*.txt")
+    rows = [line.split() for label in labels for line in label.read_text().splitlines()]
+    side = np.median([48 * np.sqrt(float(row[3]) * float(row[4])) for row in rows])
+    assert found["causes"] == [
+        "  labels: 16 of 16 training images and 4 of 4 validation images have boxes",
+        "  class ids: 0, 1, 2 in training, 1, 2 in validation, 3 names",
+        "! iterations: 10 of 12 are done, burn-in is 5; it is too early to expect anything",
+        "! weights: none, the training began with random ones",
+        "  input size: 48x48, at which the boxes of the validation images are "
+        f"{side:.0f} pixels large (median)",
+    ]
+    log = (outcome.folder / "train.log").read_text()
+    assert all(cause in log for cause in found["causes"])
+
+
+def test_causes_of_a_data_set_with_faults(config: TrainConfig) -> None:
+    """Labels that are mostly empty, a class that is never trained, boxes of a few pixels: each is marked."""
+    folder = Path(str(config.data)).parent
+    for label in sorted((folder / "train").glob("*.txt"))[4:]:
+        label.write_text("")
+    for label in (folder / "train").glob("*.txt"):
+        label.write_text("".join(f"0{line[1:]}\n" for line in label.read_text().splitlines()))
+    for label in (folder / "valid").glob("*.txt"):
+        label.write_text("1 0.5 0.5 0.1 0.1\n")
+    train(replace(config, map_every=2), [Zero([0] * 6)])
+    causes = findings(config.out)[-1]["causes"]
+    assert causes[0] == "! labels: 4 of 16 training images and 4 of 4 validation images have boxes"
+    assert causes[1] == "! class ids: 0 in training, 1 in validation, 3 names; 1 are never trained"
+    assert causes[4] == (
+        "! input size: 48x48, at which the boxes of the validation images are 5 pixels large (median); "
+        "take a larger one"
+    )
