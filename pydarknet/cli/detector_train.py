@@ -18,12 +18,16 @@ from pydarknet.cli._darknet_flags import DarknetCommand, devices, unsupported
 @click.option("-clear", is_flag=True, help="Count iterations from 0.")
 @click.option("-force", is_flag=True, help="Train although the preflight found errors; not Darknet's.")
 @click.option("-dont_show", is_flag=True, expose_value=False, help="No window; there never is one.")
-@unsupported("-mjpeg_port", "chart.png in the folder of the run is drawn anew while training")
+@click.option(
+    "-mjpeg_port", "port", type=click.IntRange(0, 65535), help="Serve a live page, to this machine."
+)
 @unsupported("-chart", "chart.png in the folder of the run is drawn from its whole history")
 @unsupported("-show_imgs", "see --dump-batches of pydarknet train", takes_value=False)
 @unsupported("-benchmark_layers", "see pydarknet bench", takes_value=False)
 @devices
-def command(data: str, cfg: str, weights: str | None, *, evaluate: bool, clear: bool, force: bool) -> int:
+def command(
+    data: str, cfg: str, weights: str | None, *, evaluate: bool, clear: bool, force: bool, port: int | None
+) -> int:
     """Train a detector; `pydarknet train` has more options.
 
     The run's folder is `backup` of the .data file, its weights are in the folder `weights` there, saved as
@@ -32,7 +36,7 @@ def command(data: str, cfg: str, weights: str | None, *, evaluate: bool, clear: 
 
     \b
     Examples:
-      pydarknet detector train obj.data yolov4-tiny.cfg yolov4-tiny.conv.29 -map -dont_show
+      pydarknet detector train obj.data yolov4-tiny.cfg yolov4-tiny.conv.29 -map -dont_show -mjpeg_port 8090
     """
     from pydarknet.cli.train import train_and_tell
     from pydarknet.data.formats.darknet import read_data
@@ -57,6 +61,7 @@ def command(data: str, cfg: str, weights: str | None, *, evaluate: bool, clear: 
         last_every=_interval(options, "savelast"),
         clear=clear,
         force=force,
+        http=None if port is None else str(port),
     )
     return train_and_tell(config)
 

@@ -85,13 +85,15 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
       pydarknet train --cfg my.cfg --data ds/obj.data --weights yolov4-tiny.conv.29 --out runs/x
       pydarknet train --cfg my.cfg --data ds/data.yaml --epochs 100 --cache ram
       pydarknet train --cfg my.cfg --data obj.data --set learning_rate=0.001 --freeze backbone
+      pydarknet train --cfg my.cfg --data obj.data --http 8090
       pydarknet train --resume runs/x --max-batches 8000
       pydarknet train --cfg my.cfg --data obj.data --max-hours 7 --estimate
 
     \b
     In the folder of the run:
       weights/      NAME_last, _best, _final, _1000 ...; NAME_last.state, from which it goes on
-      chart.png     loss, mAP and rate
+      report.html   everything to look at, in one file; `--http 8090` shows the same while training
+      chart.png     loss, mAP and rate; results.png, labels.png, train_batch*.jpg, val_*.jpg ...
       results.csv   one line for each iteration; results.jsonl with each head
       train.log     in Darknet's format; run.json, preflight.json, crash.json
     """

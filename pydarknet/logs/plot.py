@@ -22,7 +22,14 @@ POINTS = 4000  # at most so many are drawn; longer logs are thinned
 STRETCH = 30  # from this ratio of first and last average on, the axis is logarithmic
 
 
-def chart(log: Log, path: str | Path, *, title: str = "", compare: Sequence[Log] = ()) -> None:
+def chart(
+    log: Log,
+    path: str | Path,
+    *,
+    title: str = "",
+    compare: Sequence[Log] = (),
+    max_loss: float | None = None,
+) -> None:
     """Draw a training.
 
     Args:
@@ -30,20 +37,21 @@ def chart(log: Log, path: str | Path, *, title: str = "", compare: Sequence[Log]
         path: picture to write; the ending says which kind, ``.png`` or ``.svg`` …
         title: above the picture; the name of the log if empty.
         compare: other trainings, drawn as thin lines.
+        max_loss: end of the axis of the loss, as Darknet's ``max_chart_loss``; chosen by the values if None.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(5, 1))
     current = log.current()
-    _draw_loss(top, log, current)
+    _draw_loss(top, log, current, max_loss)
     for other in compare:
         rows = other.current().iterations
         top.plot([r.iteration for r in rows], [r.avg_loss for r in rows], lw=1, label=Path(other.path).stem)
     _draw_maps(top, current)
     _draw_rate(bottom, current)
     advice = advise(log)
-    top.set_title(f"{title or Path(log.path).name}\n{_subtitle(advice)}", fontsize=10)
+    top.set_title(f"{title or Path(log.path).name}\n{_subtitle(advice)}{_left(current)}", fontsize=10)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110)
 
@@ -55,11 +63,16 @@ def _subtitle(advice: Advice) -> str:
     return f"{advice.verdict}{best}"
 
 
+def _left(log: Log) -> str:
+    hours = log.iterations[-1].hours_left if log.iterations else None
+    return f"   {hours:.1f} hours left" if hours is not None and hours > 0 else ""
+
+
 def _thin(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values[:: max(len(values) // POINTS, 1)]
 
 
-def _draw_loss(axes: Axes, log: Log, current: Log) -> None:
+def _draw_loss(axes: Axes, log: Log, current: Log, max_loss: float | None) -> None:
     table = np.array([(r.iteration, r.loss, r.avg_loss) for r in current.iterations], float).reshape(-1, 3)
     redone = np.array([(r.iteration, r.avg_loss) for r in log.iterations], float).reshape(-1, 2)
     if len(redone) > len(table):
@@ -80,13 +93,16 @@ def _draw_loss(axes: Axes, log: Log, current: Log) -> None:
         axes.axvline(start, color="0.6", ls=":", lw=1)
     axes.set_ylabel("loss", color="tab:blue")
     axes.grid(alpha=0.3)
-    _limits(axes, log, finite)
+    _limits(axes, log, finite, max_loss)
     axes.legend(loc="upper right", fontsize=8)
 
 
-def _limits(axes: Axes, log: Log, finite: NDArray[np.float64]) -> None:
+def _limits(axes: Axes, log: Log, finite: NDArray[np.float64], max_loss: float | None) -> None:
     last = max([log.max_batches or 0, *(r.iteration for r in log.iterations[-1:])])
     axes.set_xlim(0, last or 1)
+    if max_loss is not None:
+        axes.set_ylim(0, max_loss)
+        return
     if not len(finite):
         return
     averages = finite[:, 2]

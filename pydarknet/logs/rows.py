@@ -10,7 +10,7 @@ import csv
 import io
 import math
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,13 +99,12 @@ class Rows:
         if row.get("map") is not None:
             self.evaluations.append({k: v for k, v in row.items() if k != "heads"})
 
-    def curves(self) -> dict[str, list[float | None]]:
-        """The columns, thinned for drawing; None for what is not there or not finite."""
+    def curves(self, names: Iterable[str]) -> dict[str, list[float | None]]:
+        """Columns thinned for drawing, those that are there; None for what is not finite."""
         every = -(-max(len(self), 1) // POINTS)
         first = (len(self) - 1) % every  # so that the newest is among them
-        return {
-            name: [_short(value) for value in column[first::every]] for name, column in self.columns.items()
-        }
+        known = [name for name in ("iteration", *names) if name in self.columns]
+        return {name: [_short(value) for value in self.columns[name][first::every]] for name in known}
 
     def mean(self, name: str, count: int) -> float | None:
         """Mean of the newest values of a column."""

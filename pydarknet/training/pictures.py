@@ -37,7 +37,7 @@ class Pictures(Hook):
     """Draws into the folder of the run.
 
     ``labels.png`` and ``train_batch*.jpg`` at the start; ``chart.png``, ``results.png`` and ``loss.png`` now
-    and then; ``val_*.jpg``, ``confusion.*`` and ``pr.*`` with evaluations; all of them at the end.
+    and then; ``val_*.jpg``, ``worst.jpg``, ``confusion.*`` and ``pr.*`` with evaluations; all at the end.
 
     Args:
         dataset: with the boxes of all images.
@@ -114,6 +114,8 @@ class Pictures(Hook):
         if report is None:
             return
         self._try("confusion and pr", _draw_evaluation, training.run, report)
+        if worst := report.worst(SHEET):
+            self._try("worst.jpg", _draw_sheet, worst, report.names, training.run.file("worst.jpg"))
         for number in range(SHEETS):
             path = training.run.file(f"val_{number}.jpg")
             if verdicts := report.verdicts[number * SHEET : (number + 1) * SHEET]:
@@ -124,8 +126,9 @@ def _draw_chart(training: Training) -> None:
     from pydarknet.logs.load import load
     from pydarknet.logs.plot import chart
 
-    run = training.run
-    chart(load(run.file("train.log")), run.file("chart.png"), title=training.base)
+    run, net = training.run, training.cfg.net
+    top = net.number("max_chart_loss") if "max_chart_loss" in net else None
+    chart(load(run.file("train.log")), run.file("chart.png"), title=training.base, max_loss=top)
 
 
 def _draw_results(training: Training) -> None:

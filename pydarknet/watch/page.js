@@ -39,6 +39,7 @@ function showHead(state) {
   const reason = REASONS[state.reason] ? ` · ${REASONS[state.reason]}` : "";
   find("subtitle").textContent = `${started}${again}${ended}${reason}`;
   find("progress").firstElementChild.style.width = `${100 * Math.min(share, 1)}%`;
+  find("progress").className = `bar ${state.kind}`;
   find("progress").setAttribute("aria-valuenow", Math.round(100 * share));
   find("error").hidden = !state.error;
   find("error").textContent = state.error;

@@ -29,8 +29,25 @@ PICTURES: dict[str, str] = {
         for number in range(16)
     },
     **{f"train_batch{number}.jpg": f"Training batch {number}, as the network sees it" for number in range(3)},
+    "worst.jpg": "The validation images with most mistakes",
     "labels.png": "Labels: boxes per class, where they lie, how large they are, how many in an image",
 }
+
+#: Columns that the page draws.
+CURVES = (
+    "loss",
+    "avg_loss",
+    "rate",
+    "iou",
+    "images_per_second",
+    "rss_mb",
+    "gpu_mb",
+    "cpu_percent",
+    "gpu_percent",
+    "stall",
+    "read_mb",
+    "written_mb",
+)
 
 _KINDS = {
     "finished": "done",
@@ -64,7 +81,7 @@ class RunState:
             "now": time.time(),
             **status,
             "progress": self._progress(cfg),
-            "curves": self._rows.curves(),
+            "curves": self._rows.curves(CURVES),
             "evaluations": self._rows.evaluations,
             "evaluation": _json(self.folder / "evaluation.json"),
             "best_evaluation": _json(self.folder / "evaluation_best.json"),

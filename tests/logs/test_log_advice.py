@@ -153,6 +153,18 @@ def test_chart_shows_loss_and_map(tmp_path: Path) -> None:
     assert red[0] > 1000 > red[1]
 
 
+def test_chart_ends_where_darknets_does(tmp_path: Path) -> None:
+    """``max_chart_loss``: a loss above it is not seen."""
+    log = made(lambda n: 100.0)
+    for top in (50, 200):
+        chart(log, tmp_path / f"{top}.png", max_loss=top)
+    blue = [cv2.imread(str(tmp_path / f"{top}.png")).astype(int) for top in (50, 200)]
+    # Below the legend, where the curve would be.
+    seen = [int(((p[..., 0] - p[..., 2]) > 80)[150:600, 100:].sum()) for p in blue]
+    assert seen[0] == 0
+    assert seen[1] > 1000
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
 

@@ -59,11 +59,12 @@ def test_iterations_done_again_count_once(tmp_path: Path) -> None:
 def test_curves_are_thinned_and_end_with_the_newest(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     path.write_text("".join(line(n, late=n if n > 2000 else None) for n in range(1, 5001)))
-    curves = read_rows(path).curves()
+    curves = read_rows(path).curves(["loss", "late", "absent"])
     assert POINTS / 2 <= len(curves["iteration"]) <= POINTS
     assert curves["iteration"][-1] == 5000
     assert curves["late"][0] is None
     assert curves["late"][-1] == 5000
+    assert list(curves) == ["iteration", "loss", "late"]
     assert {len(column) for column in curves.values()} == {len(curves["iteration"])}
 
 

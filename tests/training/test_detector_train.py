@@ -26,5 +26,7 @@ def test_darknets_command_line(
     capsys.readouterr()
     assert run(monkeypatch, "detector", "train", data, cfg, weights / "shapes_last.weights", "-force") == 0
     assert "nothing to do: iteration 6 of 6" in capsys.readouterr().out
-    assert run(monkeypatch, *words, "-mjpeg_port", 8090) == 2
+    assert run(monkeypatch, *words, "-mjpeg_port", 0) == 0
+    assert "live page: http://127.0.0.1:" in capsys.readouterr().out
+    assert run(monkeypatch, *words, "-chart", "x.png") == 2
     assert "chart.png" in capsys.readouterr().err

@@ -27,7 +27,16 @@ def config(tmp_path: Path) -> TrainConfig:
     return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=3)
 
 
-DRAWN = {"chart.png", "results.png", "loss.png", "labels.png", "confusion.png", "pr.png", "val_0.jpg"}
+DRAWN = {
+    "chart.png",
+    "results.png",
+    "loss.png",
+    "labels.png",
+    "confusion.png",
+    "pr.png",
+    "val_0.jpg",
+    "worst.jpg",
+}
 DRAWN |= {f"train_batch{n}.jpg" for n in range(3)}
 
 

@@ -116,6 +116,22 @@ def test_narrow_screens_need_no_sideways_scrolling(browser: Any, page: Page) -> 
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+def test_looking_closer(browser: Any, page: Page) -> None:
+    """Values appear under the pointer, a picture is enlarged by a click and goes by the next."""
+    browser.get(page.url)
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    place = """const box = document.querySelector('.chart svg').getBoundingClientRect();
+        const at = {clientX: box.right - 12, clientY: box.top + 20, bubbles: true};
+        document.querySelector('.chart svg').dispatchEvent(new PointerEvent('pointermove', at));"""
+    browser.execute_script(place)
+    assert shown(browser, ".tip").splitlines()[0] == "iteration 40"
+    assert f"average {1.1 * (900 * 2.718281828 ** (-40 / 12) + 3):.3g}" in shown(browser, ".tip")
+    browser.execute_script("document.querySelector('figure button').click()")
+    assert browser.execute_script("return document.querySelector('#zoom').open")
+    browser.execute_script("document.querySelector('#zoom').click()")
+    assert not browser.execute_script("return document.querySelector('#zoom').open")
+
+
 def test_the_report_needs_nothing_else(browser: Any, folder: Path, tmp_path: Path) -> None:
     """One file, elsewhere, without the run and without network."""
     target = write_report(folder, tmp_path / "elsewhere" / "r.html")
