@@ -264,3 +264,32 @@ def test_columns_of_evaluations(config: TrainConfig) -> None:
     assert [float(row["f1"]) for row in filled] == pytest.approx([2 * r / (1 + r) for r in (0.4, 0.4, 0.9)])
     assert all(row["val_loss"] == "1.0" and row["map5095"] and row["fitness"] for row in filled)
     assert not any(row["val_loss"] or row["map5095"] for row in rows if not row["map"])
+
+
+def test_the_best_survives_going_back(config: TrainConfig) -> None:
+    """--on-nan rollback goes back to before the best: its weights stay, and nothing less replaces them."""
+
+    class Raise(Hook):
+        done = False
+
+        def before_step(self, training: Training) -> None:
+            if training.iteration == 9 and not Raise.done:
+                Raise.done = True
+                training.network.set_learning_rate(float("inf"))
+
+    values = [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1, 0.1]
+    config = replace(config, on_nan="rollback", last_every=2)
+    told: list[str] = []
+    again = iter([*values[:9], *[0.3] * 12])
+
+    class Then(Curve):
+        def start(self, training: Training) -> None:
+            training.evaluate = lambda: (report(next(again)), ValidationLoss(1.0, 0.0, 0.0))
+
+    outcome = train(config, [Raise(), Then(values)], say=told.append)
+    assert any("back to iteration 6" in line for line in told)
+    assert outcome.reason == "finished"
+    best = json.loads((outcome.folder / "weights/shapes_best.json").read_text())
+    assert (best["iteration"], best["value"]) == (8, pytest.approx(0.9))
+    assert outcome.summary is not None
+    assert (outcome.summary.best_iteration, outcome.best) == (8, pytest.approx(0.9))
