@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import numpy as np
 
 # Before the engine is loaded: its threads must not spin on the cores that decode the next images.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from pydarknet.data import Dataset, Flag, Sample, Status
+from pydarknet.data import Dataset, Status
 from pydarknet.data.files import lines_of
-from pydarknet.data.formats.darknet import read_boxes, read_data
+from pydarknet.data.formats.darknet import read_data
 from pydarknet.data.io import open_source
-from pydarknet.data.paths import find_label, resolve
+from pydarknet.data.paths import resolve
 from pydarknet.data.records import ReadOptions, to_sample
 from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
@@ -75,7 +74,7 @@ class DataFile:
         Raises:
             DataError: a list cannot be used.
         """
-        dataset = _as_it_stands(self.file("valid"), self.names)
+        dataset = self._as_it_stands()
         if not len(dataset):
             raise DataError(f"{self.file('valid')}: names no image that is there")
         told = [issue for issue in dataset.report.issues if issue.code != "missing-label"]
@@ -89,15 +88,26 @@ class DataFile:
                 f"note: {len(bare)} images have no label file and count as empty, the first: {bare[0].image}",
                 err=True,
             )
-        if "difficult" not in read_data(self.path):
-            return dataset
-        extra = self._difficult()
-        return dataset.replace(
-            samples=[_with_difficult(sample, extra[str(sample.image)], dataset.names) for sample in dataset]
-        )
+        return dataset
+
+    def _as_it_stands(self) -> Dataset:
+        """As in Darknet every line of a label file counts, also doubled ones."""
+        names, report = self.names, Report()
+        source = open_source(self.file("valid"), "darknet", ReadOptions(names=names), report)
+        index = {name: i for i, name in enumerate(names)}
+        difficult, samples = self._difficult(), []
+        for unit in source.units():
+            whole = unit._replace(difficult=difficult.get(unit.image, ""))
+            try:
+                samples += [to_sample(record, index) for record in source.parse(whole, report)]
+            except RecordError as error:
+                report.add(error.code, error.reason, error.file, error.line)
+        return Dataset(samples, names, report)
 
     def _difficult(self) -> dict[str, str]:
-        """Image -> the line of the list ``difficult`` that belongs to it."""
+        """Image -> what the list ``difficult`` has in its line."""
+        if "difficult" not in read_data(self.path):
+            return {}
         listed = []
         for key in ("valid", "difficult"):
             file = self.file(key)
@@ -109,36 +119,6 @@ class DataFile:
                 f"{len(images)}; line for line they must belong together"
             )
         return dict(zip(images, difficult, strict=True))
-
-
-def _as_it_stands(path: Path, names: tuple[str, ...]) -> Dataset:
-    """The images of a list; as in Darknet every line of a label file counts, also doubled ones."""
-    report = Report()
-    source = open_source(path, "darknet", ReadOptions(names=names), report)
-    index = {name: i for i, name in enumerate(names)}
-    samples = []
-    for unit in source.units():
-        try:
-            samples += [to_sample(record, index) for record in source.parse(unit, report)]
-        except RecordError as error:
-            report.add(error.code, error.reason, error.file, error.line)
-    return Dataset(samples, names, report)
-
-
-def _with_difficult(sample: Sample, listed: str, names: tuple[str, ...]) -> Sample:
-    label = find_label(listed)
-    if label is None:
-        return sample
-    boxes = read_boxes(label, sample.width, sample.height, names, Report())
-    corners = np.array([(b.x1, b.y1, b.x2, b.y2) for b in boxes]).reshape(-1, 4)
-    classes = [names.index(box.label) for box in boxes]
-    return sample.replace(
-        boxes=np.concatenate([sample.boxes, corners]),
-        classes=np.concatenate([sample.classes, classes]),
-        flags=np.concatenate([sample.flags, np.full(len(boxes), Flag.DIFFICULT)]),
-        scores=None,
-        status=None,
-    )
 
 
 def open_network(data: DataFile, cfg: str, weights: str) -> Network:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,19 +78,15 @@ def labelled(data: Dataset | str | Path, split: str = "valid") -> Dataset:
     wanted = "" if split == "all" else split_of(split)
     if split != "all" and not wanted:
         raise ArgumentError(f"found split {split!r}; expected valid, train, test or all")
-
-    def of_split(units: Iterable[Any]) -> Iterable[Any]:
-        # The images of Darknet's lists know their split before their labels are read.
-        return (unit for unit in units if not wanted or getattr(unit, "split", "") in ("", wanted))
-
     where = "the data set" if isinstance(data, Dataset) else str(data)
-    dataset = data if isinstance(data, Dataset) else read(data, progress=of_split)
-    samples = [s for s in dataset if not wanted or s.split == wanted]
-    if not samples and set(dataset.splits) <= {""}:
+    dataset, others = (data, ()) if isinstance(data, Dataset) else _read(data, wanted)
+    there = tuple(dict.fromkeys([*dataset.splits, *others]))
+    samples = [sample for sample in dataset if not wanted or sample.split == wanted]
+    if not samples and set(there) <= {""}:
         samples = list(dataset)
     if not samples:
-        there = ", ".join(name or "images of no split" for name in dataset.splits) or "no images"
-        raise DataError(f"{where}: has no images of the split {split}; there are {there}")
+        listed = ", ".join(name or "images of no split" for name in there) or "no images"
+        raise DataError(f"{where}: has no images of the split {split}; there are {listed}")
     known = [sample for sample in samples if sample.status is not Status.UNLABELLED]
     if not known:
         raise DataError(f"{where}: none of {len(samples)} images has a label file")
@@ -99,6 +95,32 @@ def labelled(data: Dataset | str | Path, split: str = "valid") -> Dataset:
             "%d of %d images without a label file are left out", len(samples) - len(known), len(samples)
         )
     return dataset.replace(samples=known)
+
+
+def _read(path: str | Path, wanted: str) -> tuple[Dataset, Iterable[str]]:
+    """The data set, and splits whose labels were not read because nobody wants them."""
+    others: dict[str, None] = {}
+
+    def of_split(units: Iterable[Any]) -> Iterator[Any]:
+        # The images of Darknet's lists know their split before their labels are read.
+        for unit in units:
+            split = getattr(unit, "split", "")
+            if wanted and split not in ("", wanted):
+                others[split] = None
+            else:
+                yield unit
+
+    dataset = read(path, progress=of_split)
+    notes = [issue.message for issue in dataset.report.issues if issue.code == "note"]
+    if (
+        wanted == "val"
+        and not len(dataset)
+        and any(note.startswith("valid names the same") for note in notes)
+    ):
+        _log.warning("%s: valid is the list of the training images", path)
+        whole = read(path)
+        return whole.replace(samples=[s.replace(split="val") for s in whole if s.split == "train"]), ()
+    return dataset, others
 
 
 def class_ids(network: Network, dataset: Dataset) -> npt.NDArray[np.int64]:

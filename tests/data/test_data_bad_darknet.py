@@ -148,6 +148,10 @@ def test_two_labels(tmp_path: Path) -> None:
             r"obj\.data:1: classes = 3, but .* has 2 names",
         ),
         ("train = nowhere.txt\n", r"obj\.data:1: train list nowhere\.txt is not there"),
+        (
+            "valid = train.txt\ndifficult = nowhere.txt\n",
+            r"obj\.data:2: difficult list nowhere\.txt is not there",
+        ),
         ("names = nowhere.names\n", r"obj\.data:1: names file nowhere\.names is not there"),
         ("names = obj.names\n", "neither train nor valid"),
     ],

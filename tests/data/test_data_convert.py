@@ -16,7 +16,7 @@ import pytest
 from data_files import make_image, make_text
 
 from pydarknet import data
-from pydarknet.data import engines, journal
+from pydarknet.data import Flag, engines, journal
 from pydarknet.data.classes import ClassPlan, parse_renames
 from pydarknet.data.convert import Job, Result, convert
 from pydarknet.data.output import Output
@@ -239,6 +239,16 @@ def test_ignore_policies(tmp_path: Path, policy: str, expected: dict[str, int]) 
     assert found == expected
     if policy == "difficult":
         assert f"difficult = {tmp_path}/ds/difficult_valid.txt" in (tmp_path / "ds/obj.data").read_text()
+        (sample,) = data.read(tmp_path / "ds/obj.data")  # in two side files, but there once
+        assert [Flag(int(flag)) for flag in sample.flags] == [Flag(0), Flag.IGNORE]
+        (tmp_path / "ds/val/a.ignore.txt").unlink()
+        (sample,) = data.read(tmp_path / "ds/obj.data")
+        assert [Flag(int(flag)) for flag in sample.flags] == [Flag(0), Flag.DIFFICULT]
+        make_text(tmp_path / "ds/difficult_valid.txt", "difficult_a.png\ndifficult_b.png\n")
+        with pytest.raises(
+            DataError, match=r"difficult_valid.txt: 2 images, but .*valid.txt has 1; they belong"
+        ):
+            data.read(tmp_path / "ds/obj.data")
 
 
 def test_fill_blurs_a_copy(tmp_path: Path) -> None:

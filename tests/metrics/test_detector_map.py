@@ -13,6 +13,7 @@ import pytest
 from bccd_files import make_bccd, network
 from helpers import run
 
+from pydarknet.data import read
 from pydarknet.metrics.collect import collect
 from pydarknet.metrics.images import Judged
 from pydarknet.metrics.recall import Recall
@@ -170,6 +171,9 @@ def test_difficult_boxes_count_neither_way(
     (tmp_path / "ds/difficult.txt").write_text(f"{side}\n")
     data.write_text(f"{data.read_text()}difficult = {tmp_path}/ds/difficult.txt\n")
     assert counts(others) == (0, 0)
+    sample = read(data)[0]  # and so it does for eval and training
+    assert [sample.classes[i] for i in np.flatnonzero(sample.difficult)] == [1]
+    assert len(sample) == len(others) + 1
 
 
 def test_recall_by_hand() -> None:

@@ -182,6 +182,17 @@ def test_labels_of_other_splits_are_not_read(few: Path, tmp_path: Path) -> None:
     dataset = labelled(data)
     assert len(dataset) == 6
     assert "missing-image" not in dataset.report.counts
+    with pytest.raises(DataError, match=r"obj\.data: has no images of the split test; there are train, val"):
+        labelled(data, "test")
+
+
+def test_valid_is_the_training_list(few: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """So it is in many .data files, and in those of sets that have only validation images."""
+    data = tmp_path / "obj.data"
+    data.write_text(f"train = {few.parent}/valid.txt\n{few.read_text()}")
+    with caplog.at_level(logging.WARNING, "pydarknet"):
+        assert len(labelled(data)) == 6
+    assert "obj.data: valid is the list of the training images" in caplog.text
 
 
 def test_classes_are_matched_by_name(shared: Path, few: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -330,7 +341,11 @@ def test_any_format_of_data(shared: Path, few: Path, coco_file: Path) -> None:
         ),
         (["--data", "gone.data", "--weights", "{weights}"], 1, "gone.data: no such file or folder"),
         (["--data", "{data}", "--weights", "gone.weights"], 1, "gone.weights: "),
-        (["--data", "{data}", "--weights", "{weights}", "--split", "test"], 1, "no images of the split test"),
+        (
+            ["--data", "{data}", "--weights", "{weights}", "--split", "test"],
+            1,
+            "no images of the split test; there are val",
+        ),
     ],
 )
 def test_bad_input(

@@ -2,7 +2,8 @@
 """Darknet / YOLO: one ``class cx cy w h`` text per image, image lists, ``.names`` and ``.data``.
 
 Numbers are fractions of the image, centre and size. Regions to ignore stand in ``<stem>.ignore.txt`` with
-the same columns, class -1 meaning any. Format:
+the same columns, class -1 meaning any; difficult boxes in the label files of a second list, ``difficult`` in
+the ``.data`` file, which belongs to ``valid`` line by line. Format:
 https://github.com/AlexeyAB/darknet#how-to-train-to-detect-your-custom-objects
 """
 
@@ -38,7 +39,8 @@ SETTINGS = {
     "relative": "write list paths relative to the output folder: yes or no (default)",
 }
 
-_List = tuple[Path, str, tuple[Path, ...]]  # list file, split, folders its paths may start from
+# list file, split, folders its paths may start from, list of the difficult labels
+_List = tuple[Path, str, tuple[Path, ...], Path | None]
 _MOST_CLASSES = 1 << 16  # without names a wild number would make as many classes
 _LIST_KEYS = {"train": "train", "valid": "val", "test": "test"}
 _LIST_NAMES = {"val": "valid"}
@@ -80,7 +82,8 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
         names, lists = _from_data(path, report)
         folder = None
     else:
-        names, lists, folder = _folder_names(path.parent), [(path, split_of(path.stem), (path.parent,))], None
+        lists = [(path, split_of(path.stem), (path.parent,), None)]
+        names, folder = _folder_names(path.parent), None
     names = options.names or names
     parse = functools.partial(parse_image, names=names, labels=options.settings.get("labels"))
     units = functools.partial(_units, lists, folder)
@@ -157,17 +160,23 @@ def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list
                 "parse", f"classes = {value}, but {names_file} has {len(names)} names", path, line
             )
     lists: list[_List] = []
+    found: dict[str, Path] = {}
+    for key in (*_LIST_KEYS, "difficult"):
+        if key in data:
+            value, line = data[key]
+            found[key] = file = resolve(value, *folders)
+            if not file.exists():
+                text = f"{key} list {value} is not there (looked last at {file})"
+                raise RecordError("parse", text, path, line)
     for key, split in _LIST_KEYS.items():
-        if key not in data:
+        if key not in found:
             continue
-        value, line = data[key]
-        file = resolve(value, *folders)
-        if not file.exists():
-            raise RecordError("parse", f"{key} list {value} is not there (looked last at {file})", path, line)
+        file, line = found[key], data[key][1]
         if any(file == known for known, *_ in lists):
             report.add("note", f"{key} names the same list as another key", path, line, action="read once")
         else:
-            lists.append((file, split, (file.parent, *folders)))
+            difficult = found.get("difficult") if found.get("valid") == file else None
+            lists.append((file, split, (file.parent, *folders), difficult))
     if not lists:
         raise RecordError("parse", "neither train nor valid is given", path)
     return names, lists
@@ -190,7 +199,9 @@ def _folder_names(folder: Path) -> tuple[str, ...] | None:
 def _folder_lists(folder: Path) -> list[_List]:
     files = sorted(folder.glob("*.txt"), key=lambda file: natural_key(file.name))
     return [
-        (file, split_of(file.stem), (folder,)) for file in files if split_of(file.stem) and _is_list(file)
+        (file, split_of(file.stem), (folder,), None)
+        for file in files
+        if split_of(file.stem) and _is_list(file)
     ]
 
 
@@ -200,13 +211,15 @@ def _numeric(labels: set[str]) -> tuple[str, ...]:
 
 
 class Listed(NamedTuple):
-    """An image to read labels for: its name in the set, its split, and where it was listed."""
+    """An image to read labels for: its name in the set, its split, where it was listed, and the line of the
+    list of difficult labels that belongs to it."""
 
     image: str
     name: str
     split: str
     list_file: str = ""
     line: int = 0
+    difficult: str = ""
 
 
 def _units(lists: list[_List], folder: Path | None) -> Iterator[Listed]:
@@ -214,18 +227,23 @@ def _units(lists: list[_List], folder: Path | None) -> Iterator[Listed]:
         relative = image.relative_to(folder or "")
         split = next((s for s in map(split_of, relative.parts[:-1]) if s), "")
         yield Listed(str(image), inner_name(relative), split)
-    for file, split, bases in lists:
-        for number, line in enumerate(lines_of(file), 1):
-            if line:
-                image = resolve(line, *bases)
-                yield Listed(str(image), image.name, split, str(file), number)
+    for file, split, bases, difficult in lists:
+        lines = [(number, line) for number, line in enumerate(lines_of(file), 1) if line]
+        aside = [""] * len(lines) if difficult is None else [line for line in lines_of(difficult) if line]
+        if len(aside) != len(lines):
+            text = f"{len(aside)} images, but {file} has {len(lines)}; they belong together line by line"
+            raise RecordError("parse", text, difficult or file)
+        for (number, line), other in zip(lines, aside, strict=True):
+            image = resolve(line, *bases)
+            place = str(resolve(other, *bases)) if other else ""
+            yield Listed(str(image), image.name, split, str(file), number, place)
 
 
 def parse_image(
     unit: Listed, report: Report, *, names: tuple[str, ...] | None, labels: str | None
 ) -> Iterable[Record]:
     """The record of one image, with its label file found beside it or in the usual places."""
-    image, name, split, list_file, line = unit
+    image, name, split, list_file, line, difficult = unit
     try:
         width, height = image_size(image)
     except DataError as error:
@@ -243,6 +261,12 @@ def parse_image(
         for box in read_boxes(side, width, height, names, report):
             box.flags |= Flag.IGNORE
             record.boxes.append(box)
+    if difficult and (hard := find_label(difficult)):
+        known = {(box.label, box.x1, box.y1, box.x2, box.y2) for box in record.boxes}
+        for box in read_boxes(hard, width, height, names, report):
+            if (box.label, box.x1, box.y1, box.x2, box.y2) not in known:
+                box.flags |= Flag.DIFFICULT
+                record.boxes.append(box)
     # Lines that were no good are still knowledge that there is something.
     empty = not record.boxes and not any(lines_of(label))
     record.status = (Status.BACKGROUND if empty else Status.ANNOTATED).value
