@@ -11,6 +11,7 @@ from typing import Any
 
 from pydarknet.errors import ArgumentError, FileError
 
+_MOST_CLIENTS = 32
 _PATIENCE = 10.0  # seconds for which a client may not take anything
 
 
@@ -45,6 +46,7 @@ class Server(ThreadingHTTPServer):
     block_on_close = False
 
     def __init__(self, host: str, port: int, handler: type[Handler]) -> None:
+        self.clients = threading.BoundedSemaphore(_MOST_CLIENTS)
         try:
             super().__init__((host, port), handler)
         except (OSError, OverflowError) as error:
@@ -68,6 +70,7 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     """Answers of a :class:`Server`; whatever is not reading is refused."""
 
+    server: Server
     timeout = _PATIENCE
 
     def answer(self, path: str) -> None:
@@ -76,8 +79,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
-        with contextlib.suppress(ConnectionError, TimeoutError):  # the client is gone
-            self.answer(self.path.partition("?")[0])
+        if not self.server.clients.acquire(blocking=False):
+            self.send_error(503, "too many clients")
+            return
+        try:
+            with contextlib.suppress(ConnectionError, TimeoutError):  # the client is gone
+                self.answer(self.path.partition("?")[0])
+        finally:
+            self.server.clients.release()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Nothing: the library prints nothing."""

@@ -17,7 +17,6 @@ from pydarknet.outputs.records import event
 from pydarknet.streaming import Result
 from pydarknet.webserver import Handler, Server
 
-_MOST_CLIENTS = 32
 _PAGE = b"""<!doctype html><meta charset="utf-8"><title>pydarknet</title>
 <style>body{margin:0;background:#111;color:#ddd;font:14px sans-serif}img{max-width:100%;display:block}</style>
 <img src="stream.mjpg" alt="annotated stream"><pre id="text"></pre>
@@ -66,7 +65,6 @@ class _Hub:
         self._picture: Any = None
         self._drawn: Drawn | None = None
         self._jpeg: tuple[int, bytes] = (0, b"")
-        self.clients = threading.BoundedSemaphore(_MOST_CLIENTS)
         self.watched = 0
         self.closed = False
 
@@ -120,24 +118,18 @@ class _Handler(Handler):
 
     def answer(self, path: str) -> None:
         """Answer with a page, the newest frame, or all frames to come."""
-        if not self.server.hub.clients.acquire(blocking=False):
-            self.send_error(503, "too many clients")
-            return
-        try:
-            if path == "/":
-                self.send(_PAGE, "text/html; charset=utf-8")
-            elif path == "/stream.mjpg":
-                self._stream()
-            elif path == "/events":
-                self._events()
-            elif path == "/frame.jpg":
-                self._newest(lambda _: self.server.hub.jpeg(), "image/jpeg")
-            elif path == "/frame.json":
-                self._newest(lambda text: text, "application/json")
-            else:
-                self.send_error(404)
-        finally:
-            self.server.hub.clients.release()
+        if path == "/":
+            self.send(_PAGE, "text/html; charset=utf-8")
+        elif path == "/stream.mjpg":
+            self._stream()
+        elif path == "/events":
+            self._events()
+        elif path == "/frame.jpg":
+            self._newest(lambda _: self.server.hub.jpeg(), "image/jpeg")
+        elif path == "/frame.json":
+            self._newest(lambda text: text, "application/json")
+        else:
+            self.send_error(404)
 
     def _newest(self, body: Any, kind: str) -> None:
         number, text = self.server.hub.after(0)

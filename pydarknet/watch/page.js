@@ -188,12 +188,15 @@ function stamp(text, wrong = false) {
 async function look() {
   try {
     const answer = await fetch("state.json", { cache: "no-store" });
-    if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+    if (!answer.ok) throw new Error(`the server answers ${answer.status} ${answer.statusText}`);
     show(await answer.json());
     stamp(`Updated ${new Date().toLocaleTimeString()} · pydarknet`);
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // the connection, not a fault of this page
     const when = shown ? `; what is shown is of ${clock(new Date(1000 * shown.now))}` : "";
+    if (!(error instanceof TypeError)) { // not the connection
+      stamp(`Cannot be shown anew: ${error.message}${when}.`, true);
+      return;
+    }
     stamp(`Not reachable: the training's process has ended, or the network is down${when}. "pydarknet watch RUN" shows it again.`, true);
   }
 }

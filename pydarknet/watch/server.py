@@ -99,13 +99,21 @@ class _Handler(Handler):
             # A foreign site may have its name point here, to read what only this machine should.
             self.send_error(403, "not asked for by the name of this machine; --http 0.0.0.0:PORT allows that")
         elif name == "state.json":
-            self._send(self.server.state(), "application/json")
+            self._state()
         elif name in _ASSETS:
             self._send(asset(name).encode(), _KINDS[Path(name).suffix])
         elif name in PICTURES:
             self._picture(name)
         else:
             self.send_error(404)
+
+    def _state(self) -> None:
+        try:
+            state = self.server.state()
+        except Exception as error:  # said on the page: whoever looks should not think that the run is over
+            self.send_error(500, type(error).__name__)
+        else:
+            self._send(state, "application/json")
 
     def _picture(self, name: str) -> None:
         try:

@@ -19,7 +19,7 @@ from made_run import EVIL, append, make, row
 
 from pydarknet.cli.report import command as report_command
 from pydarknet.errors import FileError
-from pydarknet.watch import Page, write_report
+from pydarknet.watch import Page, RunState, write_report
 
 
 @pytest.fixture
@@ -103,6 +103,24 @@ def test_the_page_says_when_the_training_is_gone(browser: Any, folder: Path) -> 
     wait(lambda: "Not reachable" in shown(browser, "#stamp"), "the end of the server is noticed")
     assert "40 / 100" in shown(browser, "#tiles")
     browser.get_log("browser")  # that the connection was refused
+
+
+def test_the_page_says_when_the_run_cannot_be_read(
+    browser: Any, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And shows it again as soon as it can."""
+
+    def broken(self: RunState) -> None:
+        raise OSError("stale file handle")
+
+    browser.get(page.url)
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    with monkeypatch.context() as patch:
+        patch.setattr(RunState, "read", broken)
+        wait(lambda: "500 OSError" in shown(browser, "#stamp"), "the fault is told")
+        assert "40 / 100" in shown(browser, "#tiles")
+    wait(lambda: "Updated" in shown(browser, "#stamp"), "the page goes on")
+    browser.get_log("browser")  # that the server answered 500
 
 
 def test_narrow_screens_need_no_sideways_scrolling(browser: Any, page: Page) -> None:
@@ -225,6 +243,17 @@ def test_clients_that_hang_hold_nothing_up(folder: Path) -> None:
         begun = time.monotonic()
         served.close()
         assert time.monotonic() - begun < 2
+
+
+def test_too_many_clients(page: Page) -> None:
+    """Whoever opens connections without end keeps the others out for a while, and takes no more memory."""
+    busy = page._server.clients
+    while busy.acquire(blocking=False):
+        pass
+    assert fetch(page.url)[0] == 503
+    for _ in range(32):
+        busy.release()
+    assert fetch(page.url)[0] == 200
 
 
 # -- the commands

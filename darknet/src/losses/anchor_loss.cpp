@@ -17,21 +17,29 @@ AnchorLoss::AnchorLoss(const Node& node, const LossContext& context, const float
       multipliers_(class_multipliers(params_)),
       input_(context.net_input),
       truths_(context.truths),
+      threads_(context.threads),
       output_(output),
       delta_(delta),
       objectness_(params_.gaussian ? 8 : 4),
       classes_(objectness_ + 1) {}
 
 LossReport AnchorLoss::run() {
+    std::vector<std::vector<TruthBox>> truths;
+    for (int image = 0; image < truths_.n; ++image) truths.push_back(truths_of(truths_, image, params_.classes));
+#pragma omp parallel for num_threads(threads_) schedule(static)
+    for (int image = 0; image < truths_.n; ++image)
+        for_predictions(head_of(image), [&](const Prediction& prediction) { punish(prediction, truths[image]); });
     for (int image = 0; image < truths_.n; ++image) {
-        const Head head{params_, grid_, input_, output_ + image * grid_.size(), delta_ + image * grid_.size()};
-        const std::vector<TruthBox> truths = truths_of(truths_, image, params_.classes);
-        for_predictions(head, [&](const Prediction& prediction) { punish(prediction, truths); });
-        for (const TruthBox& truth : truths) assign_truth(head, truth);
+        const Head head = head_of(image);
+        for (const TruthBox& truth : truths[image]) assign_truth(head, truth);
         if (params_.iou_thresh < 1 || params_.gaussian) average_boxes(head);
     }
     const auto [all, boxes] = squares();
     return report(all, boxes);
+}
+
+Head AnchorLoss::head_of(int image) const {
+    return {params_, grid_, input_, output_ + image * grid_.size(), delta_ + image * grid_.size()};
 }
 
 AnchorLoss::Prediction AnchorLoss::prediction(const Head& head, int anchor_slot, int row, int column) const {
@@ -158,10 +166,12 @@ void AnchorLoss::average_boxes(const Head& head) const {
 std::pair<double, double> AnchorLoss::squares() const {
     double all = 0, boxes = 0;
     const std::size_t plane = static_cast<std::size_t>(grid_.h) * grid_.w;
-    for (std::size_t i = 0; i < truths_.n * grid_.size(); ++i) {
-        const double square = static_cast<double>(delta_[i]) * delta_[i];
-        all += square;
-        if (static_cast<int>((i % grid_.size()) / plane % params_.entries()) < objectness_) boxes += square;
+    const float* value = delta_;
+    for (std::size_t row = 0; row < truths_.n * grid_.size() / plane; ++row) {
+        double sum = 0;
+        for (const float* end = value + plane; value < end; ++value) sum += static_cast<double>(*value) * *value;
+        all += sum;
+        if (static_cast<int>(row % params_.entries()) < objectness_) boxes += sum;
     }
     return {all, boxes};
 }

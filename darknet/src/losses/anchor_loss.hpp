@@ -45,6 +45,7 @@ protected:
     LossReport report_;
 
 private:
+    Head head_of(int image) const;
     Prediction prediction(const Head& head, int anchor_slot, int row, int column) const;
     template <class Visit>
     void for_predictions(const Head& head, Visit&& visit) const;
@@ -60,6 +61,7 @@ private:
     const std::vector<float> multipliers_;
     const Shape input_;
     const Truths truths_;
+    const int threads_;
     const float* output_;
     float* delta_;
     const int objectness_, classes_;  // entries; those in front of the objectness are the box

@@ -23,6 +23,7 @@ struct LossContext {
     Truths truths;
     Shape net_input;     // anchors are in pixels of it
     std::uint64_t seen;  // images trained before this mini-batch; region layers warm up by it
+    int threads = 1;     // that may work on a loss; its bits do not depend on them
 };
 
 // The numbers of Darknet's training log line for one head and one mini-batch.

@@ -59,12 +59,14 @@ public:
     }
 
     void backward(const LossContext& context, std::vector<LossReport>& reports) override {
+        LossContext shared = context;
+        shared.threads = options_.threads;
         run([&] {
             for (const Node& node : graph_.nodes) {
                 if (!owns_cost(node)) continue;
                 TrainKernel& kernel = *kernels_[node.index];
                 std::fill_n(kernel.delta_planes(), options_.batch * node.out.size(), 0.0f);
-                reports[node.index] = loss(node, context, kernel.output_planes(), kernel.delta_planes());
+                reports[node.index] = loss(node, shared, kernel.output_planes(), kernel.delta_planes());
             }
             for (int i = static_cast<int>(kernels_.size()) - 1; i >= training_.frozen_before; --i)
                 if (reached_[i]) kernels_[i]->backward();
