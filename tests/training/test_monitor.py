@@ -7,7 +7,7 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -293,3 +293,18 @@ def test_the_best_survives_going_back(config: TrainConfig) -> None:
     assert (best["iteration"], best["value"]) == (8, pytest.approx(0.9))
     assert outcome.summary is not None
     assert (outcome.summary.best_iteration, outcome.best) == (8, pytest.approx(0.9))
+    (file,) = [file for file in outcome.summary.files if file.kind == "best"]
+    assert (file.iteration, file.map50) == (8, pytest.approx(0.9))
+
+
+def test_patience_after_going_back_to_before_the_best(config: TrainConfig) -> None:
+    """The best is not among the evaluations of the new way; patience counts these and names the best."""
+    monitor = Monitor(replace(config, patience=2), 10, lambda text: None)
+    peak = Point(800, 8, 0.9, 0.9, 0.9, 0.9, 1.0, 1.0)
+    state = monitor.state() | {"best": asdict(peak)}
+    monitor.load_state(state)
+    for number in (1, 2):
+        assert not monitor.verdict()
+        monitor.take(Point(100 * number, number, 0.3, 0.3, 0.3, 0.3, 1.0, 1.0))
+    assert monitor.verdict() == "early-stop"
+    assert "map50 was best, 0.9000, at iteration 800, and 2 evaluations" in monitor.rule
