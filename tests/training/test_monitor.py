@@ -16,7 +16,7 @@ import shapes
 
 from pydarknet import Network, TrainConfig
 from pydarknet.data import read
-from pydarknet.errors import ArgumentError
+from pydarknet.errors import ArgumentError, HookError
 from pydarknet.metrics.collect import collect
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.metrics.images import Judged
@@ -308,3 +308,19 @@ def test_patience_after_going_back_to_before_the_best(config: TrainConfig) -> No
         monitor.take(Point(100 * number, number, 0.3, 0.3, 0.3, 0.3, 1.0, 1.0))
     assert monitor.verdict() == "early-stop"
     assert "map50 was best, 0.9000, at iteration 800, and 2 evaluations" in monitor.rule
+
+
+def test_the_best_survives_a_hook_that_fails_at_it(config: TrainConfig) -> None:
+    """A hook of the caller that fails when it hears of the best does not keep it from being saved."""
+
+    class Clumsy(Hook):
+        def evaluated(self, training: Training, report: Evaluation) -> None:
+            if training.iteration == 3:
+                raise ZeroDivisionError
+
+    with pytest.raises(HookError, match="failed in evaluated"):
+        train(config, [Curve(CURVE), Clumsy()])
+    best = Path(config.out) / "weights/shapes_best.json"
+    assert json.loads(best.read_text())["iteration"] == 3
+    outcome = train(replace(config, max_batches=8), [Curve(CURVE)])
+    assert (outcome.best, json.loads(best.read_text())["iteration"]) == (pytest.approx(0.5), 3)

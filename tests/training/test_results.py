@@ -17,7 +17,7 @@ from helpers import run
 
 from pydarknet import TrainConfig
 from pydarknet.errors import ArgumentError, HookError, NonFinite
-from pydarknet.training import Hook, Step, checkpoint, train
+from pydarknet.training import Hook, Step, train
 from pydarknet.training.loop import Training
 from pydarknet.training.resources import Resources
 from pydarknet.training.results import COLUMNS, TIMES, Stall
@@ -257,11 +257,6 @@ def test_a_hook_that_fails(config: TrainConfig, method: str) -> None:
     reached = json.loads((folder / "run.json").read_text())["result"]["iteration"]
     lost = {"start": 0, "before_step": 2, "after_step": 3, "evaluated": 6, "end": 12, "state": 4}
     assert reached == lost[method]
-    if method == "evaluated":  # the best is kept as if the hook had not failed
-        best = json.loads((folder / "weights/shapes_best.json").read_text())
-        state = checkpoint.load(folder / "weights/shapes_last.state").meta
-        assert best["iteration"] == state["hooks"]["monitor"]["best"]["iteration"]
-        assert state["training"]["best"] == state["hooks"]["monitor"]["best"]["map50"]
     outcome = train(config)
     assert outcome.reason == ("nothing-to-do" if method == "end" else "finished")
     assert outcome.weights["final"].read_bytes() == expected.weights["final"].read_bytes()

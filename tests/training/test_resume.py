@@ -214,14 +214,14 @@ def test_darknet_weights_go_on(config: TrainConfig) -> None:
 
 
 def test_epochs_are_as_many_iterations_at_every_start(config: TrainConfig) -> None:
-    """A length that is no whole number of iterations is rounded in one way: 5 of 16/12 are 7."""
-    config = replace(config, batch=12, epochs=5.0)
+    """A length that is no whole number of iterations is rounded in one way: 4 times 16/12 are 6."""
+    config = replace(config, batch=12, epochs=4.0)
     told: list[str] = []
     assert train(config, [StopAt(3)], say=told.append).reason == "signal"
-    assert "max_batches 20 -> 7" in told
+    assert "max_batches 20 -> 6" in told
     told.clear()
     outcome = train(config, say=told.append)
-    assert (outcome.reason, outcome.iteration) == ("finished", 7)
+    assert (outcome.reason, outcome.iteration) == ("finished", 6)
     assert not any("max_batches" in line or "steps" in line for line in told)
 
 
@@ -264,7 +264,7 @@ def test_a_second_interrupt_breaks_the_iteration_off(
     update = pydarknet.Network.update
 
     def interrupted(network: pydarknet.Network) -> None:
-        if network.iteration == 7:
+        if network.iteration == 8:
             raise KeyboardInterrupt
         update(network)
 
