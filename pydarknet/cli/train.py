@@ -55,7 +55,8 @@ def option_of(field: Field[Any]) -> click.Option:
     if field.default not in (None, MISSING, "", (), False, True):
         help_text += f"  [default: {field.default}]"
     if kind == "bool":
-        return click.Option([flag, field.name], is_flag=True, default=None, help=help_text)
+        value = not field.default  # --no-plots takes away
+        return click.Option([flag, field.name], is_flag=True, flag_value=value, default=None, help=help_text)
     kind_ = _TYPES[kind]
     if "choices" in meta:
         kind_ = click.Choice(meta["choices"])

@@ -174,7 +174,9 @@ def estimate(config: TrainConfig) -> Estimate:
         cache = "none" if config.cache == "disk" else config.cache
         probe = replace(config, out=Path(folder, "run"), cache=cache, max_hours=None, dump_batches=0)
         probe = replace(probe, plots=False, http=None, tensorboard=False, mlflow=False, on_end=None)
-        train(probe, [NoEvaluation(), Pace(measured)], say=lambda _: None)
+        outcome = train(probe, [NoEvaluation(), Pace(measured)], say=lambda _: None)
+    if not found and outcome.reason == "signal":
+        raise KeyboardInterrupt
     if not found:
         raise DataError(f"the training is shorter than the {WARM + COUNT} iterations that are measured")
     return found[0]

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 import shapes
 from helpers import run
 
+import pydarknet
 from pydarknet import TrainConfig
 from pydarknet.cfg import CfgFile
 from pydarknet.data import read
@@ -69,6 +72,29 @@ def test_estimate_of_the_rest(config: TrainConfig) -> None:
     found = estimate(config)
     assert (found.iteration, found.evaluations) == (250, 2)
     assert f"from iteration 250 to {600}" in found.text()
+
+
+def test_estimate_that_is_interrupted(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while it measures is an interrupt, and not a training that is too short."""
+    update = pydarknet.Network.update
+
+    def pressed(network: pydarknet.Network) -> None:
+        update(network)
+        if network.iteration == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(pydarknet.Network, "update", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        estimate(replace(config, max_batches=40))
+
+
+def test_no_plots(config: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """--no-plots leaves out pictures and report, the same command without it does not."""
+    words = ["train", "--cfg", config.cfg, "--data", config.data, "--max-batches", 1, "--force", "--quiet"]
+    drawn = {"labels.png", "chart.png", "report.html"}
+    for folder, more, expected in ((tmp_path / "a", ["--no-plots"], set()), (tmp_path / "b", [], drawn)):
+        assert run(monkeypatch, *words, "--out", folder, *more) == 0
+        assert drawn & {path.name for path in folder.iterdir()} == expected
 
 
 def test_every_run_says_how_long(config: TrainConfig) -> None:
