@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +24,13 @@ def _away_from_the_sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator
         patch.chdir(tmp_path_factory.mktemp("cwd"))
         patch.setenv("PYTHONPATH", str(Path(pydarknet.__file__).parents[1]), prepend=os.pathsep)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hears_ctrl_c() -> None:
+    """Shells start jobs in the background deaf to SIGINT, and children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
