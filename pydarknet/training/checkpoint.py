@@ -154,6 +154,18 @@ class Shelf:
                 old.unlink(missing_ok=True)
         return path
 
+    def complete(self, network: Network) -> bool:
+        """Write ``_final`` of a finished run, if it ended between its last state and that; returns whether.
+
+        Raises:
+            FileError: it cannot be written.
+        """
+        final = self.weights("final")
+        if final.is_file() and weights_file.read_header(final).seen == network.seen:
+            return False
+        self.save_weights(network, "final")
+        return True
+
     def numbered_files(self) -> list[Path]:
         """Weights of iterations, the oldest first."""
         pattern = re.compile(re.escape(self.base) + r"_(\d+)\.weights")

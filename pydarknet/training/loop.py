@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydarknet.cfg import CfgFile
-from pydarknet.errors import NonFinite
+from pydarknet.errors import HookError, NonFinite
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.network import Network
 from pydarknet.training.hooks import Hook, Step
@@ -38,7 +38,8 @@ class Training:
         map_every, save_every, last_every: iterations between evaluations, numbered weights, saved states.
         val_loss: of the newest evaluation.
         doubtful: the detections of the newest evaluation are saturated (D-01), it is no basis for a best.
-        undisturbed: the training itself was sound although it failed: a hook of the caller did.
+        sound: no iteration was broken off, so that the state can be saved; a hook of the caller that fails
+            breaks none off.
         stop_reason: set by anybody to end the training after this iteration.
         step: the iteration that is being worked on.
         boxes: truths that were assigned to predictions so far; ``rewritten`` took another's place.
@@ -59,7 +60,7 @@ class Training:
         self.best: float | None = None
         self.last_map: float | None = None
         self.val_loss: ValidationLoss | None = None
-        self.doubtful = self.undisturbed = False
+        self.doubtful, self.sound = False, True
         self.map_every = self.next_map = 0
         self.save_every = self.last_every = 0
         self.stop_reason = ""
@@ -72,13 +73,17 @@ class Training:
         self._counted, self._late = time.perf_counter(), 0.0
 
     def tell(self, event: str, *arguments: Any) -> None:
-        """Call one method of every hook, in their order; all of them hear of the end, whoever fails."""
+        """Call one method of every hook, in their order.
+
+        All hear of the end, whoever fails; and of what was done, if a hook of the caller fails at it.
+        """
         failed: Exception | None = None
         for hook in self.hooks:
             try:
                 getattr(hook, event)(self, *arguments)
             except Exception as error:
-                if event != "end":
+                done = event in ("evaluated", "after_step") and isinstance(error, HookError)
+                if event != "end" and not done:
                     raise
                 failed = failed or error
         if failed:
@@ -146,9 +151,11 @@ class Training:
             report, self.val_loss = self.evaluate()
             self.last_map, self.doubtful = report.map50, bool(saturated(report))
             self.next_map = self.iteration + self.map_every
-            self.tell("evaluated", report)
-            if not self.doubtful and (self.best is None or report.map50 >= self.best):
-                self.best = report.map50
+            try:
+                self.tell("evaluated", report)
+            finally:
+                if not self.doubtful and (self.best is None or report.map50 >= self.best):
+                    self.best = report.map50
 
     def _account(self, step: Step) -> None:
         """What the clock shows beyond the times that were taken; savings come after it, in ``_late``."""

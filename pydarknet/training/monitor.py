@@ -115,7 +115,9 @@ class Monitor(Hook):
         """Why to stop, a key of ``EXIT_CODES``; "" if there is no reason."""
         patience, overfit = self.config.patience, self.config.overfit
         if patience and self.best and self.waited >= patience:
-            best = self.points[-1 - self.waited]
+            # The first of equal ones; that of a way that was left is among the points no longer.
+            counted = (point for point in self.points if not point.saturated)
+            best = next((point for point in counted if point.value == self.best.value), self.best)
             self.rule = (
                 f"--patience {patience}: {self.metric} was best, {best.value:.4f}, at iteration "
                 f"{best.iteration}, and {self.waited} evaluations brought nothing better"

@@ -58,14 +58,19 @@ def effective_cfg(config: TrainConfig, images: int, say: Say) -> CfgFile:
         raise net.error("subdivisions", f"batch {batch} cannot be cut into {parts} equal subdivisions")
     if config.freeze is not None:
         _freeze(cfg, config.freeze, say)
-    length = config.max_batches
-    if config.epochs is not None:
-        length = max(1, math.ceil(config.epochs * images / batch))
-    if length is not None:
-        stretch(cfg, length, say)
+    set_length(cfg, config, images, say)
     if net.integer("max_batches") < 1:
         raise net.error("max_batches", "how long to train is not said; set it, or give --epochs")
     return cfg
+
+
+def set_length(cfg: CfgFile, config: TrainConfig, images: int, say: Say) -> None:
+    """The length that the settings ask for, the same at every start; without one, that of the cfg stays."""
+    length = config.max_batches
+    if config.epochs is not None:
+        length = max(1, math.ceil(config.epochs * images / cfg.net.integer("batch")))
+    if length is not None:
+        stretch(cfg, length, say)
 
 
 def stretch(cfg: CfgFile, length: int, say: Say) -> None:

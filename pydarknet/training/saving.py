@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from pydarknet.training.report import Log
 
 
-#: Ends at which the network is as it should be.
-SOUND = ("finished", "early-stop", "overfit-stop", "time-limit", "signal")
-
-
 class Saver(Hook):
     """Writes weights and states at the times that Darknet does, and once more at the end."""
 
@@ -51,9 +47,8 @@ class Saver(Hook):
         training.run.beat()
 
     def end(self, training: Training, reason: str) -> None:
-        """Save the state if the network is as it should be, and ``_final`` when the schedule is done."""
-        sound = reason in SOUND or training.undisturbed
-        if sound and training.iteration > self._saved:
+        """Save the state unless an iteration was broken off, and ``_final`` when the schedule is done."""
+        if training.sound and training.iteration > self._saved:
             self._state(training)
         if reason == "finished":
             self._weights(training, "final")

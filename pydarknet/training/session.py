@@ -162,6 +162,8 @@ class _Session:
         if network.iteration >= end:
             how = "--max-batches N extends it, --restart begins anew" if saved else "--clear counts from 0"
             self.say(f"nothing to do: iteration {network.iteration} of {end} is reached; {how}")
+            if saved and self.shelf.complete(network):
+                self.say(f"{self.shelf.weights('final')} was missing, and is written now")
             return "nothing-to-do"
         self.folder.begin(config, self.say)
         self.begun = True
@@ -182,9 +184,10 @@ class _Session:
             self.training = training
             self._schedule(training, sets, cache)
             if saved:
+                planned = training.next_map
                 training.load_meta(saved.meta)
                 # Evaluating more often from now on is no reason to wait for what was planned before.
-                training.next_map = min(training.next_map, training.iteration + training.map_every)
+                training.next_map = min(training.next_map, planned)
             return self._loop(training, images)
         finally:
             loader.close()
@@ -195,17 +198,18 @@ class _Session:
         log = report.Log(clock, self.echo)
         number = len(self.folder.read()["sessions"]) - 1
         self.monitor = monitor = Monitor(config, len(sets.train), self._say)
+        facts = trouble.Facts(sets.names, sets.train, sets.valid, _began(config))
+        judging: list[Hook] = [trouble.Trouble(facts, log, self._say)]
         saving: list[Hook] = [Saver(self.shelf, log, monitor, protocol(network, sets))]
         if config.rollback is not None:
             saving.append(Anchors(self.shelf))
-        facts = trouble.Facts(sets.names, sets.train, sets.valid, _began(config))
-        watching = [trouble.Trouble(facts, log, self._say), results.Evaluations(monitor, self._say)]
-        reports: list[Hook] = [clock, *watching, log, results.Tables(clock, number, len(sets.train))]
+        reports: list[Hook] = [clock, results.Evaluations(monitor, self._say), log]
+        reports.append(results.Tables(clock, number, len(sets.train)))
         if config.plots:
             reports.append(pictures.Pictures(self.dataset, config.dump_batches, self.say))
         reports.append(forecast(self._say, config.max_hours))
         guests = map(Guest, self._guests())
-        return [Limits(config, self.started), monitor, *guests, *saving, *reports]
+        return [Limits(config, self.started), monitor, *guests, *judging, *saving, *reports]
 
     def _loop(self, training: Training, images: Images) -> str:
         training.tell("start")
@@ -214,7 +218,7 @@ class _Session:
             with _signals(training):
                 reason = training.run_to_end()
         except BaseException as error:
-            reason, training.undisturbed = reason_of(error), isinstance(error, HookError)
+            reason, training.sound = reason_of(error), isinstance(error, HookError)
             if isinstance(error, NonFinite):
                 self.gradient_norm = gradient_norm(training)
             raise
@@ -232,11 +236,7 @@ class _Session:
         path = self.folder.file(f"{self.base}.cfg")
         if resumed:
             cfg = CfgFile.load(path)
-            length = self.config.max_batches
-            if self.config.epochs is not None:
-                length = max(1, round(self.config.epochs * len(sets.train) / cfg.net.integer("batch")))
-            if length is not None:
-                prepare.stretch(cfg, length, self.say)
+            prepare.set_length(cfg, self.config, len(sets.train), self.say)
         else:
             cfg = prepare.effective_cfg(self.config, len(sets.train), self.say)
         prepare.require_network(cfg)

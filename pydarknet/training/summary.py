@@ -108,8 +108,10 @@ class Summary:
 def _duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, hours = divmod(round(seconds / 60), 60)[::-1]
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60:.0f} s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    hours, minutes = divmod(int(seconds) // 60, 60)
+    return f"{hours} h {minutes} min"
 
 
 def summarise(
@@ -134,7 +136,7 @@ def summarise(
     batch = training.cfg.net.integer("batch")
     epochs = training.iteration * batch / monitor.images
     rows = _rows(training.run.file("results.csv"))
-    seconds = math.fsum({row["iteration"]: _number(row["seconds"]) for row in rows}.values())
+    measured = {row["iteration"]: _number(row["seconds"]) for row in rows}  # none before given weights
     wall = _wall(training.run, rows)
     advice = advise(load(training.run.file("train.log")))
     found = Summary(
@@ -148,7 +150,7 @@ def summarise(
         best.value if best else None,
         best.iteration if best else None,
         best.epoch if best else None,
-        seconds / epochs if epochs else None,
+        math.fsum(measured.values()) / (len(measured) * batch / monitor.images) if measured else None,
         wall,
         None if price is None else wall / 3600 * price,
         _files(training, monitor, shelf, batch),
@@ -166,6 +168,8 @@ def _files(training: Training, monitor: Monitor, shelf: Shelf, batch: int) -> li
         if path.is_file():
             iteration = read_header(path).iterations(batch)
             measured = maps.get(iteration) if kind != "ema" else None
+            if kind == "best" and (best := monitor.best) and best.iteration == iteration:
+                measured = best.map50  # it may be of a way that was left
             found.append(Saved(kind, str(path.relative_to(training.run.path)), iteration, measured))
     return found
 

@@ -103,8 +103,9 @@ def untrained_loss(training: Training, size: tuple[int, int]) -> float | None:
             return None
         _, height, width = training.network.layers[index].out_shape
         boxes = len(section.integers("mask")) * height * width * grow
-        # class_loss has the normaliser once as such and twice in the squares of its deltas.
-        costs.append(0.25 * boxes * section.number("obj_normalizer", 1.0) ** 3)
+        # Twice in the squares of its deltas; class_loss, which mse has no use for, has it once more.
+        power = 2 if section.text("iou_loss") == "mse" else 3
+        costs.append(0.25 * boxes * section.number("obj_normalizer", 1.0) ** power)
     return sum(costs) / len(costs) if costs else None
 
 

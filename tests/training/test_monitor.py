@@ -7,7 +7,7 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import shapes
 
 from pydarknet import Network, TrainConfig
 from pydarknet.data import read
-from pydarknet.errors import ArgumentError
+from pydarknet.errors import ArgumentError, HookError
 from pydarknet.metrics.collect import collect
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.metrics.images import Judged
@@ -293,3 +293,34 @@ def test_the_best_survives_going_back(config: TrainConfig) -> None:
     assert (best["iteration"], best["value"]) == (8, pytest.approx(0.9))
     assert outcome.summary is not None
     assert (outcome.summary.best_iteration, outcome.best) == (8, pytest.approx(0.9))
+    (file,) = [file for file in outcome.summary.files if file.kind == "best"]
+    assert (file.iteration, file.map50) == (8, pytest.approx(0.9))
+
+
+def test_patience_after_going_back_to_before_the_best(config: TrainConfig) -> None:
+    """The best is not among the evaluations of the new way; patience counts these and names the best."""
+    monitor = Monitor(replace(config, patience=2), 10, lambda text: None)
+    peak = Point(800, 8, 0.9, 0.9, 0.9, 0.9, 1.0, 1.0)
+    state = monitor.state() | {"best": asdict(peak)}
+    monitor.load_state(state)
+    for number in (1, 2):
+        assert not monitor.verdict()
+        monitor.take(Point(100 * number, number, 0.3, 0.3, 0.3, 0.3, 1.0, 1.0))
+    assert monitor.verdict() == "early-stop"
+    assert "map50 was best, 0.9000, at iteration 800, and 2 evaluations" in monitor.rule
+
+
+def test_the_best_survives_a_hook_that_fails_at_it(config: TrainConfig) -> None:
+    """A hook of the caller that fails when it hears of the best does not keep it from being saved."""
+
+    class Clumsy(Hook):
+        def evaluated(self, training: Training, report: Evaluation) -> None:
+            if training.iteration == 3:
+                raise ZeroDivisionError
+
+    with pytest.raises(HookError, match="failed in evaluated"):
+        train(config, [Curve(CURVE), Clumsy()])
+    best = Path(config.out) / "weights/shapes_best.json"
+    assert json.loads(best.read_text())["iteration"] == 3
+    outcome = train(replace(config, max_batches=8), [Curve(CURVE)])
+    assert (outcome.best, json.loads(best.read_text())["iteration"]) == (pytest.approx(0.5), 3)

@@ -211,3 +211,87 @@ def test_darknet_weights_go_on(config: TrainConfig) -> None:
     assert int(rows[0].split(",")[1]) == 7
     cleared = replace(again, out=Path(config.out).with_name("cleared"), clear=True)
     assert train(cleared, [StopAt(1)]).iteration == 1
+
+
+def test_epochs_are_as_many_iterations_at_every_start(config: TrainConfig) -> None:
+    """A length that is no whole number of iterations is rounded in one way: 4 times 16/12 are 6."""
+    config = replace(config, batch=12, epochs=4.0)
+    told: list[str] = []
+    assert train(config, [StopAt(3)], say=told.append).reason == "signal"
+    assert "max_batches 20 -> 6" in told
+    told.clear()
+    outcome = train(config, say=told.append)
+    assert (outcome.reason, outcome.iteration) == ("finished", 6)
+    assert not any("max_batches" in line or "steps" in line for line in told)
+
+
+def test_no_evaluation_in_the_burn_in_after_a_stop(config: TrainConfig) -> None:
+    """A stop does not bring forward the first evaluation, which waits for the end of the burn-in."""
+    config = replace(config, map_every=None, settings=("burn_in=600",), max_batches=700)
+    assert train(config, [StopAt(2)]).reason == "signal"
+    found: list[int] = []
+
+    class Look(StopAt):
+        def before_step(self, training: Training) -> None:
+            found.append(training.next_map)
+
+    train(config, [Look(3)])
+    assert found == [600]
+    train(replace(config, map_every=5), [Look(4)])  # by will it is
+    assert found == [600, 8]
+
+
+def test_final_is_written_by_the_next_start(config: TrainConfig, reference: Outcome) -> None:
+    """Killed between the last state and ``_final``: the same command writes it, whatever stands there."""
+    outcome = train(config)
+    final = outcome.weights["final"]
+    whole = final.read_bytes()
+    final.unlink()
+    told: list[str] = []
+    assert train(config, say=told.append).weights["final"].read_bytes() == whole
+    assert told[-1] == f"{final} was missing, and is written now"
+    train(resume(outcome.folder, max_batches=LENGTH + 2))
+    longer = final.read_bytes()
+    final.write_bytes(whole)  # that of the shorter schedule
+    assert train(resume(outcome.folder)).reason == "nothing-to-do"
+    assert final.read_bytes() == longer != whole
+
+
+def test_a_second_interrupt_breaks_the_iteration_off(
+    config: TrainConfig, reference: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an iteration nothing is saved; the error is the interrupt, the state that of before."""
+    update = pydarknet.Network.update
+
+    def interrupted(network: pydarknet.Network) -> None:
+        if network.iteration == 8:
+            raise KeyboardInterrupt
+        update(network)
+
+    monkeypatch.setattr(pydarknet.Network, "update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    monkeypatch.setattr(pydarknet.Network, "update", update)
+    words = json.loads((Path(config.out) / "crash.json").read_text())
+    assert words["reason"] == "signal"
+    state = checkpoint.load(Path(config.out) / "weights/shapes_last.state")
+    assert state.network["iteration"] == 7  # of the evaluation
+    assert same(train(config), reference)
+
+
+def test_a_reason_of_a_hook_saves_too(config: TrainConfig, reference: Outcome) -> None:
+    """Whatever a hook calls its reason to stop, the iterations that were done are saved."""
+
+    class Enough(Hook):
+        def after_step(self, training: Training, step: Step) -> None:
+            if step.iteration == 5:
+                training.stop_reason = "good enough"
+
+    assert train(config, [Enough()]).reason == "good enough"
+    state = checkpoint.load(Path(config.out) / "weights/shapes_last.state")
+    assert state.network["iteration"] == 5
+    assert state.meta["hooks"]["trouble"]["lowest"] == []  # in the burn-in
+    assert train(config, [StopAt(7)]).iteration == 7
+    meta = checkpoint.load(Path(config.out) / "weights/shapes_last.state").meta
+    assert meta["hooks"]["trouble"]["lowest"][-1] == meta["training"]["avg_loss"]
+    assert same(train(config), reference)

@@ -116,6 +116,14 @@ def test_new_heads_are_quiet(config: TrainConfig) -> None:
     assert rules(config.out) == []
 
 
+@pytest.mark.parametrize("kind", ["ciou", "mse"])
+def test_new_heads_with_a_normaliser_are_quiet(config: TrainConfig, kind: str) -> None:
+    """What obj_normalizer does to the first loss depends on the box loss."""
+    settings = (f"yolo.iou_loss={kind}", "yolo.obj_normalizer=4")
+    train(replace(config, map_every=0, settings=settings, max_batches=1))
+    assert rules(config.out) == []
+
+
 @pytest.mark.parametrize(("loss", "speaks"), [(8.9, True), (9.1, False), (35.9, False), (36.1, True)])
 def test_loss_of_new_heads(config: TrainConfig, loss: float, speaks: bool) -> None:
     """6·6 cells of 2 boxes, a quarter each, are 18: less than half and more than twice that is odd."""

@@ -21,6 +21,7 @@ from pydarknet.training import Hook, Step, train
 from pydarknet.training.loop import Training
 from pydarknet.training.resources import Resources
 from pydarknet.training.results import COLUMNS, TIMES, Stall
+from pydarknet.training.summary import Summary
 
 
 @pytest.fixture
@@ -265,5 +266,25 @@ def test_a_hook_that_fails(config: TrainConfig, method: str) -> None:
     assert reached == lost[method]
     outcome = train(config)
     assert outcome.reason == ("nothing-to-do" if method == "end" else "finished")
-    final = outcome.weights["final" if method != "end" else "last"]
-    assert final.read_bytes() == expected.weights["final"].read_bytes()
+    assert outcome.weights["final"].read_bytes() == expected.weights["final"].read_bytes()
+
+
+def test_seconds_of_an_epoch_with_given_weights(config: TrainConfig) -> None:
+    """Iterations that the weights had behind them are no part of the mean."""
+    first = train(replace(config, max_batches=8))
+    other = Path(str(config.out)).with_name("other")
+    outcome = train(replace(config, weights=first.weights["last"], out=other))
+    seconds = [float(row["seconds"]) for row in rows(outcome.folder)]
+    assert (len(seconds), outcome.iteration) == (4, 12)
+    assert outcome.summary is not None
+    assert outcome.summary.mean_epoch_s == pytest.approx(sum(seconds))  # 4 iterations of 4 of 16 images
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(59.4, "59.4 s"), (90, "1 min 30 s"), (119.9, "1 min 59 s"), (3600, "1 h 0 min"), (9300, "2 h 35 min")],
+)
+def test_duration(seconds: float, text: str) -> None:
+    """Minutes are whole ones that went by: 90 s are 1 min 30 s."""
+    told = Summary("finished", "", "", "", 1, 1.0, "map50", None, None, None, None, seconds, None)
+    assert f"time: {text} in all" in told.to_text(Path())
