@@ -34,6 +34,7 @@ from pydarknet.metrics.bootstrap import compare
 from pydarknet.metrics.doubts import doubts
 from pydarknet.metrics.evaluate import evaluate, labelled
 from pydarknet.metrics.evaluation import Evaluation
+from pydarknet.metrics.report import percent
 from pydarknet.names import names_beside
 from pydarknet.network import Network
 from pydarknet.outputs import results as writers
@@ -77,6 +78,11 @@ def run(options: Options) -> int:
         raise click.UsageError("--results needs --out DIR, where the files go.")
     if options.compare_cfg and not options.compare:
         raise click.UsageError("--compare-cfg needs --compare WEIGHTS.")
+    if options.score > options.thresh:
+        raise click.UsageError(
+            f"--score {options.score:g} drops detections that --thresh {options.thresh:g} counts; "
+            "raise --thresh or lower --score."
+        )
     if options.mapping and "kaggle" not in options.results:
         raise click.UsageError("--mapping is for --results kaggle.")
     _check_files(options)
@@ -88,7 +94,7 @@ def run(options: Options) -> int:
         lines += ["", *_worst_lines(first, options.worst)]
     if options.compare:
         second, others = _measure(options, options.compare_cfg or options.cfg, options.compare, dataset)
-        difference = compare(first, second)
+        difference = compare(first, second, progress=partial(_bar, what="comparing", unit=" draws"))
         extra["compare"] = {"conditions": others, **second.to_dict(), **asdict(difference)}
         lines += ["", _head(others), "", second.text(), "", *_more_lines(second), "", difference.text()]
     if options.out:
@@ -172,7 +178,7 @@ def _more_lines(evaluation: Evaluation) -> list[str]:
     """COCO's numbers, calibration, and what is taken for what."""
     stats = evaluation.coco.stats
     lines = [
-        "COCO: " + "  ".join(f"{name} {_percent(stats[name])}" for name in names)
+        "COCO: " + "  ".join(f"{name} {percent(stats[name])}" for name in names)
         for names in (list(stats)[:6], list(stats)[6:])
     ]
     calibration = evaluation.calibration
@@ -181,15 +187,11 @@ def _more_lines(evaluation: Evaluation) -> list[str]:
         used = (calibration.edges[:-1] >= evaluation.thresh - 1e-9) & (calibration.count > 0)
         gap = (calibration.confidence - calibration.accuracy)[used] @ calibration.count[used]
         lines.append(
-            f"calibration error {_percent(calibration.ece)}, {_percent(strong)} above {evaluation.thresh:g}: "
+            f"calibration error {percent(calibration.ece)}, {percent(strong)} above {evaluation.thresh:g}: "
             f"the network is too {'sure' if gap > 0 else 'modest'}"
         )
     taken = [f"{count} {there} taken for {found}" for found, there, count in evaluation.confusion.mistakes(5)]
     return [*lines, "confused: " + (", ".join(taken) or "no class with another")]
-
-
-def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{100 * value:.2f}"
 
 
 def _worst_lines(evaluation: Evaluation, count: int) -> list[str]:
@@ -221,9 +223,7 @@ def _coco_numbers(path: Path) -> tuple[dict[str, int], dict[str, int]]:
     return coco.numbers(path) if formats.sniff(path) == "coco" else ({}, {})
 
 
-def _bar(numbers: Iterable[int], what: str) -> Iterable[int]:
+def _bar(numbers: Iterable[int], what: str, unit: str = " images") -> Iterable[int]:
     """A progress bar on a terminal, nothing elsewhere."""
-    bar: Iterable[int] = tqdm(
-        numbers, desc=what, unit=" images", disable=not sys.stderr.isatty(), leave=False
-    )
+    bar: Iterable[int] = tqdm(numbers, desc=what, unit=unit, disable=not sys.stderr.isatty(), leave=False)
     return bar

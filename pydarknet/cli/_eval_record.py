@@ -28,7 +28,7 @@ def recorded(weights: str, evaluation: Evaluation, dataset: Dataset, conditions:
     path = Path(weights).with_suffix(".json")
     try:
         told = json.loads(path.read_bytes())
-        then, valid, value = told["protocol"], told["valid"], float(told["map50"])
+        then, valid, value = dict(told["protocol"]), dict(told["valid"]), float(told["map50"])
         iteration = int(told["iteration"])
     except (OSError, ValueError, KeyError, TypeError):  # not there, or somebody else's
         return ""

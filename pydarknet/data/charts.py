@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pydarknet import figures
 from pydarknet.data.dataset import Dataset
 from pydarknet.data.files import atomic
 from pydarknet.data.stats import SMALL, Stats, collect_boxes
@@ -69,7 +70,7 @@ def _figure(rows: int, columns: int, title: str) -> tuple[Figure, list[Axes]]:
 
 def _save(figure: Figure, path: Path) -> None:
     with atomic(path) as file:
-        figure.savefig(file, format="png", dpi=100)
+        figures.save(figure, file)
 
 
 def _class_bars(axes: Axes, stats: Stats) -> None:

@@ -95,7 +95,8 @@ def advise(log: Log, cfg: CfgFile | None = None) -> Advice:
     """
     log = log.current()
     rows, evaluations = log.iterations, log.evaluations
-    best = max(evaluations, key=lambda e: (e.map if math.isfinite(e.map) else -1, e.iteration), default=None)
+    sound = [e for e in evaluations if not e.saturated]
+    best = max(sound, key=lambda e: (e.map if math.isfinite(e.map) else -1, e.iteration), default=None)
     trend = _trend(rows)
     verdict, reason, next_step = _verdict(log, trend, best)
     return Advice(

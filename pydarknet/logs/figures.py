@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet import figures
 from pydarknet.files import replacing
 from pydarknet.logs.rows import Rows
 
@@ -130,4 +131,4 @@ def _plain(text: str) -> str:
 
 def _save(figure: Figure, path: str | Path) -> None:
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+        figures.save(figure, temporary)

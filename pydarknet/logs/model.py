@@ -67,6 +67,7 @@ class Evaluation:
         fp: see ``precision``.
         fn: see ``precision``.
         average_iou: 0…1.
+        saturated: the log says that its detections are (D-01), so that it is no basis for a best.
     """
 
     iteration: int
@@ -81,6 +82,7 @@ class Evaluation:
     fp: int | None = None
     fn: int | None = None
     average_iou: float | None = None
+    saturated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ _MEAN = re.compile(
     rf"mean average precision \(mAP(?:@(?P<at>{NUMBER}))?\) ?= ?(?P<map>{NUMBER}) ?(?P<percent>%)?"
 )
 _RESULT = re.compile(rf"mean_average_precision \(mAP@(?P<at>{NUMBER})\) = (?P<map>{NUMBER})")
+_SATURATED = re.compile(r"^D-01: the detections are saturated")
 _LAST = re.compile(rf"Last accuracy mAP@(?P<at>{NUMBER}) = (?P<map>{NUMBER}) ?%")
 
 STATUS_DIGIT = 1e-4  # two decimals of a percentage
@@ -122,6 +123,7 @@ class _Reader:
     waiting: list[re.Match[str]] = field(default_factory=list)
     block: dict[str, Any] = field(default_factory=dict)
     classes: list[ClassResult] = field(default_factory=list)
+    saturated: int | None = None  # iteration whose evaluation was said to be
 
     @property
     def iteration(self) -> int:
@@ -208,10 +210,15 @@ class _Reader:
     def mean(self, match: re.Match[str]) -> None:
         at = number(match["at"]) if match["at"] else 0.5
         value = number(match["map"]) / (100 if match["percent"] else 1)
-        block = {"classes": tuple(self.classes), **self.block}
+        saturated = self.saturated == self.iteration
+        block = {"classes": tuple(self.classes), **self.block, "saturated": saturated}
         self.log.evaluations.append(Evaluation(self.iteration, value, at, self.session, **block))
         self.classes.clear()
         self.block.clear()
+
+    def doubtful(self, _match: re.Match[str]) -> None:
+        """A finding of ours, above the block of the evaluation that it is about."""
+        self.saturated = self.iteration
 
     def result(self, match: re.Match[str]) -> None:
         """The line after a block repeats its mean; alone it is the evaluation."""
@@ -256,6 +263,7 @@ _GRAMMAR: list[tuple[str, re.Pattern[str], Callable[[_Reader, re.Match[str]], No
     ("average IoU", _COUNTS, _Reader.counts),
     ("mean average precision", _MEAN, _Reader.mean),
     ("mean_average_precision", _RESULT, _Reader.result),
+    ("D-01", _SATURATED, _Reader.doubtful),
     ("Learning Rate", _STARTED, _Reader.started),
     ("mini_batch", _BATCH, _Reader.batch_size),
 ]

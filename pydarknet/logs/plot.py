@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pydarknet import figures
 from pydarknet.files import replacing
 from pydarknet.logs.advice import Advice, advise
 from pydarknet.logs.model import Log
@@ -53,7 +54,7 @@ def chart(
     advice = advise(log)
     top.set_title(f"{title or Path(log.path).name}\n{_subtitle(advice)}{_left(current)}", fontsize=10)
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+        figures.save(figure, temporary, dpi=110)
 
 
 def _subtitle(advice: Advice) -> str:
@@ -115,16 +116,21 @@ def _limits(axes: Axes, log: Log, finite: NDArray[np.float64], max_loss: float |
 
 
 def _draw_maps(axes: Axes, log: Log) -> None:
-    points = [(e.iteration, 100 * e.map) for e in log.evaluations if math.isfinite(e.map)]
+    evaluations = [e for e in log.evaluations if math.isfinite(e.map)]
+    points = [(e.iteration, 100 * e.map) for e in evaluations]
     if not points:
         return
     right = axes.twinx()
     right.plot(*zip(*points, strict=True), "-o", ms=4, color="tab:red")
+    doubtful = [point for e, point in zip(evaluations, points, strict=True) if e.saturated]
+    if doubtful:
+        right.plot(*zip(*doubtful, strict=True), "X", ms=11, color="black", label="saturated (D-01)")
+        right.legend(loc="upper left", fontsize=8)
     right.set(ylim=(0, 105), ylabel="mAP, %")
     right.yaxis.label.set_color("tab:red")
-    best = max(points, key=lambda point: (point[1], point[0]))
+    best = max((p for p in points if p not in doubtful), key=lambda p: (p[1], p[0]), default=None)
     step = max(len(points) // 10, 1)
-    for point in {*points[::step], points[-1], best}:
+    for point in {*points[::step], points[-1], best or points[-1]}:
         weight = "bold" if point == best else "normal"
         right.annotate(
             f"{point[1]:.1f}",

@@ -20,15 +20,13 @@ from pydarknet.metrics.average_precision import RECALLS
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.metrics.images import Bools, Columns, Floats, Ints
 
-METRICS = ("map50", "map5095")
-
 
 @dataclass(frozen=True)
 class Difference:
     """One metric of two models; values 0..1.
 
     Attributes:
-        metric: ``map50`` (Darknet's) or ``map5095`` (COCO's).
+        metric: ``map50`` (Darknet's; ``map75`` if the evaluations are at IoU 0.75) or ``map5095`` (COCO's).
         first: of the first model; ``second`` of the second.
         low: lower end of the interval of second - first; ``high`` is the upper end.
         better: share of the draws in which the second model is better, equal ones by half.
@@ -57,7 +55,7 @@ class Comparison:
     """The outcome.
 
     Attributes:
-        differences: in the order of :data:`METRICS`.
+        differences: of Darknet's mAP, then of COCO's.
         samples: number of draws.
         level: of the intervals, for example 0.95.
         seed: of the draws.
@@ -109,19 +107,22 @@ def compare(
     rng = np.random.default_rng(seed)
     models = (_Model(first), _Model(second))
     count = len(first.images)
-    values = np.empty((samples, 2, len(METRICS)))
+    drawn = np.empty((samples, len(models), 2))
     for sample in progress(range(samples)):
         weights = np.bincount(rng.integers(count, size=count), minlength=count)
         for i, model in enumerate(models):
-            values[sample, i] = model.measure(weights)
-    change = values[:, 1] - values[:, 0]
+            drawn[sample, i] = model.measure(weights)
+    change = drawn[:, 1] - drawn[:, 0]
     ends = np.quantile(change, [(1 - level) / 2, (1 + level) / 2], axis=0)
     better = (change > 0).mean(0) + (change == 0).mean(0) / 2
-    whole = ((first.map50, second.map50), (first.map5095, second.map5095))
+    whole = {
+        f"map{100 * first.iou_thresh:g}": (first.darknet.map, second.darknet.map),
+        "map5095": (first.map5095, second.map5095),
+    }
     return Comparison(
         tuple(
-            Difference(metric, *whole[i], float(ends[0, i]), float(ends[1, i]), float(better[i]))
-            for i, metric in enumerate(METRICS)
+            Difference(metric, *values, float(ends[0, i]), float(ends[1, i]), float(better[i]))
+            for i, (metric, values) in enumerate(whole.items())
         ),
         samples,
         level,
@@ -159,25 +160,25 @@ class _Model:
         order = columns.by_class
         matches = evaluation.matches
         self.points = evaluation.points
-        self.map50 = _Ranking(
+        self.darknet = _Ranking(
             columns, order, matches.right[None, order], matches.aside[None, order], self.count
         )
         found = coco.match(columns)
         lanes = coco.BITS[[area == 0 for area, _ in coco.LANES], None]
         ignored = (found.ignored & lanes) != 0
         right = ((found.matched & lanes) != 0) & ~ignored
-        self.map5095 = _Ranking(columns, found.detections, right, ignored, self.count)
+        self.coco = _Ranking(columns, found.detections, right, ignored, self.count)
 
     def measure(self, weights: Ints) -> tuple[float, float]:
-        """mAP50 and mAP50-95 if each image were there as often as its weight says."""
+        """Darknet's mAP and COCO's AP if each image were there as often as its weight says."""
         positives = np.bincount(self.truth_classes, weights[self.truth_image], self.count).astype(np.int64)
         if self.points:
             recalls = np.arange(self.points) / (self.points - 1) - 1e-12
-            map50 = self.map50.at(weights, positives, recalls).sum() / self.count
+            darknet = self.darknet.at(weights, positives, recalls).sum() / self.count
         else:
-            map50 = self.map50.area(weights, positives).sum() / self.count
-        known = self.map5095.at(weights, positives, RECALLS)[:, positives > 0]
-        return float(map50), float(known.mean()) if known.size else 0.0
+            darknet = self.darknet.area(weights, positives).sum() / self.count
+        known = self.coco.at(weights, positives, RECALLS)[:, positives > 0]
+        return float(darknet), float(known.mean()) if known.size else 0.0
 
 
 class _Ranking:

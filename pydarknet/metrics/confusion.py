@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,12 +52,9 @@ class Confusion:
         """The counts as a table of comma-separated values, with a row and a column of names."""
         rows: list[list[Any]] = [["detected \\ true", *self.names]]
         rows += [[name, *row] for name, row in zip(self.names, self.counts.tolist(), strict=True)]
-        return "".join(",".join(map(_quoted, row)) + "\n" for row in rows)
-
-
-def _quoted(value: object) -> str:
-    text = str(value)
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n') else text
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        return text.getvalue()
 
 
 def confusion(

@@ -22,6 +22,7 @@ from pydarknet.metrics.matching import Matches, point
 from pydarknet.metrics.slices import Slice
 from pydarknet.metrics.voc import VocReport, voc
 
+HALF = 0.5  # the IoU in the name of map50
 SURE = 0.99  # a confidence that detectors seldom give, but broken ones always
 
 
@@ -135,10 +136,12 @@ class Evaluation:
         """VOC's average precision: with 11 points as in 2007, with 0 as since 2010."""
         return voc(self.columns, self.names, iou_thresh, points)
 
-    @property
+    @cached_property
     def map50(self) -> float:
-        """Darknet's mAP at ``iou_thresh``, which ``_best`` is chosen by; 0..1."""
-        return self.darknet.map
+        """Darknet's mAP at IoU 0.5 whatever ``iou_thresh`` is, which ``_best`` is chosen by; 0..1."""
+        if self.iou_thresh == HALF:
+            return self.darknet.map
+        return darknet_map.darknet_map(self.columns, self.names, self.thresh, HALF, self.points).map
 
     @property
     def map5095(self) -> float:

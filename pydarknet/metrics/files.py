@@ -61,6 +61,8 @@ def save(
     if worst and (chosen := evaluation.worst(min(worst, pictures.MOST))):
         pictures.save_sheet(chosen, evaluation.names, folder / "worst.jpg", thresh=evaluation.thresh)
         written.append(folder / "worst.jpg")
+    else:
+        (folder / "worst.jpg").unlink(missing_ok=True)  # that of an evaluation before would be taken for ours
     return written
 
 

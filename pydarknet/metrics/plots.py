@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet import figures
 from pydarknet.files import replacing
 from pydarknet.metrics.average_precision import RECALLS
 from pydarknet.metrics.curves import CONFIDENCES
@@ -74,7 +75,7 @@ def precision_recall(evaluation: Evaluation) -> Figure:
     aps = [one.ap for one in evaluation.darknet.classes]
     figure, axes = _lines(evaluation, RECALLS, values, aps, "AP {:.1%}")
     axes.set(xlabel="recall", ylabel="precision")
-    axes.set_title(f"Precision and recall at IoU {evaluation.iou_thresh:g}, mAP {evaluation.map50:.1%}")
+    axes.set_title(f"Precision and recall at IoU {evaluation.iou_thresh:g}, mAP {evaluation.darknet.map:.1%}")
     return figure
 
 
@@ -163,13 +164,13 @@ CHARTS: dict[str, Callable[[Evaluation], Figure]] = {
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure; the ending of the path says which kind of picture."""
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+        figures.save(figure, temporary, dpi=110)
 
 
 def png(figure: Figure) -> bytes:
     """A figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figures.save(figure, buffer, dpi=110)
     return buffer.getvalue()
 
 

@@ -25,12 +25,13 @@ def to_dict(evaluation: Evaluation) -> dict[str, Any]:
     """All of an evaluation as JSON values; what cannot be measured is None.
 
     The settings are ``protocol``, ``thresh``, ``iou_thresh``, ``points``; the counts ``images``, ``truths``,
-    ``detections``.  ``map50``, ``precision``, ``recall``, ``f1``, ``tp``, ``fp``, ``fn`` and
-    ``average_iou`` are Darknet's; ``coco`` has COCO's twelve numbers, ``voc07`` and ``voc12`` VOC's mAP.
+    ``detections``.  ``map``, ``precision``, ``recall``, ``f1``, ``tp``, ``fp``, ``fn`` and ``average_iou``
+    are Darknet's at ``iou_thresh``, ``map50`` at 0.5; ``coco`` has COCO's twelve numbers, ``voc07`` and
+    ``voc12`` VOC's mAP.
     ``classes`` has a row for each class; the rest are the attributes of the evaluation of those names.
     """
     darknet = evaluation.darknet
-    keys = ("truths", "detections", "precision", "recall", "f1", "tp", "fp", "fn", "average_iou")
+    keys = ("truths", "detections", "map", "precision", "recall", "f1", "tp", "fp", "fn", "average_iou")
     table = {
         "protocol": f"Darknet mAP@{evaluation.iou_thresh:g}, {_ranking(evaluation.points)}",
         "thresh": evaluation.thresh,
@@ -140,15 +141,15 @@ def text(evaluation: Evaluation) -> str:
     darknet = evaluation.darknet
     rows: list[list[Any]] = [["class", "truths", "AP", "AP50-95", "TP", "FP", "FN"]]
     for row in _classes(evaluation):
-        rows.append([row["name"], row["truths"], *map(_percent, (row["ap"], row["coco_ap"]))])
+        rows.append([row["name"], row["truths"], *map(percent, (row["ap"], row["coco_ap"]))])
         rows[-1] += [row["tp"], row["fp"], row["fn"]]
-    means = [_percent(evaluation.map50), _percent(evaluation.map5095)]
+    means = [percent(darknet.map), percent(evaluation.map5095)]
     rows.append(["all", darknet.truths, *means, darknet.tp, darknet.fp, darknet.fn])
     blocks = [_table(rows)]
     for kind, parts in evaluation.slices.items():
         head = [kind, "images", "truths", "AP", "precision", "recall"]
         lines = [
-            [s.name, s.images, s.truths, *map(_percent, (s.ap, s.precision, s.recall))]
+            [s.name, s.images, s.truths, *map(percent, (s.ap, s.precision, s.recall))]
             for s in parts
             if s.images
         ]
@@ -163,7 +164,8 @@ def text(evaluation: Evaluation) -> str:
     return "\n\n".join(blocks)
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A share in percent, without the sign; ``-`` if it is not known."""
     return "-" if not math.isfinite(value) else f"{100 * value:.2f}"
 
 

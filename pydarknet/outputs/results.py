@@ -64,7 +64,10 @@ def coco(
 
 
 def voc(found: Found, folder: Path, names: Sequence[str], prefix: str = "comp4_det_test_") -> list[Path]:
-    """One file per class, a line ``image score xmin ymin xmax ymax`` per box; pixels count from 1."""
+    """One file per class, a line ``image score xmin ymin xmax ymax`` per box; pixels count from 1.
+
+    The file has the name of the class, ``/`` as ``_``; of two that would be the same, the later is numbered.
+    """
     lines: dict[int, list[str]] = {label: [] for label in range(len(names))}
     for image, dets in found:
         width, height = dets.image_size
@@ -72,10 +75,17 @@ def voc(found: Found, folder: Path, names: Sequence[str], prefix: str = "comp4_d
             x1, y1, x2, y2 = (float(value) + 1 for value in clipped(dets, row))
             place = f"{x1:f} {y1:f} {min(x2, width):f} {min(y2, height):f}"
             lines[label].append(f"{image.stem} {dets.confidence[row]:f} {place}\n")
-    paths = {label: folder / f"{prefix}{name.replace('/', '_')}.txt" for label, name in enumerate(names)}
-    for label, path in paths.items():
+    paths: dict[Path, int] = {}
+    for label, name in enumerate(names):
+        stem, number = f"{prefix}{name.replace('/', '_')}", 1
+        path = folder / f"{stem}.txt"
+        while path in paths:
+            number += 1
+            path = folder / f"{stem}_{number}.txt"
+        paths[path] = label
+    for path, label in paths.items():
         write_text(path, "".join(lines[label]))
-    return list(paths.values())
+    return list(paths)
 
 
 def imagenet(found: Found, path: Path) -> list[Path]:

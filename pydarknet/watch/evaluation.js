@@ -2,9 +2,6 @@
 // An evaluation: classes, slices, confusion, curves, calibration, worst images; what was not measured is left out.
 "use strict";
 
-const LINES = 7; // classes that get a line of their own
-const CELLS = 25; // classes of a confusion matrix that is shown as a table
-
 function card(title, ...children) {
   return h("div", { class: "card" }, h("h3", {}, title), ...children);
 }
@@ -45,7 +42,7 @@ function slicesCard(found) {
 /** Rows are what was predicted, columns what is there; colours are shares of the column. */
 function confusionCard(found) {
   const { names, counts } = found.confusion || {};
-  if (!names?.length || names.length > CELLS) return null;
+  if (!names?.length) return null;
   const sums = names.map((_, column) => counts.reduce((sum, row) => sum + row[column], 0));
   const rows = counts.map((row, i) => [h("td", {}, names[i]), ...row.map((value, column) => {
     const cell = h("td", { class: "heat" }, value ? count(value) : "");
@@ -58,7 +55,7 @@ function confusionCard(found) {
 
 function lines(found, x, key, words) {
   const classes = found.curves.classes || [];
-  const own = classes.length > 1 && classes.length <= LINES
+  const own = classes.length > 1
     ? classes.map((one, i) => ({ name: one.name, x, y: one[key], ink: i, noValue: true })) : [];
   return [...own, { name: `mean${words}`, x, y: found.curves[key], ink: own.length ? "Mean" : 0, noValue: true }];
 }

@@ -21,6 +21,9 @@ from pydarknet.training.run import RunFolder
 LOG_LINES = 60
 FINDINGS = 100
 SPEED_OVER = 50  # iterations that the shown speed is the mean of
+CELLS = 25  # names in a confusion matrix that is a table; a larger one is the picture
+LINES = 7  # classes that get curves of their own
+MATRIX = "confusion.png"
 
 #: Pictures that are shown, with their captions; a name that is not here is never read.
 PICTURES: dict[str, str] = {
@@ -29,6 +32,7 @@ PICTURES: dict[str, str] = {
         for number in range(16)
     },
     **{f"train_batch{number}.jpg": f"Training batch {number}, as the network sees it" for number in range(3)},
+    MATRIX: "What is taken for what: columns are what is there, rows what was detected",
     "worst.jpg": "The validation images with most mistakes",
     "labels.png": "Labels: boxes per class, where they lie, how large they are, how many in an image",
 }
@@ -69,6 +73,7 @@ class RunState:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._rows = Rows(folder / "results.jsonl")
+        self._evaluations: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def read(self) -> dict[str, Any]:
         """The present state: JSON values; what is not there is None or empty."""
@@ -76,6 +81,7 @@ class RunState:
         run = _json(self.folder / "run.json")
         config = _table(run.get("config"))
         cfg, status = self._cfg(config), self._status(run)
+        evaluation, best = (self._evaluation(name) for name in ("evaluation.json", "evaluation_best.json"))
         return {
             "name": self.folder.absolute().name,
             "now": time.time(),
@@ -83,13 +89,13 @@ class RunState:
             "progress": self._progress(cfg),
             "curves": self._rows.curves(CURVES),
             "evaluations": self._rows.evaluations,
-            "evaluation": _json(self.folder / "evaluation.json"),
-            "best_evaluation": _json(self.folder / "evaluation_best.json"),
+            "evaluation": evaluation,
+            "best_evaluation": best,
             # That of a session before says nothing of one that goes on.
             "summary": {} if status["kind"] == "running" else _json(self.folder / "summary.json"),
             "findings": self._findings(),
             "checks": _tables(_json(self.folder / "preflight.json").get("findings")),
-            "pictures": self._pictures(),
+            "pictures": self._pictures(tabled="confusion" in (best or evaluation)),
             "log": self._log(),
             "settings": self._settings(config, cfg),
             "environment": self._environment(run),
@@ -154,12 +160,25 @@ class RunState:
         with contextlib.suppress(OSError):
             for line in (self.folder / "findings.jsonl").read_text("utf-8", "replace").splitlines():
                 with contextlib.suppress(ValueError, TypeError):
-                    found.append({"severity": "warning", **json.loads(line)})
+                    found.append({"severity": "warning", **_loads(line)})
         return found[::-1][:FINDINGS]
 
-    def _pictures(self) -> list[dict[str, Any]]:
+    def _evaluation(self, name: str) -> dict[str, Any]:
+        """What is shown of an evaluation: of 1000 classes, all of it are megabytes at every look."""
+        try:
+            version = (self.folder / name).stat().st_mtime_ns
+        except OSError:
+            return {}
+        known = self._evaluations.get(name)
+        if known is None or known[0] != version:
+            self._evaluations[name] = known = version, _shown(_json(self.folder / name))
+        return known[1]
+
+    def _pictures(self, tabled: bool) -> list[dict[str, Any]]:
         found = []
         for name, caption in PICTURES.items():
+            if name == MATRIX and tabled:
+                continue
             with contextlib.suppress(OSError):
                 version = (self.folder / name).stat().st_mtime_ns
                 found.append({"name": name, "caption": caption, "version": str(version)})
@@ -191,11 +210,27 @@ class RunState:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A JSON object; {} if there is none. Numbers that JSON does not know, as nan, become None."""
+    """A JSON object; {} if there is none."""
     try:
-        return _table(json.loads(path.read_text("utf-8"), parse_constant=lambda _: None))
+        return _table(_loads(path.read_text("utf-8")))
     except (OSError, ValueError):
         return {}
+
+
+def _loads(text: str) -> Any:
+    """A JSON value; numbers that JSON does not know, as nan, become None: browsers refuse them."""
+    return json.loads(text, parse_constant=lambda _: None)
+
+
+def _shown(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """An evaluation without what is too much to be shown."""
+    found = dict(evaluation)
+    if len(_list(_table(found.get("confusion")).get("names"))) > CELLS:
+        del found["confusion"]
+    curves = _table(found.get("curves"))
+    if len(_list(curves.get("classes"))) > LINES:
+        found["curves"] = {**curves, "classes": []}
+    return found
 
 
 def _table(value: Any) -> dict[str, Any]:

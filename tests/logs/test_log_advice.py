@@ -153,6 +153,22 @@ def test_chart_shows_loss_and_map(tmp_path: Path) -> None:
     assert red[0] > 1000 > red[1]
 
 
+def test_a_saturated_evaluation_is_marked_and_no_best(tmp_path: Path) -> None:
+    """A black cross, where there is nothing as black in a chart without."""
+    text = "".join(map(alexeyab_2020, rows(50)))
+    said = "D-01: the detections are saturated: why. What to do\n"
+    black = []
+    for finding in ("", said):
+        more = "".join(map(alexeyab_2020, rows(50, start=51)))
+        log = parse(text + evaluation(0.3) + more + finding + evaluation(0.9))
+        assert [e.saturated for e in log.evaluations] == [False, bool(finding)]
+        assert advise(log).best_map == (0.3 if finding else 0.9)
+        chart(log, tmp_path / "chart.png")
+        picture = cv2.imread(str(tmp_path / "chart.png"))
+        black.append(int((picture[80:560, 260:1000].max(2) < 20).sum()))
+    assert black[1] > black[0] + 50
+
+
 def test_chart_ends_where_darknets_does(tmp_path: Path) -> None:
     """``max_chart_loss``: a loss above it is not seen."""
     log = made(lambda n: 100.0)

@@ -114,6 +114,7 @@ def test_published_numbers() -> None:
     )
     assert (report.tp, report.fp, report.fn) == (137174, 26356, 46191)
     text = report.text()
+    assert " detections_count = 614280, unique_truth_count = 183365  " in text
     assert "class_id = 0, name = head, ap = 82.60%   \t (TP = 65119, FP = 14590) " in text
     assert "precision = 0.84, recall = 0.75, F1-score = 0.79 " in text
     assert "TP = 137174, FP = 26356, FN = 46191, average IoU = 66.92 % " in text

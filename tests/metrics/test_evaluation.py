@@ -37,6 +37,18 @@ def test_the_parts_are_those_of_the_protocols() -> None:
     assert nothing.worst() == []
 
 
+def test_map50_is_at_iou_50() -> None:
+    """Whatever IoU the table is for: 8 of 10 pixels, 2 of them beside, are an IoU of 8/12."""
+    image = Judged([[2, 0, 12, 10]], [0.9], [0], [[0, 0, 10, 10]], [0])  # type: ignore[arg-type]
+    strict = Evaluation([image], ["a"], iou_thresh=0.75)
+    assert (strict.darknet.map, strict.map50) == (0, 1)
+    table = strict.to_dict()
+    assert (table["map"], table["map50"]) == (0, 1)
+    assert strict.text().splitlines()[2].split() == ["all", "1", "0.00", "40.00", "0", "1", "1"]
+    found = compare(strict, strict, samples=2).differences
+    assert [(d.metric, d.first) for d in found] == [("map75", 0), ("map5095", pytest.approx(0.4))]
+
+
 @pytest.mark.parametrize("images", [[], [line([], [])], random_images(2, 2)])
 def test_json(images: list[Judged]) -> None:
     """Everything survives JSON, without nan, and agrees with the attributes."""

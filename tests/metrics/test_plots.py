@@ -11,7 +11,7 @@ import pytest
 from made_evaluation import evaluation, judged
 
 from pydarknet.errors import DataError
-from pydarknet.metrics import pictures, plots
+from pydarknet.metrics import files, pictures, plots
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.render import class_colour
 
@@ -54,7 +54,7 @@ def test_calibration_has_a_bar_for_each_bin() -> None:
 
 
 @pytest.mark.parametrize("name", plots.CHARTS)
-@pytest.mark.parametrize("kind", ["nothing", "no truth", "many classes", "formula"])
+@pytest.mark.parametrize("kind", ["nothing", "no truth", "many classes", "formula", "no glyph"])
 def test_every_chart_of_every_kind_of_evaluation(name: str, kind: str, tmp_path: Path) -> None:
     """No warning, no error, and a picture."""
     made = {
@@ -65,6 +65,7 @@ def test_every_chart_of_every_kind_of_evaluation(name: str, kind: str, tmp_path:
             [f"a class with the long name {i}" for i in range(25)],
         ),
         "formula": Evaluation([judged([(0, 0.5, 0)], [(0, 0)])], ["$\\cat"]),
+        "no glyph": Evaluation([judged([(0, 0.5, 0)], [(0, 0)])], ["\u732b"]),
     }[kind]
     figure = plots.CHARTS[name](made)
     plots.save(figure, tmp_path / "chart.png")
@@ -108,6 +109,16 @@ def test_a_sheet_has_at_most_sixteen_images(count: int, columns: int, rows: int,
     pair_height, pair_width = pictures.pair(made.verdicts[0], made.names).shape[:2]
     assert width == columns * (pair_width + pictures._GAP)
     assert height == 30 + rows * pair_height
+
+
+def test_the_worst_of_before_do_not_stay(tmp_path: Path) -> None:
+    """A second evaluation into the same folder that has no mistakes has no picture of them."""
+    path = str(tmp_path / "image.png")
+    cv2.imwrite(path, np.full((20, 200, 3), 90, np.uint8))
+    assert tmp_path / "out/worst.jpg" in files.save(evaluation(path), tmp_path / "out")
+    good = Evaluation([judged([(0, 0.9, 0)], [(0, 0)], path)], ["cat"])
+    files.save(good, tmp_path / "out")
+    assert not (tmp_path / "out/worst.jpg").exists()
 
 
 def test_a_sheet_of_nothing(tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ def test_voc_counts_pixels_from_one(tmp_path: Path) -> None:
     assert paths[1].read_text() == f"{stem} 0.250000 41.250000 11.000000 81.500000 50.000000\n"
 
 
+def test_voc_writes_no_class_over_another(tmp_path: Path) -> None:
+    (image, dets), _ = found()
+    paths = results.voc([(image, dets)], tmp_path, ("dog_puppy", "dog/puppy"))
+    assert [path.name for path in paths] == ["comp4_det_test_dog_puppy.txt", "comp4_det_test_dog_puppy_2.txt"]
+    assert [path.read_text().split()[1] for path in paths] == ["0.900000", "0.250000"]
+
+
 def test_coco_has_the_image_number_of_the_file_name(tmp_path: Path) -> None:
     (path,) = results.coco(found(), tmp_path / "c.json")
     assert json.loads(path.read_text()) == [

@@ -58,6 +58,8 @@ def test_pictures_and_report(config: TrainConfig) -> None:
     }
     assert state["progress"]["iteration"] == 6
     assert [e["iteration"] for e in state["evaluations"]] == [3, 6]
+    beside = json.loads((folder / "evaluation.json").read_text())
+    assert (beside["iteration"], beside["map50"]) == (6, state["evaluations"][-1]["map"])
 
 
 def test_no_plots(config: TrainConfig) -> None:

@@ -63,6 +63,13 @@ def test_times_sum_to_the_wall(config: TrainConfig) -> None:
     assert all(float(row["save"]) > 0 for row in table if int(row["iteration"]) % 2 == 0)
 
 
+def test_a_run_is_evaluated_unless_told_otherwise(config: TrainConfig) -> None:
+    """With images in ``valid`` at least at the end; ``--map-every 0`` switches it off."""
+    assert [row["iteration"] for row in rows(train(config).folder) if row["map"]] == ["12"]
+    off = replace(config, map_every=0, out=Path(str(config.out)).with_name("off"))
+    assert [row["iteration"] for row in rows(train(off).folder) if row["map"]] == []
+
+
 def test_losses_are_those_of_an_image(config: TrainConfig) -> None:
     """Darknet divides the costs of an iteration by its images; the parts and the log's lines as well."""
     seen: list[tuple[float, float]] = []

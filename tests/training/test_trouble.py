@@ -15,6 +15,7 @@ import shapes
 
 from pydarknet import Network, TrainConfig
 from pydarknet.cfg import CfgFile, walk
+from pydarknet.logs import load as load_log
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.metrics.images import Judged
 from pydarknet.training import Hook, Step, train
@@ -102,6 +103,8 @@ def test_constants_for_weights(config: TrainConfig) -> None:
     newest = json.loads((outcome.folder / "evaluation.json").read_text())
     assert (newest["iteration"], newest["saturated"], newest["best"]) == (4, True, False)
     assert (outcome.folder / "train.log").read_text().count("New best mAP!") == 1
+    log = load_log(outcome.folder)
+    assert [(e.iteration, e.saturated) for e in log.evaluations] == [(2, False), (4, True)]
 
 
 # -- D-02

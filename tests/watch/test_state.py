@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -68,8 +70,26 @@ def test_best_of_equals_is_the_later(tmp_path: Path) -> None:
 FILES = ("run.json", "evaluation.json", "preflight.json", "findings.jsonl", "results.jsonl", "summary.json")
 
 
+def test_of_many_classes_what_is_drawn_is_told(tmp_path: Path) -> None:
+    """Else 1000 classes are 10 MB at every look; the matrix is a picture then."""
+    folder = make(tmp_path / "run")
+    cv2.imwrite(str(folder / "confusion.png"), np.zeros((8, 8, 3), np.uint8))
+    state = RunState(folder)
+    for count, told in ((6, True), (80, False)):
+        names = [str(i) for i in range(count)]
+        confusion = {"names": [*names, "background"], "counts": [[0] * (count + 1)] * (count + 1)}
+        curves = {"f1": [0.5], "classes": [{"name": name, "f1": [0.5]} for name in names]}
+        table = {"map50": 0.5, "confusion": confusion, "curves": curves}
+        (folder / "evaluation.json").write_text(json.dumps(table))
+        found = state.read()
+        expected = table if told else {"map50": 0.5, "curves": {"f1": [0.5], "classes": []}}
+        assert found["evaluation"] == expected
+        assert ("confusion.png" in {one["name"] for one in found["pictures"]}) is not told
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"7", b"\xff\xfe\x00", b'{"sessions": 3}', b"null\n1\n"]
+    "content",
+    [b"", b"{", b"[]", b"7", b"\xff\xfe\x00", b'{"sessions": 3}', b"null\n1\n", b'{"iteration": NaN}\n'],
 )
 def test_damaged_files_hide_only_themselves(tmp_path: Path, content: bytes) -> None:
     for name in FILES:
