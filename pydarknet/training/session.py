@@ -18,7 +18,7 @@ from typing import Any
 
 from pydarknet.cfg import CfgFile
 from pydarknet.data import read
-from pydarknet.errors import ArgumentError, DataError, FileError, HookError, NonFinite
+from pydarknet.errors import DataError, FileError, HookError, NonFinite
 from pydarknet.files import write_text
 from pydarknet.machine import usable_cores
 from pydarknet.metrics.collect import collect
@@ -64,6 +64,7 @@ def train(
         DataError: the data cannot be used, or the preflight found an error (``force`` goes on).
         FileError: the folder is in use by another process, or something cannot be written.
         NonFinite: a loss or weight is nan or infinite; the saved states are from before.
+        HookError: one of ``hooks`` failed; the state was saved.
         CfgError: the cfg does not describe a network that can be trained.
         WeightsError: the weights belong to another network.
         ArgumentError: the settings contradict the run in the folder.
@@ -115,12 +116,14 @@ class _Session:
             last_words(self.folder.path, error, reason, self.training, self.gradient_norm)
             raise
         finally:
-            if self.begun:
-                with contextlib.suppress(FileError):
-                    self.folder.finish(self._result(reason))
+            try:
+                if self.begun:
+                    with contextlib.suppress(FileError):
+                        self.folder.finish(self._result(reason))
                     self._summarise(reason, failed)
-                pictures.final_report(self.folder, self.config, self._say)
-            self._on_end(reason)
+                    pictures.final_report(self.folder, self.config, self._say)
+            finally:
+                self._on_end(reason)
         found = {kind: self.shelf.weights(kind) for kind in ("last", "best", "final", "ema")}
         files = {kind: path for kind, path in found.items() if path.is_file()}
         best = self.training.best if self.training else None
@@ -186,8 +189,8 @@ class _Session:
             if saved:
                 planned = training.next_map
                 training.load_meta(saved.meta)
-                # Evaluating more often from now on is no reason to wait for what was planned before.
-                training.next_map = min(training.next_map, planned)
+                # Evaluating more often is no reason to wait for what was planned before, if anything was.
+                training.next_map = min(training.next_map or planned, planned)
             return self._loop(training, images)
         finally:
             loader.close()
@@ -304,11 +307,16 @@ class _Session:
     # -- the end
 
     def _summarise(self, reason: str, failed: bool) -> None:
-        if self.training and self.monitor and self.folder.file("results.csv").is_file():
-            price = self.config.price_per_hour
+        if not (self.training and self.monitor and self.folder.file("results.csv").is_file()):
+            return
+        price = self.config.price_per_hour
+        try:
             self.summary = summarise(self.training, self.monitor, self.shelf, reason, price)
-            if failed:  # nobody will be handed an outcome
-                self._say(self.summary.to_text(self.folder.path))
+        except Exception as error:  # whatever is wrong with it changes no outcome
+            self._say(f"summary.json cannot be written: {type(error).__name__}: {error}")
+            return
+        if failed:  # nobody will be handed an outcome
+            self._say(self.summary.to_text(self.folder.path))
 
     def _result(self, reason: str) -> dict[str, Any]:
         training = self.training
@@ -360,14 +368,11 @@ def resume(folder: Path, **changes: Any) -> TrainConfig:
 
     Raises:
         FileError: there is no run.
-        ArgumentError: a change that would make it another training.
+        ArgumentError: values that cannot be.  Those of another training are refused by :func:`train`.
     """
     before = RunFolder(folder).config()
     if changes.get("epochs") is not None:
         changes.setdefault("max_batches", None)
     if changes.get("max_batches") is not None:
         changes.setdefault("epochs", None)
-    config = replace(before, out=folder, restart=False, **changes)
-    if not isinstance(config, TrainConfig):  # pragma: no cover
-        raise ArgumentError("no settings")
-    return config
+    return replace(before, out=folder, restart=False, **changes)

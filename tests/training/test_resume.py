@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import shapes
+from helpers import run
 
 import pydarknet
 from pydarknet import TrainConfig
@@ -241,6 +242,20 @@ def test_no_evaluation_in_the_burn_in_after_a_stop(config: TrainConfig) -> None:
     assert found == [600, 8]
 
 
+def test_evaluations_that_begin_later(config: TrainConfig) -> None:
+    """A run without evaluations that is continued with some has the first when it is planned, not at once."""
+    config = replace(config, map_every=0)
+    train(config, [StopAt(2)])
+    found: list[int | None] = []
+
+    class Look(Hook):
+        def after_step(self, training: Training, step: Step) -> None:
+            found.append(step.iteration if step.times.get("eval") else None)
+
+    train(replace(config, map_every=5), [Look(), StopAt(8)])
+    assert found == [None, None, None, None, 7, None]
+
+
 def test_final_is_written_by_the_next_start(config: TrainConfig, reference: Outcome) -> None:
     """Killed between the last state and ``_final``: the same command writes it, whatever stands there."""
     outcome = train(config)
@@ -295,3 +310,12 @@ def test_a_reason_of_a_hook_saves_too(config: TrainConfig, reference: Outcome) -
     meta = checkpoint.load(Path(config.out) / "weights/shapes_last.state").meta
     assert meta["hooks"]["trouble"]["lowest"][-1] == meta["training"]["avg_loss"]
     assert same(train(config), reference)
+
+
+@pytest.mark.parametrize("words", [["--clear"], ["--restart"], ["--out", "other"]])
+def test_what_a_resumed_run_cannot_be_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """--resume takes no option that it would have to ignore."""
+    assert run(monkeypatch, "train", "--resume", "runs/x", *words) == 2
+    assert f"--resume knows the run; leave out {words[0]}" in capsys.readouterr().err

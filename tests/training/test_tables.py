@@ -17,7 +17,7 @@ from helpers import run
 
 from pydarknet import TrainConfig
 from pydarknet.errors import ArgumentError, HookError, NonFinite
-from pydarknet.training import Hook, Step, train
+from pydarknet.training import Hook, Step, session, train
 from pydarknet.training.loop import Training
 from pydarknet.training.resources import Resources
 from pydarknet.training.results import COLUMNS, TIMES, Stall
@@ -230,6 +230,23 @@ def test_summary_of_a_failure(config: TrainConfig) -> None:
     assert "shapes_last.weights" in text
     summary = json.loads((Path(str(config.out)) / "summary.json").read_text())
     assert summary["stop_reason"] == "non-finite"
+
+
+def test_a_summary_that_fails_changes_no_outcome(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The training is done, and the command of --on-end runs."""
+
+    def fail(*_: object) -> None:
+        raise ValueError("about nothing")
+
+    monkeypatch.setattr(session, "summarise", fail)
+    told: list[str] = []
+    place = tmp_path / "ended"
+    outcome = train(replace(config, on_end=f"touch '{place}'", max_batches=2), say=told.append)
+    assert (outcome.reason, outcome.summary) == ("finished", None)
+    assert "summary.json cannot be written: ValueError: about nothing" in told
+    assert place.exists()
 
 
 def test_price_below_zero() -> None:
