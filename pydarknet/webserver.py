@@ -50,7 +50,8 @@ class Server(ThreadingHTTPServer):
         try:
             super().__init__((host, port), handler)
         except (OSError, OverflowError) as error:
-            raise FileError(f"cannot listen on {host}:{port}: {error}; is the port in use?") from None
+            reason = getattr(error, "strerror", None) or error
+            raise FileError(f"cannot listen on {host}:{port}: {reason}") from None
         self.url = f"http://{host}:{self.server_address[1]}/"
         self._thread = threading.Thread(
             target=self.serve_forever, args=(0.1,), name="pydarknet-web", daemon=True

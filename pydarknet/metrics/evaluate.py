@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from pydarknet.data import Dataset, Status, read
 from pydarknet.data.paths import split_of
+from pydarknet.data.report import NOTE_CODES, Report
 from pydarknet.errors import ArgumentError, DataError
 from pydarknet.metrics.collect import Progress, collect
 from pydarknet.metrics.darknet_map import NMS, SCORE
@@ -80,6 +81,8 @@ def labelled(data: Dataset | str | Path, split: str = "valid") -> Dataset:
         raise ArgumentError(f"found split {split!r}; expected valid, train, test or all")
     where = "the data set" if isinstance(data, Dataset) else str(data)
     dataset, others = (data, ()) if isinstance(data, Dataset) else _read(data, wanted)
+    if dataset is not data:
+        _tell(where, dataset.report)
     there = tuple(dict.fromkeys([*dataset.splits, *others]))
     samples = [sample for sample in dataset if not wanted or sample.split == wanted]
     if not samples and set(there) <= {""}:
@@ -95,6 +98,18 @@ def labelled(data: Dataset | str | Path, split: str = "valid") -> Dataset:
             "%d of %d images without a label file are left out", len(samples) - len(known), len(samples)
         )
     return dataset.replace(samples=known)
+
+
+def _tell(where: str, report: Report) -> None:
+    """Say what the reader dropped or changed: the numbers will be those of the rest."""
+    passed = {*NOTE_CODES, "missing-label"}
+    counts = {code: count for code, count in report.counts.most_common() if code not in passed}
+    if counts:
+        kinds = ", ".join(f"{count} {code}" for code, count in counts.items())
+        examples = "".join(f"\n  {report.examples[code][0]}" for code in counts)
+        _log.warning(
+            "%s: not everything is used as it stands: %s; of each the first:%s", where, kinds, examples
+        )
 
 
 def _read(path: str | Path, wanted: str) -> tuple[Dataset, Iterable[str]]:

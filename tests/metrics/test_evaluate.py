@@ -368,6 +368,25 @@ def test_images_that_cannot_be_read_are_left_out(
     assert first.name in caplog.text
 
 
+def test_what_the_reader_dropped_is_said(
+    shared: Path, few: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Images that are not there and labels of no class make the numbers those of the rest."""
+    data = make_bccd(shared, tmp_path / "ds", 2)
+    first, second = (Path(line) for line in (tmp_path / "ds/valid.txt").read_text().split())
+    second.unlink()
+    with first.with_suffix(".txt").open("a") as file:
+        file.write("7 0.5 0.5 0.1 0.1\n")
+    with caplog.at_level(logging.WARNING, "pydarknet"):
+        assert len(labelled(data)) == 1
+        assert re.search("bccd.data: not everything is used as it stands: 1 [a-z-]+, 1 [a-z-]+;", caplog.text)
+        assert re.search(r"\n  .*: class 7; there are 3 names", caplog.text)
+        assert re.search(rf"\n  .*{second.name}: no such image", caplog.text)
+        caplog.clear()
+        labelled(few)
+    assert caplog.text == ""
+
+
 # -- what the training said
 
 
