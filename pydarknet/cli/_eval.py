@@ -97,11 +97,12 @@ def run(options: Options) -> int:
         difference = compare(first, second, progress=partial(_bar, what="comparing", unit=" draws"))
         extra["compare"] = {"conditions": others, **second.to_dict(), **asdict(difference)}
         lines += ["", _head(others), "", second.text(), "", *_more_lines(second), "", difference.text()]
+    # Before the files: a full disk shall not cost the numbers.
+    click.echo(json.dumps({**extra, **first.to_dict()}, indent=1) if options.as_json else "\n".join(lines))
     if options.out:
         written = _write(first, options, extra)
-        lines += ["", f"{len(written)} files in {options.out}"]
-    text = "\n".join(lines)
-    click.echo(json.dumps({**extra, **first.to_dict()}, indent=1) if options.as_json else text)
+        if not options.as_json:
+            click.echo(f"\n{len(written)} files in {options.out}")
     return 0
 
 

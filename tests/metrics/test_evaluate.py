@@ -22,7 +22,7 @@ from pydarknet import Evaluation, Network
 from pydarknet._core import NetworkInfo
 from pydarknet.cli._eval_record import recorded
 from pydarknet.data import Dataset, Flag, Sample, Status, read, write
-from pydarknet.errors import ArgumentError, DataError
+from pydarknet.errors import ArgumentError, DataError, FileError
 from pydarknet.metrics.doubts import doubts
 from pydarknet.metrics.evaluate import class_ids, labelled
 from pydarknet.training.validation import fingerprint
@@ -277,6 +277,26 @@ def test_json_and_files(
     assert len(entries) == table["detections"]
     ids = {image["id"] for image in json.loads(coco_file.read_text())["images"]}
     assert {entry["image_id"] for entry in entries} == ids
+
+
+def test_numbers_survive_a_full_disk(
+    shared: Path,
+    few: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise FileError("out/pr.png: no space left on device")
+
+    monkeypatch.setattr("pydarknet.metrics.files.save", full)
+    cfg, weights = network(shared)
+    words = ["--cfg", cfg, "--weights", weights, "--data", few, "--lenient", "--out", tmp_path / "out"]
+    assert run(monkeypatch, "eval", *words) == 1
+    told = capsys.readouterr()
+    assert re.search(r"^COCO: AP [\d.]+ ", told.out, re.MULTILINE)
+    assert "files in" not in told.out
+    assert "no space left on device" in told.err
 
 
 def test_two_networks(
