@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training for MLflow: settings as parameters, losses and mAP as metrics, small files as artifacts.
 
-Where it goes is MLflow's own business: ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME``.
+Where it goes is MLflow's own business: ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME``.  A server that
+is not there at the start is an error; one that goes away later is waited for, and no training ends by it.
 
 >>> pydarknet.train(config, hooks=[Mlflow()])  # or --mlflow
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -19,6 +21,7 @@ from pydarknet.training.hooks import Hook, Step
 try:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
+    from mlflow.exceptions import MlflowException
 except ImportError:
     raise MissingExtra("mlflow", "mlflow") from None
 
@@ -26,7 +29,12 @@ if TYPE_CHECKING:
     from pydarknet.metrics.evaluation import Evaluation
     from pydarknet.training.loop import Training
 
+_log = logging.getLogger("pydarknet")
+
 EVERY = 10.0  # seconds between messages to the server; they hold all iterations since the last
+PAUSE = (
+    600.0  # seconds until a server that did not answer is asked again, for MLflow itself tries for minutes
+)
 ARTIFACTS = ("results.csv", "evaluation.json", "evaluation_best.json", "chart.png", "run.json")
 _STATUS = {
     "signal": "KILLED",
@@ -48,7 +56,7 @@ class Mlflow(Hook):
         self._client = client
         self._run = ""
         self._waiting: list[Any] = []
-        self._sent = 0.0
+        self._next = 0.0
 
     def start(self, training: Training) -> None:
         """Begin a run, or take up that of the session before."""
@@ -66,26 +74,33 @@ class Mlflow(Hook):
         tags = [RunTag("folder", str(training.run.path.absolute()))]
         self._client.log_batch(self._run, params=parameters, tags=tags)
 
-    def _log(self, step: int, **values: float) -> None:
+    def _keep(self, step: int, **values: float) -> None:
         now = int(time.time() * 1000)
         self._waiting += [Metric(k, v, now, step) for k, v in values.items() if math.isfinite(v)]
 
     def _send(self) -> None:
-        for first in range(0, len(self._waiting), _MOST):
-            self._client.log_batch(self._run, metrics=self._waiting[first : first + _MOST])
-        self._waiting.clear()
-        self._sent = time.monotonic()
+        """Send what waits, if the server answered the last time or long ago."""
+        if time.monotonic() < self._next:
+            return
+        pause = EVERY
+        try:
+            while self._waiting:
+                self._client.log_batch(self._run, metrics=self._waiting[:_MOST])
+                del self._waiting[:_MOST]
+        except MlflowException as error:
+            _log.warning("MLflow does not take the numbers, they are sent later: %s", error)
+            pause = PAUSE
+        self._next = time.monotonic() + pause
 
     def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
         """Keep the numbers, and send them now and then."""
-        self._log(step.iteration, loss=step.loss, avg_loss=step.avg_loss, rate=step.rate)
-        if time.monotonic() - self._sent >= EVERY:
-            self._send()
+        self._keep(step.iteration, loss=step.loss, avg_loss=step.avg_loss, rate=step.rate)
+        self._send()
 
     def evaluated(self, training: Training, report: Evaluation) -> None:
         """Send what was found."""
         darknet = report.darknet
-        self._log(
+        self._keep(
             training.iteration,
             map50=report.map50,
             map5095=report.map5095,
@@ -94,19 +109,23 @@ class Mlflow(Hook):
             f1=darknet.f1,
         )
         if training.val_loss:
-            self._log(training.iteration, val_loss=training.val_loss.loss)
+            self._keep(training.iteration, val_loss=training.val_loss.loss)
         self._send()
 
     def end(self, training: Training, reason: str) -> None:
         """Send the rest and some files, and say how it ended."""
         if not self._run:
             return
+        self._next = 0.0
         self._send()
-        for name in ARTIFACTS:
-            if training.run.file(name).is_file():
-                self._client.log_artifact(self._run, str(training.run.file(name)))
-        self._client.set_tag(self._run, "stop_reason", reason)
-        self._client.set_terminated(self._run, _STATUS.get(reason, "FINISHED"))
+        try:
+            for name in ARTIFACTS:
+                if training.run.file(name).is_file():
+                    self._client.log_artifact(self._run, str(training.run.file(name)))
+            self._client.set_tag(self._run, "stop_reason", reason)
+            self._client.set_terminated(self._run, _STATUS.get(reason, "FINISHED"))
+        except MlflowException as error:
+            _log.warning("MLflow does not take the end of the run: %s", error)
 
     def state(self) -> dict[str, Any]:
         """The run that is logged to."""

@@ -8,6 +8,8 @@ import importlib.util
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -126,3 +128,45 @@ def test_mlflow(config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyP
         "results.csv",
         "evaluation.json",
     }
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mlflow") is None, reason="mlflow-skinny is not installed (extra: mlflow)"
+)
+def test_mlflow_that_goes_away(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A training outlives its server, and sends what waited when it is back; its end may fail, too."""
+    from mlflow.exceptions import MlflowException
+
+    from pydarknet.contrib import mlflow
+
+    class Server:
+        """Answers, but not the second to fourth message, and not at the end."""
+
+        def __init__(self) -> None:
+            self.messages, self.steps = 0, [0]
+
+        def get_experiment_by_name(self, name: str) -> SimpleNamespace:
+            return SimpleNamespace(experiment_id="1")
+
+        def create_run(self, experiment: str, run_name: str) -> SimpleNamespace:
+            return SimpleNamespace(info=SimpleNamespace(run_id="r"))
+
+        def log_batch(self, run: str, metrics: Any = (), **_: Any) -> None:
+            self.messages += bool(metrics)
+            if 2 <= self.messages <= 4:
+                raise MlflowException("no route to host")
+            self.steps += [metric.step for metric in metrics if metric.key == "loss"]
+
+        def log_artifact(self, run: str, path: str) -> None:
+            raise MlflowException("no route to host")
+
+    monkeypatch.setattr(mlflow, "EVERY", 0.0)
+    monkeypatch.setattr(mlflow, "PAUSE", 0.0)
+    server = Server()
+    outcome = train(config, [mlflow.Mlflow(server)])
+    assert outcome.reason == "finished"
+    assert server.steps == list(range(outcome.iteration + 1))
+    assert caplog.text.count("MLflow does not take the numbers, they are sent later: no route to host") == 3
+    assert "MLflow does not take the end of the run: no route to host" in caplog.text
