@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydarknet.cfg import CfgFile
-from pydarknet.errors import HookError, NonFinite
+from pydarknet.errors import NonFinite
 from pydarknet.metrics.evaluation import Evaluation
 from pydarknet.network import Network
-from pydarknet.training.hooks import Hook, Step
+from pydarknet.training.hooks import Guest, Hook, Step
 from pydarknet.training.loader import Batch, Images, Loader
 from pydarknet.training.run import RunFolder
 from pydarknet.training.trouble import saturated
@@ -82,7 +82,7 @@ class Training:
             try:
                 getattr(hook, event)(self, *arguments)
             except Exception as error:
-                done = event in ("evaluated", "after_step") and isinstance(error, HookError)
+                done = event in ("evaluated", "after_step") and isinstance(hook, Guest)
                 if event != "end" and not done:
                     raise
                 failed = failed or error

@@ -73,6 +73,7 @@ class RunFolder:
                 f"computed in {before} threads so far, in {threads} from now on: sums are rounded otherwise, "
                 f"so the run will not have the bits of one that stayed there (--threads {before} keeps them)"
             )
+        table.pop("result", None)  # of the session before: this one may be killed
         table["config"] = config.to_json()
         table["versions"] = {"pydarknet": __version__, "python": platform.python_version()}
         machine = info()

@@ -319,3 +319,23 @@ def test_what_a_resumed_run_cannot_be_told(
     """--resume takes no option that it would have to ignore."""
     assert run(monkeypatch, "train", "--resume", "runs/x", *words) == 2
     assert f"--resume knows the run; leave out {words[0]}" in capsys.readouterr().err
+
+
+def test_an_extended_run_that_was_killed_goes_on(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """That it had been finished before is no reason for a new numbered folder."""
+    monkeypatch.chdir(tmp_path)
+    config = replace(config, out=None, max_batches=2)
+    assert train(config).reason == "finished"
+    longer = replace(config, max_batches=4)
+
+    def killed(*_: object) -> None:
+        raise OSError("nothing of the end is written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "finish", killed)
+        with pytest.raises(OSError, match="nothing of the end"):
+            train(longer, [StopAt(3)])
+    outcome = train(longer)
+    assert (outcome.folder, outcome.iteration) == (Path("runs/shapes-1"), 4)

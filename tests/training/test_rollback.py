@@ -13,7 +13,7 @@ import pytest
 import shapes
 
 from pydarknet import TrainConfig
-from pydarknet.errors import NonFinite
+from pydarknet.errors import HookError, NonFinite
 from pydarknet.training import Hook, Step, checkpoint, train
 from pydarknet.training.loop import Training
 from pydarknet.weights import load
@@ -128,3 +128,28 @@ def test_drives_without_hard_links(config: TrainConfig, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "link", refuse)
     assert train(config).reason == "finished"
+
+
+def test_states_to_go_back_to_are_what_they_are_called(config: TrainConfig) -> None:
+    """A state that could not be taken, since a hook of the caller failed at it, is not kept in its stead."""
+
+    class Clumsy(Hook):
+        name = "clumsy"
+        iteration = 0
+
+        def after_step(self, training: Training, step: Step) -> None:
+            self.iteration = step.iteration
+
+        def state(self) -> dict[str, object]:
+            if self.iteration == 8:
+                raise ZeroDivisionError
+            return {}
+
+    with pytest.raises(HookError, match="failed in state"):
+        train(replace(config, lr=1e-3), [Clumsy()])
+    kept = list((Path(config.out) / "weights").glob("*_back-*.state"))
+    names = {int(path.stem.rpartition("-")[2]): path for path in kept}
+    assert names
+    assert {n: checkpoint.load(path).network["iteration"] for n, path in names.items()} == {
+        n: n for n in names
+    }

@@ -22,7 +22,7 @@ struct Truths {
 struct LossContext {
     Truths truths;
     Shape net_input;     // anchors are in pixels of it
-    std::uint64_t seen;  // images trained before this mini-batch; region layers warm up by it
+    std::uint64_t seen;  // images trained on, those of this mini-batch included; region layers warm up by it
     int threads = 1;     // that may work on a loss; its bits do not depend on them
 };
 
