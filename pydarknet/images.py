@@ -32,6 +32,20 @@ class PilImage(Protocol):
 ImageLike: TypeAlias = "Pixels | str | os.PathLike[str] | bytes | bytearray | memoryview | PilImage"
 
 
+def glance(path: Path, flags: int = 1) -> Pixels | None:
+    """The pixels of a file as ``cv2.imread`` gives them for these flags; None if they cannot be read.
+
+    OpenCV itself crashes on names that are not UTF-8, which only Python can open.
+    """
+    import cv2
+
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError:
+        return None
+    return cv2.imdecode(data, flags) if len(data) else None
+
+
 def load(image: ImageLike, channels: int = 3) -> Pixels:
     """An image as an array for a network with this many input channels.
 

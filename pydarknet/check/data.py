@@ -334,6 +334,6 @@ def _note(split: Split, record: Record, class_id: Callable[[str], int], deep: bo
 
 
 def _decodes(image: Path) -> bool:
-    import cv2
+    from pydarknet.images import glance
 
-    return cv2.imread(str(image)) is not None
+    return glance(image) is not None

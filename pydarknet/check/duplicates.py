@@ -56,7 +56,9 @@ def difference_hash(path: Path) -> int | None:
     """64 bits of what an image looks like; None if it cannot be decoded or shows nothing."""
     import cv2
 
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    from pydarknet.images import glance
+
+    image = glance(path, cv2.IMREAD_GRAYSCALE)
     if image is None:
         return None
     grid: NDArray[np.uint8] = np.asarray(cv2.resize(image, (9, 8), interpolation=cv2.INTER_AREA))

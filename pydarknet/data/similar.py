@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.report import Report
+from pydarknet.images import glance
 
 #: At most this many of 64 hash bits differ between copies…
 MAX_DISTANCE = 8
@@ -84,7 +85,7 @@ def near_clusters(
 
 def thumbnail(path: Path) -> NDArray[np.uint8] | None:
     """The image as (32, 32) uint8 grey, or ``None`` if it cannot be decoded."""
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    image = glance(path, cv2.IMREAD_GRAYSCALE)
     if image is None:
         return None
     return np.asarray(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)

@@ -215,7 +215,7 @@ class Evaluations(Hook):
         }
         if loss:
             told |= dict(zip(LOSSES, (loss.loss, loss.class_loss, loss.iou_loss), strict=True))
-        text = json.dumps({**told, **report.to_dict()}, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps({**told, **report.to_dict()}, indent=1) + "\n"  # ASCII: a name may be no Unicode
         write_text(training.run.file("evaluation.json"), text)
         if self.monitor.is_best:
             write_text(training.run.file("evaluation_best.json"), text)

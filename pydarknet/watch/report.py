@@ -14,6 +14,7 @@ import cv2
 
 from pydarknet.errors import DataError
 from pydarknet.files import write_text
+from pydarknet.images import glance
 from pydarknet.watch.server import asset
 from pydarknet.watch.state import RunState
 
@@ -48,7 +49,7 @@ def write_report(folder: Path, path: Path | None = None) -> Path:
 
 def _data_uri(path: Path) -> str:
     """A picture as text; "" if it cannot be read."""
-    pixels = cv2.imread(str(path))
+    pixels = glance(path)
     if pixels is None:
         return ""
     shrink = WIDEST / max(pixels.shape[:2])
@@ -64,8 +65,8 @@ def _data_uri(path: Path) -> str:
 def _html(state: dict[str, Any]) -> str:
     """The page with its style, scripts and state inside; nothing else may run in it or be loaded by it."""
     page = asset("page.html")
-    # Within a script element only "<" could end it.
-    content = json.dumps(state, ensure_ascii=False).replace("<", "\\u003c")
+    # Within a script element only "<" could end it; in ASCII, for names of files need not be Unicode.
+    content = json.dumps(state).replace("<", "\\u003c")
     hashes: list[str] = []
 
     def script(match: re.Match[str]) -> str:

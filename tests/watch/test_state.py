@@ -103,6 +103,16 @@ def test_damaged_files_hide_only_themselves(tmp_path: Path, content: bytes) -> N
     assert write_report(folder).is_file()
 
 
+def test_names_that_are_no_unicode(tmp_path: Path) -> None:
+    """Of the run, its pictures and images; OpenCV's own reader crashes on them."""
+    folder = make(tmp_path / "run").rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    table = {"map50": 0.5, "worst": [{"path": os.fsdecode(b"/x/na\xefve.png")}]}
+    (folder / "evaluation.json").write_text(json.dumps(table))
+    text = write_report(folder, tmp_path / "report.html").read_text()
+    assert "na\\udcefve.png" in text
+    assert text.count('"data": "data:image/') == 3
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
