@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydarknet.errors import NonFinite
@@ -18,15 +20,31 @@ if TYPE_CHECKING:
     from pydarknet.training.config import TrainConfig
     from pydarknet.training.loop import Training
     from pydarknet.training.monitor import Monitor
+    from pydarknet.training.prepare import Say
     from pydarknet.training.report import Log
 
 
 class Saver(Hook):
     """Writes weights and states at the times that Darknet does, and once more at the end."""
 
-    def __init__(self, shelf: Shelf, log: Log, monitor: Monitor, protocol: dict[str, Any]) -> None:
+    def __init__(self, shelf: Shelf, log: Log, monitor: Monitor, protocol: dict[str, Any], say: Say) -> None:
         self.shelf, self.log, self.monitor, self.protocol = shelf, log, monitor, protocol
+        self._say = say
         self._saved = -1
+
+    @property
+    def _about_best(self) -> Path:
+        return self.shelf.weights("best").with_suffix(".json")
+
+    def start(self, training: Training) -> None:  # noqa: ARG002
+        """Say if the best was measured on other images than the next evaluations will be."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            before = json.loads(self._about_best.read_text("utf-8"))["valid"]
+            if self.monitor.best and before != self.protocol["valid"]:
+                self._say(
+                    f"the validation images or their labels have changed since the best was measured at "
+                    f"iteration {self.monitor.best.iteration}: what comes cannot be compared with it"
+                )
 
     def evaluated(self, training: Training, report: Evaluation) -> None:  # noqa: ARG002
         """Keep the best; of equal ones the later.  What it is the best of stands beside it."""
@@ -35,7 +53,7 @@ class Saver(Hook):
             told = {"metric": self.monitor.metric, **asdict(best), "seen": training.network.seen}
             told = {key: finite(value) for key, value in told.items() if key != "saturated"}
             text = json.dumps({**told, **self.protocol}, indent=1) + "\n"
-            write_text(self.shelf.weights("best").with_suffix(".json"), text)
+            write_text(self._about_best, text)
 
     def after_step(self, training: Training, step: Step) -> None:
         """Save what is due."""

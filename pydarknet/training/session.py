@@ -203,7 +203,7 @@ class _Session:
         self.monitor = monitor = Monitor(config, len(sets.train), self._say)
         facts = trouble.Facts(sets.names, sets.train, sets.valid, _began(config))
         judging: list[Hook] = [trouble.Trouble(facts, log, self._say)]
-        saving: list[Hook] = [Saver(self.shelf, log, monitor, protocol(network, sets))]
+        saving: list[Hook] = [Saver(self.shelf, log, monitor, protocol(network, sets), self.say)]
         if config.rollback is not None:
             saving.append(Anchors(self.shelf))
         reports: list[Hook] = [clock, results.Evaluations(monitor, self._say), log]

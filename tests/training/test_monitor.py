@@ -324,3 +324,16 @@ def test_the_best_survives_a_hook_that_fails_at_it(config: TrainConfig) -> None:
     assert json.loads(best.read_text())["iteration"] == 3
     outcome = train(replace(config, max_batches=8), [Curve(CURVE)])
     assert (outcome.best, json.loads(best.read_text())["iteration"]) == (pytest.approx(0.5), 3)
+
+
+def test_other_validation_images_are_said(config: TrainConfig) -> None:
+    """A best that was measured on other labels cannot be compared with what comes; equal ones are no news."""
+    told: list[str] = []
+    train(replace(config, max_batches=4), [Curve(CURVE)], say=told.append)
+    train(replace(config, max_batches=6), [Curve(CURVE)], say=told.append)
+    assert not any("have changed" in line for line in told)
+    label = next((Path(config.data).parent / "valid").glob("*.txt"))
+    label.write_text("0 0.5 0.5 0.1 0.1\n")
+    train(replace(config, max_batches=8), [Curve(CURVE)], say=told.append)
+    (line,) = [line for line in told if "have changed" in line]
+    assert "since the best was measured at iteration 3: what comes cannot be compared with it" in line
