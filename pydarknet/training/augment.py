@@ -128,7 +128,7 @@ def draw_place(rng: np.random.Generator, image: Pixels, recipe: Recipe, tile: in
             left, right = left + right, 0
         top, bottom = (0, bottom + top) if tile in (0, 1) else (top + bottom, 0)
     place = Place(left, right, top, bottom, flip)
-    if min(place.size(image)) <= 0 or width - left <= 0 or height - top <= 0:
+    if min(place.size(image)) <= 0 or max(left, right) >= width or max(top, bottom) >= height:
         return Place(0, 0, 0, 0, flip)
     return place
 

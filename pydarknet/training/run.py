@@ -9,6 +9,7 @@ import os
 import platform
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +35,6 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path, self.weights = path, path / "weights"
-        self._beaten = 0.0
 
     def file(self, name: str) -> Path:
         """A file in the folder."""
@@ -119,9 +119,14 @@ class RunFolder:
             if isinstance(error, FileError):
                 raise
             raise FileError(f"{self.path}: cannot be made: {error.strerror}") from None
+        over = threading.Event()
+        heart = threading.Thread(target=self._beat, args=(over,), name="pydarknet-lock", daemon=True)
+        heart.start()
         try:
             yield
         finally:
+            over.set()
+            heart.join()
             with contextlib.suppress(OSError):
                 lock.unlink()
 
@@ -165,11 +170,9 @@ class RunFolder:
         silent = time.time() - beat
         return f"process {pid} on {host} (last sign {silent:.0f} s ago)" if silent < SILENT else ""
 
-    def beat(self) -> None:
-        """Show that the run is alive; cheap, to be called in every iteration."""
-        now = time.monotonic()
-        if now - self._beaten > BEAT:
-            self._beaten = now
+    def _beat(self, over: threading.Event) -> None:
+        """Show that the run is alive, during a long evaluation too."""
+        while not over.wait(BEAT):
             with contextlib.suppress(OSError):
                 os.utime(self.file("lock"))
 

@@ -62,7 +62,6 @@ class Saver(Hook):
                 self._weights(training, str(step.iteration))
             if step.iteration % training.last_every == 0 or step.times.get("eval"):
                 self._state(training)
-        training.run.beat()
 
     def end(self, training: Training, reason: str) -> None:
         """Save the state unless an iteration was broken off, and ``_final`` when the schedule is done."""
@@ -79,7 +78,9 @@ class Saver(Hook):
             raise NonFinite(f"iteration {training.iteration}: {layer} is not finite; nothing was saved")
         self.shelf.save_state(training.network, training.meta())
         self.log.saved(self.shelf.weights("last"))
-        if ema := self.shelf.save_ema(training.network, training.cfg):
+        if training.cfg.net.number("ema_alpha") and (
+            ema := self.shelf.save_ema(training.network, training.cfg)
+        ):
             self.log.saved(ema)
         self._saved = training.iteration
 

@@ -160,6 +160,18 @@ def test_a_stale_lock_is_taken(config: TrainConfig) -> None:
         pass
 
 
+def test_the_lock_beats_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever takes long, an evaluation say, other machines see that the run is alive."""
+    monkeypatch.setattr("pydarknet.training.run.BEAT", 0.01)
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked():
+        os.utime(folder.file("lock"), (time.time() - 3600,) * 2)
+        deadline = time.monotonic() + 30
+        while time.time() - folder.file("lock").stat().st_mtime > 1800 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert time.time() - folder.file("lock").stat().st_mtime < 1800
+
+
 def test_nothing_to_do_and_longer(config: TrainConfig) -> None:
     """A finished run is left as it is; --max-batches extends it and says what that does to the steps."""
     told: list[str] = []
