@@ -61,7 +61,7 @@ private:
     const std::vector<float> multipliers_;
     const Shape input_;
     const Truths truths_;
-    const int threads_;
+    [[maybe_unused]] const int threads_;  // OpenMP alone reads it
     const float* output_;
     float* delta_;
     const int objectness_, classes_;  // entries; those in front of the objectness are the box
