@@ -15,26 +15,17 @@ import pytest
 
 from pydarknet import TrainConfig
 from pydarknet.errors import MissingExtra
-from pydarknet.training import Hook, Step, train
-from pydarknet.training.loop import Training
+from pydarknet.training import train
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
 import shapes
+from shapes import StopAt
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 12)
     return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=4, plots=False)
-
-
-class StopAt(Hook):
-    def __init__(self, iteration: int) -> None:
-        self.iteration = iteration
-
-    def after_step(self, training: Training, step: Step) -> None:
-        if step.iteration == self.iteration:
-            training.stop_reason = "signal"
 
 
 def table(folder: Path) -> list[dict[str, str]]:

@@ -8,6 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pydarknet.training import Hook, Step
+from pydarknet.training.loop import Training
+
 NAMES = ("square", "disc", "triangle")
 
 CFG = """[net]
@@ -126,3 +129,14 @@ def cfg(folder: Path, max_batches: int = 20, **values: object) -> Path:
     path = folder / "shapes.cfg"
     path.write_text(CFG.format(max_batches=max_batches, steps=steps, **settings))
     return path
+
+
+class StopAt(Hook):
+    """Ends a training after an iteration, as a signal does."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def after_step(self, training: Training, step: Step) -> None:
+        if step.iteration == self.iteration:
+            training.stop_reason = "signal"

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import shapes
 from helpers import run
+from shapes import StopAt
 
 import pydarknet
 from pydarknet import TrainConfig
@@ -56,17 +57,6 @@ def same(outcome: Outcome, reference: Outcome) -> bool:
     equal = all((arrays[0][name] == arrays[1][name]).all() for name in arrays[0])
     files = [o.weights["final"].read_bytes() for o in (outcome, reference)]
     return equal and files[0] == files[1] and states[0].meta["training"] == states[1].meta["training"]
-
-
-class StopAt(Hook):
-    """Ends a training after an iteration."""
-
-    def __init__(self, iteration: int) -> None:
-        self.iteration = iteration
-
-    def after_step(self, training: Training, step: Step) -> None:
-        if step.iteration == self.iteration:
-            training.stop_reason = "signal"
 
 
 def test_twenty_is_ten_and_ten(config: TrainConfig, reference: Outcome) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import shapes
 from helpers import run
+from shapes import StopAt
 
 import pydarknet
 from pydarknet import TrainConfig
@@ -29,15 +30,6 @@ from pydarknet.training.loop import Training
 def config(tmp_path: Path) -> TrainConfig:
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 600)
     return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=200, plots=False)
-
-
-class StopAt(Hook):
-    def __init__(self, iteration: int) -> None:
-        self.iteration = iteration
-
-    def after_step(self, training: Training, step: Step) -> None:
-        if step.iteration == self.iteration:
-            training.stop_reason = "signal"
 
 
 # -- time

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import shapes
 from helpers import run
+from shapes import StopAt
 
 from pydarknet import TrainConfig
 from pydarknet.cfg import CfgFile, walk
@@ -40,15 +41,6 @@ def parameters(path: Path, cfg: Path) -> dict[tuple[int, str], np.ndarray]:
     return {
         (node.index, name): values.copy() for node, name, values in arrays(load_weights(path).values, nodes)
     }
-
-
-class StopAt(Hook):
-    def __init__(self, iteration: int) -> None:
-        self.iteration = iteration
-
-    def after_step(self, training: Training, step: Step) -> None:
-        if step.iteration == self.iteration:
-            training.stop_reason = "signal"
 
 
 def test_the_run_folder(config: TrainConfig) -> None:
@@ -201,7 +193,8 @@ def test_weights_of_another_class_count(config: TrainConfig, tmp_path: Path) -> 
     (tmp_path / "one/ds/obj.names").write_text("thing\n")
     data.write_text(data.read_text().replace("classes=3", "classes=1"))
     donor = train(
-        TrainConfig(single, data, out=tmp_path / "one/run", threads=1, force=True, plots=False), [StopAt(12)]
+        TrainConfig(single, data, out=tmp_path / "one/run", threads=1, force=True, plots=False),
+        [StopAt(12)],
     )
     told: list[str] = []
     start: dict[tuple[int, str], np.ndarray] = {}
@@ -239,7 +232,11 @@ def test_partial_weights(config: TrainConfig) -> None:
     cut = Path(config.out).with_name("shapes.conv.2")
     partial(load_weights(first.weights["last"]), walk(CfgFile.load(config.cfg)), cut, 2)
     told: list[str] = []
-    train(replace(config, weights=cut, out=Path(config.out).with_name("two")), [StopAt(1)], say=told.append)
+    train(
+        replace(config, weights=cut, out=Path(config.out).with_name("two")),
+        [StopAt(1)],
+        say=told.append,
+    )
     assert "shapes.conv.2: 2 of 5 layers loaded, the rest is new" in told
 
 
@@ -323,7 +320,8 @@ def test_patience(config: TrainConfig) -> None:
 def test_ema_is_written(config: TrainConfig) -> None:
     """With ema_alpha the averaged weights stand beside, and differ from the last."""
     outcome = train(
-        replace(config, settings=("ema_alpha=0.9",), max_batches=1050, batch=2, size=(32, 32)), [StopAt(600)]
+        replace(config, settings=("ema_alpha=0.9",), max_batches=1050, batch=2, size=(32, 32)),
+        [StopAt(600)],
     )
     ema, last = (load_weights(outcome.weights[kind]).values for kind in ("ema", "last"))
     assert len(ema) == len(last)
