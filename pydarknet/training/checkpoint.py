@@ -84,7 +84,10 @@ def load(path: Path) -> Checkpoint:
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: is damaged: {error}") from None
+        raise DataError(
+            f"{path}: is damaged: {error}; to go on without momentum, start a run in another folder (--out) "
+            "with --weights and the Darknet weights that stand beside it"
+        ) from None
 
 
 def _sync(folder: Path) -> None:
