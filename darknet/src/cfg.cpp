@@ -36,10 +36,10 @@ std::string squeeze(std::string_view line) {
 }
 
 template <class T>
-T parse_number(const Options& options, const std::string& key, const std::string& value);
+T parse_number(const CfgOptions& options, const std::string& key, const std::string& value);
 
 template <>
-float parse_number(const Options& options, const std::string& key, const std::string& value) {
+float parse_number(const CfgOptions& options, const std::string& key, const std::string& value) {
     char* end = nullptr;
     const float number = std::strtof(value.c_str(), &end);
     if (value.empty() || *end != '\0') options.fail(key, text("found \"", value, "\", expected a number"));
@@ -48,7 +48,7 @@ float parse_number(const Options& options, const std::string& key, const std::st
 }
 
 template <>
-int parse_number(const Options& options, const std::string& key, const std::string& value) {
+int parse_number(const CfgOptions& options, const std::string& key, const std::string& value) {
     char* end = nullptr;
     errno = 0;
     const long number = std::strtol(value.c_str(), &end, 10);
@@ -59,7 +59,7 @@ int parse_number(const Options& options, const std::string& key, const std::stri
 }
 
 template <class T>
-std::vector<T> parse_list(const Options& options, const std::string& key, std::string_view value) {
+std::vector<T> parse_list(const CfgOptions& options, const std::string& key, std::string_view value) {
     std::vector<T> out;
     while (!value.empty()) {
         const std::size_t comma = value.find(',');
@@ -154,53 +154,53 @@ std::string read_file(const std::string& path, std::size_t limit) {
 
 Cfg read_cfg(const std::string& path) { return parse_cfg(read_file(path, kMaxCfgBytes), path); }
 
-const Option* Options::find(const std::string& key) {
+const Option* CfgOptions::find(const std::string& key) {
     known_.insert(key);
     for (const Option& option : section_.options)
         if (option.key == key) return &option;  // the first one wins, as in Darknet
     return nullptr;
 }
 
-bool Options::has(const std::string& key) { return find(key) != nullptr; }
+bool CfgOptions::has(const std::string& key) { return find(key) != nullptr; }
 
-int Options::integer(const std::string& key, int fallback) {
+int CfgOptions::integer(const std::string& key, int fallback) {
     const Option* option = find(key);
     return option ? parse_number<int>(*this, key, option->value) : fallback;
 }
 
-int Options::integer(const std::string& key, int fallback, int low, int high) {
+int CfgOptions::integer(const std::string& key, int fallback, int low, int high) {
     const int number = integer(key, fallback);
     if (number < low || number > high) fail(key, text("found ", number, ", expected ", low, " to ", high));
     return number;
 }
 
-float Options::real(const std::string& key, float fallback) {
+float CfgOptions::real(const std::string& key, float fallback) {
     const Option* option = find(key);
     return option ? parse_number<float>(*this, key, option->value) : fallback;
 }
 
-bool Options::flag(const std::string& key, bool fallback) { return integer(key, fallback ? 1 : 0) != 0; }
+bool CfgOptions::flag(const std::string& key, bool fallback) { return integer(key, fallback ? 1 : 0) != 0; }
 
-std::string Options::word(const std::string& key, const std::string& fallback) {
+std::string CfgOptions::word(const std::string& key, const std::string& fallback) {
     const Option* option = find(key);
     return option ? option->value : fallback;
 }
 
-std::vector<int> Options::integers(const std::string& key) {
+std::vector<int> CfgOptions::integers(const std::string& key) {
     const Option* option = find(key);
     return option ? parse_list<int>(*this, key, option->value) : std::vector<int>{};
 }
 
-std::vector<float> Options::reals(const std::string& key) {
+std::vector<float> CfgOptions::reals(const std::string& key) {
     const Option* option = find(key);
     return option ? parse_list<float>(*this, key, option->value) : std::vector<float>{};
 }
 
-void Options::ignore(std::initializer_list<const char*> keys) {
+void CfgOptions::ignore(std::initializer_list<const char*> keys) {
     for (const char* key : keys) known_.insert(key);
 }
 
-std::vector<std::string> Options::unknown() const {
+std::vector<std::string> CfgOptions::unknown() const {
     const std::vector<std::string> known(known_.begin(), known_.end());
     std::vector<std::string> messages;
     for (const Option& option : section_.options) {
@@ -214,7 +214,7 @@ std::vector<std::string> Options::unknown() const {
     return messages;
 }
 
-void Options::fail(const std::string& key, const std::string& message) const {
+void CfgOptions::fail(const std::string& key, const std::string& message) const {
     throw Error(Status::cfg, section_.where(key), message);
 }
 

@@ -36,9 +36,9 @@ Cfg read_cfg(const std::string& path);
 std::string read_file(const std::string& path, std::size_t limit);
 
 // Typed access to one section. Whoever reads a key makes it known; unknown keys are then those nobody asked for.
-class Options {
+class CfgOptions {
 public:
-    explicit Options(const Section& section) : section_(section) {}
+    explicit CfgOptions(const Section& section) : section_(section) {}
 
     bool has(const std::string& key);
     int integer(const std::string& key, int fallback);

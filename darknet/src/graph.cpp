@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kMaxLayers = 10000;
 
-void read_common_keys(Options& options, Node& node) {
+void read_common_keys(CfgOptions& options, Node& node) {
     node.learning_rate = options.real("learning_rate", 1);
     node.clip = options.real("clip", 0);
     node.only_forward = options.flag("onlyforward");
@@ -23,7 +23,7 @@ void read_common_keys(Options& options, Node& node) {
     node.dont_load_scales = options.flag("dontloadscales");
 }
 
-void report_unknown(const Options& options, bool strict, std::vector<std::string>& warnings) {
+void report_unknown(const CfgOptions& options, bool strict, std::vector<std::string>& warnings) {
     const std::vector<std::string> messages = options.unknown();
     if (messages.empty()) return;
     if (strict) throw Error(Status::cfg, "", messages.front());
@@ -50,7 +50,7 @@ void add_node(const Section& section, bool strict, Graph& graph) {
     node.kind = def.kind;
     node.where = section.where();
     node.inputs = {node.index - 1};
-    Options options(section);
+    CfgOptions options(section);
     read_common_keys(options, node);
     def.parse(options, graph, node);
     report_unknown(options, strict, graph.warnings);
@@ -70,7 +70,7 @@ bool Node::is_head() const {
     return kind == Kind::yolo || kind == Kind::gaussian_yolo || kind == Kind::region || kind == Kind::detection;
 }
 
-const char* array_name(Array role) {
+const char* role_name(Role role) {
     constexpr const char* names[] = {"biases", "scales", "means", "variances", "weights"};
     return names[static_cast<int>(role)];
 }
@@ -105,7 +105,7 @@ Graph build_graph(const Cfg& cfg, bool strict) {
                     text("has ", cfg.sections.size(), " sections, expected at most ", kMaxLayers));
     Graph graph;
     graph.file = cfg.file;
-    Options options(first);
+    CfgOptions options(first);
     graph.net = read_net(options, graph.warnings);
     report_unknown(options, strict, graph.warnings);
     graph.input = {graph.net.channels, graph.net.height, graph.net.width};

@@ -41,14 +41,14 @@ struct NetParams {
 };
 
 // One parameter array of a node, in the order of the weights file.
-enum class Array { biases, scales, means, variances, weights };
+enum class Role { biases, scales, means, variances, weights };
 
 struct ArraySpec {
-    Array role;
+    Role role;
     std::size_t count;
 };
 
-const char* array_name(Array role);
+const char* role_name(Role role);
 
 struct Node {
     int index = 0;
@@ -93,7 +93,7 @@ struct Graph {
 };
 
 // Reads the [net] section.
-NetParams read_net(Options& options, std::vector<std::string>& warnings);
+NetParams read_net(CfgOptions& options, std::vector<std::string>& warnings);
 // Builds the graph: parses every section, checks every shape. strict: unknown keys are errors, else warnings.
 Graph build_graph(const Cfg& cfg, bool strict);
 // The same network at another input size; throws Error(cfg) when a layer cannot have it.

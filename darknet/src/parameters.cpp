@@ -52,21 +52,21 @@ int weights_owner(const Graph& graph, int node) {
     return shared >= 0 ? shared : node;
 }
 
-Floats& NodeParameters::array(Array role) {
+Floats& NodeParameters::array(Role role) {
     return const_cast<Floats&>(static_cast<const NodeParameters&>(*this).array(role));
 }
 
-const Floats& NodeParameters::array(Array role) const {
+const Floats& NodeParameters::array(Role role) const {
     switch (role) {
-        case Array::biases:
+        case Role::biases:
             return biases;
-        case Array::scales:
+        case Role::scales:
             return scales;
-        case Array::means:
+        case Role::means:
             return means;
-        case Array::variances:
+        case Role::variances:
             return variances;
-        case Array::weights:
+        case Role::weights:
             break;
     }
     return weights;
@@ -83,9 +83,9 @@ void initialise_missing(const Graph& graph, Parameters& parameters, std::uint64_
             Floats& values = parameters.nodes[node.index].array(spec.role);
             if (!values.empty()) continue;
             values.resize(spec.count);
-            const bool ones = spec.role == Array::scales || spec.role == Array::variances;
+            const bool ones = spec.role == Role::scales || spec.role == Role::variances;
             if (ones) values.assign(spec.count, 1.0f);
-            if (spec.role == Array::weights) fill_weights(node, values, mix(seed) + mix(node.index + 1));
+            if (spec.role == Role::weights) fill_weights(node, values, mix(seed) + mix(node.index + 1));
         }
     }
 }

@@ -13,8 +13,8 @@ using Floats = std::vector<float>;
 
 struct NodeParameters {
     Floats biases, scales, means, variances, weights;  // empty where the node has none
-    Floats& array(Array role);
-    const Floats& array(Array role) const;
+    Floats& array(Role role);
+    const Floats& array(Role role) const;
 };
 
 // Indexed like Graph::nodes. A node that shares another's weights (share_index) holds nothing: see of().

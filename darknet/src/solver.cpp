@@ -9,7 +9,7 @@
 namespace dn {
 namespace {
 
-constexpr Array kTrained[] = {Array::biases, Array::scales, Array::weights};
+constexpr Role kTrained[] = {Role::biases, Role::scales, Role::weights};
 
 double steps_factor(const NetParams& net, std::int64_t iteration) {
     double factor = 1;
@@ -35,7 +35,7 @@ std::vector<NodeParameters> zeros_like(const Graph& graph) {
     std::vector<NodeParameters> out(graph.nodes.size());
     for (const Node& node : graph.nodes)
         for (const ArraySpec& spec : node.arrays)
-            if (spec.role != Array::means && spec.role != Array::variances)
+            if (spec.role != Role::means && spec.role != Role::variances)
                 out[node.index].array(spec.role).assign(spec.count, 0.f);
     return out;
 }
@@ -90,13 +90,13 @@ void Solver::update(int images) {
     for (const Node& node : graph_->nodes) {
         if (node.arrays.empty()) continue;
         if (!trainable(node.index)) {  // what a frozen layer gathered is dropped, not kept for later
-            for (Array role : kTrained) {
+            for (Role role : kTrained) {
                 Floats& g = state_.gradients[node.index].array(role);
                 std::fill(g.begin(), g.end(), 0.f);
             }
             continue;
         }
-        for (Array role : kTrained) {
+        for (Role role : kTrained) {
             if (state_.gradients[node.index].array(role).empty()) continue;
             net_.adam ? adam_array(node, role, rate * node.learning_rate, static_cast<float>(images))
                       : update_array(node, role, rate * node.learning_rate, static_cast<float>(images));
@@ -106,11 +106,11 @@ void Solver::update(int images) {
 }
 
 // g <- g - decay*N*w (weights only); w <- w + rate/N * g; g <- momentum * g.
-void Solver::update_array(const Node& node, Array role, float rate, float images) {
+void Solver::update_array(const Node& node, Role role, float rate, float images) {
     Floats& g = state_.gradients[node.index].array(role);
     Floats& w = parameters_->nodes[node.index].array(role);
     const bool weighted_shortcut = node.kind == Kind::shortcut;
-    const float decay = role == Array::weights && !weighted_shortcut ? net_.decay * images : 0;
+    const float decay = role == Role::weights && !weighted_shortcut ? net_.decay * images : 0;
     const float step = rate / images;
     for (std::size_t i = 0; i < w.size(); ++i) {
         float d = g[i] - decay * w[i];
@@ -118,12 +118,12 @@ void Solver::update_array(const Node& node, Array role, float rate, float images
         w[i] += step * d;
         g[i] = net_.momentum * d;
     }
-    if (node.clip > 0 && role == Array::weights)
+    if (node.clip > 0 && role == Role::weights)
         for (float& value : w) value = std::clamp(value, -node.clip, node.clip);
 }
 
 // Darknet's Adam works on the batch's sum and decays all three arrays.
-void Solver::adam_array(const Node& node, Array role, float rate, float images) {
+void Solver::adam_array(const Node& node, Role role, float rate, float images) {
     Floats& g = state_.gradients[node.index].array(role);
     Floats& w = parameters_->nodes[node.index].array(role);
     Floats& m = state_.adam_m[node.index].array(role);
@@ -138,7 +138,7 @@ void Solver::adam_array(const Node& node, Array role, float rate, float images) 
         w[i] += rate * m[i] * m_scale / (std::sqrt(v[i] * v_scale) + net_.adam_eps);
         g[i] = 0;
     }
-    if (node.clip > 0 && role == Array::weights)
+    if (node.clip > 0 && role == Role::weights)
         for (float& value : w) value = std::clamp(value, -node.clip, node.clip);
 }
 
@@ -149,7 +149,7 @@ void Solver::update_ema() {
     const bool begin = state_.ema.empty();
     if (begin) state_.ema = zeros_like(*graph_);
     for (const Node& node : graph_->nodes) {
-        for (Array role : kTrained) {
+        for (Role role : kTrained) {
             Floats& e = state_.ema[node.index].array(role);
             if (e.empty()) continue;
             Floats& p = parameters_->nodes[node.index].array(role);

@@ -41,8 +41,8 @@ public:
     int frozen_before() const { return frozen_before_; }
 
 private:
-    void update_array(const Node& node, Array role, float rate, float images);
-    void adam_array(const Node& node, Array role, float rate, float images);
+    void update_array(const Node& node, Role role, float rate, float images);
+    void adam_array(const Node& node, Role role, float rate, float images);
     void update_ema();
 
     std::shared_ptr<const Graph> graph_;

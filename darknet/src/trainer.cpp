@@ -10,19 +10,19 @@
 namespace dn {
 namespace {
 
-constexpr Array kAllArrays[] = {Array::biases, Array::scales, Array::means, Array::variances, Array::weights};
+constexpr Role kAllRoles[] = {Role::biases, Role::scales, Role::means, Role::variances, Role::weights};
 
 bool all_finite(const Floats& values) {
     return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
 
 // What a forward pass moves besides activations, put back unless the mini-batch is kept.
-class Undo {
+class RollbackGuard {
 public:
-    explicit Undo(Parameters& parameters) : parameters_(parameters), seen_(parameters.seen) {
+    explicit RollbackGuard(Parameters& parameters) : parameters_(parameters), seen_(parameters.seen) {
         for (const NodeParameters& node : parameters.nodes) rolling_.emplace_back(node.means, node.variances);
     }
-    ~Undo() {
+    ~RollbackGuard() {
         if (kept_) return;
         parameters_.seen = seen_;
         for (std::size_t i = 0; i < rolling_.size(); ++i) {
@@ -31,8 +31,8 @@ public:
             std::copy(variances.begin(), variances.end(), parameters_.nodes[i].variances.begin());
         }
     }
-    Undo(const Undo&) = delete;
-    Undo& operator=(const Undo&) = delete;
+    RollbackGuard(const RollbackGuard&) = delete;
+    RollbackGuard& operator=(const RollbackGuard&) = delete;
 
     void keep() { kept_ = true; }
 
@@ -82,11 +82,11 @@ void Trainer::set_counters(std::int64_t iteration, std::uint64_t seen) {
     solver_.state().iteration = iteration;
     parameters_->seen = seen;
     images_ = 0;
-    torn_ = false;
+    gradients_incomplete_ = false;
 }
 
 void Trainer::check_whole() const {
-    if (torn_)
+    if (gradients_incomplete_)
         throw Error(Status::invalid_argument, "",
                     "a mini-batch failed half-way and its gradients are incomplete; load a saved state to go on");
 }
@@ -125,16 +125,16 @@ float Trainer::accumulate(const float* images, int n, const float* truths, std::
 }
 
 void Trainer::run(Plan& compiled, const LossContext& context) {
-    Undo undo(*parameters_);
+    RollbackGuard guard(*parameters_);
     parameters_->seen = context.seen;
     ++parameters_->version;
     compiled.forward();
-    torn_ = true;
+    gradients_incomplete_ = true;
     std::fill(reports_.begin(), reports_.end(), LossReport{});
     compiled.backward(context, reports_);
-    torn_ = false;
+    gradients_incomplete_ = false;
     images_ += context.truths.n;
-    undo.keep();
+    guard.keep();
 }
 
 void Trainer::update() {
@@ -176,8 +176,8 @@ void Trainer::read_delta(int layer, float* dst, std::size_t count) const {
 
 std::string Trainer::first_non_finite() const {
     for (const Node& node : graph_->nodes)
-        for (Array role : kAllArrays) {
-            const char* name = array_name(role);
+        for (Role role : kAllRoles) {
+            const char* name = role_name(role);
             if (!all_finite(solver_.state().gradients[node.index].array(role)))
                 return text(node.where, ": its gradient of ", name, " is not finite (layer ", node.index, ")");
             if (!all_finite(parameters_->nodes[node.index].array(role)))

@@ -64,7 +64,7 @@ private:
     int plan_images_ = 0;
     std::vector<LossReport> reports_;
     int images_ = 0;
-    bool torn_ = false;  // a mini-batch failed in backward: the gradients hold a part of it
+    bool gradients_incomplete_ = false;  // a mini-batch failed in backward: the gradients hold a part of it
 };
 
 }  // namespace dn

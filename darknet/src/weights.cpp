@@ -87,15 +87,15 @@ bool is_sound(float value, bool variance) {
     return ((bits & exponent) != exponent) & !(variance & (bits > minus_zero));
 }
 
-void check_values(const std::string& path, const Node& node, Array role, const Floats& values) {
-    const bool variances = role == Array::variances;
+void check_values(const std::string& path, const Node& node, Role role, const Floats& values) {
+    const bool variances = role == Role::variances;
     bool sound = true;
     for (const float value : values) sound &= is_sound(value, variances);
     if (sound) return;
     const auto bad =
         std::find_if_not(values.begin(), values.end(), [&](float value) { return is_sound(value, variances); });
     throw Error(Status::weights, path,
-                text(layer_name(node), ": ", array_name(role), "[", bad - values.begin(), "] is ", *bad, ", expected ",
+                text(layer_name(node), ": ", role_name(role), "[", bad - values.begin(), "] is ", *bad, ", expected ",
                      variances ? "a finite number, not negative" : "a finite number",
                      "; the file is damaged or belongs to another network"));
 }
@@ -109,8 +109,8 @@ Floats transpose(const Floats& src, std::size_t rows, std::size_t columns) {
 }
 
 // Whether the file holds these weights as (inputs, outputs); in memory they are (outputs, inputs).
-bool is_transposed(const Node& node, Array role, bool header_transposed) {
-    if (role != Array::weights) return false;
+bool is_transposed(const Node& node, Role role, bool header_transposed) {
+    if (role != Role::weights) return false;
     if (node.kind == Kind::connected) return header_transposed;
     return node.kind == Kind::convolutional && node.as<ConvolutionalParams>().flipped;
 }
@@ -192,7 +192,7 @@ void write_weights(const std::string& path, const Graph& graph, const Parameters
         if (values.size() != entry.array.count)
             throw Error(
                 Status::internal, node.where,
-                text(array_name(entry.array.role), " has ", values.size(), " values, expected ", entry.array.count));
+                text(role_name(entry.array.role), " has ", values.size(), " values, expected ", entry.array.count));
         const auto put = [&](const Floats& out) { file.write(out.data(), out.size() * sizeof(float)); };
         if (is_transposed(node, entry.array.role, false))
             put(transpose(values, node.out.c, values.size() / node.out.c));

@@ -9,7 +9,7 @@
 namespace dn {
 namespace {
 
-bool is_scale_array(Array role) { return role == Array::scales || role == Array::means || role == Array::variances; }
+bool is_scale_array(Role role) { return role == Role::scales || role == Role::means || role == Role::variances; }
 
 void append(const Node& node, const ArraySpec& array, WeightsLayout& layout) {
     if (array.count > std::numeric_limits<std::uint64_t>::max() / sizeof(float) - layout.floats)
@@ -98,7 +98,7 @@ Span layer_span(const WeightsLayout& layout, std::size_t i) {
     std::string hint = class_hint(graph, layout.floats, floats);
     if (hint.empty()) hint = " It was cut off, or belongs to another network.";
     throw Error(Status::weights, path,
-                text("ends inside ", layer_name(graph.nodes[at.node]), ", in its ", array_name(at.array.role),
+                text("ends inside ", layer_name(graph.nodes[at.node]), ", in its ", role_name(at.array.role),
                      ", after ", std::round(percent * 10) / 10, " % of the layer: found ", floats, " floats, expected ",
                      layout.floats, " for all ", graph.nodes.size(), " layers.", hint));
 }

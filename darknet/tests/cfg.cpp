@@ -24,7 +24,7 @@ template <class Read>
 std::string option_error(const std::string& lines, Read read) {
     const Cfg cfg = parse("[net]\n" + lines);
     return error_of(Status::cfg, [&] {
-        Options options(cfg.sections[0]);
+        CfgOptions options(cfg.sections[0]);
         read(options);
     });
 }
@@ -61,7 +61,7 @@ TEST_CASE("cfg: repeated sections stay separate and in order - a value may hold 
     const Cfg cfg = parse("[net]\na=1\na=2\n[conv]\n[conv]\nb=x=y\n");
     REQUIRE(cfg.sections.size() == 3);
     CHECK(cfg.sections[2].options[0].value == "x=y");
-    Options options(cfg.sections[0]);
+    CfgOptions options(cfg.sections[0]);
     CHECK(options.integer("a", 0) == 1);
 }
 
@@ -82,31 +82,31 @@ TEST_CASE("cfg: absurdly long names are refused shortly, as are long values") {
           "net.cfg:2: found a name of 100000 characters, beginning with \"kkkkkkkkkkkkkkkkkkkk\"; is this a cfg?");
     CHECK_CONTAINS(parse_error("[" + long_key + "]\n"), "net.cfg:1: found a name of 100002 characters");
     const std::string message =
-        option_error("width=" + std::string(100000, '9') + "\n", [](Options& o) { o.integer("width", 0); });
+        option_error("width=" + std::string(100000, '9') + "\n", [](CfgOptions& o) { o.integer("width", 0); });
     CHECK_CONTAINS(message, "net.cfg:2 [net] width: found 999");
     CHECK(message.size() < 3000);
 }
 
 TEST_CASE("cfg: values of the wrong type are refused with what was found and what was expected") {
-    const auto integer = [](Options& options) { options.integer("x", 0); };
-    const auto real = [](Options& options) { options.real("x", 0); };
+    const auto integer = [](CfgOptions& options) { options.integer("x", 0); };
+    const auto real = [](CfgOptions& options) { options.real("x", 0); };
     CHECK(option_error("x=1.5\n", integer) == "net.cfg:2 [net] x: found \"1.5\", expected a whole number");
     CHECK(option_error("x=abc\n", integer) == "net.cfg:2 [net] x: found \"abc\", expected a whole number");
     CHECK(option_error("x=4294967296\n", integer) == "net.cfg:2 [net] x: found 4294967296, which does not fit 32 bits");
     CHECK(option_error("x=.1e\n", real) == "net.cfg:2 [net] x: found \".1e\", expected a number");
     CHECK(option_error("x=nan\n", real) == "net.cfg:2 [net] x: found \"nan\", expected a finite number");
     CHECK(option_error("x=1e999\n", real) == "net.cfg:2 [net] x: found \"1e999\", expected a finite number");
-    CHECK(option_error("x=9\n", [](Options& o) { o.integer("x", 0, 1, 8); }) ==
+    CHECK(option_error("x=9\n", [](CfgOptions& o) { o.integer("x", 0, 1, 8); }) ==
           "net.cfg:2 [net] x: found 9, expected 1 to 8");
-    CHECK(option_error("x=1,b\n", [](Options& o) { o.integers("x"); }) ==
+    CHECK(option_error("x=1,b\n", [](CfgOptions& o) { o.integers("x"); }) ==
           "net.cfg:2 [net] x: found \"b\", expected a whole number");
-    CHECK(option_error("x=1,,2\n", [](Options& o) { o.reals("x"); }) ==
+    CHECK(option_error("x=1,,2\n", [](CfgOptions& o) { o.reals("x"); }) ==
           "net.cfg:2 [net] x: found \"\", expected a number");
 }
 
 TEST_CASE("cfg: numbers and lists are read exactly, and absent keys give the fallback") {
     const Cfg cfg = parse("[net]\ni=-7\nf=.00261\nl=1, 2 ,3,\nr=0.5,2e1\nw=leaky\nz=0\n");
-    Options options(cfg.sections[0]);
+    CfgOptions options(cfg.sections[0]);
     CHECK(options.integer("i", 0) == -7);
     CHECK(options.real("f", 0) == 0.00261f);
     CHECK(options.integers("l") == std::vector<int>{1, 2, 3});  // public files have trailing commas
@@ -121,7 +121,7 @@ TEST_CASE("cfg: numbers and lists are read exactly, and absent keys give the fal
 
 TEST_CASE("cfg: a key that nobody read is reported with its line and the closest known key") {
     const Cfg cfg = parse("[net]\nsubdivision=16\nHeight=8\nquite_else=1\n");
-    Options options(cfg.sections[0]);
+    CfgOptions options(cfg.sections[0]);
     options.integer("subdivisions", 1);
     options.integer("height", 1);
     const std::vector<std::string> messages = options.unknown();

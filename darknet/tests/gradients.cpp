@@ -18,7 +18,7 @@ using namespace dn::test;
 
 namespace {
 
-constexpr Array kTrained[] = {Array::biases, Array::scales, Array::weights};
+constexpr Role kTrained[] = {Role::biases, Role::scales, Role::weights};
 constexpr int kImages = 3;  // two would make batch norm of a [connected] a step function
 
 // Heads, whose delta is by definition no gradient of what they report: the fixtures hold their losses.
@@ -152,7 +152,7 @@ float largest(const Floats& values) {
 }
 
 // A sample of the values of one array. Where a kink lies within the step there is no derivative to compare with.
-void check_differences(Bench& bench, const Node& node, Array role, float share) {
+void check_differences(Bench& bench, const Node& node, Role role, float share) {
     constexpr std::size_t kSamples = 12;
     constexpr float kStep = 1.0f / 256, kTolerance = 4e-3f, kSmooth = 0.008f;
     const Floats& gradient = bench.gradients[node.index].array(role);
@@ -168,7 +168,7 @@ void check_differences(Bench& bench, const Node& node, Array role, float share) 
         if (share * roughness > kSmooth * scale) continue;
         ++smooth;
         const double expected = share * (4 * fine.central - coarse.central) / 3;
-        INFO("layer ", node.index, " ", array_name(role), "[", k, "]: ", gradient[k], ", by differences ", expected);
+        INFO("layer ", node.index, " ", role_name(role), "[", k, "]: ", gradient[k], ", by differences ", expected);
         CHECK(std::fabs(gradient[k] - expected) <= kTolerance * scale);
     }
     CHECK_MESSAGE(3 * smooth >= samples, "layer ", node.index, ": ", smooth, " of ", samples, " points are smooth");
@@ -185,10 +185,10 @@ float distance(const Floats& found, const Floats& expected) {
 
 void check_gradients(const Bench& found, const Bench& expected, float tolerance) {
     for (const Node& node : expected.graph.nodes)
-        for (Array role : kTrained) {
+        for (Role role : kTrained) {
             const Floats& gradient = expected.gradients[node.index].array(role);
             if (gradient.empty()) continue;
-            INFO("layer ", node.index, " ", array_name(role));
+            INFO("layer ", node.index, " ", role_name(role));
             CHECK(distance(found.gradients[node.index].array(role), gradient) <= tolerance);
         }
 }
@@ -246,7 +246,7 @@ TEST_CASE("gradients: ref agrees with central differences") {
         bench.plan->forward();
         learn(bench, bench.read(static_cast<int>(bench.graph.nodes.size()) - 1));
         for (const Node& node : bench.graph.nodes)
-            for (Array role : kTrained) check_differences(bench, node, role, node.index == c.shared_node ? c.share : 1);
+            for (Role role : kTrained) check_differences(bench, node, role, node.index == c.shared_node ? c.share : 1);
     }
 }
 

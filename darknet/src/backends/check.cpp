@@ -15,7 +15,7 @@ constexpr float kToleranceF32 = 1e-3f;   // deep networks add up what different 
 constexpr float kToleranceBf16 = 0.1f;   // 8 bits of mantissa, through as many layers
 constexpr float kSmallestValue = 1e-6f;  // layers of zeros differ by less than this times the tolerance
 
-struct Difference {
+struct LayerDifference {
     int node = -1;  // -1: none
     std::size_t at = 0;
     float first = 0, second = 0, largest_value = 0;
@@ -44,7 +44,7 @@ public:
     // Compares what was asked for, as compiled for that; only where it differs, every layer one by one.
     void forward() override {
         run(*first_, *second_);
-        const Difference difference = compare(*first_, *second_, options_.wanted);
+        const LayerDifference difference = compare(*first_, *second_, options_.wanted);
         if (difference.node >= 0) report(difference, first_differing_layer());
     }
 
@@ -83,7 +83,7 @@ private:
         second.forward();
     }
 
-    Difference first_differing_layer() const {
+    LayerDifference first_differing_layer() const {
         PlanOptions every = options_;
         every.wanted.clear();
         for (const Node& node : graph_.nodes) every.wanted.push_back(node.index);
@@ -92,10 +92,10 @@ private:
         return compare(*first, *second, every.wanted);
     }
 
-    Difference compare(const Plan& first, const Plan& second, const std::vector<int>& nodes) const {
+    LayerDifference compare(const Plan& first, const Plan& second, const std::vector<int>& nodes) const {
         const bool exact = first.precision() == Precision::f32 && second.precision() == Precision::f32;
         for (int node : nodes) {
-            const Difference difference = compare_node(first, second, node);
+            const LayerDifference difference = compare_node(first, second, node);
             const float scale = std::max(difference.largest_value, kSmallestValue);
             const float found = std::fabs(difference.first - difference.second);
             // Written so that NaN on one side counts as a difference.
@@ -105,11 +105,11 @@ private:
     }
 
     // Where the two are farthest apart; equal values, NaN included, are no difference.
-    Difference compare_node(const Plan& first, const Plan& second, int node) const {
+    LayerDifference compare_node(const Plan& first, const Plan& second, int node) const {
         Floats a(options_.batch * graph_.nodes[node].out.size()), b(a.size());
         first.read(node, a.data());
         second.read(node, b.data());
-        Difference worst{node};
+        LayerDifference worst{node};
         for (std::size_t k = 0; k < a.size(); ++k) {
             worst.largest_value = std::max(worst.largest_value, std::fabs(b[k]));
             if (a[k] == b[k] || (std::isnan(a[k]) && std::isnan(b[k]))) continue;
@@ -122,9 +122,9 @@ private:
         return worst;
     }
 
-    [[noreturn]] void report(const Difference& wanted, const Difference& layer) const {
+    [[noreturn]] void report(const LayerDifference& wanted, const LayerDifference& layer) const {
         // When each layer agrees on its own, what differs is a step that computes several at once.
-        const Difference& shown = layer.node >= 0 ? layer : wanted;
+        const LayerDifference& shown = layer.node >= 0 ? layer : wanted;
         const Node& node = graph_.nodes[shown.node];
         throw Error(Status::backend, node.where,
                     text("backends ", first_backend_->name(), " and ", second_backend_->name(),

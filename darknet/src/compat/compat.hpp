@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "capi.hpp"
+#include "api/capi.hpp"
 #include "darknet_compat.h"
 
 namespace dn::compat {

@@ -5,7 +5,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<ActivationParams>();
     params->activation = parse_activation(options, "activation", Activation::linear);
     node.params = params;

@@ -5,7 +5,7 @@
 namespace dn {
 namespace {
 
-void parse(Options&, const Graph&, Node& node) { node.params = std::make_shared<EmptyParams>(); }
+void parse(CfgOptions&, const Graph&, Node& node) { node.params = std::make_shared<EmptyParams>(); }
 
 void infer(const Graph&, Node& node) { node.out = {node.in.c, 1, 1}; }
 

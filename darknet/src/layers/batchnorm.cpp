@@ -5,12 +5,12 @@
 namespace dn {
 namespace {
 
-void parse(Options&, const Graph&, Node& node) { node.params = std::make_shared<EmptyParams>(); }
+void parse(CfgOptions&, const Graph&, Node& node) { node.params = std::make_shared<EmptyParams>(); }
 
 void infer(const Graph&, Node& node) {
     node.out = node.in;
     const std::size_t n = node.in.c;
-    node.arrays = {{Array::biases, n}, {Array::scales, n}, {Array::means, n}, {Array::variances, n}};
+    node.arrays = {{Role::biases, n}, {Role::scales, n}, {Role::means, n}, {Role::variances, n}};
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<ConnectedParams>();
     params->output = options.integer("output", 1, 1, 1 << 24);
     params->activation = parse_activation(options, "activation", Activation::logistic);
@@ -17,10 +17,10 @@ void infer(const Graph&, Node& node) {
     const auto& params = node.as<ConnectedParams>();
     const std::size_t n = params.output;
     node.out = {params.output, 1, 1};
-    node.arrays = {{Array::biases, n}, {Array::weights, checked_count(node, {n, node.in.size()})}};
+    node.arrays = {{Role::biases, n}, {Role::weights, checked_count(node, {n, node.in.size()})}};
     // Unlike a convolution's, they stand behind the weights.
     if (params.batch_normalize)
-        for (Array role : {Array::scales, Array::means, Array::variances}) node.arrays.push_back({role, n});
+        for (Role role : {Role::scales, Role::means, Role::variances}) node.arrays.push_back({role, n});
 }
 
 }  // namespace

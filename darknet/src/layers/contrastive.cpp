@@ -7,7 +7,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph& graph, Node& node) {
+void parse(CfgOptions& options, const Graph& graph, Node& node) {
     auto params = std::make_shared<ContrastiveParams>();
     params->classes = options.integer("classes", params->classes, 1, 1 << 24);
     if (!options.has("yolo_layer"))

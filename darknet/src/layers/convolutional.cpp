@@ -7,7 +7,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph& graph, Node& node) {
+void parse(CfgOptions& options, const Graph& graph, Node& node) {
     auto params = std::make_shared<ConvolutionalParams>();
     params->filters = options.integer("filters", 1, 1, 1 << 20);
     params->size = options.integer("size", 1, 1, 1 << 12);
@@ -68,13 +68,13 @@ void infer(const Graph& graph, Node& node) {
     node.flops = 2.0 * weights * h * w;
     node.arrays.clear();
     if (params.share_index >= 0) return check_shared(graph, node, params);
-    node.arrays.push_back({Array::biases, n});
+    node.arrays.push_back({Role::biases, n});
     if (params.batch_normalize) {
-        node.arrays.push_back({Array::scales, n});
-        node.arrays.push_back({Array::means, n});
-        node.arrays.push_back({Array::variances, n});
+        node.arrays.push_back({Role::scales, n});
+        node.arrays.push_back({Role::means, n});
+        node.arrays.push_back({Role::variances, n});
     }
-    node.arrays.push_back({Array::weights, weights});
+    node.arrays.push_back({Role::weights, weights});
 }
 
 }  // namespace

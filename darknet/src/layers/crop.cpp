@@ -7,7 +7,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<CropParams>();
     params->crop_height = options.integer("crop_height", 1, 1, 1 << 20);
     params->crop_width = options.integer("crop_width", 1, 1, 1 << 20);

@@ -6,7 +6,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<DetectionParams>();
     params->classes = options.integer("classes", params->classes, 1, kMaxClasses);
     params->coords = options.integer("coords", params->coords);

@@ -7,7 +7,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<DropoutParams>();
     params->probability = options.real("probability", params->probability);
     if (params->probability < 0 || params->probability >= 1)

@@ -5,7 +5,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<ImplicitParams>();
     params->mean = options.real("mean", params->mean);
     params->std = options.real("std", params->std);
@@ -17,7 +17,7 @@ void parse(Options& options, const Graph&, Node& node) {
 void infer(const Graph&, Node& node) {
     const auto& params = node.as<ImplicitParams>();
     node.out = checked_shape(node, params.filters, params.atoms, 1);
-    node.arrays = {{Array::weights, node.out.size()}};
+    node.arrays = {{Role::weights, node.out.size()}};
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ const char* unsupported_reason(const std::string& section) {
     return nullptr;
 }
 
-Activation parse_activation(Options& options, const char* key, Activation fallback) {
+Activation parse_activation(CfgOptions& options, const char* key, Activation fallback) {
     if (!options.has(key)) return fallback;
     const std::string word = options.word(key, "");
     std::vector<std::string> names;
@@ -104,7 +104,7 @@ const char* activation_name(Activation activation) {
     return "?";
 }
 
-int resolve_reference(const Options& options, const std::string& key, const Node& node, int reference) {
+int resolve_reference(const CfgOptions& options, const std::string& key, const Node& node, int reference) {
     const long long target = reference < 0 ? static_cast<long long>(node.index) + reference : reference;
     if (target < 0 || target >= node.index)
         options.fail(key, text("found ", reference, ", which means layer ", target, " seen from layer ", node.index,
@@ -148,7 +148,7 @@ int blurred_out(const Node& node, int in, int antialiasing, int stride) {
     return antialiasing == 1 ? window_out(node, in, 2, 3, stride) : window_out(node, in, 0, 2, stride);
 }
 
-void read_strides(Options& options, int& stride_x, int& stride_y) {
+void read_strides(CfgOptions& options, int& stride_x, int& stride_y) {
     constexpr int kMaxStride = 1 << 12;
     const int stride = options.integer("stride", 1, 1, kMaxStride);
     stride_x = options.integer("stride_x", -1, -1, kMaxStride);

@@ -17,7 +17,7 @@ struct LayerDef {
     const char* name;                   // as in layers.def
     std::vector<const char*> sections;  // spellings in a cfg, case-sensitive
     // Reads the section's keys into node.params and node.inputs (default: the previous node).
-    void (*parse)(Options& options, const Graph& graph, Node& node);
+    void (*parse)(CfgOptions& options, const Graph& graph, Node& node);
     // Sets node.out, node.arrays and node.flops from the inputs' shapes; throws Error(cfg) when they cannot fit.
     void (*infer)(const Graph& graph, Node& node);
 };
@@ -36,10 +36,10 @@ const char* unsupported_reason(const std::string& section);
 
 // -- helpers shared by the layer files ---------------------------------------------------------------------------
 
-Activation parse_activation(Options& options, const char* key, Activation fallback);
+Activation parse_activation(CfgOptions& options, const char* key, Activation fallback);
 const char* activation_name(Activation activation);
 // The node that `reference` means in a layer at `node`: negative counts back, others are absolute.
-int resolve_reference(const Options& options, const std::string& key, const Node& node, int reference);
+int resolve_reference(const CfgOptions& options, const std::string& key, const Node& node, int reference);
 // Reads a class tree (lines "name parent") for softmax and region; throws Error with the line that is wrong.
 Tree read_tree(const std::string& path, const std::string& where);
 // Side length after a window of `size` slides over `in + padding` by `stride`; throws when the window does not fit.
@@ -47,7 +47,7 @@ int window_out(const Node& node, int in, int padding, int size, int stride);
 // The same after the blur of antialiasing (1: 3x3 padded by 1, 2: 2x2) by `stride`; `in` itself for mode 0.
 int blurred_out(const Node& node, int in, int antialiasing, int stride);
 // Reads stride, and stride_x and stride_y, which fall back to it.
-void read_strides(Options& options, int& stride_x, int& stride_y);
+void read_strides(CfgOptions& options, int& stride_x, int& stride_y);
 // Throws Error(cfg) unless the value is within 1 .. 2^31-1, the limit of every extent and of a whole image.
 Shape checked_shape(const Node& node, long long c, long long h, long long w);
 // The product of the factors as the length of a parameter array; throws Error(cfg) above 2^31-1 values.
@@ -71,7 +71,7 @@ struct Choice {
 
 // The value that the key's word stands for; throws Error(cfg) with the possible words when it is none of them.
 template <class E>
-E parse_choice(Options& options, const char* key, E fallback, std::initializer_list<Choice<E>> choices) {
+E parse_choice(CfgOptions& options, const char* key, E fallback, std::initializer_list<Choice<E>> choices) {
     if (!options.has(key)) return fallback;
     const std::string word = options.word(key, "");
     std::string expected;

@@ -5,7 +5,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<LocalParams>();
     params->filters = options.integer("filters", 1, 1, 1 << 20);
     params->size = options.integer("size", 1, 1, 1 << 12);
@@ -24,7 +24,7 @@ void infer(const Graph&, Node& node) {
     node.out = checked_shape(node, params.filters, h, w);
     const std::size_t side = params.size;
     const std::size_t weights = checked_count(node, {node.out.size(), std::size_t(node.in.c), side, side});
-    node.arrays = {{Array::biases, node.out.size()}, {Array::weights, weights}};
+    node.arrays = {{Role::biases, node.out.size()}, {Role::weights, weights}};
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<PoolParams>();
     read_pool(options, *params);
     node.params = params;

@@ -25,7 +25,7 @@ std::vector<int> read_map(const std::string& path, std::size_t tree_classes) {
     return map;
 }
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<RegionParams>();
     params->classes = options.integer("classes", params->classes, 1, kMaxClasses);
     params->coords = options.integer("coords", params->coords, 4, 4);

@@ -7,7 +7,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<ReorgParams>();
     params->stride = options.integer("stride", 1, 1, 1 << 10);
     params->reverse = options.flag("reverse");

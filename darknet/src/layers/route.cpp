@@ -7,7 +7,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<RouteParams>();
     const std::vector<int> layers = options.integers("layers");
     if (layers.empty()) options.fail("layers", "is missing; expected the layers to concatenate, such as layers=-1,61");

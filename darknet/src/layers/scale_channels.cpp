@@ -7,7 +7,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<ScaleChannelsParams>();
     if (!options.has("from")) options.fail("from", "is missing; expected the layer to scale");
     node.inputs.push_back(resolve_reference(options, "from", node, options.integer("from", 0)));

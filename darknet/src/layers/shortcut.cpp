@@ -9,7 +9,7 @@ namespace {
 
 enum class WeightsType { none, per_feature, per_channel };
 
-void parse(Options& options, const Graph& graph, Node& node) {
+void parse(CfgOptions& options, const Graph& graph, Node& node) {
     auto params = std::make_shared<ShortcutParams>();
     const std::vector<int> from = options.integers("from");
     if (from.empty()) options.fail("from", "is missing; expected the layers to add, such as from=-3");
@@ -45,7 +45,7 @@ void infer(const Graph& graph, Node& node) {
     node.arrays.clear();
     if (weighted)
         node.arrays.push_back(
-            {Array::weights, checked_count(node, {node.inputs.size(), std::size_t(params.weights_per_source)})});
+            {Role::weights, checked_count(node, {node.inputs.size(), std::size_t(params.weights_per_source)})});
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<SoftmaxParams>();
     params->groups = options.integer("groups", 1, 1, 1 << 24);
     params->temperature = options.real("temperature", 1);

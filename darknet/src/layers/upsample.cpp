@@ -5,7 +5,7 @@
 namespace dn {
 namespace {
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<UpsampleParams>();
     params->stride = options.integer("stride", 2, -(1 << 10), 1 << 10);
     if (params->stride == 0) options.fail("stride", "found 0, expected a factor (negative: downsampling)");

@@ -9,7 +9,7 @@
 namespace dn {
 namespace {
 
-std::vector<int> read_mask(Options& options, int num) {
+std::vector<int> read_mask(CfgOptions& options, int num) {
     std::vector<int> mask = options.integers("mask");
     if (mask.empty()) {
         mask.resize(num);
@@ -23,7 +23,7 @@ std::vector<int> read_mask(Options& options, int num) {
     return mask;
 }
 
-void read_losses(Options& options, YoloParams& params) {
+void read_losses(CfgOptions& options, YoloParams& params) {
     params.iou_loss = parse_choice<IouKind>(options, "iou_loss", IouKind::mse,
                                             {{"mse", IouKind::mse},
                                              {"iou", IouKind::iou},
@@ -49,7 +49,7 @@ void read_losses(Options& options, YoloParams& params) {
                                                 params.classes, ", one for each class"));
 }
 
-void parse(Options& options, const Graph&, Node& node) {
+void parse(CfgOptions& options, const Graph&, Node& node) {
     auto params = std::make_shared<YoloParams>();
     read_yolo(options, *params);
     params->new_coords = options.flag("new_coords");
@@ -69,7 +69,7 @@ void parse(Options& options, const Graph&, Node& node) {
 
 }  // namespace
 
-void read_yolo(Options& options, YoloParams& params) {
+void read_yolo(CfgOptions& options, YoloParams& params) {
     params.classes = options.integer("classes", params.classes, 1, kMaxClasses);
     params.num = options.integer("num", params.num, 1, kMaxAnchors);
     params.mask = read_mask(options, params.num);

@@ -7,7 +7,7 @@
 namespace dn {
 
 // Reads every key that both know. nms_kind differs and is left to the caller.
-void read_yolo(Options& options, YoloParams& params);
+void read_yolo(CfgOptions& options, YoloParams& params);
 void infer_yolo(const Graph& graph, Node& node);
 
 }  // namespace dn

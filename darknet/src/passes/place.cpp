@@ -26,7 +26,7 @@ public:
     Placement run() {
         share_contents();
         for (const Node& node : graph_.nodes)
-            if (node.kind == Kind::route && node.inputs.size() > 1) home_sources(node);
+            if (node.kind == Kind::route && node.inputs.size() > 1) place_in_concat(node);
         for (const Node& node : graph_.nodes) overwrite_source(node);
         return make_buffers();
     }
@@ -93,7 +93,7 @@ private:
     }
 
     // Lets the sources of a concatenation write into it.
-    void home_sources(const Node& route) {
+    void place_in_concat(const Node& route) {
         int offset = 0;
         for (std::size_t i = 0; i < route.inputs.size(); offset += group_size(graph_, route, i), ++i) {
             if (route.as<RouteParams>().groups != 1 || route.inputs[i] < 0) continue;
@@ -107,7 +107,7 @@ private:
     }
 
     // v fills its storage and nobody writes or reads anything there after `node`.
-    bool dies_at(std::size_t v, const Node& node) const {
+    bool last_use(std::size_t v, const Node& node) const {
         const auto [root, offset] = storage(v);
         if (root == 0 || offset != 0) return false;
         if (graph_.shape_of(static_cast<int>(root) - 1) != graph_.shape_of(static_cast<int>(v) - 1)) return false;
@@ -136,7 +136,7 @@ private:
             if (input < 0 || !rules_.in_place(node, i)) continue;
             if (graph_.shape_of(input) != node.out || rules_.type(input) != rules_.type(node.index)) continue;
             const std::size_t source = value_of(input);
-            if (!dies_at(source, node) || shared_with_other_input(node, i, source)) continue;
+            if (!last_use(source, node) || shared_with_other_input(node, i, source)) continue;
             put(v, content(source), 0);
             return;
         }

@@ -29,8 +29,8 @@ TEST_CASE("connected: the file holds biases and weights first, then the batch no
     const Graph graph = graph_of("[connected]\noutput=5\nbatch_normalize=1\n", {2, 3, 4});
     const std::vector<ArraySpec>& arrays = graph.nodes[0].arrays;
     REQUIRE(arrays.size() == 5);
-    CHECK(arrays[1].role == Array::weights);
+    CHECK(arrays[1].role == Role::weights);
     CHECK(arrays[1].count == 120);
-    CHECK(arrays[2].role == Array::scales);
+    CHECK(arrays[2].role == Role::scales);
     CHECK(graph.nodes[0].parameter_count() == 140);
 }

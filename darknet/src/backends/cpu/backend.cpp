@@ -4,7 +4,7 @@
 #include <mutex>
 
 #include "../../error.hpp"
-#include "image_plan.hpp"
+#include "per_thread_plan.hpp"
 #include "plan.hpp"
 #include "train/train.hpp"
 
@@ -51,8 +51,8 @@ public:
             with_team(options.threads, [&] {
                 if (options.training)
                     plan = make_train_plan(graph, parameters, engine_, resolved);
-                else if (suits_image_plan(graph, resolved))
-                    plan = std::make_unique<ImagePlan>(graph, parameters, store_of(parameters), engine_, resolved);
+                else if (suits_per_thread_plan(graph, resolved))
+                    plan = std::make_unique<PerThreadPlan>(graph, parameters, store_of(parameters), engine_, resolved);
                 else
                     plan = std::make_unique<CpuPlan>(graph, parameters, store_of(parameters), engine_, resolved);
             });

@@ -37,13 +37,13 @@ class Blurred : public Kernel {
 public:
     Blurred(const Context& context, const BlurParams& params, Shape sharp)
         : runtime_(context.runtime),
-          sharp_memory_(context.batch * sharp.size() * bytes(context.dst.type)),
+          before_blur_memory_(context.batch * sharp.size() * bytes(context.dst.type)),
           blurred_memory_(context.batch * context.dst.shape.size() * bytes(context.dst.type)),
-          sharp_(dense_tensor(context.batch, sharp, context.dst.type, sharp_memory_.data())),
+          before_blur_(dense_tensor(context.batch, sharp, context.dst.type, before_blur_memory_.data())),
           blurred_(dense_tensor(context.batch, context.dst.shape, context.dst.type, blurred_memory_.data())),
           dst_(context.dst),
           biases_(sharp.c, 0.0f),
-          blur_(context.runtime, geometry_of(params, sharp.c), describe(sharp_), describe(blurred_), {}) {
+          blur_(context.runtime, geometry_of(params, sharp.c), describe(before_blur_), describe(blurred_), {}) {
         Floats plain = blur_weights(params, sharp.c);
         dnnl::memory source(ConvPrimitive::plain_weights(geometry_of(params, sharp.c), sharp.c, sharp.c),
                             runtime_.engine(), plain.data());
@@ -55,11 +55,11 @@ public:
     }
 
     void compute_first(std::unique_ptr<Kernel> layer) { layer_ = std::move(layer); }
-    const Tensor& sharp() const { return sharp_; }
+    const Tensor& sharp() const { return before_blur_; }
 
     void forward() override {
         layer_->forward();
-        call_->run(sharp_.data, blurred_.data, runtime_.scratch());
+        call_->run(before_blur_.data, blurred_.data, runtime_.scratch());
         copy_channels(blurred_, 0, dst_);
     }
 
@@ -67,8 +67,8 @@ public:
 
 private:
     Runtime& runtime_;
-    AlignedBuffer sharp_memory_, blurred_memory_;
-    Tensor sharp_, blurred_, dst_;
+    AlignedBuffer before_blur_memory_, blurred_memory_;
+    Tensor before_blur_, blurred_, dst_;
     Floats biases_;
     ConvPrimitive blur_;
     std::optional<ConvCall> call_;

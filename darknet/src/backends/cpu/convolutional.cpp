@@ -47,7 +47,7 @@ std::unique_ptr<Kernel> make_convolution(const ConvTask& task, bool in_tiles) {
 }
 
 // What the convolution itself computes, in front of the blur of antialiasing.
-Shape sharp_shape(const Context& context) {
+Shape before_blur_shape(const Context& context) {
     const auto& params = context.node.as<ConvolutionalParams>();
     if (params.antialiasing == 0) return context.dst.shape;
     const Shape in = context.src[0].shape;
@@ -59,7 +59,7 @@ Shape sharp_shape(const Context& context) {
 bool needs_reference(const Context& context) {
     const auto& params = context.node.as<ConvolutionalParams>();
     if (normalizes_channels(params.activation) && static_cast<std::size_t>(params.filters) > kRow) return true;
-    return !counts_windows(params, context.src[0].shape, sharp_shape(context));
+    return !counts_windows(params, context.src[0].shape, before_blur_shape(context));
 }
 
 // Whether every strip of rows reads a row of the image, whatever its place.
@@ -78,7 +78,7 @@ std::unique_ptr<Kernel> make_convolutional(const Context& context) {
     if (needs_reference(context)) return make_by_reference(context, ref::make_convolutional);
     const bool in_tiles = convolves_in_tiles(context.node, context.compute);
     if (params.antialiasing == 0) return make_convolution(task_of(context, context.dst), in_tiles);
-    return make_blurred(context, {params.antialiasing, params.stride_x, params.stride_y}, sharp_shape(context),
+    return make_blurred(context, {params.antialiasing, params.stride_x, params.stride_y}, before_blur_shape(context),
                         [&](const Tensor& sharp) { return make_convolution(task_of(context, sharp), in_tiles); });
 }
 

@@ -177,9 +177,9 @@ void CpuPlan::make_steps() {
 
 template <class Each>
 void CpuPlan::run(const Each& each) {
-    struct Lent {  // planes that the caller lent for this run
+    struct BorrowedInput {  // planes that the caller lent for this run
         CpuPlan& plan;
-        ~Lent() { plan.planes_ = plan.input_.data(); }
+        ~BorrowedInput() { plan.planes_ = plan.input_.data(); }
     } lent{*this};
     try {
         with_team(options_.threads, [&] {

@@ -16,70 +16,70 @@ namespace {
 
 class Convolutional : public RefKernel {
 public:
-    explicit Convolutional(const KernelContext& context) : RefKernel(context), sharp_shape_(node().out) {
+    explicit Convolutional(const KernelContext& context) : RefKernel(context), before_blur_shape_(node().out) {
         if (blurred()) {
             const int shrink = params().size - 1 - 2 * params().padding;
-            sharp_shape_ = {node().out.c, src_shape().h - shrink, src_shape().w - shrink};
+            before_blur_shape_ = {node().out.c, src_shape().h - shrink, src_shape().w - shrink};
         }
         if (misread() && context.training())
             throw Error(Status::backend, node().where,
                         "cannot be trained: padding and dilation do not fit each other; expected padding = size / 2");
         if (!blurred()) return;
-        sharp_.resize(batch() * sharp_shape_.size());
-        if (context.training()) dsharp_.resize(sharp_.size());
+        before_blur_.resize(batch() * before_blur_shape_.size());
+        if (context.training()) dbefore_blur_.resize(before_blur_.size());
     }
 
     void forward() override {
-        float* y = blurred() ? sharp_.data() : dst(0);  // (n, sharp_shape_)
+        float* y = blurred() ? before_blur_.data() : dst(0);  // (n, before_blur_shape_)
         for (int i = 0; i < batch(); ++i)
-            misread() ? correlate_misread(src(i), y + i * sharp_shape_.size())
-                      : correlate(src(i), y + i * sharp_shape_.size());
+            misread() ? correlate_misread(src(i), y + i * before_blur_shape_.size())
+                      : correlate(src(i), y + i * before_blur_shape_.size());
         normalize(y);
         if (context_.training() && slope_needs_input(params().activation))
-            linear_.assign(y, y + batch() * sharp_shape_.size());
-        activate(params().activation, y, batch(), sharp_shape_);
+            linear_.assign(y, y + batch() * before_blur_shape_.size());
+        activate(params().activation, y, batch(), before_blur_shape_);
         for (int i = 0; i < batch() && blurred(); ++i)
-            blur(params().antialiasing, params().stride_y, params().stride_x, y + i * sharp_shape_.size(), sharp_shape_,
-                 dst(i), node().out);
+            blur(params().antialiasing, params().stride_y, params().stride_x, y + i * before_blur_shape_.size(),
+                 before_blur_shape_, dst(i), node().out);
     }
 
     void backward() override {
         float* delta = ddst(0);
         if (blurred()) {
-            delta = dsharp_.data();
-            std::fill(dsharp_.begin(), dsharp_.end(), 0.0f);
+            delta = dbefore_blur_.data();
+            std::fill(dbefore_blur_.begin(), dbefore_blur_.end(), 0.0f);
             for (int i = 0; i < batch(); ++i)
                 blur_backward(params().antialiasing, params().stride_y, params().stride_x, ddst(i), node().out,
-                              delta + i * sharp_shape_.size(), sharp_shape_);
+                              delta + i * before_blur_shape_.size(), before_blur_shape_);
         }
-        const float* y = blurred() ? sharp_.data() : dst(0);
-        multiply_slope(params().activation, linear_.data(), y, delta, batch(), sharp_shape_);
+        const float* y = blurred() ? before_blur_.data() : dst(0);
+        multiply_slope(params().activation, linear_.data(), y, delta, batch(), before_blur_shape_);
         if (params().batch_normalize)
-            batch_norm_.backward(weights(), gradients(), delta, batch(), sharp_shape_);
+            batch_norm_.backward(weights(), gradients(), delta, batch(), before_blur_shape_);
         else
-            add_bias_gradients(gradients(), delta, batch(), sharp_shape_);
-        for (int i = 0; i < batch(); ++i) correlate_backward(src(i), delta + i * sharp_shape_.size(), dsrc(i));
+            add_bias_gradients(gradients(), delta, batch(), before_blur_shape_);
+        for (int i = 0; i < batch(); ++i) correlate_backward(src(i), delta + i * before_blur_shape_.size(), dsrc(i));
     }
 
 private:
     const ConvolutionalParams& params() const { return node().as<ConvolutionalParams>(); }
     bool blurred() const { return params().antialiasing != 0; }
     // Whether Darknet's shape of the output is not that of the windows.
-    bool misread() const { return !counts_windows(params(), src_shape(), sharp_shape_); }
+    bool misread() const { return !counts_windows(params(), src_shape(), before_blur_shape_); }
 
     void normalize(float* y) {
         if (!params().batch_normalize)
-            add_biases(weights(), y, batch(), sharp_shape_);
+            add_biases(weights(), y, batch(), before_blur_shape_);
         else if (context_.training())
-            batch_norm_.forward(*context_.statistics, y, batch(), sharp_shape_);
+            batch_norm_.forward(*context_.statistics, y, batch(), before_blur_shape_);
         else
-            normalize_batch(weights(), y, batch(), sharp_shape_);
+            normalize_batch(weights(), y, batch(), before_blur_shape_);
     }
 
     // Calls visit(index of the weight, u, v, plane of the source, plane of the output) for every weight.
     template <class Visit>
     void for_weights(Visit&& visit) const {
-        const Shape in = src_shape(), out = sharp_shape_;
+        const Shape in = src_shape(), out = before_blur_shape_;
         const int filters_per_group = out.c / params().groups, channels_per_group = in.c / params().groups;
         std::size_t w = 0;  // (filters, channels of the group, size, size)
         for (int f = 0; f < out.c; ++f)
@@ -96,7 +96,7 @@ private:
     // at (u, v) joins.
     template <class Visit>
     void for_rows(int u, int v, Visit&& visit) const {
-        const Shape in = src_shape(), out = sharp_shape_;
+        const Shape in = src_shape(), out = before_blur_shape_;
         const int stride_y = blurred() ? 1 : params().stride_y, stride_x = blurred() ? 1 : params().stride_x;
         const int dy = (u - params().padding) * params().dilation, dx = (v - params().padding) * params().dilation;
         const int first = dx < 0 ? (-dx + stride_x - 1) / stride_x : 0;
@@ -110,7 +110,7 @@ private:
     }
 
     void correlate(const float* x, float* y) const {
-        std::fill_n(y, sharp_shape_.size(), 0.0f);
+        std::fill_n(y, before_blur_shape_.size(), 0.0f);
         for_weights([&](std::size_t w, int u, int v, std::size_t src_plane, std::size_t dst_plane) {
             const float weight = weights().weights[w];
             for_rows(u, v, [&](std::size_t from, std::size_t to, int count, int step) {
@@ -122,7 +122,7 @@ private:
     // What Darknet computes where its shape of the output is not that of the windows: it writes these as a matrix
     // (unfolded.c, unfolded.h * unfolded.w) and reads them back with rows of out.h * out.w.
     void correlate_misread(const float* x, float* y) const {
-        const Shape out = sharp_shape_, unfolded = unfolded_shape(params(), src_shape());
+        const Shape out = before_blur_shape_, unfolded = unfolded_shape(params(), src_shape());
         const std::size_t pixels = std::size_t{1} * out.h * out.w, row = std::size_t{1} * unfolded.h * unfolded.w;
         const int filters_per_group = out.c / params().groups, channels_per_group = src_shape().c / params().groups;
         const float* w = weights().weights.data();
@@ -165,9 +165,9 @@ private:
         });
     }
 
-    Shape sharp_shape_;      // of the output in front of the blur
-    Floats sharp_, dsharp_;  // (n, sharp_shape_), with antialiasing
-    Floats linear_;          // in front of the activation, where its slope asks for that
+    Shape before_blur_shape_;            // of the output in front of the blur
+    Floats before_blur_, dbefore_blur_;  // (n, before_blur_shape_), with antialiasing
+    Floats linear_;                      // in front of the activation, where its slope asks for that
     BatchNorm batch_norm_;
 };
 

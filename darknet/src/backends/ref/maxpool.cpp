@@ -30,10 +30,10 @@ public:
             if (params().depth) {
                 pool_channels_backward(src(i), ddst(i), dsrc(i));
             } else if (params().antialiasing != 0) {
-                Floats dsharp(sharp_shape().size());
+                Floats dbefore_blur(before_blur_shape().size());
                 blur_backward(params().antialiasing, params().stride_y, params().stride_x, ddst(i), node().out,
-                              dsharp.data(), sharp_shape());
-                pool_backward(src(i), dsharp.data(), dsrc(i), sharp_shape(), 1, 1);
+                              dbefore_blur.data(), before_blur_shape());
+                pool_backward(src(i), dbefore_blur.data(), dsrc(i), before_blur_shape(), 1, 1);
             } else {
                 pool_backward(src(i), ddst(i), dsrc(i), node().out, params().stride_y, params().stride_x);
             }
@@ -45,7 +45,7 @@ private:
 
     const PoolParams& params() const { return node().as<PoolParams>(); }
 
-    Shape sharp_shape() const {
+    Shape before_blur_shape() const {
         const Shape in = src_shape();
         const int shrink = params().size - 1 - params().padding;
         return {in.c, in.h - shrink, in.w - shrink};
@@ -102,10 +102,10 @@ private:
     }
 
     void pool_blurred(const float* x, float* y) {
-        const Shape sharp = sharp_shape();
-        sharp_.resize(sharp.size());
-        pool(x, sharp_.data(), sharp, 1, 1);
-        blur(params().antialiasing, params().stride_y, params().stride_x, sharp_.data(), sharp, y, node().out);
+        const Shape sharp = before_blur_shape();
+        before_blur_.resize(sharp.size());
+        pool(x, before_blur_.data(), sharp, 1, 1);
+        blur(params().antialiasing, params().stride_y, params().stride_x, before_blur_.data(), sharp, y, node().out);
     }
 
     void pool(const float* x, float* y, Shape out, int stride_y, int stride_x) const {
@@ -127,7 +127,7 @@ private:
         return largest;
     }
 
-    Floats sharp_;  // the output in front of the blur, one image
+    Floats before_blur_;  // the output in front of the blur, one image
 };
 
 }  // namespace

@@ -5,8 +5,8 @@
 #include <thread>
 #include <vector>
 
-#include "backends/backend.hpp"
-#include "error.hpp"
+#include "../backends/backend.hpp"
+#include "../error.hpp"
 
 #if defined(DN_HAVE_ONEDNN)
 #include <dnnl.h>

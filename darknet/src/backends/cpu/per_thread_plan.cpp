@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "image_plan.hpp"
+#include "per_thread_plan.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -11,15 +11,15 @@ constexpr std::size_t kFewWeights = 8 << 20;  // bytes; a part of the last cache
 
 }  // namespace
 
-bool suits_image_plan(const Graph& graph, const PlanOptions& options) {
+bool suits_per_thread_plan(const Graph& graph, const PlanOptions& options) {
     std::size_t weights = 0;
     for (const Node& node : graph.nodes) weights += node.parameter_count() * sizeof(float);
     return options.batch > 1 && options.batch % options.threads == 0 && weights <= kFewWeights;
 }
 
-ImagePlan::ImagePlan(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
-                     const std::shared_ptr<WeightStore>& weights, const dnnl::engine& engine,
-                     const PlanOptions& options)
+PerThreadPlan::PerThreadPlan(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                             const std::shared_ptr<WeightStore>& weights, const dnnl::engine& engine,
+                             const PlanOptions& options)
     : batch_(options.batch),
       threads_(options.threads),
       image_size_(graph.input.size()),
@@ -35,7 +35,7 @@ ImagePlan::ImagePlan(const Graph& graph, const std::shared_ptr<const Parameters>
 
 // each(plan of the calling thread, image); its outputs are kept.
 template <class Each>
-void ImagePlan::for_each_image(const Each& each) {
+void PerThreadPlan::for_each_image(const Each& each) {
     const float* planes = std::exchange(planes_, input_.data());
     with_team(threads_, [&] {
         parallel_tasks(batch_, [&](int image) {
@@ -47,11 +47,11 @@ void ImagePlan::for_each_image(const Each& each) {
     });
 }
 
-void ImagePlan::forward() {
+void PerThreadPlan::forward() {
     for_each_image([](CpuPlan& plan, int) { plan.forward(); });
 }
 
-std::vector<LayerTime> ImagePlan::profile() {
+std::vector<LayerTime> PerThreadPlan::profile() {
     std::vector<std::vector<LayerTime>> by_thread(threads_);
     for_each_image([&](CpuPlan& plan, int thread) {
         std::vector<LayerTime> times = plan.profile();
@@ -70,12 +70,12 @@ std::vector<LayerTime> ImagePlan::profile() {
     return all;
 }
 
-void ImagePlan::read(int node, float* dst) const {
+void PerThreadPlan::read(int node, float* dst) const {
     const Floats& values = outputs_.at(node);
     std::copy(values.begin(), values.end(), dst);
 }
 
-std::size_t ImagePlan::activation_bytes() const {
+std::size_t PerThreadPlan::activation_bytes() const {
     std::size_t size = input_.size() * sizeof(float);
     for (const auto& plan : plans_) size += plan->activation_bytes();
     for (const auto& [node, values] : outputs_) size += values.size() * sizeof(float);

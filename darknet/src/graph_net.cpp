@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kMaxSide = 1 << 15;
 
-void read_input(Options& o, NetParams& net) {
+void read_input(CfgOptions& o, NetParams& net) {
     net.batch = std::max(1, o.integer("batch", 1, 0, 1 << 20));
     net.subdivisions = std::max(1, o.integer("subdivisions", 1, 0, 1 << 20));
     net.width = o.integer("width", 0, 0, kMaxSide);
@@ -29,7 +29,7 @@ void read_input(Options& o, NetParams& net) {
 }
 
 // Darknet trains at a constant rate under a policy it does not know, "sig" among them; users ought to hear of it.
-void read_policy(Options& o, NetParams& net, std::vector<std::string>& warnings) {
+void read_policy(CfgOptions& o, NetParams& net, std::vector<std::string>& warnings) {
     const std::vector<std::string> policies = {"constant", "random", "poly", "step", "exp", "sigmoid", "steps", "sgdr"};
     net.policy = o.word("policy", "constant");
     if (std::find(policies.begin(), policies.end(), net.policy) != policies.end()) return;
@@ -41,7 +41,7 @@ void read_policy(Options& o, NetParams& net, std::vector<std::string>& warnings)
     net.policy = "constant";
 }
 
-void read_schedule(Options& o, NetParams& net, std::vector<std::string>& warnings) {
+void read_schedule(CfgOptions& o, NetParams& net, std::vector<std::string>& warnings) {
     net.learning_rate = o.real("learning_rate", 0.001f);
     net.learning_rate_min = o.real("learning_rate_min", 1e-5f);
     net.momentum = o.real("momentum", 0.9f);
@@ -71,7 +71,7 @@ void read_schedule(Options& o, NetParams& net, std::vector<std::string>& warning
     net.max_chart_loss = o.real("max_chart_loss", 20);
 }
 
-void read_augmentation(Options& o, NetParams& net) {
+void read_augmentation(CfgOptions& o, NetParams& net) {
     net.angle = o.real("angle", 0);
     net.aspect = o.real("aspect", 1);
     net.saturation = o.real("saturation", 1);
@@ -92,7 +92,7 @@ void read_augmentation(Options& o, NetParams& net) {
 
 }  // namespace
 
-NetParams read_net(Options& o, std::vector<std::string>& warnings) {
+NetParams read_net(CfgOptions& o, std::vector<std::string>& warnings) {
     NetParams net;
     read_input(o, net);
     read_schedule(o, net, warnings);

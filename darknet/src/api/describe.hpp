@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "graph.hpp"
+#include "../graph.hpp"
 
 namespace dn {
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "../error.hpp"
+#include "../network.hpp"
 #include "darknet.h"
 #include "describe.hpp"
-#include "error.hpp"
-#include "network.hpp"
 
 struct dn_network {
     dn::Network net;

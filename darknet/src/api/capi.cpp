@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
+#include "../error.hpp"
 #include "build_info.hpp"
 #include "describe.hpp"
-#include "error.hpp"
 
 struct dn_detections {
     std::vector<std::vector<dn::Detection>> images;
@@ -70,10 +70,10 @@ const dn::Node& layer_of(const dn_network& network, int layer) {
     return nodes[layer];
 }
 
-dn::Array array_role(const std::string& name) {
+dn::Role array_role(const std::string& name) {
     for (const auto role :
-         {dn::Array::biases, dn::Array::scales, dn::Array::means, dn::Array::variances, dn::Array::weights})
-        if (name == dn::array_name(role)) return role;
+         {dn::Role::biases, dn::Role::scales, dn::Role::means, dn::Role::variances, dn::Role::weights})
+        if (name == dn::role_name(role)) return role;
     throw dn::Error(dn::Status::invalid_argument, "",
                     dn::text("found array \"", name,
                              "\", expected \"biases\", \"scales\", \"means\", \"variances\" or \"weights\""));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "describe.hpp"
 
-#include "error.hpp"
-#include "layers/layer.hpp"
+#include "../error.hpp"
+#include "../layers/layer.hpp"
 
 namespace dn {
 namespace {

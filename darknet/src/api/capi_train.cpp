@@ -2,8 +2,8 @@
 // darknet.h over the engine: losses and training.
 #include <algorithm>
 
+#include "../trainer.hpp"
 #include "capi.hpp"
-#include "trainer.hpp"
 
 struct dn_trainer {
     explicit dn_trainer(const dn::Network& network) : trainer(network) {}
@@ -16,10 +16,9 @@ namespace {
 using dn::guarded;
 using dn::need;
 
-dn::Array parse_role(const std::string& name) {
-    for (dn::Array role :
-         {dn::Array::biases, dn::Array::scales, dn::Array::means, dn::Array::variances, dn::Array::weights})
-        if (name == dn::array_name(role)) return role;
+dn::Role parse_role(const std::string& name) {
+    for (dn::Role role : {dn::Role::biases, dn::Role::scales, dn::Role::means, dn::Role::variances, dn::Role::weights})
+        if (name == dn::role_name(role)) return role;
     throw dn::Error(dn::Status::invalid_argument, "",
                     dn::text("found array \"", name, "\", expected biases, scales, means, variances or weights"));
 }

@@ -12,12 +12,12 @@
 namespace dn::cpu {
 
 // Whether a batch is faster so: every thread has as many images, and the weights are few enough to be read for each.
-bool suits_image_plan(const Graph& graph, const PlanOptions& options);
+bool suits_per_thread_plan(const Graph& graph, const PlanOptions& options);
 
-class ImagePlan : public Plan {
+class PerThreadPlan : public Plan {
 public:
-    ImagePlan(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
-              const std::shared_ptr<WeightStore>& weights, const dnnl::engine& engine, const PlanOptions& options);
+    PerThreadPlan(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                  const std::shared_ptr<WeightStore>& weights, const dnnl::engine& engine, const PlanOptions& options);
 
     float* input() override { return input_.data(); }
     bool read_from(const float* planes) override {
