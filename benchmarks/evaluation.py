@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from pydarknet.metrics.bootstrap import compare
-from pydarknet.metrics.coco import coco
-from pydarknet.metrics.evaluation import Evaluation
-from pydarknet.metrics.images import Judged
+from pydarknet.evaluation.bootstrap import compare
+from pydarknet.evaluation.coco import coco
+from pydarknet.evaluation.columns import Judged
+from pydarknet.evaluation.evaluation import Evaluation
 
 SIZE = (640, 480)
 

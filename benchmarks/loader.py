@@ -19,7 +19,7 @@ import cv2
 
 from pydarknet.cfg import yolov4_tiny
 from pydarknet.data import read
-from pydarknet.machine import usable_cores
+from pydarknet.engine.info import usable_cores
 from pydarknet.training.augment import Recipe
 from pydarknet.training.loader import Images, Sets, generator, sample
 

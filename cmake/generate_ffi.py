@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generate the C source of pydarknet._ffi from the marked part of darknet.h.
+"""Generate the C source of pydarknet.engine._ffi from the marked part of darknet.h.
 
 usage: generate_ffi.py darknet.h OUT.c
 """
@@ -21,7 +21,7 @@ def main(header: Path, out: Path) -> None:
     """Write the source for cffi's API mode."""
     builder = cffi.FFI()
     builder.cdef(declarations(header.read_text(encoding="utf-8")))
-    builder.set_source("pydarknet._ffi", '#include "darknet.h"')
+    builder.set_source("pydarknet.engine._ffi", '#include "darknet.h"')
     builder.emit_c_code(str(out))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pydarknet/_ffi: cffi's API mode over libdarknet. The declarations are cut out of darknet.h, so they cannot drift.
+# pydarknet/engine/_ffi: cffi's API mode over libdarknet. The declarations are cut out of darknet.h, so they cannot drift.
 find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.SABIModule)
 
 set(FFI_SOURCE ${CMAKE_CURRENT_BINARY_DIR}/_ffi.c)
@@ -16,8 +16,8 @@ target_compile_options(_ffi PRIVATE -Wno-error -w) # generated code
 set_target_properties(_ffi PROPERTIES BUILD_RPATH_USE_ORIGIN ON INSTALL_RPATH "$ORIGIN")
 
 if(DN_PYTHON_INPLACE)
-  set_target_properties(_ffi darknet PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/pydarknet)
+  set_target_properties(_ffi darknet PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/pydarknet/engine)
 endif()
-install(TARGETS darknet _ffi LIBRARY DESTINATION pydarknet)
+install(TARGETS darknet _ffi LIBRARY DESTINATION pydarknet/engine)
 install(FILES darknet/include/darknet.h darknet/include/darknet_compat.h darknet/include/yolo_v2_class.hpp
-        DESTINATION pydarknet/include)
+        DESTINATION pydarknet/engine/include)

@@ -12,12 +12,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "Network": "network",
-    "Detections": "detections",
-    "stream": "streaming",
-    "detect": "streaming",
-    "info": "machine",
-    "libdarknet_path": "machine",
+    "Network": "engine.network",
+    "Detections": "engine.detections",
+    "stream": "streaming.stream",
+    "detect": "streaming.stream",
+    "info": "engine.info",
+    "libdarknet_path": "engine.info",
     "ArgumentError": "errors",
     "FileError": "errors",
     "CfgError": "errors",
@@ -36,11 +36,11 @@ _EXPORTS = {
     "NonFinite": "errors",
     "TrainConfig": "training",
     "train": "training",
-    "evaluate": "metrics.evaluate",
-    "Evaluation": "metrics.evaluation",
+    "evaluate": "evaluation.evaluate",
+    "Evaluation": "evaluation.evaluation",
 }
 
-_MODULES = ("anchors", "cfg", "data")
+_MODULES = {"anchors": "cfg.anchors", "cfg": "cfg", "data": "data"}
 
 __all__ = ["__version__", *_EXPORTS, *_MODULES]
 
@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
         return getattr(importlib.import_module(f"pydarknet.{_EXPORTS[name]}"), name)
     if name in _MODULES:
-        return importlib.import_module(f"pydarknet.{name}")
+        return importlib.import_module(f"pydarknet.{_MODULES[name]}")
     raise AttributeError(f"module 'pydarknet' has no attribute {name!r}")
 
 

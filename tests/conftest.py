@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import pydarknet
-from pydarknet import Network, _core, selftest
+from pydarknet import Network
+from pydarknet.engine import _core, selftest
 
 
 @pytest.fixture(scope="session", autouse=True)

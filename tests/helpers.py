@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pydarknet import Detections, selftest
+from pydarknet import Detections
 from pydarknet.cli import main
+from pydarknet.engine import selftest
 
 
 def npz(path: Path) -> dict[str, np.ndarray]:

@@ -27,7 +27,8 @@ import numpy as np
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from pydarknet.watch import Page, write_report
+from pydarknet.runs.html_report import write_report
+from pydarknet.runs.page.server import Page
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 MOST = 8000  # pixels of height of a picture

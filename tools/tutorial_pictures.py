@@ -21,7 +21,7 @@ def main() -> None:
     from shapes import write_voc
 
     from pydarknet.data import ops, read
-    from pydarknet.data.charts import save_labels
+    from pydarknet.data.plots import save_labels
     from pydarknet.data.stats import statistics
     from pydarknet.data.view import contact_sheet
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import assert_type
 
-from pydarknet.detections import Detections
-from pydarknet.network import Network
+from pydarknet.engine.detections import Detections
+from pydarknet.engine.network import Network
 
 
 def detect(network: Network, image: npt.NDArray[np.uint8]) -> None:

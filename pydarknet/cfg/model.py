@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydarknet.cfg import keys
 from pydarknet.errors import CfgError, FileError
-from pydarknet.files import replacing
+from pydarknet.system.atomic import replacing
 
 Value = int | float | str | Sequence[int | float]
 

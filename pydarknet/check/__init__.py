@@ -10,10 +10,10 @@ The rules are in the ``rules_*`` modules, one function each.
 from __future__ import annotations
 
 from pydarknet.check import rules_cfg, rules_data, rules_labels, rules_run, rules_schedule, rules_weights
-from pydarknet.check.case import Case, PlannedRun
 from pydarknet.check.catalogue import CATALOGUE, ERROR, NOTE, WARNING, Finding, Found, Rule, Severity, rule
-from pydarknet.check.data import DataFacts, look
-from pydarknet.check.run import Preflight, inspect, load_case, preflight
+from pydarknet.check.data_facts import DataFacts, look
+from pydarknet.check.inputs import Case, PlannedRun
+from pydarknet.check.preflight import Preflight, inspect, load_case, preflight
 
 GROUPS = {
     "Network and settings": rules_cfg,

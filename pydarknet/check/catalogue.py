@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The catalogue: what a rule is, and the decorator that puts one into it.
 
-A rule is a function that looks at a :class:`~pydarknet.check.case.Case` and yields what it found::
+A rule is a function that looks at a :class:`~pydarknet.check.inputs.Case` and yields what it found::
 
     @rule("L-02", ERROR, "batch is not divisible by subdivisions", "Choose a divisor of batch.")
     def batch_divides(case: Case) -> Iterator[Found]:
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pydarknet.cfg.model import Section
 
 if TYPE_CHECKING:
-    from pydarknet.check.case import Case
+    from pydarknet.check.inputs import Case
 
 
 class Severity(str, enum.Enum):

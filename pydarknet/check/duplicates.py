@@ -56,7 +56,7 @@ def difference_hash(path: Path) -> int | None:
     """64 bits of what an image looks like; None if it cannot be decoded or shows nothing."""
     import cv2
 
-    from pydarknet.images import glance
+    from pydarknet.engine.images import glance
 
     image = glance(path, cv2.IMREAD_GRAYSCALE)
     if image is None:

@@ -12,8 +12,8 @@ from pydarknet.cfg import keys
 from pydarknet.cfg.edit import copy, head_filters, modernise
 from pydarknet.cfg.generate import schedule
 from pydarknet.cfg.model import CfgFile
-from pydarknet.check.case import Case
 from pydarknet.check.catalogue import CATALOGUE
+from pydarknet.check.inputs import Case
 
 
 def _keys(cfg: CfgFile) -> CfgFile:

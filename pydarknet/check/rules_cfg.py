@@ -10,8 +10,8 @@ from pydarknet.cfg import FAMILIES, keys, new
 from pydarknet.cfg.edit import head_filters
 from pydarknet.cfg.memory import LARGEST, available_memory, smallest_subdivisions, training_memory
 from pydarknet.cfg.model import Section
-from pydarknet.check.case import Case
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
+from pydarknet.check.inputs import Case
 
 
 @rule("L-00", ERROR, "the network is impossible", "Mend the line that is named; `pydarknet cfg show` helps.")

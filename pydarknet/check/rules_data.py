@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydarknet.check.case import Case
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, rule
-from pydarknet.check.data import DataFacts, Split
+from pydarknet.check.data_facts import DataFacts, Split
 from pydarknet.check.duplicates import near_duplicates
-from pydarknet.data.report import Issue
+from pydarknet.check.inputs import Case
+from pydarknet.data.issues import Issue
 
 ENOUGH_IMAGES, ENOUGH_BOXES = 1500, 10_000  # per class, YOLOv5's advice for good training results
 FEW = 0.01  # share of the largest class below which a class is under-represented

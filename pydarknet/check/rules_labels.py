@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pydarknet.anchors import judge, of_cfg
-from pydarknet.check.case import Case
+from pydarknet.cfg.anchors import judge, of_cfg
 from pydarknet.check.catalogue import ERROR, WARNING, Found, at, rule
-from pydarknet.check.data import DataFacts, Folder
+from pydarknet.check.data_facts import DataFacts, Folder
+from pydarknet.check.inputs import Case
 from pydarknet.check.rules_data import reported, splits
 
 _ODD_BOXES = {

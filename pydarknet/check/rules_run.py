@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydarknet.check.case import Case
 from pydarknet.check.catalogue import ERROR, WARNING, Found, rule
+from pydarknet.check.inputs import Case
 from pydarknet.data.paths import resolve
 
 STATES = 8  # files of one set of weights that are always kept: last, best, final, average, optimizer state …

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 from pydarknet.cfg.generate import training_length
 from pydarknet.cfg.model import Section
-from pydarknet.check.case import Case
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
+from pydarknet.check.inputs import Case
 
 HIGH_RATE = 0.001  # from here on a burn-in of 1000 iterations is needed
 LOST_RATE = 0.01  # share of the base rate below which a network hardly learns

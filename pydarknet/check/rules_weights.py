@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from pydarknet.cfg.shapes import Walk, walk
-from pydarknet.check.case import Case
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
+from pydarknet.check.inputs import Case
 from pydarknet.errors import WeightsError
 from pydarknet.weights import WeightsFile, fit, guess, twins
 from pydarknet.weights.arrays import arrays

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pydarknet.cli.options import SIZE
+from pydarknet.cli._impl.options import SIZE
 
 if TYPE_CHECKING:
     from pydarknet.cfg import CfgFile
@@ -75,10 +75,9 @@ def command(
     """
     import numpy as np
 
-    from pydarknet import anchors
-    from pydarknet.cfg import CfgFile
+    from pydarknet.cfg import CfgFile, anchors
     from pydarknet.data import read
-    from pydarknet.files import write_text
+    from pydarknet.system.atomic import write_text
 
     if write and cfg_path is None:
         raise click.UsageError("--write needs --cfg: the network whose anchors are replaced")

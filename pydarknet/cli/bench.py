@@ -9,9 +9,9 @@ import json
 
 import click
 
-from pydarknet import benchmark, machine
-from pydarknet.benchmark import LayerRow, Row, Setting
-from pydarknet.cli.options import PRECISIONS, SIZE, computing
+from pydarknet.cli._impl.options import PRECISIONS, SIZE, computing
+from pydarknet.engine import benchmark, info
+from pydarknet.engine.benchmark import LayerRow, Row, Setting
 
 
 @click.command("bench")
@@ -65,7 +65,7 @@ def command(
         with settings[0].load() as network:
             layers = benchmark.per_layer(network)
     if as_json:
-        data = {"machine": machine.info(), "cfg": cfg, "rows": [dataclasses.asdict(row) for row in rows]}
+        data = {"machine": info.info(), "cfg": cfg, "rows": [dataclasses.asdict(row) for row in rows]}
         if per_layer:
             data["layers"] = [dataclasses.asdict(row) for row in layers]
         click.echo(json.dumps(data, indent=2))

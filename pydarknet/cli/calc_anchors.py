@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from pydarknet.anchors import Clusters
-from pydarknet.cli._darknet_flags import DarknetCommand
+from pydarknet.cfg.anchors import Clusters
+from pydarknet.cli._impl.darknet_flags import DarknetCommand
 
 
 def calc_anchors(
@@ -42,9 +42,9 @@ def calc_anchors(
     """
     import numpy as np
 
-    from pydarknet import anchors
+    from pydarknet.cfg import anchors
     from pydarknet.data import read
-    from pydarknet.files import write_text
+    from pydarknet.system.atomic import write_text
 
     echo(f"\n num_of_clusters = {clusters}, width = {width}, height = {height} \n")
     dataset = read(data)

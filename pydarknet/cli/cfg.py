@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from pydarknet.cli.options import BYTES, SIZE
+from pydarknet.cli._impl.options import BYTES, SIZE
 from pydarknet.errors import FileError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -32,7 +32,7 @@ def command() -> None:
 
 def _save(text: str, output: Path, force: bool) -> None:
     """Write a file, or stdout if it is called ``-``; never over an existing file unless forced."""
-    from pydarknet.files import write_text
+    from pydarknet.system.atomic import write_text
 
     if str(output) == "-":
         click.echo(text, nl=False)
@@ -128,9 +128,9 @@ def new(
       pydarknet cfg new --model yolov4-tiny --classes 3 --size 416
       pydarknet cfg new --model yolov4 --data ds/ds.data --anchors auto --subdivisions auto
     """
-    from pydarknet.cfg import plan
+    from pydarknet.cfg import new_cfg
 
-    request = plan.Request(
+    request = new_cfg.Request(
         model=model,
         classes=classes,
         size=size,
@@ -146,7 +146,7 @@ def new(
         sec_per_iter=sec_per_iter,
         settings=dict(_setting(text) for text in settings),
     )
-    made, notes = plan.make(request)
+    made, notes = new_cfg.make(request)
     _save(str(made), output or Path(f"{model}.cfg"), force)
     for note in notes:
         click.echo(note, err=True)

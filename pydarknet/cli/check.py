@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pydarknet.cli.options import BYTES
+from pydarknet.cli._impl.options import BYTES
 from pydarknet.errors import DarknetError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import click
 from pydarknet.data import convert as conversion
 from pydarknet.data.classes import ClassPlan, parse_classes, parse_renames
 from pydarknet.data.coords import CONVENTIONS
-from pydarknet.data.engines import Engine, by_name
+from pydarknet.data.executors import Engine, by_name
 from pydarknet.data.formats import FORMATS, check_settings, load
 from pydarknet.data.output import IGNORE_POLICIES, LAYOUTS, LINKS, Output
 from pydarknet.data.records import ReadOptions, Rules, parse_min_size, parse_splits

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from pydarknet.cli._data import Target, comparison, reads, reads_many, show_report, summary, writes
-from pydarknet.cli._data_show import stats, view
+from pydarknet.cli._impl.data import Target, comparison, reads, reads_many, show_report, summary, writes
+from pydarknet.cli._impl.data_show import stats, view
 from pydarknet.data import Dataset, ops, read
 from pydarknet.data import write as write_dataset
 from pydarknet.data.classes import ClassPlan, parse_classes, parse_renames
-from pydarknet.data.lists import has_darknet_labels, write_lists
+from pydarknet.data.image_lists import has_darknet_labels, write_lists
 from pydarknet.errors import DataError
 
 _SEED = click.option("--seed", default=0, show_default=True, help="Another seed, another choice.")

@@ -38,8 +38,9 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
       pydarknet demo
       pydarknet demo --out /tmp/demo --seed 1
     """
-    from pydarknet import TrainConfig, demo, train
-    from pydarknet.cli._bar import Bar
+    from pydarknet import TrainConfig, train
+    from pydarknet.cli._impl.progress import Bar
+    from pydarknet.training import demo
 
     begun = time.monotonic()
     if (out / "run").exists():
@@ -79,9 +80,10 @@ def _detect(outcome: Outcome, out: Path) -> str:
     import cv2
     import numpy as np
 
-    from pydarknet import Network, demo
-    from pydarknet.files import replacing
-    from pydarknet.images import load
+    from pydarknet import Network
+    from pydarknet.engine.images import load
+    from pydarknet.system.atomic import replacing
+    from pydarknet.training import demo
 
     images = sorted((out / "data/valid").glob("*.png"))[:12]
     folder = out / "detections"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from pydarknet.cli.options import SIZE, computing, precision_option
+from pydarknet.cli._impl.options import SIZE, computing, precision_option
 
 FORMATS = ("darknet", "jsonl", "csv", "coco", "yolo", "kaggle-loc")
 TRACKERS = ("bytetrack", "sort", "ocsort")
@@ -106,6 +106,6 @@ def command(sources: tuple[str, ...], **options: object) -> int:
       pydarknet detect yolov4.cfg yolov4.weights aerial/ --tile 608 --classes car,truck --to csv=cars.csv
       pydarknet detect --cfg yolov4.cfg --compare old.weights new.weights film.mp4
     """
-    from pydarknet.cli import _detect
+    from pydarknet.cli._impl import detect
 
-    return _detect.run(list(sources), _detect.Options(**options))  # type: ignore[arg-type]
+    return detect.run(list(sources), detect.Options(**options))  # type: ignore[arg-type]

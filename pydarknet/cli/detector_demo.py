@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from pydarknet.cli._darknet_flags import DarknetCommand, devices, unsupported
-from pydarknet.cli._detector import object_lines, open_network, without_hidden
-from pydarknet.outputs.pictures import Film, save_picture
-from pydarknet.outputs.records import TextFile
-from pydarknet.streaming import stream
+from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices, unsupported
+from pydarknet.cli._impl.detector import object_lines, open_network, without_hidden
+from pydarknet.streaming.outputs.media import Film, save_picture
+from pydarknet.streaming.outputs.text import TextFile
+from pydarknet.streaming.stream import stream
 
 _INSTEAD = "see pydarknet detect --help for what it serves"
 

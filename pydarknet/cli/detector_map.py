@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pydarknet.cli._darknet_flags import DarknetCommand, devices
+from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices
 
 _HINTS = """Set -points flag:
  `-points 101` for MS COCO\x20
@@ -57,11 +57,11 @@ def command(
       pydarknet detector map obj.data yolov4-tiny.cfg backup/yolov4-tiny_best.weights
       pydarknet detector map obj.data yolov4-tiny.cfg yolov4-tiny_best.weights -points 101 -iou_thresh 0.75
     """
-    from pydarknet.cli._detector import head_lines
-    from pydarknet.cli._detector_images import DataFile, counted, open_network
-    from pydarknet.metrics.collect import collect
-    from pydarknet.metrics.doubts import doubts
-    from pydarknet.metrics.evaluation import Evaluation
+    from pydarknet.cli._impl.detector import head_lines
+    from pydarknet.cli._impl.detector_images import DataFile, counted, open_network
+    from pydarknet.evaluation.collect import collect
+    from pydarknet.evaluation.diagnose import doubts
+    from pydarknet.evaluation.evaluation import Evaluation
     from pydarknet.training.loader import Images
 
     if points == 1:

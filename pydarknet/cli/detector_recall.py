@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pydarknet.cli._darknet_flags import DarknetCommand, devices
+from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices
 
 
 @click.command("recall", cls=DarknetCommand)
@@ -28,8 +28,8 @@ def command(data: str, cfg: str, weights: str) -> int:
     """
     from contextlib import closing
 
-    from pydarknet.cli._detector_images import DataFile
-    from pydarknet.metrics.recall import Proposer, Recall
+    from pydarknet.cli._impl.detector_images import DataFile
+    from pydarknet.compat.recall import Proposer, Recall
     from pydarknet.training.loader import Images
 
     samples = DataFile(Path(data)).images().samples

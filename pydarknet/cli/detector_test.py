@@ -11,12 +11,19 @@ from pathlib import Path
 
 import click
 
-from pydarknet import darknet_json
-from pydarknet.cli._darknet_flags import DarknetCommand, devices, unsupported
-from pydarknet.cli._detector import best_of, boxes, head_lines, object_lines, open_network, without_hidden
-from pydarknet.detections import Detections
+from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices, unsupported
+from pydarknet.cli._impl.detector import (
+    best_of,
+    boxes,
+    head_lines,
+    object_lines,
+    open_network,
+    without_hidden,
+)
+from pydarknet.engine import darknet_json
+from pydarknet.engine.detections import Detections
 from pydarknet.errors import DataError
-from pydarknet.files import replacing, write_text
+from pydarknet.system.atomic import replacing, write_text
 
 
 @click.command("test", cls=DarknetCommand)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pydarknet.cli._darknet_flags import DarknetCommand, devices, unsupported
+from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices, unsupported
 
 
 @click.command("train", cls=DarknetCommand)
@@ -41,8 +41,8 @@ def command(
     from pydarknet.cli.train import train_and_tell
     from pydarknet.data.formats.darknet import read_data
     from pydarknet.data.paths import resolve
+    from pydarknet.runs.folder import RunFolder
     from pydarknet.training import TrainConfig
-    from pydarknet.training.run import RunFolder
 
     options = {key: value for key, (value, _) in read_data(data).items()}
     out = resolve(options.get("backup", "backup"), Path(data).absolute().parent)

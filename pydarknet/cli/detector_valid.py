@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pydarknet.cli._darknet_flags import DarknetCommand, devices
+from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices
 
 if TYPE_CHECKING:
-    from pydarknet.outputs.results import Found
+    from pydarknet.streaming.outputs.result_files import Found
 
 SCORE, NMS = 0.001, 0.6
 KINDS = ("voc", "coco", "imagenet", "bdd", "kitti")
@@ -44,9 +44,9 @@ def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool
       pydarknet detector valid coco.data yolov4.cfg yolov4.weights
       pydarknet detector valid voc.data yolov4.cfg yolov4.weights -out comp3_det_test_
     """
-    from pydarknet.cli._detector_images import DataFile, counted, open_network
+    from pydarknet.cli._impl.detector_images import DataFile, counted, open_network
     from pydarknet.errors import DataError
-    from pydarknet.metrics.collect import look
+    from pydarknet.evaluation.collect import look
     from pydarknet.training.loader import Images
 
     file = DataFile(Path(data))
@@ -72,14 +72,14 @@ def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool
 
 
 def _write(kind: str, found: Found, folder: Path, names: tuple[str, ...], out: str | None) -> list[Path]:
-    from pydarknet.outputs import results
+    from pydarknet.streaming.outputs import result_files
 
     if kind == "voc":
-        return results.voc(found, folder, names, out or "comp4_det_test_")
+        return result_files.voc(found, folder, names, out or "comp4_det_test_")
     if kind == "coco":
-        return results.coco(found, folder / f"{out or 'coco_results'}.json")
+        return result_files.coco(found, folder / f"{out or 'coco_results'}.json")
     if kind == "imagenet":
-        return results.imagenet(found, folder / f"{out or 'imagenet-detection'}.txt")
+        return result_files.imagenet(found, folder / f"{out or 'imagenet-detection'}.txt")
     if kind == "bdd":
-        return results.bdd(found, folder / f"{out or 'bdd_results'}.json", names)
-    return results.kitti(found, folder / (out or "kitti_results") / "data", names)
+        return result_files.bdd(found, folder / f"{out or 'bdd_results'}.json", names)
+    return result_files.kitti(found, folder / (out or "kitti_results") / "data", names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from pydarknet.cli.options import computing, network_files, precision_option
+from pydarknet.cli._impl.options import computing, network_files, precision_option
 
 PROTOCOLS = {"darknet": 0, "voc11": 11, "coco101": 101}
 RESULTS = ("coco", "voc", "kaggle")
@@ -99,6 +99,6 @@ def command(**options: object) -> int:
       pydarknet eval --cfg net.cfg --weights old.weights --compare new.weights --data obj.data
       pydarknet eval --cfg net.cfg --weights net.weights --data coco.json --out r --results coco
     """
-    from pydarknet.cli import _eval
+    from pydarknet.cli._impl import eval as implementation
 
-    return _eval.run(_eval.Options(**options))  # type: ignore[arg-type]
+    return implementation.run(implementation.Options(**options))  # type: ignore[arg-type]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from pydarknet.cli.options import SIZE
+from pydarknet.cli._impl.options import SIZE
+from pydarknet.engine.network import Network
 from pydarknet.errors import MissingExtra
-from pydarknet.network import Network
 
 
 @click.group("export")

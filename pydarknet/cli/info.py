@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from pydarknet import machine
-from pydarknet.cli.options import SIZE
+from pydarknet.cli._impl.options import SIZE
+from pydarknet.engine import info
 
 
 @click.command("info")
@@ -37,7 +37,7 @@ def command(
     if selftest:
         return _selftest(as_json)
     if cfg is None:
-        data = machine.info()
+        data = info.info()
         click.echo(json.dumps(data, indent=2) if as_json else _machine_text(data))
         return 0
     click.echo(_model(cfg, size, lenient, as_json))
@@ -57,7 +57,7 @@ def _machine_text(data: dict[str, Any], indent: str = "") -> str:
 
 
 def _model(cfg: str, size: tuple[int, int] | None, lenient: bool, as_json: bool) -> str:
-    from pydarknet.network import Network
+    from pydarknet.engine.network import Network
 
     with Network(cfg, strict=not lenient) as network:
         if size:
@@ -69,7 +69,7 @@ def _model(cfg: str, size: tuple[int, int] | None, lenient: bool, as_json: bool)
 
 
 def _selftest(as_json: bool) -> int:
-    from pydarknet.selftest import run
+    from pydarknet.engine.selftest import run
 
     start = time.perf_counter()
     results = run()

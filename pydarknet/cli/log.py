@@ -39,8 +39,8 @@ def parse_command(log: Path, out: Path | None, current: bool, as_json: bool) -> 
       pydarknet log parse train.log --out train.csv
       pydarknet log parse train.log --json | jq .evaluations
     """
-    from pydarknet.files import write_text
     from pydarknet.logs import load
+    from pydarknet.system.atomic import write_text
 
     parsed = load(log)
     if current:
@@ -90,9 +90,9 @@ def plot_command(
       pydarknet log plot runs/exp1 --with runs/exp2 --out both.png
     """
     from pydarknet.logs import load
-    from pydarknet.logs.figures import draw_loss, draw_results
-    from pydarknet.logs.plot import chart
-    from pydarknet.logs.rows import read_rows
+    from pydarknet.logs.plots import chart
+    from pydarknet.runs.plots import draw_loss, draw_results
+    from pydarknet.runs.rows import read_rows
 
     if not kinds:
         usual = ("chart", "results", "loss") if log.is_dir() and not out else ("chart",)

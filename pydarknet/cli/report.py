@@ -22,6 +22,6 @@ def command(run: Path, out: Path | None) -> None:
       pydarknet report runs/pets-1
       pydarknet report runs/pets-1 --out pets.html
     """
-    from pydarknet.watch import write_report
+    from pydarknet.runs.html_report import write_report
 
     click.echo(write_report(run, out))

@@ -33,7 +33,7 @@ def command(places: tuple[Path, ...], key: str | None, against: str | None, as_j
       pydarknet runs --json | jq '.runs[].results.map50'
     """
     from pydarknet.errors import ArgumentError
-    from pydarknet.logs.runs import differing, find, pair, read, sort, table
+    from pydarknet.runs.compare import differing, find, pair, read, sort, table
 
     runs = [read(place) for place in find(places or (Path("runs"),))]
     named = {run.name: run for run in runs}

@@ -15,12 +15,12 @@ from typing import Any
 
 import click
 
-from pydarknet.cli.options import SIZE
+from pydarknet.cli._impl.options import SIZE
 
 # Before the engine is loaded: its threads must not spin on the cores that prepare the next images.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from pydarknet.training.config import TrainConfig
+from pydarknet.runs.config import TrainConfig
 
 _EXIT = """\b
 Exit codes and stop reasons:
@@ -119,8 +119,8 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
 
 def _estimate(config: TrainConfig, as_json: bool) -> int:
     from pydarknet.errors import DarknetError
+    from pydarknet.runs.outcome import reason_of
     from pydarknet.training import EXIT_CODES, estimate
-    from pydarknet.training.outcome import reason_of
 
     try:
         found = estimate(config)
@@ -133,14 +133,14 @@ def _estimate(config: TrainConfig, as_json: bool) -> int:
 
 def train_and_tell(config: TrainConfig, *, echo: bool = True) -> int:
     """Train, say what came of it, and return the exit code."""
-    from pydarknet.cli import _bar
+    from pydarknet.cli._impl import progress
     from pydarknet.errors import DarknetError
+    from pydarknet.runs.outcome import reason_of
     from pydarknet.training import EXIT_CODES, train
-    from pydarknet.training.outcome import reason_of
 
-    hooks = [] if echo else [_bar.Bar()]
+    hooks = [] if echo else [progress.Bar()]
     try:
-        outcome = train(config, hooks, echo=echo, say=_bar.say)
+        outcome = train(config, hooks, echo=echo, say=progress.say)
     except (DarknetError, KeyboardInterrupt) as error:
         click.echo(f"error: {error}" if str(error) else "interrupted", err=True)
         return EXIT_CODES[reason_of(error)]

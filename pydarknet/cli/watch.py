@@ -29,8 +29,8 @@ def command(run: Path, http: str) -> None:
       pydarknet watch runs/pets-1
       pydarknet watch runs/pets-1 --http 0.0.0.0:8090
     """
-    from pydarknet.watch import Page
-    from pydarknet.webserver import parse_address
+    from pydarknet.runs.page.server import Page
+    from pydarknet.system.http_server import parse_address
 
     with Page(run, *parse_address(http)) as page:
         click.echo(f"{page.url}  (Ctrl-C ends it)")

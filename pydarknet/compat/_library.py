@@ -11,8 +11,8 @@ import os
 from ctypes import POINTER, c_char_p, c_float, c_int, c_void_p
 from typing import Any
 
+from pydarknet.engine.info import libdarknet_path
 from pydarknet.errors import DarknetError
-from pydarknet.machine import libdarknet_path
 
 FloatPtr = POINTER(c_float)
 IntPtr = POINTER(c_int)

@@ -53,7 +53,7 @@ from pydarknet.compat._library import (  # noqa: F401
     lib,
     path_bytes,
 )
-from pydarknet.images import load
+from pydarknet.engine.images import load
 
 hasGPU = False
 
@@ -163,7 +163,7 @@ def load_network(config_file: str, data_file: str, weights: str, batch_size: int
 
 def _class_names(data_file: str) -> list[str]:
     if os.fspath(data_file).endswith((".names", ".txt")):
-        from pydarknet.names import read_names
+        from pydarknet.engine.names import read_names
 
         return list(read_names(data_file))
     meta = load_meta(data_file)

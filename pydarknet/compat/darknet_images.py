@@ -25,9 +25,9 @@ from pydarknet.compat._helpers import (
     remove_negatives,
 )
 from pydarknet.compat._library import IMAGE, FloatPtr
+from pydarknet.engine.images import load
 from pydarknet.errors import ArgumentError, DataError
-from pydarknet.files import replacing, write_text
-from pydarknet.images import load
+from pydarknet.system.atomic import replacing, write_text
 
 Detection = tuple[str, str, Box]
 

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from cffi import FFI
 
-from pydarknet._core import DETECTION, Handle, Image, NetworkInfo, Options
 from pydarknet.cfg import CfgFile
+from pydarknet.engine._core import DETECTION, Handle, Image, NetworkInfo, Options
 from pydarknet.errors import ArgumentError, BackendError, CfgError, FileError
 
 ffi = FFI()

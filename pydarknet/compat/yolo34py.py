@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, MissingExtra
-from pydarknet.network import Network
 
 Path = str | bytes | os.PathLike[str]
 Box = tuple[float, float, float, float]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pydarknet.detections import Detections
+from pydarknet.engine.detections import Detections
 from pydarknet.errors import MissingExtra
-from pydarknet.streaming import Result
+from pydarknet.streaming.stream import Result
 
 if TYPE_CHECKING:
     import pandas

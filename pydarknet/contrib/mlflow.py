@@ -26,7 +26,7 @@ except ImportError:
     raise MissingExtra("mlflow", "mlflow") from None
 
 if TYPE_CHECKING:
-    from pydarknet.metrics.evaluation import Evaluation
+    from pydarknet.evaluation.evaluation import Evaluation
     from pydarknet.training.loop import Training
 
 _log = logging.getLogger("pydarknet")

@@ -18,9 +18,9 @@ from pydarknet import __version__
 from pydarknet.cfg import CfgFile
 from pydarknet.contrib.onnx_graph import Graph, Layer
 from pydarknet.contrib.onnx_layers import LAYERS
+from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, CfgError, DarknetError, MissingExtra
-from pydarknet.files import replacing
-from pydarknet.network import Network
+from pydarknet.system.atomic import replacing
 
 OPSET = 17  # the oldest that has every operator in the form used; ONNX Runtime >= 1.12, TensorRT >= 8.5
 TOLERANCE = 1e-4  # of the largest value of an output

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet._core import LayerInfo
 from pydarknet.cfg import Section
+from pydarknet.engine._core import LayerInfo
 from pydarknet.errors import CfgError
 
 Array = npt.NDArray[Any]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work spread over a Ray cluster (https://docs.ray.io): an engine as :mod:`pydarknet.data.engines` has them.
+"""Work spread over a Ray cluster (https://docs.ray.io), an engine of :mod:`pydarknet.data.executors`.
 
 Every node needs pydarknet installed, and the data under the same paths (a shared file system). Results come
 back to the caller, which alone writes, so they are the same as those of one machine.

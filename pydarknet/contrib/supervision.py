@@ -14,8 +14,8 @@ import numpy as np
 
 from pydarknet.data.dataset import Dataset, Sample, Status
 from pydarknet.data.imagesize import image_size
-from pydarknet.data.report import Report
-from pydarknet.detections import Detections
+from pydarknet.data.issues import Report
+from pydarknet.engine.detections import Detections
 from pydarknet.errors import MissingExtra
 
 if TYPE_CHECKING:

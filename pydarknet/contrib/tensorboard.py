@@ -19,7 +19,7 @@ except ImportError:
     raise MissingExtra("tensorboardX", "tensorboard") from None
 
 if TYPE_CHECKING:
-    from pydarknet.metrics.evaluation import Evaluation
+    from pydarknet.evaluation.evaluation import Evaluation
     from pydarknet.training.loop import Training
 
 

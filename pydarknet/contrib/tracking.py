@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pydarknet.detections import Detections
+from pydarknet.engine.detections import Detections
 from pydarknet.errors import ArgumentError, MissingExtra
-from pydarknet.streaming import Result
+from pydarknet.streaming.stream import Result
 
 #: Names, as for ``--track``; classes of ``trackers`` that need nothing but boxes.
 TRACKERS = {"bytetrack": "ByteTrackTracker", "sort": "SORTTracker", "ocsort": "OCSORTTracker"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pydarknet.data.dataset import ANY_CLASS, Dataset, Flag, Sample, Status
 from pydarknet.data.io import read, write
-from pydarknet.data.report import Issue, RecordError, Report
+from pydarknet.data.issues import Issue, RecordError, Report
 
 __all__ = [
     "ANY_CLASS",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pydarknet.data.dataset import Sample
 from pydarknet.errors import DataError
-from pydarknet.files import replacing
+from pydarknet.system.atomic import replacing
 
 Pixels = NDArray[np.uint8]
 

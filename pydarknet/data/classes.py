@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydarknet.data.files import lines_of
-from pydarknet.data.report import RecordError
+from pydarknet.data.issues import RecordError
 from pydarknet.errors import DataError
 
 

@@ -20,17 +20,17 @@ import msgspec
 import pydarknet
 from pydarknet.data import formats
 from pydarknet.data.archives import is_archive, unpacked
+from pydarknet.data.class_cap import limited
 from pydarknet.data.classes import ClassPlan
 from pydarknet.data.dataset import Sample, Status
-from pydarknet.data.engines import Engine, local
+from pydarknet.data.executors import Engine, local
 from pydarknet.data.files import atomic
 from pydarknet.data.io import open_source, refuse_occupied, write_samples
+from pydarknet.data.issues import Issue, Report
 from pydarknet.data.journal import Journal, Summary
-from pydarknet.data.limit import limited
 from pydarknet.data.output import Output
 from pydarknet.data.paths import JOURNAL_NAME, REPORT_NAME
 from pydarknet.data.records import ReadOptions, Record, Rules, to_sample
-from pydarknet.data.report import Issue, Report
 from pydarknet.errors import DataError
 
 Progress = Callable[[str, int, int | None], None]
@@ -105,7 +105,7 @@ def convert(
         jobs: worker processes for parsing.
         overwrite: write into a folder that already holds something else.
         max_errors: give up after this many errors.
-        engine: where chunks are parsed, see :mod:`pydarknet.data.engines`.
+        engine: where chunks are parsed, see :mod:`pydarknet.data.executors`.
         progress: called as the work goes on.
 
     Returns:

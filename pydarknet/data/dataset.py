@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pydarknet.data.imagesize import image_size
-from pydarknet.data.report import Report
+from pydarknet.data.issues import Report
 from pydarknet.errors import DataError
 
 FloatArray: TypeAlias = NDArray[np.float64]

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from pydarknet.data.report import RecordError
-from pydarknet.files import replacing
+from pydarknet.data.issues import RecordError
+from pydarknet.system.atomic import replacing
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from pydarknet.data import formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.dataset import Dataset, Sample
+from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import JOURNAL_NAME
 from pydarknet.data.records import ReadOptions, Rules, Source, Unit, parse_clean, parse_min_size, to_sample
-from pydarknet.data.report import Report
 from pydarknet.errors import DataError
 
 

@@ -19,10 +19,10 @@ from typing import TypeAlias
 import msgspec
 
 from pydarknet.data.classes import ClassPlan
-from pydarknet.data.engines import Engine
+from pydarknet.data.executors import Engine
 from pydarknet.data.files import atomic
+from pydarknet.data.issues import Issue, Report
 from pydarknet.data.records import Record, Rules, Source, Unit, parse_clean
-from pydarknet.data.report import Issue, Report
 
 CHUNK_UNITS = 256
 

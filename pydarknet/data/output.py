@@ -18,7 +18,7 @@ from typing import IO
 from pydarknet.data.blur import blurred, write_image
 from pydarknet.data.dataset import SET_ASIDE, Sample, Status, flag_names
 from pydarknet.data.files import atomic
-from pydarknet.data.report import Report
+from pydarknet.data.issues import Report
 from pydarknet.errors import DataError
 
 LINKS = ("hard", "sym", "copy", "none")
@@ -237,7 +237,7 @@ class Output:
 
     def _blur(self, sample: Sample, target: str) -> None:
         """A copy of the image in which nothing of what is set aside can be recognised."""
-        from pydarknet.images import load
+        from pydarknet.engine.images import load
 
         write_image(Path(target), blurred(load(sample.image), sample))
         self.report.add("note", f"{(~sample.target).sum()} regions blurred", sample.image, action="copied")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydarknet.data.imagesize import IMAGE_SUFFIXES, is_image
-from pydarknet.data.report import Report
+from pydarknet.data.issues import Report
 
 #: Names under which a split goes in files and folders.
 SPLIT_NAMES = {

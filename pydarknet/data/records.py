@@ -20,8 +20,8 @@ import msgspec
 import numpy as np
 
 from pydarknet.data.dataset import ANY_CLASS, SET_ASIDE, Flag, Sample, Status
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.paths import natural_key, split_of
-from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
 

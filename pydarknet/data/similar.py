@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarknet.data.report import Report
-from pydarknet.images import glance
+from pydarknet.data.issues import Report
+from pydarknet.engine.images import glance
 
 #: At most this many of 64 hash bits differ between copies…
 MAX_DISTANCE = 8

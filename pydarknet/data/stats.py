@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers about a data set: classes, boxes in network pixels, image sizes, duplicates.
 
-The result is plain data that becomes JSON; :mod:`pydarknet.data.charts` draws it and
+The result is plain data that becomes JSON; :mod:`pydarknet.data.plots` draws it and
 :mod:`pydarknet.data.advice` judges it.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.dataset import Dataset, Status
-from pydarknet.data.report import Report
+from pydarknet.data.issues import Report
 from pydarknet.data.similar import content_groups, near_clusters
 from pydarknet.errors import DataError
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status
 from pydarknet.data.files import atomic
+from pydarknet.engine.draw import Colour, class_colour, draw_label
+from pydarknet.engine.images import load
 from pydarknet.errors import DataError
-from pydarknet.images import load
-from pydarknet.render import Colour, class_colour, draw_label
 
 Picture = NDArray[np.uint8]  #: (height, width, 3) BGR, as OpenCV has them
 

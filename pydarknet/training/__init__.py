@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from pydarknet.training.config import TrainConfig
-from pydarknet.training.forecast import Estimate, estimate
+from pydarknet.runs.config import TrainConfig
+from pydarknet.runs.outcome import EXIT_CODES, Outcome
+from pydarknet.training.eta import Estimate, estimate
 from pydarknet.training.hooks import Hook, Step
-from pydarknet.training.outcome import EXIT_CODES, Outcome
-from pydarknet.training.session import resume, train
+from pydarknet.training.run import resume, train
 
 __all__ = ["EXIT_CODES", "Estimate", "Hook", "Outcome", "Step", "TrainConfig", "estimate", "resume", "train"]

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pydarknet.cfg.model import CfgFile
+from pydarknet.engine.images import Pixels
 from pydarknet.errors import CfgError
-from pydarknet.images import Pixels
-from pydarknet.training import truths
-from pydarknet.training.truths import Boxes
+from pydarknet.training import truth_boxes
+from pydarknet.training.truth_boxes import Boxes
 
 Draw = Callable[[np.random.Generator], tuple[Pixels, Boxes]]  # another image with its boxes
 
@@ -166,12 +166,12 @@ def cut(image: Pixels, place: Place, size: tuple[int, int]) -> Pixels:
 
 def follow(boxes: Boxes, image: Pixels, place: Place, recipe: Recipe, rng: np.random.Generator) -> Boxes:
     """The boxes after :func:`cut`, shuffled, at most ``max_boxes``, without those that cannot be shown."""
-    boxes = boxes[~truths.outside(boxes)]
+    boxes = boxes[~truth_boxes.outside(boxes)]
     boxes = boxes[rng.permutation(len(boxes))][: recipe.max_boxes]
     height, width = image.shape[:2]
     w, h = place.size(image)
-    moved = truths.transform(boxes, (w / width, h / height), (place.left / w, place.top / h), place.flip)
-    return moved[truths.visible(moved, (recipe.width, recipe.height))]
+    moved = truth_boxes.transform(boxes, (w / width, h / height), (place.left / w, place.top / h), place.flip)
+    return moved[truth_boxes.visible(moved, (recipe.width, recipe.height))]
 
 
 def recolour(image: Pixels, rng: np.random.Generator, recipe: Recipe) -> Pixels:
@@ -203,7 +203,7 @@ def blurred(image: Pixels, boxes: Boxes, rng: np.random.Generator, recipe: Recip
     kernel = BACKGROUND_BLUR if mode == 1 else mode // 2 * 2 + 1
     soft = cv2.GaussianBlur(image, (kernel, kernel), 0).reshape(image.shape)
     if mode == 1:
-        for left, right, top, bottom in zip(*truths.edges(boxes), strict=True):
+        for left, right, top, bottom in zip(*truth_boxes.edges(boxes), strict=True):
             area = np.s_[int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
             soft[area] = image[area]
     return soft
@@ -295,7 +295,7 @@ def _clipped(boxes: Boxes, size: tuple[int, int], bounds: tuple[int, int, int, i
     Without ``bounds`` a box may reach into a neighbouring tile, as in Darknet.
     """
     w, h = size
-    left, right, top, bottom = truths.edges(boxes)
+    left, right, top, bottom = truth_boxes.edges(boxes)
     if bounds is None:
         edges = []
         for low, high, side in ((left, right, w), (top, bottom, h)):  # by whole pixels, as Darknet
@@ -305,6 +305,6 @@ def _clipped(boxes: Boxes, size: tuple[int, int], bounds: tuple[int, int, int, i
         x1, x2, y1, y2 = bounds
         edges = [np.clip(np.trunc(edge * w), x1, x2) / w for edge in (left, right)]
         edges += [np.clip(np.trunc(edge * h), y1, y2) / h for edge in (top, bottom)]
-    clipped = truths.from_edges(edges, boxes[:, 4])
+    clipped = truth_boxes.from_edges(edges, boxes[:, 4])
     inside = (clipped[:, :4] > 0).all(1) & (clipped[:, :4] < 1).all(1)
     return clipped[inside & (clipped[:, 2] > 1 / w) & (clipped[:, 3] > 1 / h)]

@@ -20,13 +20,13 @@ import numpy as np
 
 from pydarknet.cfg import CfgFile, walk
 from pydarknet.errors import DataError, FileError
-from pydarknet.files import persistently, replacing
+from pydarknet.system.atomic import persistently, replacing
 from pydarknet.weights import file as weights_file
 from pydarknet.weights.arrays import arrays
 
 if TYPE_CHECKING:
-    from pydarknet.learning import State
-    from pydarknet.network import Network
+    from pydarknet.engine.network import Network
+    from pydarknet.engine.trainer import State
 
 VERSION = "1"
 _EMA_ROLES = {"biases": "biases", "scales": "scales", "weights": "weights"}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydarknet.errors import HookError
 
 if TYPE_CHECKING:
-    from pydarknet._trainer import LossReport
-    from pydarknet.metrics.evaluation import Evaluation
+    from pydarknet.engine._trainer import LossReport
+    from pydarknet.evaluation.evaluation import Evaluation
     from pydarknet.training.loop import Training
 
 

@@ -23,12 +23,13 @@ import numpy.typing as npt
 
 from pydarknet.cfg.memory import available_memory
 from pydarknet.data import Dataset, Sample, Status
+from pydarknet.engine.images import Pixels, load
 from pydarknet.errors import DataError
-from pydarknet.files import replacing
-from pydarknet.images import Pixels, load
-from pydarknet.training import augment, truths
+from pydarknet.system.atomic import replacing
+from pydarknet.training import augment
+from pydarknet.training import truth_boxes as truths
 from pydarknet.training.augment import Recipe
-from pydarknet.training.truths import Boxes
+from pydarknet.training.truth_boxes import Boxes
 
 _log = logging.getLogger("pydarknet")
 

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydarknet.cfg import CfgFile
+from pydarknet.engine.network import Network
 from pydarknet.errors import NonFinite
-from pydarknet.metrics.evaluation import Evaluation
-from pydarknet.network import Network
+from pydarknet.evaluation.evaluation import Evaluation
+from pydarknet.runs.folder import RunFolder
+from pydarknet.training.diagnostics import saturated
 from pydarknet.training.hooks import Guest, Hook, Step
 from pydarknet.training.loader import Batch, Images, Loader
-from pydarknet.training.run import RunFolder
-from pydarknet.training.trouble import saturated
-from pydarknet.training.validation import ValidationLoss
+from pydarknet.training.validation_loss import ValidationLoss
 
 _KEPT = ("avg_loss", "best", "last_map", "next_map", "boxes", "rewritten", "rate_factor", "rollbacks")
 

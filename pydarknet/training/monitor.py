@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
-    from pydarknet.metrics.evaluation import Evaluation
-    from pydarknet.training.config import TrainConfig
+    from pydarknet.evaluation.evaluation import Evaluation
+    from pydarknet.runs.config import TrainConfig
     from pydarknet.training.loop import Training
     from pydarknet.training.prepare import Say
 

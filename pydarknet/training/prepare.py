@@ -12,10 +12,10 @@ import numpy as np
 from pydarknet.cfg import CfgFile, walk
 from pydarknet.cfg.generate import apply_setting, check_size
 from pydarknet.cfg.memory import available_memory, smallest_subdivisions
+from pydarknet.engine.names import names_beside
+from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, CfgError, DataError, WeightsError
-from pydarknet.names import names_beside
-from pydarknet.network import Network
-from pydarknet.training.config import TrainConfig
+from pydarknet.runs.config import TrainConfig
 from pydarknet.weights import file as weights_file
 from pydarknet.weights import fit
 from pydarknet.weights.surgery import Transplant, classes_of, donor, transplant

@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydarknet.files import replacing
+from pydarknet.system.atomic import replacing
 from pydarknet.training import checkpoint
 from pydarknet.training.checkpoint import Checkpoint, Shelf
 from pydarknet.training.hooks import Hook, Step

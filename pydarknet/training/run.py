@@ -1,248 +1,378 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of a run: its number, its lock, and ``run.json``."""
+"""One start of a training, from the settings to the end of the process's part in it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import logging
 import os
-import platform
-import socket
-import sys
+import signal
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from pydarknet import __version__
-from pydarknet.errors import ArgumentError, FileError
-from pydarknet.files import persistently, write_text
-from pydarknet.machine import info, usable_cores
-from pydarknet.training.config import TrainConfig, changed
+from pydarknet.cfg import CfgFile
+from pydarknet.data import read
+from pydarknet.engine.info import usable_cores
+from pydarknet.engine.network import Network
+from pydarknet.errors import DataError, FileError, HookError, NonFinite
+from pydarknet.evaluation.collect import collect
+from pydarknet.evaluation.evaluation import Evaluation
+from pydarknet.runs.config import TrainConfig
+from pydarknet.runs.folder import RunFolder, choose
+from pydarknet.runs.outcome import Outcome, reason_of
+from pydarknet.system.atomic import write_text
+from pydarknet.training import checkpoint, darknet_log, diagnostics, plots, prepare, startup_checks, tables
+from pydarknet.training.augment import Recipe
+from pydarknet.training.checkpoint import Shelf
+from pydarknet.training.checkpoint_hook import Limits, Saver
+from pydarknet.training.crash_report import gradient_norm, last_words
+from pydarknet.training.eta import forecast
+from pydarknet.training.hooks import Guest, Hook
+from pydarknet.training.loader import Images, Loader, Sets, network_size
+from pydarknet.training.loop import Training
+from pydarknet.training.monitor import Monitor
+from pydarknet.training.prepare import Say
+from pydarknet.training.rollback import Anchors, go_back
+from pydarknet.training.run_summary import Summary, summarise
+from pydarknet.training.validation_loss import LossMeter, ValidationLoss, protocol
 
-SILENT = 900.0  # seconds without a heartbeat after which the lock of another machine counts as left behind
-BEAT = 20.0  # seconds between heartbeats
-
-
-class RunFolder:
-    """A run on disk.
-
-    Attributes:
-        path: the folder; it may be a link, slow, and have blanks in its name.
-        weights: where saved weights and states go.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.weights = path, path / "weights"
-
-    def file(self, name: str) -> Path:
-        """A file in the folder."""
-        return self.path / name
-
-    @property
-    def exists(self) -> bool:
-        """A run was begun here."""
-        return self.file("run.json").is_file()
-
-    def read(self) -> dict[str, Any]:
-        """``run.json``.
-
-        Raises:
-            FileError: it is not there or damaged.
-        """
-        try:
-            table = json.loads(self.file("run.json").read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise FileError(f"{self.path}: is not the folder of a run: {error}") from None
-        if not isinstance(table, dict):
-            raise FileError(f"{self.path}: is not the folder of a run: run.json is no object")
-        return table
-
-    def config(self) -> TrainConfig:
-        """The settings that the run was last started with."""
-        return TrainConfig.from_json(self.read()["config"])
-
-    def begin(self, config: TrainConfig, say: Callable[[str], None]) -> None:
-        """Enter a session into ``run.json``; other threads than before change the bits, which is said."""
-        table = self.read() if self.exists else {"sessions": []}
-        threads = config.threads or usable_cores()
-        before = table["sessions"][-1].get("threads", threads) if table["sessions"] else threads
-        if before != threads:
-            say(
-                f"computed in {before} threads so far, in {threads} from now on: sums are rounded otherwise, "
-                f"so the run will not have the bits of one that stayed there (--threads {before} keeps them)"
-            )
-        table.pop("result", None)  # of the session before: this one may be killed
-        table["config"] = config.to_json()
-        table["versions"] = {"pydarknet": __version__, "python": platform.python_version()}
-        machine = info()
-        table["machine"] = {name: machine[name] for name in ("platform", "cpu", "threads", "ram", "gpu")}
-        table["sessions"].append(
-            {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()}
-            | {"threads": threads}
-        )
-        self.write(table)
-
-    def finish(self, result: dict[str, Any]) -> None:
-        """Enter what became of the session."""
-        table = self.read()
-        table["sessions"][-1] |= {"ended": _now(), **result}
-        table["result"] = result
-        self.write(table)
-
-    def write(self, table: dict[str, Any]) -> None:
-        """Replace ``run.json``."""
-        text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
-        persistently(lambda: write_text(self.file("run.json"), text))
-
-    # -- the lock
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep every other process out.
-
-        Raises:
-            FileError: another process is writing here, or the folder cannot be made.
-        """
-        lock = self.file("lock")
-        mine = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "time": _now(),
-            "birth": _birth(os.getpid()),
-        }
-        try:
-            self.weights.mkdir(parents=True, exist_ok=True)
-            self._take(lock, json.dumps(mine))
-        except OSError as error:
-            if isinstance(error, FileError):
-                raise
-            raise FileError(f"{self.path}: cannot be made: {error.strerror}") from None
-        over = threading.Event()
-        heart = threading.Thread(target=self._beat, args=(over,), name="pydarknet-lock", daemon=True)
-        heart.start()
-        try:
-            yield
-        finally:
-            over.set()
-            heart.join()
-            with contextlib.suppress(OSError):
-                lock.unlink()
-
-    def _take(self, lock: Path, text: str) -> None:
-        for _ in range(3):
-            try:
-                with lock.open("x", encoding="utf-8") as file:
-                    file.write(text)
-            except FileExistsError:
-                owner = self._owner(lock)
-                if owner:
-                    raise FileError(
-                        f"{self.path}: {owner} is writing into this folder; two runs in one folder destroy "
-                        f"each other. Use another --out, or delete {lock} if that process is gone"
-                    ) from None
-                # Only one of several who find it abandoned can rename it away.
-                with contextlib.suppress(FileNotFoundError):
-                    lock.rename(lock.with_name(f".lock.{os.getpid()}"))
-                    lock.with_name(f".lock.{os.getpid()}").unlink()
-            else:
-                return
-        raise FileError(f"{lock}: other processes keep taking it")
-
-    def owner(self) -> str:
-        """Who is writing into the folder; "" if nobody is."""
-        lock = self.file("lock")
-        return self._owner(lock) if lock.exists() else ""
-
-    def _owner(self, lock: Path) -> str:
-        """Who holds the lock, or "" if it was left behind."""
-        try:
-            owner, beat = json.loads(lock.read_text("utf-8")), lock.stat().st_mtime
-            host, pid, birth = owner["host"], int(owner["pid"]), owner["birth"]
-        except (OSError, ValueError, KeyError, TypeError):
-            # Just being written, or cut short by a crash: its age tells.
-            with contextlib.suppress(OSError):
-                return "another process" if time.time() - lock.stat().st_mtime < BEAT else ""
-            return ""
-        if host == socket.gethostname():
-            return f"process {pid} (since {owner['time']})" if _birth(pid) == birth and birth else ""
-        silent = time.time() - beat
-        return f"process {pid} on {host} (last sign {silent:.0f} s ago)" if silent < SILENT else ""
-
-    def _beat(self, over: threading.Event) -> None:
-        """Show that the run is alive, during a long evaluation too."""
-        while not over.wait(BEAT):
-            with contextlib.suppress(OSError):
-                os.utime(self.file("lock"))
+_log = logging.getLogger("pydarknet")
 
 
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+def train(
+    config: TrainConfig, hooks: Sequence[Hook] = (), *, echo: bool = False, say: Say = _log.info
+) -> Outcome:
+    """Train a detector, or go on with a training that was begun in the same folder.
 
+    Args:
+        config: the settings.
+        hooks: told about every step, before it is saved and reported.
+        echo: print the log to standard output.
+        say: takes a line for every decision that the user should know of.
 
-def _birth(pid: int) -> str:
-    """Something that tells a process from a later one with the same number; "" if it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        pass
-    if Path("/proc/self").exists():
-        return ""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "alive"
-
-
-def choose(config: TrainConfig, base: str) -> tuple[RunFolder, TrainConfig | None]:
-    """The folder of this training, and the settings of the run that is continued in it.
-
-    A run in ``config.out`` is continued, or without ``out`` the newest numbered one if the same training was
-    begun there and not finished.
+    Returns:
+        What came of it, for every end that is not an error: the schedule is done, there is nothing to do, the
+        time is over, mAP stopped improving, or a signal came.
 
     Raises:
-        ArgumentError: the folder holds another training.
+        DataError: the data cannot be used, or the preflight found an error (``force`` goes on).
+        FileError: the folder is in use by another process, or something cannot be written.
+        NonFinite: a loss or weight is nan or infinite; the saved states are from before.
+        HookError: one of ``hooks`` failed; the state was saved.
+        CfgError: the cfg does not describe a network that can be trained.
+        WeightsError: the weights belong to another network.
+        ArgumentError: the settings contradict the run in the folder.
     """
-    if config.out is not None:
-        run = RunFolder(Path(config.out))
-        if not run.exists:
-            return run, None
-        if config.restart:
-            _move_aside(run.path)
-            return run, None
-        before = run.config()
-        if different := changed(before, config):
-            raise ArgumentError(
-                f"{run.path}: holds a training with another {', '.join(different)}; use another --out, or "
-                "--restart to move that one aside"
+    base = Path(config.cfg).name.partition(".")[0]
+    run, before = choose(config, base)
+    with run.locked(), plots.page(run, config, say):
+        session = _Session(config, run, base, before, hooks, echo, say)
+        return session.run()
+
+
+class _Session:
+    """Everything of one start; :meth:`run` reads top to bottom."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        run: RunFolder,
+        base: str,
+        before: TrainConfig | None,
+        hooks: Sequence[Hook],
+        echo: bool,
+        say: Say,
+    ) -> None:
+        self.config, self.folder, self.base, self.before = config, run, base, before
+        self.hooks, self.echo, self._say = hooks, echo, say
+        self.iteration = 0
+        self.training: Training | None = None
+        self.shelf = Shelf(run.weights, base, *config.kept)
+        self.notes: list[str] = []
+        self.begun = False
+        self.started = time.monotonic()
+        self.gradient_norm: float | None = None
+        self.monitor: Monitor | None = None
+        self.summary: Summary | None = None
+
+    def say(self, text: str) -> None:
+        """A decision that the user should know of, told and kept in ``run.json``."""
+        self.notes.append(text)
+        self._say(text)
+
+    def run(self) -> Outcome:
+        reason, failed = "failed", False
+        try:
+            self.shelf.clean()
+            reason = self._train()
+        except BaseException as error:
+            reason, failed = reason_of(error), True
+            last_words(self.folder.path, error, reason, self.training, self.gradient_norm)
+            raise
+        finally:
+            try:
+                if self.begun:
+                    with contextlib.suppress(FileError):
+                        self.folder.finish(self._result(reason))
+                    self._summarise(reason, failed)
+                    plots.final_report(self.folder, self.config, self._say)
+            finally:
+                self._on_end(reason)
+        found = {kind: self.shelf.weights(kind) for kind in ("last", "best", "final", "ema")}
+        files = {kind: path for kind, path in found.items() if path.is_file()}
+        best = self.training.best if self.training else None
+        return Outcome(reason, self.folder.path, self.iteration, best, files, self.summary)
+
+    def _train(self) -> str:
+        config = self.config
+        resumed = self.shelf.last if self.before and self.shelf.last.is_file() else None
+        self.dataset = read(Path(config.data))
+        sets = Sets.of(self.dataset, config.val_fraction, config.seed)
+        if sets.unlabelled:
+            first = sets.unlabelled[0].image
+            self.say(f"{len(sets.unlabelled)} images without a label file are left out, the first: {first}")
+        config = self.config = replace(
+            config, precision=startup_checks.settle_precision(config, self.before, self.say)
+        )
+        cfg = self._cfg(sets, resumed)
+        while True:
+            network = startup_checks.open_network(
+                config, cfg, sets.names, self.folder.path, resumed is not None, self.say
             )
-        return run, before
-    numbers = _numbers(base)
-    if numbers and not config.restart:
-        run = RunFolder(Path("runs", f"{base}-{numbers[-1]}"))
-        if not run.exists:
-            return run, None
-        if not changed(run.config(), config):
-            done = run.read().get("result", {}).get("reason") in ("finished", "early-stop", "overfit-stop")
-            longer = (config.max_batches, config.epochs) != (run.config().max_batches, run.config().epochs)
-            if not done or longer:
-                return run, run.config()
-    return RunFolder(Path("runs", f"{base}-{(numbers[-1] if numbers else 0) + 1}")), None
+            try:
+                return self._with_network(cfg, sets, network, resumed)
+            except NonFinite as error:
+                if not self._went_back(error):
+                    raise
+                resumed = self.shelf.last
+            finally:
+                network.close()
+
+    def _with_network(self, cfg: CfgFile, sets: Sets, network: Network, resumed: Path | None) -> str:
+        config, net = self.config, cfg.net
+        end = net.integer("max_batches")
+        saved = checkpoint.load(resumed) if resumed else None
+        if saved:
+            network.load_state(saved.network)
+            self.say(f"going on at iteration {network.iteration} of {end}")
+        self.iteration = network.iteration
+        if network.iteration >= end:
+            how = "--max-batches N extends it, --restart begins anew" if saved else "--clear counts from 0"
+            self.say(f"nothing to do: iteration {network.iteration} of {end} is reached; {how}")
+            if saved and self.shelf.complete(network):
+                self.say(f"{self.shelf.weights('final')} was missing, and is written now")
+            return "nothing-to-do"
+        self.folder.begin(config, self.say)
+        self.begun = True
+        write_text(self.folder.file(f"{self.base}.names"), "".join(f"{name}\n" for name in sets.names))
+
+        recipe = Recipe.of(cfg)
+        cache = self.folder.file("cache")
+        images = Images(sets.train, recipe.channels, config.cache, cache / "train", config.max_bad)
+        startup_checks.check_cache(config.cache, sets, recipe.channels, self.folder.path, self._say)
+        random = cfg.heads[-1].number("random", 0.0)
+        step = max(net.integer("resize_step"), 1)
+        size = network_size((recipe.width, recipe.height), random, step, end, config.seed)
+        batch, parts = net.integer("batch"), net.integer("subdivisions")
+        workers = config.workers or usable_cores()
+        loader = Loader(images, recipe, batch, parts, config.seed, workers, size)
+        try:
+            training = Training(network, cfg, self.folder, loader, self._hooks(network, sets))
+            self.training = training
+            self._schedule(training, sets, cache)
+            if saved:
+                planned = training.next_map
+                training.load_meta(saved.meta)
+                # Evaluating more often is no reason to wait for what was planned before, if anything was.
+                training.next_map = min(training.next_map or planned, planned)
+            return self._loop(training, images)
+        finally:
+            loader.close()
+
+    def _hooks(self, network: Network, sets: Sets) -> list[Hook]:
+        """In the order in which they are told: who judges, who saves, who reports."""
+        config, clock = self.config, darknet_log.Clock()
+        log = darknet_log.Log(clock, self.echo)
+        number = len(self.folder.read()["sessions"]) - 1
+        self.monitor = monitor = Monitor(config, len(sets.train), self._say)
+        facts = diagnostics.Facts(sets.names, sets.train, sets.valid, _began(config))
+        judging: list[Hook] = [diagnostics.Trouble(facts, log, self._say)]
+        saving: list[Hook] = [Saver(self.shelf, log, monitor, protocol(network, sets), self.say)]
+        if config.rollback is not None:
+            saving.append(Anchors(self.shelf))
+        reports: list[Hook] = [clock, tables.Evaluations(monitor, self._say), log]
+        reports.append(tables.Tables(clock, number, len(sets.train)))
+        if config.plots:
+            reports.append(plots.Pictures(self.dataset, config.dump_batches, self.say))
+        reports.append(forecast(self._say, config.max_hours))
+        guests = map(Guest, self._guests())
+        return [Limits(config, self.started), monitor, *guests, *judging, *saving, *reports]
+
+    def _loop(self, training: Training, images: Images) -> str:
+        training.tell("start")
+        reason = "failed"
+        try:
+            with _signals(training):
+                reason = training.run_to_end()
+        except BaseException as error:
+            reason, training.sound = reason_of(error), isinstance(error, HookError)
+            if isinstance(error, NonFinite):
+                self.gradient_norm = gradient_norm(training)
+            raise
+        finally:
+            if images.bad:
+                self.say(f"{len(images.bad)} images could not be read: {', '.join(sorted(images.bad)[:5])}")
+            self.iteration = training.iteration
+            training.tell("end", reason)
+        return reason
+
+    # -- parts
+
+    def _cfg(self, sets: Sets, resumed: Path | None) -> CfgFile:
+        """The effective cfg, checked, written into the folder."""
+        path = self.folder.file(f"{self.base}.cfg")
+        if resumed:
+            cfg = CfgFile.load(path)
+            prepare.set_length(cfg, self.config, len(sets.train), self.say)
+        else:
+            cfg = prepare.effective_cfg(self.config, len(sets.train), self.say)
+        prepare.require_network(cfg)
+        Recipe.of(cfg)
+        if len(sets.names) != (classes := cfg.heads[0].integer("classes")):
+            raise DataError(
+                f"{self.config.data}: has {len(sets.names)} class names, {cfg.path} has classes={classes}"
+            )
+        cfg.save(path)
+        cfg.path = str(path)
+        if not resumed:
+            startup_checks.check(self.config, cfg, self.folder.path, self._say)
+        startup_checks.tell_memory(cfg, self.config.precision, self._say)
+        return cfg
+
+    def _went_back(self, error: NonFinite) -> bool:
+        """With ``on_nan=rollback``: make an earlier state, with a lower rate, the one to go on from."""
+        if self.config.rollback is None or self.training is None:
+            return False
+        done = go_back(self.shelf, self.training, self.config.rollback)
+        if done:
+            self.folder.finish(self._result("non-finite"))
+            self.say(f"{error}: {done}")
+            with darknet_log.open_to_append(self.folder.file("train.log")) as log:
+                log.write(f"{error}: {done}\n")
+        return bool(done)
+
+    def _schedule(self, training: Training, sets: Sets, cache: Path) -> None:
+        """When to save and when to evaluate."""
+        config, net = self.config, training.cfg.net
+        end, batch = training.max_batches, net.integer("batch")
+        training.base = self.base
+        training.save_every = config.save_every or (1000 if end < 10_000 else 10_000)
+        training.last_every = config.last_every or min(100, training.save_every)
+        if not sets.valid or config.map_every == 0:
+            if not sets.valid:
+                self.say("there are no validation images, so mAP is not measured")
+            return
+        training.map_every = config.map_every or max(100, 4 * len(sets.train) // batch)
+        training.next_map = max(net.integer("burn_in"), training.iteration + training.map_every)
+        if config.map_every:
+            training.next_map = training.iteration + config.map_every
+        valid = Images(sets.valid, net.integer("channels"), config.cache, cache / "valid", config.max_bad)
+
+        def measure() -> tuple[Evaluation, ValidationLoss | None]:
+            meter = LossMeter(training.cfg, training.loader.mini)
+            found = collect(training.network, valid, detect=meter.detect)
+            return Evaluation(found, sets.names), meter.result()
+
+        training.evaluate, training.valid = measure, valid
+
+    def _guests(self) -> list[Hook]:
+        """Hooks that are not the training's own: those of the caller, and those of optional libraries."""
+        found = list(self.hooks)
+        if self.config.tensorboard:
+            from pydarknet.contrib.tensorboard import TensorBoard
+
+            found.append(TensorBoard())
+        if self.config.mlflow:
+            from pydarknet.contrib.mlflow import Mlflow
+
+            found.append(Mlflow())
+        return found
+
+    # -- the end
+
+    def _summarise(self, reason: str, failed: bool) -> None:
+        if not (self.training and self.monitor and self.folder.file("results.csv").is_file()):
+            return
+        price = self.config.price_per_hour
+        try:
+            self.summary = summarise(self.training, self.monitor, self.shelf, reason, price)
+        except Exception as error:  # whatever is wrong with it changes no outcome
+            self._say(f"summary.json cannot be written: {type(error).__name__}: {error}")
+            return
+        if failed:  # nobody will be handed an outcome
+            self._say(self.summary.to_text(self.folder.path))
+
+    def _result(self, reason: str) -> dict[str, Any]:
+        training = self.training
+        best = training.best if training else None
+        iteration = training.iteration if training else None
+        return {"reason": reason, "iteration": iteration, "best_map": best, "notes": self.notes}
+
+    def _on_end(self, reason: str) -> None:
+        if not self.config.on_end:
+            return
+        told = {"PYDARKNET_REASON": reason, "PYDARKNET_RUN": str(self.folder.path.absolute())}
+        code = subprocess.run(
+            self.config.on_end, shell=True, check=False, env={**os.environ, **told}
+        ).returncode
+        if code:
+            _log.warning("the command of --on-end ended with exit code %d", code)
 
 
-def _numbers(base: str) -> list[int]:
-    tails = (path.name.removeprefix(f"{base}-") for path in Path("runs").glob(f"{base}-*") if path.is_dir())
-    return sorted(int(tail) for tail in tails if tail.isdigit())
+def _began(config: TrainConfig) -> str:
+    return "none, the training began with random ones" if config.weights is None else f"from {config.weights}"
 
 
-def _move_aside(folder: Path) -> None:
-    number = 1
-    while (place := folder.with_name(f"{folder.name}.before-{number}")).exists():
-        number += 1
-    with RunFolder(folder).locked():
-        pass  # raises if somebody is writing there
-    folder.rename(place)
+@contextlib.contextmanager
+def _signals(training: Training) -> Iterator[None]:
+    """SIGTERM and Ctrl-C end the training after the iteration; a second Ctrl-C at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        if training.stop_reason == "signal" and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        training.stop_reason = "signal"
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def resume(folder: Path, **changes: Any) -> TrainConfig:
+    """The settings of a run that was begun, to be passed to :func:`train`.
+
+    Args:
+        folder: of the run.
+        changes: fields to replace, for example ``max_batches``.
+
+    Raises:
+        FileError: there is no run.
+        ArgumentError: values that cannot be.  Those of another training are refused by :func:`train`.
+    """
+    before = RunFolder(folder).config()
+    if changes.get("epochs") is not None:
+        changes.setdefault("max_batches", None)
+    if changes.get("max_batches") is not None:
+        changes.setdefault("epochs", None)
+    return replace(before, out=folder, restart=False, **changes)

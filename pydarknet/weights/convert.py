@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pydarknet.cfg.shapes import Node, Walk
 from pydarknet.errors import WeightsError
-from pydarknet.files import replacing
+from pydarknet.system.atomic import replacing
 from pydarknet.weights.arrays import arrays
 from pydarknet.weights.file import Floats, Header, WeightsFile, load, save
 from pydarknet.weights.fit import fit

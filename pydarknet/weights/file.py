@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.errors import WeightsError
-from pydarknet.files import replacing
+from pydarknet.system.atomic import replacing
 
 Floats = NDArray[np.float32]
 

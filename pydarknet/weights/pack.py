@@ -16,9 +16,9 @@ from typing import Any
 import pydarknet
 from pydarknet.cfg.model import CfgFile
 from pydarknet.cfg.shapes import walk
+from pydarknet.engine.names import read_names
 from pydarknet.errors import DataError, FileError, WeightsError
-from pydarknet.files import replacing
-from pydarknet.names import read_names
+from pydarknet.system.atomic import replacing
 from pydarknet.weights.file import load
 from pydarknet.weights.fit import fit
 

@@ -18,7 +18,7 @@ from pydarknet import cfg
 from pydarknet.cfg import parse
 from pydarknet.cfg.generate import training_length
 from pydarknet.cfg.memory import training_memory
-from pydarknet.cfg.plan import estimated_seconds
+from pydarknet.cfg.new_cfg import estimated_seconds
 from pydarknet.cli.cfg import command
 from pydarknet.errors import CfgError, FileError
 
@@ -128,7 +128,7 @@ def test_the_training_is_fitted_into_the_time() -> None:
 
 
 def test_the_time_is_estimated_if_it_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pydarknet.cfg.plan.estimated_seconds", lambda _: 0.5)
+    monkeypatch.setattr("pydarknet.cfg.new_cfg.estimated_seconds", lambda _: 0.5)
     result = run("new", "--model", "yolov4-tiny", "--classes", "2", "--fit-hours", "0.5", "-o", "-")
     assert "an iteration takes about 0.5 s here: 3 times a forward pass" in result.stderr
     assert parse(result.stdout).net.integer("max_batches") == 3600
@@ -137,7 +137,7 @@ def test_the_time_is_estimated_if_it_is_not_given(monkeypatch: pytest.MonkeyPatc
 def test_the_estimate_is_the_fastest_of_three_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock says 4, 2 and 3 seconds; forward and backward cost three passes an image."""
     clock = iter([0, 4, 10, 12, 20, 23]).__next__
-    monkeypatch.setattr("pydarknet.cfg.plan.time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr("pydarknet.cfg.new_cfg.time", SimpleNamespace(perf_counter=clock))
     assert estimated_seconds(cfg.yolov4_tiny(2, 64, batch=8)) == 2 * 3 * 8
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from pydarknet import cfg
 from pydarknet.cfg import FAMILIES, keys, walk
+from pydarknet.engine.network import Network
 from pydarknet.errors import CfgError
-from pydarknet.network import Network
 
 REFERENCE = (
     "yolov4",

@@ -103,7 +103,7 @@ TRAIN = (
 
 def _peak(*arguments: str | Path) -> int:
     """Largest resident set of a process, in bytes."""
-    from pydarknet._core import build_info
+    from pydarknet.engine._core import build_info
 
     if "cpu" not in build_info()["backends"]:
         pytest.skip("the model describes the cpu backend, which this build lacks")

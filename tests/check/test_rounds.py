@@ -15,7 +15,7 @@ import pytest
 
 from pydarknet.cfg import CfgFile, new, walk
 from pydarknet.check import Case, DataFacts, PlannedRun, inspect
-from pydarknet.check.data import Folder, Split
+from pydarknet.check.data_facts import Folder, Split
 from pydarknet.weights import load
 
 WRONG_WEIGHTS = 40_620_640  # darknet53.conv.74, of YOLOv3

@@ -105,5 +105,5 @@ if child == 0:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     command = [sys.executable, "-W", "ignore", "-c", script]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["", str(libdarknet_path().parents[1])])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["", str(libdarknet_path().parents[2])])}
     assert subprocess.run(command, timeout=120, check=False, env=environment).returncode == 0

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from pydarknet.cli import cli
-from pydarknet.data.engines import by_name
-from pydarknet.data.report import RecordError
+from pydarknet.data.executors import by_name
+from pydarknet.data.issues import RecordError
 from pydarknet.errors import BackendError, MissingExtra
 
 needed = pytest.mark.skipif(

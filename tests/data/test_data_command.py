@@ -16,8 +16,8 @@ from data_sets import shapes, split_sizes
 
 from pydarknet.cli import cli
 from pydarknet.data import Dataset, ops, read, write
+from pydarknet.engine.draw import class_colour
 from pydarknet.errors import DarknetError, DataError
-from pydarknet.render import class_colour
 
 
 def run(*arguments: object) -> Result:

@@ -16,12 +16,12 @@ import pytest
 from data_files import make_image, make_text
 
 from pydarknet import data
-from pydarknet.data import Flag, engines, journal
+from pydarknet.data import Flag, executors, journal
 from pydarknet.data.classes import ClassPlan, parse_renames
 from pydarknet.data.convert import Job, Result, convert
+from pydarknet.data.issues import RecordError
 from pydarknet.data.output import Output
 from pydarknet.data.records import ReadOptions, Rules, parse_splits
-from pydarknet.data.report import RecordError
 from pydarknet.errors import DataError
 
 XML = """<annotation><filename>{name}</filename><source><database>ILSVRC_2012</database></source>
@@ -380,7 +380,7 @@ def test_archive_is_converted(tools: Path, tmp_path: Path, monkeypatch: pytest.M
 
 def test_engines_keep_order() -> None:
     """Results come in the order of the chunks, from worker processes too."""
-    assert list(engines.local(abs, iter(range(-20, 0)), 2)) == list(range(20, 0, -1))
+    assert list(executors.local(abs, iter(range(-20, 0)), 2)) == list(range(20, 0, -1))
 
 
 def test_single_file(tools: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import yaml
 from data_files import make_image, make_text
 
 from pydarknet.data import Dataset, Sample, Status, read
-from pydarknet.data.lists import has_darknet_labels, write_lists
+from pydarknet.data.image_lists import has_darknet_labels, write_lists
 from pydarknet.errors import DataError
 
 

@@ -19,6 +19,7 @@ from pydarknet.data import Dataset, Flag, Sample, Status
 from pydarknet.data.coords import CONVENTIONS, from_edges, to_edges
 from pydarknet.data.files import atomic, read_text, write_text
 from pydarknet.data.imagesize import image_size
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.output import safe_name
 from pydarknet.data.paths import (
     find_image,
@@ -30,7 +31,6 @@ from pydarknet.data.paths import (
     resolve,
 )
 from pydarknet.data.records import Box, Record, Rules, clean, parse_min_size
-from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
 

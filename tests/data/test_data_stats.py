@@ -13,7 +13,7 @@ from data_sets import dataset, sample
 
 from pydarknet.data import Dataset, Flag, Sample, Status, read
 from pydarknet.data.advice import advise
-from pydarknet.data.charts import save_images, save_labels
+from pydarknet.data.plots import save_images, save_labels
 from pydarknet.data.stats import Stats, statistics
 from pydarknet.errors import DataError
 

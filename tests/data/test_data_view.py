@@ -10,8 +10,8 @@ from data_files import make_image
 
 from pydarknet.data import Flag, Sample
 from pydarknet.data.view import contact_sheet, draw, save_png
+from pydarknet.engine.draw import class_colour
 from pydarknet.errors import DataError
-from pydarknet.render import class_colour
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from darknet_logs import alexeyab_2020, classic, evaluation, rows
 from pydarknet.cfg import new
 from pydarknet.cli.log import command
 from pydarknet.logs import Log, advise, load, parse
-from pydarknet.logs.plot import chart
+from pydarknet.logs.plots import chart
 
 RNG = np.random.default_rng(3)
 NOISE = RNG.normal(1, 0.15, 2000)

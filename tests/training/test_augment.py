@@ -10,7 +10,7 @@ import pytest
 
 from pydarknet.cfg import CfgFile
 from pydarknet.errors import CfgError
-from pydarknet.training import augment, truths
+from pydarknet.training import augment, truth_boxes
 from pydarknet.training.augment import Place, Recipe
 
 RECIPE = Recipe(96, 64, jitter=0.3, resize=1.5, flip=True)
@@ -50,7 +50,7 @@ def test_boxes_follow_pixels(options: dict[str, object]) -> None:
         if len(boxes) == 0 or found is None or min(boxes[0, 2] * 96, boxes[0, 3] * 64) < 4:
             continue
         seen += 1
-        edges = [float(edge[0]) for edge in truths.edges(boxes)]
+        edges = [float(edge[0]) for edge in truth_boxes.edges(boxes)]
         tolerance = np.array([1.6 / 96] * 2 + [1.6 / 64] * 2)
         assert np.all(np.abs(np.subtract(edges, found)) <= tolerance), seed
     assert seen > 150
@@ -63,7 +63,7 @@ def test_mosaic_boxes_follow_pixels() -> None:
     for seed in range(60):
         rng = np.random.default_rng(seed)
         planes, boxes = augment.sample(picture, rng, recipe)
-        for left, right, top, bottom in zip(*truths.edges(boxes), strict=True):
+        for left, right, top, bottom in zip(*truth_boxes.edges(boxes), strict=True):
             rows = slice(int(top * 64) + 2, int(bottom * 64) - 2)
             area = planes[0, rows, int(left * 96) + 2 : int(right * 96) - 2]
             if area.size > 20:
@@ -78,7 +78,7 @@ def test_mosaic_finds_all_bright_pixels() -> None:
     for seed in range(60):
         planes, boxes = augment.sample(picture, np.random.default_rng(seed), recipe)
         left_over = planes[0] > 0.6
-        for left, right, top, bottom in zip(*truths.edges(boxes), strict=True):
+        for left, right, top, bottom in zip(*truth_boxes.edges(boxes), strict=True):
             rows = slice(max(int(top * 64) - 2, 0), int(bottom * 64) + 3)
             left_over[rows, max(int(left * 96) - 2, 0) : int(right * 96) + 3] = False
         assert left_over.mean() < 0.01, seed
@@ -148,18 +148,18 @@ def test_blur_keeps_objects_sharp() -> None:
 def test_boxes_outside_are_dropped_and_slivers_stay() -> None:
     """Boxes outside the image or smaller than a pixel go; a sliver of one pixel stays a positive."""
     boxes = np.array([[1.5, 0.5, 0.2, 0.2, 0], [0, 0, 0.1, 0.1, 0], [0.99, 0.5, 0.2, 0.2, 1]])
-    assert truths.outside(boxes).tolist() == [True, True, False]
-    moved = truths.transform(boxes[2:], (0.9, 1.0), (0.0, 0.0), False)
-    assert truths.visible(moved, (96, 96)).tolist() == [True]
-    assert truths.visible(np.array([[0.5, 0.5, 0.009, 0.5, 0]]), (96, 96)).tolist() == [False]
+    assert truth_boxes.outside(boxes).tolist() == [True, True, False]
+    moved = truth_boxes.transform(boxes[2:], (0.9, 1.0), (0.0, 0.0), False)
+    assert truth_boxes.visible(moved, (96, 96)).tolist() == [True]
+    assert truth_boxes.visible(np.array([[0.5, 0.5, 0.009, 0.5, 0]]), (96, 96)).tolist() == [False]
 
 
 def test_packed_is_ended_by_zeros() -> None:
     """Truths are rows of six, zeros after the last, no more than fit."""
-    table = truths.packed(np.array([[0.1, 0.2, 0.3, 0.4, 5]] * 3), 2)
+    table = truth_boxes.packed(np.array([[0.1, 0.2, 0.3, 0.4, 5]] * 3), 2)
     assert table.shape == (2, 6)
     assert table[0].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 5, 0])
-    assert not truths.packed(np.zeros((0, 5)), 2).any()
+    assert not truth_boxes.packed(np.zeros((0, 5)), 2).any()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from helpers import run
 
-from pydarknet import demo
 from pydarknet.cfg import walk
 from pydarknet.data import read
+from pydarknet.training import demo
 
 
 def test_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

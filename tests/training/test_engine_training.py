@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pydarknet import Network, _core
+from pydarknet import Network
+from pydarknet.engine import _core
 from pydarknet.errors import BackendError
 from pydarknet.training.loader import network_size
 

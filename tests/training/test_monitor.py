@@ -17,14 +17,14 @@ import shapes
 from pydarknet import Network, TrainConfig
 from pydarknet.data import read
 from pydarknet.errors import ArgumentError, HookError
-from pydarknet.metrics.collect import collect
-from pydarknet.metrics.evaluation import Evaluation
-from pydarknet.metrics.images import Judged
+from pydarknet.evaluation.collect import collect
+from pydarknet.evaluation.columns import Judged
+from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.training import Hook, Outcome, train
 from pydarknet.training.loader import Images, Sets
 from pydarknet.training.loop import Training
 from pydarknet.training.monitor import Monitor, Point
-from pydarknet.training.validation import ValidationLoss, fingerprint
+from pydarknet.training.validation_loss import ValidationLoss, fingerprint
 
 
 def judge(values: Sequence[float], **settings: object) -> tuple[Monitor, int | None]:

@@ -21,9 +21,9 @@ from shapes import StopAt
 import pydarknet
 from pydarknet import TrainConfig
 from pydarknet.errors import ArgumentError, DataError, FileError
+from pydarknet.runs.folder import RunFolder
 from pydarknet.training import Hook, Outcome, Step, checkpoint, resume, train
 from pydarknet.training.loop import Training
-from pydarknet.training.run import RunFolder
 
 ROOT = Path(pydarknet.__file__).parents[1]
 LENGTH = 20
@@ -152,7 +152,7 @@ def test_a_stale_lock_is_taken(config: TrainConfig) -> None:
 
 def test_the_lock_beats_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever takes long, an evaluation say, other machines see that the run is alive."""
-    monkeypatch.setattr("pydarknet.training.run.BEAT", 0.01)
+    monkeypatch.setattr("pydarknet.runs.folder.BEAT", 0.01)
     folder = RunFolder(tmp_path / "run")
     with folder.locked():
         os.utime(folder.file("lock"), (time.time() - 3600,) * 2)

@@ -73,10 +73,10 @@ def test_drawing_never_ends_a_run(config: TrainConfig, monkeypatch: pytest.Monke
     def broken(*arguments: Any, **options: Any) -> None:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr("pydarknet.data.charts.save_labels", broken)
-    monkeypatch.setattr("pydarknet.logs.figures.draw_results", broken)
-    monkeypatch.setattr("pydarknet.training.pictures.EVERY", 0.0)
-    monkeypatch.setattr("pydarknet.training.pictures.SHARE", 0)
+    monkeypatch.setattr("pydarknet.data.plots.save_labels", broken)
+    monkeypatch.setattr("pydarknet.runs.plots.draw_results", broken)
+    monkeypatch.setattr("pydarknet.training.plots.EVERY", 0.0)
+    monkeypatch.setattr("pydarknet.training.plots.SHARE", 0)
     said: list[str] = []
     outcome = train(config, say=said.append)
     assert outcome.reason == "finished"
@@ -134,10 +134,10 @@ def test_drawing_takes_a_small_share_of_the_time(
             nonlocal now
             now += 20.0
 
-    monkeypatch.setattr("pydarknet.training.pictures.time.monotonic", lambda: now)
-    monkeypatch.setattr("pydarknet.training.pictures._draw_chart", slow)
-    monkeypatch.setattr("pydarknet.training.pictures._draw_results", lambda *_: None)
-    monkeypatch.setattr("pydarknet.training.pictures.EVERY", 10.0)
+    monkeypatch.setattr("pydarknet.training.plots.time.monotonic", lambda: now)
+    monkeypatch.setattr("pydarknet.training.plots._draw_chart", slow)
+    monkeypatch.setattr("pydarknet.training.plots._draw_results", lambda *_: None)
+    monkeypatch.setattr("pydarknet.training.plots.EVERY", 10.0)
     train(replace(config, max_batches=7), [Minute()])
     # At 20 s, then when 100 s have gone by since its end at 21 s, then at the end of the run.
     assert drawn == [20.0, 121.0, 142.0]

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import shapes
 
-from pydarknet import TrainConfig, files
+from pydarknet import TrainConfig
 from pydarknet.errors import FileError
-from pydarknet.files import persistently, write_text
+from pydarknet.system import atomic
+from pydarknet.system.atomic import persistently, write_text
 from pydarknet.training import checkpoint, train
 
 
@@ -21,7 +22,7 @@ from pydarknet.training import checkpoint, train
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits, which are not waited for."""
     waited: list[float] = []
-    monkeypatch.setattr(files.time, "sleep", waited.append)
+    monkeypatch.setattr(atomic.time, "sleep", waited.append)
     return waited
 
 

@@ -19,9 +19,9 @@ import pydarknet
 from pydarknet import TrainConfig
 from pydarknet.cfg import CfgFile
 from pydarknet.data import read
+from pydarknet.engine.info import info
 from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
-from pydarknet.machine import info
-from pydarknet.training import Hook, Step, estimate, starting, train
+from pydarknet.training import Hook, Step, estimate, startup_checks, train
 from pydarknet.training.loader import Sets
 from pydarknet.training.loop import Training
 
@@ -131,11 +131,11 @@ def test_precision_is_settled_once(config: TrainConfig) -> None:
     assert kept == ("bf16" if "avx512bf16" in info()["simd"] else "fp32")
     told: list[str] = []
     before = replace(config, precision="fp32")
-    assert starting.settle_precision(config, before, told.append) == "fp32"
+    assert startup_checks.settle_precision(config, before, told.append) == "fp32"
     assert not told
     if "avx512bf16" in info()["simd"]:
         forced = replace(config, precision="bf16")
-        assert starting.settle_precision(forced, before, told.append) == "bf16"
+        assert startup_checks.settle_precision(forced, before, told.append) == "bf16"
         assert "precision fp32 -> bf16: the run will not have the bits of one that stayed" in told[-1]
 
 
@@ -143,9 +143,9 @@ def test_emulated_precision_is_said(config: TrainConfig, monkeypatch: pytest.Mon
     """A run begun in bf16 goes on in bf16 on a processor that only converts."""
     told: list[str] = []
     made = {"auto": "fp32", "bf16": "bf16"}
-    monkeypatch.setattr(starting, "_precision", lambda asked, _: made[asked])
+    monkeypatch.setattr(startup_checks, "_precision", lambda asked, _: made[asked])
     before = replace(config, precision="bf16")
-    assert starting.settle_precision(config, before, told.append) == "bf16"
+    assert startup_checks.settle_precision(config, before, told.append) == "bf16"
     assert told == ["bf16 is emulated on this processor: slower than where it is native, and of the same use"]
 
 
@@ -208,7 +208,7 @@ def test_a_cache_that_does_not_fit(config: TrainConfig, monkeypatch: pytest.Monk
     told: list[str] = []
     need = 20 * 96 * 96 * 3
     assert Sets.of(read(Path(config.data))).bytes(3) == need
-    monkeypatch.setattr(starting, "available_memory", lambda: need)
+    monkeypatch.setattr(startup_checks, "available_memory", lambda: need)
     assert train(replace(config, cache="ram", max_batches=2), say=told.append).reason == "finished"
     assert any("cache ram:" in line and "are decoded each time" in line for line in told)
     usage = shutil.disk_usage("/")

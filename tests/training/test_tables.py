@@ -17,11 +17,12 @@ from helpers import run
 
 from pydarknet import TrainConfig
 from pydarknet.errors import ArgumentError, HookError, NonFinite
-from pydarknet.training import Hook, Step, session, train
+from pydarknet.system.usage import Resources
+from pydarknet.training import Hook, Step, train
+from pydarknet.training import run as training_run
 from pydarknet.training.loop import Training
-from pydarknet.training.resources import Resources
-from pydarknet.training.results import COLUMNS, TIMES, Stall
-from pydarknet.training.summary import Summary
+from pydarknet.training.run_summary import Summary
+from pydarknet.training.tables import COLUMNS, TIMES, Stall
 
 
 @pytest.fixture
@@ -240,7 +241,7 @@ def test_a_summary_that_fails_changes_no_outcome(
     def fail(*_: object) -> None:
         raise ValueError("about nothing")
 
-    monkeypatch.setattr(session, "summarise", fail)
+    monkeypatch.setattr(training_run, "summarise", fail)
     told: list[str] = []
     place = tmp_path / "ended"
     outcome = train(replace(config, on_end=f"touch '{place}'", max_batches=2), say=told.append)

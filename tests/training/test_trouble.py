@@ -15,13 +15,13 @@ import shapes
 
 from pydarknet import Network, TrainConfig
 from pydarknet.cfg import CfgFile, walk
+from pydarknet.evaluation.columns import Judged
+from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.logs import load as load_log
-from pydarknet.metrics.evaluation import Evaluation
-from pydarknet.metrics.images import Judged
 from pydarknet.training import Hook, Step, train
+from pydarknet.training.diagnostics import Trouble, saturated
 from pydarknet.training.loop import Training
-from pydarknet.training.trouble import Trouble, saturated
-from pydarknet.training.validation import ValidationLoss
+from pydarknet.training.validation_loss import ValidationLoss
 from pydarknet.weights import load as load_weights
 from pydarknet.weights import save as save_weights
 from pydarknet.weights.arrays import arrays
@@ -168,7 +168,7 @@ class Stage:
     """What the hook needs of a training."""
 
     def __init__(self, folder: Path, config: TrainConfig) -> None:
-        from pydarknet.training.run import RunFolder
+        from pydarknet.runs.folder import RunFolder
 
         self.run, self.cfg = RunFolder(folder), CfgFile.load(config.cfg)
         self.iteration, self.max_batches, self.detecting = 1, 10_000, set[int]()

@@ -13,10 +13,10 @@ import shapes
 from pydarknet import Network, TrainConfig
 from pydarknet.cfg import CfgFile
 from pydarknet.data import Sample, read
+from pydarknet.engine.images import load
 from pydarknet.errors import ArgumentError
-from pydarknet.images import load
-from pydarknet.metrics.collect import collect
-from pydarknet.training import train, truths, validation
+from pydarknet.evaluation.collect import collect
+from pydarknet.training import train, truth_boxes, validation_loss
 from pydarknet.training.loader import Images, Sets
 
 
@@ -37,7 +37,7 @@ def planes(network: Network, valid: tuple[Sample, ...]) -> tuple[np.ndarray, np.
     """The validation set as one mini-batch."""
     images = Images(valid, 3)
     x = np.stack([network.preprocess(load(sample.image, 3)) for sample in valid])
-    return x, np.stack([truths.packed(images.boxes(i), 200) for i in range(len(valid))])
+    return x, np.stack([truth_boxes.packed(images.boxes(i), 200) for i in range(len(valid))])
 
 
 @pytest.mark.parametrize("backend", ["ref", "cpu"])
@@ -48,7 +48,7 @@ def test_equals_the_loss_of_training(
     """The same number as a mini-batch of all validation images gives in training."""
     cfg = plain(tmp_path, loss)
     with Network(cfg, backend=backend, precision="fp32", training=True, threads=1) as network:
-        meter = validation.LossMeter(CfgFile.load(cfg), len(valid))
+        meter = validation_loss.LossMeter(CfgFile.load(cfg), len(valid))
         collect(network, Images(valid, 3), detect=meter.detect)
         cost = network.accumulate(*planes(network, valid))
         (report,) = network.losses()
@@ -65,7 +65,7 @@ def test_mean_of_mini_batches(tmp_path: Path, valid: tuple[Sample, ...]) -> None
     with Network(cfg, training=True, threads=1, precision="fp32") as network:
         x, t = planes(network, valid)
         singles = [network.accumulate(x[i : i + 1], t[i : i + 1]) for i in range(len(x))]
-        meter = validation.LossMeter(CfgFile.load(cfg), 2)
+        meter = validation_loss.LossMeter(CfgFile.load(cfg), 2)
         collect(network, Images(valid, 3), detect=meter.detect)
     found = meter.result()
     assert found is not None
@@ -79,7 +79,7 @@ def test_nothing_is_learned(tmp_path: Path, valid: tuple[Sample, ...]) -> None:
         network.accumulate(x, t)
         network.update()
         before = network.state()
-        meter = validation.LossMeter(CfgFile.load(network.cfg), 2)
+        meter = validation_loss.LossMeter(CfgFile.load(network.cfg), 2)
         collect(network, Images(valid, 3), detect=meter.detect)
         after = network.state()
     assert (before["iteration"], before["seen"]) == (after["iteration"], after["seen"])
@@ -99,10 +99,10 @@ def test_training_ends_with_the_same_weights(tmp_path: Path) -> None:
 def test_truths_in_a_letter_box() -> None:
     """An image of 100 x 50 in a net of 64 x 64 has 16 pixels of border above and below."""
     boxes = np.array([[0.5, 0.5, 0.2, 0.4, 1], [0.25, 0.0, 0.5, 0.02, 2]])
-    rows = validation.table(boxes, (100, 50), (64, 64), True, 4)
+    rows = validation_loss.table(boxes, (100, 50), (64, 64), True, 4)
     assert rows[0].tolist() == pytest.approx([0.5, 0.5, 0.2, 0.2, 1, 0])
     assert rows.shape == (4, 6)
-    plain = validation.table(boxes, (100, 50), (64, 64), False, 4)
+    plain = validation_loss.table(boxes, (100, 50), (64, 64), False, 4)
     assert plain[0].tolist() == pytest.approx([0.5, 0.5, 0.2, 0.4, 1, 0])
 
 
@@ -114,14 +114,14 @@ def test_letter_box_is_that_of_the_engine(tmp_path: Path) -> None:
             x = network.preprocess(np.full((size[1], size[0], 3), 255, np.uint8), letterbox=True)
             ys, xs = np.nonzero(x[0] > 0.9)
         whole = np.array([[0.5, 0.5, 1.0, 1.0, 0]])
-        cx, cy, w, h = validation.table(whole, size, (48, 48), True, 1)[0, :4] * 48
+        cx, cy, w, h = validation_loss.table(whole, size, (48, 48), True, 1)[0, :4] * 48
         edges = (cx - w / 2, cx + w / 2, cy - h / 2, cy + h / 2)
         assert edges == pytest.approx((xs.min(), xs.max() + 1, ys.min(), ys.max() + 1), abs=1e-4)
 
 
 def test_losses_need_a_prediction(tmp_path: Path) -> None:
     """Truths of other than the predicted images are refused."""
-    from pydarknet import _core, _trainer
+    from pydarknet.engine import _core, _trainer
 
     handle = _core.Handle.load(str(plain(tmp_path)), None, _core.Options())
     with pytest.raises(ArgumentError, match="found truths of 1 images, the last prediction had 0"):
@@ -133,9 +133,9 @@ def test_fingerprint(tmp_path: Path) -> None:
     """The same set in another place has the same hash; another label has another."""
     first = Sets.of(read(shapes.data_set(tmp_path / "a"))).valid
     second = Sets.of(read(shapes.data_set(tmp_path / "b"))).valid
-    assert validation.fingerprint(first) == validation.fingerprint(second)
+    assert validation_loss.fingerprint(first) == validation_loss.fingerprint(second)
     label = second[0].image.with_suffix(".txt")
     label.write_text(label.read_text().replace("0.", "0.0", 1))
     third = Sets.of(read(tmp_path / "b/obj.data")).valid
-    assert validation.fingerprint(third) != validation.fingerprint(first)
-    assert validation.fingerprint(first[:-1]) != validation.fingerprint(first)
+    assert validation_loss.fingerprint(third) != validation_loss.fingerprint(first)
+    assert validation_loss.fingerprint(first[:-1]) != validation_loss.fingerprint(first)

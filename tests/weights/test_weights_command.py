@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from small_weights import make, run
 
-from pydarknet import Network, selftest
+from pydarknet import Network
 from pydarknet.cfg import new
+from pydarknet.engine import selftest
 from pydarknet.errors import DataError, FileError, WeightsError
 from pydarknet.weights import Header, load
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from small_weights import SIZES, TOTAL, make
 
-from pydarknet import Network, selftest
+from pydarknet import Network
 from pydarknet.cfg import CfgFile, walk
 from pydarknet.cfg.shapes import Walk
+from pydarknet.engine import selftest
 from pydarknet.errors import WeightsError
 from pydarknet.weights import Header, load
 from pydarknet.weights.convert import convert

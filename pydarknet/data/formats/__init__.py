@@ -15,7 +15,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from pydarknet.data.report import RecordError
+from pydarknet.data.issues import RecordError
 from pydarknet.errors import DataError
 
 #: name -> what people call it. The order is the order of sniffing: the most distinctive content first.

@@ -18,9 +18,9 @@ import msgspec
 from pydarknet.data.dataset import Status
 from pydarknet.data.files import decode, read_text
 from pydarknet.data.imagesize import image_size
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.paths import find_image, images_below, inner_name, split_of, walk
 from pydarknet.data.records import ReadOptions, Record
-from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
 T = TypeVar("T")

@@ -15,9 +15,9 @@ from typing import Any
 from pydarknet.data.dataset import Flag, Status
 from pydarknet.data.files import decode
 from pydarknet.data.formats._common import Images, images_for, json_lines, number, parse_json
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
 SETTINGS = {

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from pydarknet.data.dataset import Flag, Sample, Status
 from pydarknet.data.files import lines_of, write_text
 from pydarknet.data.imagesize import image_size, is_image
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import (
     find_label,
@@ -31,7 +32,6 @@ from pydarknet.data.paths import (
     split_of,
 )
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
 SETTINGS = {

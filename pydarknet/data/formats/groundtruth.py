@@ -20,9 +20,9 @@ from pydarknet.data.coords import convention, from_edges
 from pydarknet.data.dataset import Sample, Status
 from pydarknet.data.files import decode, read_text
 from pydarknet.data.formats._common import Images, choice, json_lines, number, parse_json, size_of
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.output import Output
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
 SETTINGS = {

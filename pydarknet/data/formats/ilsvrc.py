@@ -19,9 +19,9 @@ from pydarknet.data.files import lines_of
 from pydarknet.data.formats._common import Images, choice, parse_xml, size_of, unique_names, unlabelled
 from pydarknet.data.formats.voc import read_objects
 from pydarknet.data.imagesize import is_image
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.paths import natural_key
 from pydarknet.data.records import ReadOptions, Record, Source
-from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
 SETTINGS = {

@@ -21,10 +21,10 @@ from pydarknet.data.dataset import Sample, Status, flag_names, flags_from
 from pydarknet.data.files import write_text
 from pydarknet.data.formats._common import Images, images_for, load_json, paired, size_of, unlabelled
 from pydarknet.data.formats._masks import points_envelope
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import inner_name, walk
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
 SETTINGS = {

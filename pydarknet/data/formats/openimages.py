@@ -22,9 +22,9 @@ from pydarknet.data.formats._common import (
     number,
     unique_names,
 )
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
 SETTINGS = {

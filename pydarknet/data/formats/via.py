@@ -17,8 +17,8 @@ from typing import Any
 from pydarknet.data.dataset import Status, flags_from
 from pydarknet.data.formats._common import Images, choice, csv_rows, images_for, load_json, number
 from pydarknet.data.formats._masks import points_envelope
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
 SETTINGS = {

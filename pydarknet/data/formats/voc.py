@@ -29,10 +29,10 @@ from pydarknet.data.formats._common import (
     size_of,
     unlabelled,
 )
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import inner_name, walk
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.data.report import RecordError, Report
 
 SETTINGS = {
     "difficult": "what difficult objects become: keep (default), train (ordinary boxes) or drop",

@@ -18,10 +18,10 @@ from pydarknet.data.dataset import Sample
 from pydarknet.data.files import lines_of, read_text
 from pydarknet.data.formats._common import choice
 from pydarknet.data.formats.darknet import Listed, parse_image, write_label
+from pydarknet.data.issues import RecordError, Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import images_below, resolve
 from pydarknet.data.records import ReadOptions, Source
-from pydarknet.data.report import RecordError, Report
 from pydarknet.errors import DataError
 
 SETTINGS = {

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from pydarknet.data.dataset import Dataset, Sample
-from pydarknet.data.ops._rank import rank
-from pydarknet.data.report import Report
+from pydarknet.data.issues import Report
+from pydarknet.data.ops.hash_order import rank
 from pydarknet.errors import DataError
 
 #: Splits that are balanced: what is trained on. A changed validation set would measure something else.

@@ -7,9 +7,9 @@ import numpy as np
 
 from pydarknet.data.classes import ClassPlan
 from pydarknet.data.dataset import ANY_CLASS, BoolArray, Dataset, Sample
+from pydarknet.data.issues import Report
 from pydarknet.data.ops.balance import class_counts
 from pydarknet.data.ops.select import keep_boxes
-from pydarknet.data.report import Report
 
 
 def remap(dataset: Dataset, plan: ClassPlan, *, keep_emptied: bool = False) -> Dataset:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from pydarknet.data.dataset import BoolArray, Dataset, Sample
-from pydarknet.data.ops._rank import rank
+from pydarknet.data.issues import Report
 from pydarknet.data.ops.expression import box_condition, closest, image_condition
+from pydarknet.data.ops.hash_order import rank
 from pydarknet.data.records import parse_min_size
-from pydarknet.data.report import Report
 from pydarknet.data.similar import content_groups, near_clusters
 from pydarknet.errors import DataError
 

@@ -18,8 +18,8 @@ from fractions import Fraction
 from pathlib import PurePosixPath
 
 from pydarknet.data.dataset import Dataset, Sample
-from pydarknet.data.ops._rank import rank
-from pydarknet.data.report import Report
+from pydarknet.data.issues import Report
+from pydarknet.data.ops.hash_order import rank
 from pydarknet.data.similar import near_clusters
 from pydarknet.errors import DataError
 

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rules look at: cfg, data, weights and the planned run, with what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from pydarknet.cfg.model import CfgFile, Problem, Section
+from pydarknet.cfg.shapes import Node, Walk, walk
+from pydarknet.check.data_facts import DataFacts
+from pydarknet.errors import WeightsError
+from pydarknet.weights import WeightsFile
+
+ROOMY = 2048  # pixels; every stride in use divides it
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """What is about to be started.
+
+    Attributes:
+        folder: where the run will write; ``backup`` of the ``.data`` file if None.
+        clear: start counting iterations at 0 whatever the weights file says.
+        seconds_per_iteration: measured on this machine, if known.
+        max_hours: the run must end within this time.
+        memory: bytes that the run may take; asked of the system if None.
+        transfer: weights of the same network for other classes may be given; their heads become new.
+        precision: in which the run computes.
+    """
+
+    folder: Path | None = None
+    clear: bool = False
+    seconds_per_iteration: float | None = None
+    max_hours: float | None = None
+    memory: int | None = None
+    transfer: bool = False
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything there is to check.
+
+    Attributes:
+        cfg: the network and its training settings.
+        data: what was found in the data set.
+        weights: the file to start from; an exception if it cannot be opened.
+        run: what is about to be started.
+    """
+
+    cfg: CfgFile
+    data: DataFacts | None = None
+    weights: WeightsFile | WeightsError | None = None
+    run: PlannedRun = field(default_factory=PlannedRun)
+
+    @cached_property
+    def stride(self) -> int:
+        """Width and height must be multiples of this; 1 for networks without a head that tiles the image."""
+        tiles = any(head.type in ("yolo", "Gaussian_yolo", "region") for head in self.cfg.heads)
+        return walk(self.cfg, ROOMY, ROOMY, problems=[]).stride if tiles else 1
+
+    @cached_property
+    def _walked(self) -> tuple[Walk, list[Problem]]:
+        """At the next possible size: a wrong size is a finding of its own and must not look like many."""
+        problems: list[Problem] = list(self.cfg.problems)
+        sizes = [self.net.integer(side) for side in ("width", "height")]
+        width, height = (max(size // self.stride, 1) * self.stride if size > 0 else size for size in sizes)
+        return walk(self.cfg, width, height, problems=problems), problems
+
+    @property
+    def nodes(self) -> Walk:
+        """The layers, as far as they can be understood."""
+        return self._walked[0]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Why the network is impossible; empty if it is fine."""
+        return self._walked[1]
+
+    @property
+    def sound(self) -> bool:
+        """The network can be built and trained as it stands: no problems, a possible size, equal parts."""
+        sizes = (self.net.integer("width"), self.net.integer("height"))
+        parts = self.net.integer("subdivisions")
+        even = parts > 0 and self.net.integer("batch") % parts == 0
+        return not self.problems and even and not any(size % self.stride for size in sizes)
+
+    @property
+    def net(self) -> Section:
+        """The ``[net]`` section."""
+        return self.cfg.net
+
+    @property
+    def heads(self) -> list[Node]:
+        """The layers that detect."""
+        sections = {id(section) for section in self.cfg.heads}
+        return [node for node in self.nodes if id(node.section) in sections]
+
+    @property
+    def classes(self) -> int | None:
+        """Classes of the first head; None for networks without one."""
+        return self.cfg.heads[0].integer("classes") if self.cfg.heads else None
+
+    @property
+    def train_images(self) -> int:
+        """Images to train on; 0 if unknown."""
+        return self.data.train.images if self.data else 0
+
+    @property
+    def planned_images(self) -> int:
+        """Images that the whole training will process, repetitions counted."""
+        return self.net.integer("batch") * self.net.integer("max_batches")
+
+    @property
+    def epochs(self) -> float:
+        """How often the planned training sees each image; 0 if the data are unknown."""
+        return self.planned_images / self.train_images if self.train_images else 0.0
+
+    @property
+    def trains(self) -> bool:
+        """The cfg describes a training: ``max_batches`` is set."""
+        return self.net.integer("max_batches") > 0

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the rules over a case, and say what came of it as text, as data and as an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pydarknet.cfg.model import CfgFile
+from pydarknet.check.catalogue import CATALOGUE, Finding, Rule, Severity
+from pydarknet.check.data_facts import DataFacts, Progress, look
+from pydarknet.check.inputs import Case, PlannedRun
+from pydarknet.errors import CfgError, WeightsError
+from pydarknet.weights import WeightsFile, load
+
+Pathlike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The outcome.
+
+    Attributes:
+        findings: the worst first, then by rule.
+        skipped: ids of the rules that had nothing to look at, because data or weights were not given.
+        checked: how many rules were run.
+    """
+
+    findings: tuple[Finding, ...]
+    skipped: tuple[str, ...] = ()
+    checked: int = 0
+
+    @property
+    def worst(self) -> Severity | None:
+        """The gravest severity, None if nothing was found."""
+        return max((finding.severity for finding in self.findings), key=lambda s: s.rank, default=None)
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean or notes only, 1 warnings, 2 errors."""
+        return 0 if self.worst is None else self.worst.rank
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that should stop a training."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+    def at_least(self, severity: Severity) -> Preflight:
+        """Only the findings that are this grave."""
+        kept = tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
+        return replace(self, findings=kept)
+
+    def to_json(self) -> str:
+        """One JSON object: ``exit_code``, ``counts``, ``findings``, ``skipped``."""
+        counts = Counter(finding.severity.value for finding in self.findings)
+        found = [asdict(finding) for finding in self.findings]
+        table = {"exit_code": self.exit_code, "counts": counts, "findings": found, "skipped": self.skipped}
+        return json.dumps(table, indent=1, ensure_ascii=False)
+
+    def to_text(self) -> str:
+        """The findings for people, and a line of totals."""
+        return "\n".join([*map(_paragraph, self.findings), self._summary()])
+
+    def _summary(self) -> str:
+        counts = Counter(finding.severity for finding in self.findings)
+        parts = [f"{counts[s]} {s.value}{'s' * (counts[s] != 1)}" for s in reversed(Severity) if counts[s]]
+        text = ", ".join(parts) if parts else f"All {self.checked} checks passed"
+        given = {CATALOGUE[name].needs for name in self.skipped}
+        without = " and ".join(f"--{name}" for name in sorted(given))
+        return f"{text}." + (f" {len(self.skipped)} checks need {without}." if without else "")
+
+
+def _paragraph(finding: Finding) -> str:
+    where = f"{finding.where}: " if finding.where else ""
+    expected = f" (expected: {finding.expected})" if finding.expected else ""
+    head = f"{finding.severity.value:7} {finding.rule}  {where}{finding.message}{expected}"
+    return f"{head}\n              → {finding.hint}"
+
+
+def inspect(case: Case, ignore: Collection[str] = ()) -> Preflight:
+    """Run every rule over a case.
+
+    Args:
+        case: what to look at.
+        ignore: ids of rules to leave out.
+    """
+    # When the lists cannot be read, rules about images would only say so again in many ways.
+    unread = case.data is not None and bool(case.data.problems) and not case.data.train.images
+    findings: dict[Finding, None] = {}
+    skipped, checked = [], 0
+    for rule in CATALOGUE.values():
+        if rule.id in ignore or (unread and rule.needs == "data" and rule.id != "L-29"):
+            continue
+        if rule.needs and getattr(case, rule.needs) is None:
+            skipped.append(rule.id)
+        else:
+            checked += 1
+            findings.update(dict.fromkeys(_guarded(rule, case)))
+    order = sorted(findings, key=lambda finding: (-finding.severity.rank, finding.rule))
+    return Preflight(tuple(order), tuple(skipped), checked)
+
+
+def _guarded(rule: Rule, case: Case) -> Iterator[Finding]:
+    """A rule that stumbles over a value that cannot be read has found an error too."""
+    try:
+        yield from rule.run(case)
+    except CfgError as error:
+        line = getattr(getattr(error, "problem", None), "line", 0)
+        remedy = CATALOGUE["L-00"].remedy
+        yield Finding("L-00", Severity.ERROR, str(error), case.cfg.path, line, "", "", remedy)
+
+
+def load_case(
+    cfg: CfgFile | Pathlike,
+    data: DataFacts | Pathlike | None = None,
+    weights: Pathlike | None = None,
+    run: PlannedRun | None = None,
+    *,
+    deep: bool = False,
+    progress: Progress | None = None,
+) -> Case:
+    """Read everything that a preflight looks at; see :func:`preflight`."""
+    file = cfg if isinstance(cfg, CfgFile) else CfgFile.load(cfg)
+    _ = file.net  # raises if there is none
+    if not (data is None or isinstance(data, DataFacts)):
+        data = look(Path(data), deep=deep, progress=progress)
+    opened: WeightsFile | WeightsError | None = None
+    if weights is not None:
+        try:
+            opened = load(Path(weights))
+        except WeightsError as error:
+            opened = error
+    return Case(file, data, opened, run or PlannedRun())
+
+
+def preflight(
+    cfg: CfgFile | Pathlike,
+    data: DataFacts | Pathlike | None = None,
+    weights: Pathlike | None = None,
+    run: PlannedRun | None = None,
+    *,
+    deep: bool = False,
+    ignore: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Preflight:
+    """Check a training before it starts.
+
+    Args:
+        cfg: the network and its training settings, as a file or read already.
+        data: the data set: a ``.data`` file, a list, a folder, or what :func:`look` returned.
+        weights: the file to start from.
+        run: what is planned.
+        deep: decode every image and compare what images look like.
+        ignore: ids of rules to leave out.
+        progress: wraps long loops, given the iterable and a word for it.
+
+    Raises:
+        CfgError: the cfg cannot be read, or has no ``[net]``.
+        DataError: there is no such data set.
+    """
+    return inspect(load_case(cfg, data, weights, run, deep=deep, progress=progress), ignore)

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``pydarknet detect`` does with its options: networks, outputs, the loop, the summary."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache, partial, reduce
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from pydarknet.cli._impl.detect_engine import Job, Spread
+from pydarknet.cli._impl.detect_summary import Summary
+from pydarknet.cli.detect import FORMATS
+from pydarknet.engine.draw import draw
+from pydarknet.engine.names import names_beside, names_from
+from pydarknet.engine.network import Network
+from pydarknet.errors import DataError
+from pydarknet.streaming import compare
+from pydarknet.streaming.detector import finder
+from pydarknet.streaming.outputs import Output
+from pydarknet.streaming.outputs import text as text_outputs
+from pydarknet.streaming.outputs.media import Crops, Pictures, Sheet, Window
+from pydarknet.streaming.outputs.web import Web
+from pydarknet.streaming.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Source, classify, expand
+from pydarknet.streaming.stream import Result, Skip, Stream, stream
+from pydarknet.system.http_server import parse_address
+
+_SECONDS_BETWEEN_LINES = 10.0  # of progress, where there is no terminal
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options, under their names there."""
+
+    cfg: str | None
+    weights: str | None
+    names: str | None
+    thresh: float
+    nms: float
+    letterbox: bool | None
+    classes: str | None
+    every: int
+    frames: int | None
+    tile: tuple[int, int] | None
+    overlap: float
+    track: str | None
+    compare: tuple[str, str] | None
+    out: str
+    no_pictures: bool
+    formats: tuple[str, ...]
+    save_labels: bool
+    save_conf: bool
+    mapping: str | None
+    crops: bool
+    sheet: str | None
+    http: str | None
+    show: bool
+    line_width: int | None
+    hide_conf: bool
+    hide_labels: bool
+    batch: int
+    engine: str
+    patience: float
+    as_json: bool
+    precision: str
+    backend: str
+    threads: int | None
+    lenient: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where files go that have no name of their own."""
+        out = Path(self.out)
+        return out.parent if out.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES else out
+
+    @property
+    def detecting(self) -> dict[str, Any]:
+        """The options of :func:`pydarknet.streaming.detector.finder`."""
+        names = ("thresh", "nms", "letterbox", "tile", "overlap")
+        classes = None if self.classes is None else self.classes.split(",")
+        return {**{name: getattr(self, name) for name in names}, "classes": classes}
+
+
+def run(sources: list[str], options: Options) -> int:
+    """Detect; returns the exit code."""
+    options = _with_darknet_order(sources, options)
+    # Both libraries write to stderr what the messages of this command say better.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    _silence_opencv()
+    with contextlib.ExitStack() as stack:
+        networks = [stack.enter_context(network) for network in _networks(options)]
+        source = _one_source(sources)
+        failed = 0
+
+        def skip(error: DataError) -> None:
+            nonlocal failed
+            failed += 1
+            tqdm.write(f"error: {error}", file=sys.stderr)
+
+        results = _stream(networks[0], source, options, skip)
+        stack.enter_context(results)
+        summary = Summary()
+        code = _loop(results, networks, options, summary)
+        if len(networks) == 2 and summary.first is not None and _differ_in_layers(options):
+            summary.difference = compare.first_difference(networks[0], networks[1], summary.first)
+            summary.compared = True
+    click.echo(summary.text(results, failed, as_json=options.as_json), err=_stdout_is_taken(options))
+    return code or (1 if failed else 0)
+
+
+def _stream(network: Network, source: Any, options: Options, skip: Skip) -> Stream | Spread:
+    if options.engine != "local":
+        sources = source if isinstance(source, list) else expand(classify(source))
+        loading = _loading(options, network.names)
+        assert options.cfg is not None
+        assert options.weights is not None
+        job = Job(options.cfg, options.weights, tuple(loading.items()), tuple(options.detecting.items()))
+        return Spread(options.engine, job, sources, options.batch, skip)
+    live = {"every": options.every, "patience": options.patience}
+    return stream(network, source, skip=skip, **live, **options.detecting)  # type: ignore[arg-type]
+
+
+def _with_darknet_order(sources: list[str], options: Options) -> Options:
+    """``detect CFG WEIGHTS SOURCE``, as Darknet spells it: take the two off the sources."""
+    for name, suffix in (("cfg", ".cfg"), ("weights", ".weights")):
+        if getattr(options, name) is None and sources and sources[0].lower().endswith(suffix):
+            options = replace(options, **{name: sources.pop(0)})  # type: ignore[arg-type]
+    if not sources:
+        raise click.UsageError("Missing argument 'SOURCE...'")
+    return options
+
+
+def _silence_opencv() -> None:
+    import cv2
+
+    if hasattr(cv2, "setLogLevel"):
+        cv2.setLogLevel(0)
+
+
+def _one_source(sources: list[str]) -> Any:
+    """The source, or all of several files as one."""
+    if len(sources) == 1:
+        return sources[0]
+    found: list[Source] = [entry for text in sources for entry in expand(classify(text))]
+    if len({entry.live for entry in found}) > 1:
+        raise click.UsageError("live sources and files cannot be taken together; run them apart")
+    return found
+
+
+# -- networks ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """Which network: what ``--compare`` names, the rest as the options say."""
+
+    cfg: str | None
+    weights: str | None
+    names: str | None
+    library: str | None = None
+
+    def with_part(self, part: str) -> _Spec:
+        """With a file, whose suffix tells what it is."""
+        name = part.lower()
+        if name.endswith(".cfg"):
+            return replace(self, cfg=part)
+        if name.endswith((".names", ".data", ".yaml", ".yml")):
+            return replace(self, names=part)
+        if name.endswith((".so", ".dylib", ".dll")) or ".so." in name:
+            return replace(self, library=part)
+        return replace(self, weights=part)
+
+
+def _specs(options: Options) -> list[_Spec]:
+    plain = _Spec(options.cfg, options.weights, options.names)
+    if not options.compare:
+        return [plain]
+    return [reduce(_Spec.with_part, text.split(","), plain) for text in options.compare]
+
+
+def _networks(options: Options) -> Iterator[Network]:
+    for spec in _specs(options):
+        if spec.cfg is None:
+            raise click.UsageError("Missing option '--cfg'")
+        if spec.weights is None:
+            raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
+        names = names_from(spec.names) if spec.names else None
+        beside = None if names else names_beside(spec.cfg, spec.weights)
+        network = Network(spec.cfg, spec.weights, library=spec.library, **_loading(options, names))
+        if beside and len(beside) == network.info.classes:
+            network.rename(beside)
+        elif beside:
+            click.echo(
+                f"note: the names found beside {spec.weights} are {len(beside)}, the network has "
+                f"{network.info.classes} classes; they are not used",
+                err=True,
+            )
+        yield network
+
+
+def _differ_in_layers(options: Options) -> bool:
+    """Whether it makes sense to look for the first layer that differs: two cfgs, the same weights."""
+    a, b = _specs(options)
+    return a.weights == b.weights and a.cfg != b.cfg and not (a.library or b.library)
+
+
+def _loading(options: Options, names: tuple[str, ...] | None) -> dict[str, Any]:
+    """The options of :class:`Network`."""
+    values = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
+    return {**values, "names": names, "strict": not options.lenient}
+
+
+# -- the loop ------------------------------------------------------------------------------------------------
+
+
+def _loop(results: Stream | Spread, networks: list[Network], options: Options, summary: Summary) -> int:
+    """Hand every result to every output; close them whatever happens."""
+    with contextlib.ExitStack() as stack:
+        outputs: list[Output] = []
+        differences = None
+        for output in _outputs(options):
+            outputs.append(output)
+            stack.callback(summary.close, output)
+            if isinstance(output, Web):
+                click.echo(f"watch at {output.url} (Ctrl-C ends)", err=True)
+        if len(networks) == 2:
+            differences = compare.Differences(str(options.folder / "differences.csv"))
+            stack.callback(summary.close, differences)
+            other_of = finder(networks[1], **options.detecting)
+        drawn_of = partial(draw, line_width=options.line_width, labels=not options.hide_labels)
+        drawn_of = partial(drawn_of, confidence=not options.hide_conf)
+        quiet = options.as_json or _stdout_is_taken(options)
+        progress = _Progress(results, quiet)
+        stack.enter_context(progress.bar)
+        try:
+            for result in _tracked(results, options.track):
+                drawn = cache(partial(drawn_of, *result))
+                if differences is not None:
+                    (other,) = other_of([result.frame.image])
+                    differences.add(result, other)
+                    right = cache(partial(drawn_of, result.frame.image, other))
+                    drawn = cache(partial(compare.side_by_side, drawn, right))
+                for output in outputs:
+                    output.write(result, drawn)
+                summary.add(result)
+                progress.update(result)
+                if results.stats.frames == options.frames:
+                    break
+        except KeyboardInterrupt:
+            return 130
+        except BrokenPipeError:  # whoever reads stdout has enough, like head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _tracked(results: Iterable[Result], kind: str | None) -> Iterable[Result]:
+    if kind is None:
+        return results
+    from pydarknet.contrib.tracking import track
+
+    return track(results, kind)
+
+
+class _Progress:
+    """A bar for those who sit before a terminal, a line now and then for a log; a line per image."""
+
+    def __init__(self, results: Stream | Spread, quiet: bool) -> None:
+        self._results, self._quiet = results, quiet
+        self._total = results.stats.total
+        wanted = sys.stderr.isatty() and self._total != 1
+        self.bar = tqdm(total=self._total, unit=" frames", disable=not wanted, dynamic_ncols=True)
+        self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
+
+    def update(self, result: Result) -> None:
+        self.bar.update()
+        if result.frame.still:
+            self._tell(result)
+        elif not self.bar.disable and self._results.live:
+            self.bar.set_postfix_str(self._pace(), refresh=False)
+        elif self.bar.disable and time.monotonic() > self._next_line:
+            self._next_line += _SECONDS_BETWEEN_LINES
+            stats = self._results.stats
+            of = f"/{self._total}" if self._total else ""
+            pace = f", {self._pace()}" if self._results.live else ""
+            click.echo(f"{stats.frames}{of} frames, {stats.fps:.1f} fps{pace}", err=True)
+
+    def _pace(self) -> str:
+        stats = self._results.stats
+        return f"{stats.latency(0.5) * 1e3:.0f} ms late, {stats.dropped} dropped"
+
+    def _tell(self, result: Result) -> None:
+        if self._quiet:
+            return
+        dets = result.detections
+        found = dets.count_text() or "nothing"
+        tqdm.write(f"{result.frame.name}: {found} ({result.seconds * 1e3:.0f} ms)", file=sys.stdout)
+        if self._total == 1:
+            for label, confidence in zip(dets.labels, dets.confidence, strict=True):
+                tqdm.write(f"{label}: {confidence:.0%}", file=sys.stdout)
+
+
+# -- outputs -------------------------------------------------------------------------------------------------
+
+
+def _outputs(options: Options) -> Iterator[Output]:
+    formats = [*options.formats, *(["yolo"] if options.save_labels else [])] or ["darknet"]
+    parsed = [_parse_format(text, options) for text in formats]
+    if options.show:
+        yield Window()
+    if options.http:
+        yield Web(*parse_address(options.http))
+    if not options.no_pictures:
+        yield Pictures(options.out)
+    if options.sheet:
+        yield Sheet(options.sheet)
+    if options.crops:
+        yield Crops(str(options.folder / "crops"))
+    for make, path in parsed:
+        yield make(path)
+
+
+def _parse_format(text: str, options: Options) -> tuple[Callable[[str], Output], str]:
+    """The maker of an output, and its file."""
+    name, equals, path = text.partition("=")
+    if name not in FORMATS:
+        raise click.BadParameter(f"{name!r} is not one of {', '.join(FORMATS)}", param_hint="'--to'")
+    if equals and not path:
+        raise click.BadParameter(f"{text!r} names no file after '='", param_hint="'--to'")
+    makers: dict[str, tuple[str, Callable[[str], Output]]] = {
+        "darknet": ("detections.json", text_outputs.darknet_json),
+        "jsonl": ("detections.jsonl", text_outputs.json_lines),
+        "csv": ("detections.csv", text_outputs.csv_table),
+        "coco": ("coco_results.json", text_outputs.coco_results),
+        "yolo": ("labels", partial(text_outputs.Labels, confidence=options.save_conf)),
+        "kaggle-loc": ("submission.csv", partial(text_outputs.kaggle_loc, mapping=options.mapping)),
+    }
+    default, make = makers[name]
+    return make, path or str(options.folder / default)
+
+
+def _stdout_is_taken(options: Options) -> bool:
+    return any(text.endswith("=-") for text in options.formats)

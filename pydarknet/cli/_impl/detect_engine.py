@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pydarknet detect --engine``: the same results, computed by an engine that spreads batches of images."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydarknet.data import executors
+from pydarknet.engine.detections import Detections
+from pydarknet.engine.images import Pixels, load
+from pydarknet.engine.network import Network
+from pydarknet.errors import ArgumentError, DataError
+from pydarknet.streaming.detector import finder
+from pydarknet.streaming.file_sources import Frame
+from pydarknet.streaming.sources import Source
+from pydarknet.streaming.stream import Result, Skip, Stats
+
+_Found = tuple[str, "Detections | DataError", float]
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that the result depends on besides the images; can be sent to another machine."""
+
+    cfg: str
+    weights: str
+    loading: tuple[tuple[str, Any], ...]
+    detecting: tuple[tuple[str, Any], ...]
+
+    def __call__(self, batch: list[str]) -> list[_Found]:
+        """Runs in a worker, which keeps the network for the next batch."""
+        start = time.perf_counter()
+        network = _opened(self.cfg, self.weights, self.loading)
+        find = finder(network, **dict(self.detecting))
+        loaded = [_loaded(path, network.info.channels) for path in batch]
+        found = iter(find([image for image in loaded if not isinstance(image, DataError)]))
+        outcomes = [image if isinstance(image, DataError) else next(found) for image in loaded]
+        seconds = (time.perf_counter() - start) / len(batch)
+        return [(path, outcome, seconds) for path, outcome in zip(batch, outcomes, strict=True)]
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(cfg: str, weights: str, loading: tuple[tuple[str, Any], ...]) -> Network:
+    return Network(cfg, weights, **dict(loading))
+
+
+def _loaded(path: str, channels: int) -> Pixels | DataError:
+    try:
+        return load(path, channels)
+    except DataError as error:  # an image that is bad does not spoil its batch
+        return error
+
+
+class Spread:
+    """What :class:`pydarknet.streaming.stream.Stream` is for one machine: iterates over results, in order.
+
+    Args:
+        engine: name of an engine.
+        job: what to compute.
+        sources: images only.
+        batch: images that a worker gets at once.
+        skip: is called with the error of each image that cannot be read.
+
+    Raises:
+        ArgumentError: a source is no image file.
+        DataError: there is no such engine.
+    """
+
+    live = False
+
+    def __init__(self, engine: str, job: Job, sources: Sequence[Source], batch: int, skip: Skip) -> None:
+        if other := next((source for source in sources if source.kind != "image"), None):
+            raise ArgumentError(f"{other.name}: is no image file; --engine spreads image files only")
+        paths = [source.value for source in sources]
+        batches = [paths[first : first + batch] for first in range(0, len(paths), batch)]
+        self.stats = Stats(total=len(paths))
+        self._found = executors.by_name(engine)(job, batches, os.cpu_count() or 1)
+        self._skip = skip
+
+    def __iter__(self) -> Iterator[Result]:
+        for batch in self._found:
+            for path, found, seconds in batch:
+                if isinstance(found, DataError):
+                    self.stats.failed += 1
+                    self._skip(found)
+                else:
+                    result = Result(Frame(load(path), path, still=True), found, seconds, seconds)
+                    self.stats.add(result)
+                    yield result
+
+    def __enter__(self) -> Spread:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        close = getattr(self._found, "close", None)
+        if close is not None:
+            close()

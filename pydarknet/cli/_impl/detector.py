@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``detector test`` and ``demo`` share: loading as Darknet does, and its lines about objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from pydarknet.data.formats.darknet import read_data
+from pydarknet.data.paths import resolve
+from pydarknet.engine.detections import Detections
+from pydarknet.engine.names import read_names
+from pydarknet.engine.network import Network
+from pydarknet.errors import DataError
+
+_HEADS = {"region": 27, "yolo": 28, "gaussian_yolo": 29}
+
+
+def open_network(data: str, cfg: str, weights: str, precision: str = "auto") -> Network:
+    """The network, its classes named as the ``.data`` file says.
+
+    Names that are too few or too many are reported and made to fit, as Darknet carries on with them.
+    """
+    network = Network(cfg, weights, precision=precision, strict=False)
+    path, names = _names_of(data)
+    classes = network.info.classes
+    if len(names) != classes:
+        click.echo(
+            f" Error: in the file {path} number of names {len(names)} that isn't equal to classes={classes} "
+            f"in the file {cfg} "
+        )
+        names = (*names[:classes], *map(str, range(len(names), classes)))
+    network.rename(names)
+    return network
+
+
+def _names_of(data: str) -> tuple[str, tuple[str, ...]]:
+    if not Path(data).is_file():
+        raise DataError(f"{data}: there is no such file; expected a .data file with a line names = FILE")
+    entries = read_data(data)
+    if "names" not in entries:
+        raise DataError(f"{data}: has no line names = FILE")
+    path = resolve(entries["names"][0], Path(data).parent)
+    return str(path), read_names(path)
+
+
+def head_lines(network: Network) -> list[str]:
+    """Darknet's line for every head."""
+    return [
+        f" Detection layer: {layer.index} - type = {_HEADS[layer.type]} "
+        for layer in network.layers
+        if layer.type in _HEADS
+    ]
+
+
+def boxes(found: Detections) -> list[list[int]]:
+    """Rows of one box together, in the order of classes; boxes as they come."""
+    groups: dict[bytes, list[int]] = {}
+    for row in range(len(found)):
+        groups.setdefault(found.xyxy[row].tobytes(), []).append(row)
+    return list(groups.values())
+
+
+def best_of(found: Detections, rows: list[int]) -> int | None:
+    """The row of a box's best class, of those that are to be shown."""
+    visible = [row for row in rows if not found.labels[row].startswith("dont_show")]
+    return max(visible, key=lambda row: float(found.confidence[row]), default=None)
+
+
+def object_lines(found: Detections, ext_output: bool) -> list[str]:
+    """Darknet's lines: boxes from left to right, of each its best class, then its others."""
+    lines = []
+    for rows in sorted(boxes(found), key=lambda rows: float(found.xyxy[rows[0], 0])):
+        best = best_of(found, rows)
+        if best is None:
+            continue
+        left, top, right, bottom = found.xyxy[best].astype(float)
+        place = (
+            f"\t(left_x: {left:4.0f}   top_y: {top:4.0f}   width: {right - left:4.0f}   "
+            f"height: {bottom - top:4.0f})"
+        )
+        for row in (best, *(row for row in rows if row != best)):
+            line = f"{found.labels[row]}: {100 * float(found.confidence[row]):.0f}%"
+            lines.append(line + place if ext_output else line)
+    return lines
+
+
+def without_hidden(found: Detections) -> Detections:
+    """Without classes whose name begins with ``dont_show``."""
+    return found[np.array([not label.startswith("dont_show") for label in found.labels], bool)]

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``detector map``, ``valid`` and ``recall`` share: the network, and labelled images of ``valid``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+# Before the engine is loaded: its threads must not spin on the cores that decode the next images.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from pydarknet.data import Dataset, Status
+from pydarknet.data.files import lines_of
+from pydarknet.data.formats.darknet import read_data
+from pydarknet.data.io import open_source
+from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.paths import resolve
+from pydarknet.data.records import ReadOptions, to_sample
+from pydarknet.engine.names import read_names
+from pydarknet.engine.network import Network
+from pydarknet.errors import DataError
+
+NOTES = 5  # about the labels that are told one by one
+BATCH = 4  # images at once, and between two numbers of the progress
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A ``.data`` file and what it leads to.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not self.path.is_file():
+            raise DataError(f"{self.path}: there is no such file; expected a .data file with valid and names")
+
+    def entry(self, key: str, default: str = "") -> str:
+        """The value of a key.
+
+        Raises:
+            DataError: the file has no such key, and there is no default.
+        """
+        entries = read_data(self.path)
+        if key not in entries and not default:
+            raise DataError(f"{self.path}: has no line {key} = FILE")
+        return entries[key][0] if key in entries else default
+
+    def file(self, key: str, default: str = "") -> Path:
+        """The path that a key names, from the working directory or the file's."""
+        folder = self.path.absolute().parent
+        return resolve(self.entry(key, default), folder.parent, folder)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class names."""
+        return read_names(self.file("names"))
+
+    def images(self) -> Dataset:
+        """The images of ``valid`` with their boxes; an image without a label file has none, as in Darknet.
+
+        Boxes of the label files that the list ``difficult`` names are added as difficult.
+
+        Raises:
+            DataError: a list cannot be used.
+        """
+        dataset = self._as_it_stands()
+        if not len(dataset):
+            raise DataError(f"{self.file('valid')}: names no image that is there")
+        told = [issue for issue in dataset.report.issues if issue.code != "missing-label"]
+        for issue in told[:NOTES]:
+            click.echo(f"note: {issue}", err=True)
+        if len(told) > NOTES:
+            click.echo(f"note: ... and {len(told) - NOTES} more", err=True)
+        bare = [sample for sample in dataset if sample.status is Status.UNLABELLED]
+        if bare:
+            click.echo(
+                f"note: {len(bare)} images have no label file and count as empty, the first: {bare[0].image}",
+                err=True,
+            )
+        return dataset
+
+    def _as_it_stands(self) -> Dataset:
+        """As in Darknet every line of a label file counts, also doubled ones."""
+        names, report = self.names, Report()
+        source = open_source(self.file("valid"), "darknet", ReadOptions(names=names), report)
+        index = {name: i for i, name in enumerate(names)}
+        difficult, samples = self._difficult(), []
+        for unit in source.units():
+            whole = unit._replace(difficult=difficult.get(unit.image, ""))
+            try:
+                samples += [to_sample(record, index) for record in source.parse(whole, report)]
+            except RecordError as error:
+                report.add(error.code, error.reason, error.file, error.line)
+        return Dataset(samples, names, report)
+
+    def _difficult(self) -> dict[str, str]:
+        """Image -> what the list ``difficult`` has in its line."""
+        if "difficult" not in read_data(self.path):
+            return {}
+        listed = []
+        for key in ("valid", "difficult"):
+            file = self.file(key)
+            listed.append([str(resolve(line, file.parent)) for line in lines_of(file) if line])
+        images, difficult = listed
+        if len(images) != len(difficult):
+            raise DataError(
+                f"{self.file('difficult')}: names {len(difficult)} images, but {self.file('valid')} names "
+                f"{len(images)}; line for line they must belong together"
+            )
+        return dict(zip(images, difficult, strict=True))
+
+
+def open_network(data: DataFile, cfg: str, weights: str) -> Network:
+    """The network of an evaluation, with the names of the ``.data`` file.
+
+    Raises:
+        DataError: the names are not as many as the classes.
+    """
+    return Network(cfg, weights, names=data.file("names"), precision="fp32", batch=BATCH, strict=False)
+
+
+def counted(numbers: Iterable[int]) -> Iterator[int]:
+    """Show the number of the image on stderr as Darknet does, every four."""
+    for number in numbers:
+        if number % BATCH == 0:
+            click.echo(f"\r{number + BATCH}", err=True, nl=False)
+        yield number
+    click.echo(err=True)

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``pydarknet eval`` does with its options: measure, compare, print, write."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+# Before the engine is loaded: its threads must not spin on the cores that decode the next images.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from pydarknet import __version__
+from pydarknet.cli._impl.eval_record import recorded
+from pydarknet.cli.eval import PROTOCOLS
+from pydarknet.data import Dataset, formats
+from pydarknet.data.archives import is_archive, unpacked
+from pydarknet.data.formats import coco
+from pydarknet.engine.names import names_beside
+from pydarknet.engine.network import Network
+from pydarknet.errors import FileError
+from pydarknet.evaluation import export
+from pydarknet.evaluation.bootstrap import compare
+from pydarknet.evaluation.diagnose import doubts
+from pydarknet.evaluation.evaluate import evaluate, labelled
+from pydarknet.evaluation.evaluation import Evaluation
+from pydarknet.evaluation.serialise import percent
+from pydarknet.streaming.outputs import result_files as writers
+from pydarknet.streaming.outputs.text import synset_order
+from pydarknet.system.atomic import abandon, replacing
+from pydarknet.training.diagnostics import saturated
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options, under their names there."""
+
+    cfg: str
+    weights: str | None
+    data: str
+    split: str
+    protocol: str
+    iou: float
+    thresh: float
+    score: float
+    nms: float
+    letterbox: bool | None
+    compare: str | None
+    compare_cfg: str | None
+    worst: int
+    out: str | None
+    results: tuple[str, ...]
+    mapping: str | None
+    as_json: bool
+    batch: int
+    precision: str
+    backend: str
+    threads: int | None
+    lenient: bool
+
+
+def run(options: Options) -> int:
+    """Measure; returns the exit code."""
+    if options.weights is None:
+        raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
+    if options.results and not options.out:
+        raise click.UsageError("--results needs --out DIR, where the files go.")
+    if options.compare_cfg and not options.compare:
+        raise click.UsageError("--compare-cfg needs --compare WEIGHTS.")
+    if options.score > options.thresh:
+        raise click.UsageError(
+            f"--score {options.score:g} drops detections that --thresh {options.thresh:g} counts; "
+            "raise --thresh or lower --score."
+        )
+    if options.mapping and "kaggle" not in options.results:
+        raise click.UsageError("--mapping is for --results kaggle.")
+    _check_files(options)
+    dataset = labelled(options.data, options.split)
+    first, conditions = _measure(options, options.cfg, options.weights, dataset)
+    extra: dict[str, Any] = {"conditions": conditions}
+    lines = [_head(conditions), "", first.text(), "", *_more_lines(first)]
+    if options.worst:
+        lines += ["", *_worst_lines(first, options.worst)]
+    if options.compare:
+        second, others = _measure(options, options.compare_cfg or options.cfg, options.compare, dataset)
+        difference = compare(first, second, progress=partial(_bar, what="comparing", unit=" draws"))
+        extra["compare"] = {"conditions": others, **second.to_dict(), **asdict(difference)}
+        lines += ["", _head(others), "", second.text(), "", *_more_lines(second), "", difference.text()]
+    # Before the files: a full disk shall not cost the numbers.
+    click.echo(json.dumps({**extra, **first.to_dict()}, indent=1) if options.as_json else "\n".join(lines))
+    if options.out:
+        written = _write(first, options, extra)
+        if not options.as_json:
+            click.echo(f"\n{len(written)} files in {options.out}")
+    return 0
+
+
+def _check_files(options: Options) -> None:
+    """What cannot be read or written is found before the work is done."""
+    if options.mapping:
+        synset_order(options.mapping)
+    for path in (options.compare, options.compare_cfg):
+        if path and not Path(path).is_file():
+            raise FileError(f"{path}: there is no such file")
+    if options.out:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(replacing(Path(options.out) / "evaluation.json"))
+            abandon(stack)
+
+
+def _measure(options: Options, cfg: str, weights: str, dataset: Dataset) -> tuple[Evaluation, dict[str, Any]]:
+    """The evaluation of one network, and what its numbers depend on."""
+    how = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
+    with Network(cfg, weights, strict=not options.lenient, **how) as network:
+        beside = names_beside(cfg, weights)
+        if beside and len(beside) == network.info.classes:
+            network.rename(beside)
+        start = time.perf_counter()
+        found = evaluate(
+            network,
+            dataset,
+            split="all",
+            thresh=options.thresh,
+            iou_thresh=options.iou,
+            points=PROTOCOLS[options.protocol],
+            score=options.score,
+            nms=options.nms,
+            letterbox=options.letterbox,
+            progress=partial(_bar, what=Path(weights).name),
+        )
+        seconds = time.perf_counter() - start
+        info = network.info
+    notes = doubts(found, info)
+    if why := saturated(found):
+        notes.append(f"! these detections say nothing: {why}")
+    boxed = info.letter_box if options.letterbox is None else options.letterbox
+    conditions = {
+        "pydarknet": __version__,
+        "cfg": cfg,
+        "weights": weights,
+        "data": options.data,
+        "split": options.split,
+        "size": [info.width, info.height],
+        "resize": "letterbox" if boxed else "stretch",
+        "score": options.score,
+        "nms": options.nms,
+        "precision": info.precision,
+        "backend": info.backend,
+        "seconds": round(seconds, 3),
+    }
+    for line in (*notes, recorded(weights, found, dataset, conditions)):
+        if line:
+            click.echo(line, err=True)
+    return found, conditions
+
+
+def _head(conditions: dict[str, Any]) -> str:
+    """The conditions in a line: the same network measures otherwise under others."""
+    width, height = conditions["size"]
+    return (
+        f"{conditions['weights']} on {conditions['data']} ({conditions['split']}): {width}x{height} "
+        f"{conditions['resize']}, {conditions['precision']}, detections from {conditions['score']:g}, "
+        f"nms {conditions['nms']:g}, {conditions['seconds']:.1f} s"
+    )
+
+
+def _more_lines(evaluation: Evaluation) -> list[str]:
+    """COCO's numbers, calibration, and what is taken for what."""
+    stats = evaluation.coco.stats
+    lines = [
+        "COCO: " + "  ".join(f"{name} {percent(stats[name])}" for name in names)
+        for names in (list(stats)[:6], list(stats)[6:])
+    ]
+    calibration = evaluation.calibration
+    strong = calibration.ece_from(evaluation.thresh)
+    if not math.isnan(strong):
+        used = (calibration.edges[:-1] >= evaluation.thresh - 1e-9) & (calibration.count > 0)
+        gap = (calibration.confidence - calibration.accuracy)[used] @ calibration.count[used]
+        lines.append(
+            f"calibration error {percent(calibration.ece)}, {percent(strong)} above {evaluation.thresh:g}: "
+            f"the network is too {'sure' if gap > 0 else 'modest'}"
+        )
+    taken = [f"{count} {there} taken for {found}" for found, there, count in evaluation.confusion.mistakes(5)]
+    return [*lines, "confused: " + (", ".join(taken) or "no class with another")]
+
+
+def _worst_lines(evaluation: Evaluation, count: int) -> list[str]:
+    lines = [
+        f"  {one.judged.path}: {one.missed.sum()} missed, {one.wrong.sum()} wrong, {one.right.sum()} right"
+        for one in evaluation.worst(count)
+    ]
+    return ["images with most mistakes:", *lines] if lines else []
+
+
+def _write(evaluation: Evaluation, options: Options, extra: dict[str, Any]) -> list[Path]:
+    assert options.out is not None
+    folder = Path(options.out)
+    written = export.save(evaluation, folder, worst=options.worst, extra=extra)
+    found = export.found_in(evaluation)
+    if "coco" in options.results:
+        written += writers.coco(found, folder / "coco_results.json", *_coco_numbers(Path(options.data)))
+    if "voc" in options.results:
+        written += writers.voc(found, folder, evaluation.names)
+    if "kaggle" in options.results:
+        written += writers.kaggle(found, folder / "submission.csv", options.mapping)
+    return written
+
+
+def _coco_numbers(path: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """Ids of images and categories, if the data set has them."""
+    if is_archive(path):
+        path = unpacked(path)
+    return coco.numbers(path) if formats.sniff(path) == "coco" else ({}, {})
+
+
+def _bar(numbers: Iterable[int], what: str, unit: str = " images") -> Iterable[int]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    bar: Iterable[int] = tqdm(numbers, desc=what, unit=unit, disable=not sys.stderr.isatty(), leave=False)
+    return bar

@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The binding: the only module that touches cffi.
+
+It turns statuses into exceptions, handles into objects that free themselves, and arrays into pointers without
+copying them. What the calls mean stands in ``darknet.h``; people use :class:`pydarknet.Network`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pydarknet import errors
+from pydarknet.engine._ffi import ffi, lib
+
+Floats = npt.NDArray[np.float32]
+
+_ERRORS: dict[int, type[errors.DarknetError]] = {
+    lib.DN_INVALID_ARGUMENT: errors.ArgumentError,
+    lib.DN_IO: errors.FileError,
+    lib.DN_CFG: errors.CfgError,
+    lib.DN_WEIGHTS: errors.WeightsError,
+    lib.DN_BACKEND: errors.BackendError,
+    lib.DN_OUT_OF_MEMORY: errors.OutOfMemory,
+}
+
+# dn_detection, read in place.
+DETECTION = np.dtype(
+    [("xyxy", np.float32, 4), ("confidence", np.float32), ("class_id", np.int32), ("box", np.int32)]
+)
+assert DETECTION.itemsize == ffi.sizeof("dn_detection"), "darknet.h and _core.DETECTION differ; rebuild"
+
+
+def check(status: int) -> None:
+    """Raise the exception that belongs to a status of the engine, with the engine's message."""
+    if status == lib.DN_OK:
+        return
+    message = text(lib.dn_last_error())
+    if status == lib.DN_INTERNAL:
+        message += " (a defect of pydarknet; please report it)"
+    raise _ERRORS.get(status, errors.DarknetError)(message)
+
+
+def text(pointer: Any) -> str:
+    """A C string as str; bytes of a user's file that are no UTF-8 stay readable."""
+    return str(ffi.string(pointer).decode("utf-8", "replace")) if pointer else ""
+
+
+def build_info() -> dict[str, Any]:
+    """What this build and machine have: version, compiler, onednn, openmp, backends, cpu, threads."""
+    info = json.loads(text(lib.dn_build_info()))
+    assert isinstance(info, dict)
+    return info
+
+
+# -- after fork() --------------------------------------------------------------------------------------------
+# OpenMP's workers belong to the thread that started them and do not survive fork(); a parallel region on the
+# thread that forked would wait for them for ever. A new thread makes its own, so a child computes on one.
+
+_child_worker: ThreadPoolExecutor | None = None
+
+
+def _enter_child() -> None:
+    global _child_worker  # noqa: PLW0603  the process, not an object, was forked
+    _child_worker = ThreadPoolExecutor(1, thread_name_prefix="pydarknet")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_enter_child)
+
+
+def compute(call: Callable[[], int]) -> None:
+    """Make a call that uses OpenMP and check its status on the thread that made it."""
+    if _child_worker is None:
+        check(call())
+    else:
+        _child_worker.submit(lambda: check(call())).result()
+
+
+# -- networks ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """What a network is; see ``dn_network_info`` in ``darknet.h``.
+
+    Attributes:
+        layers: sections after ``[net]``.
+        batch: images a forward pass takes at most.
+        threads: cores it computes on.
+        width: of the input, in pixels.
+        height: of the input, in pixels.
+        channels: of the input.
+        stride: width and height must be multiples of it.
+        classes: of the heads; 0 when there is none.
+        letter_box: the cfg asks for letterboxed input.
+        layers_loaded: layers that the weights file covered; 0 without a file.
+        seen: images processed in training, from the weights file.
+        parameters: float32 values of the network.
+        bflops: billions of operations of one image, counted as Darknet does.
+        activation_bytes: memory of the compiled plan; 0 before the first prediction.
+        backend: ``"cpu"``, ``"ref"``, ...
+        precision: ``"fp32"`` or ``"bf16"`` once compiled, ``"auto"`` before.
+    """
+
+    layers: int
+    batch: int
+    threads: int
+    width: int
+    height: int
+    channels: int
+    stride: int
+    classes: int
+    letter_box: bool
+    layers_loaded: int
+    seen: int
+    parameters: int
+    bflops: float
+    activation_bytes: int
+    backend: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One layer of a network; shapes are (channels, height, width) of one image.
+
+    Attributes:
+        index: counted from 0 after ``[net]``, as Darknet prints it.
+        type: ``"convolutional"``, ``"yolo"``, ...
+        where: ``"net.cfg:57 [convolutional]"``.
+        description: the layer's own numbers, e.g. ``"64 3x3/2 leaky"``.
+        inputs: layers it reads; -1 is the network's input.
+        is_head: its output becomes detections.
+        parameters: float32 values it owns in a weights file.
+        bflops: billions of operations of one image.
+    """
+
+    index: int
+    type: str
+    where: str
+    description: str
+    inputs: tuple[int, ...]
+    in_shape: tuple[int, int, int]
+    out_shape: tuple[int, int, int]
+    is_head: bool
+    parameters: int
+    bflops: float
+
+    @property
+    def outputs(self) -> int:
+        """Values of the output of one image."""
+        channels, height, width = self.out_shape
+        return channels * height * width
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """Time of one layer in one forward pass; layer -1 is the input's; ``what`` names the kernel that ran."""
+
+    layer: int
+    what: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a network is to be run; see ``dn_options`` in ``darknet.h``."""
+
+    backend: str = "auto"
+    precision: str = "auto"
+    batch: int = 1
+    threads: int = 0
+    strict: bool = True
+
+
+class Handle:
+    """A ``dn_network``. Not to be used by two threads at once; closing it twice is fine."""
+
+    def __init__(self, pointer: Any) -> None:
+        self._pointer = ffi.gc(pointer, lib.dn_network_free)
+
+    @classmethod
+    def load(cls, cfg: str, weights: str | None, options: Options) -> Handle:
+        """Load a network from files."""
+        c_options, keep = _c_options(options)
+        out = ffi.new("dn_network **")
+        check(lib.dn_network_load(_path(cfg), _path(weights), c_options, out))
+        del keep
+        return cls(out[0])
+
+    @classmethod
+    def parse(cls, text: str, name: str, weights: str | None, options: Options) -> Handle:
+        """Load a network from cfg text; ``name`` stands for the file in messages."""
+        c_options, keep = _c_options(options)
+        content = text.encode()
+        out = ffi.new("dn_network **")
+        check(lib.dn_network_parse(content, len(content), name.encode(), _path(weights), c_options, out))
+        del keep
+        return cls(out[0])
+
+    def clone(self) -> Handle:
+        """A second network over the same weights."""
+        out = ffi.new("dn_network **")
+        check(lib.dn_network_clone(self.pointer, out))
+        return Handle(out[0])
+
+    @property
+    def pointer(self) -> Any:
+        """The C handle.
+
+        Raises:
+            ArgumentError: the network is closed.
+        """
+        if self._pointer is None:
+            raise errors.ArgumentError("the network is closed")
+        return self._pointer
+
+    def close(self) -> None:
+        """Free the network now."""
+        if self._pointer is not None:
+            ffi.release(self._pointer)
+            self._pointer = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._pointer is None
+
+    # -- what it is ------------------------------------------------------------------------------------------
+
+    def info(self) -> NetworkInfo:
+        """The network's numbers."""
+        out = ffi.new("dn_network_info *")
+        check(lib.dn_network_get_info(self.pointer, out))
+        values = {name: getattr(out, name) for name in NetworkInfo.__dataclass_fields__}
+        values.update(
+            letter_box=bool(out.letter_box), backend=text(out.backend), precision=text(out.precision)
+        )
+        return NetworkInfo(**values)
+
+    def layer(self, index: int) -> LayerInfo:
+        """One layer."""
+        out = ffi.new("dn_layer_info *")
+        check(lib.dn_network_get_layer(self.pointer, index, out))
+        return LayerInfo(
+            index=index,
+            type=text(out.type),
+            where=text(out.where),
+            description=text(out.description),
+            inputs=tuple(ffi.unpack(out.inputs, out.input_count)) if out.input_count else (),
+            in_shape=(out.in_c, out.in_h, out.in_w),
+            out_shape=(out.out_c, out.out_h, out.out_w),
+            is_head=bool(out.is_head),
+            parameters=out.parameters,
+            bflops=out.bflops,
+        )
+
+    def warnings(self) -> list[str]:
+        """What loading found odd."""
+        found: list[str] = []
+        while warning := lib.dn_network_warning(self.pointer, len(found)):
+            found.append(text(warning))
+        return found
+
+    def array(self, layer: int, name: str) -> Floats:
+        """A parameter array of a layer, flat, as a weights file holds it; empty where the layer has none."""
+        count = ffi.new("size_t *")
+        c_name = ffi.new("char[]", name.encode())
+        check(lib.dn_network_get_array(self.pointer, layer, c_name, ffi.NULL, 0, count))
+        out = np.empty(count[0], np.float32)
+        if out.size:
+            buffer = ffi.from_buffer("float[]", out)
+            check(lib.dn_network_get_array(self.pointer, layer, c_name, buffer, out.size, count))
+        return out
+
+    # -- changes ---------------------------------------------------------------------------------------------
+
+    def resize(self, width: int, height: int) -> None:
+        """Change the input size."""
+        check(lib.dn_network_resize(self.pointer, width, height))
+
+    def set_batch(self, batch: int) -> None:
+        """Change the largest batch."""
+        check(lib.dn_network_set_batch(self.pointer, batch))
+
+    def save_weights(self, path: str, cutoff: int) -> None:
+        """Write a weights file, at once."""
+        check(lib.dn_network_save_weights(self.pointer, _path(path), cutoff))
+
+    # -- inference -------------------------------------------------------------------------------------------
+
+    def predict(self, x: Floats, layers: Sequence[int]) -> None:
+        """Run the n images of x, C-contiguous float32 (n, c, h, w); ``layers`` can be read afterwards."""
+        wanted = ffi.new("int[]", list(layers)) if layers else ffi.NULL
+        data = ffi.from_buffer("float[]", x)
+        pointer = self.pointer
+        compute(lambda: lib.dn_network_predict(pointer, data, len(x), wanted, len(layers)))
+
+    def read(self, layer: int, n: int, outputs: int) -> Floats:
+        """The output of a layer of the last predict() of n images, (n, outputs)."""
+        out = np.empty((n, outputs), np.float32)
+        check(lib.dn_network_read(self.pointer, layer, ffi.from_buffer("float[]", out), out.size))
+        return out
+
+    def detect(
+        self, images: Sequence[Image], thresh: float, nms: float, letterbox: bool
+    ) -> list[npt.NDArray[Any]]:
+        """Detections of each image, as arrays of dtype ``DETECTION``."""
+        c_images = ffi.new("dn_image[]", [image.fields() for image in images])
+        options = ffi.new("dn_detect_options *", (thresh, nms, letterbox))
+        out = ffi.new("dn_detections **")
+        pointer = self.pointer
+        compute(lambda: lib.dn_network_detect(pointer, c_images, len(images), options, out))
+        found = ffi.gc(out[0], lib.dn_detections_free)
+        try:
+            return [_detections_of(found, i) for i in range(len(images))]
+        finally:
+            ffi.release(found)
+
+    def preprocess(self, image: Image, letterbox: bool, shape: tuple[int, int, int]) -> Floats:
+        """The planes (c, h, w) that detect() would feed; ``shape`` is that of the network's input."""
+        out = np.empty(shape, np.float32)
+        c_image = ffi.new("dn_image *", image.fields())
+        buffer = ffi.from_buffer("float[]", out)
+        check(lib.dn_network_preprocess(self.pointer, c_image, letterbox, buffer, out.size))
+        return out
+
+    def profile(self, capacity: int) -> list[LayerTime]:
+        """One forward pass with a clock around each layer."""
+        times = ffi.new("dn_layer_time[]", capacity)
+        count = ffi.new("int *")
+        pointer = self.pointer
+        compute(lambda: lib.dn_network_profile(pointer, times, capacity, count))
+        return [LayerTime(t.layer, text(t.what), t.seconds) for t in times[0 : min(count[0], capacity)]]
+
+
+@dataclass(frozen=True)
+class Image:
+    """Pixels (h, w, c), uint8 or uint16, whose rows may be apart but whose pixels stand together."""
+
+    pixels: npt.NDArray[Any]
+    bgr: bool
+
+    def fields(self) -> tuple[Any, ...]:
+        """The values of a ``dn_image``; the array must outlive their use."""
+        height, width, channels = self.pixels.shape
+        data = ffi.cast("void *", self.pixels.ctypes.data)
+        stride, depth = self.pixels.strides[0], self.pixels.itemsize
+        return (data, width, height, channels, stride, depth, self.bgr)
+
+
+def _detections_of(found: Any, image: int) -> npt.NDArray[Any]:
+    count = ffi.new("int *")
+    first = lib.dn_detections_of(found, image, count)
+    if not count[0]:
+        return np.empty(0, DETECTION)
+    # The engine's array ends with its handle, so the rows are copied; they are few.
+    rows: npt.NDArray[Any] = np.array(
+        np.frombuffer(ffi.buffer(first, count[0] * DETECTION.itemsize), DETECTION)
+    )
+    return rows
+
+
+def _c_options(options: Options) -> tuple[Any, Any]:
+    """The struct, and the strings that it points at."""
+    backend = ffi.new("char[]", options.backend.encode())
+    precision = ffi.new("char[]", options.precision.encode())
+    values = (backend, precision, options.batch, options.threads, options.strict)
+    return ffi.new("dn_options *", values), (backend, precision)
+
+
+def _path(path: str | None) -> Any:
+    if path is None:
+        return ffi.NULL
+    if "\0" in path:
+        raise errors.ArgumentError(f"{path!r} is no file name: it holds a NUL character")
+    return ffi.new("char[]", os.fsencode(path))

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The binding of ``dn_trainer``: what :mod:`pydarknet.engine._core` is for networks, for learning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pydarknet.engine._core import Floats, Handle, check, compute, text
+from pydarknet.engine._ffi import ffi, lib
+from pydarknet.errors import ArgumentError
+
+KINDS = {
+    "parameters": lib.DN_PARAMETERS,
+    "gradients": lib.DN_GRADIENTS,
+    "adam_m": lib.DN_ADAM_M,
+    "adam_v": lib.DN_ADAM_V,
+    "ema": lib.DN_EMA,
+}
+ROLES = ("biases", "scales", "means", "variances", "weights")
+
+
+@dataclass(frozen=True)
+class TrainerInfo:
+    """Where a training stands; see ``dn_trainer_info`` in ``darknet.h``.
+
+    Attributes:
+        iteration: updates done, those before a resume included.
+        seen: images trained on.
+        pending: images accumulated since the last update.
+        rate: learning rate of the schedule at this iteration.
+        width: of the input now, in pixels.
+        height: of the input now, in pixels.
+        activation_bytes: memory of the compiled training plan.
+    """
+
+    iteration: int
+    seen: int
+    pending: int
+    rate: float
+    width: int
+    height: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True)
+class LossReport:
+    """The numbers of Darknet's training log for one head and one mini-batch.
+
+    Attributes:
+        layer: the head.
+        cost: its part of the network's cost.
+        total_loss: sum of squared deltas.
+        class_loss: the part of it that is not boxes, objectness included.
+        iou_loss: the part of it that is boxes.
+        iou_sum: IoU of predictions with their truths, summed.
+        count: predictions that were assigned a truth.
+        rewritten: of them, those assigned twice.
+    """
+
+    layer: int
+    cost: float
+    total_loss: float
+    class_loss: float
+    iou_loss: float
+    iou_sum: float
+    count: int
+    rewritten: int
+
+
+_REPORT_FIELDS = tuple(LossReport.__dataclass_fields__)
+
+
+def losses(network: Handle, truths: Floats, capacity: int) -> list[LossReport]:
+    """What the last prediction of a network costs, given its truths, float32 (n, ...)."""
+    found, count = ffi.new("dn_loss_report[]", capacity), ffi.new("int *")
+    t, stride = ffi.from_buffer("float[]", truths), truths.size // len(truths)
+    check(lib.dn_network_losses(network.pointer, t, len(truths), stride, found, capacity, count))
+    return _reports(found, count[0])
+
+
+def _reports(found: Any, count: int) -> list[LossReport]:
+    return [LossReport(**{name: getattr(r, name) for name in _REPORT_FIELDS}) for r in found[0:count]]
+
+
+class TrainerHandle:
+    """A ``dn_trainer`` of a network; one thread at a time."""
+
+    def __init__(self, network: Handle) -> None:
+        out = ffi.new("dn_trainer **")
+        check(lib.dn_trainer_create(network.pointer, out))
+        self._pointer: Any = ffi.gc(out[0], lib.dn_trainer_free)
+
+    @property
+    def pointer(self) -> Any:
+        """The C handle.
+
+        Raises:
+            ArgumentError: the network is closed.
+        """
+        if self._pointer is None:
+            raise ArgumentError("the network is closed")
+        return self._pointer
+
+    def close(self) -> None:
+        """Free the trainer now."""
+        if self._pointer is not None:
+            ffi.release(self._pointer)
+            self._pointer = None
+
+    def accumulate(self, images: Floats, truths: Floats) -> float:
+        """One mini-batch; both arrays C-contiguous float32, images (n, c, h, w)."""
+        cost = ffi.new("float *")
+        x, t, pointer = ffi.from_buffer("float[]", images), ffi.from_buffer("float[]", truths), self.pointer
+        n, stride = len(images), truths.size // len(truths)
+        compute(lambda: lib.dn_trainer_accumulate(pointer, x, n, t, stride, cost))
+        return float(cost[0])
+
+    def update(self) -> None:
+        """Move the weights."""
+        pointer = self.pointer
+        compute(lambda: lib.dn_trainer_update(pointer))
+
+    def resize(self, width: int, height: int) -> None:
+        """Another input size from the next mini-batch on."""
+        check(lib.dn_trainer_resize(self.pointer, width, height))
+
+    def info(self) -> TrainerInfo:
+        """Where the training stands."""
+        out = ffi.new("dn_trainer_info *")
+        check(lib.dn_trainer_get_info(self.pointer, out))
+        return TrainerInfo(**{name: getattr(out, name) for name in TrainerInfo.__dataclass_fields__})
+
+    def set_counters(self, iteration: int, seen: int) -> None:
+        """Where a resumed run goes on."""
+        check(lib.dn_trainer_set_counters(self.pointer, iteration, seen))
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Replace the base rate that the schedule multiplies."""
+        check(lib.dn_trainer_set_learning_rate(self.pointer, rate))
+
+    def reports(self, capacity: int) -> list[LossReport]:
+        """The losses of the last mini-batch, one per layer that owns a cost."""
+        found, count = ffi.new("dn_loss_report[]", capacity), ffi.new("int *")
+        check(lib.dn_trainer_reports(self.pointer, found, capacity, count))
+        return _reports(found, count[0])
+
+    def read(self, layer: int, n: int, outputs: int, *, delta: bool) -> Floats:
+        """Output or delta of a layer in the last mini-batch, (n, outputs)."""
+        out = np.empty((n, outputs), np.float32)
+        function = lib.dn_trainer_read_delta if delta else lib.dn_trainer_read
+        check(function(self.pointer, layer, ffi.from_buffer("float[]", out), out.size))
+        return out
+
+    def array(self, kind: str, layer: int, role: str, *, create: bool = False) -> Floats | None:
+        """A view, flat, of one array of the state while the trainer lives; None where there is none."""
+        data, count = ffi.new("float **"), ffi.new("size_t *")
+        c_role = ffi.new("char[]", role.encode())
+        check(lib.dn_trainer_state(self.pointer, KINDS[kind], layer, c_role, create, data, count))
+        if not count[0]:
+            return None
+        return np.frombuffer(ffi.buffer(data[0], count[0] * 4), np.float32)
+
+    def arrays(self, layers: int) -> Iterator[tuple[str, Floats]]:
+        """Every array of the state with its name, ``kind/layer/role``."""
+        for kind in KINDS:
+            for layer in range(layers):
+                for role in ROLES:
+                    if (array := self.array(kind, layer, role)) is not None:
+                        yield f"{kind}/{layer}/{role}", array
+
+    def non_finite(self) -> str:
+        """The first layer and array with NaN or Inf, or ""."""
+        return text(lib.dn_trainer_non_finite(self.pointer))

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layer table, as Darknet prints it when it loads a network: index, type, numbers, shapes, operations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from pydarknet.engine._core import LayerInfo, NetworkInfo
+
+_SHORT = {"convolutional": "conv", "maxpool": "max", "avgpool": "avg", "local_avgpool": "lavg"}
+
+
+def layer_table(info: NetworkInfo, layers: Sequence[LayerInfo]) -> str:
+    """The table with a line per layer and the totals below."""
+    width = max([len("description"), *(len(layer.description) for layer in layers)])
+    lines = [
+        f"   layer          {'description':{width}}           input                 output       operations"
+    ]
+    for layer in layers:
+        kind = _SHORT.get(layer.type, layer.type)
+        operations = f"{layer.bflops:8.3f} BF" if layer.bflops else ""
+        shapes = f"{_shape(layer.in_shape)} -> {_shape(layer.out_shape)}"
+        lines.append(f"{layer.index:4} {kind:13} {layer.description:{width}}  {shapes} {operations}".rstrip())
+    kinds = Counter(layer.type for layer in layers)
+    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    lines += [
+        f"{info.layers} layers: {counted}",
+        f"input {info.width} x {info.height} x {info.channels}, {info.classes} classes, "
+        f"{info.parameters:,} parameters ({info.parameters * 4 / 1e6:.1f} MB), {info.bflops:.3f} BFLOPs",
+    ]
+    return "\n".join(lines)
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    channels, height, width = shape
+    return f"{width:4} x{height:4} x{channels:4}"

@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network, loaded and run: the class that everything else in pydarknet stands on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from pydarknet.engine import _core
+from pydarknet.engine._core import LayerInfo, LayerTime, NetworkInfo
+from pydarknet.engine._trainer import LossReport, TrainerHandle, losses
+from pydarknet.engine.detections import Detections
+from pydarknet.engine.images import ImageLike, load
+from pydarknet.engine.layer_table import layer_table
+from pydarknet.engine.names import names_for
+from pydarknet.engine.trainer import Learning
+from pydarknet.errors import ArgumentError
+
+_log = logging.getLogger("pydarknet")
+
+Names = str | os.PathLike[str] | Sequence[str]
+
+
+class Network(Learning):
+    """A Darknet network, ready to run.
+
+    Any thread may call it; calls take turns. To compute in several threads at once, give each a
+    :meth:`clone`.
+    Use it as a context manager, or :meth:`close` it, to free its memory at a known moment.
+
+    Args:
+        cfg: path of the cfg file.
+        weights: path of the weights file; a file that ends on a layer's boundary (``yolov4.conv.137``) loads
+            what it has. Without one, weights are random.
+        names: path of a ``.names`` file, or the names; by default classes are named by their number.
+        backend: ``"auto"``, ``"cpu"``, ``"ref"`` (slow, the definition) or ``"check:cpu,ref"``: runs both
+            and raises BackendError at the first layer that differs.
+        precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 where the CPU multiplies it natively.
+        batch: images that a forward pass takes at most.
+        threads: cores to compute on; by default all that the process may use.
+        strict: unknown keys in the cfg are errors; otherwise warnings, logged by the logger ``"pydarknet"``.
+        training: also prepare for learning: :meth:`accumulate`, :meth:`update`, :meth:`state` and their like.
+        library: path of a libdarknet.so built upstream, to detect through it instead of pydarknet's engine;
+            by default what the environment variable ``PYDARKNET_LIBRARY`` says. Such a network only detects.
+
+    Raises:
+        CfgError: the cfg is malformed or describes an impossible network; the message has file and line.
+        WeightsError: the weights file is damaged or belongs to another network.
+        DataError: the names cannot be read, or are not as many as the classes.
+        BackendError: the backend or precision is not available here.
+        FileError: a file cannot be opened.
+    """
+
+    def __init__(  # noqa: PLR0913  all but two by name
+        self,
+        cfg: str | os.PathLike[str],
+        weights: str | os.PathLike[str] | None = None,
+        *,
+        names: Names | None = None,
+        backend: str = "auto",
+        precision: str = "auto",
+        batch: int = 1,
+        threads: int | None = None,
+        strict: bool = True,
+        training: bool = False,
+        library: str | os.PathLike[str] | None = None,
+    ) -> None:
+        options = _core.Options(backend, precision, batch, threads or 0, strict)
+        path, weights = os.fspath(cfg), None if weights is None else os.fspath(weights)
+        library = library or os.environ.get("PYDARKNET_LIBRARY")
+        if library:
+            from pydarknet.compat.foreign import ForeignHandle
+
+            handle: _core.Handle = ForeignHandle(os.fspath(library), path, weights, options)
+        else:
+            handle = _core.Handle.load(path, weights, options)
+        self._take(handle, path, names)
+        if training:
+            self._trainer = TrainerHandle(handle)
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,
+        weights: str | os.PathLike[str] | None = None,
+        *,
+        name: str = "cfg",
+        names: Names | None = None,
+        **options: Any,
+    ) -> Network:
+        """A network from the text of a cfg.
+
+        Args:
+            text: content of a cfg file.
+            weights: as in the constructor.
+            name: stands for the file in messages.
+            names: as in the constructor.
+            options: ``backend``, ``precision``, ``batch``, ``threads``, ``strict`` as in the constructor.
+        """
+        if options.get("threads", 0) is None:
+            del options["threads"]
+        chosen = _core.Options(**options)
+        network = cls.__new__(cls)
+        handle = _core.Handle.parse(text, name, None if weights is None else os.fspath(weights), chosen)
+        network._take(handle, name, names)
+        return network
+
+    def _take(self, handle: _core.Handle, cfg: str, names: Names | None) -> None:
+        self._handle = handle
+        self._trainer = None
+        self._lock, self._process = threading.Lock(), os.getpid()
+        self._cfg = cfg
+        self._layers: tuple[LayerInfo, ...] | None = None
+        try:
+            self._names = names_for(names, handle.info().classes)
+        except BaseException:
+            handle.close()
+            raise
+        for warning in handle.warnings():
+            _log.warning("%s", warning)
+
+    @contextmanager
+    def _use(self) -> Iterator[_core.Handle]:
+        """The handle, for one thread at a time."""
+        if self._process != os.getpid():  # forked: whoever held the lock does not exist here
+            self._lock, self._process = threading.Lock(), os.getpid()
+        with self._lock:
+            yield self._handle
+
+    def clone(self) -> Network:
+        """A second network over the same weights, to compute at the same time in another thread."""
+        twin = type(self).__new__(type(self))
+        with self._use() as handle:
+            twin._take(handle.clone(), self._cfg, self._names or None)
+        return twin
+
+    def close(self) -> None:
+        """Free the network's memory; a second call does nothing, any other call raises ArgumentError."""
+        with self._use() as handle:
+            if self._trainer is not None:
+                self._trainer.close()
+            handle.close()
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._handle.closed:
+            return f"Network(cfg={Path(self._cfg).name!r}, closed)"
+        info = self.info
+        classes = f"{info.classes} classes, " if info.classes else ""
+        return (
+            f"Network(cfg={Path(self._cfg).name!r}, {info.width}×{info.height}, {classes}"
+            f"backend={info.backend!r}, precision={info.precision!r})"
+        )
+
+    # -- what it is ------------------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> NetworkInfo:
+        """Sizes, counts and settings of the network."""
+        with self._use() as handle:
+            return handle.info()
+
+    @property
+    def cfg(self) -> str:
+        """Path of the cfg file, or its name if the network came from text."""
+        return self._cfg
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names by class id."""
+        return self._names
+
+    @property
+    def layers(self) -> tuple[LayerInfo, ...]:
+        """All layers with their shapes at the present size."""
+        with self._use() as handle:
+            return self._layers_of(handle)
+
+    def _layers_of(self, handle: _core.Handle) -> tuple[LayerInfo, ...]:
+        """The layers, asked for once per input size; the caller holds the lock."""
+        if self._layers is None or handle.closed:
+            self._layers = tuple(handle.layer(i) for i in range(handle.info().layers))
+        return self._layers
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The layers that :meth:`predict` returns: the heads, or the last layer that is no cost."""
+        return _default_outputs(self.layers)
+
+    def rename(self, names: Names) -> None:
+        """Give the classes other names.
+
+        Raises:
+            DataError: they cannot be read, or are not as many as the classes.
+        """
+        self._names = names_for(names, self.info.classes)
+
+    def summary(self) -> str:
+        """The layer table with shapes and operations, and the totals; several lines of text."""
+        return layer_table(self.info, self.layers)
+
+    @property
+    def batch(self) -> int:
+        """Images that a forward pass takes at most; can be set."""
+        return self.info.batch
+
+    @batch.setter
+    def batch(self, batch: int) -> None:
+        with self._use() as handle:
+            handle.set_batch(batch)
+
+    def resize(self, width: int, height: int) -> None:
+        """Change the input size.
+
+        Args:
+            width: in pixels, a multiple of ``info.stride``.
+            height: likewise; it need not equal the width.
+
+        Raises:
+            ArgumentError: not such a multiple.
+            CfgError: a layer of the network cannot have the size.
+        """
+        with self._use() as handle:
+            handle.resize(width, height)
+            self._layers = None
+
+    def parameters(self, layer: int) -> dict[str, npt.NDArray[np.float32]]:
+        """Copies of a layer's arrays, flat and in the layout of a weights file, batch-norm not folded.
+
+        Returns:
+            Those of ``biases``, ``scales``, ``means``, ``variances`` and ``weights`` that the layer has; one
+            with ``share_index`` has those of the layer it shares.
+        """
+        roles = ("biases", "scales", "means", "variances", "weights")
+        with self._use() as handle:
+            arrays = {role: handle.array(layer, role) for role in roles}
+        return {role: array for role, array in arrays.items() if array.size}
+
+    def save_weights(self, path: str | os.PathLike[str], cutoff: int | None = None) -> None:
+        """Write a Darknet weights file; it appears complete or not at all.
+
+        Args:
+            path: the file.
+            cutoff: write only the layers before this one, as ``darknet partial`` does.
+
+        Raises:
+            ArgumentError: there is no such layer.
+            FileError: the file cannot be written.
+        """
+        if cutoff is not None and cutoff < 0:
+            raise ArgumentError(f"found cutoff={cutoff}, expected a number of layers or None")
+        with self._use() as handle:
+            handle.save_weights(os.fspath(path), -1 if cutoff is None else cutoff)
+
+    # -- inference -------------------------------------------------------------------------------------------
+
+    @overload
+    def detect(
+        self,
+        image: list[Any] | tuple[Any, ...],
+        thresh: float = ...,
+        nms: float = ...,
+        letterbox: bool | None = ...,
+    ) -> list[Detections]: ...
+    @overload
+    def detect(
+        self, image: ImageLike, thresh: float = ..., nms: float = ..., letterbox: bool | None = ...
+    ) -> Detections: ...
+    def detect(
+        self,
+        image: ImageLike | list[Any] | tuple[Any, ...],
+        thresh: float = 0.25,
+        nms: float = 0.45,
+        letterbox: bool | None = None,
+    ) -> Detections | list[Detections]:
+        """Find objects in an image, or in each of a list of images.
+
+        Args:
+            image: array (h, w, c) or (h, w), uint8 or uint16, blue first; path; bytes of an image file; PIL
+                image; or a list or tuple of these, of any sizes, which runs in batches of ``batch``.
+            thresh: confidence above which an object is reported, 0..1.
+            nms: overlap (IoU) above which the weaker of two boxes is suppressed, 0..1; 0 keeps all.
+            letterbox: keep the aspect ratio and pad, instead of stretching; by default as the cfg's
+                ``letter_box`` says.
+
+        Returns:
+            Detections in the pixels of the image; a list of them for a list.
+
+        Raises:
+            DataError: an image cannot be read, or has other channels than the network takes.
+            ArgumentError: a value is out of range, or something is no image.
+        """
+        if isinstance(image, (list, tuple)):
+            with self._use() as handle:
+                step = handle.info().batch
+            # One batch at a time: decoded images do not pile up, and Ctrl-C is heard in between.
+            chunks = (image[i : i + step] for i in range(0, len(image), step))
+            return [found for chunk in chunks for found in self._detect(chunk, thresh, nms, letterbox)]
+        return self._detect([image], thresh, nms, letterbox)[0]
+
+    def examine(
+        self, image: ImageLike, truths: npt.ArrayLike, thresh: float = 0.25, nms: float = 0.45
+    ) -> tuple[Detections, list[LossReport]]:
+        """Find objects in an image, and tell what training would have to say about these predictions.
+
+        Nothing is learned, and batch norm is that of inference.
+
+        Args:
+            image: as for :meth:`detect`.
+            truths: (boxes, 6) as for :meth:`accumulate`, relative to the network's input: with
+                ``letter_box`` to the padded image.
+            thresh: as for :meth:`detect`.
+            nms: as for :meth:`detect`.
+
+        Returns:
+            The detections, and the losses, one per head.
+        """
+        table = np.ascontiguousarray(truths, np.float32)[None]
+        reports: list[LossReport] = []
+
+        def cost(handle: _core.Handle) -> None:
+            reports.extend(losses(handle, table, handle.info().layers))
+
+        return self._detect([image], thresh, nms, None, cost)[0], reports
+
+    def _detect(
+        self,
+        images: Sequence[Any],
+        thresh: float,
+        nms: float,
+        letterbox: bool | None,
+        then: Callable[[_core.Handle], None] | None = None,
+    ) -> list[Detections]:
+        """``then`` sees the network before anybody else uses it."""
+        with self._use() as handle:
+            info = handle.info()
+        loaded = [_core.Image(load(image, info.channels), bgr=True) for image in images]
+        with self._use() as handle:
+            found = handle.detect(loaded, thresh, nms, info.letter_box if letterbox is None else letterbox)
+            if then:
+                then(handle)
+        return [
+            Detections(
+                rows["xyxy"],
+                rows["confidence"],
+                rows["class_id"],
+                self._names,
+                (image.pixels.shape[1], image.pixels.shape[0]),
+            )
+            for rows, image in zip(found, loaded, strict=True)
+        ]
+
+    def predict(
+        self, x: npt.ArrayLike, layers: Sequence[int] | None = None
+    ) -> dict[int, npt.NDArray[np.float32]]:
+        """Run the network on prepared input and read layers' outputs.
+
+        Args:
+            x: float32 (n, c, h, w), values 0..1, of the network's input size; any n.
+            layers: which outputs to return; by default those of the heads, or of the last layer.
+
+        Returns:
+            For each layer its output, float32 (n, outputs), the planes of each image flattened. Heads hold
+            what Darknet stores in them: x, y, objectness and classes through their activations, w, h raw.
+
+        Raises:
+            ArgumentError: the shape is not the network's, or there is no such layer.
+        """
+        x = np.ascontiguousarray(x, np.float32)
+        with self._use() as handle:
+            info = handle.info()
+            shape = (info.channels, info.height, info.width)
+            if x.ndim != 4 or x.shape[1:] != shape or not len(x):
+                raise ArgumentError(
+                    f"found input of shape {x.shape}, expected (n, {shape[0]}, {shape[1]}, {shape[2]}); "
+                    "resize() changes the network's size"
+                )
+            outputs = self._layers_of(handle)
+            wanted = _default_outputs(outputs) if layers is None else [int(i) for i in layers]
+            if wrong := [i for i in wanted if not 0 <= i < info.layers]:
+                raise ArgumentError(f"found layer {wrong[0]}, expected 0 to {info.layers - 1}")
+            parts: dict[int, list[npt.NDArray[np.float32]]] = {i: [] for i in wanted}
+            for first in range(0, len(x), info.batch):
+                part = x[first : first + info.batch]
+                handle.predict(part, wanted)
+                for i in wanted:
+                    parts[i].append(handle.read(i, len(part), outputs[i].outputs))
+        return {i: np.concatenate(rows) if len(rows) > 1 else rows[0] for i, rows in parts.items()}
+
+    def preprocess(self, image: ImageLike, letterbox: bool | None = None) -> npt.NDArray[np.float32]:
+        """The planes that :meth:`detect` would feed for an image: float32 (c, h, w), 0..1, red first."""
+        with self._use() as handle:
+            info = handle.info()
+        loaded = _core.Image(load(image, info.channels), bgr=True)
+        boxed = info.letter_box if letterbox is None else letterbox
+        with self._use() as handle:
+            return handle.preprocess(loaded, boxed, (info.channels, info.height, info.width))
+
+    def profile(self) -> list[LayerTime]:
+        """Times of the steps of one forward pass over a full batch, in order; fused layers have none."""
+        with self._use() as handle:
+            return handle.profile(2 * handle.info().layers + 8)
+
+
+def _default_outputs(layers: Sequence[LayerInfo]) -> tuple[int, ...]:
+    heads = tuple(layer.index for layer in layers if layer.is_head)
+    return heads or tuple(layer.index for layer in layers if layer.type != "cost")[-1:]

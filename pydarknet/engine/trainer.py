@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of :class:`pydarknet.Network` that learns: one mini-batch, one update, the complete state.
+
+Loops, schedules of events, data and files stand in :mod:`pydarknet.training`; this is the level for tests and
+research.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pydarknet.engine._core import Floats, Handle
+from pydarknet.engine._trainer import LossReport, TrainerHandle
+from pydarknet.errors import ArgumentError
+
+State = dict[str, Any]
+
+
+class Learning:
+    """What a network loaded with ``training=True`` can do besides; see :class:`pydarknet.Network`."""
+
+    _trainer: TrainerHandle | None
+
+    def _use(self) -> AbstractContextManager[Handle]:
+        raise NotImplementedError
+
+    @contextmanager
+    def _learn(self) -> Iterator[tuple[Handle, TrainerHandle]]:
+        with self._use() as handle:
+            if self._trainer is None:
+                raise ArgumentError(
+                    "the network was loaded for inference; load it with training=True to train it"
+                )
+            yield handle, self._trainer
+
+    def accumulate(self, images: npt.ArrayLike, truths: npt.ArrayLike) -> float:
+        """Run one mini-batch forward and backward; gradients add up until :meth:`update`.
+
+        Args:
+            images: float32 (n, c, h, w), 0..1, of the training's input size.
+            truths: for detectors (n, boxes, 6): x, y, w, h relative to the image (centre form), class,
+                track id, rows after the last box 0; for classifiers (n, classes), one-hot or smoothed.
+
+        Returns:
+            The cost as Darknet computes it: the mean over all layers that own one.
+
+        Raises:
+            ArgumentError: a shape does not fit, or the network was not loaded with ``training=True``.
+        """
+        x, t = np.ascontiguousarray(images, np.float32), np.ascontiguousarray(truths, np.float32)
+        with self._learn() as (handle, trainer):
+            info = trainer.info()
+            shape = (handle.info().channels, info.height, info.width)
+            if x.ndim != 4 or x.shape[1:] != shape or not len(x):
+                raise ArgumentError(
+                    f"found images of shape {x.shape}, expected (n, {', '.join(map(str, shape))})"
+                )
+            if t.ndim not in (2, 3) or len(t) != len(x) or (t.ndim == 3 and t.shape[2] != 6):
+                raise ArgumentError(
+                    f"found truths of shape {t.shape}, expected ({len(x)}, boxes, 6) or ({len(x)}, classes)"
+                )
+            self._images = len(x)
+            return trainer.accumulate(x, t)
+
+    def update(self) -> None:
+        """Move the weights by what was accumulated: momentum, decay, the schedule's rate; counters advance.
+
+        Raises:
+            ArgumentError: nothing was accumulated.
+        """
+        with self._learn() as (_, trainer):
+            trainer.update()
+
+    @property
+    def iteration(self) -> int:
+        """Updates done, those before a resume included."""
+        with self._learn() as (_, trainer):
+            return trainer.info().iteration
+
+    @property
+    def seen(self) -> int:
+        """Images trained on."""
+        with self._learn() as (_, trainer):
+            return trainer.info().seen
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the schedule at this iteration: what the last update used."""
+        with self._learn() as (_, trainer):
+            return trainer.info().rate
+
+    def losses(self) -> list[LossReport]:
+        """The losses of the last mini-batch, one per layer that owns a cost."""
+        with self._learn() as (handle, trainer):
+            return trainer.reports(handle.info().layers)
+
+    def delta(self, layer: int) -> Floats:
+        """A layer's delta (negative gradient of the loss) in the last mini-batch, (n, outputs).
+
+        The delta of a layer that another reads is spent by that one's backward pass; heads keep theirs.
+        """
+        return self._read(layer, delta=True)
+
+    def output(self, layer: int) -> Floats:
+        """A layer's output in the last mini-batch, (n, outputs)."""
+        return self._read(layer, delta=False)
+
+    def _read(self, layer: int, *, delta: bool) -> Floats:
+        with self._learn() as (handle, trainer):
+            if not getattr(self, "_images", 0):
+                raise ArgumentError("nothing was accumulated yet")
+            return trainer.read(layer, self._images, _outputs(handle, trainer, layer), delta=delta)
+
+    def gradients(self, layer: int) -> dict[str, Floats]:
+        """Copies of a layer's accumulated negative gradients, flat, in the layout of a weights file.
+
+        They stand on top of the momentum that the last update left. ``{}`` for a layer without parameters.
+        """
+        with self._learn() as (_, trainer):
+            arrays = {
+                role: trainer.array("gradients", layer, role) for role in ("weights", "biases", "scales")
+            }
+            return {role: array.copy() for role, array in arrays.items() if array is not None}
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Replace the base rate that the schedule multiplies."""
+        with self._learn() as (_, trainer):
+            trainer.set_learning_rate(rate)
+
+    def resize_training(self, width: int, height: int) -> None:
+        """Another input size for the next mini-batches, multiples of the network's stride (``random=1``)."""
+        with self._learn() as (_, trainer):
+            trainer.resize(width, height)
+
+    def non_finite(self) -> str:
+        """The first layer and array with NaN or Inf among parameters and gradients, or ""."""
+        with self._learn() as (_, trainer):
+            return trainer.non_finite()
+
+    def state(self) -> State:
+        """Everything that a bit-exact continuation needs.
+
+        Returns:
+            ``iteration``, ``seen``, and ``arrays``: copies of parameters, momentum, Adam's moments and EMA by
+            name (``"gradients/3/weights"``).
+        """
+        with self._learn() as (handle, trainer):
+            info = trainer.info()
+            if info.pending:
+                raise ArgumentError(f"{info.pending} images are accumulated; take the state after update()")
+            arrays = {name: array.copy() for name, array in trainer.arrays(handle.info().layers)}
+            return {"iteration": info.iteration, "seen": info.seen, "arrays": arrays}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned, in this or another process.
+
+        Raises:
+            ArgumentError: the state is of another network; nothing was changed.
+        """
+        with self._learn() as (handle, trainer):
+            arrays: Mapping[str, Floats] = state["arrays"]
+            views = {name: self._view(trainer, name, handle.info().layers) for name in arrays}
+            own = dict(trainer.arrays(handle.info().layers))
+            missing = [name for name in own if name not in arrays and not name.startswith("ema/")]
+            wrong = [n for n, v in views.items() if v is None or v.size != np.size(arrays[n])]
+            if missing or wrong:
+                name = (missing or wrong)[0]
+                raise ArgumentError(f"the state is of another network: {name} is missing or of another size")
+            for name, view in views.items():
+                assert view is not None
+                view[:] = np.ravel(arrays[name])
+            trainer.set_counters(int(state["iteration"]), int(state["seen"]))
+
+    @staticmethod
+    def _view(trainer: TrainerHandle, name: str, layers: int) -> Floats | None:
+        try:
+            kind, layer, role = name.split("/")
+            return (
+                trainer.array(kind, int(layer), role, create=kind == "ema") if int(layer) < layers else None
+            )
+        except (KeyError, ValueError, ArgumentError):
+            return None
+
+
+def _outputs(handle: Handle, trainer: TrainerHandle, layer: int) -> int:
+    """Outputs of a layer at the size that is trained, which need not be the network's own."""
+    own, trained = handle.info(), trainer.info()
+    if (own.width, own.height) == (trained.width, trained.height):
+        return handle.layer(layer).outputs
+    twin = handle.clone()
+    try:
+        twin.resize(trained.width, trained.height)
+        return twin.layer(layer).outputs
+    finally:
+        twin.close()

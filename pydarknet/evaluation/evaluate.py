@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a network and a data set to an :class:`~pydarknet.evaluation.evaluation.Evaluation`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pydarknet.data import Dataset, Status, read
+from pydarknet.data.issues import NOTE_CODES, Report
+from pydarknet.data.paths import split_of
+from pydarknet.engine.network import Network
+from pydarknet.errors import ArgumentError, DataError
+from pydarknet.evaluation.collect import Progress, collect
+from pydarknet.evaluation.darknet_map import NMS, SCORE
+from pydarknet.evaluation.evaluation import Evaluation
+
+_log = logging.getLogger("pydarknet")
+
+
+def evaluate(  # noqa: PLR0913  all but two by name
+    network: Network,
+    data: Dataset | str | Path,
+    *,
+    split: str = "valid",
+    thresh: float = 0.25,
+    iou_thresh: float = 0.5,
+    points: int = 0,
+    score: float = SCORE,
+    nms: float = NMS,
+    letterbox: bool | None = None,
+    progress: Progress = iter,
+) -> Evaluation:
+    """Measure a network on labelled images.
+
+    Args:
+        network: what to measure.
+        data: a data set, or the path of one in any format that :func:`pydarknet.data.read` reads.
+        split: ``valid``, ``train``, ``test`` or ``all``; a set without splits is taken whole.
+        thresh: confidence above which detections are counted, 0..1.
+        iou_thresh: overlap above which a detection belongs to a truth, in Darknet's protocol, 0..1.
+        points: of recall in Darknet's protocol: 11 or 101; 0 for the area under the curve.
+        score: confidence above which a detection is kept at all, 0..1.
+        nms: overlap above which the weaker of two boxes is suppressed, 0..1.
+        letterbox: keep the aspect ratio of images; by default as the cfg says.
+        progress: passes the numbers of the images on and shows how far they are.
+
+    Raises:
+        DataError: the data set cannot be used, has no such split, or has other classes than the network.
+        ArgumentError: there is no split of this name.
+    """
+    from pydarknet.training.loader import Images
+
+    dataset = labelled(data, split)
+    ids = class_ids(network, dataset)
+    album = Images(dataset.samples, network.info.channels)
+    found = collect(network, album, score=score, nms=nms, letterbox=letterbox, progress=progress)
+    images = [replace(image, classes=ids[image.classes]) for image in found]
+    return Evaluation(images, dataset.names, thresh=thresh, iou_thresh=iou_thresh, points=points)
+
+
+def labelled(data: Dataset | str | Path, split: str = "valid") -> Dataset:
+    """The images of a split that somebody labelled.
+
+    Args:
+        data: a data set, or the path of one.
+        split: see :func:`evaluate`.
+
+    Raises:
+        DataError: there are none.
+        ArgumentError: there is no split of this name.
+    """
+    wanted = "" if split == "all" else split_of(split)
+    if split != "all" and not wanted:
+        raise ArgumentError(f"found split {split!r}; expected valid, train, test or all")
+    where = "the data set" if isinstance(data, Dataset) else str(data)
+    dataset, others = (data, ()) if isinstance(data, Dataset) else _read(data, wanted)
+    if dataset is not data:
+        _tell(where, dataset.report)
+    there = tuple(dict.fromkeys([*dataset.splits, *others]))
+    samples = [sample for sample in dataset if not wanted or sample.split == wanted]
+    if not samples and set(there) <= {""}:
+        samples = list(dataset)
+    if not samples:
+        listed = ", ".join(name or "images of no split" for name in there) or "no images"
+        raise DataError(f"{where}: has no images of the split {split}; there are {listed}")
+    known = [sample for sample in samples if sample.status is not Status.UNLABELLED]
+    if not known:
+        raise DataError(f"{where}: none of {len(samples)} images has a label file")
+    if len(known) < len(samples):
+        _log.warning(
+            "%d of %d images without a label file are left out", len(samples) - len(known), len(samples)
+        )
+    return dataset.replace(samples=known)
+
+
+def _tell(where: str, report: Report) -> None:
+    """Say what the reader dropped or changed: the numbers will be those of the rest."""
+    passed = {*NOTE_CODES, "missing-label"}
+    counts = {code: count for code, count in report.counts.most_common() if code not in passed}
+    if counts:
+        kinds = ", ".join(f"{count} {code}" for code, count in counts.items())
+        examples = "".join(f"\n  {report.examples[code][0]}" for code in counts)
+        _log.warning(
+            "%s: not everything is used as it stands: %s; of each the first:%s", where, kinds, examples
+        )
+
+
+def _read(path: str | Path, wanted: str) -> tuple[Dataset, Iterable[str]]:
+    """The data set, and splits whose labels were not read because nobody wants them."""
+    others: dict[str, None] = {}
+
+    def of_split(units: Iterable[Any]) -> Iterator[Any]:
+        # The images of Darknet's lists know their split before their labels are read.
+        for unit in units:
+            split = getattr(unit, "split", "")
+            if wanted and split not in ("", wanted):
+                others[split] = None
+            else:
+                yield unit
+
+    dataset = read(path, progress=of_split)
+    notes = [issue.message for issue in dataset.report.issues if issue.code == "note"]
+    if (
+        wanted == "val"
+        and not len(dataset)
+        and any(note.startswith("valid names the same") for note in notes)
+    ):
+        _log.warning("%s: valid is the list of the training images", path)
+        whole = read(path)
+        return whole.replace(samples=[s.replace(split="val") for s in whole if s.split == "train"]), ()
+    return dataset, others
+
+
+def class_ids(network: Network, dataset: Dataset) -> npt.NDArray[np.int64]:
+    """The data set's id of each class of the network: by name, where the network knows names.
+
+    Raises:
+        DataError: the numbers of classes differ, or a name is of one of them only.
+    """
+    count, names = network.info.classes, network.names
+    if not count:
+        raise DataError(f"{network.cfg}: has no head that detects, so there is nothing to measure")
+    if len(dataset.names) != count:
+        raise DataError(
+            f"the data set has {len(dataset.names)} classes ({_some(dataset.names)}), the network has {count}"
+        )
+    numbered = names == tuple(str(i) for i in range(count))
+    if numbered or names == dataset.names:
+        return np.arange(count)
+    if unknown := [name for name in names if name not in dataset.names]:
+        raise DataError(
+            f"the network has classes that the data set has not: {_some(unknown)}; the data set has "
+            f"{_some(dataset.names)}. If they are the same in other words, write a .names file of the data "
+            "set's beside the weights"
+        )
+    _log.warning(
+        "the classes of the network have another order than the data set's; they are matched by name"
+    )
+    return np.array([dataset.names.index(name) for name in names])
+
+
+def _some(names: Iterable[str], most: int = 8) -> str:
+    listed = list(names)
+    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which truth each detection points to, and which of those that point to one is right.
+
+This is the matching of Darknet and of VOC: a detection points to the truth that it overlaps most, taken or
+not; COCO's, where it looks for another if that one is taken, is in :mod:`pydarknet.evaluation.coco`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from pydarknet.evaluation.columns import Bools, Columns, Floats, Ints, Pairs
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What became of each detection.
+
+    Attributes:
+        truth: (n,) the truth of its class in its image that it overlaps most, -1 if none.
+        overlap: (n,) IoU with that truth, 0 if there is none.
+        right: (n,) whether it is the surest of those that point to its truth.
+        aside: (n,) whether it is not judged at all, since it points to a truth set aside.
+    """
+
+    truth: Ints
+    overlap: Floats
+    right: Bools
+    aside: Bools
+
+    def found(self, columns: Columns, thresh: float) -> Bools:
+        """(m,) truths that a detection with a confidence above ``thresh`` found."""
+        found = np.zeros(len(columns.truths), bool)
+        found[self.truth[self.right & (columns.scores > thresh)]] = True
+        return found
+
+    def ranked(self, columns: Columns, count: int, among: Bools | None = None) -> list[Ints]:
+        """For each class its detections that are judged, from the surest down.
+
+        Args:
+            columns: what was matched.
+            count: of classes.
+            among: (n,) the detections to choose from; None for all.
+        """
+        judged = ~self.aside if among is None else among & ~self.aside
+        order = columns.by_class[judged[columns.by_class]]
+        edges = np.searchsorted(columns.classes[order], np.arange(count + 1))
+        return [order[begin:end] for begin, end in pairwise(edges)]
+
+
+def point(columns: Columns, iou_thresh: float, voc: bool = False) -> Matches:
+    """Match detections with truths of their class.
+
+    Darknet wants an overlap above ``iou_thresh``, and looks at truths set aside only where there is no
+    other.  VOC wants at least ``iou_thresh``, and treats difficult truths as any other at this stage.
+
+    Args:
+        columns: of all images.
+        iou_thresh: IoU that belongs to a truth.
+        voc: VOC's rule instead of Darknet's.
+    """
+    pairs, count = columns.pairs, len(columns.scores)
+    # as exact as Darknet, so that of two truths at one place it is the first, whatever the last bits say
+    pairs = replace(pairs, overlap=pairs.overlap.astype(np.float32))
+    pairs = pairs[pairs.overlap >= iou_thresh if voc else pairs.overlap > iou_thresh]
+    second = (columns.crowd if voc else columns.aside)[pairs.truth]
+    beside = np.zeros(count, bool)
+    beside[pairs.detection[second]] = True
+    best = best_of_each(pairs[~second])
+    truth, overlap = np.full(count, -1), np.zeros(count)
+    truth[best.detection], overlap[best.detection] = best.truth, best.overlap
+    pointing = truth >= 0
+    aside = beside & ~pointing
+    aside[pointing] = columns.aside[truth[pointing]]
+    return Matches(truth, overlap, _surest(columns, truth) & ~aside, aside)
+
+
+def best_of_each(pairs: Pairs, by: str = "detection") -> Pairs:
+    """The pair with the largest overlap of each detection, or ``by`` ``"truth"``; of equal ones the first."""
+    keys, others = (pairs.detection, pairs.truth) if by == "detection" else (pairs.truth, pairs.detection)
+    order = np.lexsort((others, -pairs.overlap, keys))
+    return pairs[order[np.flatnonzero(np.diff(keys[order], prepend=-1))]]
+
+
+def _surest(columns: Columns, truth: Ints) -> Bools:
+    """Of the detections that point to one truth, the one with the highest score; of equal ones the first."""
+    order = columns.by_score[truth[columns.by_score] >= 0]
+    right = np.zeros(len(truth), bool)
+    right[order[np.unique(truth[order], return_index=True)[1]]] = True
+    return right

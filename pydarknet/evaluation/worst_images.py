@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Truth beside prediction, as pictures: what no number tells.
+
+On the left what is there, on the right what was found; what was missed and what is wrong is filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pydarknet.engine.draw import Colour, class_colour, draw_label, text_colour
+from pydarknet.engine.images import load
+from pydarknet.errors import DataError
+from pydarknet.evaluation.columns import ANY_CLASS, Bools, Judged
+from pydarknet.evaluation.evaluation import Verdict
+from pydarknet.streaming.outputs.media import save_picture
+
+Picture = npt.NDArray[np.uint8]
+
+MOST = 16  # images on one sheet
+_TILE = 420  # longer side of an image, in pixels
+_COLUMNS = {1: 1, 8: 2, 12: 3, MOST: 4}  # by the number of images at most
+_GAP, _STRIP = 6, 24
+_GREY, _WHITE, _INK = (150, 150, 150), (255, 255, 255), (30, 30, 30)
+_FILL = 0.4  # how much of the image a filling hides
+_MOST_CAPTIONS = 12  # boxes of an image with words; more would hide it
+
+
+def save_sheet(
+    verdicts: Sequence[Verdict], names: Sequence[str], path: str | Path, *, thresh: float = 0.25
+) -> None:
+    """Write up to 16 images as one picture, each twice: its truth, and what was found.
+
+    Args:
+        verdicts: of :attr:`Evaluation.verdicts <pydarknet.evaluation.evaluation.Evaluation.verdicts>` or its
+            ``worst``; boxes must be in pixels, and what goes beyond 16 is left out.
+        names: of the classes.
+        path: ``.jpg`` or ``.png`` to write.
+        thresh: confidence above which detections are drawn.
+
+    Raises:
+        DataError: there is no image, or one cannot be read.
+        FileError: the file cannot be written.
+    """
+    if not verdicts:
+        raise DataError("there is no image to draw")
+    chosen = list(verdicts)[:MOST]
+    tiles = [pair(one, names, thresh=thresh) for one in chosen]
+    columns = next(count for most, count in _COLUMNS.items() if len(tiles) <= most)
+    rows = [_beside(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    sheet = _below(rows)
+    judged = [one.judged for one in chosen]
+    shown = {int(c) for one in judged for c in (*one.truth_classes, *one.classes[one.scores > thresh])}
+    save_picture(Path(path), _below([_legend(sheet.shape[1], names, sorted(shown - {ANY_CLASS})), sheet]))
+
+
+def pair(verdict: Verdict, names: Sequence[str], *, thresh: float = 0.25) -> Picture:
+    """One image twice, truth on the left and detections on the right, with a line of text below.
+
+    Args:
+        verdict: with the path of the image and boxes in pixels.
+        names: of the classes.
+        thresh: confidence above which detections are drawn.
+
+    Raises:
+        DataError: the image cannot be read.
+    """
+    import cv2
+
+    image = verdict.judged
+    canvas, scale = _fitted(image)
+    aside = _flag(image.difficult, image) | _flag(image.crowd, image)
+    truth = [names[c] if c != ANY_CLASS else "any" for c in image.truth_classes.tolist()]
+    left = _drawn(canvas, image.truths * scale, image.truth_classes, verdict.missed, truth, aside)
+    rows = np.flatnonzero(image.scores > thresh)
+    found = [f"{names[image.classes[row]]} {image.scores[row]:.0%}" for row in rows]
+    nobodys = ~(verdict.right | verdict.wrong)[rows]
+    boxes, classes = image.boxes[rows] * scale, image.classes[rows]
+    right = _drawn(canvas, boxes, classes, verdict.wrong[rows], found, nobodys)
+    both = _beside([left, right])
+    strip = np.full((_STRIP, both.shape[1], 3), 255, np.uint8)
+    words = (
+        f"{Path(image.path).name}   {int((~aside).sum())} there, {int(verdict.missed.sum())} missed, "
+        f"{int(verdict.wrong.sum())} wrong"
+    )
+    text = words.encode("ascii", "replace").decode()
+    cv2.putText(strip, text, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)
+    return np.vstack([both, strip])
+
+
+def _flag(flags: Bools | None, image: Judged) -> Bools:
+    return np.zeros(len(image.truths), bool) if flags is None else flags
+
+
+def _fitted(image: Judged) -> tuple[Picture, float]:
+    """The image with its longer side made to fit, and the factor from the unit of its boxes."""
+    import cv2
+
+    pixels = load(image.path)
+    picture = pixels >> 8 if pixels.dtype == np.uint16 else pixels
+    height, width = picture.shape[:2]
+    scale = _TILE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    fitted = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return np.asarray(fitted, np.uint8), size[0] / image.size[0]
+
+
+def _drawn(
+    canvas: Picture,
+    boxes: npt.NDArray[np.floating],
+    classes: npt.NDArray[np.integer],
+    bad: Bools,
+    words: Sequence[str],
+    aside: Bools,
+) -> Picture:
+    """A copy of the image with boxes: filled and thick where bad, grey where set aside."""
+    import cv2
+
+    height, width = canvas.shape[:2]
+    limits = np.array([width, height] * 2) - 1
+    corners = np.rint(np.clip(np.nan_to_num(boxes), 0, limits)).astype(int).tolist()
+    colours: list[Colour] = [
+        _GREY if off else class_colour(int(label)) for label, off in zip(classes, aside, strict=True)
+    ]
+    filled = canvas.copy()
+    for (x1, y1, x2, y2), colour, wrong in zip(corners, colours, bad, strict=True):
+        if wrong:
+            cv2.rectangle(filled, (x1, y1), (x2, y2), colour, cv2.FILLED)
+    picture = np.asarray(cv2.addWeighted(filled, _FILL, canvas, 1 - _FILL, 0), np.uint8)
+    for (x1, y1, x2, y2), colour, wrong in zip(corners, colours, bad, strict=True):
+        cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 2 if wrong else 1)
+    taken: list[tuple[int, int, int, int]] = []
+    for row in _captioned(corners, bad):
+        draw_label(picture, words[row], tuple(corners[row][:2]), colours[row], 1, taken)
+    return picture
+
+
+def _captioned(corners: Sequence[Sequence[int]], bad: Bools) -> list[int]:
+    """The boxes that get words: all of few; of many only what went wrong, the largest first."""
+    rows = list(range(len(corners)))
+    if len(rows) > _MOST_CAPTIONS:
+        rows = [row for row in rows if bad[row]]
+    rows.sort(key=lambda r: (corners[r][0] - corners[r][2]) * (corners[r][3] - corners[r][1]))
+    return rows[:_MOST_CAPTIONS]
+
+
+def _legend(width: int, names: Sequence[str], shown: Sequence[int]) -> Picture:
+    """A strip that says which colour is which class, and what a filled box means."""
+    import cv2
+
+    strip = np.full((30, width, 3), 255, np.uint8)
+    entries: list[tuple[str, Colour]] = [("left: truth, right: found; filled: missed or wrong", _WHITE)]
+    entries += [(names[label], class_colour(label)) for label in shown]
+    left = _GAP
+    for text, colour in entries:
+        words = text.encode("ascii", "replace").decode()
+        (length, _), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
+        if left + length + 12 > width:
+            break
+        cv2.rectangle(strip, (left, 4), (left + length + 12, 25), colour, cv2.FILLED)
+        ink = text_colour(colour)
+        cv2.putText(strip, words, (left + 6, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, 1, cv2.LINE_AA)
+        left += length + 12 + _GAP
+    return strip
+
+
+def _beside(pictures: Sequence[Picture]) -> Picture:
+    height = max(len(picture) for picture in pictures)
+    padded = [_padded(picture, height, picture.shape[1] + _GAP) for picture in pictures]
+    return np.hstack(padded)
+
+
+def _below(pictures: Sequence[Picture]) -> Picture:
+    width = max(picture.shape[1] for picture in pictures)
+    return np.vstack([_padded(picture, len(picture), width) for picture in pictures])
+
+
+def _padded(picture: Picture, height: int, width: int) -> Picture:
+    """The picture in the upper left corner of a white one."""
+    out: Picture = np.full((height, width, 3), _WHITE, np.uint8)
+    out[: picture.shape[0], : picture.shape[1]] = picture
+    return out

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a run: its number, its lock, and ``run.json``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydarknet import __version__
+from pydarknet.engine.info import info, usable_cores
+from pydarknet.errors import ArgumentError, FileError
+from pydarknet.runs.config import TrainConfig, changed
+from pydarknet.system.atomic import persistently, write_text
+
+SILENT = 900.0  # seconds without a heartbeat after which the lock of another machine counts as left behind
+BEAT = 20.0  # seconds between heartbeats
+
+
+class RunFolder:
+    """A run on disk.
+
+    Attributes:
+        path: the folder; it may be a link, slow, and have blanks in its name.
+        weights: where saved weights and states go.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.weights = path, path / "weights"
+
+    def file(self, name: str) -> Path:
+        """A file in the folder."""
+        return self.path / name
+
+    @property
+    def exists(self) -> bool:
+        """A run was begun here."""
+        return self.file("run.json").is_file()
+
+    def read(self) -> dict[str, Any]:
+        """``run.json``.
+
+        Raises:
+            FileError: it is not there or damaged.
+        """
+        try:
+            table = json.loads(self.file("run.json").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise FileError(f"{self.path}: is not the folder of a run: {error}") from None
+        if not isinstance(table, dict):
+            raise FileError(f"{self.path}: is not the folder of a run: run.json is no object")
+        return table
+
+    def config(self) -> TrainConfig:
+        """The settings that the run was last started with."""
+        return TrainConfig.from_json(self.read()["config"])
+
+    def begin(self, config: TrainConfig, say: Callable[[str], None]) -> None:
+        """Enter a session into ``run.json``; other threads than before change the bits, which is said."""
+        table = self.read() if self.exists else {"sessions": []}
+        threads = config.threads or usable_cores()
+        before = table["sessions"][-1].get("threads", threads) if table["sessions"] else threads
+        if before != threads:
+            say(
+                f"computed in {before} threads so far, in {threads} from now on: sums are rounded otherwise, "
+                f"so the run will not have the bits of one that stayed there (--threads {before} keeps them)"
+            )
+        table.pop("result", None)  # of the session before: this one may be killed
+        table["config"] = config.to_json()
+        table["versions"] = {"pydarknet": __version__, "python": platform.python_version()}
+        machine = info()
+        table["machine"] = {name: machine[name] for name in ("platform", "cpu", "threads", "ram", "gpu")}
+        table["sessions"].append(
+            {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()}
+            | {"threads": threads}
+        )
+        self.write(table)
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Enter what became of the session."""
+        table = self.read()
+        table["sessions"][-1] |= {"ended": _now(), **result}
+        table["result"] = result
+        self.write(table)
+
+    def write(self, table: dict[str, Any]) -> None:
+        """Replace ``run.json``."""
+        text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
+        persistently(lambda: write_text(self.file("run.json"), text))
+
+    # -- the lock
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process out.
+
+        Raises:
+            FileError: another process is writing here, or the folder cannot be made.
+        """
+        lock = self.file("lock")
+        mine = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "time": _now(),
+            "birth": _birth(os.getpid()),
+        }
+        try:
+            self.weights.mkdir(parents=True, exist_ok=True)
+            self._take(lock, json.dumps(mine))
+        except OSError as error:
+            if isinstance(error, FileError):
+                raise
+            raise FileError(f"{self.path}: cannot be made: {error.strerror}") from None
+        over = threading.Event()
+        heart = threading.Thread(target=self._beat, args=(over,), name="pydarknet-lock", daemon=True)
+        heart.start()
+        try:
+            yield
+        finally:
+            over.set()
+            heart.join()
+            with contextlib.suppress(OSError):
+                lock.unlink()
+
+    def _take(self, lock: Path, text: str) -> None:
+        for _ in range(3):
+            try:
+                with lock.open("x", encoding="utf-8") as file:
+                    file.write(text)
+            except FileExistsError:
+                owner = self._owner(lock)
+                if owner:
+                    raise FileError(
+                        f"{self.path}: {owner} is writing into this folder; two runs in one folder destroy "
+                        f"each other. Use another --out, or delete {lock} if that process is gone"
+                    ) from None
+                # Only one of several who find it abandoned can rename it away.
+                with contextlib.suppress(FileNotFoundError):
+                    lock.rename(lock.with_name(f".lock.{os.getpid()}"))
+                    lock.with_name(f".lock.{os.getpid()}").unlink()
+            else:
+                return
+        raise FileError(f"{lock}: other processes keep taking it")
+
+    def owner(self) -> str:
+        """Who is writing into the folder; "" if nobody is."""
+        lock = self.file("lock")
+        return self._owner(lock) if lock.exists() else ""
+
+    def _owner(self, lock: Path) -> str:
+        """Who holds the lock, or "" if it was left behind."""
+        try:
+            owner, beat = json.loads(lock.read_text("utf-8")), lock.stat().st_mtime
+            host, pid, birth = owner["host"], int(owner["pid"]), owner["birth"]
+        except (OSError, ValueError, KeyError, TypeError):
+            # Just being written, or cut short by a crash: its age tells.
+            with contextlib.suppress(OSError):
+                return "another process" if time.time() - lock.stat().st_mtime < BEAT else ""
+            return ""
+        if host == socket.gethostname():
+            return f"process {pid} (since {owner['time']})" if _birth(pid) == birth and birth else ""
+        silent = time.time() - beat
+        return f"process {pid} on {host} (last sign {silent:.0f} s ago)" if silent < SILENT else ""
+
+    def _beat(self, over: threading.Event) -> None:
+        """Show that the run is alive, during a long evaluation too."""
+        while not over.wait(BEAT):
+            with contextlib.suppress(OSError):
+                os.utime(self.file("lock"))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _birth(pid: int) -> str:
+    """Something that tells a process from a later one with the same number; "" if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        pass
+    if Path("/proc/self").exists():
+        return ""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "alive"
+
+
+def choose(config: TrainConfig, base: str) -> tuple[RunFolder, TrainConfig | None]:
+    """The folder of this training, and the settings of the run that is continued in it.
+
+    A run in ``config.out`` is continued, or without ``out`` the newest numbered one if the same training was
+    begun there and not finished.
+
+    Raises:
+        ArgumentError: the folder holds another training.
+    """
+    if config.out is not None:
+        run = RunFolder(Path(config.out))
+        if not run.exists:
+            return run, None
+        if config.restart:
+            _move_aside(run.path)
+            return run, None
+        before = run.config()
+        if different := changed(before, config):
+            raise ArgumentError(
+                f"{run.path}: holds a training with another {', '.join(different)}; use another --out, or "
+                "--restart to move that one aside"
+            )
+        return run, before
+    numbers = _numbers(base)
+    if numbers and not config.restart:
+        run = RunFolder(Path("runs", f"{base}-{numbers[-1]}"))
+        if not run.exists:
+            return run, None
+        if not changed(run.config(), config):
+            done = run.read().get("result", {}).get("reason") in ("finished", "early-stop", "overfit-stop")
+            longer = (config.max_batches, config.epochs) != (run.config().max_batches, run.config().epochs)
+            if not done or longer:
+                return run, run.config()
+    return RunFolder(Path("runs", f"{base}-{(numbers[-1] if numbers else 0) + 1}")), None
+
+
+def _numbers(base: str) -> list[int]:
+    tails = (path.name.removeprefix(f"{base}-") for path in Path("runs").glob(f"{base}-*") if path.is_dir())
+    return sorted(int(tail) for tail in tails if tail.isdigit())
+
+
+def _move_aside(folder: Path) -> None:
+    number = 1
+    while (place := folder.with_name(f"{folder.name}.before-{number}")).exists():
+        number += 1
+    with RunFolder(folder).locked():
+        pass  # raises if somebody is writing there
+    folder.rename(place)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The live page of a run: ``/`` is the page, ``/state.json`` what it shows, and the pictures by their names.
+
+Nothing can be changed through it, and nothing is read but the files of a fixed table. It costs nothing while
+nobody looks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from pydarknet.runs.state import PICTURES, RunState
+from pydarknet.system.http_server import Handler, Server
+
+FRESH = 1.0  # seconds for which one reading of the folder serves everybody
+
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+}
+_ASSETS = {"page.html", "page.css", "icon.svg", "chart.js", "evaluation.js", "page.js"}
+_LOOPBACK = {"127.0.0.1", "localhost"}
+_HEADERS = {
+    "Content_Security_Policy": "default-src 'self'; base-uri 'none'; form-action 'none'",
+    "X_Content_Type_Options": "nosniff",
+    "Referrer_Policy": "no-referrer",
+}
+
+
+@cache
+def asset(name: str) -> str:
+    """The text of a file of the page."""
+    return resources.files("pydarknet.runs.page").joinpath(name).read_text("utf-8")
+
+
+class Page:
+    """The page of a run, served until it is closed.
+
+    Args:
+        folder: of the run; it may come into being later.
+        host: address to listen on; ``127.0.0.1`` is this machine only.
+        port: 0 takes a free one.
+
+    Attributes:
+        url: of the page.
+
+    Raises:
+        FileError: the port is taken or may not be used.
+    """
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 8090) -> None:
+        self._server = _Server(host, port, folder)
+        self.url = self._server.url
+
+    def close(self) -> None:
+        """End it."""
+        self._server.close()
+
+    def __enter__(self) -> Page:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Server(Server):
+    def __init__(self, host: str, port: int, folder: Path) -> None:
+        self.folder, self.private = folder, host in _LOOPBACK
+        self._run, self._lock = RunState(folder), threading.Lock()
+        self._read, self._state = -FRESH, b""
+        super().__init__(host, port, _Handler)
+
+    def state(self) -> bytes:
+        """The state of the run, at most a second old."""
+        with self._lock:
+            if time.monotonic() - self._read >= FRESH:
+                self._state = json.dumps(self._run.read()).encode()
+                self._read = time.monotonic()
+            return self._state
+
+
+class _Handler(Handler):
+    server: _Server
+
+    def answer(self, path: str) -> None:
+        """Answer with the page, the state or a picture."""
+        name = "page.html" if path == "/" else path[1:]
+        if self.server.private and self.headers.get("Host", "localhost").rsplit(":", 1)[0] not in _LOOPBACK:
+            # A foreign site may have its name point here, to read what only this machine should.
+            self.send_error(403, "not asked for by the name of this machine; --http 0.0.0.0:PORT allows that")
+        elif name == "state.json":
+            self._state()
+        elif name in _ASSETS:
+            self._send(asset(name).encode(), _KINDS[Path(name).suffix])
+        elif name in PICTURES:
+            self._picture(name)
+        else:
+            self.send_error(404)
+
+    def _state(self) -> None:
+        try:
+            state = self.server.state()
+        except Exception as error:  # said on the page: whoever looks should not think that the run is over
+            self.send_error(500, type(error).__name__)
+        else:
+            self._send(state, "application/json")
+
+    def _picture(self, name: str) -> None:
+        try:
+            body = (self.server.folder / name).read_bytes()
+        except OSError:
+            self.send_error(404)
+        else:
+            self._send(body, _KINDS[Path(name).suffix])
+
+    def _send(self, body: bytes, kind: str) -> None:
+        tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        if self.headers.get("If-None-Match") == tag:
+            self.send_response(304)
+            self.end_headers()
+            return
+        self.send(body, kind, ETag=tag, **_HEADERS)
+
+    def _refuse(self) -> None:
+        self.send_response(405)
+        self.send_header("Allow", "GET, HEAD")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = Handler.do_GET  # noqa: N815  the names that the standard library asks for
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse  # noqa: N815

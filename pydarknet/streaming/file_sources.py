@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening files: images, films, archives and stdin become frames, every one of them, in order.
+
+What cannot be read comes in its place as a DataError, so that the rest is not lost. Live sources are
+:mod:`pydarknet.streaming.live_sources`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from io import BufferedReader
+from time import perf_counter
+from typing import IO, Any
+
+from pydarknet.engine.images import Pixels, decode, load
+from pydarknet.errors import DataError
+from pydarknet.streaming.sources import IMAGE_SUFFIXES, Source, _natural
+
+_log = logging.getLogger("pydarknet")
+_MOST_FILMS_TO_OPEN = 100  # only to count their frames
+_LARGEST_FILE = 1 << 30  # bytes of an image from an archive, a URL or stdin
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        image: (h, w) or (h, w, c), blue first.
+        name: path or URL it came from; that of the film for frames of a film.
+        index: number of the frame within its source, from 0, counted before any are skipped.
+        time: seconds since the source's beginning.
+        fps: of the film; 0 when unknown or for a single picture.
+        still: a single picture, no frame of a film or stream.
+        captured: when it was read, on the clock of ``time.perf_counter``.
+    """
+
+    image: Pixels
+    name: str
+    index: int = 0
+    time: float = 0.0
+    fps: float = 0.0
+    still: bool = False
+    captured: float = field(default_factory=perf_counter)
+
+
+def frames(sources: Iterable[Source], channels: int = 3, every: int = 1) -> Iterator[Frame | DataError]:
+    """The frames of sources that are not live, one after the other.
+
+    Args:
+        sources: as :func:`pydarknet.streaming.sources.expand` gives them.
+        channels: into which images are decoded, 1, 3 or 4.
+        every: take each n-th frame of films; images are all taken.
+    """
+    for source in sources:
+        try:
+            if source.kind == "zip":
+                yield from _archive(source.value, channels)
+            elif source.kind == "video":
+                yield from _film(source.value, source.name, every)
+            elif source.kind == "stdin":
+                yield from _stdin(BufferedReader(sys.stdin.buffer), channels, every)  # type: ignore[arg-type]
+            elif source.kind == "object":
+                yield from _object(source.value, source.name, every)
+            elif source.kind == "array":
+                yield from _arrays(source.value, channels)
+            else:
+                yield Frame(_image(source.value, channels), source.name, still=True)
+        except DataError as error:
+            yield error
+
+
+def count(sources: Iterable[Source], every: int = 1) -> int | None:
+    """How many frames :func:`frames` will give; None where that is not known beforehand."""
+    total, films = 0, 0
+    for source in sources:
+        films += source.kind == "video"
+        if source.kind == "video" and films <= _MOST_FILMS_TO_OPEN and os.path.isfile(source.value):  # noqa: PTH113
+            announced = _length(source)
+            if not announced:
+                return None
+            total += math.ceil(announced / every)
+        elif source.kind == "image":
+            total += 1
+        elif source.kind == "array" and isinstance(source.value, (list, tuple)):
+            total += len(source.value)
+        else:
+            return None
+    return total
+
+
+def _length(film: Source) -> int:
+    """Frames that a film announces; 0 where it does not, or cannot be opened."""
+    try:
+        capture = open_capture(film.value, film.name)
+    except DataError:
+        return 0
+    try:
+        return _announced(capture)
+    finally:
+        capture.release()
+
+
+# -- images --------------------------------------------------------------------------------------------------
+
+
+def _image(value: str, channels: int) -> Pixels:
+    if "://" not in value:
+        return load(value, channels)
+    return decode(_download(value), channels, Source("image", value).name)
+
+
+def _download(url: str) -> bytes:
+    import urllib.request
+
+    name = Source("image", url).name
+    try:
+        with urllib.request.urlopen(url, timeout=20) as answer:  # http(s), says classify()
+            data: bytes = answer.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name}: cannot be fetched: {error}") from None
+    if len(data) > _LARGEST_FILE:
+        raise DataError(f"{name}: is larger than {_LARGEST_FILE >> 20} MiB")
+    return data
+
+
+def _arrays(value: Any, channels: int) -> Iterator[Frame | DataError]:
+    images = value if isinstance(value, (list, tuple)) else [value]
+    for index, image in enumerate(images):
+        try:
+            name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"array{index + 1}"
+            yield Frame(load(image, channels), name, index, still=True)
+        except DataError as error:
+            yield error
+
+
+def _archive(path: str, channels: int) -> Iterator[Frame | DataError]:
+    """The images in a ZIP, read in place: nothing is unpacked to the disk."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be opened as a ZIP: {reason}") from None
+    with archive:
+        members = [info for info in archive.infolist() if _is_picture(info)]
+        if not members:
+            raise DataError(f"{path}: holds no image")
+        for info in sorted(members, key=lambda info: _natural(info.filename)):
+            name = f"{path}/{info.filename}"
+            try:
+                if info.file_size > _LARGEST_FILE:
+                    raise DataError(f"{name}: is larger than {_LARGEST_FILE >> 20} MiB")
+                yield Frame(decode(archive.read(info), channels, name), name, still=True)
+            except DataError as error:
+                yield error
+            except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+                yield DataError(f"{name}: cannot be unpacked: {error}")
+
+
+def _is_picture(info: zipfile.ZipInfo) -> bool:
+    suffix = os.path.splitext(info.filename)[1].lower()  # noqa: PTH122  a member's name, no path
+    return suffix in IMAGE_SUFFIXES and not info.is_dir() and not info.filename.startswith("__MACOSX/")
+
+
+# -- films ---------------------------------------------------------------------------------------------------
+
+
+def open_capture(address: str | int, name: str, *settings: int) -> Any:
+    """An opened ``cv2.VideoCapture``.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
+    import cv2
+
+    if isinstance(address, str) and "://" not in address and not os.path.exists(address):  # noqa: PTH110
+        raise DataError(f"{name}: cannot be read: No such file or directory")
+    # CAP_ANY would take frame_001.mp4 for the first of a row of images.
+    backend = cv2.CAP_FFMPEG if isinstance(address, str) and not address.startswith("/dev/") else cv2.CAP_ANY
+    try:
+        capture = cv2.VideoCapture(address, backend, list(settings))
+        if not capture.isOpened() and not isinstance(address, int) and "://" not in address:
+            capture = cv2.VideoCapture(address)
+    except cv2.error as error:
+        raise DataError(f"{name}: cannot be opened: {error.err}") from None
+    if not capture.isOpened():
+        raise DataError(f"{name}: cannot be opened; is it a video that OpenCV knows, or a camera in use?")
+    return capture
+
+
+def fps_of(capture: Any) -> float:
+    """Frames per second as the film says; 0 where it says nothing sensible."""
+    import cv2
+
+    fps = float(capture.get(cv2.CAP_PROP_FPS))
+    return fps if math.isfinite(fps) and 0 < fps <= 1000 else 0.0
+
+
+def _announced(capture: Any) -> int:
+    import cv2
+
+    number = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return int(number) if math.isfinite(number) and 0 < number < 1e9 else 0
+
+
+def _film(address: str, name: str, every: int) -> Iterator[Frame]:
+    capture = open_capture(address, name)
+    try:
+        fps, announced, index = fps_of(capture), _announced(capture), 0
+        while capture.grab():
+            if index % every == 0:
+                fine, image = capture.retrieve()
+                if fine and image is not None and image.size:
+                    yield Frame(image, name, index, index / fps if fps else 0.0, fps / every)
+            index += 1
+    finally:
+        capture.release()
+    if not index:
+        raise DataError(f"{name}: holds no frame that can be decoded")
+    if index < announced:
+        _log.warning("%s: announces %d frames, but only %d can be read", name, announced, index)
+
+
+def _object(camera: Any, name: str, every: int) -> Iterator[Frame]:
+    """Frames of an object with ``read()`` that is no live source, until there is none."""
+    index = 0
+    while (image := picture_of(camera.read(), name)) is not None:
+        if index % every == 0:
+            yield Frame(image, name, index)
+        index += 1
+
+
+def picture_of(answer: Any, name: str) -> Pixels | None:
+    """The picture in what ``read()`` returned: ``(ok, image)`` as cv2 does it, or the image; None for none.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if isinstance(answer, tuple) and len(answer) == 2:
+        fine, answer = answer
+        if not fine:
+            return None
+    if answer is None:
+        return None
+    if not hasattr(answer, "shape"):
+        raise DataError(
+            f"{name}: read() returned a {type(answer).__name__}; expected (ok, image) or an image"
+        )
+    return answer if answer.size else None
+
+
+# -- stdin ---------------------------------------------------------------------------------------------------
+
+
+def _stdin(stream: BufferedReader, channels: int, every: int) -> Iterator[Frame | DataError]:
+    """Images one behind the other (as ``ffmpeg -f image2pipe`` writes them), or paths, one per line."""
+    head = stream.read(2)
+    if head not in (b"\xff\xd8", b"\x89P"):
+        yield from _named(head, stream, channels, every)
+        return
+    index = 0
+    while head:
+        data = (_jpeg if head == b"\xff\xd8" else _png)(head, stream)
+        if index % every == 0:
+            yield Frame(decode(data, channels, f"stdin, image {index + 1}"), "stdin", index)
+        index += 1
+        head = stream.read(2)
+        if head not in (b"", b"\xff\xd8", b"\x89P"):
+            raise DataError(f"stdin: after image {index} comes no JPEG or PNG, but {head!r}")
+
+
+def _named(head: bytes, stream: IO[bytes], channels: int, every: int) -> Iterator[Frame | DataError]:
+    from pydarknet.streaming.sources import classify, expand
+
+    for line in _lines(head, stream):
+        try:
+            source = classify(line)
+            if source.live or source.kind == "stdin":
+                raise DataError(f"stdin: found {line!r}; expected paths of images or videos, one per line")
+            yield from frames(expand(source), channels, every)
+        except DataError as error:
+            yield error
+
+
+def _lines(head: bytes, stream: IO[bytes]) -> Iterator[str]:
+    while line := head + stream.readline():
+        head = b""
+        if text := line.decode("utf-8", "replace").strip():
+            yield text
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise DataError("stdin: ends in the middle of an image")
+    return data
+
+
+def _png(head: bytes, stream: IO[bytes]) -> bytes:
+    """The rest of a PNG: chunks of length, name, data and checksum, up to IEND."""
+    data = bytearray(head + _exactly(stream, 6))
+    while True:
+        chunk = _exactly(stream, 8)
+        size = int.from_bytes(chunk[:4], "big") + 4
+        if len(data) + size > _LARGEST_FILE:
+            raise DataError("stdin: holds a damaged PNG")
+        data += chunk + _exactly(stream, size)
+        if chunk[4:] == b"IEND":
+            return bytes(data)
+
+
+def _jpeg(head: bytes, stream: BufferedReader) -> bytes:
+    """The rest of a JPEG: segments are skipped by their length, since a thumbnail in one has an end, too."""
+    data = bytearray(head)
+    while len(data) < _LARGEST_FILE:
+        waiting = stream.peek(1)
+        data += _exactly(stream, waiting.find(b"\xff") + 1 or len(waiting) or 1)
+        if data[-1] != 0xFF:
+            continue
+        while (marker := _exactly(stream, 1)) == b"\xff":
+            data += marker
+        data += marker
+        if marker == b"\xd9":
+            return bytes(data)
+        if marker[0] >= 0xC0 and not 0xD0 <= marker[0] <= 0xD7:  # all but entropy-coded bytes and restarts
+            size = _exactly(stream, 2)
+            data += size + _exactly(stream, max(0, int.from_bytes(size, "big") - 2))
+    raise DataError("stdin: holds a damaged JPEG")
+
+
+# -- pages ---------------------------------------------------------------------------------------------------
+
+
+def resolve(url: str) -> tuple[str, bool]:
+    """The address of the stream behind a page (YouTube, Twitch, ...), and whether it is live.
+
+    Raises:
+        MissingExtra: yt-dlp is not installed.
+        DataError: there is no stream.
+    """
+    from pydarknet.errors import MissingExtra
+
+    try:
+        import yt_dlp
+    except ImportError:
+        raise MissingExtra("yt-dlp", "youtube") from None
+    options = {"quiet": True, "no_warnings": True, "noplaylist": True, "format": "best[ext=mp4]/best"}
+    try:
+        with yt_dlp.YoutubeDL(options) as downloader:
+            found = downloader.extract_info(url, download=False)
+    except yt_dlp.utils.YoutubeDLError as error:
+        raise DataError(f"{url}: {error}") from None
+    if not found or not found.get("url"):
+        raise DataError(f"{url}: there is no video behind it")
+    return str(found["url"]), bool(found.get("is_live"))

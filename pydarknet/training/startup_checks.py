@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens between the command and the first iteration: precision, preflight, memory, the network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pydarknet.cfg import CfgFile
+from pydarknet.cfg.memory import available_memory, smallest_subdivisions, training_memory
+from pydarknet.check import PlannedRun, preflight
+from pydarknet.engine import selftest
+from pydarknet.engine.names import names_from
+from pydarknet.engine.network import Network
+from pydarknet.errors import DataError, FileError
+from pydarknet.runs.config import TrainConfig
+from pydarknet.system.atomic import write_text
+from pydarknet.training import prepare
+from pydarknet.training.loader import RAM_SHARE, Sets
+from pydarknet.training.prepare import Say
+
+
+def settle_precision(config: TrainConfig, before: TrainConfig | None, say: Say) -> str:
+    """The precision to compute in, ``fp32`` or ``bf16``.
+
+    A run keeps the one that it began with, wherever it goes on: another one gives other bits.
+
+    Args:
+        config: the settings.
+        before: those of the run that is continued.
+        say: takes a line if the choice needs one.
+
+    Raises:
+        BackendError: this machine cannot compute in it.
+    """
+    asked, used = config.precision, before.precision if before else ""
+    if asked == "auto" and used:
+        asked = used
+    native = _precision("auto", config.backend)
+    found = native if asked == "auto" else _precision(asked, config.backend)
+    if found == "bf16" and native != "bf16":
+        say("bf16 is emulated on this processor: slower than where it is native, and of the same use")
+    if used and used != found:
+        say(f"precision {used} -> {found}: the run will not have the bits of one that stayed with {used}")
+    return found
+
+
+def _precision(asked: str, backend: str) -> str:
+    """What the engine makes of it: it says so once a network, here its smallest, has run."""
+    with Network.parse(selftest.CFG, backend=backend, precision=asked) as network:
+        info = network.info
+        network.predict(np.zeros((1, info.channels, info.height, info.width), np.float32))
+        return network.info.precision
+
+
+def check(config: TrainConfig, cfg: CfgFile, folder: Path, say: Say) -> None:
+    """The preflight: errors stop the run, unless ``force``; everything is kept in ``preflight.json``.
+
+    Args:
+        config: the settings, their precision settled.
+        cfg: the network to be trained.
+        folder: of the run.
+        say: takes a line for each finding.
+
+    Raises:
+        DataError: the preflight found an error.
+    """
+    plan = PlannedRun(folder=folder, clear=config.clear, transfer=True, precision=config.precision)
+    ignored = ("L-19",) if config.val_fraction else ()  # they are split off
+    found = preflight(cfg, Path(config.data), config.weights, plan, ignore=ignored)
+    write_text(folder / "preflight.json", found.to_json())
+    for finding in found.findings:
+        say(f"{finding.severity.value} {finding.rule}: {finding.message}")
+    if found.errors and not config.force:
+        raise DataError(f"the preflight found errors (--force trains all the same):\n{found.to_text()}")
+
+
+def tell_memory(cfg: CfgFile, precision: str, say: Say) -> None:
+    """How much memory the training will take, and how much it could."""
+    net = cfg.net
+    batch, parts = net.integer("batch"), net.integer("subdivisions")
+    need = training_memory(cfg, precision=precision).total
+    text = f"memory: about {need / 2**30:.2g} GiB for {batch // parts} images at a time ({precision})"
+    free = available_memory()
+    if free is not None:
+        text += f", {free / 2**30:.2g} GiB are free"
+        least = smallest_subdivisions(cfg, free, precision=precision)
+        text += f"; subdivisions={least} would fit too" if least and least < parts else ""
+    say(text)
+
+
+def open_network(
+    config: TrainConfig, cfg: CfgFile, names: Sequence[str], folder: Path, resumed: bool, say: Say
+) -> Network:
+    """The network, with the weights to start from unless the run is ``resumed``.
+
+    Raises:
+        WeightsError: the weights belong to another network.
+        DataError: the names given for the weights are not theirs.
+    """
+    given = None if resumed or config.weights is None else Path(config.weights)
+    if given is not None:
+        old = names_from(config.weights_names) if config.weights_names else None
+        with Network(cfg.path, backend="ref", strict=False) as blank:
+            given = prepare.starting_weights(given, cfg, names, blank, folder, say, old)
+    network = Network(
+        cfg.path,
+        given,
+        strict=False,
+        training=True,
+        backend=config.backend,
+        precision=config.precision,
+        threads=config.threads,
+    )
+    if given is not None and config.clear:
+        network.load_state({**network.state(), "iteration": 0, "seen": 0})
+    elif network.iteration:
+        say(
+            f"{given}: goes on at iteration {network.iteration}, its {network.seen} images in batches of "
+            f"{cfg.net.integer('batch')}; momentum, best mAP and the state of the augmentation are not in a "
+            "weights file and start anew (--clear begins at 0)"
+        )
+    return network
+
+
+def check_cache(kind: str, sets: Sets, channels: int, folder: Path, say: Say) -> None:
+    """Whether the decoded images fit where they are to be kept.
+
+    Raises:
+        FileError: they do not fit on the disk.
+    """
+    if kind == "none":
+        return
+    need = sets.bytes(channels)
+    if kind == "ram":
+        room = int((available_memory() or need / RAM_SHARE) * RAM_SHARE)
+        if need > room:
+            say(
+                f"cache ram: {_gib(need)} of decoded images, {_gib(room)} are kept; the others are decoded "
+                "each time"
+            )
+        return
+    free = shutil.disk_usage(folder).free + sum(path.stat().st_size for path in folder.glob("cache/*/*.npy"))
+    if need > free:
+        raise FileError(
+            f"{folder}: the decoded images take {_gib(need)}, {_gib(free)} are free; leave out --cache disk"
+        )
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.2g} GiB"

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures in every form become what the network takes."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from pydarknet import ArgumentError, DataError, Network
+from pydarknet.engine.images import load
+
+# 4 x 2 pixels, blue first; every pixel different
+BGR = np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10
+
+
+def png(pixels: np.ndarray) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def test_paths_bytes_arrays_and_pil_are_the_same_image(tmp_path: Path) -> None:
+    path = tmp_path / "Grün ü.png"
+    path.write_bytes(png(BGR))
+    rgb = Image.fromarray(BGR[:, :, ::-1])
+    for form in (BGR, path, str(path), png(BGR), bytearray(png(BGR)), memoryview(png(BGR)), rgb):
+        np.testing.assert_array_equal(load(form, 3), BGR)
+
+
+def test_an_array_that_fits_is_not_copied() -> None:
+    assert np.shares_memory(load(BGR, 3), BGR)
+    assert np.shares_memory(load(BGR[:, 1:3], 3), BGR)
+    assert not np.shares_memory(load(BGR[:, ::2], 3), BGR)
+
+
+def test_channels_follow_the_network() -> None:
+    grey = BGR[:, :, 0]
+    np.testing.assert_array_equal(load(grey, 3), np.repeat(grey[:, :, np.newaxis], 3, 2))
+    np.testing.assert_array_equal(load(BGR, 1)[:, :, 0], cv2.cvtColor(BGR, cv2.COLOR_BGR2GRAY))
+    bgra = np.dstack([BGR, grey])
+    np.testing.assert_array_equal(load(bgra, 3), BGR)
+    np.testing.assert_array_equal(load(bgra, 4), bgra)
+    np.testing.assert_array_equal(load(png(bgra), 4), bgra)
+    np.testing.assert_array_equal(load(np.zeros((2, 2, 7), np.uint8), 7), np.zeros((2, 2, 7)))
+    rgba = Image.fromarray(bgra[:, :, [2, 1, 0, 3]])
+    np.testing.assert_array_equal(load(rgba, 4), bgra)
+    np.testing.assert_array_equal(load(rgba, 3), BGR)
+    with pytest.raises(DataError, match=r"the array: has 3 channels, the network takes 4"):
+        load(BGR, 4)
+    with pytest.raises(DataError, match=r"at most 4 channels, the network takes 5"):
+        load(rgba, 5)
+
+
+def test_sixteen_bits_stay(tmp_path: Path) -> None:
+    deep = np.arange(8, dtype=np.uint16).reshape(2, 4) * 9000
+    np.testing.assert_array_equal(load(deep, 1)[:, :, 0], deep)
+    np.testing.assert_array_equal(load(png(deep), 1)[:, :, 0], deep)
+    np.testing.assert_array_equal(load(Image.fromarray(deep), 1)[:, :, 0], deep)
+    np.testing.assert_array_equal(load(deep.astype(">u2"), 1)[:, :, 0], deep)
+
+
+def exif_jpeg(orientation: int) -> bytes:
+    """A wide picture, left half white, whose EXIF says how it is to be turned."""
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:, :16] = 255
+    data = cv2.imencode(".jpg", pixels)[1].tobytes()
+    tiff = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    segment = b"Exif\0\0" + tiff
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_files_are_turned_as_exif_says(channels: int) -> None:
+    upright = load(exif_jpeg(1), channels)
+    turned = load(exif_jpeg(6), channels)  # to be rotated by 90 degrees clockwise
+    assert upright.shape == (16, 32, channels)
+    assert turned.shape == (32, 16, channels)
+    assert upright[8, 2, 0] > 200
+    assert turned[2, 8, 0] > 200
+    assert turned[30, 8, 0] < 50
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"x\.jpg: is empty; expected an image file"),
+        (b"hello", r"x\.jpg: cannot be decoded; it is no image that OpenCV knows, or it is damaged"),
+        (png(np.zeros((2, 2), np.uint8))[:20], r"x\.jpg: cannot be decoded"),
+    ],
+)
+def test_unreadable_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "x.jpg").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "x.jpg", 3)
+    with pytest.raises(DataError, match=r"gone\.jpg: cannot be read: No such file or directory"):
+        load(tmp_path / "gone.jpg", 3)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((2, 2), np.float32), r"float32; expected uint8"),
+        (np.zeros((2, 2), bool), r"bool; expected uint8"),
+        (np.zeros((2, 0, 3), np.uint8), r"shape \(2, 0, 3\)"),
+        (np.zeros(5, np.uint8), r"shape \(5,\)"),
+        (None, r"type NoneType"),
+        (SimpleNamespace(shape=(2, 2)), r"type SimpleNamespace"),
+    ],
+)
+def test_what_is_no_image_is_an_argument_error(image: object, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        load(image, 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("channels", "image", "expected"),
+    [
+        (1, np.full((4, 4), 51, np.uint8), [0.2]),
+        (1, np.full((4, 4), 13107, np.uint16), [0.2]),
+        (3, np.full((4, 4, 3), [255, 51, 0], np.uint8), [0, 0.2, 1]),  # red first
+        (3, np.full((4, 4, 3), [65535, 13107, 0], np.uint16), [0, 0.2, 1]),
+        (4, np.full((4, 4, 4), [255, 51, 0, 102], np.uint8), [0, 0.2, 1, 0.4]),
+    ],
+)
+def test_the_network_sees_red_first_from_0_to_1(
+    channels: int, image: np.ndarray, expected: list[float]
+) -> None:
+    cfg = f"[net]\nwidth=8\nheight=6\nchannels={channels}\n[convolutional]\nfilters=1\nsize=1\n"
+    with Network.parse(cfg) as network:
+        planes = network.preprocess(image)
+    assert planes.shape == (channels, 6, 8)
+    np.testing.assert_allclose(planes.mean((1, 2)), expected, atol=1e-6)
+
+
+def test_letterbox_pads_with_grey_in_the_middle() -> None:
+    cfg = "[net]\nwidth=8\nheight=8\nchannels=1\nletter_box={}\n[convolutional]\nfilters=1\nsize=1\n"
+    white = np.full((4, 8), 255, np.uint8)
+    for by_cfg in (0, 1):
+        with Network.parse(cfg.format(by_cfg)) as network:
+            boxed = network.preprocess(white, letterbox=True)[0]
+            stretched = network.preprocess(white, letterbox=False)[0]
+            default = network.preprocess(white)[0]
+        np.testing.assert_array_equal(boxed[[0, 1, 6, 7]], 0.5)
+        np.testing.assert_array_equal(boxed[2:6], 1)
+        np.testing.assert_array_equal(stretched, 1)
+        np.testing.assert_array_equal(default, boxed if by_cfg else stretched)

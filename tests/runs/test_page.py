@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The live page and the report in a real browser, and the server behind the page."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from helpers import run as command_line
+from made_run import EVIL, append, make, row
+
+from pydarknet.cli.report import command as report_command
+from pydarknet.errors import FileError
+from pydarknet.runs.html_report import write_report
+from pydarknet.runs.page.server import Page
+from pydarknet.runs.state import RunState
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make(tmp_path / "run <b>1")
+
+
+@pytest.fixture
+def page(folder: Path) -> Iterator[Page]:
+    with Page(folder, port=0) as served:
+        yield served
+
+
+def shown(browser: Any, selector: str) -> str:
+    """The text of an element as a reader sees it."""
+    text = browser.execute_script("return document.querySelector(arguments[0]).innerText", selector)
+    return str(text).replace("\u00a0", " ")
+
+
+def wait(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, f"never happened: {what}"
+        time.sleep(0.1)
+
+
+def asked_for(browser: Any) -> list[str]:
+    """Addresses of all that the browser has requested."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return [url for url in sent if not url.startswith(("about:", "chrome:"))]
+
+
+def visible_sections(browser: Any) -> list[str]:
+    script = "return [...document.querySelectorAll('main section:not([hidden])')].map(s => s.id)"
+    return list(browser.execute_script(script))
+
+
+ALL = ["tiles", "findings", "curves", "evaluation", "checks", "samples", "log", "about"]
+
+
+def check_content(browser: Any) -> None:
+    """Numbers of the made run, and its hostile texts as text."""
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    tiles = shown(browser, "#tiles")
+    best = 0.8 * (1 - 2.718281828 ** (-40 / 30))
+    assert f"{100 * best:.1f} %" in tiles
+    assert "at 40" in tiles
+    assert "640 images seen" in tiles
+    assert visible_sections(browser) == ALL
+    for place in ("#findings", "#evaluation", "#checks", "#log", "#about"):
+        assert EVIL in shown(browser, place), place
+    assert browser.execute_script("return window.stolen") is None
+    assert shown(browser, "#name") == "run <b>1"
+    assert "90.0 %" in shown(browser, "#evaluation")
+    charts = browser.execute_script("return document.querySelectorAll('.chart svg path').length")
+    assert charts >= 8
+    sizes = browser.execute_script("return [...document.querySelectorAll('figure img')].map(i => i.alt)")
+    assert len(sizes) == 3
+
+
+def test_the_live_page(browser: Any, page: Page, folder: Path) -> None:
+    """It shows the run, follows it, and asks nobody else for anything."""
+    browser.get(page.url)
+    check_content(browser)
+    assert "lost" in shown(browser, "#status")  # no process holds the folder
+    append(folder, *(row(i) for i in range(41, 51)))
+    with (folder / "train.log").open("a") as file:
+        file.write("a new line\n")
+    wait(lambda: "50 / 100" in shown(browser, "#tiles"), "new rows are shown without a reload")
+    wait(lambda: "a new line" in shown(browser, "#log"), "new lines are shown")
+    urls = asked_for(browser)
+    assert f"{page.url}state.json" in urls
+    assert all(url.startswith(page.url) for url in urls)
+
+
+def test_the_page_says_when_the_training_is_gone(browser: Any, folder: Path) -> None:
+    with Page(folder, port=0) as served:
+        browser.get(served.url)
+        wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    wait(lambda: "Not reachable" in shown(browser, "#stamp"), "the end of the server is noticed")
+    assert "40 / 100" in shown(browser, "#tiles")
+    browser.get_log("browser")  # that the connection was refused
+
+
+def test_the_page_says_when_the_run_cannot_be_read(
+    browser: Any, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And shows it again as soon as it can."""
+
+    def broken(self: RunState) -> None:
+        raise OSError("stale file handle")
+
+    browser.get(page.url)
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    with monkeypatch.context() as patch:
+        patch.setattr(RunState, "read", broken)
+        wait(lambda: "500 OSError" in shown(browser, "#stamp"), "the fault is told")
+        assert "40 / 100" in shown(browser, "#tiles")
+    wait(lambda: "Updated" in shown(browser, "#stamp"), "the page goes on")
+    browser.get_log("browser")  # that the server answered 500
+
+
+def test_narrow_screens_need_no_sideways_scrolling(browser: Any, page: Page) -> None:
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        browser.get(page.url)
+        wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+        assert browser.execute_script("return document.documentElement.scrollWidth") == 360
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_looking_closer(browser: Any, page: Page) -> None:
+    """Values appear under the pointer, a picture is enlarged by a click and goes by the next."""
+    browser.get(page.url)
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    place = """const box = document.querySelector('.chart svg').getBoundingClientRect();
+        const at = {clientX: box.right - 12, clientY: box.top + 20, bubbles: true};
+        document.querySelector('.chart svg').dispatchEvent(new PointerEvent('pointermove', at));"""
+    browser.execute_script(place)
+    assert shown(browser, ".tip").splitlines()[0] == "iteration 40"
+    assert f"average {1.1 * (900 * 2.718281828 ** (-40 / 12) + 3):.3g}" in shown(browser, ".tip")
+    browser.execute_script("document.querySelector('figure button').click()")
+    assert browser.execute_script("return document.querySelector('#zoom').open")
+    browser.execute_script("document.querySelector('#zoom').click()")
+    assert not browser.execute_script("return document.querySelector('#zoom').open")
+
+
+def test_the_report_needs_nothing_else(browser: Any, folder: Path, tmp_path: Path) -> None:
+    """One file, elsewhere, without the run and without network."""
+    target = write_report(folder, tmp_path / "elsewhere" / "r.html")
+    folder.rename(tmp_path / "gone")
+    browser.get(target.as_uri())
+    check_content(browser)
+    sources = browser.execute_script("return [...document.images].map(i => i.src).filter(Boolean)")
+    assert len(sources) == 3
+    assert all(source.startswith("data:image/") for source in sources)
+    urls = [url for url in asked_for(browser) if not url.startswith("data:")]
+    assert urls == [target.as_uri()]
+
+
+def test_an_empty_folder_is_a_page_that_waits(browser: Any, tmp_path: Path) -> None:
+    with Page(tmp_path / "later", port=0) as served:
+        browser.get(served.url)
+        wait(lambda: shown(browser, "#status") == "preparing", "the page waits")
+        make(tmp_path / "later")
+        wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the run is shown when it comes")
+
+
+# -- the server
+
+
+def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes, Any]:
+    request = urllib.request.Request(url, method=method, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read(), answer.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(), error.headers
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_read_only(page: Page, method: str) -> None:
+    status, _, headers = fetch(page.url, method)
+    assert status == 405
+    assert headers["Allow"] == "GET, HEAD"
+
+
+def test_head_has_no_body(page: Page) -> None:
+    status, body, headers = fetch(page.url, "HEAD")
+    assert (status, body) == (200, b"")
+    assert int(headers["Content-Length"]) > 500
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "run.json",
+        "../secret.txt",
+        "%2e%2e/secret.txt",
+        "..%2fsecret.txt",
+        "//etc/passwd",
+        "server.py",
+        "lock",
+    ],
+)
+def test_nothing_but_the_table_is_served(page: Page, folder: Path, path: str) -> None:
+    (folder.parent / "secret.txt").write_text("secret")
+    assert fetch(page.url + path)[0] == 404
+
+
+def test_headers_forbid_other_sources(page: Page) -> None:
+    headers = fetch(page.url)[2]
+    assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_names_of_others_are_refused_on_this_machine(page: Page) -> None:
+    """Otherwise any site could have its own name point here and read the run."""
+    assert fetch(page.url, Host="evil.example:80")[0] == 403
+    assert fetch(page.url, Host="localhost:1")[0] == 200
+
+
+def test_unchanged_is_not_sent_again(page: Page) -> None:
+    tag = fetch(page.url + "val_0.jpg")[2]["ETag"]
+    assert fetch(page.url + "val_0.jpg", **{"If-None-Match": tag})[:2] == (304, b"")
+
+
+def test_a_port_in_use(page: Page, folder: Path) -> None:
+    port = int(page.url.rstrip("/").rpartition(":")[2])
+    with pytest.raises(FileError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*in use"):
+        Page(folder, port=port)
+
+
+def test_clients_that_hang_hold_nothing_up(folder: Path) -> None:
+    served = Page(folder, port=0)
+    with socket.create_connection(("127.0.0.1", int(served.url.rstrip("/").rpartition(":")[2]))):
+        begun = time.monotonic()
+        served.close()
+        assert time.monotonic() - begun < 2
+
+
+def test_too_many_clients(page: Page) -> None:
+    """Whoever opens connections without end keeps the others out for a while, and takes no more memory."""
+    busy = page._server.clients
+    while busy.acquire(blocking=False):
+        pass
+    assert fetch(page.url)[0] == 503
+    for _ in range(32):
+        busy.release()
+    assert fetch(page.url)[0] == 200
+
+
+# -- the commands
+
+
+def test_report_command(folder: Path) -> None:
+    result = CliRunner().invoke(report_command, [str(folder)])
+    assert result.output.strip() == str(folder / "report.html")
+    assert "</html>" in (folder / "report.html").read_text()
+
+
+def test_report_of_no_run(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    assert command_line(monkeypatch, "report", tmp_path) == 1
+    assert "is not the folder of a run" in capsys.readouterr().err
+
+
+def test_watch_on_a_bad_address(folder: Path, monkeypatch: Any, capsys: Any) -> None:
+    assert command_line(monkeypatch, "watch", folder, "--http", "here") == 1
+    assert "expected a port" in capsys.readouterr().err
