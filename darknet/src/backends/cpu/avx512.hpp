@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Marks functions written with AVX-512 intrinsics; they run only where the processor has been asked for them.
+// Marks functions written with AVX-512 intrinsics; they run only where has_avx512() says so.
 #pragma once
+
+#include "isa.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #if !defined(__clang__)
@@ -14,11 +16,9 @@
 
 namespace dn::cpu {
 
-// Whether this processor can run them.
 inline bool has_avx512() {
 #if defined(DN_HAVE_AVX512)
-    static const bool supported = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512dq");
-    return supported;
+    return has_native_bf16();
 #else
     return false;
 #endif

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "../../error.hpp"
+#include "isa.hpp"
 #include "per_thread_plan.hpp"
 #include "plan.hpp"
 #include "train/train.hpp"
@@ -12,30 +13,9 @@ namespace dn {
 namespace cpu {
 namespace {
 
-bool multiplies_bf16() {
-    switch (dnnl::get_effective_cpu_isa()) {
-        case dnnl::cpu_isa::avx512_core_bf16:
-        case dnnl::cpu_isa::avx512_core_fp16:
-        case dnnl::cpu_isa::avx512_core_amx:
-        case dnnl::cpu_isa::avx512_core_amx_fp16:
-            return true;
-        default:
-            return false;
-    }
-}
-
-// oneDNN computes bf16 on any processor with AVX-512, natively or by conversion.
-bool can_bf16() {
-    return multiplies_bf16() || dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core ||
-           dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_vnni;
-}
-
 Precision resolve(Precision asked) {
-    if (asked == Precision::automatic) return multiplies_bf16() ? Precision::bf16 : Precision::f32;
-    if (asked == Precision::bf16 && !can_bf16())
-        throw Error(Status::backend, "cpu",
-                    "precision bf16 needs a processor with AVX-512; use precision fp32 or auto");
-    return asked;
+    if (asked != Precision::automatic) return asked;
+    return has_native_bf16() ? Precision::bf16 : Precision::f32;
 }
 
 class CpuBackend : public Backend {

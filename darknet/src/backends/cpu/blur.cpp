@@ -37,10 +37,11 @@ class Blurred : public Kernel {
 public:
     Blurred(const Context& context, const BlurParams& params, Shape sharp)
         : runtime_(context.runtime),
-          before_blur_memory_(context.batch * sharp.size() * bytes(context.dst.type)),
-          blurred_memory_(context.batch * context.dst.shape.size() * bytes(context.dst.type)),
-          before_blur_(dense_tensor(context.batch, sharp, context.dst.type, before_blur_memory_.data())),
-          blurred_(dense_tensor(context.batch, context.dst.shape, context.dst.type, blurred_memory_.data())),
+          type_(multiplied_as(context.dst.type)),
+          before_blur_memory_(context.batch * sharp.size() * bytes(type_)),
+          blurred_memory_(context.batch * context.dst.shape.size() * bytes(type_)),
+          before_blur_(dense_tensor(context.batch, sharp, type_, before_blur_memory_.data())),
+          blurred_(dense_tensor(context.batch, context.dst.shape, type_, blurred_memory_.data())),
           dst_(context.dst),
           biases_(sharp.c, 0.0f),
           blur_(context.runtime, geometry_of(params, sharp.c), describe(before_blur_), describe(blurred_), {}) {
@@ -67,6 +68,7 @@ public:
 
 private:
     Runtime& runtime_;
+    DType type_;
     AlignedBuffer before_blur_memory_, blurred_memory_;
     Tensor before_blur_, blurred_, dst_;
     Floats biases_;

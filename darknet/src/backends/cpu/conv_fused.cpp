@@ -52,6 +52,7 @@ std::unique_ptr<Kernel> make_fused_convolution(const ConvTask& task) {
     const Tensor &dst = task.dst, &residual = task.residual;
     const bool in_place = residual.data && residual.data == dst.data;
     dnnl::post_ops ops;
+    if (multiplied_as(dst.type) != dst.type) return nullptr;  // oneDNN has no such output here
     if (!append_activation(ops, task.finish.activation)) return nullptr;
     const int addend_at = ops.len();
     if (residual.data) {

@@ -133,9 +133,9 @@ void ConvCall::run(const void* src, void* dst, void* scratch, const void* addend
 }
 
 memory ConvPrimitive::pack_weights(const ConvTask& task) const {
-    return task.weights.get(task.owner, weights_desc(),
-                            plain_weights(task.geometry, task.src.shape.c, task.dst.shape.c),
-                            [&](float* plain) { fold_weights(task.params, plain); });
+    return task.weights.get(
+        task.owner, weights_desc(), plain_weights(task.geometry, task.src.shape.c, task.dst.shape.c),
+        [&](float* plain) { fold_weights(task.params, plain); }, task.rounds_weights());
 }
 
 const float* pack_biases(WeightStore& weights, int owner, const NodeParameters& params) {

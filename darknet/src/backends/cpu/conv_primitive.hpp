@@ -9,6 +9,7 @@
 #include "../../parameters.hpp"
 #include "../kernel.hpp"
 #include "finish.hpp"
+#include "isa.hpp"
 #include "runtime.hpp"
 
 namespace dn::cpu {
@@ -28,7 +29,9 @@ struct ConvTask {
     Finish finish;
 
     // What is multiplied. oneDNN has no convolution from float32 to bfloat16: there the source is rounded first.
-    DType operand_type() const { return src.type == DType::f32 ? dst.type : src.type; }
+    DType value_type() const { return src.type == DType::f32 ? dst.type : src.type; }
+    DType operand_type() const { return multiplied_as(value_type()); }
+    bool rounds_weights() const { return operand_type() != value_type(); }
     Tensor operand() const;  // src as the primitive reads it, without its address
     bool reads_source() const { return src.dense() && src.type == operand_type(); }
 };

@@ -125,7 +125,7 @@ private:
 bool weights_fit_tiles(const Node& node, DType type) {
     const auto& params = node.as<ConvolutionalParams>();
     const std::size_t per_filter = static_cast<std::size_t>(node.in.c / params.groups) * params.size * params.size;
-    return params.filters * per_filter * bytes(type) <= kWeightsBytes;
+    return params.filters * per_filter * bytes(multiplied_as(type)) <= kWeightsBytes;
 }
 
 std::unique_ptr<Kernel> make_tiled_convolution(const ConvTask& task) {

@@ -19,6 +19,10 @@ DN_MULTIVERSION void store_bf16(std::uint16_t* dst, const float* src, std::size_
     for (std::size_t i = 0; i < count; ++i) dst[i] = bf16_of(src[i]);
 }
 
+DN_MULTIVERSION void round_to_bf16(float* x, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) x[i] = float_of(static_cast<std::uint32_t>(bf16_of(x[i])) << 16);
+}
+
 void load(float* dst, const void* src, DType type, std::size_t count) {
     if (type == DType::bf16) return load_bf16(dst, static_cast<const std::uint16_t*>(src), count);
     std::memcpy(dst, src, count * sizeof(float));

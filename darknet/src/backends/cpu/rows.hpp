@@ -14,6 +14,7 @@ constexpr std::size_t kRow = 1024;  // floats that kernels stage at a time
 
 void load(float* dst, const void* src, DType type, std::size_t count);
 void store(void* dst, DType type, const float* src, std::size_t count);
+void round_to_bf16(float* x, std::size_t count);
 void activate(float* x, std::size_t count, Activation activation);
 // sum[c] += the values of `pixels` pixels, `pitch` apart.
 void add_pixels(float* sum, const void* src, DType type, std::size_t pitch, std::size_t pixels, std::size_t channels);

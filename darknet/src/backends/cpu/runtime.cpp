@@ -17,6 +17,7 @@
 #endif
 
 #include "../../passes/passes.hpp"
+#include "rows.hpp"
 
 namespace dn::cpu {
 namespace {
@@ -71,18 +72,21 @@ void AlignedBuffer::Free::operator()(std::byte* p) const {
 }
 
 dnnl::memory WeightStore::get(int node, const dnnl::memory::desc& wanted, const dnnl::memory::desc& plain,
-                              const Fill& fill) {
+                              const Fill& fill, bool rounded) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (const dnnl::memory& memory : packed_[node])
+    std::vector<dnnl::memory>& known = packed_[{node, rounded}];
+    for (const dnnl::memory& memory : known)
         if (memory.get_desc() == wanted) return memory;
     dnnl::memory source(plain, engine_);
-    fill(static_cast<float*>(source.get_data_handle()));
-    if (plain == wanted) return packed_[node].emplace_back(std::move(source));
+    auto* values = static_cast<float*>(source.get_data_handle());
+    fill(values);
+    if (rounded) round_to_bf16(values, plain.get_size() / sizeof(float));
+    if (plain == wanted) return known.emplace_back(std::move(source));
     dnnl::memory packed(wanted, engine_);
     dnnl::stream stream(engine_);
     dnnl::reorder(source, packed).execute(stream, source, packed);
     stream.wait();
-    return packed_[node].emplace_back(std::move(packed));
+    return known.emplace_back(std::move(packed));
 }
 
 const void* WeightStore::get_words(int node, std::size_t count, bool bf16, const std::function<void(void*)>& fill) {

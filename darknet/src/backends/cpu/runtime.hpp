@@ -68,8 +68,9 @@ public:
     using Fill = std::function<void(float* plain)>;
 
     // The array of `node` laid out as `wanted`. On the first call for this format, `fill` writes it as `plain`
-    // (float32), which is then converted.
-    dnnl::memory get(int node, const dnnl::memory::desc& wanted, const dnnl::memory::desc& plain, const Fill& fill);
+    // (float32), which is then converted. rounded: to the values that bfloat16 has, whatever the format.
+    dnnl::memory get(int node, const dnnl::memory::desc& wanted, const dnnl::memory::desc& plain, const Fill& fill,
+                     bool rounded = false);
 
     // The same for an array of `count` words of 32 bits in an order of our own, as `fill` writes it; a node has one of
     // floats and one of packed bfloat16 at most.
@@ -78,7 +79,8 @@ public:
 private:
     dnnl::engine engine_;
     std::mutex mutex_;
-    std::map<int, std::vector<dnnl::memory>> packed_;  // by node; weights and biases differ in their dimensions
+    // By node and whether rounded; weights and biases differ in their dimensions.
+    std::map<std::pair<int, bool>, std::vector<dnnl::memory>> packed_;
 };
 
 dnnl::memory::data_type dnnl_type(DType type);

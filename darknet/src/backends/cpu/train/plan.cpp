@@ -6,6 +6,7 @@
 #include "../../../error.hpp"
 #include "../../../layers/layer.hpp"
 #include "../../../passes/passes.hpp"
+#include "../isa.hpp"
 #include "../layout.hpp"
 #include "slopes.hpp"
 #include "train.hpp"
@@ -24,7 +25,8 @@ bool plain_convolution(const TrainContext& context) {
 
 bool plain_pool(const TrainContext& context) {
     const auto& params = context.node.as<PoolParams>();
-    return context.src[0].type == context.dst.type && !params.depth && params.antialiasing == 0;
+    return context.src[0].type == context.dst.type && multiplied_as(context.dst.type) == context.dst.type &&
+           !params.depth && params.antialiasing == 0;
 }
 
 bool plain_shortcut(const Node& node) {
