@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from pydarknet.engine.precisions import PRECISIONS
+
 
 class SizeType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
     """An input size: ``416`` or ``608x320`` (width × height), in pixels."""
@@ -54,8 +56,6 @@ BYTES = BytesType()
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PRECISIONS = ("auto", "fp32", "bf16")
-
 
 def _apply(options: list[Callable[[F], F]], function: F) -> F:
     for option in reversed(options):
@@ -82,7 +82,7 @@ def computing(function: F) -> F:
                 "--backend",
                 default="auto",
                 show_default=True,
-                help="auto, cpu, ref, or check:A,B to compare two layer by layer.",
+                help="auto, a name that `pydarknet info` lists, or check:A,B to compare two layer by layer.",
             ),
             click.option("--threads", type=click.IntRange(1), help="Cores to use. Default: all."),
             click.option("--lenient", is_flag=True, help="Unknown keys in the cfg are warnings, not errors."),
@@ -93,8 +93,8 @@ def computing(function: F) -> F:
 
 precision_option = click.option(
     "--precision",
-    type=click.Choice(PRECISIONS),
+    type=click.Choice(["auto", *PRECISIONS]),
     default="auto",
     show_default=True,
-    help="auto: bf16 where the CPU multiplies it natively.",
+    help="auto: what the backend prefers here, bf16 if the CPU supports it natively.",
 )
