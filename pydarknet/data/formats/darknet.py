@@ -300,7 +300,7 @@ def _box(
     report: Report,
 ) -> Box | None:
     try:
-        class_id, values = float(words[0]), [float(word) for word in words[1:]]
+        class_id, *values = map(float, words)  # a line of commas alone has no words
     except ValueError:
         report.add("parse", f"expected numbers 'class cx cy w h', found {' '.join(words)[:60]!r}", *where)
         return None
