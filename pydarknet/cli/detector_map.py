@@ -59,16 +59,16 @@ def command(
     """
     from pydarknet.cli._impl.detector import head_lines
     from pydarknet.cli._impl.detector_images import DataFile, counted, open_network
+    from pydarknet.data.album import ImageCache
     from pydarknet.evaluation.collect import collect
     from pydarknet.evaluation.diagnose import doubts
     from pydarknet.evaluation.evaluation import Evaluation
-    from pydarknet.training.loader import Images
 
     if points == 1:
         raise click.UsageError("-points 1 has no recall to look at; write 0, 11 or 101")
     file = DataFile(Path(data))
     with open_network(file, cfg, weights) as network:
-        album = Images(file.images().samples, network.info.channels)
+        album = ImageCache(file.images().samples, network.info.channels)
         click.echo("\n calculation mAP (mean average precision)...")
         for line in head_lines(network):
             click.echo(line)

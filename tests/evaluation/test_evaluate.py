@@ -21,11 +21,11 @@ import pydarknet
 from pydarknet import Evaluation, Network
 from pydarknet.cli._impl.eval_record import recorded
 from pydarknet.data import Dataset, Flag, Sample, Status, read, write
+from pydarknet.data.fingerprint import fingerprint
 from pydarknet.engine._core import NetworkInfo
 from pydarknet.errors import ArgumentError, DataError, FileError
 from pydarknet.evaluation.diagnose import doubts
 from pydarknet.evaluation.evaluate import class_ids, labelled
-from pydarknet.training.validation_loss import fingerprint
 
 NAMES = ("RBC", "WBC", "Platelets")
 
