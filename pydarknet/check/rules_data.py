@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, rule
 from pydarknet.check.data_facts import DataFacts, Split
-from pydarknet.check.duplicates import near_duplicates
 from pydarknet.check.inputs import Case
 from pydarknet.data.issues import Issue
 
@@ -127,7 +126,9 @@ def splits_different(case: Case) -> Iterator[Found]:
     data = _data(case)
     if data.val is None:
         return
-    pairs = near_duplicates(data.train.paths, data.val.paths, looks=data.deep)
+    from pydarknet.data.similar import repeated  # needs OpenCV
+
+    pairs = repeated(data.train.paths, data.val.paths, near=data.deep)
     if pairs:
         first, second = pairs[0]
         text = f"{len(pairs)} validation images look like training images, as {second} and {first}"
