@@ -137,7 +137,7 @@ class DataFacts:
         return [self.train, *([self.val] if self.val else [])]
 
 
-def look(path: Path, *, deep: bool = False, progress: Progress | None = None) -> DataFacts:
+def inspect_data(path: Path, *, deep: bool = False, progress: Progress | None = None) -> DataFacts:
     """Read a data set and note what the rules need.
 
     Args:

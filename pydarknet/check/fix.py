@@ -13,7 +13,7 @@ from pydarknet.cfg.edit import copy, head_filters, modernise
 from pydarknet.cfg.generate import schedule
 from pydarknet.cfg.model import CfgFile
 from pydarknet.check.catalogue import CATALOGUE
-from pydarknet.check.inputs import Case
+from pydarknet.check.inputs import Inputs
 
 
 def _keys(cfg: CfgFile) -> CfgFile:
@@ -37,7 +37,7 @@ def _subdivisions(cfg: CfgFile) -> CfgFile:
 
 
 def _size(cfg: CfgFile) -> CfgFile:
-    stride = Case(cfg).stride
+    stride = Inputs(cfg).stride
     for side in ("width", "height"):
         cfg.net.set(side, max(round(cfg.net.integer(side) / stride), 1) * stride)
     return cfg
@@ -82,15 +82,15 @@ FIXES: dict[str, Callable[[CfgFile], CfgFile]] = {
 }
 
 
-def fix(case: Case) -> tuple[CfgFile, list[str]]:
+def fix(inputs: Inputs) -> tuple[CfgFile, list[str]]:
     """Apply the safe remedies to a copy of the cfg.
 
     Returns:
         The copy, and the ids of the rules that were mended in it.
     """
-    cfg, mended = copy(case.cfg), []
+    cfg, mended = copy(inputs.cfg), []
     for name, remedy in FIXES.items():
-        now = Case(cfg, case.data, None, case.run)
+        now = Inputs(cfg, inputs.data, None, inputs.run)
         rule = CATALOGUE[name]
         if (rule.needs and getattr(now, rule.needs) is None) or not any(rule.run(now)):
             continue

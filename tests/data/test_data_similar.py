@@ -78,7 +78,7 @@ def test_unreadable_images_are_reported(tmp_path, pictures):
 
 
 def test_repeated_images_of_another_list(tmp_path, pictures):
-    """Copies are found once each; links to a file of the first list, and repetitions within one list, are not."""
+    """Copies are found once each; links to a file of the first list and repetitions within it are not."""
     train = [save(tmp_path, f"{i}.png", picture) for i, picture in enumerate([*pictures, pictures[1]])]
     equal = save(tmp_path, "equal.png", pictures[0])
     larger = save(tmp_path, "larger.png", cv2.resize(pictures[2], None, fx=2, fy=2))
