@@ -14,7 +14,7 @@ from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
 from pydarknet.check.inputs import Inputs
 
 
-@rule("L-00", ERROR, "the network is impossible", "Mend the line that is named; `pydarknet cfg show` helps.")
+@rule("L-00", ERROR, "the network is impossible", "Fix that line; `pydarknet cfg show` helps.")
 def possible(inputs: Inputs) -> Iterator[Found]:
     """The file cannot be understood, a section is unknown, or shapes do not fit together."""
     elsewhere = {section.line for section, _, _ in _wrong_filters(inputs)}
@@ -29,7 +29,7 @@ def possible(inputs: Inputs) -> Iterator[Found]:
     "L-01",
     ERROR,
     "unknown or misspelt key",
-    "Correct the key; `pydarknet cfg modernise` mends old spellings.",
+    "Correct the key; `pydarknet cfg fix` fixes old spellings.",
 )
 def known_keys(inputs: Inputs) -> Iterator[Found]:
     """Darknet skips keys that it does not know and goes on with the default, or stops because the real key

@@ -37,7 +37,7 @@ _EXIT = (
 @click.option("--ignore", multiple=True, metavar="RULE", help="Leave a rule out, as L-11; may be repeated.")
 @click.option("--errors-only", is_flag=True, help="Do not show or count warnings and notes.")
 @click.option(
-    "--fix", "fix_", is_flag=True, help="Write a mended copy of the cfg (NAME.fixed.cfg), check that."
+    "--fix", "fix_", is_flag=True, help="Write a fixed copy of the cfg (NAME.fixed.cfg) and check it."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--rules", is_flag=True, help="List all rules and end.")
@@ -94,18 +94,18 @@ def command(
 
 
 def _write_fixed(inputs: Inputs, path: Path) -> CfgFile:
-    """Write the mended copy, say what changed, and return it."""
+    """Write the fixed copy, report its changes, and return it."""
     from pydarknet.cfg.diff import diff
     from pydarknet.cfg.model import CfgFile
     from pydarknet.check.fix import fix
 
-    fixed, mended = fix(inputs)
-    if not mended:
-        click.echo("Nothing can be mended without a decision of yours.", err=True)
+    fixed, rules = fix(inputs)
+    if not rules:
+        click.echo("Nothing can be fixed automatically.", err=True)
         return inputs.cfg
     target = path.with_name(f"{path.stem}.fixed{path.suffix}")
     fixed.save(target)
-    click.echo(f"written: {target} ({', '.join(mended)})", err=True)
+    click.echo(f"written: {target} ({', '.join(rules)})", err=True)
     for change in diff(inputs.cfg, fixed):
         click.echo(f"  {change}", err=True)
     return CfgFile.load(target)  # so that messages name the copy
