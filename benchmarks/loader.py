@@ -21,7 +21,7 @@ from pydarknet.cfg import yolov4_tiny
 from pydarknet.data import read
 from pydarknet.data.album import ImageCache
 from pydarknet.data.splits import Splits
-from pydarknet.engine.info import usable_cores
+from pydarknet.system.machine import usable_cores
 from pydarknet.training.augment import Recipe
 from pydarknet.training.loader import generator, sample
 

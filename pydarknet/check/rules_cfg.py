@@ -8,10 +8,11 @@ from functools import lru_cache
 
 from pydarknet.cfg import FAMILIES, keys, new
 from pydarknet.cfg.edit import head_filters
-from pydarknet.cfg.memory import LARGEST, available_memory, smallest_subdivisions, training_memory
+from pydarknet.cfg.memory import LARGEST, smallest_subdivisions, training_memory
 from pydarknet.cfg.model import Section
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
 from pydarknet.check.inputs import Inputs
+from pydarknet.system.memory import available_memory
 
 
 @rule("L-00", ERROR, "the network is impossible", "Fix that line; `pydarknet cfg show` helps.")

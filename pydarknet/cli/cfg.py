@@ -365,11 +365,12 @@ def memory(
     """Print how much memory detection and training need, by subdivisions."""
     from pydarknet.cfg import CfgFile
     from pydarknet.cfg import memory as model
+    from pydarknet.system.memory import available_memory
 
     cfg = CfgFile.load(file)
     size = batch or cfg.net.integer("batch")
     counts = [subdivisions] if subdivisions else [n for n in range(1, size + 1) if size % n == 0]
-    free = limit or model.available_memory()
+    free = limit or available_memory()
     rows = [(count, model.training_memory(cfg, size, count, precision=precision)) for count in counts]
     detection = model.inference_memory(cfg, precision=precision)
     if as_json:

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet.cfg.memory import available_memory
 from pydarknet.data.dataset import Sample
 from pydarknet.engine.images import Pixels, load
 from pydarknet.errors import DataError
 from pydarknet.system.atomic import replacing
+from pydarknet.system.memory import available_memory
 
 _log = logging.getLogger("pydarknet")
 

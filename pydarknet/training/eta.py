@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydarknet.cfg.memory import available_memory, smallest_subdivisions, training_memory
-from pydarknet.engine.info import peak_memory
+from pydarknet.cfg.memory import smallest_subdivisions, training_memory
 from pydarknet.errors import DataError
+from pydarknet.system.memory import available_memory, peak_memory
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from pydarknet.cfg import CfgFile
 from pydarknet.data import read
 from pydarknet.data.album import ImageCache
 from pydarknet.data.splits import Splits
-from pydarknet.engine.info import usable_cores
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError, FileError, HookError, NonFinite
 from pydarknet.evaluation.collect import collect
@@ -29,6 +28,7 @@ from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.folder import RunFolder, choose
 from pydarknet.runs.outcome import Outcome, reason_of
 from pydarknet.system.atomic import write_text
+from pydarknet.system.machine import usable_cores
 from pydarknet.training import checkpoint, darknet_log, diagnostics, plots, prepare, startup_checks, tables
 from pydarknet.training.augment import Recipe
 from pydarknet.training.checkpoint import Shelf

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pydarknet.cfg import CfgFile
-from pydarknet.cfg.memory import available_memory, smallest_subdivisions, training_memory
+from pydarknet.cfg.memory import smallest_subdivisions, training_memory
 from pydarknet.check import PlannedRun, preflight
 from pydarknet.data.album import RAM_SHARE
 from pydarknet.data.splits import Splits
@@ -20,6 +20,7 @@ from pydarknet.engine.network import Network
 from pydarknet.errors import DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.atomic import write_text
+from pydarknet.system.memory import available_memory
 from pydarknet.training import prepare
 from pydarknet.training.prepare import Say
 
