@@ -61,7 +61,7 @@ def command(
     from pydarknet.cli._impl.detector_images import DataFile, counted, open_network
     from pydarknet.data.album import ImageCache
     from pydarknet.evaluation.collect import collect
-    from pydarknet.evaluation.diagnose import doubts
+    from pydarknet.evaluation.diagnose import explain_low_map
     from pydarknet.evaluation.evaluation import Evaluation
 
     if points == 1:
@@ -83,7 +83,7 @@ def command(
     for rank in range(0, report.detections, 100):
         click.echo(f" rank = {rank} of ranks = {report.detections} \r", nl=False)
     click.echo(f"{report.table}\n\n{_HINTS}")
-    for line in doubts(evaluation, info):
+    for line in explain_low_map(evaluation, info):
         click.echo(line, err=True)
     click.echo(f"Total Detection Time: {seconds:.0f} Seconds", err=True)
     return 0

@@ -15,7 +15,6 @@ from pydarknet.engine.network import Network
 from pydarknet.errors import NonFinite
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.runs.folder import RunFolder
-from pydarknet.training.diagnostics import saturated
 from pydarknet.training.hooks import Guest, Hook, Step
 from pydarknet.training.loader import Batch, Loader
 from pydarknet.training.validation_loss import ValidationLoss
@@ -150,7 +149,7 @@ class Training:
             return
         with self.timed("eval"):
             report, self.val_loss = self.evaluate()
-            self.last_map, self.doubtful = report.map50, bool(saturated(report))
+            self.last_map, self.doubtful = report.map50, bool(report.saturation.reason)
             self.next_map = self.iteration + self.map_every
             try:
                 self.tell("evaluated", report)

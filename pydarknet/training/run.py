@@ -203,8 +203,7 @@ class _Session:
         log = darknet_log.Log(clock, self.echo)
         number = len(self.folder.read()["sessions"]) - 1
         self.monitor = monitor = Monitor(config, len(sets.train), self._say)
-        facts = diagnostics.Facts(sets.names, sets.train, sets.valid, _began(config))
-        judging: list[Hook] = [diagnostics.Trouble(facts, log, self._say)]
+        judging: list[Hook] = [diagnostics.Trouble(sets.train, _began(config), log, self._say)]
         saving: list[Hook] = [Saver(self.shelf, log, monitor, protocol(network, sets), self.say)]
         if config.rollback is not None:
             saving.append(Anchors(self.shelf))
