@@ -152,7 +152,7 @@ def test_pages_are_resolved_and_keep_their_name(
         asked.append(url)
         return str(path), False
 
-    monkeypatch.setattr("pydarknet.streaming.stream.resolve", resolve)
+    monkeypatch.setattr("pydarknet.contrib.youtube.resolve", resolve)
     results = list(pydarknet.stream(seer(), "https://youtu.be/abc"))
     assert {result.frame.name for result in results} == set(asked) == {"https://youtu.be/abc"}
     assert len(results) == 3
