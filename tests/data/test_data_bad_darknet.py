@@ -13,8 +13,7 @@ from data_files import make_image, make_text, only
 from pydarknet import data
 from pydarknet.data import Dataset, Status
 from pydarknet.data.archives import unpacked
-from pydarknet.data.issues import RecordError
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 
 def darknet(tmp_path: Path, label: str | bytes, **options: str) -> Dataset:
@@ -41,6 +40,7 @@ def darknet(tmp_path: Path, label: str | bytes, **options: str) -> Dataset:
         ("0 0.5 0.5 0.1 0.1 0.9 0.9 0.9", "parse", "found 8 columns"),
         ("0.5 0.5 0.5 0.1 0.1", "parse", "found 5 columns"),
         ("cat 0.5 0.5 0.1 0.1", "parse", "expected numbers"),
+        (" , ", "parse", "expected numbers"),
         ("inf 0.5 0.5 0.1 0.1", "parse", "expected 'class cx cy w h'"),
     ],
 )
