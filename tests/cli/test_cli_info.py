@@ -116,7 +116,7 @@ def test_bench_has_a_row_for_each_setting(
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--sizes", "big", "'big' is no size"),
+        ("--sizes", "big", "'big' is not a valid size"),
         ("--batches", "0", "found '0', expected whole numbers from 1"),
         ("--batches", "a", "found 'a', expected whole numbers from 1"),
         ("--precisions", "fp16", "found precision 'fp16', expected auto, fp32, bf16"),

@@ -106,7 +106,9 @@ def _option(one: Field[Any], given_only: bool) -> Callable[[F], F]:
     meta, kind = one.metadata, str(one.type).removesuffix(" | None")
     flags = meta.get("flag", "--" + one.name.replace("_", "-"))
     shown = not isinstance(one.default, bool) and one.default not in (None, MISSING, "", ())
-    more: dict[str, Any] = {"default": None if given_only else one.default, "help": meta["help"]}
+    more: dict[str, Any] = {"help": meta["help"], "required": meta.get("required", False)}
+    if not more["required"]:  # a default, even None, would satisfy click
+        more["default"] = None if given_only else one.default
     if given_only and shown:
         more["help"] += f"  [default: {one.default}]"
     more["show_default"] = shown and not given_only
@@ -115,7 +117,7 @@ def _option(one: Field[Any], given_only: bool) -> Callable[[F], F]:
         more |= {"is_flag": True, "flag_value": not one.default if given_only else True}
     elif kind != "bool":
         more |= {"type": _type(kind, meta), "metavar": meta.get("metavar", _FILES.get(one.name))}
-        more |= {"multiple": kind == "tuple[str, ...]", "required": meta.get("required", False)}
+        more["multiple"] = kind == "tuple[str, ...]"
         if kind == "tuple[str, str]":
             more["nargs"] = 2
     return click.option(*([flags] if isinstance(flags, str) else flags), one.name, **more)
