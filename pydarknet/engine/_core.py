@@ -113,7 +113,7 @@ class NetworkInfo:
         activation_bytes: memory of the compiled plan; 0 before the first prediction.
         backend: ``"cpu"``, ``"ref"``, ...
         precision: ``"fp32"``, ``"bf16"``, ...: what ``"auto"`` became.
-        device: part of the hardware and its libraries that the rounding of results depends on, e.g. ``"avx2"``.
+        device: part of the hardware and its libraries that the rounding of results depends on: ``"avx2"``.
         precision_reason: why ``"auto"`` became this precision, or what computing in it costs here; or ``""``.
     """
 

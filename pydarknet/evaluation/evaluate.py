@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pydarknet.data import Dataset, Status, read
+from pydarknet.data.io import open_source, read_units
 from pydarknet.data.issues import NOTE_CODES, Report
 from pydarknet.data.paths import split_of
+from pydarknet.data.records import ReadOptions, Rules
 from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, DataError
 from pydarknet.evaluation.collect import Progress, collect
@@ -116,16 +118,17 @@ def _read(path: str | Path, wanted: str) -> tuple[Dataset, Iterable[str]]:
     """The data set, and splits whose labels were not read because nobody wants them."""
     others: dict[str, None] = {}
 
-    def of_split(units: Iterable[Any]) -> Iterator[Any]:
+    def of_split(unit: Any) -> bool:
         # The images of Darknet's lists know their split before their labels are read.
-        for unit in units:
-            split = getattr(unit, "split", "")
-            if wanted and split not in ("", wanted):
-                others[split] = None
-            else:
-                yield unit
+        split = getattr(unit, "split", "")
+        if not wanted or split in ("", wanted):
+            return True
+        others[split] = None
+        return False
 
-    dataset = read(path, progress=of_split)
+    report = Report()
+    source = open_source(Path(path), "auto", ReadOptions(), report)
+    dataset = read_units(source, filter(of_split, source.units()), Rules(), report)
     notes = [issue.message for issue in dataset.report.issues if issue.code == "note"]
     if (
         wanted == "val"

@@ -85,7 +85,7 @@ class TrainConfig:
     seed: int = _option(0, "Of the choice of images and of augmentation.", low=0)
     threads: int | None = _option(None, "Cores to compute on.  [default: all]", low=1)
     workers: int | None = _option(None, "Threads that prepare images.  [default: as cores]", low=1)
-    backend: str = _option("auto", "auto, or a name that `pydarknet info` lists, with the number of a device: cuda:1.")
+    backend: str = _option("auto", "auto, or a name that `pydarknet info` lists.")
     precision: str = _option(
         "auto",
         "auto: what the backend prefers here, bf16 if the CPU supports it natively; a run keeps its own.",

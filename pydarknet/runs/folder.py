@@ -81,8 +81,7 @@ class RunFolder:
         machine = info()
         table["machine"] = {name: machine[name] for name in ("platform", "cpu", "threads", "ram", "gpu")}
         table["sessions"].append(
-            {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()}
-            | now
+            {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()} | now
         )
         self.write(table)
 
@@ -252,15 +251,13 @@ def _move_aside(folder: Path) -> None:
 
 def _report_rounding(before: dict[str, Any], now: dict[str, Any], say: Callable[[str], None]) -> None:
     """Report what rounds the sums of a session differently from those of the session before."""
+    lost = "so results will no longer be bit-identical"
     used, uses = before.get("threads", now["threads"]), now["threads"]
     if used != uses:
         say(
             f"computed in {used} threads so far, in {uses} from now on: rounding depends on the thread count, "
-            f"so results will no longer be bit-identical (--threads {used} keeps them so)"
+            f"{lost} (--threads {used} keeps them so)"
         )
-    places = [f"{session['backend']} ({session['device']})" for session in (before, now) if "device" in session]
+    places = [f"{one['backend']} ({one['device']})" for one in (before, now) if "device" in one]
     if len(set(places)) > 1:
-        say(
-            f"computed on {places[0]} so far, on {places[1]} from now on: rounding depends on it, "
-            "so results will no longer be bit-identical"
-        )
+        say(f"computed on {places[0]} so far, on {places[1]} from now on: rounding depends on it, {lost}")

@@ -19,6 +19,9 @@ _OWN = {
     ("pydarknet.sources", "site"): "pydarknet.contrib.youtube:resolve",
     ("pydarknet.hooks", "tensorboard"): "pydarknet.contrib.tensorboard:TensorBoard",
     ("pydarknet.hooks", "mlflow"): "pydarknet.contrib.mlflow:Mlflow",
+    ("pydarknet.executors", "local"): "pydarknet.data.executors:local",
+    ("pydarknet.executors", "ray"): "pydarknet.contrib.ray:engine",
+    ("pydarknet.gpu", "nvml"): "pydarknet.contrib.nvml:Gpu",
 }
 
 

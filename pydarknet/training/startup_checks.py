@@ -44,7 +44,7 @@ def settle_precision(config: TrainConfig, before: TrainConfig | None, say: Say) 
     if asked != "auto" and info.precision_reason:
         say(info.precision_reason)
     if used and used != info.precision:
-        say(f"precision {used} -> {info.precision}: results will no longer be bit-identical to those in {used}")
+        say(f"precision {used} -> {info.precision}: results will no longer be bit-identical")
     return info.precision
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from pydarknet.errors import ArgumentError, MissingExtra
 from pydarknet.system import extras
+from pydarknet.system.usage import Resources
 
 
 @pytest.mark.parametrize(("group", "name"), list(extras._OWN))
@@ -35,3 +36,11 @@ def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     ):
         extras.require("yt_dlp", "youtube", "yt-dlp")
     assert extras.require("json", "youtube").loads("1") == 1
+
+
+def test_a_gpu_cannot_be_measured_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The columns of a run stay empty; asking for the meter itself names the extra."""
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'pydarknet\[gpu\]'"):
+        extras.load("pydarknet.gpu", "nvml")()
+    assert Resources().sample()["gpu_mb"] is None

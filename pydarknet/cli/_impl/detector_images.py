@@ -18,7 +18,7 @@ from pydarknet.data.formats.darknet import read_data
 from pydarknet.data.io import open_source
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import resolve
-from pydarknet.data.records import ReadOptions, to_sample
+from pydarknet.data.records import ReadOptions, to_samples
 from pydarknet.engine.names import read_names
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError, RecordError
@@ -94,12 +94,11 @@ class DataFile:
         """As in Darknet every line of a label file counts, also doubled ones."""
         names, report = self.names, Report()
         source = open_source(self.file("valid"), "darknet", ReadOptions(names=names), report)
-        index = {name: i for i, name in enumerate(names)}
         difficult, samples = self._difficult(), []
         for unit in source.units():
             whole = unit._replace(difficult=difficult.get(unit.image, ""))
             try:
-                samples += [to_sample(record, index) for record in source.parse(whole, report)]
+                samples += list(to_samples(source.parse(whole, report), names))
             except RecordError as error:
                 report.add(error.code, error.reason, error.file, error.line)
         return Dataset(samples, names, report)

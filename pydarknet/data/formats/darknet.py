@@ -31,7 +31,7 @@ from pydarknet.data.paths import (
     resolve,
     split_of,
 )
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of
 
@@ -71,7 +71,7 @@ def _is_list(path: Path) -> bool:
     return False
 
 
-def read(path: Path, options: ReadOptions, report: Report) -> Source:
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """A ``.data`` file, an image list, or a folder."""
     if path.is_dir():
         path = _data_file(path) or path
@@ -88,7 +88,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
     names = options.names or names
     parse = functools.partial(parse_image, names=names, labels=options.settings.get("labels"))
     units = functools.partial(_units, lists, folder)
-    return Source(units, parse, names, _numeric)
+    return LabelSource(units, parse, names, _numeric)
 
 
 def _data_file(folder: Path) -> Path | None:
