@@ -255,8 +255,8 @@ def _report_rounding(before: dict[str, Any], now: dict[str, Any], say: Callable[
     used, uses = before.get("threads", now["threads"]), now["threads"]
     if used != uses:
         say(
-            f"computed in {used} threads so far, in {uses} from now on: rounding depends on the thread count, "
-            f"{lost} (--threads {used} keeps them so)"
+            f"computed in {used} threads so far, in {uses} from now on: "
+            f"rounding depends on the thread count, {lost} (--threads {used} keeps them so)"
         )
     places = [f"{one['backend']} ({one['device']})" for one in (before, now) if "device" in one]
     if len(set(places)) > 1:
