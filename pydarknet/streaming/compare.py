@@ -14,7 +14,7 @@ from pydarknet.engine.images import ImageLike
 from pydarknet.engine.network import Network
 from pydarknet.streaming.outputs import Drawn, Picture
 from pydarknet.streaming.outputs.text import TextFile
-from pydarknet.streaming.stream import Result
+from pydarknet.streaming.result import Result
 
 _SAME_BOX = 0.5  # IoU from which two boxes of a class are the same object
 _EXACT = 1e-5  # relative to the largest value: what summation order may change

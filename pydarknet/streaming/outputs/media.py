@@ -17,8 +17,8 @@ from pydarknet.errors import ArgumentError, FileError
 from pydarknet.streaming.file_sources import Frame
 from pydarknet.streaming.outputs import Drawn, Picture
 from pydarknet.streaming.outputs.text import Stems
+from pydarknet.streaming.result import Result
 from pydarknet.streaming.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from pydarknet.streaming.stream import Result
 from pydarknet.system.atomic import abandon, replacing
 
 _log = logging.getLogger("pydarknet")

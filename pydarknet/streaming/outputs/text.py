@@ -24,7 +24,7 @@ from pydarknet.engine.detections import Detections
 from pydarknet.errors import ArgumentError
 from pydarknet.streaming.file_sources import Frame
 from pydarknet.streaming.outputs import Drawn
-from pydarknet.streaming.stream import Result
+from pydarknet.streaming.result import Result
 from pydarknet.system.atomic import abandon, replacing, write_text
 
 # COCO's annotations have 80 of 91 categories: https://cocodataset.org/#format-data
@@ -181,8 +181,8 @@ def coco_entries(dets: Detections, image_id: int, categories: Mapping[str, int] 
             "bbox": [round(v, 3) for v in (x1, y1, x2 - x1, y2 - y1)],
             "score": round(float(dets.confidence[row]), 6),
         }
-        if dets.track_id is not None:
-            entry["track_id"] = int(dets.track_id[row])
+        if dets.tracker_id is not None:
+            entry["track_id"] = int(dets.tracker_id[row])
         entries.append(json.dumps(entry))
     return ",\n".join(entries)
 
@@ -281,8 +281,8 @@ class Labels:
             if self._confidence:
                 numbers.append(dets.confidence[row])
             text = " ".join(f"{number:.6f}" for number in numbers)
-            if self._confidence and dets.track_id is not None:
-                text += f" {dets.track_id[row]}"
+            if self._confidence and dets.tracker_id is not None:
+                text += f" {dets.tracker_id[row]}"
             lines.append(f"{dets.class_id[row]} {text}\n")
         write_text(self._folder / f"{self._stems.of_picture(result.frame)}.txt", "".join(lines))
         self._count += 1
