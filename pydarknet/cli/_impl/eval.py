@@ -32,14 +32,13 @@ from pydarknet.engine.network import Network
 from pydarknet.errors import FileError
 from pydarknet.evaluation import export
 from pydarknet.evaluation.bootstrap import compare
-from pydarknet.evaluation.diagnose import doubts
+from pydarknet.evaluation.diagnose import explain_low_map
 from pydarknet.evaluation.evaluate import evaluate, labelled
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.evaluation.serialise import percent
 from pydarknet.streaming.outputs import result_files as writers
 from pydarknet.streaming.outputs.text import synset_order
 from pydarknet.system.atomic import abandon, replacing
-from pydarknet.training.diagnostics import saturated
 
 
 @dataclass(frozen=True)
@@ -141,9 +140,9 @@ def _measure(options: Options, cfg: str, weights: str, dataset: Dataset) -> tupl
         )
         seconds = time.perf_counter() - start
         info = network.info
-    notes = doubts(found, info)
-    if why := saturated(found):
-        notes.append(f"! these detections say nothing: {why}")
+    notes = explain_low_map(found, info)
+    if why := found.saturation.reason:
+        notes.append(f"! these detections are not meaningful: {why}")
     boxed = info.letter_box if options.letterbox is None else options.letterbox
     conditions = {
         "pydarknet": __version__,
