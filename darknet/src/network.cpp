@@ -9,6 +9,7 @@
 #include <sched.h>
 #endif
 
+#include "backends/registry.hpp"
 #include "error.hpp"
 #include "layers/layer.hpp"
 
@@ -22,6 +23,16 @@ int available_cores() {
     if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
 #endif
     return std::max(1u, std::thread::hardware_concurrency());
+}
+
+// More threads than cores are allowed, as tests want them, but not so many that the system runs out of them.
+int checked_threads(int threads) {
+    const int cores = available_cores(), most = std::max(64, 4 * cores);
+    if (threads < 0 || threads > most)
+        throw Error(Status::invalid_argument, "",
+                    text("found ", threads, " threads, expected 1 to ", most, ", or 0 for all ", cores,
+                         " cores that this process may use"));
+    return threads == 0 ? cores : threads;
 }
 
 std::vector<int> default_outputs(const Graph& graph) {
@@ -49,12 +60,12 @@ NmsSettings nms_settings(const Graph& graph) {
 Network::Network(const Cfg& cfg, const std::string& weights_path, const NetworkOptions& options) : options_(options) {
     if (options_.batch < 1)
         throw Error(Status::invalid_argument, "", text("found batch ", options_.batch, ", expected 1 or more"));
-    if (options_.threads < 0)
-        throw Error(Status::invalid_argument, "",
-                    text("found ", options_.threads, " threads, expected 0 (all cores) or more"));
-    if (options_.threads == 0) options_.threads = available_cores();
+    options_.threads = checked_threads(options_.threads);
     backend_ = make_backend(options_.backend);
     backend_name_ = backend_->name();
+    device_ = backend_->device();
+    precision_ = backend_->resolve(options_.precision);
+    options_.precision = precision_.precision;
     graph_ = std::make_shared<Graph>(build_graph(cfg, options_.strict));
     report_.layers_total = static_cast<int>(graph_->nodes.size());
     // The file is measured against the cfg before anything is allocated; without a file the cfg alone decides.
@@ -67,7 +78,9 @@ Network::Network(const Network& other)
       report_(other.report_),
       options_(other.options_),
       backend_(other.backend_),
-      backend_name_(other.backend_name_) {}
+      backend_name_(other.backend_name_),
+      device_(other.device_),
+      precision_(other.precision_) {}
 
 void Network::resize(int width, int height) {
     if (width == graph_->input.w && height == graph_->input.h) return;

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.dataset import Status
-from pydarknet.data.formats.darknet import read_boxes, read_data
+from pydarknet.data.formats.darknet import read_boxes
 from pydarknet.data.imagesize import exif_orientation, image_size
 from pydarknet.data.io import open_source
 from pydarknet.data.issues import Issue, Report
-from pydarknet.data.paths import find_label, label_candidates, resolve
+from pydarknet.data.paths import find_label, label_candidates
 from pydarknet.data.records import LabelSource, ReadOptions, Record, Rules, clean, cleaned
+from pydarknet.engine.darknet_files import read_data, resolve
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.notify import Progress, counted, no_progress
 from pydarknet.system.text import lines_of

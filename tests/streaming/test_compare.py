@@ -11,7 +11,8 @@ import pytest
 
 from pydarknet import Detections, Network
 from pydarknet.engine import selftest
-from pydarknet.streaming.compare import Differences, first_difference, iou, match
+from pydarknet.engine.boxes import iou
+from pydarknet.streaming.compare import Differences, first_difference, match
 from pydarknet.streaming.file_sources import Frame
 from pydarknet.streaming.result import Result
 

@@ -13,12 +13,10 @@ import click
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from pydarknet.data import Dataset, Status
-from pydarknet.data.formats.darknet import read_data
 from pydarknet.data.io import open_source
 from pydarknet.data.issues import Report
-from pydarknet.data.paths import resolve
 from pydarknet.data.records import ReadOptions, to_samples
-from pydarknet.engine.names import read_names
+from pydarknet.engine.darknet_files import read_data, read_names, resolve
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of

@@ -19,8 +19,9 @@ from pydarknet.data.formats._common import choice
 from pydarknet.data.formats.darknet import Listed, parse_image, write_label
 from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
-from pydarknet.data.paths import images_below, resolve
+from pydarknet.data.paths import images_below
 from pydarknet.data.records import LabelSource, ReadOptions
+from pydarknet.engine.darknet_files import resolve
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of, read_text
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pydarknet.data.coords import convention, from_edges
+from pydarknet.engine.boxes import clip
 from pydarknet.engine.detections import Detections
 from pydarknet.errors import ArgumentError
 from pydarknet.streaming.file_sources import Frame
@@ -201,8 +202,7 @@ def category_id(class_id: int, names: Sequence[str]) -> int:
 
 def clipped(dets: Detections, row: int) -> npt.NDArray[np.float32]:
     """Corners of a box, cut at the image's border."""
-    limits = np.array(dets.image_size * 2, np.float32)
-    return np.asarray(np.clip(np.nan_to_num(dets.xyxy[row]), 0, limits), np.float32)
+    return clip(dets.xyxy[row], dets.image_size)
 
 
 def kaggle_loc(path: str, mapping: str | None = None) -> TextFile:
