@@ -11,6 +11,7 @@
 
 #include "backends/registry.hpp"
 #include "error.hpp"
+#include "layers/layer.hpp"
 
 namespace dn {
 namespace {
@@ -45,37 +46,16 @@ void check_fraction(const char* name, float value) {
         throw Error(Status::invalid_argument, "", text("found ", name, " ", value, ", expected 0 to 1"));
 }
 
-// Darknet takes the NMS kind from the last yolo or region head.
-struct NmsSettings {
-    NmsKind kind = NmsKind::standard;
-    float beta = 0.6f;
-};
-
+// Darknet takes the NMS of the last head.
 NmsSettings nms_settings(const Graph& graph) {
-    NmsSettings settings;
-    for (int head : graph.heads()) {
-        const Node& node = graph.nodes[head];
-        settings = {};
-        if (node.kind != Kind::yolo && node.kind != Kind::gaussian_yolo) continue;
-        settings = {node.as<YoloParams>().nms_kind, node.as<YoloParams>().beta_nms};
-    }
-    return settings;
+    const std::vector<int> heads = graph.heads();
+    if (heads.empty()) return {};
+    const Node& last = graph.nodes[heads.back()];
+    const auto nms = layer_def(last.kind).nms;
+    return nms ? nms(last) : NmsSettings{};
 }
 
 }  // namespace
-
-int head_classes(const Node& head) {
-    switch (head.kind) {
-        case Kind::region: {
-            const auto& region = head.as<RegionParams>();
-            return region.map.empty() ? region.classes : static_cast<int>(region.map.size());
-        }
-        case Kind::detection:
-            return head.as<DetectionParams>().classes;
-        default:
-            return head.as<YoloParams>().classes;
-    }
-}
 
 Network::Network(const Cfg& cfg, const std::string& weights_path, const NetworkOptions& options) : options_(options) {
     if (options_.batch < 1)
@@ -251,7 +231,9 @@ void Network::nms(std::vector<Candidate>& candidates, float thresh) const {
 
 int Network::classes() const {
     const std::vector<int> heads = graph_->heads();
-    return heads.empty() ? 0 : head_classes(graph_->nodes[heads.front()]);
+    if (heads.empty()) return 0;
+    const Node& head = graph_->nodes[heads.front()];
+    return layer_def(head.kind).classes(head);
 }
 
 std::vector<LayerTime> Network::profile() { return plan().profile(); }

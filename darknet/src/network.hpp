@@ -26,9 +26,6 @@ struct DetectOptions {
     bool letterbox = false;
 };
 
-// Classes that a head reports.
-int head_classes(const Node& head);
-
 class Network {
 public:
     Network(const Cfg& cfg, const std::string& weights_path, const NetworkOptions& options);

@@ -7,14 +7,10 @@ nothing cannot do harm.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.dataset import Sample
-from pydarknet.errors import DataError
-from pydarknet.system.atomic import replacing
 
 Pixels = NDArray[np.uint8]
 
@@ -38,21 +34,3 @@ def _pixel_boxes(boxes: NDArray[np.float64]) -> list[list[int]]:
     low, high = np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])
     whole: list[list[int]] = np.concatenate([low, high], axis=1).astype(int).tolist()
     return whole
-
-
-def write_image(path: Path, pixels: Pixels) -> None:
-    """Write an image (h, w, 3), blue first, at once, in the format of the path's suffix.
-
-    Raises:
-        DataError: if OpenCV cannot write that format.
-    """
-    import cv2
-
-    try:
-        done, data = cv2.imencode(path.suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
-    except cv2.error:
-        done = False
-    if not done:
-        raise DataError(f"{path}: OpenCV cannot write {path.suffix} files")
-    with replacing(path) as temporary:
-        temporary.write_bytes(bytes(data))

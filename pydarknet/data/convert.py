@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-import pydarknet
+from pydarknet import __version__
 from pydarknet.data.class_cap import limited
 from pydarknet.data.classes import ClassPlan
 from pydarknet.data.dataset import Sample, Status
@@ -110,7 +110,7 @@ def convert(
     Raises:
         DataError: if the source or the target cannot be used; with ``on_error="raise"`` at the first issue.
     """
-    journal = Journal(_own_files(out)[0], f"{pydarknet.__version__} {job} {out.plan()}")
+    journal = Journal(_own_files(out)[0], f"{__version__} {job} {out.plan()}")
     if not journal.is_unfinished():
         refuse_occupied(out.root, overwrite)
         journal.start()

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pydarknet.data.blur import blurred, write_image
+from pydarknet.data.blur import blurred
 from pydarknet.data.dataset import SET_ASIDE, Sample, Status, flag_names
 from pydarknet.data.issues import Report
 from pydarknet.data.label_files import atomic
+from pydarknet.engine.images import save_image
 from pydarknet.errors import DataError
 
 LINKS = ("hard", "sym", "copy", "none")
@@ -239,7 +240,7 @@ class Output:
         """A copy of the image in which nothing of what is set aside can be recognised."""
         from pydarknet.engine.images import load
 
-        write_image(Path(target), blurred(load(sample.image), sample))
+        save_image(Path(target), blurred(load(sample.image), sample), 95)
         self.report.add("note", f"{(~sample.target).sum()} regions blurred", sample.image, action="copied")
 
     def _copy(self, source: str, target: str) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status
-from pydarknet.data.label_files import atomic
 from pydarknet.engine.draw import Colour, class_colour, draw_label
 from pydarknet.engine.images import load
 from pydarknet.errors import DataError
@@ -88,14 +87,6 @@ def _row(tiles: list[Picture], width: int) -> Picture:
         row[: len(tile), left : left + tile.shape[1]] = tile
         left += tile.shape[1]
     return row
-
-
-def save_png(picture: Picture, path: Path) -> None:
-    """Write a picture; the file appears complete or not at all."""
-    ok, data = cv2.imencode(".png", picture)
-    assert ok
-    with atomic(path) as file:
-        file.write(data.tobytes())
 
 
 def _colour(sample: Sample, i: int) -> Colour:

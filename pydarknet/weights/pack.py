@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pydarknet
+from pydarknet import __version__
 from pydarknet.cfg.model import CfgFile
 from pydarknet.cfg.shapes import walk
 from pydarknet.engine.darknet_files import read_names
@@ -125,7 +125,7 @@ def _card(parts: Parts, name: str) -> dict[str, Any]:
         raise DataError(f"{parts.names}: {len(names)} names, {parts.cfg} has {classes} classes")
     return {
         "name": name,
-        "pydarknet": pydarknet.__version__,
+        "pydarknet": __version__,
         "width": cfg.net.integer("width"),
         "height": cfg.net.integer("height"),
         "channels": cfg.net.integer("channels"),

@@ -6,7 +6,6 @@
 
 #include "../error.hpp"
 #include "build_info.hpp"
-#include "describe.hpp"
 
 struct dn_detections {
     std::vector<std::vector<dn::Detection>> images;
@@ -155,7 +154,7 @@ dn_status dn_network_get_layer(const dn_network* network, int layer, dn_layer_in
     return guarded([&] {
         const dn::Node& node = layer_of(need(network, "network"), layer);
         dn_layer_info info{};
-        info.type = dn::kind_name(node.kind);
+        info.type = dn::layer_def(node.kind).name;
         info.where = node.where.c_str();
         info.description = network->descriptions[layer].c_str();
         info.in_c = node.in.c, info.in_h = node.in.h, info.in_w = node.in.w;
