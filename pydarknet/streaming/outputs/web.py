@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results for browsers and programs: ``/`` is a page, ``/stream.mjpg`` the annotated pictures as MJPEG,
+"""Results for browsers and programs: ``/`` is a page, ``/stream.mjpg`` the annotated images as MJPEG,
 ``/events`` the detections as server-sent events, ``/frame.jpg`` and ``/frame.json`` the newest of each.
 
-Everybody gets the newest frame; whoever reads slowly misses some, and slows nobody down. Pictures are encoded
-only while somebody looks.
+Each client gets the newest frame; a slow client misses frames and does not delay others. Images are encoded
+only while a client is connected.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _PAGE = b"""<!doctype html><meta charset="utf-8"><title>pydarknet</title>
 
 
 class Web:
-    """A small web server; it runs in its own threads until it is closed.
+    """A small web server that runs in its own threads until it is closed.
 
     Args:
         host: address to listen on; ``127.0.0.1`` is this machine only.
-        port: 0 takes a free one.
+        port: 0 chooses a free one.
 
     Attributes:
         url: of the page.
 
     Raises:
-        FileError: the port is taken or may not be used.
+        FileError: the port is in use or not permitted.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 8090) -> None:
@@ -49,14 +49,14 @@ class Web:
         self._hub.publish(json.dumps(event(result)).encode(), drawn() if self._hub.watched else None, drawn)
 
     def close(self) -> str:
-        """End the connections and the server."""
+        """Close the connections and the server."""
         self._hub.close()
         self._server.close()
         return ""
 
 
 class _Hub:
-    """The newest frame, and those who wait for the next."""
+    """The newest frame, and the clients that wait for the next."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -75,14 +75,14 @@ class _Hub:
             self._changed.notify_all()
 
     def after(self, number: int) -> tuple[int, bytes]:
-        """Number and event of a frame newer than the given; the same number when there is none any more."""
+        """Number and event of a frame newer than the given one; the same number after the last frame."""
         with self._changed:
             while self._number <= number and not self.closed:
                 self._changed.wait()
             return (number, b"") if self.closed else (self._number, self._event)
 
     def jpeg(self) -> bytes:
-        """The newest picture, encoded once for all."""
+        """The newest image, encoded once for all clients."""
         import cv2
 
         with self._changed:
