@@ -191,7 +191,7 @@ def open_capture(address: str | int, name: str, *settings: int) -> Any:
         raise DataError(f"{name}: cannot be opened: {error.err}") from None
     if not capture.isOpened():
         raise DataError(
-            f"{name}: cannot be opened; expected a video that OpenCV can decode, or a camera that is not in use"
+            f"{name}: cannot be opened; expected a video that OpenCV can decode, or a camera not in use"
         )
     return capture
 
