@@ -12,7 +12,7 @@ import click
 
 from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices, unsupported
 from pydarknet.cli._impl.detector import object_lines, open_network, without_hidden
-from pydarknet.streaming.outputs.media import Film, save_picture
+from pydarknet.streaming.outputs.media import VideoFile, save_image
 from pydarknet.streaming.outputs.text import TextFile
 from pydarknet.streaming.stream import stream
 
@@ -74,7 +74,7 @@ def command(
     with ExitStack() as stack:
         network = stack.enter_context(open_network(data, cfg, weights))
         records = _records(stack, json_file_output, video or "") if json_file_output else None
-        film: Film | None = None
+        annotated: VideoFile | None = None
         boxed = True if letter_box else None
         results = stack.enter_context(
             stream(network, video if video else camera, thresh=thresh, letterbox=boxed)
@@ -88,14 +88,14 @@ def command(
             for line in object_lines(result.detections, ext_output):
                 click.echo(line)
             shown = without_hidden(result.detections)
-            picture = result.frame.image if dontdraw_bbox else shown.plot(result.frame.image)
+            image = result.frame.image if dontdraw_bbox else shown.plot(result.frame.image)
             if out_filename:
-                if film is None:
-                    film = Film(Path(out_filename), result.frame.fps, live=results.live)
-                    stack.callback(film.close)
-                film.write(picture, result.frame.time)
+                if annotated is None:
+                    annotated = VideoFile(Path(out_filename), result.frame.fps, live=results.live)
+                    stack.callback(annotated.close)
+                annotated.write(image, result.frame.time)
             if prefix:
-                save_picture(Path(f"{prefix}_{number:08d}.jpg"), picture)
+                save_image(Path(f"{prefix}_{number:08d}.jpg"), image)
             if records:
                 records.write(replace(result, detections=shown), lambda: None)
             if time_limit_sec and now - start > time_limit_sec:

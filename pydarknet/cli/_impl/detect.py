@@ -26,7 +26,7 @@ from pydarknet.streaming import compare
 from pydarknet.streaming.detector import make_detector
 from pydarknet.streaming.outputs import Output
 from pydarknet.streaming.outputs import text as text_outputs
-from pydarknet.streaming.outputs.media import Crops, Pictures, Sheet, Window
+from pydarknet.streaming.outputs.media import AnnotatedFiles, Crops, Sheet, Window
 from pydarknet.streaming.outputs.web import Web
 from pydarknet.streaming.result import Result
 from pydarknet.streaming.sources import StreamSource, classify, expand
@@ -271,7 +271,7 @@ def _outputs(options: DetectOptions) -> Iterator[Output]:
     if options.http:
         yield Web(*parse_address(options.http))
     if not options.no_pictures:
-        yield Pictures(options.out)
+        yield AnnotatedFiles(options.out)
     if options.sheet:
         yield Sheet(options.sheet)
     if options.crops:

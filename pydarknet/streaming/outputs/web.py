@@ -12,7 +12,8 @@ import json
 import threading
 from typing import Any
 
-from pydarknet.streaming.outputs import Drawn, Picture
+from pydarknet.engine.images import Pixels
+from pydarknet.streaming.outputs import Drawn
 from pydarknet.streaming.outputs.text import event
 from pydarknet.streaming.result import Result
 from pydarknet.system.http_server import Handler, Server
@@ -62,16 +63,16 @@ class _Hub:
         self._changed = threading.Condition()
         self._number = 0
         self._event = b""
-        self._picture: Any = None
+        self._image: Any = None
         self._drawn: Drawn | None = None
         self._jpeg: tuple[int, bytes] = (0, b"")
         self.watched = 0
         self.closed = False
 
-    def publish(self, text: bytes, picture: Picture | None, drawn: Drawn) -> None:
+    def publish(self, text: bytes, image: Pixels | None, drawn: Drawn) -> None:
         with self._changed:
             self._number += 1
-            self._event, self._picture, self._drawn = text, picture, drawn
+            self._event, self._image, self._drawn = text, image, drawn
             self._changed.notify_all()
 
     def after(self, number: int) -> tuple[int, bytes]:
@@ -86,12 +87,12 @@ class _Hub:
         import cv2
 
         with self._changed:
-            number, picture = self._number, self._picture
+            number, image = self._number, self._image
             if self._jpeg[0] == number:
                 return self._jpeg[1]
-            if picture is None and self._drawn is not None:
-                picture = self._drawn()
-        data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+            if image is None and self._drawn is not None:
+                image = self._drawn()
+        data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
         with self._changed:
             if number == self._number:
                 self._jpeg = (number, data)
