@@ -12,7 +12,8 @@ import click
 
 from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices, unsupported
 from pydarknet.cli._impl.detector import object_lines, open_network, without_hidden
-from pydarknet.streaming.outputs.media import VideoFile, save_image
+from pydarknet.engine.images import save_image
+from pydarknet.streaming.outputs.media import VideoFile
 from pydarknet.streaming.outputs.text import TextFile
 from pydarknet.streaming.stream import stream
 

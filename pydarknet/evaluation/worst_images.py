@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from pydarknet.engine.boxes import clip
 from pydarknet.engine.draw import Colour, class_colour, draw_label, text_colour
-from pydarknet.engine.images import load
+from pydarknet.engine.images import load, save_image
 from pydarknet.errors import DataError
 from pydarknet.evaluation.columns import ANY_CLASS, Bools, Judged
 from pydarknet.evaluation.evaluation import Verdict
-from pydarknet.streaming.outputs.media import save_image
 
 Image = npt.NDArray[np.uint8]
 

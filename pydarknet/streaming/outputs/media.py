@@ -14,7 +14,7 @@ import numpy as np
 
 from pydarknet.engine.boxes import clip
 from pydarknet.engine.draw import draw
-from pydarknet.engine.images import Pixels
+from pydarknet.engine.images import Pixels, save_image
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.streaming.file_sources import Frame
 from pydarknet.streaming.outputs import Drawn
@@ -27,23 +27,6 @@ _log = logging.getLogger("pydarknet")
 _CODECS = {".mp4": "mp4v", ".mov": "mp4v", ".m4v": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 _USUAL_FPS = 30.0  # of a live source with unknown rate
 _LONGEST_GAP = 1.0  # seconds for which a live video repeats an image before the next
-
-
-def save_image(path: Path, image: Any) -> None:
-    """Write an image file; it appears complete or not at all.
-
-    Raises:
-        FileError: it cannot be written.
-    """
-    import cv2
-
-    with replacing(path) as temporary:
-        try:
-            written = cv2.imwrite(str(temporary), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
-        except cv2.error as error:
-            raise FileError(f"{path}: cannot be written: {error.err}") from None
-        if not written:
-            raise FileError(f"{path}: cannot be written")
 
 
 class VideoFile:
