@@ -152,7 +152,7 @@ def test_splits(caplog: pytest.LogCaptureFixture) -> None:
 
     with caplog.at_level(logging.WARNING, "pydarknet"):
         assert names("valid") == names("val") == ["b"]
-    assert "1 of 2 images without a label file are left out" in caplog.text
+    assert "1 of 2 images have no label file and are left out" in caplog.text
     assert names("test") == ["d"]
     assert names("all") == ["a", "b", "d"]
     plain = dataset.replace(samples=[sample("x", "")])
@@ -240,7 +240,7 @@ def test_what_is_printed(
     assert re.search(r"^WBC +6 +[\d.]+ +[\d.]+ +6 +\d+ +0$", out, re.MULTILINE)
     assert re.search(r"^COCO: AP [\d.]+  AP50 [\d.]+ ", out, re.MULTILINE)
     assert re.search(
-        r"^calibration error [\d.]+, [\d.]+ above 0.25: the network is too sure$", out, re.MULTILINE
+        r"^calibration error [\d.]+, [\d.]+ above 0.25: the network is overconfident$", out, re.MULTILINE
     )
     assert len(re.findall(r"BloodImage_\d+.jpg: \d+ missed, \d+ wrong, \d+ right", out)) == 2
 
@@ -334,7 +334,7 @@ def test_any_format_of_data(shared: Path, few: Path, coco_file: Path) -> None:
     ("words", "code", "message"),
     [
         (["--weights", "{weights}"], 2, "Missing option '--data'"),
-        (["--data", "{data}"], 2, "Missing option '--weights'; a network with random weights finds nothing."),
+        (["--data", "{data}"], 2, "Missing option '--weights'; a network with random weights detects nothing."),
         (["--data", "{data}", "--weights", "w", "--results", "voc"], 2, "--results needs --out DIR"),
         (
             ["--data", "{data}", "--weights", "w", "--compare-cfg", "x.cfg"],
@@ -349,7 +349,7 @@ def test_any_format_of_data(shared: Path, few: Path, coco_file: Path) -> None:
             2,
             "--score 0.5 drops detections that --thresh 0.25 counts; raise --thresh or lower --score",
         ),
-        (["--data", "{data}", "--weights", "w", "--compare", "gone"], 1, "gone: there is no such file"),
+        (["--data", "{data}", "--weights", "w", "--compare", "gone"], 1, "gone: file not found"),
         (
             ["--data", "{data}", "--weights", "w", "--out", "{data}/x"],
             1,

@@ -80,7 +80,7 @@ def test_a_film_of_nothing_replaces_nothing(tmp_path: Path) -> None:
 
 
 def test_films_of_an_unknown_kind(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=r"x\.wmv: films can be written as \.mp4, "):
+    with pytest.raises(ArgumentError, match=r"x\.wmv: video can be written as \.mp4, "):
         VideoFile(tmp_path / "x.wmv", fps=30)
 
 
@@ -94,7 +94,7 @@ def test_pictures_get_the_names_of_their_sources(tmp_path: Path) -> None:
         output.write(
             result(TWO, name, index, still=still, fps=25.0), lambda: np.zeros((100, 200, 3), np.uint8)
         )
-    assert output.close().startswith("2 pictures in ")
+    assert output.close().startswith("2 images in ")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"x.jpg", "x_2.jpg", "f.mp4", "rtsp_10.0.0.1_554_s_x_1.mp4"}
     assert len(frames_of(tmp_path / "out" / "f.mp4")) == 2
@@ -105,7 +105,7 @@ def test_one_named_picture(tmp_path: Path) -> None:
     output.write(result(TWO), lambda: np.full((4, 4, 3), 9, np.uint8))
     assert cv2.imread(str(tmp_path / "found.png"))[0, 0].tolist() == [9, 9, 9]
     with pytest.raises(
-        ArgumentError, match=r"found\.png: is one file, but there are several pictures; name a folder"
+        ArgumentError, match=r"found\.png: is one file, but there are several images; give a folder"
     ):
         output.write(result(TWO, "b.jpg"), lambda: np.zeros((4, 4, 3), np.uint8))
 
@@ -137,7 +137,7 @@ def test_a_contact_sheet_is_one_picture(tmp_path: Path) -> None:
     sheet = Sheet(str(tmp_path / "sheet.png"), width=20)
     for number in range(5):
         sheet.write(result(TWO), lambda n=number: np.full((50, 100, 3), 40 * n, np.uint8))
-    assert sheet.close() == f"5 of 5 pictures on {tmp_path / 'sheet.png'}"
+    assert sheet.close() == f"5 of 5 images on {tmp_path / 'sheet.png'}"
     image = cv2.imread(str(tmp_path / "sheet.png"))
     assert image.shape == (20, 60, 3)  # 3 x 2 pictures of 20 x 10
     assert image[[5, 5, 5, 15, 15, 15], [10, 30, 50, 10, 30, 50], 0].tolist() == [0, 40, 80, 120, 160, 255]
@@ -155,7 +155,7 @@ def test_a_sheet_of_a_long_film_is_spread_evenly(tmp_path: Path) -> None:
 def test_a_window_needs_an_opencv_that_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "  GUI:                           NONE\n")
     with pytest.raises(
-        ArgumentError, match=r"opens no windows .*pip install opencv-python; or look at --http"
+        ArgumentError, match=r"cannot open windows .*pip install opencv-python; or use --http"
     ):
         Window()
 
