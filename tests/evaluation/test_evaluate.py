@@ -334,7 +334,11 @@ def test_any_format_of_data(shared: Path, few: Path, coco_file: Path) -> None:
     ("words", "code", "message"),
     [
         (["--weights", "{weights}"], 2, "Missing option '--data'"),
-        (["--data", "{data}"], 2, "Missing option '--weights'; a network with random weights detects nothing."),
+        (
+            ["--data", "{data}"],
+            2,
+            "Missing option '--weights'; a network with random weights detects nothing.",
+        ),
         (["--data", "{data}", "--weights", "w", "--results", "voc"], 2, "--results needs --out DIR"),
         (
             ["--data", "{data}", "--weights", "w", "--compare-cfg", "x.cfg"],
