@@ -46,6 +46,14 @@ void fill_weights(const Node& node, Floats& weights, std::uint64_t stream) {
 
 }  // namespace
 
+Role parse_role(const std::string& name) {
+    for (const Role role : kRoles)
+        if (name == role_name(role)) return role;
+    throw Error(
+        Status::invalid_argument, "",
+        text("found array \"", name, "\", expected \"biases\", \"scales\", \"means\", \"variances\" or \"weights\""));
+}
+
 int weights_owner(const Graph& graph, int node) {
     if (graph.nodes[node].kind != Kind::convolutional) return node;
     const int shared = graph.nodes[node].as<ConvolutionalParams>().share_index;
