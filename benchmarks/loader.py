@@ -19,9 +19,11 @@ import cv2
 
 from pydarknet.cfg import yolov4_tiny
 from pydarknet.data import read
-from pydarknet.engine.info import usable_cores
+from pydarknet.data.album import ImageCache
+from pydarknet.data.splits import Splits
+from pydarknet.system.machine import usable_cores
 from pydarknet.training.augment import Recipe
-from pydarknet.training.loader import Images, Sets, generator, sample
+from pydarknet.training.loader import generator, sample
 
 SAMPLES = 96
 
@@ -29,7 +31,7 @@ SAMPLES = 96
 class Work:
     """One sample by number; the images are inherited by forked processes."""
 
-    images: Images
+    images: ImageCache
     recipe: Recipe
 
     @classmethod
@@ -54,10 +56,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    sets = Sets.of(read(args.data))
+    sets = Splits.of(read(args.data))
     cfg = yolov4_tiny(classes=len(sets.names), size=args.size)
     cfg.net.set("mosaic", 1)
-    Work.recipe, Work.images = Recipe.of(cfg), Images(sets.train, 3, "ram")
+    Work.recipe, Work.images = Recipe.of(cfg), ImageCache(sets.train, 3, "ram")
     for number in range(len(sets.train)):
         Work.images.pixels(number)
     best: dict[tuple[int, str], float] = {}

@@ -7,6 +7,9 @@ All derive from :class:`DarknetError`, and from the built-in that fits, so that
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 
 class DarknetError(Exception):
     """Base of all pydarknet errors; the message says what, where and what to do."""
@@ -30,6 +33,33 @@ class WeightsError(DarknetError, ValueError):
 
 class DataError(DarknetError, ValueError):
     """An image, label, list, names or ``.data`` file cannot be used."""
+
+
+class RecordError(DataError):
+    """One annotation record is unusable; readers raise it, the reading loop reports it and continues.
+
+    Args:
+        code: one of the codes of :mod:`pydarknet.data.issues`.
+        message: what was found and what was expected.
+        file: the file it was found in.
+        line: 1-based line or record number, 0 if it concerns the whole file.
+        column: 1-based column, 0 if unknown.
+    """
+
+    def __init__(
+        self, code: str, message: str, file: str | os.PathLike[str], line: int = 0, column: int = 0
+    ) -> None:
+        self.code, self.file, self.line, self.column = code, os.fspath(file), line, column
+        self.reason = message
+        super().__init__(f"{place(self.file, line, column)}: {message} [{code}]")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RecordError, (self.code, self.reason, self.file, self.line, self.column)
+
+
+def place(file: str, line: int = 0, column: int = 0) -> str:
+    """``file:line:column`` with the unknown parts left out."""
+    return file + (f":{line}" if line else "") + (f":{column}" if line and column else "")
 
 
 class BackendError(DarknetError, RuntimeError):

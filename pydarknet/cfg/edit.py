@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Change a cfg as a whole: numbers that belong together move together, comments and order stay.
+"""Change a whole cfg: update dependent values together, fix old spellings; comments and order stay.
 
-Both functions return a changed copy and leave their argument alone.
+All functions return a changed copy and leave their argument unchanged.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def head_filters(head: Section) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """One thing that ``modernise`` mended: line in the old file, the line before and after, and why."""
+    """One change made by :func:`fix`: line in the old file, its text before and after, and the reason."""
 
     line: int
     old: str
@@ -121,45 +121,47 @@ class Repair:
     reason: str
 
 
-def modernise(cfg: CfgFile) -> tuple[CfgFile, list[Repair]]:
-    """Mend what old tutorials and other forks write differently, as far as it is certain.
+def fix(cfg: CfgFile) -> tuple[CfgFile, list[Repair]]:
+    """Fix spellings of old tutorials and other forks where the meaning is certain.
 
-    Misspelt keys and section names get today's name; comments behind values move to a line of their
-    own; repeated keys, keys that nobody reads and text that is no option become comments.
+    Misspelt keys and section names get their current name; comments after values move to a line of
+    their own; repeated keys, unused keys and text that is not an option become comments.
     """
     result = copy(cfg)
     repairs: list[Repair] = []
     for section in result.sections:
-        _mend_header(section, repairs)
+        _fix_header(section, repairs)
         seen: set[str] = set()
         body: list[Line] = []
         for line in section.body:
-            body += _mend_line(section, line, seen, repairs)
+            body += _fix_line(section, line, seen, repairs)
         section.body = body
     return copy(result), repairs
 
 
-def _mend_header(section: Section, repairs: list[Repair]) -> None:
+def _fix_header(section: Section, repairs: list[Repair]) -> None:
     old = section.header.text
     name = section.header.code.partition("]")[0].lstrip("[")
     folded = {known.lower(): known for known in [*keys.section_types(), *keys.ALIASES]}
     new = f"[{folded.get(name.lower(), name)}]"
     if new != section.header.code:
         section.header.text = new
-        repairs.append(Repair(section.line, old, new, "section names are exact, without a comment behind"))
+        repairs.append(
+            Repair(section.line, old, new, "a section name is exact, without a comment after it")
+        )
 
 
-def _mend_line(section: Section, line: Line, seen: set[str], repairs: list[Repair]) -> Sequence[Line]:
+def _fix_line(section: Section, line: Line, seen: set[str], repairs: list[Repair]) -> Sequence[Line]:
     if not line.code:
         return [line]
     old = line.text
     lines = [line]
     option = Line(line.text.partition("#")[0]).option
     key = option[0] if option else ""
-    new_key = _modern_key(section, key)
+    new_key = _current_key(section, key)
     reason = ""
     if not key:
-        reason = "is no option"
+        reason = "is not an option"
     elif new_key in seen:
         reason = f"only the first {new_key!r} counts"
     elif key in keys.READ_BY_NOBODY.get(section.type, ()):
@@ -180,8 +182,8 @@ def _mend_line(section: Section, line: Line, seen: set[str], repairs: list[Repai
     return lines
 
 
-def _modern_key(section: Section, key: str) -> str:
-    """Today's name of an old or miswritten key; the key itself if it is known or unclear."""
+def _current_key(section: Section, key: str) -> str:
+    """Current name of an old or misspelt key; the key itself if it is known or unclear."""
     if not key or keys.lookup(section.type, key):
         return key
     old = keys.OLD_SPELLINGS.get(section.type, {}).get(key)

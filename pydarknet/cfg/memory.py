@@ -6,9 +6,7 @@ A sum of named terms over the shape walk; nothing is measured here.  Every term 
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from pydarknet.cfg.keys import HEADS
 from pydarknet.cfg.model import CfgFile
@@ -50,16 +48,6 @@ class Memory:
         """All of it."""
         return sum(getattr(self, field.name) for field in fields(self))
 
-
-#: Limit, use, and what of the latter can be given back, in control groups of version 2 and 1.
-_CONTROL_GROUPS = (
-    ("memory.max", "memory.current", ("memory.stat", "inactive_file")),
-    (
-        "memory/memory.limit_in_bytes",
-        "memory/memory.usage_in_bytes",
-        ("memory/memory.stat", "total_inactive_file"),
-    ),
-)
 
 PROCESS = 47 * 2**20  # Python, NumPy, OpenCV and the engine with a network of one layer, measured
 TRAINING_PROCESS = 60 * 2**20  # with the code that oneDNN generates for the backward pass, measured
@@ -145,27 +133,6 @@ def smallest_subdivisions(
         if batch % parts == 0 and training_memory(cfg, batch, parts, precision=precision).total <= limit:
             return parts
     return None
-
-
-def available_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process can still take without swapping; None where the system does not say.
-
-    In a container that is what its limit leaves, if it has one: beyond it processes are killed, silently.
-
-    Args:
-        root: where ``proc`` and ``sys`` are.
-    """
-    free: list[int] = []
-    with contextlib.suppress(OSError):
-        lines = (root / "proc/meminfo").read_text("ascii").splitlines()
-        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    for limit, used, cache in _CONTROL_GROUPS:
-        with contextlib.suppress(OSError, ValueError):  # another version, or "max"
-            folder = root / "sys/fs/cgroup"
-            table = dict(line.split() for line in (folder / cache[0]).read_text("ascii").splitlines())
-            left = int((folder / limit).read_text()) - int((folder / used).read_text())
-            free.append(left + int(table.get(cache[1], 0)))
-    return max(min(free), 0) if free else None
 
 
 def largest_size(cfg: CfgFile) -> tuple[int, int]:

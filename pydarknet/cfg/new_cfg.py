@@ -17,9 +17,10 @@ import numpy as np
 
 from pydarknet.cfg.families import Family, family
 from pydarknet.cfg.generate import Anchors, new, training_length
-from pydarknet.cfg.memory import available_memory, smallest_subdivisions
+from pydarknet.cfg.memory import smallest_subdivisions
 from pydarknet.cfg.model import CfgFile, Value
 from pydarknet.errors import CfgError
+from pydarknet.system.memory import available_memory
 
 if TYPE_CHECKING:
     from pydarknet.data import Dataset

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from pydarknet.check import rules_cfg, rules_data, rules_labels, rules_run, rules_schedule, rules_weights
 from pydarknet.check.catalogue import CATALOGUE, ERROR, NOTE, WARNING, Finding, Found, Rule, Severity, rule
-from pydarknet.check.data_facts import DataFacts, look
-from pydarknet.check.inputs import Case, PlannedRun
-from pydarknet.check.preflight import Preflight, inspect, load_case, preflight
+from pydarknet.check.data_facts import DataFacts, inspect_data
+from pydarknet.check.inputs import Inputs, PlannedRun
+from pydarknet.check.preflight import Preflight, inspect, load_inputs, preflight
 
 GROUPS = {
     "Network and settings": rules_cfg,
@@ -30,17 +30,17 @@ __all__ = [
     "GROUPS",
     "NOTE",
     "WARNING",
-    "Case",
     "DataFacts",
     "Finding",
     "Found",
+    "Inputs",
     "PlannedRun",
     "Preflight",
     "Rule",
     "Severity",
     "inspect",
-    "load_case",
-    "look",
+    "inspect_data",
+    "load_inputs",
     "preflight",
     "rule",
 ]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The catalogue: what a rule is, and the decorator that puts one into it.
 
-A rule is a function that looks at a :class:`~pydarknet.check.inputs.Case` and yields what it found::
+A rule is a function that looks at a :class:`~pydarknet.check.inputs.Inputs` and yields what it found::
 
     @rule("L-02", ERROR, "batch is not divisible by subdivisions", "Choose a divisor of batch.")
-    def batch_divides(case: Case) -> Iterator[Found]:
+    def batch_divides(inputs: Inputs) -> Iterator[Found]:
         ...
 """
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pydarknet.cfg.model import Section
 
 if TYPE_CHECKING:
-    from pydarknet.check.inputs import Case
+    from pydarknet.check.inputs import Inputs
 
 
 class Severity(str, enum.Enum):
@@ -90,7 +90,7 @@ class Finding:
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
-Check = Callable[["Case"], Iterator[Found]]
+Check = Callable[["Inputs"], Iterator[Found]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,9 @@ class Rule:
         """The docstring of the function: when the rule speaks, and why."""
         return " ".join((self.check.__doc__ or "").split())
 
-    def run(self, case: Case) -> Iterator[Finding]:
-        """Look at a case."""
-        for found in self.check(case):
+    def run(self, inputs: Inputs) -> Iterator[Finding]:
+        """Look at a inputs."""
+        for found in self.check(inputs):
             yield Finding(
                 self.id,
                 found.severity or self.severity,

@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.dataset import Status
-from pydarknet.data.files import lines_of
 from pydarknet.data.formats.darknet import read_boxes, read_data
 from pydarknet.data.imagesize import exif_orientation, image_size
 from pydarknet.data.io import open_source
-from pydarknet.data.issues import Issue, RecordError, Report
+from pydarknet.data.issues import Issue, Report
 from pydarknet.data.paths import find_label, label_candidates, resolve
 from pydarknet.data.records import ReadOptions, Record, Rules, Source, clean, parse_clean
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import lines_of
 
 PIXEL_LIMIT = 2**30  # OpenCV refuses to decode more
 
@@ -137,7 +137,7 @@ class DataFacts:
         return [self.train, *([self.val] if self.val else [])]
 
 
-def look(path: Path, *, deep: bool = False, progress: Progress | None = None) -> DataFacts:
+def inspect_data(path: Path, *, deep: bool = False, progress: Progress | None = None) -> DataFacts:
     """Read a data set and note what the rules need.
 
     Args:

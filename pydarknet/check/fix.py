@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remedies that are safe to apply without asking: only what is certain, and only to a copy of the cfg.
+"""Automatic fixes: only changes that are certain, and only in a copy of the cfg.
 
-What needs a decision (a longer training, other weights, better data) is left to people.
+Changes that need a decision (longer training, other weights, better data) are left to the user.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from pydarknet.cfg import keys
-from pydarknet.cfg.edit import copy, head_filters, modernise
+from pydarknet.cfg import edit, keys
+from pydarknet.cfg.edit import copy, head_filters
 from pydarknet.cfg.generate import schedule
 from pydarknet.cfg.model import CfgFile
 from pydarknet.check.catalogue import CATALOGUE
-from pydarknet.check.inputs import Case
+from pydarknet.check.inputs import Inputs
 
 
 def _keys(cfg: CfgFile) -> CfgFile:
-    """Old spellings, and typing errors whose meaning is clear because the right key is missing."""
-    cfg, _ = modernise(cfg)
+    """Old spellings, and misspelt keys whose meaning is clear because the correct key is missing."""
+    cfg, _ = edit.fix(cfg)
     for section in cfg.sections:
         known = keys.known(section.type)
         for line in section.body:
@@ -37,7 +37,7 @@ def _subdivisions(cfg: CfgFile) -> CfgFile:
 
 
 def _size(cfg: CfgFile) -> CfgFile:
-    stride = Case(cfg).stride
+    stride = Inputs(cfg).stride
     for side in ("width", "height"):
         cfg.net.set(side, max(round(cfg.net.integer(side) / stride), 1) * stride)
     return cfg
@@ -69,7 +69,7 @@ def _flip(cfg: CfgFile) -> CfgFile:
     return cfg
 
 
-# In this order: later remedies read what earlier ones have mended.
+# In this order: later fixes read values that earlier ones have changed.
 FIXES: dict[str, Callable[[CfgFile], CfgFile]] = {
     "L-01": _keys,
     "L-02": _subdivisions,
@@ -82,20 +82,20 @@ FIXES: dict[str, Callable[[CfgFile], CfgFile]] = {
 }
 
 
-def fix(case: Case) -> tuple[CfgFile, list[str]]:
-    """Apply the safe remedies to a copy of the cfg.
+def fix(inputs: Inputs) -> tuple[CfgFile, list[str]]:
+    """Apply the automatic fixes to a copy of the cfg.
 
     Returns:
-        The copy, and the ids of the rules that were mended in it.
+        The copy, and the ids of the rules whose findings were fixed in it.
     """
-    cfg, mended = copy(case.cfg), []
+    cfg, fixed = copy(inputs.cfg), []
     for name, remedy in FIXES.items():
-        now = Case(cfg, case.data, None, case.run)
+        now = Inputs(cfg, inputs.data, None, inputs.run)
         rule = CATALOGUE[name]
         if (rule.needs and getattr(now, rule.needs) is None) or not any(rule.run(now)):
             continue
         changed = copy(remedy(copy(cfg)))
         if str(changed) != str(cfg):
             cfg = changed
-            mended.append(name)
-    return cfg, mended
+            fixed.append(name)
+    return cfg, fixed

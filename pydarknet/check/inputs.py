@@ -40,7 +40,7 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
-class Case:
+class Inputs:
     """Everything there is to check.
 
     Attributes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the rules over a case, and say what came of it as text, as data and as an exit code."""
+"""Run the rules over a inputs, and say what came of it as text, as data and as an exit code."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydarknet.cfg.model import CfgFile
 from pydarknet.check.catalogue import CATALOGUE, Finding, Rule, Severity
-from pydarknet.check.data_facts import DataFacts, Progress, look
-from pydarknet.check.inputs import Case, PlannedRun
+from pydarknet.check.data_facts import DataFacts, Progress, inspect_data
+from pydarknet.check.inputs import Inputs, PlannedRun
 from pydarknet.errors import CfgError, WeightsError
 from pydarknet.weights import WeightsFile, load
 
@@ -81,40 +81,40 @@ def _paragraph(finding: Finding) -> str:
     return f"{head}\n              → {finding.hint}"
 
 
-def inspect(case: Case, ignore: Collection[str] = ()) -> Preflight:
-    """Run every rule over a case.
+def inspect(inputs: Inputs, ignore: Collection[str] = ()) -> Preflight:
+    """Run every rule over a inputs.
 
     Args:
-        case: what to look at.
+        inputs: what to look at.
         ignore: ids of rules to leave out.
     """
     # When the lists cannot be read, rules about images would only say so again in many ways.
-    unread = case.data is not None and bool(case.data.problems) and not case.data.train.images
+    unread = inputs.data is not None and bool(inputs.data.problems) and not inputs.data.train.images
     findings: dict[Finding, None] = {}
     skipped, checked = [], 0
     for rule in CATALOGUE.values():
         if rule.id in ignore or (unread and rule.needs == "data" and rule.id != "L-29"):
             continue
-        if rule.needs and getattr(case, rule.needs) is None:
+        if rule.needs and getattr(inputs, rule.needs) is None:
             skipped.append(rule.id)
         else:
             checked += 1
-            findings.update(dict.fromkeys(_guarded(rule, case)))
+            findings.update(dict.fromkeys(_guarded(rule, inputs)))
     order = sorted(findings, key=lambda finding: (-finding.severity.rank, finding.rule))
     return Preflight(tuple(order), tuple(skipped), checked)
 
 
-def _guarded(rule: Rule, case: Case) -> Iterator[Finding]:
+def _guarded(rule: Rule, inputs: Inputs) -> Iterator[Finding]:
     """A rule that stumbles over a value that cannot be read has found an error too."""
     try:
-        yield from rule.run(case)
+        yield from rule.run(inputs)
     except CfgError as error:
         line = getattr(getattr(error, "problem", None), "line", 0)
         remedy = CATALOGUE["L-00"].remedy
-        yield Finding("L-00", Severity.ERROR, str(error), case.cfg.path, line, "", "", remedy)
+        yield Finding("L-00", Severity.ERROR, str(error), inputs.cfg.path, line, "", "", remedy)
 
 
-def load_case(
+def load_inputs(
     cfg: CfgFile | Pathlike,
     data: DataFacts | Pathlike | None = None,
     weights: Pathlike | None = None,
@@ -122,19 +122,19 @@ def load_case(
     *,
     deep: bool = False,
     progress: Progress | None = None,
-) -> Case:
+) -> Inputs:
     """Read everything that a preflight looks at; see :func:`preflight`."""
     file = cfg if isinstance(cfg, CfgFile) else CfgFile.load(cfg)
     _ = file.net  # raises if there is none
     if not (data is None or isinstance(data, DataFacts)):
-        data = look(Path(data), deep=deep, progress=progress)
+        data = inspect_data(Path(data), deep=deep, progress=progress)
     opened: WeightsFile | WeightsError | None = None
     if weights is not None:
         try:
             opened = load(Path(weights))
         except WeightsError as error:
             opened = error
-    return Case(file, data, opened, run or PlannedRun())
+    return Inputs(file, data, opened, run or PlannedRun())
 
 
 def preflight(
@@ -151,7 +151,7 @@ def preflight(
 
     Args:
         cfg: the network and its training settings, as a file or read already.
-        data: the data set: a ``.data`` file, a list, a folder, or what :func:`look` returned.
+        data: the data set: a ``.data`` file, a list, a folder, or what :func:`inspect_data` returned.
         weights: the file to start from.
         run: what is planned.
         deep: decode every image and compare what images look like.
@@ -162,4 +162,4 @@ def preflight(
         CfgError: the cfg cannot be read, or has no ``[net]``.
         DataError: there is no such data set.
     """
-    return inspect(load_case(cfg, data, weights, run, deep=deep, progress=progress), ignore)
+    return inspect(load_inputs(cfg, data, weights, run, deep=deep, progress=progress), ignore)

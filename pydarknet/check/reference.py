@@ -24,8 +24,8 @@ def reference(groups: dict[str, ModuleType]) -> str:
         text += ["|---|---|---|---|---|"]
         for rule in sorted(rules, key=lambda rule: rule.id):
             needs = f" Needs {rule.needs}." if rule.needs else ""
-            mends = " `--fix` does it." if rule.id in FIXES else ""
-            row = rule.id, rule.severity.value, rule.title, rule.why + needs, rule.remedy + mends
+            fixes = " `--fix` does this." if rule.id in FIXES else ""
+            row = rule.id, rule.severity.value, rule.title, rule.why + needs, rule.remedy + fixes
             text.append(f"| {' | '.join(row)} |")
         text.append("")
     return "\n".join(text)

@@ -8,33 +8,34 @@ from functools import lru_cache
 
 from pydarknet.cfg import FAMILIES, keys, new
 from pydarknet.cfg.edit import head_filters
-from pydarknet.cfg.memory import LARGEST, available_memory, smallest_subdivisions, training_memory
+from pydarknet.cfg.memory import LARGEST, smallest_subdivisions, training_memory
 from pydarknet.cfg.model import Section
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
-from pydarknet.check.inputs import Case
+from pydarknet.check.inputs import Inputs
+from pydarknet.system.memory import available_memory
 
 
-@rule("L-00", ERROR, "the network is impossible", "Mend the line that is named; `pydarknet cfg show` helps.")
-def possible(case: Case) -> Iterator[Found]:
+@rule("L-00", ERROR, "the network is impossible", "Fix that line; `pydarknet cfg show` helps.")
+def possible(inputs: Inputs) -> Iterator[Found]:
     """The file cannot be understood, a section is unknown, or shapes do not fit together."""
-    elsewhere = {section.line for section, _, _ in _wrong_filters(case)}
-    for problem in case.problems:
+    elsewhere = {section.line for section, _, _ in _wrong_filters(inputs)}
+    for problem in inputs.problems:
         if problem.line not in elsewhere:
             place = problem.where.partition(" ")[2]
             text = f"{place} {problem.message}".strip()
-            yield Found(text, case.cfg.path, problem.line)
+            yield Found(text, inputs.cfg.path, problem.line)
 
 
 @rule(
     "L-01",
     ERROR,
     "unknown or misspelt key",
-    "Correct the key; `pydarknet cfg modernise` mends old spellings.",
+    "Correct the key; `pydarknet cfg fix` fixes old spellings.",
 )
-def known_keys(case: Case) -> Iterator[Found]:
+def known_keys(inputs: Inputs) -> Iterator[Found]:
     """Darknet skips keys that it does not know and goes on with the default, or stops because the real key
     is missing.  Keys that published files carry although nobody reads them are only noted."""
-    for section in case.cfg.sections:
+    for section in inputs.cfg.sections:
         known = keys.known(section.type)
         seen: set[str] = set()
         for option in section.options if known else ():
@@ -58,41 +59,41 @@ def known_keys(case: Case) -> Iterator[Found]:
 
 
 @rule("L-02", ERROR, "batch is not divisible by subdivisions", "Choose subdivisions that divide batch.")
-def batch_divides(case: Case) -> Iterator[Found]:
+def batch_divides(inputs: Inputs) -> Iterator[Found]:
     """A batch is cut into equal parts; a remainder would silently be left out."""
-    batch, subdivisions = case.net.integer("batch"), case.net.integer("subdivisions")
+    batch, subdivisions = inputs.net.integer("batch"), inputs.net.integer("subdivisions")
     if subdivisions < 1 or batch % subdivisions:
         below = [n for n in range(1, max(batch, 1) + 1) if batch % n == 0]
         nearest = min(below, key=lambda n: abs(n - subdivisions))
         text = f"batch {batch} cannot be cut into {subdivisions} equal subdivisions"
-        yield at(case.net, "subdivisions", text, str(nearest))
+        yield at(inputs.net, "subdivisions", text, str(nearest))
 
 
 @rule("L-03", ERROR, "input size is not a multiple of the network's stride", "Use the nearest multiple.")
-def size_fits_stride(case: Case) -> Iterator[Found]:
+def size_fits_stride(inputs: Inputs) -> Iterator[Found]:
     """The cells of the heads must tile the input; otherwise layers that are joined differ in size."""
     for side in ("width", "height"):
-        pixels = case.net.integer(side)
-        if pixels > 0 and pixels % case.stride:
-            nearest = max(round(pixels / case.stride), 1) * case.stride
-            text = f"{side} {pixels} is not a multiple of {case.stride}"
-            yield at(case.net, side, text, str(nearest))
+        pixels = inputs.net.integer(side)
+        if pixels > 0 and pixels % inputs.stride:
+            nearest = max(round(pixels / inputs.stride), 1) * inputs.stride
+            text = f"{side} {pixels} is not a multiple of {inputs.stride}"
+            yield at(inputs.net, side, text, str(nearest))
 
 
-def _wrong_filters(case: Case) -> Iterator[tuple[Section, Section, int]]:
+def _wrong_filters(inputs: Inputs) -> Iterator[tuple[Section, Section, int]]:
     """(head, convolution in front of it, filters that it needs) where they differ."""
-    for index, head in enumerate(case.cfg.layers):
+    for index, head in enumerate(inputs.cfg.layers):
         if head.type not in ("yolo", "Gaussian_yolo", "region") or not index:
             continue
-        above = case.cfg.layers[index - 1]
+        above = inputs.cfg.layers[index - 1]
         if above.type == "convolutional" and above.integer("filters") != head_filters(head):
             yield head, above, head_filters(head)
 
 
 @rule("L-04", ERROR, "filters before a head do not fit", "Set filters = (classes + 5) · number of masks.")
-def filters_fit_heads(case: Case) -> Iterator[Found]:
+def filters_fit_heads(inputs: Inputs) -> Iterator[Found]:
     """Each anchor of a head needs 4 box values, 1 objectness and one value for each class."""
-    for head, above, needed in _wrong_filters(case):
+    for head, above, needed in _wrong_filters(inputs):
         boxes = len(head.integers("mask")) or head.integer("num")
         classes = head.integer("classes")
         text = (
@@ -102,8 +103,8 @@ def filters_fit_heads(case: Case) -> Iterator[Found]:
         yield at(above, "filters", text, str(needed))
 
 
-def _normalized(case: Case) -> bool:
-    return any(section.integer("batch_normalize", 0) for section in case.cfg.layers)
+def _normalized(inputs: Inputs) -> bool:
+    return any(section.integer("batch_normalize", 0) for section in inputs.cfg.layers)
 
 
 @rule(
@@ -112,43 +113,43 @@ def _normalized(case: Case) -> bool:
     "mini-batch of one image with batch normalization",
     "Lower subdivisions as memory allows.",
 )
-def mini_batch_is_not_one(case: Case) -> Iterator[Found]:
+def mini_batch_is_not_one(inputs: Inputs) -> Iterator[Found]:
     """Statistics of a single image are poor ones: accuracy suffers, and nan is more likely."""
-    batch, subdivisions = case.net.integer("batch"), case.net.integer("subdivisions")
-    if case.trains and subdivisions > 1 and batch // subdivisions == 1 and _normalized(case):
+    batch, subdivisions = inputs.net.integer("batch"), inputs.net.integer("subdivisions")
+    if inputs.trains and subdivisions > 1 and batch // subdivisions == 1 and _normalized(inputs):
         text = f"mini-batch is {batch}/{subdivisions} = 1 image, and the network has batch normalization"
-        yield at(case.net, "subdivisions", text, f"at most {batch // 2}")
+        yield at(inputs.net, "subdivisions", text, f"at most {batch // 2}")
 
 
 @rule("L-12", WARNING, "small effective batch", "Use batch=64; raise subdivisions if memory is short.")
-def batch_is_large_enough(case: Case) -> Iterator[Found]:
+def batch_is_large_enough(inputs: Inputs) -> Iterator[Found]:
     """Gradients of few images are noise.  Darknet's detector refuses to train with a batch of 1."""
-    batch = case.net.integer("batch")
-    if case.trains and batch < 8:
+    batch = inputs.net.integer("batch")
+    if inputs.trains and batch < 8:
         text = f"batch is {batch}: each update sees only {batch} image{'s' if batch > 1 else ''}"
-        yield at(case.net, "batch", text, "64", ERROR if batch <= 1 else None)
+        yield at(inputs.net, "batch", text, "64", ERROR if batch <= 1 else None)
 
 
 @rule(
     "L-14", WARNING, "training may run out of memory", "Raise subdivisions, lower the size, or set random=0."
 )
-def memory_suffices(case: Case) -> Iterator[Found]:
+def memory_suffices(inputs: Inputs) -> Iterator[Found]:
     """The largest size that training uses must fit into the memory that is free.  With random=1 that is 1.4
     times the size of the cfg: a run that starts well may end minutes later.  An error if the size of the cfg
     is too much already."""
-    limit = case.run.memory or available_memory()
-    if not (limit and case.heads and case.trains and case.sound):
+    limit = inputs.run.memory or available_memory()
+    if not (limit and inputs.heads and inputs.trains and inputs.sound):
         return
-    kind = case.run.precision
-    peak, usual = (training_memory(case.cfg, largest=x, precision=kind).total for x in (True, False))
+    kind = inputs.run.precision
+    peak, usual = (training_memory(inputs.cfg, largest=x, precision=kind).total for x in (True, False))
     if peak <= limit:
         return
     growth = f"random=1: training at {LARGEST:g} times the size" if peak > usual else "training"
     text = f"{growth} takes about {_gib(peak)}, {_gib(limit)} are free"
-    parts = smallest_subdivisions(case.cfg, limit, precision=kind)
+    parts = smallest_subdivisions(inputs.cfg, limit, precision=kind)
     hint = f"Set subdivisions={parts} or more, lower the size, or set random=0." if parts else ""
-    random = next((head for head in case.cfg.heads if head.number("random", 0)), None)
-    section, key = (random, "random") if random is not None else (case.net, "subdivisions")
+    random = next((head for head in inputs.cfg.heads if head.number("random", 0)), None)
+    section, key = (random, "random") if random is not None else (inputs.net, "subdivisions")
     severity = ERROR if usual > limit else WARNING
     yield at(section, key, text, f"at most {_gib(limit)}", severity, hint)
 
@@ -166,13 +167,13 @@ _REJECTED = (
 
 
 @rule("L-34", WARNING, "settings that exclude each other", "Switch one of them off.")
-def compatible_settings(case: Case) -> Iterator[Found]:
+def compatible_settings(inputs: Inputs) -> Iterator[Found]:
     """Combinations that Darknet refuses or silently reduces to one of the two."""
-    net = case.net
+    net = inputs.net
     for key, other, outcome in _REJECTED:
         if net.integer(key) and net.integer(other):
             yield at(net, key, f"{key} and {other} are both on: {outcome}")
-    if net.integer("cutmix") and not net.integer("mosaic") and case.cfg.heads:
+    if net.integer("cutmix") and not net.integer("mosaic") and inputs.cfg.heads:
         yield at(net, "cutmix", "cutmix is for classifiers; a detector trains without it", "mosaic=1")
     mini = net.integer("batch") // max(net.integer("subdivisions"), 1)
     if net.integer("contrastive") and mini < 2:
@@ -183,17 +184,17 @@ def compatible_settings(case: Case) -> Iterator[Found]:
 @rule(
     "L-35", NOTE, "input size far from the published one", "Choose another model, or retrain from the start."
 )
-def size_near_published(case: Case) -> Iterator[Found]:
+def size_near_published(inputs: Inputs) -> Iterator[Found]:
     """Anchors and weights of a family suit the sizes that it was trained with (with random=1 those are
     1/1.4 to 1.4 times the published size); beyond 1.5 times these they suit badly."""
-    width = case.net.integer("width")
-    types = tuple(node.type for node in case.nodes)
+    width = inputs.net.integer("width")
+    types = tuple(node.type for node in inputs.nodes)
     for name, plan in FAMILIES.items():
         layers, spread = _published(name)
         low, high = plan.size / spread * 0.5, plan.size * spread * 1.5
         if layers == types and not low <= width <= high:
             text = f"width {width} is far from the {plan.size} that {name} was published with"
-            yield at(case.net, "width", text, f"{low:.0f} … {high:.0f}")
+            yield at(inputs.net, "width", text, f"{low:.0f} … {high:.0f}")
             return
 
 

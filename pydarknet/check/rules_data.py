@@ -9,8 +9,7 @@ from pathlib import Path
 
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, rule
 from pydarknet.check.data_facts import DataFacts, Split
-from pydarknet.check.duplicates import near_duplicates
-from pydarknet.check.inputs import Case
+from pydarknet.check.inputs import Inputs
 from pydarknet.data.issues import Issue
 
 ENOUGH_IMAGES, ENOUGH_BOXES = 1500, 10_000  # per class, YOLOv5's advice for good training results
@@ -21,9 +20,9 @@ _DIRECTION = re.compile(
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def _data(case: Case) -> DataFacts:
-    assert case.data is not None
-    return case.data
+def _data(inputs: Inputs) -> DataFacts:
+    assert inputs.data is not None
+    return inputs.data
 
 
 def _first(issues: list[Issue]) -> tuple[str, int]:
@@ -46,11 +45,11 @@ def splits(data: DataFacts) -> Iterator[Split]:
 
 
 @rule("L-05", ERROR, "class counts differ", "Make all of them equal.", "data")
-def class_counts_agree(case: Case) -> Iterator[Found]:
+def class_counts_agree(inputs: Inputs) -> Iterator[Found]:
     """Heads, ``classes`` of the ``.data`` file, lines of the names file and ids in the labels must agree;
     Darknet compares none of them."""
-    data = _data(case)
-    heads = sorted({head.integer("classes") for head in case.cfg.heads})
+    data = _data(inputs)
+    heads = sorted({head.integer("classes") for head in inputs.cfg.heads})
     declared, line = data.options.get("classes", ("", 0))
     names = len(data.names) if data.names is not None else None
     highest = max((max(split.boxes_per_class, default=-1) for split in data.splits), default=-1)
@@ -72,10 +71,10 @@ def _listed(numbers: list[int]) -> str:
 
 
 @rule("L-29", ERROR, "names file is faulty", "One name on each line, no blank lines, none twice.", "data")
-def names_in_order(case: Case) -> Iterator[Found]:
+def names_in_order(inputs: Inputs) -> Iterator[Found]:
     """The line number is the class id, so a blank line in between is a class without a name.  Lists and
     names that cannot be read are reported here too."""
-    data = _data(case)
+    data = _data(inputs)
     for file, line, message in data.problems:
         yield Found(message, file, line, hint="Correct the path or the file.")
     names = data.names if data.names is not None else ()
@@ -93,9 +92,9 @@ def names_in_order(case: Case) -> Iterator[Found]:
 
 
 @rule("L-28", WARNING, "list depends on the working directory", "Write absolute paths into the list.", "data")
-def paths_resolve_alike(case: Case) -> Iterator[Found]:
+def paths_resolve_alike(inputs: Inputs) -> Iterator[Found]:
     """A relative path that is found from here, and is another file or none seen from the list."""
-    for split in _data(case).splits:
+    for split in _data(inputs).splits:
         folder = Path(split.file).parent
         odd = []
         for number, entry in split.entries:
@@ -109,9 +108,9 @@ def paths_resolve_alike(case: Case) -> Iterator[Found]:
 
 
 @rule("L-30", ERROR, "train and validation images overlap", "Split anew: pydarknet data split.", "data")
-def splits_disjoint(case: Case) -> Iterator[Found]:
+def splits_disjoint(inputs: Inputs) -> Iterator[Found]:
     """Results on images that were trained on say nothing."""
-    data = _data(case)
+    data = _data(inputs)
     if data.val is None:
         return
     both = [path for real, path in data.val.real_paths.items() if real in data.train.real_paths]
@@ -121,13 +120,15 @@ def splits_disjoint(case: Case) -> Iterator[Found]:
 
 
 @rule("L-31", WARNING, "nearly equal images in train and validation", "Keep them in one split.", "data")
-def splits_different(case: Case) -> Iterator[Found]:
+def splits_different(inputs: Inputs) -> Iterator[Found]:
     """Copies flatter the result just as the same files do.  Files of equal content are always found, images
     that look the same with ``--deep``."""
-    data = _data(case)
+    data = _data(inputs)
     if data.val is None:
         return
-    pairs = near_duplicates(data.train.paths, data.val.paths, looks=data.deep)
+    from pydarknet.data.similar import repeated  # needs OpenCV
+
+    pairs = repeated(data.train.paths, data.val.paths, near=data.deep)
     if pairs:
         first, second = pairs[0]
         text = f"{len(pairs)} validation images look like training images, as {second} and {first}"
@@ -135,10 +136,10 @@ def splits_different(case: Case) -> Iterator[Found]:
 
 
 @rule("L-26", ERROR, "images cannot be used", "Repair them, or take them out of the list.", "data")
-def images_readable(case: Case) -> Iterator[Found]:
+def images_readable(inputs: Inputs) -> Iterator[Found]:
     """Missing, empty, damaged or too large files, found in the headers or, with ``--deep``, in the pixels.
     Images with an EXIF rotation are a warning: not every program turns them, and labels may be for either."""
-    data = _data(case)
+    data = _data(inputs)
     for split in splits(data):
         for code, what in (("missing-image", "not there"), ("unreadable-image", "unreadable")):
             count, message, (file, line) = reported(split, code)
@@ -154,12 +155,12 @@ def images_readable(case: Case) -> Iterator[Found]:
 
 
 @rule("L-27", WARNING, "few examples of a class", "Collect more, or merge or drop classes.", "data")
-def classes_represented(case: Case) -> Iterator[Found]:
+def classes_represented(inputs: Inputs) -> Iterator[Found]:
     """No box at all, or less than a hundredth of the largest class.  Less than 1500 images or 10 000 boxes
     for a class is only noted, and only if the training sees its images often enough to profit from more."""
-    data = _data(case)
+    data = _data(inputs)
     boxes = data.train.boxes_per_class
-    count = case.classes or len(data.names or ())
+    count = inputs.classes or len(data.names or ())
     if not boxes or not count:
         return
     largest = max(boxes.values())
@@ -175,7 +176,7 @@ def classes_represented(case: Case) -> Iterator[Found]:
         for i in range(count)
         if boxes[i] and (data.train.images_per_class[i] < ENOUGH_IMAGES or boxes[i] < ENOUGH_BOXES)
     ]
-    if few and not 0 < case.epochs < 10:
+    if few and not 0 < inputs.epochs < 10:
         worst = min(few, key=lambda i: boxes[i])
         text = (
             f"{len(few)} of {count} classes have less than {ENOUGH_IMAGES} images or {ENOUGH_BOXES} boxes; "
@@ -190,10 +191,10 @@ def _name(data: DataFacts, class_id: int) -> str:
 
 
 @rule("L-32", WARNING, "mirroring with directional classes", "Set flip=0 in [net].", "data")
-def flip_keeps_classes(case: Case) -> Iterator[Found]:
+def flip_keeps_classes(inputs: Inputs) -> Iterator[Found]:
     """Half of the images are mirrored, and what was left is then right."""
-    names = [name for name in _data(case).names or () if _DIRECTION.search(_CAMEL.sub("_", name))]
-    if names and case.net.integer("flip"):
-        problem = case.net.problem("flip", "")
+    names = [name for name in _data(inputs).names or () if _DIRECTION.search(_CAMEL.sub("_", name))]
+    if names and inputs.net.integer("flip"):
+        problem = inputs.net.problem("flip", "")
         text = f"flip is on, but classes name a direction: {', '.join(names[:5])}"
-        yield Found(text, case.cfg.path, problem.line, case.net.get("flip") or "1 (default)", "0")
+        yield Found(text, inputs.cfg.path, problem.line, inputs.net.get("flip") or "1 (default)", "0")

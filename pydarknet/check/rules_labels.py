@@ -11,7 +11,7 @@ import numpy as np
 from pydarknet.cfg.anchors import judge, of_cfg
 from pydarknet.check.catalogue import ERROR, WARNING, Found, at, rule
 from pydarknet.check.data_facts import DataFacts, Folder
-from pydarknet.check.inputs import Case
+from pydarknet.check.inputs import Inputs
 from pydarknet.check.rules_data import reported, splits
 
 _ODD_BOXES = {
@@ -26,28 +26,28 @@ MOST_BOXES = 200  # Darknet's default of `max`
 SMALL = 5.0  # pixels at network size
 
 
-def _data(case: Case) -> DataFacts:
-    assert case.data is not None
-    return case.data
+def _data(inputs: Inputs) -> DataFacts:
+    assert inputs.data is not None
+    return inputs.data
 
 
 @rule("L-13", WARNING, "anchors do not suit", "Compare with new ones: pydarknet anchors --cfg … --data …")
-def anchors_suit(case: Case) -> Iterator[Found]:
+def anchors_suit(inputs: Inputs) -> Iterator[Found]:
     """An anchor larger than the input in both directions is of no use.  With data: the mean IoU of boxes and
     their best anchor should be 0.5 at least, and 98 % of the boxes should be within reach (a factor of 4)."""
-    heads = [head for head in case.cfg.heads if head.type != "detection"]
+    heads = [head for head in inputs.cfg.heads if head.type != "detection"]
     if not heads:
         return
-    width, height = case.net.integer("width"), case.net.integer("height")
-    anchors = of_cfg(case.cfg)
+    width, height = inputs.net.integer("width"), inputs.net.integer("height")
+    anchors = of_cfg(inputs.cfg)
     large = [anchor for anchor in anchors if anchor[0] > width and anchor[1] > height]
     if large:
         shown = ", ".join(f"{w:g}×{h:g}" for w, h in large)
         text = f"anchors larger than the input of {width}×{height}: {shown}"
         yield at(heads[0], "anchors", text, f"at most {width}×{height}")
-    if case.data is None or not case.data.train.sizes or min(width, height) < 1:
+    if inputs.data is None or not inputs.data.train.sizes or min(width, height) < 1:
         return
-    boxes = case.data.train.network_sizes(width, height, bool(case.net.integer("letter_box")))
+    boxes = inputs.data.train.network_sizes(width, height, bool(inputs.net.integer("letter_box")))
     judgement = judge(boxes, anchors)
     if judgement.mean_iou < 0.5 or judgement.recall < 0.98:
         text = (
@@ -64,9 +64,9 @@ def anchors_suit(case: Case) -> Iterator[Found]:
     "Put each label beside its image; an empty file means nothing is there.",
     "data",
 )
-def labels_present(case: Case) -> Iterator[Found]:
+def labels_present(inputs: Inputs) -> Iterator[Found]:
     """Darknet takes an image without a label file for one without objects.  An error below 90 % coverage."""
-    for split in _data(case).splits:
+    for split in _data(inputs).splits:
         missing = split.images - split.labelled
         if missing <= 0:
             continue
@@ -81,10 +81,10 @@ def labels_present(case: Case) -> Iterator[Found]:
 
 
 @rule("L-21", ERROR, "labels are where nobody looks", "Move them beside the images.", "data")
-def labels_within_reach(case: Case) -> Iterator[Found]:
+def labels_within_reach(inputs: Inputs) -> Iterator[Found]:
     """Labels exist, but in a folder that the rule for paths does not reach: beside the image, or with
     ``images`` or ``JPEGImages`` replaced by ``labels``."""
-    for split in _data(case).splits:
+    for split in _data(inputs).splits:
         if split.misplaced:
             image, label = split.misplaced[0]
             text = f"{label} seems to be the label of {image}, but no loader looks there"
@@ -98,10 +98,10 @@ def labels_within_reach(case: Case) -> Iterator[Found]:
     "Label them, or leave them out: pydarknet convert (--unlabelled exclude).",
     "data",
 )
-def negatives_are_negative(case: Case) -> Iterator[Found]:
+def negatives_are_negative(inputs: Inputs) -> Iterator[Found]:
     """Images without boxes that lie in the folder of one class probably show that class; used as negatives
     they teach the network to overlook it."""
-    data = _data(case)
+    data = _data(inputs)
     folders = data.train.folders
     owners = [classes for folder in folders.values() if len(classes := folder.classes) == 1]
     sorted_by_class = len({next(iter(classes)) for classes in owners}) > 1
@@ -130,11 +130,11 @@ def _plain(name: str) -> str:
 
 
 @rule("L-23", ERROR, "impossible class ids", "Number the classes from 0; pydarknet data remap helps.", "data")
-def class_ids_possible(case: Case) -> Iterator[Found]:
+def class_ids_possible(inputs: Inputs) -> Iterator[Found]:
     """Ids must be whole numbers from 0 to classes − 1; Darknet drops all other boxes.  Lines that are no
     ``class x y w h`` are reported here too, for Darknet stops reading a label at the first of them."""
-    data = _data(case)
-    classes = case.classes
+    data = _data(inputs)
+    classes = inputs.classes
     for split in splits(data):
         for code in ("parse", "encoding", "class-range", "unknown-class"):
             count, message, (file, line) = reported(split, code)
@@ -160,16 +160,16 @@ def class_ids_possible(case: Case) -> Iterator[Found]:
     "Correct the labels; pydarknet convert clips and drops what is faulty.",
     "data",
 )
-def boxes_in_order(case: Case) -> Iterator[Found]:
+def boxes_in_order(inputs: Inputs) -> Iterator[Found]:
     """Boxes that are empty, reversed, not finite, outside or partly outside of the image, given twice; and
     images with more boxes than the heads take (``max``, 200 unless the cfg says otherwise)."""
-    data = _data(case)
+    data = _data(inputs)
     for split in splits(data):
         for code, what in _ODD_BOXES.items():
             count, message, (file, line) = reported(split, code)
             if count:
                 yield Found(f"{count} boxes {what}: {message}", file, line, str(count), "0")
-    most = min((head.integer("max", MOST_BOXES) for head in case.cfg.heads), default=MOST_BOXES)
+    most = min((head.integer("max", MOST_BOXES) for head in inputs.cfg.heads), default=MOST_BOXES)
     for split in data.splits:
         crowded = [(n, path) for n, path in zip(split.counts, split.paths, strict=False) if n > most]
         if crowded:
@@ -183,15 +183,15 @@ def boxes_in_order(case: Case) -> Iterator[Found]:
 
 
 @rule("L-25", WARNING, "tiny boxes", "Use a larger input, tiles, or leave them out.", "data")
-def boxes_visible(case: Case) -> Iterator[Found]:
+def boxes_visible(inputs: Inputs) -> Iterator[Found]:
     """Darknet drops boxes below one pixel at network size; below five there is little to see."""
-    width, height = case.net.integer("width"), case.net.integer("height")
+    width, height = inputs.net.integer("width"), inputs.net.integer("height")
     if min(width, height) < 1:
         return
-    for split in _data(case).splits:
+    for split in _data(inputs).splits:
         if not split.sizes:
             continue
-        sides = split.network_sizes(width, height, bool(case.net.integer("letter_box"))).min(1)
+        sides = split.network_sizes(width, height, bool(inputs.net.integer("letter_box"))).min(1)
         tiny = int((sides < SMALL).sum())
         if tiny:
             dropped = int((sides < 1).sum())

@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pydarknet.check.catalogue import ERROR, WARNING, Found, rule
-from pydarknet.check.inputs import Case
+from pydarknet.check.inputs import Inputs
 from pydarknet.data.paths import resolve
 
 STATES = 8  # files of one set of weights that are always kept: last, best, final, average, optimizer state …
 
 
 @rule("L-18", ERROR, "run folder cannot be used", "Make the folder, or choose another with --out.")
-def folder_usable(case: Case) -> Iterator[Found]:
+def folder_usable(inputs: Inputs) -> Iterator[Found]:
     """Darknet trains for a thousand iterations and ends when it cannot save.  The folder of a run is made if
     its parent can be written; ``backup`` of a ``.data`` file must be there."""
-    folder, file, line = _target(case)
+    folder, file, line = _target(inputs)
     if folder is None:
         return
     if folder.exists() and not folder.is_dir():
@@ -33,7 +33,7 @@ def folder_usable(case: Case) -> Iterator[Found]:
     elif not os.access(present, os.W_OK | os.X_OK):
         yield Found(f"{present} cannot be written", file, line, str(folder), "a folder that can be written")
     else:
-        needed, free = _space(case), shutil.disk_usage(present).free
+        needed, free = _space(inputs), shutil.disk_usage(present).free
         if needed > free:
             text = f"saved weights will take {_mib(needed)}, {_mib(free)} are free in {present}"
             yield Found(
@@ -41,21 +41,21 @@ def folder_usable(case: Case) -> Iterator[Found]:
             )
 
 
-def _target(case: Case) -> tuple[Path | None, str, int]:
+def _target(inputs: Inputs) -> tuple[Path | None, str, int]:
     """Where the run writes, and the line that says so."""
-    if case.run.folder is not None:
-        return case.run.folder.absolute(), "", 0
-    if case.data and "backup" in case.data.options:
-        value, line = case.data.options["backup"]
-        return resolve(value, Path(case.data.path).parent), case.data.path, line
+    if inputs.run.folder is not None:
+        return inputs.run.folder.absolute(), "", 0
+    if inputs.data and "backup" in inputs.data.options:
+        value, line = inputs.data.options["backup"]
+        return resolve(value, Path(inputs.data.path).parent), inputs.data.path, line
     return None, "", 0
 
 
-def _space(case: Case) -> int:
+def _space(inputs: Inputs) -> int:
     """Bytes that the saved files of a whole training take at Darknet's intervals."""
-    end = case.net.integer("max_batches")
+    end = inputs.net.integer("max_batches")
     files = end // (1000 if end < 10_000 else 10_000) + STATES
-    return files * case.nodes.floats * 4
+    return files * inputs.nodes.floats * 4
 
 
 def _mib(count: int) -> str:
@@ -63,8 +63,8 @@ def _mib(count: int) -> str:
 
 
 @rule("L-19", WARNING, "no validation images", "Split some off: pydarknet data split.", "data")
-def validation_present(case: Case) -> Iterator[Found]:
+def validation_present(inputs: Inputs) -> Iterator[Found]:
     """Without them there is no mAP, and nobody can tell when the training should have ended."""
-    assert case.data is not None
-    if case.data.val is None or not case.data.val.images:
-        yield Found("there are no validation images, so mAP cannot be measured", case.data.path)
+    assert inputs.data is not None
+    if inputs.data.val is None or not inputs.data.val.images:
+        yield Found("there are no validation images, so mAP cannot be measured", inputs.data.path)

@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterator
 from pydarknet.cfg.generate import training_length
 from pydarknet.cfg.model import Section
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
-from pydarknet.check.inputs import Case
+from pydarknet.check.inputs import Inputs
 
 HIGH_RATE = 0.001  # from here on a burn-in of 1000 iterations is needed
 LOST_RATE = 0.01  # share of the base rate below which a network hardly learns
 
 
 @rule("L-06", WARNING, "unsuitable burn-in", "Use burn_in=1000, in a short training a quarter of it.")
-def burn_in_suits(case: Case) -> Iterator[Found]:
+def burn_in_suits(inputs: Inputs) -> Iterator[Found]:
     """Too short a burn-in at a full rate drives the heads to nan.  One that fills half of the time before
     the rate first falls leaves too little for learning."""
-    net = case.net
+    net = inputs.net
     burn_in, rate = net.integer("burn_in"), net.number("learning_rate")
-    if not case.trains:
+    if not inputs.trains:
         return
     steps = net.integers("steps") if net.text("policy") == "steps" else []
     full = min([net.integer("max_batches"), *(step for step in steps if step > 0)])
@@ -36,10 +36,10 @@ def burn_in_suits(case: Case) -> Iterator[Found]:
 
 
 @rule("L-07", ERROR, "steps that cannot work", "Use steps at 80 and 90 % of max_batches, one scale for each.")
-def steps_work(case: Case) -> Iterator[Found]:
+def steps_work(inputs: Inputs) -> Iterator[Found]:
     """Steps must ascend, end before max_batches, and have one scale each; Darknet stops without them."""
-    net = case.net
-    if net.text("policy") != "steps" or not case.trains:
+    net = inputs.net
+    if net.text("policy") != "steps" or not inputs.trains:
         return
     steps, scales, end = net.integers("steps"), net.numbers("scales"), net.integer("max_batches")
     late = [step for step in steps if step >= end]
@@ -61,24 +61,24 @@ def steps_work(case: Case) -> Iterator[Found]:
 @rule(
     "L-08", WARNING, "training is shorter than the rule", "Use max_batches = max(2000·classes, images, 6000)."
 )
-def long_enough(case: Case) -> Iterator[Found]:
+def long_enough(inputs: Inputs) -> Iterator[Found]:
     """2000 iterations for each class, one for each image, 6000 at least; below a tenth of that nothing
     useful can come out."""
-    if not case.trains or case.classes is None:
+    if not inputs.trains or inputs.classes is None:
         return
-    planned = case.net.integer("max_batches")
-    needed = training_length(case.classes, case.train_images)
+    planned = inputs.net.integer("max_batches")
+    needed = training_length(inputs.classes, inputs.train_images)
     if planned < needed:
-        parts = f"2000 · {case.classes} classes, {case.train_images or 'unknown number of'} images, 6000"
+        parts = f"2000 · {inputs.classes} classes, {inputs.train_images or 'unknown number of'} images, 6000"
         text = f"max_batches is {planned}, {planned / needed:.1%} of {needed} (the largest of {parts})"
-        yield at(case.net, "max_batches", text, str(needed), ERROR if planned < 0.1 * needed else None)
+        yield at(inputs.net, "max_batches", text, str(needed), ERROR if planned < 0.1 * needed else None)
 
 
 @rule("L-09", WARNING, "learning rate vanishes early", "Let the last step come at 90 % of max_batches.")
-def rate_lasts(case: Case) -> Iterator[Found]:
+def rate_lasts(inputs: Inputs) -> Iterator[Found]:
     """Below a hundredth of its base the rate hardly moves the weights; before 70 % of the training that is
     time thrown away."""
-    net, end = case.net, case.net.integer("max_batches")
+    net, end = inputs.net, inputs.net.integer("max_batches")
     rate = relative_rate(net)
     start = net.integer("burn_in") + 1
     points = {start + (end * 7 // 10 - start) * i // 100 for i in range(100)} | set(net.integers("steps"))
@@ -115,30 +115,30 @@ def relative_rate(net: Section) -> Callable[[int], float]:
 @rule(
     "L-10", ERROR, "training sees too few images", "Raise max_batches or batch; 100 epochs are usual.", "data"
 )
-def enough_epochs(case: Case) -> Iterator[Found]:
+def enough_epochs(inputs: Inputs) -> Iterator[Found]:
     """A training that never sees all of its images once cannot succeed; less than ten times is little."""
-    if not case.trains or not 0 < case.epochs < 10:
+    if not inputs.trains or not 0 < inputs.epochs < 10:
         return
     text = (
-        f"batch {case.net.integer('batch')} · max_batches {case.net.integer('max_batches')} = "
-        f"{case.planned_images} images, {case.epochs:.2f} epochs of {case.train_images} images"
+        f"batch {inputs.net.integer('batch')} · max_batches {inputs.net.integer('max_batches')} = "
+        f"{inputs.planned_images} images, {inputs.epochs:.2f} epochs of {inputs.train_images} images"
     )
-    severity = ERROR if case.epochs < 1 else WARNING
-    yield at(case.net, "max_batches", text, "at least 10 epochs", severity)
+    severity = ERROR if inputs.epochs < 1 else WARNING
+    yield at(inputs.net, "max_batches", text, "at least 10 epochs", severity)
 
 
 @rule("L-33", NOTE, "planned time", "Lower max_batches, use a smaller model or size, or a faster machine.")
-def time_planned(case: Case) -> Iterator[Found]:
+def time_planned(inputs: Inputs) -> Iterator[Found]:
     """Measured seconds for an iteration times max_batches; an error if that is more than allowed."""
-    seconds = case.run.seconds_per_iteration
-    if seconds is None or not case.trains:
+    seconds = inputs.run.seconds_per_iteration
+    if seconds is None or not inputs.trains:
         return
-    count = case.net.integer("max_batches")
+    count = inputs.net.integer("max_batches")
     hours = seconds * count / 3600
     text = f"{count} iterations of {seconds:.3g} s take {hours:.1f} hours"
-    if case.run.max_hours is not None and hours > case.run.max_hours:
-        most = int(case.run.max_hours * 3600 / seconds)
-        text += f", more than the {case.run.max_hours:g} that are allowed"
-        yield at(case.net, "max_batches", text, f"at most {most}", ERROR)
+    if inputs.run.max_hours is not None and hours > inputs.run.max_hours:
+        most = int(inputs.run.max_hours * 3600 / seconds)
+        text += f", more than the {inputs.run.max_hours:g} that are allowed"
+        yield at(inputs.net, "max_batches", text, f"at most {most}", ERROR)
     else:
         yield Found(text, hint="Nothing to do.")

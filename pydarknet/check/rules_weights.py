@@ -9,7 +9,7 @@ import numpy as np
 
 from pydarknet.cfg.shapes import Walk, walk
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
-from pydarknet.check.inputs import Case
+from pydarknet.check.inputs import Inputs
 from pydarknet.errors import WeightsError
 from pydarknet.weights import WeightsFile, fit, guess, twins
 from pydarknet.weights.arrays import arrays
@@ -21,57 +21,61 @@ PLAUSIBLE_SPREAD = (1e-7, 50.0)  # standard deviation of the weights of a first 
 FIRST_LAYERS = 3
 
 
-def _opened(case: Case) -> WeightsFile | None:
-    return case.weights if isinstance(case.weights, WeightsFile) else None
+def _opened(inputs: Inputs) -> WeightsFile | None:
+    return inputs.weights if isinstance(inputs.weights, WeightsFile) else None
 
 
 @rule(
     "L-15", ERROR, "weights do not belong to this cfg", "Take the weights made for this network.", "weights"
 )
-def weights_fit(case: Case) -> Iterator[Found]:
+def weights_fit(inputs: Inputs) -> Iterator[Found]:
     """The file must end exactly at the end of a layer and leave nothing over.  Darknet loads any file into
     any network without a word, and the network then starts from noise."""
-    if isinstance(case.weights, WeightsError):
-        yield Found(str(case.weights))
+    if isinstance(inputs.weights, WeightsError):
+        yield Found(str(inputs.weights))
         return
-    file = _opened(case)
-    if file is None or not case.nodes:
+    file = _opened(inputs)
+    if file is None or not inputs.nodes:
         return
     count = len(file.values)
-    result = fit(count, case.nodes)
-    if case.run.transfer and not result.good and _nodes(case, file):
+    result = fit(count, inputs.nodes)
+    if inputs.run.transfer and not result.good and _nodes(inputs, file):
         yield Found(
-            f"{_origin(case, count)}: the layers in front of the heads begin anew",
+            f"{_origin(inputs, count)}: the layers in front of the heads begin anew",
             str(file.path),
             severity=NOTE,
         )
     elif file.rest or not result.good:
         text = f"file of {count} values {result}" if not file.rest else "the file ends inside a value"
         yield Found(
-            f"{text}; {_origin(case, count)}",
+            f"{text}; {_origin(inputs, count)}",
             str(file.path),
             value=str(count),
-            expected=f"{case.nodes.floats} values, or the end of a layer",
+            expected=f"{inputs.nodes.floats} values, or the end of a layer",
         )
-    elif others := twins(case.nodes):
+    elif others := twins(inputs.nodes):
         text = f"the size cannot tell weights of this cfg from those of {', '.join(others)}"
         hint = "Make sure that the file was trained with the activations of this cfg."
         yield Found(text, str(file.path), severity=NOTE, hint=hint)
 
 
-def _nodes(case: Case, file: WeightsFile) -> Walk | None:
+def _nodes(inputs: Inputs, file: WeightsFile) -> Walk | None:
     """The network of the file: that of the cfg, or where it may be so, the same for other classes."""
-    if fit(len(file.values), case.nodes).good:
-        return case.nodes
-    other = donor(case.cfg, len(file.values)) if case.run.transfer and case.nodes and not file.rest else None
+    if fit(len(file.values), inputs.nodes).good:
+        return inputs.nodes
+    other = (
+        donor(inputs.cfg, len(file.values))
+        if inputs.run.transfer and inputs.nodes and not file.rest
+        else None
+    )
     return walk(other) if other else None
 
 
-def _origin(case: Case, count: int) -> str:
+def _origin(inputs: Inputs, count: int) -> str:
     """Whose weights a file of that size may hold."""
-    classes = case.classes
+    classes = inputs.classes
     if classes is not None:
-        found = classes_by_size(count, case.nodes, classes)
+        found = classes_by_size(count, inputs.nodes, classes)
         if found is not None and found != classes:
             return f"its size is that of this network with {found} classes, the cfg has {classes}"
     matches = guess(count)
@@ -81,11 +85,11 @@ def _origin(case: Case, count: int) -> str:
 
 
 @rule("L-16", ERROR, "weights are damaged", "Go back to an older checkpoint, or start anew.", "weights")
-def weights_sound(case: Case) -> Iterator[Found]:
+def weights_sound(inputs: Inputs) -> Iterator[Found]:
     """Values must be finite and variances not negative.  A spread in the first layers that no training
     produces is a warning."""
-    file = _opened(case)
-    nodes = _nodes(case, file) if file else None
+    file = _opened(inputs)
+    nodes = _nodes(inputs, file) if file else None
     if file is None or nodes is None:
         return
     convolutions = 0
@@ -120,16 +124,16 @@ def _implausible(place: str, values: Floats, file: WeightsFile) -> Iterator[Foun
     "Start with --restart, or raise max_batches to go on.",
     "weights",
 )
-def not_finished(case: Case) -> Iterator[Found]:
+def not_finished(inputs: Inputs) -> Iterator[Found]:
     """Darknet counts iterations from the images in the header of the weights, so the training would stop at
     once."""
-    file = _opened(case)
-    batch, end = case.net.integer("batch"), case.net.integer("max_batches")
-    if file is None or case.run.clear or not case.trains or batch < 1:
+    file = _opened(inputs)
+    batch, end = inputs.net.integer("batch"), inputs.net.integer("max_batches")
+    if file is None or inputs.run.clear or not inputs.trains or batch < 1:
         return
-    if case.run.transfer and _nodes(case, file) is not case.nodes:
+    if inputs.run.transfer and _nodes(inputs, file) is not inputs.nodes:
         return  # counts from 0
     done = file.header.iterations(batch)
     if done >= end:
         text = f"{file.path.name} is at iteration {done} (images {file.header.seen}), max_batches is {end}"
-        yield at(case.net, "max_batches", text, f"more than {done}")
+        yield at(inputs.net, "max_batches", text, f"more than {done}")

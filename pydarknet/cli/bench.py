@@ -9,7 +9,7 @@ import json
 
 import click
 
-from pydarknet.cli._impl.options import PRECISIONS, SIZE, computing
+from pydarknet.cli._impl.options import PRECISIONS, SIZE, ComputeOptions, options_from
 from pydarknet.engine import benchmark, info
 from pydarknet.engine.benchmark import LayerRow, Row, Setting
 
@@ -23,7 +23,7 @@ from pydarknet.engine.benchmark import LayerRow, Row, Setting
 @click.option("--seconds", type=click.FloatRange(0), default=2.0, show_default=True, help="Of timing a row.")
 @click.option("--per-layer", is_flag=True, help="Also the time of every layer, for the first row.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@computing
+@options_from(ComputeOptions)
 def command(
     cfg: str,
     weights: str | None,

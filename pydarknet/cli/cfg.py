@@ -17,7 +17,19 @@ OUTPUT = click.Path(dir_okay=False, path_type=Path)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(name="cfg")
+class _Group(click.Group):
+    """The subcommands of ``cfg``."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand; a former name is an error that gives the current one."""
+        if args[0] == "modernise":
+            ctx.fail("No such command 'modernise'; it is now called 'fix'.")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(name="cfg", cls=_Group)
 def command() -> None:
     """Make, show, explain, compare and change cfg files.
 
@@ -312,16 +324,16 @@ def retune(
 @click.option("--write", is_flag=True, help="Change the file itself.")
 @click.option("-o", "--out", "output", type=OUTPUT, help="Write another file, - for stdout.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output file.")
-def modernise(file: Path, write: bool, output: Path | None, force: bool) -> None:
-    """Mend old spellings, comments behind values, repeated keys and keys that nobody reads."""
+def fix(file: Path, write: bool, output: Path | None, force: bool) -> None:
+    """Fix old spellings, comments after values, repeated and unused keys."""
     from pydarknet.cfg import CfgFile, edit
 
-    changed, repairs = edit.modernise(CfgFile.load(file))
+    changed, repairs = edit.fix(CfgFile.load(file))
     for repair in repairs:
         text = f"{file}:{repair.line}: {repair.old.strip()} → {repair.new.strip()} ({repair.reason})"
         click.echo(text, err=str(output) == "-")
     if not repairs:
-        click.echo("nothing to mend", err=True)
+        click.echo("nothing to fix", err=True)
     _write_or_save(changed, file, write, output, force)
 
 
@@ -353,11 +365,12 @@ def memory(
     """Print how much memory detection and training need, by subdivisions."""
     from pydarknet.cfg import CfgFile
     from pydarknet.cfg import memory as model
+    from pydarknet.system.memory import available_memory
 
     cfg = CfgFile.load(file)
     size = batch or cfg.net.integer("batch")
     counts = [subdivisions] if subdivisions else [n for n in range(1, size + 1) if size % n == 0]
-    free = limit or model.available_memory()
+    free = limit or available_memory()
     rows = [(count, model.training_memory(cfg, size, count, precision=precision)) for count in counts]
     detection = model.inference_memory(cfg, precision=precision)
     if as_json:

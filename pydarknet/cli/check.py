@@ -15,7 +15,7 @@ from pydarknet.errors import DarknetError
 
 if TYPE_CHECKING:
     from pydarknet.cfg.model import CfgFile
-    from pydarknet.check import Case
+    from pydarknet.check import Inputs
 
 _EXIT = (
     "Exit codes: 0 clean (notes at most), 1 warnings, 2 errors, files that cannot be read, or wrong usage."
@@ -37,7 +37,7 @@ _EXIT = (
 @click.option("--ignore", multiple=True, metavar="RULE", help="Leave a rule out, as L-11; may be repeated.")
 @click.option("--errors-only", is_flag=True, help="Do not show or count warnings and notes.")
 @click.option(
-    "--fix", "fix_", is_flag=True, help="Write a mended copy of the cfg (NAME.fixed.cfg), check that."
+    "--fix", "fix_", is_flag=True, help="Write a fixed copy of the cfg (NAME.fixed.cfg) and check it."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--rules", is_flag=True, help="List all rules and end.")
@@ -67,7 +67,7 @@ def command(
       pydarknet check my.cfg --data ds/obj.data --fix
       pydarknet check my.cfg --json --ignore L-11
     """
-    from pydarknet.check import CATALOGUE, Case, PlannedRun, Severity, inspect, load_case
+    from pydarknet.check import CATALOGUE, Inputs, PlannedRun, Severity, inspect, load_inputs
 
     if rules:
         for rule in CATALOGUE.values():
@@ -80,33 +80,33 @@ def command(
         raise click.UsageError(f"No rule is called {unknown[0]!r}; `pydarknet check --rules` lists them.")
     run = PlannedRun(out, clear, sec_per_iter, max_hours, memory)
     try:
-        case = load_case(cfg_path, data, weights, run, deep=deep, progress=_bar)
+        inputs = load_inputs(cfg_path, data, weights, run, deep=deep, progress=_bar)
         if fix_:
-            case = Case(_write_fixed(case, cfg_path), case.data, case.weights, case.run)
+            inputs = Inputs(_write_fixed(inputs, cfg_path), inputs.data, inputs.weights, inputs.run)
     except DarknetError as error:
         click.echo(f"error: {error}", err=True)
         return 2
-    report = inspect(case, ignore)
+    report = inspect(inputs, ignore)
     if errors_only:
         report = report.at_least(Severity.ERROR)
     click.echo(report.to_json() if as_json else report.to_text())
     return report.exit_code
 
 
-def _write_fixed(case: Case, path: Path) -> CfgFile:
-    """Write the mended copy, say what changed, and return it."""
+def _write_fixed(inputs: Inputs, path: Path) -> CfgFile:
+    """Write the fixed copy, report its changes, and return it."""
     from pydarknet.cfg.diff import diff
     from pydarknet.cfg.model import CfgFile
     from pydarknet.check.fix import fix
 
-    fixed, mended = fix(case)
-    if not mended:
-        click.echo("Nothing can be mended without a decision of yours.", err=True)
-        return case.cfg
+    fixed, rules = fix(inputs)
+    if not rules:
+        click.echo("Nothing can be fixed automatically.", err=True)
+        return inputs.cfg
     target = path.with_name(f"{path.stem}.fixed{path.suffix}")
     fixed.save(target)
-    click.echo(f"written: {target} ({', '.join(mended)})", err=True)
-    for change in diff(case.cfg, fixed):
+    click.echo(f"written: {target} ({', '.join(rules)})", err=True)
+    for change in diff(inputs.cfg, fixed):
         click.echo(f"  {change}", err=True)
     return CfgFile.load(target)  # so that messages name the copy
 

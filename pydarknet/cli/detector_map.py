@@ -59,16 +59,16 @@ def command(
     """
     from pydarknet.cli._impl.detector import head_lines
     from pydarknet.cli._impl.detector_images import DataFile, counted, open_network
+    from pydarknet.data.album import ImageCache
     from pydarknet.evaluation.collect import collect
-    from pydarknet.evaluation.diagnose import doubts
+    from pydarknet.evaluation.diagnose import explain_low_map
     from pydarknet.evaluation.evaluation import Evaluation
-    from pydarknet.training.loader import Images
 
     if points == 1:
         raise click.UsageError("-points 1 has no recall to look at; write 0, 11 or 101")
     file = DataFile(Path(data))
     with open_network(file, cfg, weights) as network:
-        album = Images(file.images().samples, network.info.channels)
+        album = ImageCache(file.images().samples, network.info.channels)
         click.echo("\n calculation mAP (mean average precision)...")
         for line in head_lines(network):
             click.echo(line)
@@ -83,7 +83,7 @@ def command(
     for rank in range(0, report.detections, 100):
         click.echo(f" rank = {rank} of ranks = {report.detections} \r", nl=False)
     click.echo(f"{report.table}\n\n{_HINTS}")
-    for line in doubts(evaluation, info):
+    for line in explain_low_map(evaluation, info):
         click.echo(line, err=True)
     click.echo(f"Total Detection Time: {seconds:.0f} Seconds", err=True)
     return 0

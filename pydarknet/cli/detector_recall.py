@@ -30,10 +30,10 @@ def command(data: str, cfg: str, weights: str) -> int:
 
     from pydarknet.cli._impl.detector_images import DataFile
     from pydarknet.compat.recall import Proposer, Recall
-    from pydarknet.training.loader import Images
+    from pydarknet.data.album import ImageCache
 
     samples = DataFile(Path(data)).images().samples
-    album, recall = Images(samples, 3), Recall()
+    album, recall = ImageCache(samples, 3), Recall()
     with closing(Proposer(cfg, weights)) as propose:
         for number, sample in enumerate(samples):
             image = album.pixels(number)

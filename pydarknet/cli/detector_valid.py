@@ -45,9 +45,9 @@ def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool
       pydarknet detector valid voc.data yolov4.cfg yolov4.weights -out comp3_det_test_
     """
     from pydarknet.cli._impl.detector_images import DataFile, counted, open_network
+    from pydarknet.data.album import ImageCache
     from pydarknet.errors import DataError
     from pydarknet.evaluation.collect import look
-    from pydarknet.training.loader import Images
 
     file = DataFile(Path(data))
     kind = file.entry("eval", "voc")
@@ -56,7 +56,7 @@ def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool
     if file.entry("map", "-") != "-":
         raise DataError(f"{data}: a class map belongs into the cfg: map = FILE in [region]")
     with open_network(file, cfg, weights) as network:
-        album = Images(file.images().samples, network.info.channels)
+        album = ImageCache(file.images().samples, network.info.channels)
         start = time.perf_counter()
         boxed = True if letter_box else None
         found = [

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet eval``: how good a network is, in numbers, pictures and files; the work is in ``_eval.py``."""
+"""Command ``pydarknet eval``: its options; the work is in ``_impl/eval.py``."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import click
 
-from pydarknet.cli._impl.options import computing, network_files, precision_option
+from pydarknet.cli._impl.options import PrecisionOptions, options_from, setting
 
 PROTOCOLS = {"darknet": 0, "voc11": 11, "coco101": 101}
 RESULTS = ("coco", "voc", "kaggle")
@@ -15,82 +18,59 @@ Exit codes: 0 measured, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
 
+@dataclass(frozen=True)
+class EvalOptions(PrecisionOptions):
+    """Options of ``pydarknet eval``."""
+
+    cfg: str = setting("", "Network configuration (.cfg).", metavar="FILE", required=True)
+    weights: str | None = setting(None, "Trained weights (.weights).", metavar="FILE")
+    data: str = setting("", ".data file, or a data set of any format.", metavar="FILE", required=True)
+    split: str = setting(
+        "valid", "valid, train, test, or all. A set without splits is used whole.", metavar="NAME"
+    )
+    protocol: str = setting(
+        "darknet",
+        "AP in the table: area under the curve, or mean over 11 or 101 points of recall.",
+        choices=tuple(PROTOCOLS),
+    )
+    iou: float = setting(0.5, "Overlap above which a detection is right.", low=0, high=1, exclusive=True)
+    thresh: float = setting(
+        0.25, "Confidence from which detections are counted, confused and drawn.", low=0, high=1
+    )
+    score: float = setting(
+        0.005,
+        "Confidence from which detections are kept at all; a higher one makes every mAP lower.",
+        low=0,
+        high=1,
+    )
+    nms: float = setting(0.45, "Overlap above which the weaker of two boxes is suppressed.", low=0, high=1)
+    letterbox: bool | None = setting(
+        None, "Fit images by padding or stretching. Default: cfg.", flag="--letterbox/--stretch"
+    )
+    compare: str | None = setting(
+        None, "A second network, evaluated on the same images beside the first.", metavar="WEIGHTS"
+    )
+    compare_cfg: str | None = setting(None, "Cfg of the second network, if it differs.", metavar="FILE")
+    worst: int = setting(
+        10, "List (with --out, also draw) the N images with most errors.", low=0, metavar="N"
+    )
+    out: str | None = setting(None, "Write evaluation.json, plots and tables to this folder.", metavar="DIR")
+    results: tuple[str, ...] = setting(
+        (), "Write the detections for an evaluation server into DIR; may be repeated.", choices=RESULTS
+    )
+    mapping: str | None = setting(None, "LOC_synset_mapping.txt, for --results kaggle.", metavar="FILE")
+    as_json: bool = setting(False, "Print evaluation.json instead of tables.", flag="--json")
+    batch: int = setting(4, "Images per inference.", low=1)
+
+
 @click.command("eval", epilog=_EXIT)
-@network_files
-@click.option("--data", required=True, metavar="FILE", help=".data file, or a data set of any format.")
-@click.option(
-    "--split",
-    metavar="NAME",
-    default="valid",
-    show_default=True,
-    help="valid, train, test, or all. A set without splits is taken whole.",
-)
-@click.option(
-    "--protocol",
-    type=click.Choice(list(PROTOCOLS)),
-    default="darknet",
-    show_default=True,
-    help="Of the AP in the table: area under the curve, or the mean over 11 or 101 points of recall.",
-)
-@click.option(
-    "--iou",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.5,
-    show_default=True,
-    help="Overlap above which a detection is right.",
-)
-@click.option(
-    "--thresh",
-    type=click.FloatRange(0, 1),
-    default=0.25,
-    show_default=True,
-    help="Confidence from which detections are counted, confused and drawn.",
-)
-@click.option(
-    "--score",
-    type=click.FloatRange(0, 1),
-    default=0.005,
-    show_default=True,
-    help="Confidence from which detections are kept at all; a higher one makes every mAP lower.",
-)
-@click.option(
-    "--nms",
-    type=click.FloatRange(0, 1),
-    default=0.45,
-    show_default=True,
-    help="Overlap above which the weaker of two boxes is suppressed.",
-)
-@click.option("--letterbox/--stretch", default=None, help="How images are fitted. Default: as the cfg says.")
-@click.option(
-    "--compare", metavar="WEIGHTS", help="A second network, judged on the same images beside the first."
-)
-@click.option("--compare-cfg", metavar="FILE", help="Its cfg, if it has another.")
-@click.option(
-    "--worst",
-    type=click.IntRange(0),
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="List (and with --out draw) so many of the images with most mistakes.",
-)
-@click.option("--out", metavar="DIR", help="Write evaluation.json, pictures and tables there.")
-@click.option(
-    "--results",
-    type=click.Choice(RESULTS),
-    multiple=True,
-    help="Write the detections for an evaluation server into DIR; may be repeated.",
-)
-@click.option("--mapping", metavar="FILE", help="LOC_synset_mapping.txt, for --results kaggle.")
-@click.option("--json", "as_json", is_flag=True, help="Print evaluation.json instead of tables.")
-@click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Images at once.")
-@precision_option
-@computing
-def command(**options: object) -> int:
+@options_from(EvalOptions)
+def command(**options: Any) -> int:
     """Measure a network on labelled images.
 
-    In one pass: Darknet's mAP, COCO's numbers, every class, small and large objects, empty and crowded
-    images, what is taken for what, whether confidences can be believed, and the worst images. Boxes that the
-    data set calls difficult, a crowd or to be ignored count neither for nor against a detection.
+    One pass gives Darknet's mAP, COCO's metrics, results by class, object size and number of objects per
+    image, the confusion matrix, calibration of the confidences, and the worst images. Boxes that the data
+    set marks as difficult, crowd or ignored count neither for nor against a detection.
 
     \b
     Examples:
@@ -101,4 +81,4 @@ def command(**options: object) -> int:
     """
     from pydarknet.cli._impl import eval as implementation
 
-    return implementation.run(implementation.Options(**options))  # type: ignore[arg-type]
+    return implementation.run(EvalOptions(**options))

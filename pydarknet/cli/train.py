@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pydarknet.cli._impl.options import SIZE
+from pydarknet.cli._impl.options import options_from
 
 # Before the engine is loaded: its threads must not spin on the cores that prepare the next images.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -36,44 +35,9 @@ Exit codes and stop reasons:
   130  signal: SIGTERM or Ctrl-C; the same command goes on
 """
 
-_TYPES: dict[str, Any] = {
-    "int": click.INT,
-    "float": click.FLOAT,
-    "str": click.STRING,
-    "Pathlike": click.Path(path_type=Path),
-    "tuple[int, int]": SIZE,
-    "tuple[str, ...]": click.STRING,
-    "bool": click.BOOL,
-}
-
-
-def option_of(field: Field[Any]) -> click.Option:
-    """The option of one setting; its value is None where the user said nothing."""
-    meta, kind = field.metadata, str(field.type).removesuffix(" | None")
-    flag = meta.get("flag", "--" + field.name.replace("_", "-"))
-    help_text = meta["help"]
-    if field.default not in (None, MISSING, "", (), False, True):
-        help_text += f"  [default: {field.default}]"
-    if kind == "bool":
-        value = not field.default  # --no-plots takes away
-        return click.Option([flag, field.name], is_flag=True, flag_value=value, default=None, help=help_text)
-    kind_ = _TYPES[kind]
-    if "choices" in meta:
-        kind_ = click.Choice(meta["choices"])
-    elif "low" in meta:
-        kind_ = click.IntRange(meta["low"])
-    multiple = kind == "tuple[str, ...]"
-    return click.Option(
-        [flag, field.name],
-        type=kind_,
-        multiple=multiple,
-        default=None,
-        metavar=meta.get("metavar", "FILE" if field.name in ("cfg", "weights") else None),
-        help=help_text,
-    )
-
 
 @click.command(name="train", epilog=_EXIT)
+@options_from(TrainConfig, given_only=True)
 @click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run.")
 @click.option("--quiet", is_flag=True, help="Print evaluations only, not the log; it is in RUN/train.log.")
 @click.option("--estimate", "estimate_", is_flag=True, help="Measure, say how long it will take, and end.")
@@ -146,9 +110,6 @@ def train_and_tell(config: TrainConfig, *, echo: bool = True) -> int:
         return EXIT_CODES[reason_of(error)]
     _tell(outcome)
     return EXIT_CODES[outcome.reason]
-
-
-command.params[:0] = [option_of(field) for field in fields(TrainConfig)]
 
 
 def _tell(outcome: Any) -> None:

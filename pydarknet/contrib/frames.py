@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pydarknet.engine.detections import Detections
-from pydarknet.errors import MissingExtra
 from pydarknet.streaming.stream import Result
+from pydarknet.system.extras import require
 
 if TYPE_CHECKING:
     import pandas
@@ -28,11 +28,7 @@ def to_pandas(found: Detections | Iterable[Result]) -> pandas.DataFrame:
     Raises:
         MissingExtra: pandas is not installed.
     """
-    try:
-        import pandas
-    except ImportError:
-        raise MissingExtra("pandas", "frames") from None
-    table: pandas.DataFrame = pandas.DataFrame(columns_of(found))
+    table: pandas.DataFrame = require("pandas", "frames").DataFrame(columns_of(found))
     return table
 
 
@@ -42,11 +38,7 @@ def to_polars(found: Detections | Iterable[Result]) -> polars.DataFrame:
     Raises:
         MissingExtra: polars is not installed.
     """
-    try:
-        import polars
-    except ImportError:
-        raise MissingExtra("polars", "frames") from None
-    table: polars.DataFrame = polars.DataFrame(
+    table: polars.DataFrame = require("polars", "frames").DataFrame(
         {name: column.tolist() for name, column in columns_of(found).items()}
     )
     return table

@@ -19,8 +19,9 @@ from pydarknet.cfg import CfgFile
 from pydarknet.contrib.onnx_graph import Graph, Layer
 from pydarknet.contrib.onnx_layers import LAYERS
 from pydarknet.engine.network import Network
-from pydarknet.errors import ArgumentError, CfgError, DarknetError, MissingExtra
+from pydarknet.errors import ArgumentError, CfgError, DarknetError
 from pydarknet.system.atomic import replacing
+from pydarknet.system.extras import require
 
 OPSET = 17  # the oldest that has every operator in the form used; ONNX Runtime >= 1.12, TensorRT >= 8.5
 TOLERANCE = 1e-4  # of the largest value of an output
@@ -54,12 +55,8 @@ def export(
 
 def to_model(network: Network, *, layers: Sequence[int] | None = None, cfg: CfgFile | None = None) -> Any:
     """The ``onnx.ModelProto`` that :func:`export` writes; same arguments."""
-    try:
-        import onnx
-        from onnx import helper, numpy_helper
-    except ImportError:
-        raise MissingExtra("onnx", "export") from None
-
+    onnx = require("onnx", "export")
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
     sections = (cfg or CfgFile.load(network.cfg)).layers
     infos, info = network.layers, network.info
     if len(sections) != len(infos):
@@ -131,11 +128,7 @@ def verify(network: Network, path: str | os.PathLike[str], seed: int = 0) -> dic
         DarknetError: a difference is above :data:`TOLERANCE`.
         MissingExtra: the package onnxruntime is not installed.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingExtra("onnxruntime", "export") from None
-
+    onnxruntime = require("onnxruntime", "export")
     info = network.info
     shape = (info.batch, info.channels, info.height, info.width)
     x = np.random.default_rng(seed).random(shape, np.float32)

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from pydarknet.errors import BackendError, MissingExtra
+from pydarknet.errors import BackendError
+from pydarknet.system.extras import require
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -35,7 +36,7 @@ def engine(work: Callable[[Chunk], Result], chunks: Iterable[Chunk], jobs: int) 
         MissingExtra: if Ray is not installed.
         BackendError: if the cluster cannot be reached, or loses a chunk four times in a row.
     """
-    ray = _ray()
+    ray = require("ray", "ray")
     started = not ray.is_initialized()
     if started:
         _connect(ray, jobs)
@@ -88,11 +89,3 @@ def _result(ray: Any, reference: Any) -> Any:
         if isinstance(cause, Exception) and not isinstance(cause, ray.exceptions.RayError):
             raise cause from None  # what `work` raised, without Ray's wrapping: callers know their own errors
         raise BackendError(f"the Ray cluster lost a chunk: {error}") from error
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtra("ray", "ray") from None
-    return ray

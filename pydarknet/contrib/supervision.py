@@ -16,7 +16,7 @@ from pydarknet.data.dataset import Dataset, Sample, Status
 from pydarknet.data.imagesize import image_size
 from pydarknet.data.issues import Report
 from pydarknet.engine.detections import Detections
-from pydarknet.errors import MissingExtra
+from pydarknet.system.extras import require
 
 if TYPE_CHECKING:
     from supervision import DetectionDataset
@@ -51,7 +51,7 @@ def to_supervision(found: Dataset | Detections) -> DetectionDataset | SvDetectio
 
 
 def _to_detections(found: Detections) -> SvDetections:
-    made: SvDetections = _supervision().Detections(
+    made: SvDetections = require("supervision", "supervision").Detections(
         xyxy=found.xyxy.copy(),
         confidence=found.confidence.copy(),
         class_id=np.array(found.class_id, int),
@@ -63,7 +63,7 @@ def _to_detections(found: Detections) -> SvDetections:
 
 
 def _to_dataset(dataset: Dataset) -> DetectionDataset:
-    sv = _supervision()
+    sv = require("supervision", "supervision")
     annotations = {}
     for sample in dataset:
         if sample.status is Status.UNLABELLED:
@@ -96,7 +96,7 @@ def from_supervision(found: DetectionDataset | SvDetections) -> Dataset | Detect
         MissingExtra: if supervision is not installed.
         DataError: if an image's size cannot be read, or a class index has no name.
     """
-    if isinstance(found, _supervision().Detections):
+    if isinstance(found, require("supervision", "supervision").Detections):
         return _from_detections(found)
     return _from_dataset(found)
 
@@ -147,11 +147,3 @@ def _sample(path: str, found: Any, report: Report) -> Sample:
         split=known.get("split", ""),
         name=known.get("name", ""),
     )
-
-
-def _supervision() -> Any:
-    try:
-        import supervision
-    except ImportError:
-        raise MissingExtra("supervision", "supervision") from None
-    return supervision

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from pydarknet.engine.detections import Detections
-from pydarknet.errors import ArgumentError, MissingExtra
+from pydarknet.errors import ArgumentError
 from pydarknet.streaming.stream import Result
+from pydarknet.system.extras import require
 
 #: Names, as for ``--track``; classes of ``trackers`` that need nothing but boxes.
 TRACKERS = {"bytetrack": "ByteTrackTracker", "sort": "SORTTracker", "ocsort": "OCSORTTracker"}
@@ -37,12 +38,8 @@ class Tracker:
     """
 
     def __init__(self, kind: Any = "bytetrack", fps: float = 30.0, **settings: Any) -> None:
-        try:
-            import supervision
-            import trackers
-        except ImportError as error:
-            raise MissingExtra(error.name or "trackers", "tracking") from None
-        self._make_detections = supervision.Detections
+        self._make_detections = require("supervision", "tracking").Detections
+        trackers = require("trackers", "tracking")
         if not isinstance(kind, str):
             self._tracker = kind
             return

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pydarknet.data.dataset import ANY_CLASS, Dataset, Flag, Sample, Status
 from pydarknet.data.io import read, write
-from pydarknet.data.issues import Issue, RecordError, Report
+from pydarknet.data.issues import Issue, Report
+from pydarknet.errors import RecordError
 
 __all__ = [
     "ANY_CLASS",

@@ -17,8 +17,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from pydarknet.data.issues import RecordError
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _RESERVE = 1 << 28  # bytes left free on the disk

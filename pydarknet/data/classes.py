@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydarknet.data.files import lines_of
-from pydarknet.data.issues import RecordError
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import lines_of
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from pydarknet.data.class_cap import limited
 from pydarknet.data.classes import ClassPlan
 from pydarknet.data.dataset import Sample, Status
 from pydarknet.data.executors import Engine, local
-from pydarknet.data.files import atomic
 from pydarknet.data.io import open_source, refuse_occupied, write_samples
 from pydarknet.data.issues import Issue, Report
 from pydarknet.data.journal import Journal, Summary
+from pydarknet.data.label_files import atomic
 from pydarknet.data.output import Output
 from pydarknet.data.paths import JOURNAL_NAME, REPORT_NAME
 from pydarknet.data.records import ReadOptions, Record, Rules, to_sample

@@ -8,13 +8,12 @@ chunks and holds only a few of them at a time.
 from __future__ import annotations
 
 import concurrent.futures
-import importlib
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from pydarknet.errors import DataError
+from pydarknet.system import extras
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -55,18 +54,12 @@ def _run(chunk: Any) -> Any:
     return _work(chunk)
 
 
-#: name -> (module, function); imported when asked for, since an engine may need an extra
-ENGINES = {"local": (__name__, "local"), "ray": ("pydarknet.contrib.ray", "engine")}
-
-
 def by_name(name: str) -> Engine:
-    """The engine of this name.
+    """Return ``local``, ``ray`` or an executor of another package.
 
     Raises:
-        DataError: if there is none.
+        ArgumentError: no executor has this name.
+        MissingExtra: its library is not installed.
     """
-    if name not in ENGINES:
-        raise DataError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
-    module, function = ENGINES[name]
-    engine: Engine = getattr(importlib.import_module(module), function)
+    engine: Engine = extras.load("pydarknet.executors", name)
     return engine

@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError, place
 
 #: Codes whose record or box is lost although it may be good; a command that met one does not exit with 0.
 ERROR_CODES = frozenset(
@@ -50,26 +49,6 @@ WARNING_CODES = frozenset(
 )
 
 
-class RecordError(DataError):
-    """One annotation record is unusable; readers raise it, the reading loop reports it and goes on.
-
-    Args:
-        code: one of the codes of this module.
-        message: what was found and what was expected.
-        file: the file it was found in.
-        line: 1-based line or record number, 0 if it concerns the whole file.
-        column: 1-based column, 0 if unknown.
-    """
-
-    def __init__(self, code: str, message: str, file: str | Path, line: int = 0, column: int = 0) -> None:
-        self.code, self.file, self.line, self.column = code, str(file), line, column
-        self.reason = message
-        super().__init__(f"{place(self.file, line, column)}: {message} [{code}]")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return RecordError, (self.code, self.reason, self.file, self.line, self.column)
-
-
 class Issue(msgspec.Struct, frozen=True):
     """One thing dropped, changed or doubted.
 
@@ -98,11 +77,6 @@ class Issue(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{place(self.file, self.line, self.column)}: {self.message} ({self.code}, {self.action})"
-
-
-def place(file: str, line: int = 0, column: int = 0) -> str:
-    """``file:line:column`` with the unknown parts left out."""
-    return file + (f":{line}" if line else "") + (f":{column}" if line and column else "")
 
 
 @dataclass

@@ -20,8 +20,8 @@ import msgspec
 
 from pydarknet.data.classes import ClassPlan
 from pydarknet.data.executors import Engine
-from pydarknet.data.files import atomic
 from pydarknet.data.issues import Issue, Report
+from pydarknet.data.label_files import atomic
 from pydarknet.data.records import Record, Rules, Source, Unit, parse_clean
 
 CHUNK_UNITS = 256

@@ -17,8 +17,8 @@ from typing import IO
 
 from pydarknet.data.blur import blurred, write_image
 from pydarknet.data.dataset import SET_ASIDE, Sample, Status, flag_names
-from pydarknet.data.files import atomic
 from pydarknet.data.issues import Report
+from pydarknet.data.label_files import atomic
 from pydarknet.errors import DataError
 
 LINKS = ("hard", "sym", "copy", "none")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pydarknet.data.dataset import Dataset
-from pydarknet.data.files import atomic
+from pydarknet.data.label_files import atomic
 from pydarknet.data.stats import SMALL, Stats, collect_boxes
 from pydarknet.system import figure_files
 

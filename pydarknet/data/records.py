@@ -20,9 +20,9 @@ import msgspec
 import numpy as np
 
 from pydarknet.data.dataset import ANY_CLASS, SET_ASIDE, Flag, Sample, Status
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.paths import natural_key, split_of
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 
 class Box(msgspec.Struct, array_like=True):

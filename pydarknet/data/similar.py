@@ -83,6 +83,28 @@ def near_clusters(
     return [[known[i] for i in members] for members in clusters]
 
 
+def repeated(first: Sequence[Path], second: Sequence[Path], *, near: bool) -> list[tuple[Path, Path]]:
+    """Images of one list that repeat images of another; a file that is in both lists is not a repetition.
+
+    Args:
+        first: image files.
+        second: image files.
+        near: decode all images and find look-alikes; otherwise find files of equal content only.
+
+    Returns:
+        Pairs (image of ``first``, its repetition in ``second``), at most one for each image of ``second``.
+    """
+    images = [*first, *second]
+    pairs = []
+    for group in near_clusters(images) if near else content_groups(images):
+        originals = [images[number] for number in group if number < len(first)]
+        for number in group:
+            path = images[number]
+            if number >= len(first) and originals and not any(map(path.samefile, originals)):
+                pairs.append((originals[0], path))
+    return pairs
+
+
 def thumbnail(path: Path) -> NDArray[np.uint8] | None:
     """The image as (32, 32) uint8 grey, or ``None`` if it cannot be decoded."""
     image = glance(path, cv2.IMREAD_GRAYSCALE)

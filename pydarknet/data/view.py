@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status
-from pydarknet.data.files import atomic
+from pydarknet.data.label_files import atomic
 from pydarknet.engine.draw import Colour, class_colour, draw_label
 from pydarknet.engine.images import load
 from pydarknet.errors import DataError

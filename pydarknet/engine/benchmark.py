@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pydarknet.engine.info import peak_memory, reset_peak_memory, resident_memory
 from pydarknet.engine.network import Network
+from pydarknet.system.memory import peak_memory, reset_peak_memory, resident_memory
 
 
 @dataclass(frozen=True)

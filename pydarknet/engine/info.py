@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pydarknet runs on: machine, engine and libraries; and how much memory the process takes."""
+"""Description of the machine, the engine and the libraries that pydarknet runs on."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import platform
 import shutil
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from pydarknet.system.gpu import gpu_names
+from pydarknet.system.machine import cpu_model, total_memory, usable_cores
 
 _LIBRARIES = ("numpy", "cffi", "opencv-python-headless", "opencv-python", "onnx", "onnxruntime")
 
@@ -38,86 +37,20 @@ def info() -> dict[str, Any]:
         "version": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "simd": engine.pop("cpu_features"),
         "threads": usable_cores(),
-        "ram": {"total": _gigabytes(_ram())},
+        "ram": {"total": _gigabytes(total_memory())},
         "disk": {"total": _gigabytes(disk.total), "free": _gigabytes(disk.free)},
-        "gpu": _gpus(),
+        "gpu": gpu_names(),
         "opencv": _opencv(),
         "engine": engine,
         "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
     }
 
 
-def resident_memory() -> int | None:
-    """Bytes of memory that the process holds now; None where that cannot be told."""
-    return _status_field("VmRSS")
-
-
-def reset_peak_memory() -> None:
-    """Let :func:`peak_memory` count from now (Linux; elsewhere it counts from the start of the process)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory() -> int | None:
-    """The most bytes that the process held; None where that cannot be told."""
-    peak = _status_field("VmHWM")
-    if peak is not None:
-        return peak
-    try:
-        import resource
-    except ImportError:
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _status_field(name: str) -> int | None:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(name + ":"):
-                return int(line.split()[1]) * 1024
-    return None
-
-
-def usable_cores() -> int:
-    """Cores that the process may use; containers and taskset make them fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _gigabytes(count: int | None) -> float | None:
     return None if count is None else round(count / 1e9, 1)
-
-
-def _ram() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _cpu_model() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _gpus() -> list[str]:
-    """Names of NVIDIA GPUs; no other kind matters to Darknet."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    command = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return [line.strip() for line in run.stdout.splitlines() if line.strip()]
-    return []
 
 
 def _opencv() -> str | None:

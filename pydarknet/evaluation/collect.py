@@ -30,7 +30,7 @@ AHEAD = 16  # images that are decoded while the network is busy
 
 
 class Album(Protocol):
-    """Images by number, such as :class:`pydarknet.training.loader.Images`."""
+    """Images by index, such as :class:`pydarknet.data.album.ImageCache`."""
 
     @property
     def samples(self) -> Sequence[Sample]:

@@ -55,11 +55,11 @@ def evaluate(  # noqa: PLR0913  all but two by name
         DataError: the data set cannot be used, has no such split, or has other classes than the network.
         ArgumentError: there is no split of this name.
     """
-    from pydarknet.training.loader import Images
+    from pydarknet.data.album import ImageCache
 
     dataset = labelled(data, split)
     ids = class_ids(network, dataset)
-    album = Images(dataset.samples, network.info.channels)
+    album = ImageCache(dataset.samples, network.info.channels)
     found = collect(network, album, score=score, nms=nms, letterbox=letterbox, progress=progress)
     images = [replace(image, classes=ids[image.classes]) for image in found]
     return Evaluation(images, dataset.names, thresh=thresh, iou_thresh=iou_thresh, points=points)

@@ -19,11 +19,11 @@ from pydarknet.evaluation.confusion import Confusion, confusion
 from pydarknet.evaluation.curves import Curves, curves
 from pydarknet.evaluation.darknet_map import MapReport
 from pydarknet.evaluation.matching import Matches, point
+from pydarknet.evaluation.saturation import Saturation, saturation
 from pydarknet.evaluation.slices import Slice
 from pydarknet.evaluation.voc import VocReport, voc
 
 HALF = 0.5  # the IoU in the name of map50
-SURE = 0.99  # a confidence that detectors seldom give, but broken ones always
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,19 +48,6 @@ class Verdict:
     def errors(self) -> int:
         """False positives and misses."""
         return int(self.wrong.sum() + self.missed.sum())
-
-
-@dataclass(frozen=True)
-class Saturation:
-    """Signs of a network that calls everything an object.
-
-    Attributes:
-        share: of the boxes, how many have a confidence of 0.99 or more; 0 if there are none.
-        per_image: boxes per image.
-    """
-
-    share: float
-    per_image: float
 
 
 class Evaluation:
@@ -207,10 +194,8 @@ class Evaluation:
 
     @cached_property
     def saturation(self) -> Saturation:
-        """Share of boxes whose confidence is 0.99 or more, and boxes per image."""
-        count = len(self.columns.scores)
-        sure = int((self.columns.scores >= SURE).sum())
-        return Saturation(sure / max(count, 1), count / max(len(self.images), 1))
+        """Whether the network calls everything an object, and why that is assumed."""
+        return saturation(self.columns, self.matches)
 
     # -- for others
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet import __version__
-from pydarknet.engine.info import info, usable_cores
+from pydarknet.engine.info import info
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.runs.config import TrainConfig, changed
 from pydarknet.system.atomic import persistently, write_text
+from pydarknet.system.machine import usable_cores
 
 SILENT = 900.0  # seconds without a heartbeat after which the lock of another machine counts as left behind
 BEAT = 20.0  # seconds between heartbeats

@@ -332,30 +332,3 @@ def _jpeg(head: bytes, stream: BufferedReader) -> bytes:
             size = _exactly(stream, 2)
             data += size + _exactly(stream, max(0, int.from_bytes(size, "big") - 2))
     raise DataError("stdin: holds a damaged JPEG")
-
-
-# -- pages ---------------------------------------------------------------------------------------------------
-
-
-def resolve(url: str) -> tuple[str, bool]:
-    """The address of the stream behind a page (YouTube, Twitch, ...), and whether it is live.
-
-    Raises:
-        MissingExtra: yt-dlp is not installed.
-        DataError: there is no stream.
-    """
-    from pydarknet.errors import MissingExtra
-
-    try:
-        import yt_dlp
-    except ImportError:
-        raise MissingExtra("yt-dlp", "youtube") from None
-    options = {"quiet": True, "no_warnings": True, "noplaylist": True, "format": "best[ext=mp4]/best"}
-    try:
-        with yt_dlp.YoutubeDL(options) as downloader:
-            found = downloader.extract_info(url, download=False)
-    except yt_dlp.utils.YoutubeDLError as error:
-        raise DataError(f"{url}: {error}") from None
-    if not found or not found.get("url"):
-        raise DataError(f"{url}: there is no video behind it")
-    return str(found["url"]), bool(found.get("is_live"))

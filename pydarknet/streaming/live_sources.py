@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from pydarknet.engine.images import Pixels
-from pydarknet.errors import DarknetError, DataError, MissingExtra
+from pydarknet.errors import DarknetError, MissingExtra
 from pydarknet.streaming.file_sources import Frame, fps_of, open_capture, picture_of
 from pydarknet.streaming.sources import Source
+from pydarknet.system import extras
 
 _log = logging.getLogger("pydarknet")
 _TIMEOUT_MS = 5000  # of opening, and of reading, a network stream
@@ -94,62 +95,14 @@ class Reading:
         """Nothing: it is the caller's."""
 
 
-class Screen:
-    """A monitor, or a region of it."""
-
-    patience = 0.25
-    fps = 30.0
-
-    def __init__(self, source: Source) -> None:
-        numbers = source.value
-        self._monitor = numbers[0] if len(numbers) in (1, 5) else 1
-        self._region = numbers[-4:] if len(numbers) >= 4 else None
-        self._grabber: Any = None
-        self._due = 0.0
-
-    def reopen(self) -> None:
-        """Connect to the display."""
-        try:
-            import mss
-        except ImportError:
-            raise MissingExtra("mss", "screen") from None
-        try:
-            self._grabber = mss.mss()
-            monitors = self._grabber.monitors
-        except (mss.ScreenShotError, OSError, KeyError) as error:
-            raise DataError(f"screen: cannot be read: {error}") from None
-        if self._monitor >= len(monitors):
-            raise DataError(f"screen: found monitor {self._monitor}, expected 0 (all) to {len(monitors) - 1}")
-        self._area = dict(monitors[self._monitor])
-        if self._region:
-            left, top, width, height = self._region
-            self._area = {
-                "left": self._area["left"] + left,
-                "top": self._area["top"] + top,
-                "width": width,
-                "height": height,
-            }
-
-    def read(self) -> Pixels | None:
-        """What the screen shows, 30 times a second: faster would only burn time."""
-        import numpy as np
-
-        time.sleep(max(0.0, self._due - time.perf_counter()))
-        self._due = time.perf_counter() + 1 / self.fps
-        return np.ascontiguousarray(np.asarray(self._grabber.grab(self._area))[:, :, :3])
-
-    def close(self) -> None:
-        """Let go of the display."""
-        if self._grabber is not None:
-            self._grabber.close()
-            self._grabber = None
-
-
 def camera_of(source: Source) -> Camera:
     """The camera that a live source stands for, not opened yet."""
     if source.kind == "object":
         return Reading(source)
-    return Screen(source) if source.kind == "screen" else Capture(source)
+    if source.kind == "screen":
+        screen: Camera = extras.load("pydarknet.sources", "screen")(source)
+        return screen
+    return Capture(source)
 
 
 class Watch:

@@ -184,7 +184,7 @@ def _usable(paths: list[str], message: str) -> list[Source]:
 
 
 def _listed(path: Path) -> list[Source]:
-    from pydarknet.data.files import lines_of
+    from pydarknet.system.text import lines_of
 
     found: list[Source] = []
     for number, line in enumerate(lines_of(path), 1):

@@ -24,10 +24,11 @@ from pydarknet.engine.detections import Detections
 from pydarknet.engine.network import Names, Network
 from pydarknet.errors import ArgumentError, DataError
 from pydarknet.streaming.detector import Detector, Find, finder
-from pydarknet.streaming.file_sources import Frame, count, frames, resolve
+from pydarknet.streaming.file_sources import Frame, count, frames
 from pydarknet.streaming.frame_queue import Channel, End
 from pydarknet.streaming.live_sources import Watch
 from pydarknet.streaming.sources import Source, classify, expand
+from pydarknet.system import extras
 
 Skip = Callable[[DataError], None]
 
@@ -287,7 +288,7 @@ def _sources(source: Any, live: bool | None) -> list[Source]:
     given = source if isinstance(source, list) and source and isinstance(source[0], Source) else [source]
     for entry in (entry for one in given for entry in expand(classify(one))):
         if entry.kind == "site":
-            address, is_live = resolve(entry.value)
+            address, is_live = extras.load("pydarknet.sources", "site")(entry.value)
             entry = Source("stream" if is_live else "video", address, label=entry.name)  # noqa: PLW2901
         elif entry.kind == "object" and (_is_endless(entry.value) if live is None else live):
             entry = Source("object", entry.value, live=True)  # noqa: PLW2901

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the process takes from the machine: processor, memory, disk, and an NVIDIA GPU where there is one."""
+"""Use of processor, memory and disk by the process, and of an NVIDIA GPU if there is one."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ from typing import Any
 
 import psutil
 
-EVERY = 1.0  # seconds between measurements; the share of a shorter time says little
+from pydarknet.errors import BackendError, MissingExtra
+from pydarknet.system import extras
+
+EVERY = 1.0  # seconds between measurements; the share of a shorter time is noise
 
 COLUMNS = ("cpu_percent", "rss_mb", "read_mb", "written_mb", "gpu_percent", "gpu_mb")
 
 
 class Resources:
-    """Measures the own process; cheap, to be asked in every iteration."""
+    """Meter of this process; cheap enough to be read in every iteration."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
-        self._gpu = _Gpu()
+        self._gpu = _gpu()
         self._start = self._disk()
         self._cpu, self._time = self._seconds(), time.monotonic()
         self._values = self._measure(0.0)
 
     def sample(self) -> dict[str, float | None]:
-        """The columns of a table of results.
+        """Values of the columns of a results table.
 
         Returns:
             ``cpu_percent`` since the last measurement, 100 for each core in use; ``rss_mb``; ``read_mb`` and
-            ``written_mb`` since the beginning of the session, what the disk cache of the system served not
-            counted; ``gpu_percent`` and ``gpu_mb``, None without a GPU.
+            ``written_mb`` since the beginning of the session, without what the system's disk cache served;
+            ``gpu_percent`` and ``gpu_mb``, None without a GPU.
         """
         now = time.monotonic()
         if now - self._time >= EVERY:
@@ -41,7 +44,7 @@ class Resources:
         return self._values
 
     def _measure(self, cpu: float) -> dict[str, float | None]:
-        disk, gpu = self._disk(), self._gpu.sample()
+        disk, gpu = self._disk(), self._gpu.sample() if self._gpu else (None, None)
         moved = [
             None if a is None or b is None else (b - a) / 2**20
             for a, b in zip(self._start, disk, strict=True)
@@ -54,30 +57,15 @@ class Resources:
         return float(times.user + times.system)
 
     def _disk(self) -> tuple[int | None, int | None]:
-        """Bytes read and written; None where the system does not tell."""
+        """Bytes read and written; None if the system does not report them."""
         with contextlib.suppress(psutil.Error, AttributeError, OSError):
             counters = self._process.io_counters()
             return counters.read_bytes, counters.write_bytes
         return None, None
 
 
-class _Gpu:
-    """The first NVIDIA GPU, through nvidia-ml-py if that is installed."""
-
-    def __init__(self) -> None:
-        self._library: Any = None
-        with contextlib.suppress(Exception):  # no library, no driver, no device
-            import pynvml
-
-            pynvml.nvmlInit()
-            self._device = pynvml.nvmlDeviceGetHandleByIndex(0)
-            self._library = pynvml
-
-    def sample(self) -> tuple[float | None, float | None]:
-        """Per cent in use, and MB taken."""
-        if self._library is not None:
-            with contextlib.suppress(self._library.NVMLError):
-                rates = self._library.nvmlDeviceGetUtilizationRates(self._device)
-                memory = self._library.nvmlDeviceGetMemoryInfo(self._device)
-                return float(rates.gpu), memory.used / 2**20
-        return None, None
+def _gpu() -> Any:
+    """Meter of the first GPU; None without a library, a driver or a device."""
+    with contextlib.suppress(MissingExtra, BackendError):
+        return extras.load("pydarknet.gpu", "nvml")()
+    return None

@@ -12,9 +12,10 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydarknet.engine.info import info, resident_memory
+from pydarknet.engine.info import info
 from pydarknet.errors import FileError
 from pydarknet.system.atomic import write_text
+from pydarknet.system.memory import resident_memory
 
 if TYPE_CHECKING:
     from pydarknet.training.loop import Training

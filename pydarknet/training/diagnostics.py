@@ -11,12 +11,10 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from pydarknet.evaluation.diagnose import TrainingFacts, usual_causes
 from pydarknet.training.darknet_log import open_to_append
 from pydarknet.training.hooks import Hook, Step
 from pydarknet.training.tables import Stall
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from pydarknet.training.loop import Training
     from pydarknet.training.prepare import Say
 
-CERTAIN, CERTAIN_SHARE = 0.99, 0.5  # D-01: so many detections are surer than this, and most of those wrong
-MOST_BOXES, LIKELY = 500, 0.5  # D-01: detections of an image that are surer than that
 SETTLED = 300  # iterations after which the rolling statistics of batch norm are 95 % of what they will be
 UNSETTLED = "The statistics of batch norm need some hundred iterations to settle: evaluate later."
 EXPLODED = "The loss has probably exploded: go back, with a tenth of the learning rate; check the labels."
@@ -39,49 +35,6 @@ START_FACTOR, TRAINED_SHARE = 2.0, 0.5
 RISE, RISE_WINDOW = 3.0, 500  # D-04: times the smallest average loss of so many iterations
 RISE_STEPS = 20  # D-04: iterations after the burn-in before it is judged; the average is one of about ten
 STALL, STALL_STEPS = 0.1, 50  # L-50: share of the time, and iterations before it is judged
-SMALL = 8  # pixels at the network's input below which a box is hard to find
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the checks need to know of a training beside its state.
-
-    Attributes:
-        names: of the classes.
-        train: images to learn from.
-        valid: images that are evaluated.
-        weights: what the training began with, in words.
-    """
-
-    names: Sequence[str]
-    train: Sequence[Sample]
-    valid: Sequence[Sample]
-    weights: str
-
-
-def saturated(report: Evaluation) -> str:
-    """Why the detections of an evaluation say nothing (D-01); "" if they are as they should be.
-
-    They are saturated if half of them have a confidence of 0.99 or more and most of those are wrong, or if
-    there are more than 500 with a confidence above 0.5 in an image on average.  Sure and right is what a good
-    network is, and many weak ones are what a young one finds.
-    """
-    columns = report.columns
-    if not columns.images or not len(columns.scores):
-        return ""
-    certain = columns.scores >= CERTAIN
-    share = float(certain.mean())
-    if share >= CERTAIN_SHARE:
-        right = float(report.matches.right[certain].mean())
-        if right < 0.5:
-            return (
-                f"{share:.0%} of the detections have a confidence of {CERTAIN} or more, and {1 - right:.0%} "
-                "of those are wrong"
-            )
-    likely = float((columns.scores > LIKELY).sum()) / columns.images
-    if likely > MOST_BOXES:
-        return f"there are {likely:.0f} detections with a confidence above {LIKELY} in an image"
-    return ""
 
 
 def untrained_loss(training: Training, size: tuple[int, int]) -> float | None:
@@ -119,15 +72,16 @@ class Trouble(Hook):
     """Looks for trouble, and says it.
 
     Args:
-        facts: for the checks of D-05.
+        train: training images, for the checks of D-05.
+        weights: description of the initial weights, for the same.
         log: of the run.
         say: takes the lines for people.
     """
 
     name = "trouble"
 
-    def __init__(self, facts: Facts, log: Log, say: Say) -> None:
-        self.facts, self.log, self._say = facts, log, say
+    def __init__(self, train: Sequence[Sample], weights: str, log: Log, say: Say) -> None:
+        self.train, self.weights, self.log, self._say = train, weights, log, say
         self._lowest: deque[float] = deque(maxlen=RISE_WINDOW)
         self._stall, self._zeros = Stall(2 * STALL_STEPS), 0
         self._silent: set[str] = set()
@@ -150,7 +104,7 @@ class Trouble(Hook):
 
     def evaluated(self, training: Training, report: Evaluation) -> None:
         """Saturated detections, and mAP that stays 0."""
-        if why := saturated(report):
+        if why := report.saturation.reason:
             self.tell(
                 training,
                 "D-01",
@@ -160,7 +114,10 @@ class Trouble(Hook):
             )
         self._zeros = self._zeros + 1 if report.map50 == 0 else 0
         if self._zeros == 2:
-            causes = list(usual_causes(training, self.facts))
+            burn_in = training.cfg.net.integer("burn_in")
+            done = (training.iteration, training.max_batches, burn_in)
+            facts = TrainingFacts(self.train, self.weights, *done)
+            causes = usual_causes(report, training.network.info, facts)
             text = "\n".join(["mAP is 0 at two evaluations in a row; the usual causes", *causes])
             self.tell(training, "D-05", text, "What is marked with ! is where to look first.", causes=causes)
 
@@ -237,66 +194,3 @@ class Trouble(Hook):
         """Take it back; the loader may be another one now."""
         self._lowest.extend(state["lowest"])
         self._zeros, self._silent = state["zeros"], set(state["silent"]) - {"L-50"}
-
-
-def usual_causes(training: Training, facts: Facts) -> Iterator[str]:
-    """Why mAP can be 0, each checked; a line that begins with ! is a likely cause."""
-    yield _labels(facts)
-    yield _classes(facts)
-    burn_in = training.cfg.net.integer("burn_in")
-    early = training.iteration < max(burn_in, 100) * 2
-    yield (
-        f"{'! ' if early else '  '}iterations: {training.iteration} of {training.max_batches} are done, "
-        f"burn-in is {burn_in}{'; it is too early to expect anything' if early else ''}"
-    )
-    random = facts.weights.startswith("none")
-    yield f"{'! ' if random else '  '}weights: {facts.weights}"
-    yield _sizes(training, facts)
-
-
-def _labels(facts: Facts) -> str:
-    counts = [(sum(bool(s.target.any()) for s in part), len(part)) for part in (facts.train, facts.valid)]
-    (train, trains), (valid, valids) = counts
-    bad = train < 0.5 * trains or valid < 0.5 * valids
-    return (
-        f"{'! ' if bad else '  '}labels: {train} of {trains} training images and {valid} of {valids} "
-        "validation images have boxes"
-    )
-
-
-def _classes(facts: Facts) -> str:
-    parts = [np.concatenate([s.classes[s.target] for s in part]) for part in (facts.train, facts.valid)]
-    seen, wanted = (set(part.tolist()) for part in parts)
-    missing = sorted(wanted - seen)
-    outside = sorted(c for c in seen | wanted if not 0 <= c < len(facts.names))
-    text = (
-        f"class ids: {_listed(seen)} in training, {_listed(wanted)} in validation, {len(facts.names)} names"
-    )
-    if outside:
-        return f"! {text}; {_listed(outside)} have no name"
-    if missing or not wanted:
-        return f"! {text}" + (f"; {_listed(missing)} are never trained" if missing else "")
-    return f"  {text}"
-
-
-def _listed(ids: Any) -> str:
-    found = sorted(ids)
-    return ", ".join(map(str, found[:10])) + (", ..." if len(found) > 10 else "") if found else "none"
-
-
-def _sizes(training: Training, facts: Facts) -> str:
-    net = training.cfg.net
-    width, height = net.integer("width"), net.integer("height")
-    sides = [
-        (s.boxes[s.target][:, 2:] - s.boxes[s.target][:, :2]) / (s.width, s.height) * (width, height)
-        for s in facts.valid
-        if s.target.any()
-    ]
-    if not sides:
-        return f"! input size: {width}x{height}; there are no boxes"
-    side = float(np.median(np.sqrt(np.concatenate(sides).prod(1))))
-    small = side < SMALL
-    return (
-        f"{'! ' if small else '  '}input size: {width}x{height}, at which the boxes of the validation images "
-        f"are {side:.0f} pixels large (median){'; take a larger one' if small else ''}"
-    )

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydarknet.cfg.memory import available_memory, smallest_subdivisions, training_memory
-from pydarknet.engine.info import peak_memory
+from pydarknet.cfg.memory import smallest_subdivisions, training_memory
 from pydarknet.errors import DataError
+from pydarknet.system.memory import available_memory, peak_memory
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
@@ -217,12 +217,12 @@ def _estimate(training: Training, pace: Pace, done: int, max_hours: float | None
 
 def _evaluation(training: Training) -> float:
     """Seconds that an evaluation takes, from some of its images."""
+    from pydarknet.data.album import ImageCache
     from pydarknet.evaluation.collect import collect
-    from pydarknet.training.loader import Images
 
     valid = training.valid
     assert valid is not None
-    some = Images(valid.samples[:SAMPLE], valid.channels, limit=valid.limit)
+    some = ImageCache(valid.samples[:SAMPLE], valid.channels, limit=valid.limit)
     begun = time.perf_counter()
     collect(training.network, some)
     return (time.perf_counter() - begun) / len(some) * len(valid)

@@ -8,12 +8,9 @@ decoding and OpenCV let go of the interpreter lock.
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,175 +18,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet.cfg.memory import available_memory
-from pydarknet.data import Dataset, Sample, Status
-from pydarknet.engine.images import Pixels, load
-from pydarknet.errors import DataError
+from pydarknet.data.album import ImageCache
+from pydarknet.engine.images import Pixels
 from pydarknet.system.atomic import replacing
 from pydarknet.training import augment
 from pydarknet.training import truth_boxes as truths
 from pydarknet.training.augment import Recipe
 from pydarknet.training.truth_boxes import Boxes
 
-_log = logging.getLogger("pydarknet")
-
 Size = tuple[int, int]
-
-RAM_SHARE = 0.5  # of the free memory that cached images may take
-
-
-@dataclass(frozen=True)
-class Sets:
-    """The images of a training.
-
-    Attributes:
-        names: of the classes.
-        train: images to learn from; those without boxes are negatives.
-        valid: images to measure on; may be empty.
-        unlabelled: images left out because they have no label file.
-    """
-
-    names: tuple[str, ...]
-    train: tuple[Sample, ...]
-    valid: tuple[Sample, ...]
-    unlabelled: tuple[Sample, ...]
-
-    @classmethod
-    def of(cls, dataset: Dataset, val_fraction: float | None = None, seed: int = 0) -> Sets:
-        """Split a data set: what is neither validation nor test is for training.
-
-        Args:
-            dataset: all of it.
-            val_fraction: share of the training images that is held out for validation.
-            seed: of the choice of these.
-
-        Raises:
-            DataError: nothing is left to train on, or there are images for validation already.
-        """
-        known = [sample for sample in dataset if sample.status != Status.UNLABELLED]
-        unlabelled = tuple(sample for sample in dataset if sample.status == Status.UNLABELLED)
-        train = tuple(sample for sample in known if sample.split not in ("val", "test"))
-        if not train:
-            why = f"; {len(unlabelled)} images have no label file" if unlabelled else ""
-            raise DataError(f"the data set has no images to train on{why}")
-        valid = tuple(sample for sample in known if sample.split == "val")
-        if val_fraction is not None:
-            if valid:
-                raise DataError(
-                    f"the data set has {len(valid)} images for validation already; leave out --val-fraction"
-                )
-            train, valid = _held_out(train, val_fraction, seed)
-        return cls(dataset.names, train, valid, unlabelled)
-
-    def bytes(self, channels: int) -> int:
-        """Memory that all images take, decoded."""
-        return sum(sample.width * sample.height for sample in (*self.train, *self.valid)) * channels
-
-
-def _held_out(
-    train: tuple[Sample, ...], share: float, seed: int
-) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Part the images, each different file once; one that is listed twice is never on both sides."""
-    files = sorted({str(sample.image) for sample in train})
-    count = round(share * len(files))
-    if not 0 < count < len(files):
-        raise DataError(f"{share:g} of {len(files)} images leaves none for one of training and validation")
-    chosen = {files[i] for i in np.random.default_rng(seed).permutation(len(files))[:count]}
-    parts: tuple[list[Sample], list[Sample]] = [], []
-    for sample in train:
-        parts[str(sample.image) in chosen].append(sample)
-    return tuple(parts[0]), tuple(parts[1])
-
-
-def relative_boxes(sample: Sample) -> Boxes:
-    """Boxes of a sample, (n, 5): x, y, w, h relative to the image, class; set-aside ones left out."""
-    boxes, classes = sample.boxes[sample.target], sample.classes[sample.target]
-    scaled = boxes / np.array([sample.width, sample.height] * 2, float)
-    return truths.from_edges(list(scaled.T[[0, 2, 1, 3]]), classes.astype(float))
-
-
-class Images:
-    """Decoded images by number, kept if wanted; those that cannot be read are counted.
-
-    Args:
-        samples: the images with their boxes.
-        channels: of the network.
-        cache: ``none``, ``ram``, or ``disk``, which keeps them in ``folder``.
-        folder: for the disk cache.
-        limit: unreadable images that are put up with.
-    """
-
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        channels: int,
-        cache: str = "none",
-        folder: Path | None = None,
-        limit: int = 100,
-    ) -> None:
-        self.samples, self.channels, self.limit = samples, channels, limit
-        self.bad: dict[str, str] = {}
-        self._ram: dict[int, Pixels] | None = {} if cache == "ram" else None
-        self._room = int((available_memory() or 0) * RAM_SHARE)
-        self._folder = folder if cache == "disk" else None
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def boxes(self, index: int) -> Boxes:
-        """Boxes of an image, see :func:`relative_boxes`."""
-        return relative_boxes(self.samples[index])
-
-    def pixels(self, index: int) -> Pixels | None:
-        """An image, uint8 (h, w, channels), blue first; None if it cannot be read.
-
-        Raises:
-            DataError: more images than allowed cannot be read.
-        """
-        if self._ram is not None and index in self._ram:
-            return self._ram[index]
-        path = self.samples[index].image
-        if str(path) in self.bad:
-            return None
-        try:
-            found = self._stored(index) if self._folder else self._decoded(path)
-        except DataError as error:
-            self._note(str(path), str(error))
-            return None
-        if self._ram is not None and found.nbytes <= self._room:
-            self._room -= found.nbytes
-            self._ram[index] = found
-        return found
-
-    def _decoded(self, path: Path) -> Pixels:
-        pixels = load(path, self.channels)
-        if pixels.dtype == np.uint16:
-            pixels = (pixels >> 8).astype(np.uint8)
-        return np.ascontiguousarray(pixels)
-
-    def _stored(self, index: int) -> Pixels:
-        """From the disk cache, which holds whole files only and is made anew if an image is newer."""
-        assert self._folder is not None
-        image, place = self.samples[index].image, self._folder / f"{index}.npy"
-        with suppress(OSError, ValueError):
-            if place.stat().st_mtime >= image.stat().st_mtime:
-                return np.asarray(np.load(place, mmap_mode="r"))
-        pixels = self._decoded(image)
-        with replacing(place) as temporary:
-            np.save(temporary, pixels)
-        return pixels
-
-    def _note(self, path: str, reason: str) -> None:
-        with self._lock:
-            if path not in self.bad:
-                self.bad[path] = reason
-                _log.warning("image left out: %s", reason)
-            if len(self.bad) > self.limit or len(self.bad) == len(self):
-                raise DataError(
-                    f"{len(self.bad)} of {len(self)} images cannot be read, the limit is {self.limit}; "
-                    f"the last: {reason}"
-                )
 
 
 @dataclass(frozen=True)
@@ -213,7 +50,7 @@ def generator(seed: int, iteration: int, number: int) -> np.random.Generator:
 
 
 def sample(
-    images: Images, recipe: Recipe, rng: np.random.Generator
+    images: ImageCache, recipe: Recipe, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], Boxes, tuple[str, ...]]:
     """One augmented sample, drawn with replacement as Darknet draws; and the images it is made of."""
     used: list[str] = []
@@ -245,7 +82,7 @@ class Loader:
 
     def __init__(
         self,
-        images: Images,
+        images: ImageCache,
         recipe: Recipe,
         batch: int,
         subdivisions: int,

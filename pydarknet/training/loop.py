@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydarknet.cfg import CfgFile
+from pydarknet.data.album import ImageCache
 from pydarknet.engine.network import Network
 from pydarknet.errors import NonFinite
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.runs.folder import RunFolder
-from pydarknet.training.diagnostics import saturated
 from pydarknet.training.hooks import Guest, Hook, Step
-from pydarknet.training.loader import Batch, Images, Loader
+from pydarknet.training.loader import Batch, Loader
 from pydarknet.training.validation_loss import ValidationLoss
 
 _KEPT = ("avg_loss", "best", "last_map", "next_map", "boxes", "rewritten", "rate_factor", "rollbacks")
@@ -69,7 +69,7 @@ class Training:
         self.step = Step(self.iteration)
         self._size = (cfg.net.integer("width"), cfg.net.integer("height"))
         self.evaluate: Evaluate | None = None
-        self.valid: Images | None = None
+        self.valid: ImageCache | None = None
         self._counted, self._late = time.perf_counter(), 0.0
 
     def tell(self, event: str, *arguments: Any) -> None:
@@ -149,7 +149,7 @@ class Training:
             return
         with self.timed("eval"):
             report, self.val_loss = self.evaluate()
-            self.last_map, self.doubtful = report.map50, bool(saturated(report))
+            self.last_map, self.doubtful = report.map50, bool(report.saturation.reason)
             self.next_map = self.iteration + self.map_every
             try:
                 self.tell("evaluated", report)

@@ -11,11 +11,12 @@ import numpy as np
 
 from pydarknet.cfg import CfgFile, walk
 from pydarknet.cfg.generate import apply_setting, check_size
-from pydarknet.cfg.memory import available_memory, smallest_subdivisions
+from pydarknet.cfg.memory import smallest_subdivisions
 from pydarknet.engine.names import names_beside
 from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, CfgError, DataError, WeightsError
 from pydarknet.runs.config import TrainConfig
+from pydarknet.system.memory import available_memory
 from pydarknet.weights import file as weights_file
 from pydarknet.weights import fit
 from pydarknet.weights.surgery import Transplant, classes_of, donor, transplant

@@ -18,7 +18,8 @@ from typing import Any
 
 from pydarknet.cfg import CfgFile
 from pydarknet.data import read
-from pydarknet.engine.info import usable_cores
+from pydarknet.data.album import ImageCache
+from pydarknet.data.splits import Splits
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError, FileError, HookError, NonFinite
 from pydarknet.evaluation.collect import collect
@@ -27,6 +28,7 @@ from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.folder import RunFolder, choose
 from pydarknet.runs.outcome import Outcome, reason_of
 from pydarknet.system.atomic import write_text
+from pydarknet.system.machine import usable_cores
 from pydarknet.training import checkpoint, darknet_log, diagnostics, plots, prepare, startup_checks, tables
 from pydarknet.training.augment import Recipe
 from pydarknet.training.checkpoint import Shelf
@@ -34,7 +36,7 @@ from pydarknet.training.checkpoint_hook import Limits, Saver
 from pydarknet.training.crash_report import gradient_norm, last_words
 from pydarknet.training.eta import forecast
 from pydarknet.training.hooks import Guest, Hook
-from pydarknet.training.loader import Images, Loader, Sets, network_size
+from pydarknet.training.loader import Loader, network_size
 from pydarknet.training.loop import Training
 from pydarknet.training.monitor import Monitor
 from pydarknet.training.prepare import Say
@@ -133,7 +135,7 @@ class _Session:
         config = self.config
         resumed = self.shelf.last if self.before and self.shelf.last.is_file() else None
         self.dataset = read(Path(config.data))
-        sets = Sets.of(self.dataset, config.val_fraction, config.seed)
+        sets = Splits.of(self.dataset, config.val_fraction, config.seed)
         if sets.unlabelled:
             first = sets.unlabelled[0].image
             self.say(f"{len(sets.unlabelled)} images without a label file are left out, the first: {first}")
@@ -154,7 +156,7 @@ class _Session:
             finally:
                 network.close()
 
-    def _with_network(self, cfg: CfgFile, sets: Sets, network: Network, resumed: Path | None) -> str:
+    def _with_network(self, cfg: CfgFile, sets: Splits, network: Network, resumed: Path | None) -> str:
         config, net = self.config, cfg.net
         end = net.integer("max_batches")
         saved = checkpoint.load(resumed) if resumed else None
@@ -174,7 +176,7 @@ class _Session:
 
         recipe = Recipe.of(cfg)
         cache = self.folder.file("cache")
-        images = Images(sets.train, recipe.channels, config.cache, cache / "train", config.max_bad)
+        images = ImageCache(sets.train, recipe.channels, config.cache, cache / "train", config.max_bad)
         startup_checks.check_cache(config.cache, sets, recipe.channels, self.folder.path, self._say)
         random = cfg.heads[-1].number("random", 0.0)
         step = max(net.integer("resize_step"), 1)
@@ -195,14 +197,13 @@ class _Session:
         finally:
             loader.close()
 
-    def _hooks(self, network: Network, sets: Sets) -> list[Hook]:
+    def _hooks(self, network: Network, sets: Splits) -> list[Hook]:
         """In the order in which they are told: who judges, who saves, who reports."""
         config, clock = self.config, darknet_log.Clock()
         log = darknet_log.Log(clock, self.echo)
         number = len(self.folder.read()["sessions"]) - 1
         self.monitor = monitor = Monitor(config, len(sets.train), self._say)
-        facts = diagnostics.Facts(sets.names, sets.train, sets.valid, _began(config))
-        judging: list[Hook] = [diagnostics.Trouble(facts, log, self._say)]
+        judging: list[Hook] = [diagnostics.Trouble(sets.train, _began(config), log, self._say)]
         saving: list[Hook] = [Saver(self.shelf, log, monitor, protocol(network, sets), self.say)]
         if config.rollback is not None:
             saving.append(Anchors(self.shelf))
@@ -214,7 +215,7 @@ class _Session:
         guests = map(Guest, self._guests())
         return [Limits(config, self.started), monitor, *guests, *judging, *saving, *reports]
 
-    def _loop(self, training: Training, images: Images) -> str:
+    def _loop(self, training: Training, images: ImageCache) -> str:
         training.tell("start")
         reason = "failed"
         try:
@@ -234,7 +235,7 @@ class _Session:
 
     # -- parts
 
-    def _cfg(self, sets: Sets, resumed: Path | None) -> CfgFile:
+    def _cfg(self, sets: Splits, resumed: Path | None) -> CfgFile:
         """The effective cfg, checked, written into the folder."""
         path = self.folder.file(f"{self.base}.cfg")
         if resumed:
@@ -267,7 +268,7 @@ class _Session:
                 log.write(f"{error}: {done}\n")
         return bool(done)
 
-    def _schedule(self, training: Training, sets: Sets, cache: Path) -> None:
+    def _schedule(self, training: Training, sets: Splits, cache: Path) -> None:
         """When to save and when to evaluate."""
         config, net = self.config, training.cfg.net
         end, batch = training.max_batches, net.integer("batch")
@@ -282,7 +283,7 @@ class _Session:
         training.next_map = max(net.integer("burn_in"), training.iteration + training.map_every)
         if config.map_every:
             training.next_map = training.iteration + config.map_every
-        valid = Images(sets.valid, net.integer("channels"), config.cache, cache / "valid", config.max_bad)
+        valid = ImageCache(sets.valid, net.integer("channels"), config.cache, cache / "valid", config.max_bad)
 
         def measure() -> tuple[Evaluation, ValidationLoss | None]:
             meter = LossMeter(training.cfg, training.loader.mini)

@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from pydarknet.cfg import CfgFile
-from pydarknet.cfg.memory import available_memory, smallest_subdivisions, training_memory
+from pydarknet.cfg.memory import smallest_subdivisions, training_memory
 from pydarknet.check import PlannedRun, preflight
+from pydarknet.data.album import RAM_SHARE
+from pydarknet.data.splits import Splits
 from pydarknet.engine import selftest
 from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.atomic import write_text
+from pydarknet.system.memory import available_memory
 from pydarknet.training import prepare
-from pydarknet.training.loader import RAM_SHARE, Sets
 from pydarknet.training.prepare import Say
 
 
@@ -126,7 +128,7 @@ def open_network(
     return network
 
 
-def check_cache(kind: str, sets: Sets, channels: int, folder: Path, say: Say) -> None:
+def check_cache(kind: str, sets: Splits, channels: int, folder: Path, say: Say) -> None:
     """Whether the decoded images fit where they are to be kept.
 
     Raises:

@@ -8,9 +8,7 @@ mini-batches of the same number: what is summed over a mini-batch counts by the 
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +17,20 @@ import numpy.typing as npt
 
 from pydarknet import __version__
 from pydarknet.cfg import CfgFile
+from pydarknet.data.album import relative_boxes
+from pydarknet.data.fingerprint import fingerprint
 from pydarknet.evaluation.darknet_map import NMS, SCORE
 from pydarknet.training import truth_boxes
 from pydarknet.training.augment import Recipe
-from pydarknet.training.loader import relative_boxes
 from pydarknet.training.truth_boxes import Boxes
 
 if TYPE_CHECKING:
     from pydarknet.data import Sample
+    from pydarknet.data.splits import Splits
     from pydarknet.engine._trainer import LossReport
     from pydarknet.engine.detections import Detections
     from pydarknet.engine.images import Pixels
     from pydarknet.engine.network import Network
-    from pydarknet.training.loader import Sets
 
 
 @dataclass(frozen=True)
@@ -140,21 +139,7 @@ def _inside(image: tuple[int, int], net: tuple[int, int]) -> tuple[int, int]:
     return max(image[0] * net[1] // image[1], 1), net[1]
 
 
-def fingerprint(samples: Sequence[Sample]) -> str:
-    """Tells validation sets apart: names of the images and what their labels say, wherever they stand."""
-    folders = {str(sample.image.parent) for sample in samples}
-    root = os.path.commonpath(folders) if folders else ""
-    digest = hashlib.sha256()
-    for sample in samples:
-        name = os.path.relpath(sample.image, root)
-        digest.update(f"{name.replace(os.sep, '/')}\n".encode("utf-8", "surrogateescape"))
-        scale = np.array([sample.width, sample.height] * 2, float)
-        rows = zip(sample.classes[sample.target], sample.boxes[sample.target] / scale, strict=True)
-        digest.update("".join(f"{c} {x:.5f} {y:.5f} {r:.5f} {b:.5f}\n" for c, (x, y, r, b) in rows).encode())
-    return digest.hexdigest()
-
-
-def protocol(network: Network, sets: Sets) -> dict[str, Any]:
+def protocol(network: Network, sets: Splits) -> dict[str, Any]:
     """How, and on what, the numbers beside ``_best`` were measured."""
     info = network.info
     return {

@@ -246,15 +246,20 @@ def test_retune_prints_and_writes(folder: Path) -> None:
     assert parse(path).net.integer("height") == 256
 
 
-def test_modernise_prints_and_writes(folder: Path) -> None:
+def test_fix_prints_and_writes(folder: Path) -> None:
     path = folder / "a.cfg"
     path.write_text("[net]\nsubdivision=8\n")
-    assert (
-        "a.cfg:2: subdivision=8 → subdivisions=8 ('subdivision' is called" in run("modernise", "a.cfg").output
-    )
-    run("modernise", "a.cfg", "--write")
+    assert "a.cfg:2: subdivision=8 → subdivisions=8 ('subdivision' is called" in run("fix", "a.cfg").output
+    run("fix", "a.cfg", "--write")
     assert path.read_text() == "[net]\nsubdivisions=8\n"
-    assert "nothing to mend" in run("modernise", "a.cfg").stderr
+    assert "nothing to fix" in run("fix", "a.cfg").stderr
+
+
+def test_former_name_of_fix(folder: Path) -> None:
+    (folder / "a.cfg").write_text("[net]\n")
+    result = CliRunner().invoke(command, ["modernise", "a.cfg"])
+    assert result.exit_code == 2
+    assert "No such command 'modernise'; it is now called 'fix'." in result.stderr
 
 
 def test_memory_marks_what_fits(folder: Path) -> None:

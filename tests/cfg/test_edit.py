@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers that belong together move together; old spellings are mended."""
+"""Numbers that belong together move together; old spellings are fixed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from pydarknet import cfg
 from pydarknet.cfg import keys, parse, walk
 from pydarknet.cfg.diff import diff
-from pydarknet.cfg.edit import Repair, modernise, retune
+from pydarknet.cfg.edit import Repair, fix, retune
 from pydarknet.errors import CfgError
 
 TUTORIAL = """# my settings
@@ -90,7 +90,7 @@ MODERN = (
 
 
 def test_old_spellings_are_mended() -> None:
-    changed, repairs = modernise(parse(OLD))
+    changed, repairs = fix(parse(OLD))
     assert str(changed) == MODERN
     assert changed.problems == []
     assert [repair.line for repair in repairs] == [1, 2, 2, 3, 5, 6, 7, 9, 10]
@@ -98,13 +98,13 @@ def test_old_spellings_are_mended() -> None:
 
 
 def test_mending_twice_changes_nothing_more() -> None:
-    changed, repairs = modernise(parse(MODERN))
+    changed, repairs = fix(parse(MODERN))
     assert (str(changed), repairs) == (MODERN, [])
 
 
 @pytest.mark.parametrize("name", cfg.FAMILIES)
 def test_what_we_write_needs_no_mending(name: str) -> None:
-    assert modernise(cfg.new(name))[1] == []
+    assert fix(cfg.new(name))[1] == []
 
 
 def test_every_old_spelling_leads_to_a_key_that_exists() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pydarknet.cfg import keys, parse, walk
 from pydarknet.cfg.diff import diff
-from pydarknet.cfg.edit import modernise, retune
+from pydarknet.cfg.edit import fix, retune
 from pydarknet.cfg.explain import explain
 from pydarknet.cfg.memory import inference_memory, training_memory
 from pydarknet.cfg.show import table
@@ -40,8 +40,8 @@ def test_only_cfg_errors(text: str, other: str) -> None:
     cfg = parse(text)
     assert str(cfg) == text
     list(explain(cfg, absent=True))
-    repaired, _ = modernise(cfg)
-    assert modernise(repaired)[1] == []
+    repaired, _ = fix(cfg)
+    assert fix(repaired)[1] == []
     for attempt in (
         lambda: walk(cfg),
         lambda: walk(cfg, problems=[]),

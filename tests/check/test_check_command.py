@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet check``: text, JSON, exit codes, mended copies; and the documentation of the rules."""
+"""``pydarknet check``: text, JSON, exit codes, fixed copies; and the documentation of the rules."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_json(good: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "bad", "rule_id", "mended"),
+    ("old", "bad", "rule_id", "fixed"),
     [
         ("subdivisions=1", "subdivisons=8", "L-01", "subdivisions=8"),
         ("height=416", "Height=416", "L-01", "height=416"),
@@ -108,20 +108,20 @@ def test_json(good: Path) -> None:
         ("burn_in=1000", "burn_in=10", "L-06", "burn_in=1000"),
     ],
 )
-def test_fix(good: Path, old: str, bad: str, rule_id: str, mended: str) -> None:
-    """The copy is mended and passes; the original is not touched."""
+def test_fix(good: Path, old: str, bad: str, rule_id: str, fixed: str) -> None:
+    """The copy is fixed and passes; the original is not touched."""
     original = broken(good, old, bad).read_bytes()
     result = check(good, "--fix")
     assert good.read_bytes() == original
     copy = good.with_name("net.fixed.cfg")
-    assert mended in copy.read_text().splitlines()
+    assert fixed in copy.read_text().splitlines()
     assert f"written: {copy} ({rule_id})" in result.output
     assert result.exit_code == 0
 
 
 def test_fix_needs_decisions(good: Path) -> None:
     result = check(broken(good, "max_batches=6000", "max_batches=5900"), "--fix")
-    assert "without a decision of yours" in result.output
+    assert "Nothing can be fixed automatically" in result.output
     assert not good.with_name("net.fixed.cfg").exists()
     assert result.exit_code == 1
 

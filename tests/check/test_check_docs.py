@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from pydarknet.cfg import new
-from pydarknet.check import CATALOGUE, Case
+from pydarknet.check import CATALOGUE, Inputs
 from pydarknet.cli import cli
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -61,9 +61,9 @@ def test_python_on_the_preflight_page() -> None:
         exec(new_rule, {})
         rule = CATALOGUE["L-36"]
         cfg = new("yolov4-tiny", 1, 416)
-        assert list(rule.run(Case(cfg))) == []
+        assert list(rule.run(Inputs(cfg))) == []
         cfg.net.set("decay", 0)
-        (finding,) = rule.run(Case(cfg))
+        (finding,) = rule.run(Inputs(cfg))
         assert finding.hint == "Set decay=0.0005."
     finally:
         del CATALOGUE["L-36"]

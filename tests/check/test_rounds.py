@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pydarknet.cfg import CfgFile, new, walk
-from pydarknet.check import Case, DataFacts, PlannedRun, inspect
+from pydarknet.check import DataFacts, Inputs, PlannedRun, inspect
 from pydarknet.check.data_facts import Folder, Split
 from pydarknet.weights import load
 
@@ -94,7 +94,7 @@ def data_of(number: int) -> DataFacts:
 @pytest.mark.parametrize("number", ROUNDS)
 def test_round(number: int, weights_file: Callable[..., Path]) -> None:
     weights = load(weights_file(BACKBONE if number == 7 else WRONG_WEIGHTS))
-    report = inspect(Case(cfg_of(number), data_of(number), weights, ROOMY))
+    report = inspect(Inputs(cfg_of(number), data_of(number), weights, ROOMY))
     findings = {f"{finding.rule} {finding.severity.value}" for finding in report.findings}
     assert findings == EXPECTED[number]
     assert report.exit_code == (1 if number == 7 else 2)
@@ -103,7 +103,7 @@ def test_round(number: int, weights_file: Callable[..., Path]) -> None:
 def test_round_6_found_the_wrong_weights(weights_file: Callable[..., Path]) -> None:
     """The interlude: nothing but the pair of cfg and weights was looked at."""
     report = inspect(
-        Case(new("yolov4", classes=10, size=416), None, load(weights_file(WRONG_WEIGHTS)), ROOMY)
+        Inputs(new("yolov4", classes=10, size=416), None, load(weights_file(WRONG_WEIGHTS)), ROOMY)
     )
     (finding,) = report.findings
     assert finding.rule == "L-15"
@@ -116,7 +116,7 @@ def test_round_2_as_its_text_has_it(weights_file: Callable[..., Path]) -> None:
     cfg = cfg_of(2)
     cfg.net.set("width", 418)
     cfg.net.set("height", 418)
-    report = inspect(Case(cfg, data_of(2), load(weights_file(WRONG_WEIGHTS)), ROOMY))
+    report = inspect(Inputs(cfg, data_of(2), load(weights_file(WRONG_WEIGHTS)), ROOMY))
     findings = {f"{finding.rule} {finding.severity.value}" for finding in report.findings}
     assert findings == EXPECTED[2] | {"L-03 error"}
 
@@ -125,7 +125,7 @@ def test_table_of_keys_of_the_project() -> None:
     """Its own table spells two keys in a way that Darknet does not know."""
     text = str(new("yolov4", classes=10, size=416))
     text = text.replace("subdivisions=", "subdivision=", 1).replace("height=", "Height=", 1)
-    report = inspect(Case(CfgFile.parse(text, "table.cfg"), run=ROOMY))
+    report = inspect(Inputs(CfgFile.parse(text, "table.cfg"), run=ROOMY))
     messages = {finding.message for finding in report.findings if finding.rule == "L-01"}
     assert messages == {
         "[net] unknown key 'subdivision'; did you mean 'subdivisions'?",
@@ -169,7 +169,7 @@ def test_pairs_of_cfg_and_weights(model: str, shared: Path, tmp_path: Path) -> N
         file.write_bytes(bytes([0, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0]) + bytes(8))
         with file.open("r+b") as handle:
             handle.truncate(20 + 4 * floats)
-        report = inspect(Case(cfg, None, load(file), ROOMY))
+        report = inspect(Inputs(cfg, None, load(file), ROOMY))
         refused = any(f.rule == "L-15" and f.severity.value == "error" for f in report.findings)
         assert refused == (name not in FITS[model]), name
 

@@ -151,8 +151,8 @@ def test_memory(cfg: CfgFile) -> None:
         (finding,) = found(changed(cfg, f"yolo.random={random}"), "L-14", PlannedRun(memory=2**31))
         assert words in finding.message
         parts = finding.hint.partition("subdivisions=")[2].split()[0]
-        mended = changed(cfg, f"yolo.random={random}", f"net.subdivisions={parts}")
-        assert found(mended, "L-14", PlannedRun(memory=2**31)) == []
+        fixed = changed(cfg, f"yolo.random={random}", f"net.subdivisions={parts}")
+        assert found(fixed, "L-14", PlannedRun(memory=2**31)) == []
     assert found(cfg, "L-14", PlannedRun(memory=2**40)) == []
 
 

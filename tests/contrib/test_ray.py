@@ -15,8 +15,7 @@ from click.testing import CliRunner
 
 from pydarknet.cli import cli
 from pydarknet.data.executors import by_name
-from pydarknet.data.issues import RecordError
-from pydarknet.errors import BackendError, MissingExtra
+from pydarknet.errors import BackendError, MissingExtra, RecordError
 
 needed = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra: ray)"

@@ -13,8 +13,7 @@ from data_files import make_image, make_text, only
 from pydarknet import data
 from pydarknet.data import Dataset, Status
 from pydarknet.data.archives import unpacked
-from pydarknet.data.issues import RecordError
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 
 def darknet(tmp_path: Path, label: str | bytes, **options: str) -> Dataset:

@@ -12,8 +12,7 @@ from data_files import make_image, make_text, only
 
 from pydarknet import data
 from pydarknet.data import Dataset, Status
-from pydarknet.data.issues import RecordError
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 
 def coco(tmp_path: Path, **changes: Any) -> Dataset:

@@ -10,7 +10,7 @@ from data_files import make_image, make_text, only
 
 from pydarknet import data
 from pydarknet.data import Dataset, Status
-from pydarknet.data.issues import RecordError
+from pydarknet.errors import RecordError
 
 CORNERS = "<xmin>{}</xmin><ymin>1</ymin><xmax>{}</xmax><ymax>9</ymax>"
 OBJECT = f"<object><name>cup</name><bndbox>{CORNERS}</bndbox></object>"

@@ -19,10 +19,9 @@ from pydarknet import data
 from pydarknet.data import Flag, executors, journal
 from pydarknet.data.classes import ClassPlan, parse_renames
 from pydarknet.data.convert import Job, Result, convert
-from pydarknet.data.issues import RecordError
 from pydarknet.data.output import Output
 from pydarknet.data.records import ReadOptions, Rules, parse_splits
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 XML = """<annotation><filename>{name}</filename><source><database>ILSVRC_2012</database></source>
 <size><width>{width}</width><height>100</height></size>{objects}</annotation>"""

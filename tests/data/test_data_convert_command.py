@@ -12,7 +12,7 @@ from data_files import make_image, make_text
 
 from pydarknet import data
 from pydarknet.cli.convert import command
-from pydarknet.errors import DataError
+from pydarknet.errors import ArgumentError, DataError
 
 
 def test_command(tools: Path, tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_command_json_and_exit_code(tools: Path, tmp_path: Path) -> None:
         (["--classes", "a,a"], "a class is there twice"),
         (["--merge", "=a"], "expected new=a,b,c"),
         (["--map", "a=b", "--map", "a=c"], "class 'a' is to become 'b' and 'c'"),
-        (["--engine", "cloud"], "no engine 'cloud'"),
+        (["--engine", "cloud"], "has no 'cloud'; expected one of local, ray"),
         (["--set-out", "paths=x"], "format 'darknet' has no option 'paths'"),
         (["--to", "via"], "format 'via' can only be read"),
     ],
@@ -51,7 +51,7 @@ def test_command_faults(tools: Path, tmp_path: Path, arguments: list[str], messa
     result = CliRunner().invoke(
         command, [str(tools), "--out", str(tmp_path / "ds"), "--jobs", "1", *arguments]
     )
-    assert isinstance(result.exception, DataError)
+    assert isinstance(result.exception, (ArgumentError, DataError))
     assert message in str(result.exception)
 
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from pydarknet.data import Dataset, Flag, Sample, Status
 from pydarknet.data.coords import CONVENTIONS, from_edges, to_edges
-from pydarknet.data.files import atomic, read_text, write_text
 from pydarknet.data.imagesize import image_size
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
+from pydarknet.data.label_files import atomic, write_text
 from pydarknet.data.output import safe_name
 from pydarknet.data.paths import (
     find_image,
@@ -31,7 +31,8 @@ from pydarknet.data.paths import (
     resolve,
 )
 from pydarknet.data.records import Box, Record, Rules, clean, parse_min_size
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import read_text
 
 
 def test_sample_defaults() -> None:

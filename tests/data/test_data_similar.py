@@ -11,7 +11,7 @@ import pytest
 from data_sets import shapes
 
 from pydarknet.data import Report, ops, read
-from pydarknet.data.similar import content_groups, near_clusters
+from pydarknet.data.similar import content_groups, near_clusters, repeated
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,21 @@ def test_unreadable_images_are_reported(tmp_path, pictures):
     assert "bad.png: cannot be decoded" in str(report)
     assert content_groups([tmp_path / "absent.png", good], report=report) == []
     assert "absent.png: no such image" in str(report)
+
+
+def test_repeated_images_of_another_list(tmp_path, pictures):
+    """Copies are found once each; links to a file of the first list and repetitions within it are not."""
+    train = [save(tmp_path, f"{i}.png", picture) for i, picture in enumerate([*pictures, pictures[1]])]
+    equal = save(tmp_path, "equal.png", pictures[0])
+    larger = save(tmp_path, "larger.png", cv2.resize(pictures[2], None, fx=2, fy=2))
+    link = tmp_path / "link.png"
+    link.symlink_to(train[3])
+    assert repeated(train, [equal, larger, link], near=False) == [(train[0], equal)]
+    assert sorted(repeated(train, [larger, link, equal], near=True)) == [
+        (train[0], equal),
+        (train[2], larger),
+    ]
+    assert repeated(train, [], near=False) == []
 
 
 def test_nothing_to_compare():

@@ -12,7 +12,8 @@ import pytest
 from helpers import is_the_object
 
 from pydarknet import ArgumentError, DataError, Network
-from pydarknet.engine import info, selftest
+from pydarknet.engine import selftest
+from pydarknet.system.memory import resident_memory
 
 Make = Callable[..., Network]
 LAYERS = Path(__file__).parents[1] / "fixtures" / "layers"
@@ -200,9 +201,9 @@ def test_a_clone_outlives_its_original(tiny: Make, levels: np.ndarray) -> None:
 def test_clones_share_weights(tmp_path: Path) -> None:
     cfg = "[net]\nwidth=64\nheight=64\nchannels=256\n[convolutional]\nfilters=8192\nsize=3\n"
     with Network.parse(cfg) as network:
-        before = info.resident_memory()
+        before = resident_memory()
         twins = [network.clone() for _ in range(4)]
-        after = info.resident_memory()
+        after = resident_memory()
         if before is None or after is None:
             pytest.skip("memory cannot be measured on this system")
         assert after - before < 30e6

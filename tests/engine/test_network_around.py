@@ -21,8 +21,8 @@ import pytest
 from helpers import is_the_object
 
 from pydarknet import Detections, Network
-from pydarknet.engine import info
 from pydarknet.engine.images import load
+from pydarknet.system.memory import resident_memory
 
 Make = Callable[..., Network]
 Real = tuple[Callable[[], Network], list[Path]]
@@ -147,25 +147,25 @@ def test_ctrl_c_stops_a_long_list(tiny: Make, levels: np.ndarray) -> None:
 
 @pytest.mark.slow
 def test_memory_is_flat_over_ten_thousand_detections(tiny: Make, levels: np.ndarray) -> None:
-    if info.resident_memory() is None:
+    if resident_memory() is None:
         pytest.skip("memory cannot be measured on this system")
     white = np.full((64, 64), 255, np.uint8)
     with tiny(threads=1) as network:
         for _ in range(500):
             network.detect(white, thresh=0.0, nms=0)
         gc.collect()
-        before = info.resident_memory()
+        before = resident_memory()
         for i in range(10_000):
             network.detect(white if i % 2 else levels, thresh=0.0)
         gc.collect()
-        after = info.resident_memory()
+        after = resident_memory()
     assert before is not None
     assert after is not None
     assert after - before < 2e6  # 200 bytes a call would be seen
 
 
 def test_opening_and_closing_does_not_grow_memory(tiny: Make, levels: np.ndarray) -> None:
-    if info.resident_memory() is None:
+    if resident_memory() is None:
         pytest.skip("memory cannot be measured on this system")
 
     def cycle(times: int) -> int:
@@ -174,7 +174,7 @@ def test_opening_and_closing_does_not_grow_memory(tiny: Make, levels: np.ndarray
                 network.detect(levels)
                 network.clone().close()
         gc.collect()
-        return info.resident_memory() or 0
+        return resident_memory() or 0
 
     before = cycle(50)
     assert cycle(300) - before < 4e6

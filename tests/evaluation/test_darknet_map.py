@@ -17,12 +17,12 @@ from judging import line, random_images
 
 from pydarknet import Network
 from pydarknet.data import read
+from pydarknet.data.album import ImageCache
 from pydarknet.evaluation.collect import collect
 from pydarknet.evaluation.columns import Columns, Judged
 from pydarknet.evaluation.darknet_map import ClassScore, MapReport, darknet_map
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.evaluation.matching import point
-from pydarknet.training.loader import Images
 
 
 def test_by_hand() -> None:
@@ -181,7 +181,7 @@ def detections(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     names = (folder / "bccd.names").read_text().split()
     dataset = read(place / "val.list", format="darknet", names=names)
     with Network(folder / "bccd.cfg", folder / "bccd.weights", precision="fp32", strict=False) as network:
-        yield [as_darknet_reads(image) for image in collect(network, Images(dataset.samples, 3))]
+        yield [as_darknet_reads(image) for image in collect(network, ImageCache(dataset.samples, 3))]
 
 
 def as_darknet_reads(image: Judged) -> Judged:

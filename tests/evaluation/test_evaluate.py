@@ -21,11 +21,11 @@ import pydarknet
 from pydarknet import Evaluation, Network
 from pydarknet.cli._impl.eval_record import recorded
 from pydarknet.data import Dataset, Flag, Sample, Status, read, write
+from pydarknet.data.fingerprint import fingerprint
 from pydarknet.engine._core import NetworkInfo
 from pydarknet.errors import ArgumentError, DataError, FileError
-from pydarknet.evaluation.diagnose import doubts
+from pydarknet.evaluation.diagnose import explain_low_map
 from pydarknet.evaluation.evaluate import class_ids, labelled
-from pydarknet.training.validation_loss import fingerprint
 
 NAMES = ("RBC", "WBC", "Platelets")
 
@@ -96,32 +96,36 @@ def test_a_map_of_zero_is_said_with_its_causes(
         more = ["--data", data] if words[0] == "eval" else []
         assert run(monkeypatch, *words, *more) == 0
         err = capsys.readouterr().err
-        assert "mAP is 0.00 %: hardly any of 1 objects is found. The usual causes:\n" in err
+        assert "mAP is 0.00 %: almost none of the 1 objects are found. The usual causes:\n" in err
         assert "\n  labels: 1 of 1 images have boxes\n" in err
-        assert "\n  class ids: 0 objects have a detection, but only 0 with their class\n" in err
+        assert "\n  class ids: 0 objects have a detection, 0 of them with their class\n" in err
         assert re.search(
             r"\n! weights: (\d+) of \1 layers are in the file, trained on 0 images so far\n", err
         )
         assert re.search(r"\n  confidence: \d detections, up to 0.730\n", err)
-        assert "\n! size: at 4x4 the objects are 0 pixels large (median)\n" in err
+        assert "\n! size: at 4x4 the objects are 0 pixels large (median); use a larger input\n" in err
 
 
 def test_objects_that_are_found_with_another_class() -> None:
     info = NetworkInfo(*[0] * 12, 0.0, 0, "cpu", "fp32")
     made = Evaluation([judged([(0, 0.9, 0), (50, 0.9, 0)], [(0, 1), (90, 1)])], ["cat", "dog"])
-    assert "! class ids: 1 objects have a detection, but only 0 with their class" in doubts(made, info)
+    assert "! class ids: 1 objects have a detection, 0 of them with their class" in explain_low_map(
+        made, info
+    )
 
 
 def test_no_doubts_without_reason() -> None:
     """Neither about a network that finds something, nor where there is nothing to find."""
     info = NetworkInfo(*[0] * 12, 0.0, 0, "cpu", "fp32")
-    assert doubts(evaluation(), info) == []
-    assert doubts(Evaluation([judged([(0, 0.9, 0)], [])], ["cat"]), info) == []
-    lines = doubts(Evaluation([judged([], [(0, 0)])] * 3, ["cat"]), replace(info, width=100, height=10))
-    assert lines[0].startswith("mAP is 0.00 %: hardly any of 3 objects")
+    assert explain_low_map(evaluation(), info) == []
+    assert explain_low_map(Evaluation([judged([(0, 0.9, 0)], [])], ["cat"]), info) == []
+    lines = explain_low_map(
+        Evaluation([judged([], [(0, 0)])] * 3, ["cat"]), replace(info, width=100, height=10)
+    )
+    assert lines[0].startswith("mAP is 0.00 %: almost none of the 3 objects")
     assert [line[0] for line in lines[1:]] == [" ", " ", "!", "!", "!"]
-    assert lines[4] == "! confidence: nothing was detected at all"
-    assert lines[5] == "! size: at 100x10 the objects are 5 pixels large (median)"
+    assert lines[4] == "! confidence: no detections"
+    assert lines[5] == "! size: at 100x10 the objects are 5 pixels large (median); use a larger input"
 
 
 # -- which images

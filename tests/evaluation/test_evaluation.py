@@ -95,14 +95,6 @@ def test_worst() -> None:
     assert evaluation.worst(1)[0].errors == 2
 
 
-def test_saturation() -> None:
-    """Share of boxes at 0.99 and above, and boxes per image."""
-    images = [line([(0, 0.99 + 1e-6, 0), (50, 1, 0), (100, 0.5, 0), (150, 0.98, 0)], []), line([], [])]
-    found = Evaluation(images, NAMES).saturation
-    assert (found.share, found.per_image) == (0.5, 2)
-    assert Evaluation([], NAMES).saturation.share == 0
-
-
 def test_refusals() -> None:
     """A class without a name, columns of unequal length, settings out of range."""
     with pytest.raises(ArgumentError, match=r"x\.jpg has a truth of class 2, but there are 2 names"):

@@ -23,8 +23,8 @@ from made_results import frames_of
 from web_camera import WebCamera
 
 import pydarknet
-from pydarknet.data import executors
 from pydarknet.engine import selftest
+from pydarknet.system import extras
 
 
 @pytest.fixture
@@ -265,7 +265,7 @@ def test_an_engine_gives_the_same(
     detect: Detect, tmp_path: Path, levels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is spread over workers and comes back is what is found here, a broken image included."""
-    monkeypatch.setitem(executors.ENGINES, "here", ("pydarknet.data.executors", "local"))
+    monkeypatch.setitem(extras._OWN, ("pydarknet.executors", "here"), "pydarknet.data.executors:local")
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     for number in range(5):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.roll(levels, number, axis=1))

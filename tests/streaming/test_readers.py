@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pydarknet.contrib.youtube import resolve
 from pydarknet.errors import DataError, MissingExtra
 from pydarknet.streaming import file_sources
 from pydarknet.streaming.file_sources import Frame
@@ -207,4 +208,4 @@ def test_a_page_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         MissingExtra, match=r"yt-dlp is not installed; run: pip install 'pydarknet\[youtube\]'"
     ):
-        file_sources.resolve("https://youtu.be/abc")
+        resolve("https://youtu.be/abc")

@@ -22,7 +22,7 @@ from web_camera import WebCamera
 
 import pydarknet
 from pydarknet import ArgumentError, DataError
-from pydarknet.engine import info
+from pydarknet.system.memory import resident_memory
 
 Film = Callable[..., Path]
 
@@ -152,7 +152,7 @@ def test_pages_are_resolved_and_keep_their_name(
         asked.append(url)
         return str(path), False
 
-    monkeypatch.setattr("pydarknet.streaming.stream.resolve", resolve)
+    monkeypatch.setattr("pydarknet.contrib.youtube.resolve", resolve)
     results = list(pydarknet.stream(seer(), "https://youtu.be/abc"))
     assert {result.frame.name for result in results} == set(asked) == {"https://youtu.be/abc"}
     assert len(results) == 3
@@ -359,7 +359,7 @@ def test_ctrl_c_ends_a_stream_that_waits(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_memory_is_flat_over_five_thousand_frames(film: Film, tiny_files: tuple[Path, Path]) -> None:
-    if info.resident_memory() is None:
+    if resident_memory() is None:
         pytest.skip("memory cannot be measured on this system")
     path = film(frames=5000, size=(64, 64))
     sizes = []
@@ -368,7 +368,7 @@ def test_memory_is_flat_over_five_thousand_frames(film: Film, tiny_files: tuple[
             assert len(dets)
             if number % 500 == 499:
                 gc.collect()
-                sizes.append(info.resident_memory())
+                sizes.append(resident_memory())
             del image, dets
     assert len(sizes) == 10
     assert max(sizes[1:]) - sizes[1] < 4e6  # a leak of one 64 x 64 frame in each hundred would be seen

@@ -13,19 +13,23 @@ import shapes
 
 from pydarknet.cfg import CfgFile
 from pydarknet.data import read
+from pydarknet.data.album import ImageCache
+from pydarknet.data.splits import Splits
 from pydarknet.errors import DataError
 from pydarknet.training.augment import Recipe
-from pydarknet.training.loader import Images, Loader, Sets, draw_boxes, network_size
+from pydarknet.training.loader import Loader, draw_boxes, network_size
 
 
 @pytest.fixture
-def sets(tmp_path: Path) -> Sets:
-    return Sets.of(read(shapes.data_set(tmp_path / "ds", 8, 2)))
+def sets(tmp_path: Path) -> Splits:
+    return Splits.of(read(shapes.data_set(tmp_path / "ds", 8, 2)))
 
 
-def batches(sets: Sets, place: Path, workers: int = 1, first: int = 0, **options: object) -> list[np.ndarray]:
+def batches(
+    sets: Splits, place: Path, workers: int = 1, first: int = 0, **options: object
+) -> list[np.ndarray]:
     recipe = Recipe.of(CfgFile.load(shapes.cfg(place)))
-    images = Images(sets.train, 3, **options)
+    images = ImageCache(sets.train, 3, **options)
     loader = Loader(images, recipe, 4, 2, 7, workers, lambda _: (48, 48))
     try:
         found = list(loader.batches(first, 3))
@@ -39,7 +43,7 @@ def equal(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
     return len(a) == len(b) and all((x == y).all() for x, y in zip(a, b, strict=True))
 
 
-def test_threads_and_restarts_change_nothing(sets: Sets, tmp_path: Path) -> None:
+def test_threads_and_restarts_change_nothing(sets: Splits, tmp_path: Path) -> None:
     """One thread or four, from the beginning or from iteration 1: the same batches."""
     reference = batches(sets, tmp_path)
     assert len(reference) == 12
@@ -48,7 +52,7 @@ def test_threads_and_restarts_change_nothing(sets: Sets, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("cache", ["ram", "disk"])
-def test_caches_change_nothing(sets: Sets, tmp_path: Path, cache: str) -> None:
+def test_caches_change_nothing(sets: Splits, tmp_path: Path, cache: str) -> None:
     """Decoded images that are kept are the same images; the disk cache is used a second time."""
     reference = batches(sets, tmp_path)
     options = {"cache": cache, "folder": tmp_path / "cache"}
@@ -59,13 +63,13 @@ def test_caches_change_nothing(sets: Sets, tmp_path: Path, cache: str) -> None:
 
 
 def test_unreadable_images_are_skipped_and_named(
-    sets: Sets, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    sets: Splits, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A damaged image is replaced by another one, named in the log, and never comes back."""
     victim = sets.train[3].image
     victim.write_bytes(victim.read_bytes()[:30])
     recipe = Recipe.of(CfgFile.load(shapes.cfg(tmp_path)))
-    images = Images(sets.train, 3)
+    images = ImageCache(sets.train, 3)
     loader = Loader(images, recipe, 8, 1, 0, 2, lambda _: (48, 48))
     paths = [p for batch in loader.batches(0, 6) for sample in batch.paths for p in sample]
     loader.close()
@@ -75,24 +79,24 @@ def test_unreadable_images_are_skipped_and_named(
     assert paths
 
 
-def test_a_cut_photograph_is_named(sets: Sets, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cut_photograph_is_named(sets: Splits, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A JPEG whose end is missing is no image either, though decoders make something of it."""
     sample = sets.train[2]
     victim = sample.image.with_suffix(".jpg")
     cv2.imwrite(str(victim), cv2.imread(str(sample.image)))
     victim.write_bytes(victim.read_bytes()[: victim.stat().st_size // 2])
-    images = Images([replace(sample, image=victim), *sets.train], 3)
+    images = ImageCache([replace(sample, image=victim), *sets.train], 3)
     assert images.pixels(0) is None
     assert str(victim) in caplog.text
     assert list(images.bad) == [str(victim)]
 
 
-def test_too_many_unreadable_images_end_the_run(sets: Sets, tmp_path: Path) -> None:
+def test_too_many_unreadable_images_end_the_run(sets: Splits, tmp_path: Path) -> None:
     """Beyond the limit the error says how many, and which was the last."""
     for sample in sets.train[:4]:
         sample.image.write_bytes(b"nothing")
     recipe = Recipe.of(CfgFile.load(shapes.cfg(tmp_path)))
-    loader = Loader(Images(sets.train, 3, limit=2), recipe, 8, 1, 0, 1, lambda _: (48, 48))
+    loader = Loader(ImageCache(sets.train, 3, limit=2), recipe, 8, 1, 0, 1, lambda _: (48, 48))
     with pytest.raises(DataError, match=r"3 of 8 images cannot be read, the limit is 2; the last: .*decoded"):
         list(loader.batches(0, 6))
     loader.close()
@@ -103,10 +107,10 @@ def test_negatives_and_missing_labels(tmp_path: Path) -> None:
     data = shapes.data_set(tmp_path / "ds", 4, 1)
     (tmp_path / "ds/train/train0.txt").write_text("")
     (tmp_path / "ds/train/train1.txt").unlink()
-    sets = Sets.of(read(data))
+    sets = Splits.of(read(data))
     assert [s.image.name for s in sets.unlabelled] == ["train1.png"]
     assert [s.image.name for s in sets.train] == ["train0.png", "train2.png", "train3.png"]
-    assert Images(sets.train, 3).boxes(0).shape == (0, 5)
+    assert ImageCache(sets.train, 3).boxes(0).shape == (0, 5)
 
 
 def test_nothing_to_train_on(tmp_path: Path) -> None:
@@ -114,13 +118,13 @@ def test_nothing_to_train_on(tmp_path: Path) -> None:
     data = shapes.data_set(tmp_path / "ds", 1, 1)
     (tmp_path / "ds/train/train0.txt").unlink()
     with pytest.raises(DataError, match="no images to train on; 1 images have no label file"):
-        Sets.of(read(data))
+        Splits.of(read(data))
 
 
-def test_boxes_are_those_of_the_label_file(sets: Sets) -> None:
+def test_boxes_are_those_of_the_label_file(sets: Splits) -> None:
     """x, y, w, h relative to the image, and the class."""
     rows = np.loadtxt(sets.train[0].image.with_suffix(".txt"), ndmin=2)
-    assert Images(sets.train, 3).boxes(0) == pytest.approx(rows[:, [1, 2, 3, 4, 0]], abs=1e-6)
+    assert ImageCache(sets.train, 3).boxes(0) == pytest.approx(rows[:, [1, 2, 3, 4, 0]], abs=1e-6)
 
 
 def test_sizes_of_a_random_training() -> None:
@@ -136,12 +140,12 @@ def test_sizes_of_a_random_training() -> None:
     assert network_size((416, 320), 0, 32, 1000, 0)(500) == (416, 320)
 
 
-def test_picture_of_a_batch(sets: Sets, tmp_path: Path) -> None:
+def test_picture_of_a_batch(sets: Splits, tmp_path: Path) -> None:
     """The picture shows all images of the mini-batch side by side."""
     import cv2
 
     recipe = Recipe.of(CfgFile.load(shapes.cfg(tmp_path)))
-    loader = Loader(Images(sets.train, 3), recipe, 4, 1, 0, 1, lambda _: (48, 48))
+    loader = Loader(ImageCache(sets.train, 3), recipe, 4, 1, 0, 1, lambda _: (48, 48))
     draw_boxes(loader.first(0), sets.names, tmp_path / "batch.png")
     loader.close()
     assert cv2.imread(str(tmp_path / "batch.png")).shape == (96, 96, 3)

@@ -16,15 +16,17 @@ import shapes
 
 from pydarknet import Network, TrainConfig
 from pydarknet.data import read
+from pydarknet.data.album import ImageCache
+from pydarknet.data.fingerprint import fingerprint
+from pydarknet.data.splits import Splits
 from pydarknet.errors import ArgumentError, HookError
 from pydarknet.evaluation.collect import collect
 from pydarknet.evaluation.columns import Judged
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.training import Hook, Outcome, train
-from pydarknet.training.loader import Images, Sets
 from pydarknet.training.loop import Training
 from pydarknet.training.monitor import Monitor, Point
-from pydarknet.training.validation_loss import ValidationLoss, fingerprint
+from pydarknet.training.validation_loss import ValidationLoss
 
 
 def judge(values: Sequence[float], **settings: object) -> tuple[Monitor, int | None]:
@@ -219,10 +221,10 @@ class Falling(Hook):
 
 def evaluated_again(outcome: Outcome, config: TrainConfig, precision: str) -> float:
     """mAP@0.5 of ``_best``, measured as ``pydarknet eval`` does."""
-    valid = Sets.of(read(Path(config.data))).valid
+    valid = Splits.of(read(Path(config.data))).valid
     cfg, weights = outcome.folder / "shapes.cfg", outcome.weights["best"]
     with Network(cfg, weights, precision=precision, strict=False, threads=1) as network:
-        return Evaluation(collect(network, Images(valid, 3)), shapes.NAMES).map50
+        return Evaluation(collect(network, ImageCache(valid, 3)), shapes.NAMES).map50
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -237,7 +239,7 @@ def test_best_is_what_it_says(config: TrainConfig, precision: str) -> None:
     assert told["iteration"] * 4 == told["seen"]
     assert told["metric"] == "map50"
     assert told["protocol"]["precision"] == precision
-    valid = Sets.of(read(Path(config.data))).valid
+    valid = Splits.of(read(Path(config.data))).valid
     assert told["valid"] == {"images": 4, "sha256": fingerprint(valid)}
 
 

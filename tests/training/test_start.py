@@ -19,10 +19,10 @@ import pydarknet
 from pydarknet import TrainConfig
 from pydarknet.cfg import CfgFile
 from pydarknet.data import read
+from pydarknet.data.splits import Splits
 from pydarknet.engine.info import info
 from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
 from pydarknet.training import Hook, Step, estimate, startup_checks, train
-from pydarknet.training.loader import Sets
 from pydarknet.training.loop import Training
 
 
@@ -176,12 +176,12 @@ def test_hold_out(config: TrainConfig) -> None:
     listed = place.parent / "train.txt"
     lines = listed.read_text().splitlines(True)
     listed.write_text("".join(lines + lines[:3]))  # a weight of 2 for the first ones
-    sets = Sets.of(read(place), 0.25, seed=1)
+    sets = Splits.of(read(place), 0.25, seed=1)
     train_files, valid_files = ({str(s.image) for s in part} for part in (sets.train, sets.valid))
     assert len(valid_files) == 4
     assert len(train_files) == 12
     assert not train_files & valid_files
-    again, other = ({str(s.image) for s in Sets.of(read(place), 0.25, seed).valid} for seed in (1, 2))
+    again, other = ({str(s.image) for s in Splits.of(read(place), 0.25, seed).valid} for seed in (1, 2))
     assert again == valid_files != other
     told: list[str] = []
     outcome = train(replace(config, val_fraction=0.25, max_batches=3), say=told.append)
@@ -189,12 +189,12 @@ def test_hold_out(config: TrainConfig) -> None:
     assert not any("L-19" in line or "no validation images" in line for line in told)
     with pytest.raises(ArgumentError, match="another val_fraction"):
         train(replace(config, val_fraction=0.5))
-    with pytest.raises(DataError, match="leaves none for one of training and validation"):
-        Sets.of(read(place), 0.001)
+    with pytest.raises(DataError, match="puts 0 of"):
+        Splits.of(read(place), 0.001)
 
 
 def test_hold_out_needs_a_reason(config: TrainConfig) -> None:
-    with pytest.raises(DataError, match="has 4 images for validation already; leave out --val-fraction"):
+    with pytest.raises(DataError, match="already has 4 validation images; leave out --val-fraction"):
         train(replace(config, val_fraction=0.25))
     with pytest.raises(ArgumentError, match="found val_fraction=1, expected more than 0 and less than 1"):
         replace(config, val_fraction=1.0)
@@ -207,7 +207,7 @@ def test_a_cache_that_does_not_fit(config: TrainConfig, monkeypatch: pytest.Monk
     """RAM: said, and as much as possible is kept.  Disk: refused before the start."""
     told: list[str] = []
     need = 20 * 96 * 96 * 3
-    assert Sets.of(read(Path(config.data))).bytes(3) == need
+    assert Splits.of(read(Path(config.data))).bytes(3) == need
     monkeypatch.setattr(startup_checks, "available_memory", lambda: need)
     assert train(replace(config, cache="ram", max_batches=2), say=told.append).reason == "finished"
     assert any("cache ram:" in line and "are decoded each time" in line for line in told)

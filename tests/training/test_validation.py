@@ -13,16 +13,17 @@ import shapes
 from pydarknet import Network, TrainConfig
 from pydarknet.cfg import CfgFile
 from pydarknet.data import Sample, read
+from pydarknet.data.album import ImageCache
+from pydarknet.data.splits import Splits
 from pydarknet.engine.images import load
 from pydarknet.errors import ArgumentError
 from pydarknet.evaluation.collect import collect
 from pydarknet.training import train, truth_boxes, validation_loss
-from pydarknet.training.loader import Images, Sets
 
 
 @pytest.fixture
 def valid(tmp_path: Path) -> tuple[Sample, ...]:
-    return Sets.of(read(shapes.data_set(tmp_path / "ds", valid=5))).valid
+    return Splits.of(read(shapes.data_set(tmp_path / "ds", valid=5))).valid
 
 
 def plain(folder: Path, loss: str = "ciou", batch_norm: bool = False) -> Path:
@@ -35,7 +36,7 @@ def plain(folder: Path, loss: str = "ciou", batch_norm: bool = False) -> Path:
 
 def planes(network: Network, valid: tuple[Sample, ...]) -> tuple[np.ndarray, np.ndarray]:
     """The validation set as one mini-batch."""
-    images = Images(valid, 3)
+    images = ImageCache(valid, 3)
     x = np.stack([network.preprocess(load(sample.image, 3)) for sample in valid])
     return x, np.stack([truth_boxes.packed(images.boxes(i), 200) for i in range(len(valid))])
 
@@ -49,7 +50,7 @@ def test_equals_the_loss_of_training(
     cfg = plain(tmp_path, loss)
     with Network(cfg, backend=backend, precision="fp32", training=True, threads=1) as network:
         meter = validation_loss.LossMeter(CfgFile.load(cfg), len(valid))
-        collect(network, Images(valid, 3), detect=meter.detect)
+        collect(network, ImageCache(valid, 3), detect=meter.detect)
         cost = network.accumulate(*planes(network, valid))
         (report,) = network.losses()
     found = meter.result()
@@ -66,7 +67,7 @@ def test_mean_of_mini_batches(tmp_path: Path, valid: tuple[Sample, ...]) -> None
         x, t = planes(network, valid)
         singles = [network.accumulate(x[i : i + 1], t[i : i + 1]) for i in range(len(x))]
         meter = validation_loss.LossMeter(CfgFile.load(cfg), 2)
-        collect(network, Images(valid, 3), detect=meter.detect)
+        collect(network, ImageCache(valid, 3), detect=meter.detect)
     found = meter.result()
     assert found is not None
     assert found.loss == pytest.approx(np.mean(singles), rel=1e-5)
@@ -80,7 +81,7 @@ def test_nothing_is_learned(tmp_path: Path, valid: tuple[Sample, ...]) -> None:
         network.update()
         before = network.state()
         meter = validation_loss.LossMeter(CfgFile.load(network.cfg), 2)
-        collect(network, Images(valid, 3), detect=meter.detect)
+        collect(network, ImageCache(valid, 3), detect=meter.detect)
         after = network.state()
     assert (before["iteration"], before["seen"]) == (after["iteration"], after["seen"])
     for name, array in before["arrays"].items():
@@ -131,11 +132,11 @@ def test_losses_need_a_prediction(tmp_path: Path) -> None:
 
 def test_fingerprint(tmp_path: Path) -> None:
     """The same set in another place has the same hash; another label has another."""
-    first = Sets.of(read(shapes.data_set(tmp_path / "a"))).valid
-    second = Sets.of(read(shapes.data_set(tmp_path / "b"))).valid
+    first = Splits.of(read(shapes.data_set(tmp_path / "a"))).valid
+    second = Splits.of(read(shapes.data_set(tmp_path / "b"))).valid
     assert validation_loss.fingerprint(first) == validation_loss.fingerprint(second)
     label = second[0].image.with_suffix(".txt")
     label.write_text(label.read_text().replace("0.", "0.0", 1))
-    third = Sets.of(read(tmp_path / "b/obj.data")).valid
+    third = Splits.of(read(tmp_path / "b/obj.data")).valid
     assert validation_loss.fingerprint(third) != validation_loss.fingerprint(first)
     assert validation_loss.fingerprint(first[:-1]) != validation_loss.fingerprint(first)

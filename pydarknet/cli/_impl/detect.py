@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial, reduce
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from pydarknet.cli._impl.detect_engine import Job, Spread
 from pydarknet.cli._impl.detect_summary import Summary
-from pydarknet.cli.detect import FORMATS
+from pydarknet.cli.detect import FORMATS, DetectOptions
 from pydarknet.engine.draw import draw
 from pydarknet.engine.names import names_beside, names_from
 from pydarknet.engine.network import Network
@@ -29,67 +28,14 @@ from pydarknet.streaming.outputs import Output
 from pydarknet.streaming.outputs import text as text_outputs
 from pydarknet.streaming.outputs.media import Crops, Pictures, Sheet, Window
 from pydarknet.streaming.outputs.web import Web
-from pydarknet.streaming.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Source, classify, expand
+from pydarknet.streaming.sources import Source, classify, expand
 from pydarknet.streaming.stream import Result, Skip, Stream, stream
 from pydarknet.system.http_server import parse_address
 
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, where there is no terminal
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command's options, under their names there."""
-
-    cfg: str | None
-    weights: str | None
-    names: str | None
-    thresh: float
-    nms: float
-    letterbox: bool | None
-    classes: str | None
-    every: int
-    frames: int | None
-    tile: tuple[int, int] | None
-    overlap: float
-    track: str | None
-    compare: tuple[str, str] | None
-    out: str
-    no_pictures: bool
-    formats: tuple[str, ...]
-    save_labels: bool
-    save_conf: bool
-    mapping: str | None
-    crops: bool
-    sheet: str | None
-    http: str | None
-    show: bool
-    line_width: int | None
-    hide_conf: bool
-    hide_labels: bool
-    batch: int
-    engine: str
-    patience: float
-    as_json: bool
-    precision: str
-    backend: str
-    threads: int | None
-    lenient: bool
-
-    @property
-    def folder(self) -> Path:
-        """Where files go that have no name of their own."""
-        out = Path(self.out)
-        return out.parent if out.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES else out
-
-    @property
-    def detecting(self) -> dict[str, Any]:
-        """The options of :func:`pydarknet.streaming.detector.finder`."""
-        names = ("thresh", "nms", "letterbox", "tile", "overlap")
-        classes = None if self.classes is None else self.classes.split(",")
-        return {**{name: getattr(self, name) for name in names}, "classes": classes}
-
-
-def run(sources: list[str], options: Options) -> int:
+def run(sources: list[str], options: DetectOptions) -> int:
     """Detect; returns the exit code."""
     options = _with_darknet_order(sources, options)
     # Both libraries write to stderr what the messages of this command say better.
@@ -116,7 +62,7 @@ def run(sources: list[str], options: Options) -> int:
     return code or (1 if failed else 0)
 
 
-def _stream(network: Network, source: Any, options: Options, skip: Skip) -> Stream | Spread:
+def _stream(network: Network, source: Any, options: DetectOptions, skip: Skip) -> Stream | Spread:
     if options.engine != "local":
         sources = source if isinstance(source, list) else expand(classify(source))
         loading = _loading(options, network.names)
@@ -128,7 +74,7 @@ def _stream(network: Network, source: Any, options: Options, skip: Skip) -> Stre
     return stream(network, source, skip=skip, **live, **options.detecting)  # type: ignore[arg-type]
 
 
-def _with_darknet_order(sources: list[str], options: Options) -> Options:
+def _with_darknet_order(sources: list[str], options: DetectOptions) -> DetectOptions:
     """``detect CFG WEIGHTS SOURCE``, as Darknet spells it: take the two off the sources."""
     for name, suffix in (("cfg", ".cfg"), ("weights", ".weights")):
         if getattr(options, name) is None and sources and sources[0].lower().endswith(suffix):
@@ -179,14 +125,14 @@ class _Spec:
         return replace(self, weights=part)
 
 
-def _specs(options: Options) -> list[_Spec]:
+def _specs(options: DetectOptions) -> list[_Spec]:
     plain = _Spec(options.cfg, options.weights, options.names)
     if not options.compare:
         return [plain]
     return [reduce(_Spec.with_part, text.split(","), plain) for text in options.compare]
 
 
-def _networks(options: Options) -> Iterator[Network]:
+def _networks(options: DetectOptions) -> Iterator[Network]:
     for spec in _specs(options):
         if spec.cfg is None:
             raise click.UsageError("Missing option '--cfg'")
@@ -206,13 +152,13 @@ def _networks(options: Options) -> Iterator[Network]:
         yield network
 
 
-def _differ_in_layers(options: Options) -> bool:
+def _differ_in_layers(options: DetectOptions) -> bool:
     """Whether it makes sense to look for the first layer that differs: two cfgs, the same weights."""
     a, b = _specs(options)
     return a.weights == b.weights and a.cfg != b.cfg and not (a.library or b.library)
 
 
-def _loading(options: Options, names: tuple[str, ...] | None) -> dict[str, Any]:
+def _loading(options: DetectOptions, names: tuple[str, ...] | None) -> dict[str, Any]:
     """The options of :class:`Network`."""
     values = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
     return {**values, "names": names, "strict": not options.lenient}
@@ -221,7 +167,7 @@ def _loading(options: Options, names: tuple[str, ...] | None) -> dict[str, Any]:
 # -- the loop ------------------------------------------------------------------------------------------------
 
 
-def _loop(results: Stream | Spread, networks: list[Network], options: Options, summary: Summary) -> int:
+def _loop(results: Stream | Spread, networks: list[Network], options: DetectOptions, summary: Summary) -> int:
     """Hand every result to every output; close them whatever happens."""
     with contextlib.ExitStack() as stack:
         outputs: list[Output] = []
@@ -310,7 +256,7 @@ class _Progress:
 # -- outputs -------------------------------------------------------------------------------------------------
 
 
-def _outputs(options: Options) -> Iterator[Output]:
+def _outputs(options: DetectOptions) -> Iterator[Output]:
     formats = [*options.formats, *(["yolo"] if options.save_labels else [])] or ["darknet"]
     parsed = [_parse_format(text, options) for text in formats]
     if options.show:
@@ -327,7 +273,7 @@ def _outputs(options: Options) -> Iterator[Output]:
         yield make(path)
 
 
-def _parse_format(text: str, options: Options) -> tuple[Callable[[str], Output], str]:
+def _parse_format(text: str, options: DetectOptions) -> tuple[Callable[[str], Output], str]:
     """The maker of an output, and its file."""
     name, equals, path = text.partition("=")
     if name not in FORMATS:
@@ -346,5 +292,5 @@ def _parse_format(text: str, options: Options) -> tuple[Callable[[str], Output],
     return make, path or str(options.folder / default)
 
 
-def _stdout_is_taken(options: Options) -> bool:
+def _stdout_is_taken(options: DetectOptions) -> bool:
     return any(text.endswith("=-") for text in options.formats)

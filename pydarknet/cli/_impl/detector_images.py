@@ -14,15 +14,15 @@ import click
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from pydarknet.data import Dataset, Status
-from pydarknet.data.files import lines_of
 from pydarknet.data.formats.darknet import read_data
 from pydarknet.data.io import open_source
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.paths import resolve
 from pydarknet.data.records import ReadOptions, to_sample
 from pydarknet.engine.names import read_names
 from pydarknet.engine.network import Network
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import lines_of
 
 NOTES = 5  # about the labels that are told one by one
 BATCH = 4  # images at once, and between two numbers of the progress

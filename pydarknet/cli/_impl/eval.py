@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from pydarknet import __version__
 from pydarknet.cli._impl.eval_record import recorded
-from pydarknet.cli.eval import PROTOCOLS
+from pydarknet.cli.eval import PROTOCOLS, EvalOptions
 from pydarknet.data import Dataset, formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.formats import coco
@@ -32,45 +32,16 @@ from pydarknet.engine.network import Network
 from pydarknet.errors import FileError
 from pydarknet.evaluation import export
 from pydarknet.evaluation.bootstrap import compare
-from pydarknet.evaluation.diagnose import doubts
+from pydarknet.evaluation.diagnose import explain_low_map
 from pydarknet.evaluation.evaluate import evaluate, labelled
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.evaluation.serialise import percent
 from pydarknet.streaming.outputs import result_files as writers
 from pydarknet.streaming.outputs.text import synset_order
 from pydarknet.system.atomic import abandon, replacing
-from pydarknet.training.diagnostics import saturated
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command's options, under their names there."""
-
-    cfg: str
-    weights: str | None
-    data: str
-    split: str
-    protocol: str
-    iou: float
-    thresh: float
-    score: float
-    nms: float
-    letterbox: bool | None
-    compare: str | None
-    compare_cfg: str | None
-    worst: int
-    out: str | None
-    results: tuple[str, ...]
-    mapping: str | None
-    as_json: bool
-    batch: int
-    precision: str
-    backend: str
-    threads: int | None
-    lenient: bool
-
-
-def run(options: Options) -> int:
+def run(options: EvalOptions) -> int:
     """Measure; returns the exit code."""
     if options.weights is None:
         raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
@@ -106,7 +77,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def _check_files(options: Options) -> None:
+def _check_files(options: EvalOptions) -> None:
     """What cannot be read or written is found before the work is done."""
     if options.mapping:
         synset_order(options.mapping)
@@ -119,7 +90,9 @@ def _check_files(options: Options) -> None:
             abandon(stack)
 
 
-def _measure(options: Options, cfg: str, weights: str, dataset: Dataset) -> tuple[Evaluation, dict[str, Any]]:
+def _measure(
+    options: EvalOptions, cfg: str, weights: str, dataset: Dataset
+) -> tuple[Evaluation, dict[str, Any]]:
     """The evaluation of one network, and what its numbers depend on."""
     how = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
     with Network(cfg, weights, strict=not options.lenient, **how) as network:
@@ -141,9 +114,9 @@ def _measure(options: Options, cfg: str, weights: str, dataset: Dataset) -> tupl
         )
         seconds = time.perf_counter() - start
         info = network.info
-    notes = doubts(found, info)
-    if why := saturated(found):
-        notes.append(f"! these detections say nothing: {why}")
+    notes = explain_low_map(found, info)
+    if why := found.saturation.reason:
+        notes.append(f"! these detections are not meaningful: {why}")
     boxed = info.letter_box if options.letterbox is None else options.letterbox
     conditions = {
         "pydarknet": __version__,
@@ -203,7 +176,7 @@ def _worst_lines(evaluation: Evaluation, count: int) -> list[str]:
     return ["images with most mistakes:", *lines] if lines else []
 
 
-def _write(evaluation: Evaluation, options: Options, extra: dict[str, Any]) -> list[Path]:
+def _write(evaluation: Evaluation, options: EvalOptions, extra: dict[str, Any]) -> list[Path]:
     assert options.out is not None
     folder = Path(options.out)
     written = export.save(evaluation, folder, worst=options.worst, extra=extra)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet.data import Dataset
+from pydarknet.data.fingerprint import fingerprint
 from pydarknet.evaluation.evaluation import Evaluation
-from pydarknet.training.validation_loss import fingerprint
 
 
 def recorded(weights: str, evaluation: Evaluation, dataset: Dataset, conditions: Mapping[str, Any]) -> str:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options, and kinds of option, that several commands share."""
+"""Options of the commands: their types, and how they are made from the fields of a dataclass."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -23,7 +25,7 @@ class SizeType(click.ParamType):  # type: ignore[type-arg]  # generic from click
             return value
         match = re.fullmatch(r"(\d+)(?:[x×*,](\d+))?", str(value))
         if not match:
-            self.fail(f"{value!r} is no size; write 416 or 608x320", param, ctx)
+            self.fail(f"{value!r} is not a valid size; write 416 or 608x320", param, ctx)
         width = int(match[1])
         return width, int(match[2] or width)
 
@@ -42,7 +44,7 @@ class BytesType(click.ParamType):  # type: ignore[type-arg]  # generic from clic
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", str(value), re.IGNORECASE)
         if not match:
-            self.fail(f"{value!r} is no amount of memory; write 6G or 512M", param, ctx)
+            self.fail(f"{value!r} is not a valid amount of memory; write 6G or 512M", param, ctx)
         return (
             int(float(match[1]) * 1024 ** "KMGT".find(match[2].upper()) * 1024) if match[2] else int(match[1])
         )
@@ -50,51 +52,98 @@ class BytesType(click.ParamType):  # type: ignore[type-arg]  # generic from clic
 
 BYTES = BytesType()
 
-# -- which network, and how it is run
+PRECISIONS = ("auto", "fp32", "bf16")
+
+# -- options from the fields of a dataclass
+
+_FILES = {"cfg": "FILE", "weights": "FILE"}  # their metavar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PRECISIONS = ("auto", "fp32", "bf16")
+_TYPES: dict[str, Any] = {
+    "int": click.INT,
+    "float": click.FLOAT,
+    "str": click.STRING,
+    "Pathlike": click.Path(path_type=Path),
+    "tuple[int, int]": SIZE,
+    "tuple[str, str]": click.STRING,
+    "tuple[str, ...]": click.STRING,
+    "bool": click.BOOL,
+}
 
 
-def _apply(options: list[Callable[[F], F]], function: F) -> F:
-    for option in reversed(options):
-        function = option(function)
-    return function
+def setting(default: Any, text: str, **more: Any) -> Any:
+    """A dataclass field that is also an option of a command.
+
+    Args:
+        default: of the field and of the option.
+        text: help text.
+        more: ``flag`` (its spelling, or a tuple of spellings; by default from the field's name), ``metavar``,
+            ``choices``, the range ``low`` and ``high`` (inclusive unless ``exclusive``), ``required``.
+    """
+    return field(default=default, metadata={"help": text, **more})
 
 
-def network_files(function: F) -> F:
-    """``--cfg`` and ``--weights``."""
-    return _apply(
-        [
-            click.option("--cfg", required=True, metavar="FILE", help="Network configuration (.cfg)."),
-            click.option("--weights", metavar="FILE", help="Trained weights (.weights)."),
-        ],
-        function,
-    )
+def options_from(settings: type[Any], *, given_only: bool = False) -> Callable[[F], F]:
+    """Decorator that gives a command one option for each field of a dataclass; inherited fields come last.
+
+    Args:
+        settings: the dataclass.
+        given_only: options that the user does not give are None or empty instead of their default.
+    """
+    inherited = {one.name for base in settings.__bases__ if is_dataclass(base) for one in fields(base)}
+    ordered = sorted(fields(settings), key=lambda one: one.name in inherited)
+
+    def decorate(function: F) -> F:
+        for one in reversed(ordered):
+            function = _option(one, given_only)(function)
+        return function
+
+    return decorate
 
 
-def computing(function: F) -> F:
-    """``--backend``, ``--threads`` and ``--lenient``."""
-    return _apply(
-        [
-            click.option(
-                "--backend",
-                default="auto",
-                show_default=True,
-                help="auto, cpu, ref, or check:A,B to compare two layer by layer.",
-            ),
-            click.option("--threads", type=click.IntRange(1), help="Cores to use. Default: all."),
-            click.option("--lenient", is_flag=True, help="Unknown keys in the cfg are warnings, not errors."),
-        ],
-        function,
-    )
+def _option(one: Field[Any], given_only: bool) -> Callable[[F], F]:
+    meta, kind = one.metadata, str(one.type).removesuffix(" | None")
+    flags = meta.get("flag", "--" + one.name.replace("_", "-"))
+    shown = not isinstance(one.default, bool) and one.default not in (None, MISSING, "", ())
+    more: dict[str, Any] = {"default": None if given_only else one.default, "help": meta["help"]}
+    if given_only and shown:
+        more["help"] += f"  [default: {one.default}]"
+    more["show_default"] = shown and not given_only
+    if kind == "bool" and "/" not in flags:
+        # --no-plots sets a field that is True to False
+        more |= {"is_flag": True, "flag_value": not one.default if given_only else True}
+    elif kind != "bool":
+        more |= {"type": _type(kind, meta), "metavar": meta.get("metavar", _FILES.get(one.name))}
+        more |= {"multiple": kind == "tuple[str, ...]", "required": meta.get("required", False)}
+        if kind == "tuple[str, str]":
+            more["nargs"] = 2
+    return click.option(*([flags] if isinstance(flags, str) else flags), one.name, **more)
 
 
-precision_option = click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    default="auto",
-    show_default=True,
-    help="auto: bf16 where the CPU multiplies it natively.",
-)
+def _type(kind: str, meta: Mapping[str, Any]) -> Any:
+    if "choices" in meta:
+        return click.Choice(meta["choices"])
+    if "low" not in meta:
+        return _TYPES[kind]
+    closed = not meta.get("exclusive", False)
+    limits = {"min": meta["low"], "max": meta.get("high"), "min_open": not closed, "max_open": not closed}
+    if limits["max"] is None:
+        limits["max_open"] = False
+    return click.IntRange(**limits) if kind == "int" else click.FloatRange(**limits)
+
+
+@dataclass(frozen=True)
+class ComputeOptions:
+    """Options of every command that computes a network: on which backend, how strictly the cfg is read."""
+
+    backend: str = setting("auto", "auto, cpu, ref, or check:A,B to compare two layer by layer.")
+    threads: int | None = setting(None, "Cores to use. Default: all.", low=1)
+    lenient: bool = setting(False, "Report unknown keys in the cfg as warnings, not errors.")
+
+
+@dataclass(frozen=True)
+class PrecisionOptions(ComputeOptions):
+    """Options of a command that computes a network in one precision."""
+
+    precision: str = setting("auto", "auto: bf16 if the CPU supports it natively.", choices=PRECISIONS)

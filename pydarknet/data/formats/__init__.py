@@ -15,8 +15,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from pydarknet.data.issues import RecordError
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 #: name -> what people call it. The order is the order of sniffing: the most distinctive content first.
 FORMATS: dict[str, str] = {

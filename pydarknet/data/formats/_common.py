@@ -16,12 +16,12 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from pydarknet.data.dataset import Status
-from pydarknet.data.files import decode, read_text
 from pydarknet.data.imagesize import image_size
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.paths import find_image, images_below, inner_name, split_of, walk
 from pydarknet.data.records import ReadOptions, Record
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import decode, read_text
 
 T = TypeVar("T")
 

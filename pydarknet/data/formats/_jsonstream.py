@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydarknet.data.issues import RecordError
+from pydarknet.errors import RecordError
 
 _WINDOW = 1 << 20  # characters read at a time
 _LARGEST = 1 << 26  # characters one element may have

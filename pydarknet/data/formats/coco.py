@@ -29,11 +29,11 @@ from pydarknet.data.formats._common import (
 )
 from pydarknet.data.formats._jsonstream import JsonStream
 from pydarknet.data.formats._masks import envelope
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 SETTINGS = {"bbox": "the four numbers: xywh (default) or xyxy, which some writers put there by mistake"}
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet.data.dataset import Flag, Status
-from pydarknet.data.files import decode
 from pydarknet.data.formats._common import Images, images_for, json_lines, number, parse_json
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import decode
 
 SETTINGS = {
     "boxes": "class:kind pairs, kind = fbox (full body), vbox (visible) or hbox (head); "

@@ -25,10 +25,11 @@ from pydarknet.data.formats._common import (
     size_of,
     split_images,
 )
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.errors import RecordError
 
 SETTINGS = {
     "columns": "names of the columns if the file has no header: filename,xmin,ymin,xmax,ymax,class",

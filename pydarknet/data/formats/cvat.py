@@ -15,10 +15,11 @@ from xml.sax.saxutils import quoteattr
 from pydarknet.data.dataset import Flag, Sample, Status, flag_names, flags_from
 from pydarknet.data.formats._common import Images, choice, images_for, number, parse_xml, size_of
 from pydarknet.data.formats._masks import points_envelope, turned_envelope
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.errors import RecordError
 
 SETTINGS = {"empty": "an image without shapes is background (default) or unlabelled"}
 

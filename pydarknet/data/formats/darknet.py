@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pydarknet.data.dataset import Flag, Sample, Status
-from pydarknet.data.files import lines_of, write_text
 from pydarknet.data.imagesize import image_size, is_image
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
+from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
 from pydarknet.data.paths import (
     find_label,
@@ -32,7 +32,8 @@ from pydarknet.data.paths import (
     split_of,
 )
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import lines_of
 
 SETTINGS = {
     "labels": "folder of the label files, tried before the usual places",

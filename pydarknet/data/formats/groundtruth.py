@@ -18,12 +18,12 @@ import msgspec
 
 from pydarknet.data.coords import convention, from_edges
 from pydarknet.data.dataset import Sample, Status
-from pydarknet.data.files import decode, read_text
 from pydarknet.data.formats._common import Images, choice, json_lines, number, parse_json, size_of
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import decode, read_text
 
 SETTINGS = {
     "attribute": "the label attribute to read; default: the newest object detection job",

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from pydarknet.data.coords import Convention, convention
 from pydarknet.data.dataset import Status
-from pydarknet.data.files import lines_of
 from pydarknet.data.formats._common import Images, choice, parse_xml, size_of, unique_names, unlabelled
 from pydarknet.data.formats.voc import read_objects
 from pydarknet.data.imagesize import is_image
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.paths import natural_key
 from pydarknet.data.records import ReadOptions, Record, Source
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import lines_of
 
 SETTINGS = {
     "mapping": "LOC_synset_mapping.txt, if it is not beside the ILSVRC folder",

@@ -18,11 +18,11 @@ from pydarknet.data.coords import Convention, convention, from_edges, to_edges
 from pydarknet.data.dataset import Sample, Status
 from pydarknet.data.formats._common import Images, choice, csv_rows, images_for, number
 from pydarknet.data.formats.ilsvrc import read_mapping
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 SETTINGS = {
     "mapping": "LOC_synset_mapping.txt, if not beside the CSV; for writing: class names become synset ids",

@@ -13,12 +13,14 @@ from itertools import islice
 from pathlib import Path
 
 from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status
-from pydarknet.data.files import lines_of, write_text
 from pydarknet.data.formats._common import Images, choice, images_for, number, paired, unlabelled
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
+from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
 from pydarknet.data.paths import inner_name, walk
 from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.errors import RecordError
+from pydarknet.system.text import lines_of
 
 SETTINGS = {"difficulty": "objects harder than easy, moderate or hard are set aside; all (default): none is"}
 

@@ -18,14 +18,14 @@ from typing import Any
 import msgspec
 
 from pydarknet.data.dataset import Sample, Status, flag_names, flags_from
-from pydarknet.data.files import write_text
 from pydarknet.data.formats._common import Images, images_for, load_json, paired, size_of, unlabelled
 from pydarknet.data.formats._masks import points_envelope
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
+from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
 from pydarknet.data.paths import inner_name, walk
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 SETTINGS = {
     "group": "yes: shapes with the same label and group_id are one object; no (default)",

@@ -17,9 +17,10 @@ from urllib.parse import unquote
 from pydarknet.data.dataset import Sample, Status
 from pydarknet.data.formats._common import Images, choice, images_for, load_json, number, size_of
 from pydarknet.data.formats._masks import points_envelope, turned_envelope
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.errors import RecordError
 
 SETTINGS = {
     "annotation": "of several annotations of a task take the last (default), the first, or merge them",

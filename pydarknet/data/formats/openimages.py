@@ -22,10 +22,10 @@ from pydarknet.data.formats._common import (
     number,
     unique_names,
 )
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 SETTINGS = {
     "descriptions": "the class descriptions CSV, if it is not beside the boxes",

@@ -17,9 +17,9 @@ from typing import Any
 from pydarknet.data.dataset import Status, flags_from
 from pydarknet.data.formats._common import Images, choice, csv_rows, images_for, load_json, number
 from pydarknet.data.formats._masks import points_envelope
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.records import Box, ReadOptions, Record, Source
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
 
 SETTINGS = {
     "attribute": "the region attribute that holds the class, if there are several",

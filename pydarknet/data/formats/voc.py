@@ -18,7 +18,6 @@ from xml.sax.saxutils import escape
 
 from pydarknet.data.coords import Convention, convention, from_edges, to_edges
 from pydarknet.data.dataset import Flag, Sample, Status
-from pydarknet.data.files import lines_of, write_text
 from pydarknet.data.formats._common import (
     Images,
     choice,
@@ -29,10 +28,13 @@ from pydarknet.data.formats._common import (
     size_of,
     unlabelled,
 )
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
+from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
 from pydarknet.data.paths import inner_name, walk
 from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.errors import RecordError
+from pydarknet.system.text import lines_of
 
 SETTINGS = {
     "difficult": "what difficult objects become: keep (default), train (ordinary boxes) or drop",

@@ -15,14 +15,14 @@ from typing import Any
 import yaml
 
 from pydarknet.data.dataset import Sample
-from pydarknet.data.files import lines_of, read_text
 from pydarknet.data.formats._common import choice
 from pydarknet.data.formats.darknet import Listed, parse_image, write_label
-from pydarknet.data.issues import RecordError, Report
+from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import images_below, resolve
 from pydarknet.data.records import ReadOptions, Source
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import lines_of, read_text
 
 SETTINGS = {
     "allow_same": "yes: train and val may be the same images (read once); no (default)",

@@ -223,7 +223,7 @@ def kaggle_loc(path: str, mapping: str | None = None) -> TextFile:
 
 def synset_order(mapping: str) -> dict[str, int]:
     """Number of each class, by synset id and by each of its names."""
-    from pydarknet.data.files import lines_of
+    from pydarknet.system.text import lines_of
 
     order: dict[str, int] = {}
     for number, line in enumerate(filter(None, lines_of(mapping)), 1):

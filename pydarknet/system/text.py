@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text files from any system, decoded.
+
+Lists and labels come from Windows, PowerShell (UTF-16) and editors that add byte order marks; all of these
+are read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydarknet.errors import RecordError
+
+_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+def read_text(path: str | Path) -> str:
+    """Read a whole text file: UTF-8 with or without BOM, or UTF-16 with BOM; line ends become ``\\n``.
+
+    Raises:
+        RecordError: ``encoding`` if it is neither, or contains a NUL byte; ``parse`` if it cannot be read.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise RecordError("parse", f"cannot be read: {error.strerror}", path) from None
+    return decode(data, path)
+
+
+def decode(data: bytes, path: str | Path, line: int = 0) -> str:
+    """Decode file contents as :func:`read_text` does.
+
+    Args:
+        data: the contents.
+        path: of the file, for messages.
+        line: where the contents stand in it; by default counted from their beginning.
+    """
+    encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = line or data.count(b"\n", 0, error.start) + 1
+        raise RecordError("encoding", f"not UTF-8: {error.reason}", path, line) from None
+    if "\0" in text:
+        line = line or text.count("\n", 0, text.index("\0")) + 1
+        raise RecordError("encoding", "holds a NUL byte; is this a text file?", path, line)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def lines_of(path: str | Path) -> list[str]:
+    """Lines of a text file without outer blanks; index + 1 is the line number, since blank lines are kept.
+
+    Raises:
+        RecordError: as for :func:`read_text`.
+    """
+    return [line.strip() for line in read_text(path).rstrip().split("\n")]
