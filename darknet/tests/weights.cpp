@@ -42,15 +42,12 @@ std::string file_of(const TemporaryFolder& folder, const std::vector<float>& val
 }
 
 struct Loaded {
+    Loaded(const Graph& graph, const std::string& path) : report(read_weights(path, graph, parameters)) {}
     Parameters parameters;
     WeightsReport report;
 };
 
-Loaded load(const Graph& graph, const std::string& path) {
-    Loaded out;
-    out.report = read_weights(path, graph, out.parameters);
-    return out;
-}
+Loaded load(const Graph& graph, const std::string& path) { return Loaded(graph, path); }
 
 std::string load_error(const std::string& cfg, const std::string& content, Status status = Status::weights) {
     const TemporaryFolder folder;
@@ -149,11 +146,11 @@ TEST_CASE("weights: dontload and dontloadscales leave bytes to the next layer") 
     const TemporaryFolder folder;
     const std::string conv = "[convolutional]\nbatch_normalize=1\nfilters=2\n";  // 2 + 6 + 4
     const Graph skip = graph_of(kNet + conv + "dontload=1\n" + conv);
-    Loaded loaded = load(skip, file_of(folder, counting(12)));
-    CHECK(loaded.parameters.nodes[0].biases.empty());
-    CHECK(loaded.parameters.nodes[1].biases == range(1, 2));
+    const Loaded skipped = load(skip, file_of(folder, counting(12)));
+    CHECK(skipped.parameters.nodes[0].biases.empty());
+    CHECK(skipped.parameters.nodes[1].biases == range(1, 2));
     const Graph no_scales = graph_of(kNet + conv + "dontloadscales=1\n");
-    loaded = load(no_scales, file_of(folder, counting(6)));
+    const Loaded loaded = load(no_scales, file_of(folder, counting(6)));
     CHECK(loaded.parameters.nodes[0].weights == range(3, 4));
     CHECK(loaded.parameters.nodes[0].scales.empty());
     CHECK_CONTAINS(floats_error(kNet + conv + "dontload=1\n" + conv, counting(24)),
