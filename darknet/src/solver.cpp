@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "layers/layer.hpp"
+
 namespace dn {
 namespace {
 
@@ -49,9 +51,9 @@ Solver::Solver(const Graph& graph) : net_(graph.net) {
         for (const Role role : kTrainedRoles)
             for (const ArraySpec& spec : node.arrays)
                 if (spec.role == role) {
-                    const bool weights = role == Role::weights, shortcut = node.kind == Kind::shortcut;
+                    const bool weights = role == Role::weights, clamp_step = layer_def(node.kind).clamp_step;
                     arrays_.push_back({node.index, role, node.learning_rate, weights ? node.clip : 0,
-                                       net_.adam || (weights && !shortcut), shortcut, node.only_forward,
+                                       net_.adam || (weights && !clamp_step), clamp_step, node.only_forward,
                                        node.dont_update, node.burnin_update});
                 }
     held_until_.resize(graph.nodes.size());

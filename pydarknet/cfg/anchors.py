@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pydarknet.engine.boxes import iou_of_sizes
 from pydarknet.errors import CfgError, DataError, FileError
 
 if TYPE_CHECKING:
@@ -61,13 +62,6 @@ class Clusters:
     iterations: int
 
 
-def iou(boxes: ArrayLike, anchors: ArrayLike) -> Sizes:
-    """IoU of every box with every anchor, (n, k), when both stand in the same corner."""
-    a, b = np.asarray(boxes, float)[:, None], np.asarray(anchors, float)[None]
-    common = np.minimum(a, b).prod(2)
-    return np.asarray(common / (a.prod(2) + b.prod(2) - common))
-
-
 def judge(boxes: ArrayLike, anchors: ArrayLike) -> Judgement:
     """Mean best IoU and best possible recall of anchors for boxes.
 
@@ -78,7 +72,7 @@ def judge(boxes: ArrayLike, anchors: ArrayLike) -> Judgement:
     targets = np.asarray(anchors, float)
     total, reached = 0.0, 0
     for part in np.array_split(sizes, len(sizes) // SAMPLE + 1):
-        total += float(iou(part, targets).max(1).sum())
+        total += float(iou_of_sizes(part, targets).max(1).sum())
         ratio = part[:, None] / targets[None]
         worst = np.maximum(ratio, 1 / ratio).max(2).min(1)
         reached += int((worst < RATIO).sum())
@@ -153,7 +147,7 @@ def _starts(sizes: Sizes, count: int, restarts: int, rng: np.random.Generator) -
 
 def _run(sizes: Sizes, start: Sizes) -> tuple[float, Sizes, int]:
     centres, iterations = lloyd(sizes, start)
-    return float(iou(sizes, centres).max(1).mean()), centres, iterations
+    return float(iou_of_sizes(sizes, centres).max(1).mean()), centres, iterations
 
 
 def lloyd(sizes: Sizes, centres: Sizes) -> tuple[Sizes, int]:
@@ -165,7 +159,7 @@ def lloyd(sizes: Sizes, centres: Sizes) -> tuple[Sizes, int]:
     centres = centres.copy()
     assigned = np.full(len(sizes), -1)
     for iteration in range(1, MAX_ITERATIONS + 1):
-        nearest = iou(sizes, centres).argmax(1)
+        nearest = iou_of_sizes(sizes, centres).argmax(1)
         if (nearest == assigned).all():
             return centres, iteration - 1
         assigned = nearest
@@ -185,11 +179,11 @@ def _kmeans_l2(sizes: Sizes, count: int, restarts: int, seed: int) -> tuple[Size
 
 def _evolve(sizes: Sizes, centres: Sizes, generations: int, rng: np.random.Generator) -> Sizes:
     """Change some sides by about a tenth at random, and keep what raises the mean best IoU."""
-    best, best_iou = centres, float(iou(sizes, centres).max(1).mean())
+    best, best_iou = centres, float(iou_of_sizes(sizes, centres).max(1).mean())
     for _ in range(generations):
         change = np.where(rng.random(best.shape) < 0.5, rng.normal(1, 0.1, best.shape), 1).clip(0.3, 3)
         trial = best * change
-        mean = float(iou(sizes, trial).max(1).mean())
+        mean = float(iou_of_sizes(sizes, trial).max(1).mean())
         if mean > best_iou:
             best, best_iou = trial, mean
     return best
@@ -313,7 +307,7 @@ def plot(boxes: ArrayLike, anchors: ArrayLike, path: Path, title: str = "") -> N
         sizes = np.random.default_rng(0).choice(sizes, SAMPLE, replace=False)
     figure = Figure(figsize=(7, 7), layout="constrained")
     axes = figure.subplots()
-    groups = iou(sizes, targets).argmax(1)
+    groups = iou_of_sizes(sizes, targets).argmax(1)
     axes.scatter(sizes[:, 0], sizes[:, 1], s=6, c=groups, cmap="tab20", alpha=0.6, linewidths=0)
     axes.scatter(
         targets[:, 0], targets[:, 1], s=70, marker="s", facecolors="none", edgecolors="black", linewidths=1.5

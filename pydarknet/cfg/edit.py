@@ -146,9 +146,7 @@ def _fix_header(section: Section, repairs: list[Repair]) -> None:
     new = f"[{folded.get(name.lower(), name)}]"
     if new != section.header.code:
         section.header.text = new
-        repairs.append(
-            Repair(section.line, old, new, "a section name is exact, without a comment after it")
-        )
+        repairs.append(Repair(section.line, old, new, "a section name is exact, without a comment after it"))
 
 
 def _fix_line(section: Section, line: Line, seen: set[str], repairs: list[Repair]) -> Sequence[Line]:

@@ -144,7 +144,6 @@ def _key(section: str, line: str) -> Key:
 
 
 _MEANINGS, _TABLE = _read_table()
-ACTIVATIONS = _TABLE["convolutional"]["activation"].choices
 
 
 def canonical(name: str) -> str:

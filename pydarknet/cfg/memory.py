@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pydarknet.cfg.keys import HEADS
 from pydarknet.cfg.model import CfgFile
 from pydarknet.cfg.shapes import Walk, walk
+from pydarknet.engine.precisions import bytes_per_value
 
 FLOAT = 4
 LARGEST = 1.4  # `random=1` enlarges width and height up to this
@@ -68,7 +69,7 @@ def training_memory(
         batch: images per update; ``[net] batch`` if None.
         subdivisions: parts of a batch; ``[net] subdivisions`` if None.
         largest: count the largest size that ``random=1`` may choose.
-        precision: ``fp32``, or ``bf16`` with which activations and packed weights take half.
+        precision: one of ``PRECISIONS``; with ``bf16`` and ``fp16`` activations and packed weights take half.
 
     Raises:
         CfgError: the network is impossible, or the batch does not divide.
@@ -80,7 +81,7 @@ def training_memory(
         raise net.error("batch", f"{batch} is not divisible by {subdivisions} subdivisions")
     mini = batch // subdivisions
     nodes = walk(cfg, *largest_size(cfg)) if largest else walk(cfg)
-    size = 2 if precision == "bf16" else FLOAT
+    size = bytes_per_value(precision)
     outputs = sum(node.outputs for node in nodes) * mini * size
     trained = sum(count for node in nodes for name, count in node.arrays if "rolling" not in name)
     copies = 1 + 2 * (net.integer("adam") != 0) + (net.number("ema_alpha") != 0)
@@ -103,13 +104,13 @@ def inference_memory(cfg: CfgFile, batch: int = 1, precision: str = "fp32") -> M
     Args:
         cfg: the network.
         batch: images at once.
-        precision: ``fp32``, or ``bf16`` with which activations and packed weights take half.
+        precision: one of ``PRECISIONS``; with ``bf16`` and ``fp16`` activations and packed weights take half.
 
     Raises:
         CfgError: the network is impossible.
     """
     nodes = walk(cfg)
-    size = 2 if precision == "bf16" else FLOAT
+    size = bytes_per_value(precision)
     largest = max((count for node in nodes for _, count in node.arrays), default=0)
     return Memory(
         parameters=nodes.floats * FLOAT,

@@ -8,28 +8,27 @@ facts here.  Nothing is judged in this file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.dataset import Status
-from pydarknet.data.formats.darknet import read_boxes, read_data
+from pydarknet.data.formats.darknet import read_boxes
 from pydarknet.data.imagesize import exif_orientation, image_size
 from pydarknet.data.io import open_source
 from pydarknet.data.issues import Issue, Report
-from pydarknet.data.paths import find_label, label_candidates, resolve
-from pydarknet.data.records import ReadOptions, Record, Rules, Source, clean, parse_clean
+from pydarknet.data.paths import find_label, label_candidates
+from pydarknet.data.records import LabelSource, ReadOptions, Record, Rules, clean, cleaned
+from pydarknet.engine.darknet_files import read_data, resolve
 from pydarknet.errors import DataError, RecordError
+from pydarknet.system.notify import Progress, counted, no_progress
 from pydarknet.system.text import lines_of
 
 PIXEL_LIMIT = 2**30  # OpenCV refuses to decode more
-
-Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 _LABEL_FOLDERS = ("labels", "Labels", "label", "labels_txt", "txt", "annotations", "Annotations")
 
@@ -137,13 +136,13 @@ class DataFacts:
         return [self.train, *([self.val] if self.val else [])]
 
 
-def inspect_data(path: Path, *, deep: bool = False, progress: Progress | None = None) -> DataFacts:
+def inspect_data(path: Path, *, deep: bool = False, progress: Progress = no_progress) -> DataFacts:
     """Read a data set and note what the rules need.
 
     Args:
         path: a ``.data`` file, an image list, or anything else that :func:`pydarknet.data.read` takes.
         deep: decode every image instead of reading its header only.
-        progress: wraps long loops, given the iterable and a word for it.
+        progress: called with (name of the list or folder, images done, None).
 
     Raises:
         DataError: the path does not exist or nothing can be made of it.
@@ -152,18 +151,17 @@ def inspect_data(path: Path, *, deep: bool = False, progress: Progress | None = 
         raise DataError(f"{path}: no such file or folder")
     if path.is_dir() and len(found := sorted(path.glob("*.data"))) == 1:
         path = found[0]
-    show: Progress = progress or (lambda items, _what: items)
     facts = DataFacts(str(path), deep=deep)
     if path.suffix == ".data":
-        _read_data_file(facts, path, show)
+        _read_data_file(facts, path, progress)
     elif path.is_file() and path.suffix in (".txt", ".list"):
-        facts.train = _look_at(_list_records, path, deep, show)
+        facts.train = _look_at(_list_records, path, deep, progress)
     else:
-        _read_any(facts, path, show)
+        _read_any(facts, path, progress)
     return facts
 
 
-def _read_data_file(facts: DataFacts, path: Path, show: Progress) -> None:
+def _read_data_file(facts: DataFacts, path: Path, progress: Progress) -> None:
     try:
         facts.options = read_data(path)
     except RecordError as error:
@@ -186,7 +184,7 @@ def _read_data_file(facts: DataFacts, path: Path, show: Progress) -> None:
             facts.problems.append((str(path), line, f"{key} list {value} is not there (looked at {file})"))
             continue
         try:
-            split = _look_at(_list_records, file, facts.deep, show)
+            split = _look_at(_list_records, file, facts.deep, progress)
         except RecordError as error:
             facts.problems.append((error.file, error.line, error.reason))
             continue
@@ -199,9 +197,9 @@ def _read_data_file(facts: DataFacts, path: Path, show: Progress) -> None:
 Reader = Callable[[Path, Split], Iterator[Record]]
 
 
-def _look_at(reader: Reader, path: Path, deep: bool, show: Progress) -> Split:
+def _look_at(reader: Reader, path: Path, deep: bool, progress: Progress) -> Split:
     split = Split(str(path))
-    for record in show(reader(path, split), path.name):
+    for record in counted(reader(path, split), progress, path.name):
         _note(split, record, lambda label: int(label or -1), deep)
     return split
 
@@ -235,7 +233,7 @@ def _list_records(path: Path, split: Split) -> Iterator[Record]:
         yield clean(record, Rules(), split.report)
 
 
-def _read_any(facts: DataFacts, path: Path, show: Progress) -> None:
+def _read_any(facts: DataFacts, path: Path, progress: Progress) -> None:
     """A data set in any other format, through the reader that everybody uses."""
     report = Report(sink=_forget)
     source, same = _open(path, report)
@@ -250,26 +248,25 @@ def _read_any(facts: DataFacts, path: Path, show: Progress) -> None:
             return int(label)
         return index.setdefault(label, len(index))
 
-    for unit in show(source.units(), path.name):
-        for record in parse_clean(source, unit, Rules(), report):
-            split = facts.train
-            if record.split in ("val", "test"):
-                if record.split == "test":
-                    continue
-                facts.val = split = facts.val or Split(str(path), report=report)
-            split.images += 1
-            if record.status == Status.UNLABELLED.value:
-                _note_missing(split, Path(record.image))
-            else:
-                split.labelled += 1
-            _note(split, record, class_id, facts.deep)
+    for record in cleaned(source, counted(source.units(), progress, path.name), Rules(), report):
+        split = facts.train
+        if record.split in ("val", "test"):
+            if record.split == "test":
+                continue
+            facts.val = split = facts.val or Split(str(path), report=report)
+        split.images += 1
+        if record.status == Status.UNLABELLED.value:
+            _note_missing(split, Path(record.image))
+        else:
+            split.labelled += 1
+        _note(split, record, class_id, facts.deep)
     if source.names is None and index:
         facts.names = tuple(index)
     if same:
         facts.val = facts.train
 
 
-def _open(path: Path, report: Report) -> tuple[Source, bool]:
+def _open(path: Path, report: Report) -> tuple[LabelSource, bool]:
     """The stream of a set, and whether train and val are the same images.
 
     Readers refuse such a set unless told otherwise; here it must be read, for that is a finding like others.

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from pydarknet.cfg.model import CfgFile
 from pydarknet.check.catalogue import CATALOGUE, Finding, Rule, Severity
-from pydarknet.check.data_facts import DataFacts, Progress, inspect_data
+from pydarknet.check.data_facts import DataFacts, inspect_data
 from pydarknet.check.inputs import Inputs, PlannedRun
 from pydarknet.errors import CfgError, WeightsError
+from pydarknet.system.notify import Progress, no_progress
 from pydarknet.weights import WeightsFile, load
 
 Pathlike = str | os.PathLike[str]
@@ -121,7 +122,7 @@ def load_inputs(
     run: PlannedRun | None = None,
     *,
     deep: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Inputs:
     """Read everything that a preflight looks at; see :func:`preflight`."""
     file = cfg if isinstance(cfg, CfgFile) else CfgFile.load(cfg)
@@ -145,7 +146,7 @@ def preflight(
     *,
     deep: bool = False,
     ignore: Collection[str] = (),
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Preflight:
     """Check a training before it starts.
 
@@ -156,7 +157,7 @@ def preflight(
         run: what is planned.
         deep: decode every image and compare what images look like.
         ignore: ids of rules to leave out.
-        progress: wraps long loops, given the iterable and a word for it.
+        progress: called with (name of the list or folder, images done, None).
 
     Raises:
         CfgError: the cfg cannot be read, or has no ``[net]``.

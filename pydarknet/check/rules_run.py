@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydarknet.check.catalogue import ERROR, WARNING, Found, rule
 from pydarknet.check.inputs import Inputs
-from pydarknet.data.paths import resolve
+from pydarknet.engine.darknet_files import resolve
 
 STATES = 8  # files of one set of weights that are always kept: last, best, final, average, optimizer state …
 

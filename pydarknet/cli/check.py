@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from pydarknet.cli._impl.bars import Bars
 from pydarknet.cli._impl.options import BYTES
 from pydarknet.errors import DarknetError
 
@@ -80,7 +79,8 @@ def command(
         raise click.UsageError(f"No rule is called {unknown[0]!r}; `pydarknet check --rules` lists them.")
     run = PlannedRun(out, clear, sec_per_iter, max_hours, memory)
     try:
-        inputs = load_inputs(cfg_path, data, weights, run, deep=deep, progress=_bar)
+        with Bars(leave=False) as bars:
+            inputs = load_inputs(cfg_path, data, weights, run, deep=deep, progress=bars)
         if fix_:
             inputs = Inputs(_write_fixed(inputs, cfg_path), inputs.data, inputs.weights, inputs.run)
     except DarknetError as error:
@@ -109,11 +109,3 @@ def _write_fixed(inputs: Inputs, path: Path) -> CfgFile:
     for change in diff(inputs.cfg, fixed):
         click.echo(f"  {change}", err=True)
     return CfgFile.load(target)  # so that messages name the copy
-
-
-def _bar(items: Iterable[Any], what: str) -> Iterable[Any]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    from tqdm import tqdm
-
-    bar: Iterable[Any] = tqdm(items, desc=what, unit=" images", disable=not sys.stderr.isatty(), leave=False)
-    return bar

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pydarknet.cli._impl.bars import Bars
 from pydarknet.data import convert as conversion
 from pydarknet.data.classes import ClassPlan, parse_classes, parse_renames
 from pydarknet.data.coords import CONVENTIONS
@@ -168,7 +168,7 @@ def command(**given: Any) -> int:
     """
     job, out = _job(given), _output(given)
     engine: Engine = by_name(given["engine"])
-    with _Bars(given["as_json"]) as bars:
+    with Bars(quiet=given["as_json"]) as bars:
         result = conversion.convert(
             job,
             out,
@@ -185,14 +185,14 @@ def command(**given: Any) -> int:
     return 1 if result.report.errors else 0
 
 
-def _job(given: dict[str, Any]) -> conversion.Job:
+def _job(given: dict[str, Any]) -> conversion.ConvertJob:
     settings = _pairs(given["settings"], "--set")
     classes = given["classes"]
     if classes and ":" in classes and not Path(classes).is_file():  # CrowdHuman: which box is which class
         settings["boxes"], classes = classes, None
     size, network = parse_min_size(given["min_size"])
     splits = given["min_size_splits"]
-    return conversion.Job(
+    return conversion.ConvertJob(
         source=given["source"].absolute(),
         to=given["to"],
         format=given["from_"],
@@ -244,32 +244,7 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
     return found
 
 
-class _Bars:
-    """A progress bar per pass; silent where there is no terminal."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet, self._stage = quiet, ""
-        self._bar: Any = None
-
-    def __enter__(self) -> _Bars:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def __call__(self, stage: str, done: int, total: int | None) -> None:
-        from tqdm import tqdm
-
-        if stage != self._stage:
-            self.__exit__()
-            self._stage = stage
-            disable = True if self._quiet else None  # None: only on a terminal
-            self._bar = tqdm(total=total, desc=stage, unit=" images", disable=disable, file=sys.stderr)
-        self._bar.update(done - self._bar.n)
-
-
-def _print(result: conversion.Result) -> None:
+def _print(result: conversion.ConvertResult) -> None:
     images, boxes = result.images, result.boxes
     known = ", ".join(f"{count} {status}" for status, count in images.items() if status != "written")
     click.echo(f"format {result.format}: {known or 'no images'}")

@@ -163,7 +163,7 @@ def load_network(config_file: str, data_file: str, weights: str, batch_size: int
 
 def _class_names(data_file: str) -> list[str]:
     if os.fspath(data_file).endswith((".names", ".txt")):
-        from pydarknet.engine.names import read_names
+        from pydarknet.engine.darknet_files import read_names
 
         return list(read_names(data_file))
     meta = load_meta(data_file)

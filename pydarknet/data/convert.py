@@ -11,34 +11,30 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 import pydarknet
-from pydarknet.data import formats
-from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.class_cap import limited
 from pydarknet.data.classes import ClassPlan
 from pydarknet.data.dataset import Sample, Status
 from pydarknet.data.executors import Engine, local
 from pydarknet.data.io import open_source, refuse_occupied, write_samples
 from pydarknet.data.issues import Issue, Report
-from pydarknet.data.journal import Journal, Summary
+from pydarknet.data.journal import ChunkSummary, Journal
 from pydarknet.data.label_files import atomic
 from pydarknet.data.output import Output
 from pydarknet.data.paths import JOURNAL_NAME, REPORT_NAME
-from pydarknet.data.records import ReadOptions, Record, Rules, to_sample
+from pydarknet.data.records import ReadOptions, Record, Rules, to_samples
 from pydarknet.errors import DataError
-
-Progress = Callable[[str, int, int | None], None]
-"""Called with (stage, units done, units in all or ``None``) as a conversion goes on."""
+from pydarknet.system.notify import Progress, no_progress
 
 
 @dataclass(frozen=True)
-class Job:
+class ConvertJob:
     """Everything a conversion depends on; two equal jobs give the same result.
 
     Attributes:
@@ -65,7 +61,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Result:
+class ConvertResult:
     """What a conversion did.
 
     Attributes:
@@ -88,15 +84,15 @@ class Result:
 
 
 def convert(
-    job: Job,
+    job: ConvertJob,
     out: Output,
     *,
     jobs: int = 1,
     overwrite: bool = False,
     max_errors: int | None = None,
     engine: Engine = local,
-    progress: Progress = lambda *_: None,
-) -> Result:
+    progress: Progress = no_progress,
+) -> ConvertResult:
     """Convert a data set.
 
     Args:
@@ -106,7 +102,7 @@ def convert(
         overwrite: write into a folder that already holds something else.
         max_errors: give up after this many errors.
         engine: where chunks are parsed, see :mod:`pydarknet.data.executors`.
-        progress: called as the work goes on.
+        progress: called with ("read", units done, None), then ("write", images done, images in total).
 
     Returns:
         What was read, written, dropped and changed.
@@ -135,24 +131,22 @@ def _own_files(out: Output) -> tuple[Path, Path]:
 
 
 def _convert(
-    job: Job,
+    job: ConvertJob,
     out: Output,
     journal: Journal,
     jobs: int,
     max_errors: int | None,
     engine: Engine,
     progress: Progress,
-) -> Result:
-    path = unpacked(job.source) if is_archive(job.source) else job.source
-    name = formats.sniff(path) if job.format == "auto" else job.format
+) -> ConvertResult:
     with _issue_file(journal.folder / "issues", max_errors) as report:
         report.strict = job.rules.on_error == "raise"
-        source = open_source(path, name, job.options, report)
-        summary = Summary()
+        source = open_source(job.source, job.format, job.options, report)
+        summary = ChunkSummary()
         for done in journal.fill(source, job.rules, job.classes, engine, jobs):
             summary.add(done)
             progress("read", summary.units, None)
-        known = source.names if source.names is not None else source.order(set(summary.labels))
+        known = source.class_names(set(summary.labels))
         names = job.classes.choose(known, summary.images, summary.boxes)
         pick = Selection(journal, job, names, report, progress, summary.records)
         out.report = report
@@ -161,7 +155,7 @@ def _convert(
     images = {**summary.statuses, "written": out.images}
     boxes = {"kept": sum(summary.labels.values()), "written": out.boxes}
     dropped = dict(sorted((Counter(summary.dropped) + pick.deselected).items()))
-    result = Result(name, names, images, boxes, dropped, report, report_file)
+    result = ConvertResult(source.format, names, images, boxes, dropped, report, report_file)
     _write_report(result, job, journal.folder / "issues")
     journal.remove()
     return result
@@ -172,7 +166,7 @@ class Selection:
     """The second pass: records of the journal as samples of the chosen classes."""
 
     journal: Journal
-    job: Job
+    job: ConvertJob
     names: tuple[str, ...]
     report: Report
     progress: Progress
@@ -181,6 +175,9 @@ class Selection:
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in the order of the source."""
+        return to_samples(self._records(), self.names)
+
+    def _records(self) -> Iterator[Record]:
         index = {name: number for number, name in enumerate(self.names)}
         limit = self.job.limit
         taken = limited(self._classes(index), limit, self.job.seed) if limit is not None else None
@@ -189,7 +186,7 @@ class Selection:
             self.report.extend(chunk.issues)
             for record in chunk.records:
                 if (taken is None or taken[number]) and self._select(record, index):
-                    yield to_sample(record, index)
+                    yield record
                 number += 1
             self.progress("write", number, self.total)
 
@@ -229,7 +226,7 @@ def _issue_file(path: Path, max_errors: int | None) -> Iterator[Report]:
     report.sink = None
 
 
-def result_json(result: Result, job: Job) -> str:
+def result_json(result: ConvertResult, job: ConvertJob) -> str:
     """The counts of a conversion as JSON, without the single issues."""
     head = {
         "source": str(job.source),
@@ -244,7 +241,7 @@ def result_json(result: Result, job: Job) -> str:
     return msgspec.json.format(msgspec.json.encode(head)).decode()
 
 
-def _write_report(result: Result, job: Job, issues: Path) -> None:
+def _write_report(result: ConvertResult, job: ConvertJob, issues: Path) -> None:
     """The JSON report: counts first, then every issue on a line of its own."""
     with atomic(result.report_file) as file, issues.open("rb") as lines:
         file.write(result_json(result, job)[:-2].encode() + b',\n  "issues": [')

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``read`` a data set of any format into memory, ``write`` one in any format.
+"""Read a data set of any format into memory; write one in any format.
 
-For sets that should not be held in memory see :mod:`pydarknet.data.convert`, which streams.
+:mod:`pydarknet.data.convert` streams data sets that do not fit into memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydarknet.data import formats
@@ -15,8 +16,9 @@ from pydarknet.data.dataset import Dataset, Sample
 from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import JOURNAL_NAME
-from pydarknet.data.records import ReadOptions, Rules, Source, Unit, parse_clean, parse_min_size, to_sample
+from pydarknet.data.records import LabelSource, ReadOptions, Rules, Unit, cleaned, parse_min_size, to_samples
 from pydarknet.errors import DataError
+from pydarknet.system.notify import Progress, counted, no_progress
 
 
 def read(
@@ -29,22 +31,22 @@ def read(
     missing: str = "skip",
     on_error: str = "clip",
     min_size: str = "0",
-    progress: Callable[[Iterable[Unit]], Iterable[Unit]] = iter,
+    progress: Progress = no_progress,
     **settings: str,
 ) -> Dataset:
     """Read a data set.
 
     Args:
         path: file or folder; ``pydarknet convert --help`` lists what each format expects.
-        format: name of the format, or ``"auto"`` to tell it by content.
-        images: folder of the images where the format does not say.
+        format: name of the format, or ``"auto"`` to detect it by content.
+        images: folder of the images if the format does not record it.
         names: class names in order, for formats that do not fix them.
         coords: corner convention instead of the format's own: ``"voc"``, ``"ilsvrc"`` or ``"edge"``.
         missing: ``"skip"`` annotations without an image file, or ``"keep"`` those whose size is known.
         on_error: ``"clip"`` repairs boxes where possible and drops the rest, ``"skip"`` drops every faulty
             box, ``"raise"`` stops at the first.
         min_size: drop smaller boxes; ``"5"`` image pixels or ``"5@416x416"`` network pixels.
-        progress: passes on the units of the source, mostly images, and shows how far they are.
+        progress: called with ("read", units done, None); a unit is an image in most formats.
         settings: options of one format, see ``SETTINGS`` in its module.
 
     Returns:
@@ -64,17 +66,18 @@ def read(
         settings,
     )
     source = open_source(Path(path), format, options, report)
-    records = [
-        record for unit in progress(source.units()) for record in parse_clean(source, unit, rules, report)
-    ]
-    labels = {box.label for record in records for box in record.boxes if box.label}
-    class_names = source.names if source.names is not None else source.order(labels)
-    index = {name: i for i, name in enumerate(class_names)}
-    return Dataset((to_sample(record, index) for record in records), class_names, report)
+    return read_units(source, counted(source.units(), progress, "read"), rules, report)
 
 
-def open_source(path: Path, format: str, options: ReadOptions, report: Report) -> Source:  # noqa: A002
-    """The stream of a data set; finds the format if it is ``"auto"``.
+def read_units(source: LabelSource, units: Iterable[Unit], rules: Rules, report: Report) -> Dataset:
+    """Read some or all units of an opened source into memory; the data set takes the report."""
+    records = list(cleaned(source, units, rules, report))
+    names = source.class_names({box.label for record in records for box in record.boxes if box.label})
+    return Dataset(to_samples(records, names), names, report)
+
+
+def open_source(path: Path, format: str, options: ReadOptions, report: Report) -> LabelSource:  # noqa: A002
+    """Open a data set for streaming; detects the format if it is ``"auto"``.
 
     Raises:
         DataError: if the path does not exist, the format is unknown or has no such setting.
@@ -85,8 +88,8 @@ def open_source(path: Path, format: str, options: ReadOptions, report: Report) -
         path = unpacked(path)
     name = formats.sniff(path) if format == "auto" else format
     formats.check_settings(name, dict(options.settings))
-    source: Source = formats.load(name).read(path, options, report)
-    return source
+    source: LabelSource = formats.load(name).read(path, options, report)
+    return replace(source, format=name)
 
 
 def write(
@@ -100,18 +103,18 @@ def write(
     """Write a data set.
 
     Args:
-        dataset: what to write.
-        path: folder (or file, for formats of a single file) to make.
+        dataset: the data set.
+        path: folder (or file, for formats of a single file) to create.
         format: one of ``pydarknet.data.formats.writers()``.
         overwrite: write into a folder that already holds something, or over a file.
         options: ``link``, ``layout``, ``unlabelled``, ``ignore``, ``rename`` and ``coords`` of
             :class:`~pydarknet.data.output.Output`; everything else is an option of the format.
 
     Returns:
-        What was dropped or changed on the way out.
+        The report of everything that was dropped or changed while writing.
 
     Raises:
-        DataError: if the format cannot be written, or something is in the way.
+        DataError: if the format cannot be written, or the target exists and ``overwrite`` is not set.
     """
     common = {name: value for name, value in options.items() if name in Output.__dataclass_fields__}
     settings = {name: value for name, value in options.items() if name not in common and value is not None}
@@ -122,14 +125,14 @@ def write(
 
 
 def refuse_occupied(path: Path, overwrite: bool) -> None:
-    """Refuse to write where something already is; what a stopped conversion parsed (``.convert``) is nothing.
+    """Refuse to overwrite; the chunks of an interrupted conversion (``.convert``) do not count.
 
     Raises:
-        DataError: if the path is a file, or a folder with something in it, and ``overwrite`` is not set.
+        DataError: if the path is a file or a folder that is not empty, and ``overwrite`` is not set.
     """
     occupied = any(e.name != JOURNAL_NAME for e in path.iterdir()) if path.is_dir() else path.exists()
     if occupied and not overwrite:
-        raise DataError(f"{path} is not empty; choose another place, or allow overwriting")
+        raise DataError(f"{path} is not empty; choose another path, or allow overwriting")
 
 
 def write_samples(samples: Iterable[Sample], names: tuple[str, ...], out: Output, format_name: str) -> None:

@@ -24,30 +24,6 @@ ERROR_CODES = frozenset(
 #: Codes that only tell how something was understood; ``strict`` lets them pass.
 NOTE_CODES = frozenset({"note", "polygon", "rotated", "empty-label", "unlabelled", "renamed", "emptied"})
 
-#: Everything else a report may hold: the box or image was dropped or changed, and the data are usable.
-WARNING_CODES = frozenset(
-    {
-        "missing-image",
-        "unreadable-image",
-        "size-mismatch",
-        "missing-label",
-        "two-labels",
-        "nan",
-        "swapped",
-        "clipped",
-        "outside",
-        "degenerate",
-        "too-small",
-        "hidden",
-        "duplicate",
-        "duplicate-image",
-        "duplicate-key",
-        "unsupported-shape",
-        "lost-flag",
-        "link",
-    }
-)
-
 
 class Issue(msgspec.Struct, frozen=True):
     """One thing dropped, changed or doubted.

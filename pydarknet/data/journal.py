@@ -22,14 +22,14 @@ from pydarknet.data.classes import ClassPlan
 from pydarknet.data.executors import Engine
 from pydarknet.data.issues import Issue, Report
 from pydarknet.data.label_files import atomic
-from pydarknet.data.records import Record, Rules, Source, Unit, parse_clean
+from pydarknet.data.records import LabelSource, Record, Rules, Unit, cleaned
 
 CHUNK_UNITS = 256
 
 _Task: TypeAlias = tuple[int, str, list[Unit]]
 
 
-class Summary(msgspec.Struct):
+class ChunkSummary(msgspec.Struct):
     """Counts over some units: ``labels`` by the source's class names, ``images`` and ``boxes`` by the new
     ones."""
 
@@ -41,7 +41,7 @@ class Summary(msgspec.Struct):
     statuses: dict[str, int] = {}
     dropped: dict[str, int] = {}
 
-    def add(self, other: Summary) -> None:
+    def add(self, other: ChunkSummary) -> None:
         """Add the counts of other units."""
         self.units += other.units
         self.records += other.records
@@ -53,7 +53,7 @@ class Chunk(msgspec.Struct, array_like=True):
     """The parsed and cleaned records of some units."""
 
     key: str
-    summary: Summary
+    summary: ChunkSummary
     issues: list[Issue]
     records: list[Record]
 
@@ -99,11 +99,11 @@ class Journal:
                 self.folder.parent.rmdir()
 
     def fill(
-        self, source: Source, rules: Rules, classes: ClassPlan, engine: Engine, jobs: int
-    ) -> Iterator[Summary]:
+        self, source: LabelSource, rules: Rules, classes: ClassPlan, engine: Engine, jobs: int
+    ) -> Iterator[ChunkSummary]:
         """Parse every unit that no finished chunk covers; yields the summary of each chunk, old ones
         included."""
-        finished: list[Summary] = []
+        finished: list[ChunkSummary] = []
         work = partial(_parse_chunk, replace(source, units=list), rules, classes)
         for number, summary, encoded in engine(work, self._missing(source, finished), jobs):
             with atomic(self._file(number)) as file:
@@ -121,7 +121,7 @@ class Journal:
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:08d}.chunk"
 
-    def _missing(self, source: Source, finished: list[Summary]) -> Iterator[_Task]:
+    def _missing(self, source: LabelSource, finished: list[ChunkSummary]) -> Iterator[_Task]:
         self._count = 0
         for units in _batched(source.units()):
             number, self._count = self._count, self._count + 1
@@ -154,11 +154,13 @@ def _batched(units: Iterable[Unit]) -> Iterator[list[Unit]]:
         yield batch
 
 
-def _parse_chunk(source: Source, rules: Rules, classes: ClassPlan, task: _Task) -> tuple[int, Summary, bytes]:
+def _parse_chunk(
+    source: LabelSource, rules: Rules, classes: ClassPlan, task: _Task
+) -> tuple[int, ChunkSummary, bytes]:
     """Runs in a worker: parse, clean and rename one chunk."""
     number, key, units = task
     report = Report(strict=rules.on_error == "raise")
-    records = [record for unit in units for record in parse_clean(source, unit, rules, report)]
+    records = list(cleaned(source, units, rules, report))
     labels, images, boxes, dropped = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for record in records:
         kept = []
@@ -176,5 +178,5 @@ def _parse_chunk(source: Source, rules: Rules, classes: ClassPlan, task: _Task) 
         boxes.update(named)
         images.update(set(named))
     statuses = Counter(record.status for record in records)
-    summary = Summary(len(units), len(records), labels, images, boxes, statuses, dropped)
+    summary = ChunkSummary(len(units), len(records), labels, images, boxes, statuses, dropped)
     return number, summary, _encoder.encode(Chunk(key, summary, report.issues, records))

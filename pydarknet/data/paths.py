@@ -65,21 +65,6 @@ def find_label(
     return existing[0]
 
 
-def resolve(entry: str, *folders: str | Path) -> Path:
-    """An entry of a list or ``.data`` file as an absolute path.
-
-    Tried in order: as it is (absolute, or from the working directory), then from each folder. If nothing
-    exists the last folder's path comes back, so that messages can name it.
-    """
-    entry = os.path.expanduser(entry.strip())  # noqa: PTH111 - Path would drop a trailing slash's meaning
-    path = Path(os.path.abspath(entry))  # noqa: PTH100 - keep symbolic links as the user wrote them
-    for folder in ("", *folders):
-        path = Path(os.path.abspath(os.path.join(folder, entry)))  # noqa: PTH100, PTH118
-        if path.exists():
-            return path
-    return path
-
-
 def find_image(folder: str, stem: str) -> str | None:
     """The image with this name in a folder, its extension in any case; without one, with any extension."""
     base = os.path.join(folder, stem)  # noqa: PTH118 - hot: once per annotation file

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a format hands over while it is read: records as they stand in the files, and the rules that clean
-them.
+"""Records of a label source as they are read, and the rules that clean them.
 
-A :class:`Source` is a stream of small units and a function that turns one unit into records. That split is
-what lets a conversion parse in several processes and lets memory stay flat: units are cheap and picklable,
-records are plain.
+A :class:`LabelSource` is a stream of small units and a function that turns one unit into records. Units are
+cheap and can be pickled, so a conversion can parse them in several processes and hold only a few in memory.
+
+Every reader takes the same steps: ``io.open_source``, :func:`cleaned`, ``LabelSource.class_names``,
+:func:`to_samples`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,20 +62,26 @@ def alphabetical(labels: set[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A data set ready to be streamed.
+class LabelSource:
+    """An opened data set, ready to be streamed.
 
     Attributes:
-        units: a function that starts the stream of units from the beginning; deterministic.
-        parse: turns one unit into records; picklable; raises ``RecordError`` when the unit is lost.
+        units: starts the stream of units from the beginning; the same units each time.
+        parse: turns one unit into records; can be pickled; raises ``RecordError`` when the unit is lost.
         names: class names if the format fixes them (and their order), else ``None``.
         order: puts the labels that occurred into class order when ``names`` is ``None``.
+        format: name of the format, set by ``io.open_source``.
     """
 
     units: Callable[[], Iterable[Unit]]
     parse: Callable[[Unit, Report], Iterable[Record]]
     names: tuple[str, ...] | None = None
     order: Order = alphabetical
+    format: str = ""
+
+    def class_names(self, labels: set[str]) -> tuple[str, ...]:
+        """Class names in order: those of the format, else the labels that occurred."""
+        return self.names if self.names is not None else self.order(labels)
 
 
 @dataclass(frozen=True)
@@ -231,22 +238,23 @@ def _action(repair: bool, done: str) -> str:
     return done if repair else "dropped"
 
 
-def parse_clean(source: Source, unit: Unit, rules: Rules, report: Report) -> Iterator[Record]:
-    """Records of one unit, cleaned; a lost unit is reported and the stream goes on.
+def cleaned(source: LabelSource, units: Iterable[Unit], rules: Rules, report: Report) -> Iterator[Record]:
+    """Parse units of a source and clean their records; a unit that cannot be parsed is reported and skipped.
 
     Raises:
-        RecordError: in strict mode.
+        RecordError: the first issue, if the report is strict.
     """
     known = None if source.names is None else frozenset(source.names)
-    try:
-        for record in source.parse(unit, report):
-            if known is not None:
-                record.boxes = [box for box in record.boxes if _known(box, known, record, report)]
-            yield clean(record, rules, report)
-    except RecordError as error:
-        if report.strict:
-            raise
-        report.add(error.code, error.reason, error.file, error.line, column=error.column)
+    for unit in units:
+        try:
+            for record in source.parse(unit, report):
+                if known is not None:
+                    record.boxes = [box for box in record.boxes if _known(box, known, record, report)]
+                yield clean(record, rules, report)
+        except RecordError as error:
+            if report.strict:
+                raise
+            report.add(error.code, error.reason, error.file, error.line, column=error.column)
 
 
 def _known(box: Box, known: frozenset[str], record: Record, report: Report) -> bool:
@@ -256,13 +264,18 @@ def _known(box: Box, known: frozenset[str], record: Record, report: Report) -> b
     return False
 
 
-def to_sample(record: Record, index: Mapping[str, int]) -> Sample:
-    """The canonical sample of a record.
+def to_samples(records: Iterable[Record], names: Sequence[str]) -> Iterator[Sample]:
+    """Convert cleaned records to samples.
 
     Args:
-        record: a cleaned record.
-        index: class name → class index; every label of the record must be in it.
+        records: every label in them must be one of ``names``.
+        names: class names in order.
     """
+    index = {name: number for number, name in enumerate(names)}
+    return (_to_sample(record, index) for record in records)
+
+
+def _to_sample(record: Record, index: Mapping[str, int]) -> Sample:
     boxes = record.boxes
     scores = [box.score for box in boxes if box.score is not None]
     return Sample(

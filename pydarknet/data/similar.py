@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from pydarknet.data.issues import Report
 from pydarknet.engine.images import glance
+from pydarknet.system.notify import Progress, counted, no_progress
 
 #: At most this many of 64 hash bits differ between copies…
 MAX_DISTANCE = 8
@@ -32,23 +33,18 @@ MIN_CORRELATION = 0.95
 
 _SIDE, _BITS = 32, 64
 _THREADS = 4
-Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
 
-def _silent(_done: int, _total: int) -> None:
-    pass
-
-
 def content_groups(
-    images: Sequence[Path], *, report: Report | None = None, progress: Progress = _silent
+    images: Sequence[Path], *, report: Report | None = None, progress: Progress = no_progress
 ) -> list[list[int]]:
     """Indices of images with equal file contents, each group in ascending order.
 
     Args:
         images: image files.
         report: takes the images that cannot be read; they belong to no group.
-        progress: called with (images done, images in all).
+        progress: called with ("compare", images done, images in total).
     """
     # Equal files have equal sizes, so only those of a shared size need to be read.
     sizes = [path.stat().st_size if path.is_file() else None for path in images]
@@ -62,14 +58,14 @@ def content_groups(
 
 
 def near_clusters(
-    images: Sequence[Path], *, report: Report | None = None, progress: Progress = _silent
+    images: Sequence[Path], *, report: Report | None = None, progress: Progress = no_progress
 ) -> list[list[int]]:
     """Indices of images that look alike, copies included, each cluster in ascending order.
 
     Args:
         images: image files.
         report: takes the images that cannot be read; they belong to no cluster.
-        progress: called with (images done, images in all).
+        progress: called with ("compare", images done, images in total).
     """
     thumbnails = list(_each(thumbnail, images, progress))
     known = [number for number, small in enumerate(thumbnails) if small is not None]
@@ -196,6 +192,4 @@ def _digest(path: Path) -> bytes | None:
 def _each(work: Callable[[Path], T], paths: Sequence[Path], progress: Progress) -> Iterator[T]:
     """``work`` on every path in order, in threads: decoding and hashing let go of the interpreter lock."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        for done, result in enumerate(pool.map(work, paths), 1):
-            progress(done, len(paths))
-            yield result
+        yield from counted(pool.map(work, paths), progress, "compare", len(paths))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from pydarknet.data.dataset import Dataset, Status
 from pydarknet.data.issues import Report
 from pydarknet.data.similar import content_groups, near_clusters
 from pydarknet.errors import DataError
+from pydarknet.system.notify import Progress, no_progress
 
 #: Box sizes, square root of the area in network pixels, below which shares are given.
 SMALL = (8, 16, 32)
@@ -126,7 +127,7 @@ def statistics(
     sizes: Sequence[tuple[int, int]] = ((416, 416),),
     *,
     duplicates: str = "none",
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> Stats:
     """Count a data set.
 
@@ -134,7 +135,7 @@ def statistics(
         dataset: what to count.
         sizes: network sizes (width, height) at which box sizes are given, multiples of 32.
         duplicates: ``"none"``, ``"exact"`` (reads files of equal length) or ``"near"`` (decodes every image).
-        progress: called with (images done, images in all) while images are compared.
+        progress: called with ("compare", images done, images in total) while images are compared.
 
     Raises:
         DataError: if a size is no multiple of 32, or ``duplicates`` is something else.
@@ -251,7 +252,7 @@ def _recommended(boxes: FloatArray, longer_side: float) -> int:
     return min(largest, needed)
 
 
-def _duplicates(dataset: Dataset, how: str, progress: Callable[[int, int], None]) -> DuplicateStats | None:
+def _duplicates(dataset: Dataset, how: str, progress: Progress) -> DuplicateStats | None:
     if how == "none":
         return None
     if how not in ("exact", "near"):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pydarknet.data import Dataset, Status, read
+from pydarknet.data.io import open_source, read_units
 from pydarknet.data.issues import NOTE_CODES, Report
 from pydarknet.data.paths import split_of
+from pydarknet.data.records import ReadOptions, Rules
 from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, DataError
-from pydarknet.evaluation.collect import Progress, collect
+from pydarknet.evaluation.collect import collect
 from pydarknet.evaluation.darknet_map import NMS, SCORE
 from pydarknet.evaluation.evaluation import Evaluation
+from pydarknet.system.notify import Progress, no_progress
 
 _log = logging.getLogger("pydarknet")
 
@@ -35,7 +38,7 @@ def evaluate(  # noqa: PLR0913  all but two by name
     score: float = SCORE,
     nms: float = NMS,
     letterbox: bool | None = None,
-    progress: Progress = iter,
+    progress: Progress = no_progress,
 ) -> Evaluation:
     """Measure a network on labelled images.
 
@@ -49,7 +52,7 @@ def evaluate(  # noqa: PLR0913  all but two by name
         score: confidence above which a detection is kept at all, 0..1.
         nms: overlap above which the weaker of two boxes is suppressed, 0..1.
         letterbox: keep the aspect ratio of images; by default as the cfg says.
-        progress: passes the numbers of the images on and shows how far they are.
+        progress: receives the number of images done.
 
     Raises:
         DataError: the data set cannot be used, has no such split, or has other classes than the network.
@@ -116,16 +119,17 @@ def _read(path: str | Path, wanted: str) -> tuple[Dataset, Iterable[str]]:
     """The data set, and splits whose labels were not read because nobody wants them."""
     others: dict[str, None] = {}
 
-    def of_split(units: Iterable[Any]) -> Iterator[Any]:
+    def of_split(unit: Any) -> bool:
         # The images of Darknet's lists know their split before their labels are read.
-        for unit in units:
-            split = getattr(unit, "split", "")
-            if wanted and split not in ("", wanted):
-                others[split] = None
-            else:
-                yield unit
+        split = getattr(unit, "split", "")
+        if not wanted or split in ("", wanted):
+            return True
+        others[split] = None
+        return False
 
-    dataset = read(path, progress=of_split)
+    report = Report()
+    source = open_source(Path(path), "auto", ReadOptions(), report)
+    dataset = read_units(source, filter(of_split, source.units()), Rules(), report)
     notes = [issue.message for issue in dataset.report.issues if issue.code == "note"]
     if (
         wanted == "val"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet.engine.boxes import clip
 from pydarknet.engine.draw import Colour, class_colour, draw_label, text_colour
 from pydarknet.engine.images import load
 from pydarknet.errors import DataError
@@ -121,8 +122,7 @@ def _drawn(
     import cv2
 
     height, width = canvas.shape[:2]
-    limits = np.array([width, height] * 2) - 1
-    corners = np.rint(np.clip(np.nan_to_num(boxes), 0, limits)).astype(int).tolist()
+    corners = np.rint(clip(boxes, (width - 1, height - 1))).astype(int).tolist()
     colours: list[Colour] = [
         _GREY if off else class_colour(int(label)) for label, off in zip(classes, aside, strict=True)
     ]

@@ -11,14 +11,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from pydarknet.engine.darknet_files import head_line
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
     from pydarknet.engine._trainer import LossReport
     from pydarknet.evaluation.evaluation import Evaluation
     from pydarknet.training.loop import Training
-
-HEAD_TYPES = {"yolo": 28, "region": 27, "Gaussian_yolo": 29}
 
 
 def open_to_append(path: Path) -> TextIO:
@@ -75,8 +74,8 @@ class Log(Hook):
             f"Decay: {net.number('decay'):g}\n"
         )
         for index, section in enumerate(training.cfg.layers):
-            if section.type in HEAD_TYPES:
-                self.write(f" Detection layer: {index} - type = {HEAD_TYPES[section.type]} \n")
+            if line := head_line(index, section.type):
+                self.write(line + "\n")
 
     def write(self, text: str) -> None:
         """Add text."""

@@ -170,7 +170,7 @@ class _Session:
             if saved and self.shelf.complete(network):
                 self.say(f"{self.shelf.weights('final')} was missing, and is written now")
             return "nothing-to-do"
-        self.folder.begin(config, self.say)
+        self.folder.begin(config, network.info, self.say)
         self.begun = True
         write_text(self.folder.file(f"{self.base}.names"), "".join(f"{name}\n" for name in sets.names))
 

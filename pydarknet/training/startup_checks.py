@@ -7,14 +7,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from pydarknet.cfg import CfgFile
 from pydarknet.cfg.memory import smallest_subdivisions, training_memory
 from pydarknet.check import PlannedRun, preflight
 from pydarknet.data.album import RAM_SHARE
 from pydarknet.data.splits import Splits
 from pydarknet.engine import selftest
+from pydarknet.engine._core import NetworkInfo
 from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError, FileError
@@ -26,9 +25,9 @@ from pydarknet.training.prepare import Say
 
 
 def settle_precision(config: TrainConfig, before: TrainConfig | None, say: Say) -> str:
-    """The precision to compute in, ``fp32`` or ``bf16``.
+    """The precision to compute in, never ``auto``.
 
-    A run keeps the one that it began with, wherever it goes on: another one gives other bits.
+    A run keeps the one that it began with, wherever it is resumed: another one gives other bits.
 
     Args:
         config: the settings.
@@ -41,21 +40,18 @@ def settle_precision(config: TrainConfig, before: TrainConfig | None, say: Say) 
     asked, used = config.precision, before.precision if before else ""
     if asked == "auto" and used:
         asked = used
-    native = _precision("auto", config.backend)
-    found = native if asked == "auto" else _precision(asked, config.backend)
-    if found == "bf16" and native != "bf16":
-        say("bf16 is emulated on this processor: slower than where it is native, and of the same use")
-    if used and used != found:
-        say(f"precision {used} -> {found}: the run will not have the bits of one that stayed with {used}")
-    return found
+    info = engine_info(config.backend, asked)
+    if asked != "auto" and info.precision_reason:
+        say(info.precision_reason)
+    if used and used != info.precision:
+        say(f"precision {used} -> {info.precision}: results will no longer be bit-identical")
+    return info.precision
 
 
-def _precision(asked: str, backend: str) -> str:
-    """What the engine makes of it: it says so once a network, here its smallest, has run."""
-    with Network.parse(selftest.CFG, backend=backend, precision=asked) as network:
-        info = network.info
-        network.predict(np.zeros((1, info.channels, info.height, info.width), np.float32))
-        return network.info.precision
+def engine_info(backend: str, precision: str = "auto") -> NetworkInfo:
+    """What the engine makes of a backend's and a precision's name, reported by its smallest network."""
+    with Network.parse(selftest.CFG, backend=backend, precision=precision) as network:
+        return network.info
 
 
 def check(config: TrainConfig, cfg: CfgFile, folder: Path, say: Say) -> None:

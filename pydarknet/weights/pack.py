@@ -16,7 +16,7 @@ from typing import Any
 import pydarknet
 from pydarknet.cfg.model import CfgFile
 from pydarknet.cfg.shapes import walk
-from pydarknet.engine.names import read_names
+from pydarknet.engine.darknet_files import read_names
 from pydarknet.errors import DataError, FileError, WeightsError
 from pydarknet.system.atomic import replacing
 from pydarknet.weights.file import load

@@ -145,7 +145,7 @@ def statistics(file: WeightsFile, nodes: Walk) -> Iterator[Statistics]:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class WeightsDifference:
     """How one array differs between two files.
 
     Attributes:
@@ -165,7 +165,7 @@ class Difference:
     changed: int
 
 
-def differences(first: WeightsFile, second: WeightsFile, nodes: Walk) -> Iterator[Difference]:
+def differences(first: WeightsFile, second: WeightsFile, nodes: Walk) -> Iterator[WeightsDifference]:
     """Array by array, as far as both files go; equal arrays are listed with ``changed == 0``."""
     pairs = zip(arrays(first.values, nodes), arrays(second.values, nodes), strict=False)
     for (node, name, old), (_, _, new) in pairs:
@@ -175,7 +175,9 @@ def differences(first: WeightsFile, second: WeightsFile, nodes: Walk) -> Iterato
             delta = new.astype(np.float64) - wide
         length = float(np.linalg.norm(wide)) or 1.0
         largest = float(np.abs(delta).max()) if len(delta) else 0.0
-        yield Difference(node.index, node.type, name, largest, float(np.linalg.norm(delta)) / length, changed)
+        yield WeightsDifference(
+            node.index, node.type, name, largest, float(np.linalg.norm(delta)) / length, changed
+        )
 
 
 _NUMBERED = re.compile(r"(?P<base>.+)_(?P<label>\d+|best|last|final|ema)")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pydarknet import cfg
 from pydarknet.cfg import anchors
+from pydarknet.engine.boxes import iou_of_sizes
 from pydarknet.errors import CfgError, DataError, FileError
 
 DARKNET = "26, 31,  62, 67,  54, 88,  74, 82,  72,100, 135,161"  # printed by Darknet for 24 images of BCCD
@@ -26,7 +27,7 @@ def three_clusters(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_iou_by_hand() -> None:
-    assert anchors.iou([[10, 10]], [[10, 10], [5, 20], [20, 20]]) == pytest.approx(
+    assert iou_of_sizes([[10, 10]], [[10, 10], [5, 20], [20, 20]]) == pytest.approx(
         np.array([[1, 50 / 150, 100 / 400]])
     )
 

@@ -169,8 +169,8 @@ def test_darknet_data_file(tmp_path: Path, text: str, message: str) -> None:
     ("text", "message"),
     [
         ("cat\n\ndog\n", "obj.names:2: blank line"),
-        ("cat\ncat\n", "obj.names:2: class 'cat' is there"),
-        ("", "no class"),
+        ("cat\ncat\n", "obj.names:2: duplicate class 'cat'"),
+        ("", "is empty; expected one class name per line"),
     ],
 )
 def test_darknet_names(tmp_path: Path, text: str, message: str) -> None:

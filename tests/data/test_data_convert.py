@@ -18,7 +18,7 @@ from data_files import make_image, make_text
 from pydarknet import data
 from pydarknet.data import Flag, executors, journal
 from pydarknet.data.classes import ClassPlan, parse_renames
-from pydarknet.data.convert import Job, Result, convert
+from pydarknet.data.convert import ConvertJob, ConvertResult, convert
 from pydarknet.data.output import Output
 from pydarknet.data.records import ReadOptions, Rules, parse_splits
 from pydarknet.errors import DataError, RecordError
@@ -29,9 +29,9 @@ CORNERS = "<xmin>10</xmin><ymin>10</ymin><xmax>{}</xmax><ymax>49</ymax>"
 OBJECT = f"<object><name>{{}}</name><bndbox>{CORNERS}</bndbox></object>"
 
 
-def run(source: Path, out: Path, *, output: dict[str, Any] | None = None, **job: Any) -> Result:
+def run(source: Path, out: Path, *, output: dict[str, Any] | None = None, **job: Any) -> ConvertResult:
     """Convert with the given parts of the job."""
-    return convert(Job(source, **job), Output(out, **(output or {})))
+    return convert(ConvertJob(source, **job), Output(out, **(output or {})))
 
 
 def labels(out: Path) -> dict[str, str]:
@@ -288,7 +288,7 @@ def test_parallel_is_the_same(tools: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(journal, "CHUNK_UNITS", 7)
     trees = []
     for name, jobs in (("one", 1), ("two", 2)):
-        convert(Job(tools), Output(tmp_path / name), jobs=jobs)
+        convert(ConvertJob(tools), Output(tmp_path / name), jobs=jobs)
         trees.append({k.replace(str(tmp_path / name), ""): v for k, v in labels(tmp_path / name).items()})
     assert trees[0] == trees[1]
 
@@ -306,7 +306,7 @@ def test_resume(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             parsed.append(chunk[0])
             yield work(chunk)
 
-    job, out = Job(tools), Output(tmp_path / "ds")
+    job, out = ConvertJob(tools), Output(tmp_path / "ds")
     with pytest.raises(KeyboardInterrupt):
         convert(job, out, engine=engine)
     assert not (tmp_path / "ds/obj.data").exists()
@@ -328,22 +328,22 @@ def test_interrupted_while_writing(tools: Path, tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        convert(Job(tools), Output(tmp_path / "ds"), progress=stop)
+        convert(ConvertJob(tools), Output(tmp_path / "ds"), progress=stop)
     assert labels(tmp_path / "ds")
     assert not (tmp_path / "ds/train.txt").exists()
     assert not list((tmp_path / "ds").rglob("*.tmp"))
-    convert(Job(tools), Output(tmp_path / "ds"))
+    convert(ConvertJob(tools), Output(tmp_path / "ds"))
     assert len((tmp_path / "ds/train.txt").read_text().splitlines()) == 40
 
 
 def test_occupied_target(tools: Path, tmp_path: Path) -> None:
     """Nothing is written over unless allowed, and then no image is replaced by another."""
     make_text(tmp_path / "ds/precious.txt", "x")
-    with pytest.raises(DataError, match=r"ds is not empty; choose another place"):
+    with pytest.raises(DataError, match=r"ds is not empty; choose another path"):
         run(tools, tmp_path / "ds")
     make_image(tmp_path / "ds/train/7.png", 3, 3)
     with pytest.raises(DataError, match=r"7\.png exists and is another file"):
-        convert(Job(tools), Output(tmp_path / "ds"), overwrite=True)
+        convert(ConvertJob(tools), Output(tmp_path / "ds"), overwrite=True)
     assert (tmp_path / "ds/precious.txt").read_text() == "x"
 
 
@@ -402,7 +402,7 @@ def test_other_options_start_again(tools: Path, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        convert(Job(tools), Output(tmp_path / "ds"), progress=stop)
+        convert(ConvertJob(tools), Output(tmp_path / "ds"), progress=stop)
     assert [entry.name for entry in (tmp_path / "ds").iterdir()] == [".convert"]
     result = run(tools, tmp_path / "ds", rules=Rules(min_size=10))
     assert result.boxes["written"] == 4
@@ -416,7 +416,7 @@ def test_target_inside_the_source(tools: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        convert(Job(tools), Output(tools / "ds"), progress=stop)
-    assert convert(Job(tools), Output(tools / "ds")).images["written"] == 40
+        convert(ConvertJob(tools), Output(tools / "ds"), progress=stop)
+    assert convert(ConvertJob(tools), Output(tools / "ds")).images["written"] == 40
     assert run(tools, tools / "again").images["written"] == 40
     assert len(data.read(tools / "ds")) == 40

@@ -12,7 +12,7 @@ from data_files import make_image, make_text
 from pydarknet import data
 from pydarknet.data import Dataset
 from pydarknet.data.classes import ClassPlan
-from pydarknet.data.convert import Job, convert
+from pydarknet.data.convert import ConvertJob, convert
 from pydarknet.data.formats import sniff
 from pydarknet.data.output import Output
 
@@ -185,7 +185,7 @@ def test_openimages_one_pass(tmp_path: Path) -> None:
     rows = "".join(f"a,/m/{i},0.{i},0.{i + 3},0.2,0.6\n" for i in (1, 2, 3))
     make_text(tmp_path / "train-annotations-bbox.csv", "ImageID,LabelName,XMin,XMax,YMin,YMax\n" + rows)
     make_text(tmp_path / "class-descriptions-boxable.csv", "/m/1,Bicycle\n/m/2,Car\n/m/3,Traffic sign\n")
-    job = Job(tmp_path, classes=ClassPlan(keep=("Bicycle", "car", "traffic SIGN")))
+    job = ConvertJob(tmp_path, classes=ClassPlan(keep=("Bicycle", "car", "traffic SIGN")))
     assert convert(job, Output(tmp_path / "ds")).names == ("Bicycle", "Car", "Traffic sign")
     text = (tmp_path / "ds/train/a.txt").read_text()
     assert [line.split()[0] for line in text.splitlines()] == ["0", "1", "2"]

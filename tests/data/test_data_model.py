@@ -28,9 +28,9 @@ from pydarknet.data.paths import (
     inner_name,
     label_candidates,
     natural_key,
-    resolve,
 )
 from pydarknet.data.records import Box, Record, Rules, clean, parse_min_size
+from pydarknet.engine.darknet_files import resolve
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import read_text
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from pydarknet.cli._impl.bars import Bars
 from pydarknet.data import Dataset, Report, read
 from pydarknet.data.classes import parse_classes
 from pydarknet.data.formats import check_settings
@@ -20,6 +21,7 @@ from pydarknet.data.io import refuse_occupied, write_samples
 from pydarknet.data.ops import class_counts
 from pydarknet.data.output import LAYOUTS, LINKS, Output
 from pydarknet.errors import DataError
+from pydarknet.system.notify import counted
 
 Function = Callable[..., Any]
 
@@ -75,14 +77,15 @@ def reads_many(function: Function) -> Function:
 def open_dataset(source: Path, given: dict[str, Any]) -> Dataset:
     """Read a set; takes the options of reading out of ``given``."""
     names = given.pop("names")
-    return read(
-        source,
-        given.pop("from_"),
-        images=given.pop("folder"),
-        names=parse_classes(names) if names else None,
-        progress=lambda units: bar(units, "read"),
-        **_pairs(given.pop("settings")),
-    )
+    with Bars() as bars:
+        return read(
+            source,
+            given.pop("from_"),
+            images=given.pop("folder"),
+            names=parse_classes(names) if names else None,
+            progress=bars,
+            **_pairs(given.pop("settings")),
+        )
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -133,7 +136,8 @@ class Target:
         check_settings(to, {})
         out = Output(root, link=self.link, layout=self.layout, rename=self.rename, report=dataset.report)
         refuse_occupied(out.root, self.overwrite)
-        write_samples(bar(dataset.samples, "write"), dataset.names, out, to)
+        with Bars() as bars:
+            write_samples(counted(dataset.samples, bars, "write"), dataset.names, out, to)
         return f"written: {root} ({to})"
 
     def _lists(self, dataset: Dataset, root: Path, relabelled: bool) -> Path:
@@ -185,27 +189,6 @@ def writes(function: Function) -> Function:
         click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON."),
     )
     return _with(options, wrapper)
-
-
-def bar(items: Any, what: str, total: int | None = None) -> Any:
-    """A progress bar on a terminal, nothing elsewhere."""
-    from tqdm import tqdm
-
-    return tqdm(items, desc=what, total=total, unit=" images", disable=None)
-
-
-def counting(what: str) -> Callable[[int, int], None]:
-    """A progress function (done, in all) that shows a bar."""
-    shown: dict[int, Any] = {}
-
-    def progress(done: int, total: int) -> None:
-        if done == 1:
-            shown[0] = bar(None, what, total)
-        shown[0].update(1)
-        if done == total:
-            shown[0].close()
-
-    return progress
 
 
 def summary(dataset: Dataset) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from pydarknet.cli._impl.data import bar, counting, reads, show_report
+from pydarknet.cli._impl.bars import Bars
+from pydarknet.cli._impl.data import reads, show_report
 from pydarknet.data import Dataset, Sample, ops
 from pydarknet.data.stats import SMALL, Stats, statistics
 from pydarknet.errors import DataError
 from pydarknet.system.atomic import write_text
+from pydarknet.system.notify import counted
 
 _SHOWN_CLASSES = 50
 _DEFAULT_SIZES = ("416", "512", "608")
@@ -54,9 +56,8 @@ def stats(
     """
     from pydarknet.data.advice import advise
 
-    found = statistics(
-        dataset, [_size(size) for size in sizes], duplicates=duplicates, progress=counting("compare")
-    )
+    with Bars() as bars:
+        found = statistics(dataset, [_size(size) for size in sizes], duplicates=duplicates, progress=bars)
     advice = advise(found)
     everything = {
         **msgspec.to_builtins(found, str_keys=True),
@@ -122,14 +123,16 @@ def view(
         raise click.UsageError("say where to: --save FOLDER, --sheet FILE or --show")
     samples = _chosen(dataset, number, seed, only, split)
     if sheet:
-        shown = bar(samples, "draw")
-        picture = contact_sheet(shown, dataset.names, columns=columns, tile=tile, captions=captions)
-        save_png(picture, sheet)
+        with Bars() as bars:
+            shown = counted(samples, bars, "draw")
+            image = contact_sheet(shown, dataset.names, columns=columns, tile=tile, captions=captions)
+        save_png(image, sheet)
         click.echo(f"written: {sheet} ({len(samples)} images)")
     if save:
-        for place, sample in enumerate(bar(samples, "draw"), 1):
-            stem = re.sub(r"[^\w.-]+", "_", sample.name)
-            save_png(draw(sample, dataset.names, captions=captions), save / f"{place:04d}_{stem}.png")
+        with Bars() as bars:
+            for place, sample in enumerate(counted(samples, bars, "draw"), 1):
+                stem = re.sub(r"[^\w.-]+", "_", sample.name)
+                save_png(draw(sample, dataset.names, captions=captions), save / f"{place:04d}_{stem}.png")
         click.echo(f"written: {save} ({len(samples)} images)")
     if show:
         _browse(samples, dataset.names, captions)

@@ -3,7 +3,7 @@
 
 A format is a module of this package with a docstring, ``SETTINGS`` (its own options: name → help) and up to
 three
-functions: ``sniff(path) -> bool``, ``read(path, options, report) -> Source`` and ``write(samples, names,
+functions: ``sniff(path) -> bool``, ``read(path, options, report) -> LabelSource`` and ``write(samples, names,
 out)``.
 """
 

@@ -35,7 +35,7 @@ _SPLIT_FOLDERS = {
 }
 
 
-class Frame(NamedTuple):
+class FoundImage(NamedTuple):
     """An image and the scale from the annotation's pixels to its own."""
 
     image: str
@@ -45,7 +45,7 @@ class Frame(NamedTuple):
     sy: float
 
 
-class Images:
+class ImageFinder:
     """Where a format's images may be; picklable.
 
     Args:
@@ -71,13 +71,13 @@ class Images:
                         return image
         return None
 
-    def frame(
+    def locate(
         self,
         names: Sequence[str],
         stated: tuple[int, int] | None,
         where: tuple[str, int],
         report: Report,
-    ) -> Frame:
+    ) -> FoundImage:
         """Find an image and compare its size with the one its annotation states.
 
         The file's header decides. If the annotation states another size its coordinates are scaled, unless
@@ -94,27 +94,27 @@ class Images:
             if self.missing != "keep" or stated is None:
                 raise RecordError("missing-image", message, *where)
             report.add("missing-image", message, *where, action="kept")
-            return Frame(names[0], *stated, 1.0, 1.0)
+            return FoundImage(names[0], *stated, 1.0, 1.0)
         try:
             width, height = image_size(image)
         except DataError as error:
             raise RecordError("unreadable-image", str(error), *where) from None
         if stated is None or stated == (width, height):
-            return Frame(image, width, height, 1.0, 1.0)
+            return FoundImage(image, width, height, 1.0, 1.0)
         text = f"annotated at {stated[0]}x{stated[1]}, but {os.path.basename(image)} is {width}x{height}"  # noqa: PTH119
         if stated == (height, width):
             report.add("size-mismatch", text, *where, action="pixels kept")
-            return Frame(image, width, height, 1.0, 1.0)
+            return FoundImage(image, width, height, 1.0, 1.0)
         report.add("size-mismatch", text, *where, action="scaled")
-        return Frame(image, width, height, width / stated[0], height / stated[1])
+        return FoundImage(image, width, height, width / stated[0], height / stated[1])
 
 
-def images_for(options: ReadOptions, *folders: Path) -> Images:
+def images_for(options: ReadOptions, *folders: Path) -> ImageFinder:
     """The search for images: the folder the user gave, otherwise the format's habits."""
-    return Images([options.images] if options.images else folders, options.missing)
+    return ImageFinder([options.images] if options.images else folders, options.missing)
 
 
-def split_images(options: ReadOptions, base: Path, split: str) -> Images:
+def split_images(options: ReadOptions, base: Path, split: str) -> ImageFinder:
     """The search for the images of one split's file in ``base``: first in the split's own folders, since
     names may repeat in others.
     """
@@ -124,7 +124,7 @@ def split_images(options: ReadOptions, base: Path, split: str) -> Images:
         [options.images] if options.images else [base / "images", base, base.parent / "images", base.parent]
     )
     first, last = ([root / name for root in roots for name in names] for names in (own, others))
-    return Images([*first, *roots, *last], options.missing)
+    return ImageFinder([*first, *roots, *last], options.missing)
 
 
 def size_of(width: Any, height: Any) -> tuple[int, int] | None:

@@ -21,7 +21,7 @@ import numpy as np
 
 from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status, flag_names, flags_from
 from pydarknet.data.formats._common import (
-    Images,
+    ImageFinder,
     choice,
     size_of,
     split_images,
@@ -32,7 +32,7 @@ from pydarknet.data.formats._masks import envelope
 from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 
 SETTINGS = {"bbox": "the four numbers: xywh (default) or xyxy, which some writers put there by mistake"}
@@ -94,7 +94,7 @@ class _Table:
     records: array[int] = field(default_factory=lambda: array("q"))
 
 
-def read(path: Path, options: ReadOptions, report: Report) -> Source:
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """A JSON file, or a folder with one per split (``annotations/instances_<split>.json`` and the like)."""
     corners = choice(options, "bbox", "xywh", "xyxy") == "xyxy"
     files = _files(path)
@@ -116,7 +116,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
     units = functools.partial(_units, tables, names, splits, corners, report)
     images = {str(path): split_images(options, path.parent, split) for path, split in splits.items()}
     parse = functools.partial(_parse, images=images)
-    return Source(units, parse, tuple(names.values()))
+    return LabelSource(units, parse, tuple(names.values()))
 
 
 def numbers(path: Path) -> tuple[dict[str, int], dict[str, int]]:
@@ -235,16 +235,16 @@ def _row(table: _Table, place: int, names: dict[int, str], corners: bool) -> _Ro
     return label, x, y, x2, y2, table.flags[place], None if score != score else score, table.records[place]
 
 
-def _parse(unit: _Unit, report: Report, *, images: Mapping[str, Images]) -> Iterable[Record]:
+def _parse(unit: _Unit, report: Report, *, images: Mapping[str, ImageFinder]) -> Iterable[Record]:
     path, file_name, size, split, rows = unit
     line = rows[0][-1] if rows else 0
-    frame = images[path].frame([file_name], size, (path, line), report)
+    found = images[path].locate([file_name], size, (path, line), report)
     boxes = [
-        Box(label, x1 * frame.sx, y1 * frame.sy, x2 * frame.sx, y2 * frame.sy, flags, score, record)
+        Box(label, x1 * found.sx, y1 * found.sy, x2 * found.sx, y2 * found.sy, flags, score, record)
         for label, x1, y1, x2, y2, flags, score, record in rows
     ]
     status = Status.ANNOTATED if rows else Status.BACKGROUND
-    return [Record(frame.image, file_name, frame.width, frame.height, boxes, status.value, split, path)]
+    return [Record(found.image, file_name, found.width, found.height, boxes, status.value, split, path)]
 
 
 def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> None:

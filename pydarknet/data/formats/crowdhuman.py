@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet.data.dataset import Flag, Status
-from pydarknet.data.formats._common import Images, images_for, json_lines, number, parse_json
+from pydarknet.data.formats._common import ImageFinder, images_for, json_lines, number, parse_json
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import split_of
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import decode
 
@@ -37,13 +37,13 @@ def sniff(path: Path) -> bool:
     return start.lstrip(b"\xef\xbb\xbf \n").startswith(b"{") and b'"gtboxes"' in start
 
 
-def read(path: Path, options: ReadOptions, _report: Report) -> Source:
+def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
     """One ``.odgt`` file; images beside it in ``Images``, ``images`` or its own folder, or where told."""
     kinds = _kinds(options.settings.get("boxes", "head:hbox,person:fbox"))
     images = images_for(options, path.parent / "Images", path.parent / "images", path.parent)
     split = next((s for s in map(split_of, path.stem.split("_")) if s), "")
     parse = functools.partial(_parse, path=str(path), kinds=kinds, images=images, split=split)
-    return Source(functools.partial(json_lines, path), parse, tuple(kinds))
+    return LabelSource(functools.partial(json_lines, path), parse, tuple(kinds))
 
 
 def _kinds(text: str) -> dict[str, str]:
@@ -59,7 +59,13 @@ def _kinds(text: str) -> dict[str, str]:
 
 
 def _parse(
-    unit: tuple[int, bytes], report: Report, *, path: str, kinds: dict[str, str], images: Images, split: str
+    unit: tuple[int, bytes],
+    report: Report,
+    *,
+    path: str,
+    kinds: dict[str, str],
+    images: ImageFinder,
+    split: str,
 ) -> Iterable[Record]:
     line, data = unit
     where = (path, line)
@@ -67,15 +73,15 @@ def _parse(
     name, people = entry.get("ID"), entry.get("gtboxes")
     if not isinstance(name, str) or not isinstance(people, list):
         raise RecordError("parse", "expected the keys ID and gtboxes", *where)
-    frame = images.frame([f"{name}.jpg", name], None, where, report)
+    found = images.locate([f"{name}.jpg", name], None, where, report)
     boxes: list[Box] = []
     for person in people:
         if not isinstance(person, dict):
             raise RecordError("parse", "gtboxes holds something that is no object", *where)
         boxes += _boxes(person, kinds, where, report)
     status = Status.ANNOTATED if boxes else Status.BACKGROUND
-    suffix = Path(frame.image).suffix
-    return [Record(frame.image, name + suffix, frame.width, frame.height, boxes, status.value, split, path)]
+    suffix = Path(found.image).suffix
+    return [Record(found.image, name + suffix, found.width, found.height, boxes, status.value, split, path)]
 
 
 def _boxes(

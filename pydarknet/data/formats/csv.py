@@ -16,7 +16,7 @@ from pathlib import Path
 from pydarknet.data.coords import Convention, convention, to_edges
 from pydarknet.data.dataset import ANY_CLASS, Flag, Sample, Status, flag_names, flags_from
 from pydarknet.data.formats._common import (
-    Images,
+    ImageFinder,
     choice,
     column_index,
     csv_rows,
@@ -28,7 +28,7 @@ from pydarknet.data.formats._common import (
 from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import RecordError
 
 SETTINGS = {
@@ -77,7 +77,7 @@ def _has_header(file: Path) -> bool:
     return True
 
 
-def read(path: Path, options: ReadOptions, _report: Report) -> Source:
+def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
     """One CSV file, or a folder with one per split.
 
     Raises:
@@ -99,7 +99,7 @@ def read(path: Path, options: ReadOptions, _report: Report) -> Source:
         rule=convention(options.coords or "edge"),
         fractions=frozenset(fractions),
     )
-    return Source(functools.partial(_units, headers, bool(given)), parse, options.names)
+    return LabelSource(functools.partial(_units, headers, bool(given)), parse, options.names)
 
 
 def _has_fractions(file: Path, columns: dict[str, int], has_header: bool) -> bool:
@@ -143,7 +143,7 @@ def _parse(
     unit: tuple[str, dict[str, int], _Unit],
     report: Report,
     *,
-    images: Mapping[str, Images],
+    images: Mapping[str, ImageFinder],
     rule: Convention,
     fractions: frozenset[str],
 ) -> Iterable[Record]:
@@ -153,19 +153,19 @@ def _parse(
     if not name:
         raise RecordError("parse", "no file name", path, line)
     stated = size_of(*(first[columns[key]] if key in columns else None for key in ("width", "height")))
-    frame = images[path].frame([name], stated, (path, line), report)
+    found = images[path].locate([name], stated, (path, line), report)
     boxes = []
     for line, row in rows:
         if any(row[columns[key]].strip() for key in _CORNERS):
             boxes.append(_box(row, columns, rule, (path, line)))
-    sx, sy = (frame.width, frame.height) if path in fractions else (frame.sx, frame.sy)
+    sx, sy = (found.width, found.height) if path in fractions else (found.sx, found.sy)
     for box in boxes:
         box.x1, box.y1, box.x2, box.y2 = box.x1 * sx, box.y1 * sy, box.x2 * sx, box.y2 * sy
     status = Status.ANNOTATED if boxes else Status.BACKGROUND
     split = first[columns["split"]].strip() if "split" in columns else ""
     split = split_of(split) or _split(Path(path))
     short = name.replace("\\", "/").lstrip("/") if not Path(name).is_absolute() else Path(name).name
-    return [Record(frame.image, short, frame.width, frame.height, boxes, status.value, split, path)]
+    return [Record(found.image, short, found.width, found.height, boxes, status.value, split, path)]
 
 
 def _box(row: list[str], columns: dict[str, int], rule: Convention, where: tuple[str, int]) -> Box:

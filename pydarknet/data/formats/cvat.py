@@ -13,12 +13,12 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from pydarknet.data.dataset import Flag, Sample, Status, flag_names, flags_from
-from pydarknet.data.formats._common import Images, choice, images_for, number, parse_xml, size_of
+from pydarknet.data.formats._common import ImageFinder, choice, images_for, number, parse_xml, size_of
 from pydarknet.data.formats._masks import points_envelope, turned_envelope
 from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import RecordError
 
 SETTINGS = {"empty": "an image without shapes is background (default) or unlabelled"}
@@ -36,7 +36,7 @@ def sniff(path: Path) -> bool:
         return b"<annotations>" in file.read(1000)
 
 
-def read(path: Path, options: ReadOptions, _report: Report) -> Source:
+def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
     """One XML file; images beside it, in ``images``, or where told."""
     root = parse_xml(path)
     if root.tag != "annotations":
@@ -51,7 +51,7 @@ def read(path: Path, options: ReadOptions, _report: Report) -> Source:
         images=images_for(options, path.parent / "images", path.parent),
         empty=Status(choice(options, "empty", "background", "unlabelled")),
     )
-    return Source(functools.partial(iter, units), parse, options.names or names or None)
+    return LabelSource(functools.partial(iter, units), parse, options.names or names or None)
 
 
 def _images(root: Any, path: str) -> Iterator[_Unit]:
@@ -83,23 +83,23 @@ def _shape(item: Any, label: str) -> _Shape:
     return item.tag, item.sourceline, {**item.attrib, "label": label.strip()}, values
 
 
-def _parse(unit: _Unit, report: Report, *, path: str, images: Images, empty: Status) -> Iterable[Record]:
+def _parse(unit: _Unit, report: Report, *, path: str, images: ImageFinder, empty: Status) -> Iterable[Record]:
     name, size, split, line, shapes = unit
-    frame = images.frame([name], size, (path, line), report)
+    found = images.locate([name], size, (path, line), report)
     boxes = []
     for shape in shapes:
         box = _box(shape, path, report)
         if box is not None:
             box.x1, box.x2, box.y1, box.y2 = (
-                box.x1 * frame.sx,
-                box.x2 * frame.sx,
-                box.y1 * frame.sy,
-                box.y2 * frame.sy,
+                box.x1 * found.sx,
+                box.x2 * found.sx,
+                box.y1 * found.sy,
+                box.y2 * found.sy,
             )
             boxes.append(box)
     status = Status.ANNOTATED if shapes else empty
-    full = name if Path(name).suffix else name + Path(frame.image).suffix
-    return [Record(frame.image, full, frame.width, frame.height, boxes, status.value, split, path)]
+    full = name if Path(name).suffix else name + Path(found.image).suffix
+    return [Record(found.image, full, found.width, found.height, boxes, status.value, split, path)]
 
 
 def _box(shape: _Shape, path: str, report: Report) -> Box | None:

@@ -22,16 +22,9 @@ from pydarknet.data.imagesize import image_size, is_image
 from pydarknet.data.issues import Report
 from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
-from pydarknet.data.paths import (
-    find_label,
-    images_below,
-    inner_name,
-    label_candidates,
-    natural_key,
-    resolve,
-    split_of,
-)
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.paths import find_label, images_below, inner_name, label_candidates, natural_key, split_of
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
+from pydarknet.engine.darknet_files import read_data, read_names, resolve
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of
 
@@ -71,7 +64,7 @@ def _is_list(path: Path) -> bool:
     return False
 
 
-def read(path: Path, options: ReadOptions, report: Report) -> Source:
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """A ``.data`` file, an image list, or a folder."""
     if path.is_dir():
         path = _data_file(path) or path
@@ -88,7 +81,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
     names = options.names or names
     parse = functools.partial(parse_image, names=names, labels=options.settings.get("labels"))
     units = functools.partial(_units, lists, folder)
-    return Source(units, parse, names, _numeric)
+    return LabelSource(units, parse, names, _numeric)
 
 
 def _data_file(folder: Path) -> Path | None:
@@ -107,41 +100,6 @@ def _data_file(folder: Path) -> Path | None:
     return None
 
 
-def read_data(path: str | Path) -> dict[str, tuple[str, int]]:
-    """Keys of a ``.data`` file with their values and line numbers; as in Darknet the first of two equal
-    keys wins.
-
-    Raises:
-        RecordError: if a line is no ``key = value``.
-    """
-    found: dict[str, tuple[str, int]] = {}
-    for number, line in enumerate(lines_of(path), 1):
-        if not line or line[0] in "#;":
-            continue
-        key, equals, value = (part.strip() for part in line.partition("="))
-        if not equals or not key:
-            raise RecordError("parse", f"expected 'key = value', found {line!r}", path, number)
-        found.setdefault(key, (value, number))
-    return found
-
-
-def read_names(path: str | Path) -> tuple[str, ...]:
-    """Class names, one per line; blank lines at the end are no classes.
-
-    Raises:
-        RecordError: if a line in between is blank or a name comes twice.
-    """
-    names = lines_of(path)
-    if names == [""]:
-        raise RecordError("parse", "no class names", path)
-    for number, name in enumerate(names, 1):
-        if not name:
-            raise RecordError("parse", "blank line; Darknet counts it as a class", path, number)
-        if name in names[: number - 1]:
-            raise RecordError("parse", f"class {name!r} is there already", path, number)
-    return tuple(names)
-
-
 def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list[_List]]:
     data = read_data(path)
     # Darknet starts from the working directory: data/obj.names is then written in data/obj.data.
@@ -154,7 +112,7 @@ def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list
             raise RecordError(
                 "parse", f"names file {value} is not there (looked last at {names_file})", path, line
             )
-        names = read_names(names_file)
+        names = read_names(names_file, strict=True)
         if "classes" in data and data["classes"][0] != str(len(names)):
             value, line = data["classes"]
             raise RecordError(
@@ -189,9 +147,9 @@ def _folder_names(folder: Path) -> tuple[str, ...] | None:
         files = [file for place in places for file in sorted(place.glob("*.names"))]
         files += [place / name for place in places for name in _NAME_FILES if (place / name).is_file()]
         if files:
-            names = read_names(files[0])
+            names = read_names(files[0], strict=True)
             for other in files[1:]:
-                if read_names(other) != names:
+                if read_names(other, strict=True) != names:
                     raise DataError(f"{files[0]} and {other} have different names; say which: names=FILE")
             return names
     return None

@@ -18,10 +18,10 @@ import msgspec
 
 from pydarknet.data.coords import convention, from_edges
 from pydarknet.data.dataset import Sample, Status
-from pydarknet.data.formats._common import Images, choice, json_lines, number, parse_json, size_of
+from pydarknet.data.formats._common import ImageFinder, choice, json_lines, number, parse_json, size_of
 from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import decode, read_text
 
@@ -45,7 +45,7 @@ def sniff(path: Path) -> bool:
     return b'"source-ref"' in line and line.lstrip(b"\xef\xbb\xbf ").startswith(b"{")
 
 
-def read(path: Path, options: ReadOptions, report: Report) -> Source:
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """One manifest; images in the folder given, through ``uri_map``, or beside the manifest.
 
     Raises:
@@ -75,7 +75,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
         human_only=choice(options, "human_only", "no", "yes") == "yes",
         drop_rejected=choice(options, "drop_rejected", "no", "yes") == "yes",
     )
-    return Source(functools.partial(json_lines, path), parse, order)
+    return LabelSource(functools.partial(json_lines, path), parse, order)
 
 
 def _survey(path: Path) -> tuple[dict[str, str], dict[str, dict[int, str]]]:
@@ -146,12 +146,12 @@ class _Finder:
             if not equals:
                 raise DataError(f"uri_map={text}: expected s3://bucket/prefix=DIR")
             self.maps.append(
-                (prefix.strip().rstrip("/") + "/", Images([Path(folder.strip())], options.missing))
+                (prefix.strip().rstrip("/") + "/", ImageFinder([Path(folder.strip())], options.missing))
             )
         folders = [options.images] if options.images else [beside / "images", beside]
-        self.images = Images(folders, options.missing)
+        self.images = ImageFinder(folders, options.missing)
 
-    def search(self, uri: str) -> tuple[Images, list[str]]:
+    def search(self, uri: str) -> tuple[ImageFinder, list[str]]:
         for prefix, images in self.maps:
             if uri.startswith(prefix):
                 return images, [uri.removeprefix(prefix)]
@@ -183,9 +183,9 @@ def _parse(
     stated = None
     if isinstance(label, dict) and isinstance(label.get("image_size"), list) and label["image_size"]:
         stated = size_of(label["image_size"][0].get("width"), label["image_size"][0].get("height"))
-    frame = images.frame(wanted, stated, where, report)
-    name = Path(frame.image).name
-    record = Record(frame.image, name, frame.width, frame.height, [], Status.UNLABELLED.value, "", path)
+    found = images.locate(wanted, stated, where, report)
+    name = Path(found.image).name
+    record = Record(found.image, name, found.width, found.height, [], Status.UNLABELLED.value, "", path)
     if not isinstance(label, dict) or not isinstance(label.get("annotations"), list):
         reason = meta.get("failure-reason", f"no labels under {attribute}")
         report.add("missing-label", f"{uri}: {reason}", *where, action="unlabelled")
@@ -199,10 +199,10 @@ def _parse(
         record.boxes.append(_box(item, score, names, where))
     for box in record.boxes:
         box.x1, box.x2, box.y1, box.y2 = (
-            box.x1 * frame.sx,
-            box.x2 * frame.sx,
-            box.y1 * frame.sy,
-            box.y2 * frame.sy,
+            box.x1 * found.sx,
+            box.x2 * found.sx,
+            box.y1 * found.sy,
+            box.y2 * found.sy,
         )
     record.status = (Status.ANNOTATED if record.boxes else Status.BACKGROUND).value
     return [record]

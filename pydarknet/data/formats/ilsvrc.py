@@ -15,12 +15,12 @@ from pathlib import Path
 
 from pydarknet.data.coords import Convention, convention
 from pydarknet.data.dataset import Status
-from pydarknet.data.formats._common import Images, choice, parse_xml, size_of, unique_names, unlabelled
+from pydarknet.data.formats._common import ImageFinder, choice, parse_xml, size_of, unique_names, unlabelled
 from pydarknet.data.formats.voc import read_objects
 from pydarknet.data.imagesize import is_image
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import natural_key
-from pydarknet.data.records import ReadOptions, Record, Source
+from pydarknet.data.records import LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of
 
@@ -52,7 +52,7 @@ def _root(path: Path) -> Path | None:
     )
 
 
-def read(path: Path, options: ReadOptions, report: Report) -> Source:
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """The ``ILSVRC`` folder or the one around it.
 
     Raises:
@@ -68,7 +68,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
     )
     data = options.images or root / "Data" / "CLS-LOC"
     units = functools.partial(_units_of_lists if lists else _units, root, data)
-    return Source(units, parse, tuple(wnids.values()) or options.names)
+    return LabelSource(units, parse, tuple(wnids.values()) or options.names)
 
 
 def read_mapping(options: ReadOptions, folders: Iterable[Path], report: Report) -> dict[str, str]:
@@ -146,14 +146,16 @@ def _parse(
     root = parse_xml(xml)
     stated = size_of(root.findtext("size/width"), root.findtext("size/height"))
     folder_path, _, file = image.rpartition("/")
-    frame = Images([folder_path], missing).frame([file, file.rpartition(".")[0]], stated, (xml, 0), report)
-    boxes = read_objects(root, xml, coords, frame.sx, frame.sy)
+    found = ImageFinder([folder_path], missing).locate(
+        [file, file.rpartition(".")[0]], stated, (xml, 0), report
+    )
+    boxes = read_objects(root, xml, coords, found.sx, found.sy)
     folder = name.partition("/")[0] if "/" in name else ""
     for box in boxes:
         box.label = _label(box.label, folder, wnids, (xml, box.line), report)
     status = Status.ANNOTATED if boxes else Status.BACKGROUND
-    full = f"{name}.{frame.image.rpartition('.')[2]}"
-    return [Record(frame.image, full, frame.width, frame.height, boxes, status.value, split, xml)]
+    full = f"{name}.{found.image.rpartition('.')[2]}"
+    return [Record(found.image, full, found.width, found.height, boxes, status.value, split, xml)]
 
 
 def _label(label: str, folder: str, wnids: Mapping[str, str], where: tuple[str, int], report: Report) -> str:

@@ -16,12 +16,12 @@ import numpy as np
 
 from pydarknet.data.coords import Convention, convention, from_edges, to_edges
 from pydarknet.data.dataset import Sample, Status
-from pydarknet.data.formats._common import Images, choice, csv_rows, images_for, number
+from pydarknet.data.formats._common import ImageFinder, choice, csv_rows, images_for, number
 from pydarknet.data.formats.ilsvrc import read_mapping
 from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 
 SETTINGS = {
@@ -41,7 +41,7 @@ def sniff(path: Path) -> bool:
     return next((row == _HEADER for _, row in csv_rows(path)), False)
 
 
-def read(path: Path, options: ReadOptions, report: Report) -> Source:
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """One solution (or submission) CSV."""
     wnids = read_mapping(options, [path.parent], report)
     data = path.parent / "ILSVRC" / "Data" / "CLS-LOC"
@@ -55,7 +55,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
         rule=convention(options.coords or "ilsvrc"),
         split=split,
     )
-    return Source(functools.partial(_units, path), parse, tuple(wnids.values()) or options.names)
+    return LabelSource(functools.partial(_units, path), parse, tuple(wnids.values()) or options.names)
 
 
 def _units(path: Path) -> Iterator[tuple[int, str, str]]:
@@ -74,7 +74,7 @@ def _parse(
     *,
     path: str,
     wnids: Mapping[str, str],
-    images: Images,
+    images: ImageFinder,
     rule: Convention,
     split: str,
 ) -> Iterable[Record]:
@@ -85,7 +85,7 @@ def _parse(
             "parse", f"{len(words)} words are no multiple of 5 (class xmin ymin xmax ymax)", *where
         )
     wnid = image_id.partition("_")[0]
-    frame = images.frame(
+    found = images.locate(
         [f"{wnid}/{image_id}", f"train/{wnid}/{image_id}", f"val/{image_id}", image_id], None, where, report
     )
     boxes = []
@@ -94,8 +94,8 @@ def _parse(
         values = [number(word, "a corner", where) for word in corners]
         boxes.append(Box(_name(label, wnids), *to_edges(rule, *values), 0, None, line))
     status = Status.ANNOTATED if boxes else Status.BACKGROUND
-    name = Path(frame.image).name
-    return [Record(frame.image, name, frame.width, frame.height, boxes, status.value, split, path)]
+    name = Path(found.image).name
+    return [Record(found.image, name, found.width, found.height, boxes, status.value, split, path)]
 
 
 def _name(label: str, wnids: Mapping[str, str]) -> str:

@@ -13,12 +13,12 @@ from itertools import islice
 from pathlib import Path
 
 from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status
-from pydarknet.data.formats._common import Images, choice, images_for, number, paired, unlabelled
+from pydarknet.data.formats._common import ImageFinder, choice, images_for, number, paired, unlabelled
 from pydarknet.data.issues import Report
 from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
 from pydarknet.data.paths import inner_name, walk
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import RecordError
 from pydarknet.system.text import lines_of
 
@@ -47,7 +47,7 @@ def _is_label(file: Path) -> bool:
     )
 
 
-def read(path: Path, options: ReadOptions, _report: Report) -> Source:
+def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
     """A folder with ``label_2`` and ``image_2`` (maybe below ``training``), or texts beside their images."""
     roots = [path, path / "training"]
     labels = next((root / name for root in roots for name in _LABEL_FOLDERS if (root / name).is_dir()), path)
@@ -58,11 +58,13 @@ def read(path: Path, options: ReadOptions, _report: Report) -> Source:
         images=images_for(options, folder),
         difficulty=choice(options, "difficulty", "all", *_LIMITS),
     )
-    return Source(functools.partial(paired, labels, ".txt", options.images or folder), parse, options.names)
+    return LabelSource(
+        functools.partial(paired, labels, ".txt", options.images or folder), parse, options.names
+    )
 
 
 def _parse(
-    unit: tuple[str, str, str], report: Report, *, images: Images, difficulty: str
+    unit: tuple[str, str, str], report: Report, *, images: ImageFinder, difficulty: str
 ) -> Iterable[Record]:
     path, name, split = unit
     if not path.endswith(".txt"):
@@ -80,10 +82,10 @@ def _parse(
         frames.setdefault(image, []).append(_box(row, difficulty, (path, line)))
     records = []
     for image, boxes in (frames or {name: []}).items():
-        frame = images.frame([image], None, (path, 0), report)
+        found = images.locate([image], None, (path, 0), report)
         status = Status.ANNOTATED if boxes else Status.BACKGROUND
-        full = inner_name(image) + Path(frame.image).suffix
-        records.append(Record(frame.image, full, frame.width, frame.height, boxes, status.value, split, path))
+        full = inner_name(image) + Path(found.image).suffix
+        records.append(Record(found.image, full, found.width, found.height, boxes, status.value, split, path))
     return records
 
 

@@ -18,13 +18,13 @@ from typing import Any
 import msgspec
 
 from pydarknet.data.dataset import Sample, Status, flag_names, flags_from
-from pydarknet.data.formats._common import Images, images_for, load_json, paired, size_of, unlabelled
+from pydarknet.data.formats._common import ImageFinder, images_for, load_json, paired, size_of, unlabelled
 from pydarknet.data.formats._masks import points_envelope
 from pydarknet.data.issues import Report
 from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
 from pydarknet.data.paths import inner_name, walk
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 
 SETTINGS = {
@@ -66,7 +66,7 @@ def _is_labelme(file: Path) -> bool:
         return b'"imageHeight"' in stream.read()
 
 
-def read(path: Path, options: ReadOptions, _report: Report) -> Source:
+def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
     """A folder of JSON files beside their images, or one file."""
     root = path if path.is_dir() else path.parent
     pattern = options.settings.get("label_regex")
@@ -82,15 +82,15 @@ def read(path: Path, options: ReadOptions, _report: Report) -> Source:
         regex=regex,
     )
     if path.is_file():
-        return Source(lambda: [(str(path), path.stem, "")], parse, options.names)
-    return Source(functools.partial(paired, root, ".json", options.images or root), parse, options.names)
+        return LabelSource(lambda: [(str(path), path.stem, "")], parse, options.names)
+    return LabelSource(functools.partial(paired, root, ".json", options.images or root), parse, options.names)
 
 
 def _parse(
     unit: tuple[str, str, str],
     report: Report,
     *,
-    images: Images,
+    images: ImageFinder,
     given: bool,
     group: bool,
     regex: re.Pattern[str] | None,
@@ -100,9 +100,9 @@ def _parse(
         return [unlabelled(path, name, split, report)]
     content = load_json(path, _File, report)
     where = (path, 0)
-    finder = images if given else Images([Path(path).parent, *map(Path, images.folders)], images.missing)
+    finder = images if given else ImageFinder([Path(path).parent, *map(Path, images.folders)], images.missing)
     wanted = [part for part in (content.imagePath.replace("\\", "/").rpartition("/")[2], name) if part]
-    frame = finder.frame(wanted, size_of(content.imageWidth, content.imageHeight), where, report)
+    found = finder.locate(wanted, size_of(content.imageWidth, content.imageHeight), where, report)
     groups: dict[Any, Box] = {}
     boxes = []
     for shape in content.shapes:
@@ -110,10 +110,10 @@ def _parse(
         if box is None:
             continue
         box.x1, box.x2, box.y1, box.y2 = (
-            box.x1 * frame.sx,
-            box.x2 * frame.sx,
-            box.y1 * frame.sy,
-            box.y2 * frame.sy,
+            box.x1 * found.sx,
+            box.x2 * found.sx,
+            box.y1 * found.sy,
+            box.y2 * found.sy,
         )
         if group and shape.group_id is not None:
             first = groups.setdefault((box.label, shape.group_id), box)
@@ -123,8 +123,8 @@ def _parse(
                 continue
         boxes.append(box)
     status = Status.ANNOTATED if content.shapes else Status.BACKGROUND
-    full = inner_name(name) + Path(frame.image).suffix
-    return [Record(frame.image, full, frame.width, frame.height, boxes, status.value, split, path)]
+    full = inner_name(name) + Path(found.image).suffix
+    return [Record(found.image, full, found.width, found.height, boxes, status.value, split, path)]
 
 
 def _box(shape: _Shape, regex: re.Pattern[str] | None, path: str, report: Report) -> Box | None:

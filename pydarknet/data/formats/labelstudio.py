@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from pydarknet.data.dataset import Sample, Status
-from pydarknet.data.formats._common import Images, choice, images_for, load_json, number, size_of
+from pydarknet.data.formats._common import ImageFinder, choice, images_for, load_json, number, size_of
 from pydarknet.data.formats._masks import points_envelope, turned_envelope
 from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import RecordError
 
 SETTINGS = {
@@ -42,7 +42,7 @@ def sniff(path: Path) -> bool:
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") and (tasks or b'"original_width"' in start)
 
 
-def read(path: Path, options: ReadOptions, report: Report) -> Source:
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """One export; images beside it, in ``images``, or where told."""
     tasks = list(enumerate(load_json(path, list[dict[str, Any]], report), 1))
     parse = functools.partial(
@@ -52,11 +52,11 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
         which=choice(options, "annotation", "last", "first", "merge"),
         predictions=choice(options, "predictions", "no", "yes") == "yes",
     )
-    return Source(functools.partial(iter, tasks), parse, options.names)
+    return LabelSource(functools.partial(iter, tasks), parse, options.names)
 
 
 def _parse(
-    unit: _Task, report: Report, *, path: str, images: Images, which: str, predictions: bool
+    unit: _Task, report: Report, *, path: str, images: ImageFinder, which: str, predictions: bool
 ) -> Iterable[Record]:
     place, task = unit
     where = (path, place)
@@ -66,13 +66,13 @@ def _parse(
         filter(None, (size_of(r.get("original_width"), r.get("original_height")) for r in results)), None
     )
     names = _names(uri)
-    frame = images.frame(names, stated, where, report)
+    found = images.locate(names, stated, where, report)
     record = Record(
-        frame.image, Path(frame.image).name, frame.width, frame.height, [], status.value, _split(task), path
+        found.image, Path(found.image).name, found.width, found.height, [], status.value, _split(task), path
     )
     labels = {str(r["id"]): r for r in results if r.get("type") == "labels" and "id" in r}
     for result in results:
-        box = _box(result, labels, (frame.width / 100, frame.height / 100), where, report)
+        box = _box(result, labels, (found.width / 100, found.height / 100), where, report)
         if box is not None:
             record.boxes.append(box)
     return [record]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydarknet.data.dataset import Flag, Status
 from pydarknet.data.formats._common import (
-    Images,
+    ImageFinder,
     choice,
     column_index,
     csv_rows,
@@ -24,7 +24,7 @@ from pydarknet.data.formats._common import (
 )
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import split_of
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 
 SETTINGS = {
@@ -63,7 +63,7 @@ def _has_boxes(file: Path) -> bool:
     return all(name in header for name in (b"imageid", b"labelname", b"xmin"))
 
 
-def read(path: Path, options: ReadOptions, report: Report) -> Source:
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """A folder with ``*-annotations-bbox.csv`` files and the descriptions, or one such CSV.
 
     Raises:
@@ -83,7 +83,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
         images=images_for(options, *folders),
         depictions=choice(options, "depictions", "keep", "ignore", "drop"),
     )
-    return Source(functools.partial(_units, splits), parse, tuple(classes.values()) or options.names)
+    return LabelSource(functools.partial(_units, splits), parse, tuple(classes.values()) or options.names)
 
 
 def _descriptions(root: Path, options: ReadOptions, report: Report) -> dict[str, str]:
@@ -121,10 +121,10 @@ def _units(splits: dict[Path, str]) -> Iterator[_Unit]:
 
 
 def _parse(
-    unit: _Unit, report: Report, *, classes: Mapping[str, str], images: Images, depictions: str
+    unit: _Unit, report: Report, *, classes: Mapping[str, str], images: ImageFinder, depictions: str
 ) -> Iterable[Record]:
     path, columns, split, image_id, rows = unit
-    frame = images.frame([f"{image_id}.jpg", image_id], None, (path, rows[0][0]), report)
+    found = images.locate([f"{image_id}.jpg", image_id], None, (path, rows[0][0]), report)
     boxes = []
     for line, row in rows:
         where = (path, line)
@@ -137,11 +137,11 @@ def _parse(
                 continue
             flags |= Flag.IGNORE
         label = classes.get(row[columns["label"]], row[columns["label"]])
-        x1, y1 = corners["xmin"] * frame.width, corners["ymin"] * frame.height
-        x2, y2 = corners["xmax"] * frame.width, corners["ymax"] * frame.height
+        x1, y1 = corners["xmin"] * found.width, corners["ymin"] * found.height
+        x2, y2 = corners["xmax"] * found.width, corners["ymax"] * found.height
         boxes.append(Box(label, x1, y1, x2, y2, flags, None, line))
-    name = image_id + Path(frame.image).suffix
-    return [Record(frame.image, name, frame.width, frame.height, boxes, Status.ANNOTATED.value, split, path)]
+    name = image_id + Path(found.image).suffix
+    return [Record(found.image, name, found.width, found.height, boxes, Status.ANNOTATED.value, split, path)]
 
 
 def _is_set(row: list[str], columns: dict[str, int], key: str) -> bool:

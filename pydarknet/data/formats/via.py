@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet.data.dataset import Status, flags_from
-from pydarknet.data.formats._common import Images, choice, csv_rows, images_for, load_json, number
+from pydarknet.data.formats._common import ImageFinder, choice, csv_rows, images_for, load_json, number
 from pydarknet.data.formats._masks import points_envelope
 from pydarknet.data.issues import Report
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 
 SETTINGS = {
@@ -42,7 +42,7 @@ def sniff(path: Path) -> bool:
     return any(mark in start for mark in marks) or (b'"regions"' in start and b'"filename"' in start)
 
 
-def read(path: Path, options: ReadOptions, report: Report) -> Source:
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """One file; images beside it, in ``images``, or where told.
 
     Raises:
@@ -58,7 +58,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
         single=options.settings.get("single_class"),
         empty=Status(choice(options, "empty", "background", "unlabelled")),
     )
-    return Source(functools.partial(iter, units), parse, options.names)
+    return LabelSource(functools.partial(iter, units), parse, options.names)
 
 
 def _json_units(path: Path, report: Report) -> list[_Unit]:
@@ -121,18 +121,18 @@ def _parse(
     report: Report,
     *,
     path: str,
-    images: Images,
+    images: ImageFinder,
     attribute: str | None,
     single: str | None,
     empty: Status,
 ) -> Iterable[Record]:
     name, place, pairs = unit
     where = (path, place)
-    frame = images.frame([name], None, where, report)
+    found = images.locate([name], None, where, report)
     boxes = list(_boxes(pairs, attribute, single, where, report))
     status = Status.ANNOTATED if pairs else empty
     short = name.rpartition("/")[2]
-    return [Record(frame.image, short, frame.width, frame.height, boxes, status.value, "", path)]
+    return [Record(found.image, short, found.width, found.height, boxes, status.value, "", path)]
 
 
 def _boxes(

@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 from pydarknet.data.coords import Convention, convention, from_edges, to_edges
 from pydarknet.data.dataset import Flag, Sample, Status
 from pydarknet.data.formats._common import (
-    Images,
+    ImageFinder,
     choice,
     images_for,
     number,
@@ -32,7 +32,7 @@ from pydarknet.data.issues import Report
 from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
 from pydarknet.data.paths import inner_name, walk
-from pydarknet.data.records import Box, ReadOptions, Record, Source
+from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import RecordError
 from pydarknet.system.text import lines_of
 
@@ -55,7 +55,7 @@ def _is_annotation(file: Path) -> bool:
         return b"<annotation>" in stream.read(1000)
 
 
-def read(path: Path, options: ReadOptions, _report: Report) -> Source:
+def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
     """A folder with ``Annotations``, a folder of XML files (beside their images or not), or one XML file."""
     root = path if path.is_dir() else path.parent
     annotations = root / "Annotations" if (root / "Annotations").is_dir() else root
@@ -66,7 +66,7 @@ def read(path: Path, options: ReadOptions, _report: Report) -> Source:
         difficult=choice(options, "difficult", "keep", "train", "drop"),
     )
     units = functools.partial(_units, root, annotations, path if path.is_file() else None, options)
-    return Source(units, parse, options.names)
+    return LabelSource(units, parse, options.names)
 
 
 def _units(
@@ -90,7 +90,7 @@ def _image_sets(root: Path) -> dict[str, str]:
 
 
 def parse_file(
-    unit: tuple[str, str, str], report: Report, *, images: Images, coords: str | None, difficult: str
+    unit: tuple[str, str, str], report: Report, *, images: ImageFinder, coords: str | None, difficult: str
 ) -> Iterable[Record]:
     """The record of one XML file, or of an image without one."""
     path, name, split = unit
@@ -101,20 +101,20 @@ def parse_file(
         raise RecordError("parse", f"the root is <{root.tag}>, expected <annotation>", path, root.sourceline)
     stated = size_of(root.findtext("size/width"), root.findtext("size/height"))
     filename = (root.findtext("filename") or "").strip()
-    beside = Images([Path(path).parent], images.missing)
+    beside = ImageFinder([Path(path).parent], images.missing)
     beside_name = str(Path(name).parent / filename) if filename else name
     names = [beside_name, name]
     finder = beside if images.find(*names) is None and beside.find(*names) is not None else images
-    frame = finder.frame(names, stated, (path, 0), report)
+    found = finder.locate(names, stated, (path, 0), report)
     rule = convention(coords or _database_rule(root.findtext("source/database") or ""))
-    boxes = read_objects(root, path, rule, frame.sx, frame.sy)
+    boxes = read_objects(root, path, rule, found.sx, found.sy)
     if difficult == "drop":
         boxes = [box for box in boxes if not box.flags & Flag.DIFFICULT]
     for box in boxes if difficult == "train" else ():
         box.flags &= ~Flag.DIFFICULT
     status = Status.ANNOTATED if root.find("object") is not None else Status.BACKGROUND
-    full = inner_name(name) + Path(frame.image).suffix
-    return [Record(frame.image, full, frame.width, frame.height, boxes, status.value, split, path)]
+    full = inner_name(name) + Path(found.image).suffix
+    return [Record(found.image, full, found.width, found.height, boxes, status.value, split, path)]
 
 
 def _database_rule(database: str) -> str:

@@ -19,8 +19,9 @@ from pydarknet.data.formats._common import choice
 from pydarknet.data.formats.darknet import Listed, parse_image, write_label
 from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
-from pydarknet.data.paths import images_below, resolve
-from pydarknet.data.records import ReadOptions, Source
+from pydarknet.data.paths import images_below
+from pydarknet.data.records import LabelSource, ReadOptions
+from pydarknet.engine.darknet_files import resolve
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of, read_text
 
@@ -58,7 +59,7 @@ def _yaml_file(path: Path) -> Path | None:
     return None
 
 
-def read(path: Path, options: ReadOptions, report: Report) -> Source:
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """``data.yaml`` or the folder it lies in.
 
     Raises:
@@ -81,7 +82,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> Source:
             raise RecordError("parse", "train and val are the same images; allow_same=yes accepts that", file)
         del splits["val"]
     parse = functools.partial(parse_image, names=names, labels=None)
-    return Source(functools.partial(_units, splits), parse, names)
+    return LabelSource(functools.partial(_units, splits), parse, names)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from pydarknet.data.ops.select import (
     shuffled,
 )
 from pydarknet.data.ops.split import folds, split, split_sizes
-from pydarknet.data.ops.table import Row, table
+from pydarknet.data.ops.table import BoxRow, table
 
 __all__ = [
-    "Row",
+    "BoxRow",
     "balance",
     "class_counts",
     "drop_boxes",

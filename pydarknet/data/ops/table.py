@@ -8,7 +8,7 @@ from typing import TypedDict
 from pydarknet.data.dataset import Dataset, Flag
 
 
-class Row(TypedDict):
+class BoxRow(TypedDict):
     """One box; sizes and corners in pixels on edges."""
 
     image: str
@@ -23,10 +23,10 @@ class Row(TypedDict):
     flags: str
 
 
-def table(dataset: Dataset) -> list[Row]:
+def table(dataset: Dataset) -> list[BoxRow]:
     """One row per box; images without boxes have none. The label of a box of any class is ``""``."""
     return [
-        Row(
+        BoxRow(
             image=str(sample.image),
             split=sample.split,
             width=sample.width,

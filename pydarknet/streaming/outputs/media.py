@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from pydarknet.engine.boxes import clip
 from pydarknet.engine.draw import draw
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.streaming.file_sources import Frame
 from pydarknet.streaming.outputs import Drawn, Picture
 from pydarknet.streaming.outputs.text import Stems
+from pydarknet.streaming.result import Result
 from pydarknet.streaming.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from pydarknet.streaming.stream import Result
 from pydarknet.system.atomic import abandon, replacing
 
 _log = logging.getLogger("pydarknet")
@@ -174,9 +175,8 @@ class Crops:
         """Cut out the objects of one picture; boxes outside it are left out."""
         stem = self._stems.of_picture(result.frame)
         height, width = result.frame.image.shape[:2]
-        limits = np.array([width, height] * 2, np.float32)
         for row, label in enumerate(result.detections.labels):
-            box = np.clip(np.nan_to_num(result.detections.xyxy[row]), 0, limits)
+            box = clip(result.detections.xyxy[row], (width, height))
             (x1, y1), (x2, y2) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
             if x2 > x1 and y2 > y1:
                 name = re.sub(r"[^\w-]+", "_", label) or "_"
