@@ -54,7 +54,7 @@ class Clusters:
     Attributes:
         anchors: (k, 2) sorted by area.
         mean_iou: mean best IoU over the boxes, 0…1.
-        iterations: rounds until nothing changed, in the run that won.
+        iterations: rounds until convergence, in the best run.
     """
 
     anchors: Sizes
@@ -68,7 +68,7 @@ def judge(boxes: ArrayLike, anchors: ArrayLike) -> Judgement:
     Raises:
         DataError: there are no boxes.
     """
-    sizes = _checked(boxes)
+    sizes = checked_sizes(boxes)
     targets = np.asarray(anchors, float)
     total, reached = 0.0, 0
     for part in np.array_split(sizes, len(sizes) // SAMPLE + 1):
@@ -102,7 +102,7 @@ def kmeans(
         DataError: there are fewer different boxes than anchors.
         ValueError: the metric is unknown.
     """
-    sizes = _checked(boxes)
+    sizes = checked_sizes(boxes)
     rng = np.random.default_rng(seed)
     sample = sizes if len(sizes) <= SAMPLE else rng.choice(sizes, SAMPLE, replace=False)
     different = len(np.unique(sample, axis=0))
@@ -178,7 +178,7 @@ def _kmeans_l2(sizes: Sizes, count: int, restarts: int, seed: int) -> tuple[Size
 
 
 def _evolve(sizes: Sizes, centres: Sizes, generations: int, rng: np.random.Generator) -> Sizes:
-    """Change some sides by about a tenth at random, and keep what raises the mean best IoU."""
+    """Change some sides by about a tenth at random, and keep changes that raise the mean best IoU."""
     best, best_iou = centres, float(iou_of_sizes(sizes, centres).max(1).mean())
     for _ in range(generations):
         change = np.where(rng.random(best.shape) < 0.5, rng.normal(1, 0.1, best.shape), 1).clip(0.3, 3)
@@ -190,7 +190,7 @@ def _evolve(sizes: Sizes, centres: Sizes, generations: int, rng: np.random.Gener
 
 
 def worthwhile(new: Judgement, old: Judgement) -> bool:
-    """Whether new anchors gain enough to give up the old ones, and what was learned with them."""
+    """Whether new anchors improve enough to replace the old ones and the weights trained with them."""
     return new.mean_iou - old.mean_iou >= SMALL_GAIN or (old.recall < 0.98 and new.recall > old.recall)
 
 
@@ -296,33 +296,12 @@ def sizes_of(dataset: Dataset, width: int, height: int, letter_box: bool = False
     return np.concatenate(parts)
 
 
-def plot(boxes: ArrayLike, anchors: ArrayLike, path: Path, title: str = "") -> None:
-    """Scatter plot of box sizes, coloured by the anchor they belong to, saved as a picture."""
-    from matplotlib.figure import Figure
+def checked_sizes(boxes: ArrayLike) -> Sizes:
+    """Widths and heights (n, 2), float64, of the boxes that have both, finite and above 0.
 
-    from pydarknet.system.atomic import replacing
-
-    sizes, targets = _checked(boxes), np.asarray(anchors, float)
-    if len(sizes) > SAMPLE:
-        sizes = np.random.default_rng(0).choice(sizes, SAMPLE, replace=False)
-    figure = Figure(figsize=(7, 7), layout="constrained")
-    axes = figure.subplots()
-    groups = iou_of_sizes(sizes, targets).argmax(1)
-    axes.scatter(sizes[:, 0], sizes[:, 1], s=6, c=groups, cmap="tab20", alpha=0.6, linewidths=0)
-    axes.scatter(
-        targets[:, 0], targets[:, 1], s=70, marker="s", facecolors="none", edgecolors="black", linewidths=1.5
-    )
-    for width, height in targets:
-        axes.annotate(
-            f"{width:.0f}×{height:.0f}", (width, height), (4, 4), textcoords="offset points", fontsize=8
-        )
-    axes.set(xlabel="width, pixels of the network input", ylabel="height", title=title, xlim=0, ylim=0)
-    axes.grid(alpha=0.3)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=100)
-
-
-def _checked(boxes: ArrayLike) -> Sizes:
+    Raises:
+        DataError: no box has.
+    """
     sizes: Sizes = np.asarray(boxes, float).reshape(-1, 2)
     sizes = sizes[np.isfinite(sizes).all(1) & (sizes > 0).all(1)]
     if not len(sizes):

@@ -21,8 +21,7 @@ from typing import Any
 
 import cv2  # noqa: F401
 
-import pydarknet
-from pydarknet import errors
+from pydarknet import __version__, errors
 from pydarknet.compat._helpers import (  # noqa: F401
     Box,
     array_to_image,
@@ -198,7 +197,7 @@ def set_output_stream(path: str | bytes) -> None:
 
 def version_short() -> bytes:
     """Version of pydarknet; its records are those of before 5.1."""
-    return pydarknet.__version__.encode()
+    return __version__.encode()
 
 
 def version_string() -> bytes:

@@ -14,11 +14,10 @@ import numpy.typing as npt
 
 from pydarknet.engine.boxes import clip
 from pydarknet.engine.draw import Colour, class_colour, draw_label, text_colour
-from pydarknet.engine.images import load
+from pydarknet.engine.images import load, save_image
 from pydarknet.errors import DataError
 from pydarknet.evaluation.columns import ANY_CLASS, Bools, Judged
 from pydarknet.evaluation.evaluation import Verdict
-from pydarknet.streaming.outputs.media import save_picture
 
 Picture = npt.NDArray[np.uint8]
 
@@ -56,7 +55,7 @@ def save_sheet(
     sheet = _below(rows)
     judged = [one.judged for one in chosen]
     shown = {int(c) for one in judged for c in (*one.truth_classes, *one.classes[one.scores > thresh])}
-    save_picture(Path(path), _below([_legend(sheet.shape[1], names, sorted(shown - {ANY_CLASS})), sheet]))
+    save_image(Path(path), _below([_legend(sheet.shape[1], names, sorted(shown - {ANY_CLASS})), sheet]))
 
 
 def pair(verdict: Verdict, names: Sequence[str], *, thresh: float = 0.25) -> Picture:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pydarknet import cfg
 from pydarknet.cfg import anchors
+from pydarknet.cfg.plots import plot_anchors
 from pydarknet.engine.boxes import iou_of_sizes
 from pydarknet.errors import CfgError, DataError, FileError
 
@@ -170,7 +171,7 @@ def test_the_plot_is_a_picture(tmp_path: Path) -> None:
     import cv2
 
     boxes, means = three_clusters()
-    anchors.plot(boxes, means, tmp_path / "a.png", "three clusters")
+    plot_anchors(boxes, means, tmp_path / "a.png", "three clusters")
     picture = cv2.imread(str(tmp_path / "a.png"))
     assert picture.shape == (700, 700, 3)
     colours = np.unique(picture.reshape(-1, 3), axis=0)
