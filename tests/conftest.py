@@ -20,6 +20,8 @@ from pydarknet.engine import _core, selftest
 settings.register_profile("pydarknet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("pydarknet")
 
+pytest_plugins = ["required"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _away_from_the_sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
