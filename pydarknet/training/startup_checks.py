@@ -13,7 +13,7 @@ from pydarknet.check import PlannedRun, preflight
 from pydarknet.data.album import RAM_SHARE
 from pydarknet.data.splits import Splits
 from pydarknet.engine import selftest
-from pydarknet.engine._core import NetworkInfo
+from pydarknet.engine.handle import NetworkInfo
 from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError, FileError

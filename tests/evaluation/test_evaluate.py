@@ -22,7 +22,7 @@ from pydarknet import Evaluation, Network
 from pydarknet.cli._impl.eval_record import recorded
 from pydarknet.data import Dataset, Flag, Sample, Status, read, write
 from pydarknet.data.fingerprint import fingerprint
-from pydarknet.engine._core import NetworkInfo
+from pydarknet.engine.handle import NetworkInfo
 from pydarknet.errors import ArgumentError, DataError, FileError
 from pydarknet.evaluation.diagnose import explain_low_map
 from pydarknet.evaluation.evaluate import class_ids, labelled
