@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pydarknet.errors import ArgumentError, FileError
 from pydarknet.runs.config import TrainConfig, changed
 from pydarknet.system.atomic import persistently, write_text
 from pydarknet.system.machine import usable_cores
+from pydarknet.system.notify import Notify
 
 SILENT = 900.0  # seconds without a heartbeat after which the lock of another machine counts as left behind
 BEAT = 20.0  # seconds between heartbeats
@@ -55,24 +56,24 @@ class RunFolder:
         try:
             table = json.loads(self.file("run.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise FileError(f"{self.path}: is not the folder of a run: {error}") from None
+            raise FileError(f"{self.path}: is not a run folder: {error}") from None
         if not isinstance(table, dict):
-            raise FileError(f"{self.path}: is not the folder of a run: run.json is no object")
+            raise FileError(f"{self.path}: is not a run folder: run.json is not a JSON object")
         return table
 
     def config(self) -> TrainConfig:
         """The settings that the run was last started with."""
         return TrainConfig.from_json(self.read()["config"])
 
-    def begin(self, config: TrainConfig, say: Callable[[str], None]) -> None:
-        """Enter a session into ``run.json``; other threads than before change the bits, which is said."""
+    def begin(self, config: TrainConfig, notify: Notify) -> None:
+        """Enter a session into ``run.json``; report another number of threads, which changes the bits."""
         table = self.read() if self.exists else {"sessions": []}
         threads = config.threads or usable_cores()
         before = table["sessions"][-1].get("threads", threads) if table["sessions"] else threads
         if before != threads:
-            say(
-                f"computed in {before} threads so far, in {threads} from now on: sums are rounded otherwise, "
-                f"so the run will not have the bits of one that stayed there (--threads {before} keeps them)"
+            notify(
+                f"computed in {before} threads so far, in {threads} from now on: rounding depends on the "
+                f"thread count, so results will no longer be bit-identical (--threads {before} keeps them)"
             )
         table.pop("result", None)  # of the session before: this one may be killed
         table["config"] = config.to_json()
@@ -85,8 +86,16 @@ class RunFolder:
         )
         self.write(table)
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Enter what became of the session."""
+    def finish(self, reason: str, iteration: int, best_map: float | None, notices: Sequence[str]) -> None:
+        """Enter the end of the session into ``run.json``.
+
+        Args:
+            reason: a key of :data:`pydarknet.runs.outcome.EXIT_CODES`.
+            iteration: number of updates done.
+            best_map: highest mAP@0.5, 0..1; None if nothing was evaluated.
+            notices: of the session.
+        """
+        result = {"reason": reason, "iteration": iteration, "best_map": best_map, "notes": list(notices)}
         table = self.read()
         table["sessions"][-1] |= {"ended": _now(), **result}
         table["result"] = result
