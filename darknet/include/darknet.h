@@ -45,7 +45,10 @@ typedef enum {
 DN_API const char *dn_last_error(void);
 /* "1.2.3". */
 DN_API const char *dn_version(void);
-/* What this build and machine have, as JSON: version, compiler, onednn, openmp, backends, cpu features, threads. */
+/* This build and machine as JSON: version, compiler, onednn, openmp, cpu_features, cores, and backends, the fastest
+ * first. Of each: name, available, reason (why not), and where available device (the part of the hardware and its
+ * libraries that the rounding of results depends on), precisions (a name and a reason, as in dn_network_info, of each)
+ * and auto (likewise). */
 DN_API const char *dn_build_info(void);
 
 /* -- networks ---------------------------------------------------------------------------------------------------- */
@@ -53,10 +56,12 @@ DN_API const char *dn_build_info(void);
 typedef struct dn_network dn_network;
 
 typedef struct {
-    const char *backend;   /* "auto", "ref", "cpu", or "check:cpu,ref"; NULL: "auto" */
-    const char *precision; /* "auto" (bf16 where the CPU multiplies it natively), "fp32", "bf16"; NULL: "auto" */
+    const char *backend;   /* "auto" (the first available), a name of dn_build_info, with a device's number where it has
+                              several ("cuda:1"), or "check:A,B", which compares two of them; NULL: "auto" */
+    const char *precision; /* "auto" (what the backend prefers on its device), "fp32", "tf32", "bf16" or "fp16", if the
+                              backend has it; NULL: "auto" */
     int batch;             /* images a forward pass takes at most, >= 1 */
-    int threads;           /* 0: all cores this process may use */
+    int threads;           /* 0: all cores this process may use; at most four times as many, or 64 */
     int strict;            /* 1: unknown cfg keys are errors; 0: warnings */
 } dn_options;
 
@@ -85,7 +90,9 @@ typedef struct {
     uint64_t parameters; /* float32 values of the network, as many as a complete weights file holds */
     double bflops;      /* billions of operations of one image, counted as Darknet does */
     uint64_t activation_bytes; /* of the compiled plan; 0 before the first prediction */
-    const char *backend, *precision; /* precision: "fp32" or "bf16" once compiled, "auto" before */
+    const char *backend, *precision; /* what "auto" became */
+    const char *device;           /* as in dn_build_info */
+    const char *precision_reason; /* why "auto" became this precision, or what computing in it costs here; or "" */
 } dn_network_info;
 
 DN_API dn_status dn_network_get_info(const dn_network *network, dn_network_info *out);

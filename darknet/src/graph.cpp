@@ -66,9 +66,7 @@ std::size_t Node::parameter_count() const {
     return count;
 }
 
-bool Node::is_head() const {
-    return kind == Kind::yolo || kind == Kind::gaussian_yolo || kind == Kind::region || kind == Kind::detection;
-}
+bool Node::is_head() const { return layer_def(kind).head; }
 
 const char* role_name(Role role) {
     constexpr const char* names[] = {"biases", "scales", "means", "variances", "weights"};

@@ -58,6 +58,7 @@ struct Node {
     Shape in, out;            // per image; `in` is that of inputs[0]
     std::shared_ptr<const LayerParams> params;
     std::vector<ArraySpec> arrays;  // empty when the node owns no parameters
+    int share_index = -1;           // node that owns the weights it uses; -1: this one
     double flops = 0;               // multiply-adds x 2 per image, as Darknet counts them
     float learning_rate = 1;        // per-layer factor
     float clip = 0;
@@ -76,7 +77,7 @@ struct Node {
         return static_cast<const P&>(*params);
     }
     std::size_t parameter_count() const;
-    bool is_head() const;  // yolo, gaussian_yolo, region, detection
+    bool is_head() const;  // its output is decoded to boxes
 };
 
 struct Graph {

@@ -9,7 +9,9 @@
 #include <sched.h>
 #endif
 
+#include "backends/registry.hpp"
 #include "error.hpp"
+#include "layers/layer.hpp"
 
 namespace dn {
 namespace {
@@ -23,6 +25,16 @@ int available_cores() {
     return std::max(1u, std::thread::hardware_concurrency());
 }
 
+// More threads than cores are allowed, as tests want them, but not so many that the system runs out of them.
+int checked_threads(int threads) {
+    const int cores = available_cores(), most = std::max(64, 4 * cores);
+    if (threads < 0 || threads > most)
+        throw Error(Status::invalid_argument, "",
+                    text("found ", threads, " threads, expected 1 to ", most, ", or 0 for all ", cores,
+                         " cores that this process may use"));
+    return threads == 0 ? cores : threads;
+}
+
 std::vector<int> default_outputs(const Graph& graph) {
     std::vector<int> heads = graph.heads();
     if (heads.empty()) heads.push_back(graph.output_node());
@@ -34,47 +46,26 @@ void check_fraction(const char* name, float value) {
         throw Error(Status::invalid_argument, "", text("found ", name, " ", value, ", expected 0 to 1"));
 }
 
-// Darknet takes the NMS kind from the last yolo or region head.
-struct NmsSettings {
-    NmsKind kind = NmsKind::standard;
-    float beta = 0.6f;
-};
-
+// Darknet takes the NMS of the last head.
 NmsSettings nms_settings(const Graph& graph) {
-    NmsSettings settings;
-    for (int head : graph.heads()) {
-        const Node& node = graph.nodes[head];
-        settings = {};
-        if (node.kind != Kind::yolo && node.kind != Kind::gaussian_yolo) continue;
-        settings = {node.as<YoloParams>().nms_kind, node.as<YoloParams>().beta_nms};
-    }
-    return settings;
+    const std::vector<int> heads = graph.heads();
+    if (heads.empty()) return {};
+    const Node& last = graph.nodes[heads.back()];
+    const auto nms = layer_def(last.kind).nms;
+    return nms ? nms(last) : NmsSettings{};
 }
 
 }  // namespace
 
-int head_classes(const Node& head) {
-    switch (head.kind) {
-        case Kind::region: {
-            const auto& region = head.as<RegionParams>();
-            return region.map.empty() ? region.classes : static_cast<int>(region.map.size());
-        }
-        case Kind::detection:
-            return head.as<DetectionParams>().classes;
-        default:
-            return head.as<YoloParams>().classes;
-    }
-}
-
 Network::Network(const Cfg& cfg, const std::string& weights_path, const NetworkOptions& options) : options_(options) {
     if (options_.batch < 1)
         throw Error(Status::invalid_argument, "", text("found batch ", options_.batch, ", expected 1 or more"));
-    if (options_.threads < 0)
-        throw Error(Status::invalid_argument, "",
-                    text("found ", options_.threads, " threads, expected 0 (all cores) or more"));
-    if (options_.threads == 0) options_.threads = available_cores();
+    options_.threads = checked_threads(options_.threads);
     backend_ = make_backend(options_.backend);
     backend_name_ = backend_->name();
+    device_ = backend_->device();
+    precision_ = backend_->resolve(options_.precision);
+    options_.precision = precision_.precision;
     graph_ = std::make_shared<Graph>(build_graph(cfg, options_.strict));
     report_.layers_total = static_cast<int>(graph_->nodes.size());
     // The file is measured against the cfg before anything is allocated; without a file the cfg alone decides.
@@ -87,7 +78,9 @@ Network::Network(const Network& other)
       report_(other.report_),
       options_(other.options_),
       backend_(other.backend_),
-      backend_name_(other.backend_name_) {}
+      backend_name_(other.backend_name_),
+      device_(other.device_),
+      precision_(other.precision_) {}
 
 void Network::resize(int width, int height) {
     if (width == graph_->input.w && height == graph_->input.h) return;
@@ -238,7 +231,9 @@ void Network::nms(std::vector<Candidate>& candidates, float thresh) const {
 
 int Network::classes() const {
     const std::vector<int> heads = graph_->heads();
-    return heads.empty() ? 0 : head_classes(graph_->nodes[heads.front()]);
+    if (heads.empty()) return 0;
+    const Node& head = graph_->nodes[heads.front()];
+    return layer_def(head.kind).classes(head);
 }
 
 std::vector<LayerTime> Network::profile() { return plan().profile(); }

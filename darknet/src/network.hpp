@@ -26,9 +26,6 @@ struct DetectOptions {
     bool letterbox = false;
 };
 
-// Classes that a head reports.
-int head_classes(const Node& head);
-
 class Network {
 public:
     Network(const Cfg& cfg, const std::string& weights_path, const NetworkOptions& options);
@@ -43,6 +40,8 @@ public:
     const std::shared_ptr<const Graph>& shared_graph() const { return graph_; }
     const NetworkOptions& options() const { return options_; }
     const std::string& backend_name() const { return backend_name_; }
+    const std::string& device() const { return device_; }
+    const PrecisionChoice& precision() const { return precision_; }  // never `automatic`
 
     void resize(int width, int height);
     void set_batch(int batch);
@@ -78,7 +77,8 @@ private:
     WeightsReport report_;
     NetworkOptions options_;
     std::shared_ptr<const Backend> backend_;
-    std::string backend_name_;
+    std::string backend_name_, device_;
+    PrecisionChoice precision_{};
     std::unique_ptr<Plan> plan_;
     std::uint64_t plan_version_ = 0;  // of the parameters it was compiled from
     std::vector<int> wanted_;

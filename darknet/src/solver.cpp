@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "error.hpp"
+#include "layers/layer.hpp"
 
 namespace dn {
 namespace {
@@ -109,12 +110,12 @@ void Solver::update(int images) {
 void Solver::update_array(const Node& node, Role role, float rate, float images) {
     Floats& g = state_.gradients[node.index].array(role);
     Floats& w = parameters_->nodes[node.index].array(role);
-    const bool weighted_shortcut = node.kind == Kind::shortcut;
-    const float decay = role == Role::weights && !weighted_shortcut ? net_.decay * images : 0;
+    const bool clamp_step = layer_def(node.kind).clamp_step;
+    const float decay = role == Role::weights && !clamp_step ? net_.decay * images : 0;
     const float step = rate / images;
     for (std::size_t i = 0; i < w.size(); ++i) {
         float d = g[i] - decay * w[i];
-        if (weighted_shortcut) d = std::clamp(d, -1.f, 1.f);
+        if (clamp_step) d = std::clamp(d, -1.f, 1.f);
         w[i] += step * d;
         g[i] = net_.momentum * d;
     }

@@ -6,6 +6,7 @@
 
 #include "error.hpp"
 #include "file_io.hpp"
+#include "layers/layer.hpp"
 #include "weights_layout.hpp"
 
 namespace dn {
@@ -110,9 +111,8 @@ Floats transpose(const Floats& src, std::size_t rows, std::size_t columns) {
 
 // Whether the file holds these weights as (inputs, outputs); in memory they are (outputs, inputs).
 bool is_transposed(const Node& node, Role role, bool header_transposed) {
-    if (role != Role::weights) return false;
-    if (node.kind == Kind::connected) return header_transposed;
-    return node.kind == Kind::convolutional && node.as<ConvolutionalParams>().flipped;
+    const auto transposed = layer_def(node.kind).transposed;
+    return transposed && role == Role::weights && transposed(node, header_transposed);
 }
 
 Floats read_array(const InputFile& file, const std::string& path, const Header& header, const Node& node,

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "error.hpp"
+#include "layers/layer.hpp"
 
 namespace dn {
 namespace {
@@ -24,16 +25,14 @@ struct ClassCost {
     std::uint64_t floats = 0;
 };
 
-// Nothing ({0, 0}) where the head is not fed by a convolution of its own.
+// Nothing ({0, 0}) where the head is not fed by a convolution of its own, or its class count is not free.
 ClassCost class_cost(const Graph& graph, const Node& head) {
-    const int producer = head.inputs.at(0);
-    if (producer < 0 || graph.nodes[producer].kind != Kind::convolutional) return {};
+    const LayerDef& def = layer_def(head.kind);
+    const int producer = head.inputs.at(0), entries = def.entries ? def.entries(head) : 0;
+    if (entries == 0 || producer < 0 || graph.nodes[producer].kind != Kind::convolutional) return {};
     const Node& convolution = graph.nodes[producer];
     const std::uint64_t per_filter = convolution.parameter_count() / convolution.as<ConvolutionalParams>().filters;
-    if (head.kind == Kind::region) return {head.as<RegionParams>().classes, per_filter * head.as<RegionParams>().num};
-    if (head.kind == Kind::yolo || head.kind == Kind::gaussian_yolo)
-        return {head.as<YoloParams>().classes, per_filter * head.as<YoloParams>().mask.size()};
-    return {};
+    return {def.classes(head), per_filter * (head.in.c / entries)};
 }
 
 // The class count with which this network would have exactly `floats` parameters; 0: none.

@@ -61,6 +61,56 @@ std::string name_error(const std::string& name) {
 
 }  // namespace
 
+namespace {
+
+bool is_missing(int, std::string* why) {
+    *why = "its driver is not installed";
+    return false;
+}
+bool has_two_devices(int device, std::string* why) {
+    if (device > 1) *why = text("found device ", device, ", expected 0 or 1");
+    return device <= 1;
+}
+std::unique_ptr<Backend> make_faulty(int device) { return std::make_unique<Faulty>(0, static_cast<float>(device)); }
+
+// The error of the backend's device 1 shows which device was made.
+const BackendTable kTable = {{"absent", is_missing, make_faulty}, {"pair", has_two_devices, make_faulty}};
+
+}  // namespace
+
+TEST_CASE("backends: auto skips what is not available, and errors give the reason") {
+    CHECK(make_backend("auto", kTable)->name() == "faulty");
+    CHECK(backend_names(kTable) == std::vector<std::string>{"pair"});
+    const auto error = [](const std::string& name, const BackendTable& table = kTable) {
+        return error_of(Status::backend, [&] { make_backend(name, table); });
+    };
+    CHECK(error("absent") == "backend \"absent\" is not available: its driver is not installed");
+    CHECK_CONTAINS(error("check:pair,absent"), "backend \"absent\" is not available: its driver");
+    CHECK(error("gpu") ==
+          "found backend \"gpu\", expected auto, absent, pair or check:A,B of those; \"absent\" is not available: its "
+          "driver is not installed");
+    CHECK_CONTAINS(error("auto", {kTable[0]}), "found no backend that is available; \"absent\" is not available: its ");
+}
+
+TEST_CASE("backends: the number of a device follows the name") {
+    const Graph graph = graph_of(kSections, kInput);
+    const auto last = [&](const std::string& name) {
+        return run({kSections, kInput, {1, 2, 3, 4}}, graph, initial_parameters(graph, 1),
+                   *make_backend(name, kTable))[3];
+    };
+    CHECK(last("pair") == 8);
+    CHECK(last("pair:0") == 8);
+    CHECK(last("pair:1") == 9);
+    const auto error = [](const std::string& name, const BackendTable& table = kTable) {
+        return error_of(Status::backend, [&] { make_backend(name, table); });
+    };
+    CHECK(error("pair:2") == "backend \"pair:2\" is not available: found device 2, expected 0 or 1");
+    CHECK_CONTAINS(error("ref:1", backend_table()), "found device 1, expected 0, its only one");
+    for (const char* name : {"pair:", "pair:x", "pair:-1", "pair:99999999999"})
+        CHECK_CONTAINS(error(name), "expected the number of a device after the colon, such as \"pair:0\"");
+    CHECK_CONTAINS(error("auto:0"), "found backend \"auto:0\", expected auto, ");
+}
+
 TEST_CASE("backends: auto is the first of the list, ref is always in it") {
     const std::vector<std::string> names = backend_names();
     REQUIRE(!names.empty());
@@ -76,13 +126,26 @@ TEST_CASE("backends: an unknown name is an error that lists those there are") {
     CHECK_CONTAINS(name_error("check:ref,gpu"), "found backend \"gpu\"");
 }
 
-TEST_CASE("backends: ref refuses bf16") {
+TEST_CASE("backends: a precision that a backend lacks is an error that lists those it has") {
     const Graph graph = graph_of(kSections, kInput);
     PlanOptions options;
     options.precision = Precision::bf16;
     const std::string message =
         error_of(Status::backend, [&] { make_backend("ref")->compile(graph, initial_parameters(graph, 1), options); });
-    CHECK_CONTAINS(message, "found precision bf16, expected fp32 or auto");
+    CHECK(message == "backend \"ref\": found precision bf16, expected fp32 or auto");
+    for (const std::string& name : backend_names()) {
+        const auto backend = make_backend(name);
+        CHECK(backend->resolve(Precision::automatic).precision == backend->automatic().precision);
+        for (const PrecisionChoice& choice : backend->precisions()) {
+            CAPTURE(name);
+            CAPTURE(precision_name(choice.precision));
+            options.precision = choice.precision;
+            const auto plan = backend->compile(graph, initial_parameters(graph, 1), options);
+            CHECK(plan->precision() == choice.precision);
+        }
+        CHECK_CONTAINS(error_of(Status::backend, [&] { backend->resolve(Precision::tf32); }),
+                       "found precision tf32, expected fp32");
+    }
 }
 
 TEST_CASE("backends: a check of equal backends answers as the first one") {

@@ -222,9 +222,9 @@ TEST_CASE("flatten: a box without finite corners is left out") {
     CHECK(found[0].box == 2);
 }
 
-TEST_CASE("decoding a layer that is no head is a defect that is named") {
+TEST_CASE("decoding a layer that is not a head is a defect that is named") {
     const Graph graph = graph_of("[net]\nwidth=8\nheight=8\nchannels=1\n[convolutional]\n");
     std::vector<Candidate> found;
     CHECK(error_of(Status::internal, [&] { decode_head(graph.nodes[0], nullptr, graph.input, {}, found); }) ==
-          "net.cfg:5 [convolutional]: is no detection head");
+          "net.cfg:5 [convolutional]: is not a detection head");
 }

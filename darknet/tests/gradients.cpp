@@ -48,6 +48,12 @@ const std::map<Kind, std::string>& refused() {
     return layers;
 }
 
+constexpr Kind kAllKinds[] = {
+#define DN_LAYER(name) Kind::name,
+#include "layers/layers.def"
+#undef DN_LAYER
+};
+
 // Lets nothing through on purpose, as in Darknet: it stands in front of all that learns.
 const std::set<Kind> kStopsGradients = {Kind::crop};
 
@@ -217,13 +223,26 @@ TEST_CASE("gradients: every layer stands in exactly one list of this file") {
     for (const HeadCase& head : head_cases()) lists[head.kind].insert("a head");
     for (const auto& [kind, message] : refused()) lists[kind].insert("refused");
     for (Kind kind : kStopsGradients) lists[kind].insert("lets nothing through");
-    for (Kind kind : {
-#define DN_LAYER(name) Kind::name,
-#include "layers/layers.def"
-#undef DN_LAYER
-         }) {
+    for (const Kind kind : kAllKinds) {
         INFO("layer ", layer_def(kind).name, ": add it to a list of gradients.cpp");
         CHECK(lists[kind].size() == 1);
+    }
+}
+
+TEST_CASE("layers: each that owns weights says how they begin, each head how it is read and trained") {
+    for (const Case& c : all_cases())
+        for (const Node& node : graph_of(whole(c), c.input).nodes)
+            for (const ArraySpec& array : node.arrays) {
+                CAPTURE(label(c));
+                CHECK((array.role != Role::weights || layer_def(node.kind).initial_weights));
+            }
+    for (const Kind kind : kAllKinds) {
+        const LayerDef& def = layer_def(kind);
+        CAPTURE(def.name);
+        CHECK(def.head == (def.decode != nullptr));
+        CHECK(def.head == (def.classes != nullptr));
+        CHECK((!def.head || def.loss || def.untrainable));
+        CHECK_FALSE((def.loss && def.untrainable));
     }
 }
 

@@ -2,6 +2,7 @@
 // Where rolling statistics begin, and that a mini-batch which fails leaves nothing behind.
 #include "trainer.hpp"
 
+#include "backends/registry.hpp"
 #include "support.hpp"
 
 using namespace dn;

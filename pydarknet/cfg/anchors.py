@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pydarknet.engine.boxes import iou_of_sizes
 from pydarknet.errors import CfgError, DataError, FileError
 
 if TYPE_CHECKING:
@@ -53,19 +54,12 @@ class Clusters:
     Attributes:
         anchors: (k, 2) sorted by area.
         mean_iou: mean best IoU over the boxes, 0…1.
-        iterations: rounds until nothing changed, in the run that won.
+        iterations: rounds until convergence, in the best run.
     """
 
     anchors: Sizes
     mean_iou: float
     iterations: int
-
-
-def iou(boxes: ArrayLike, anchors: ArrayLike) -> Sizes:
-    """IoU of every box with every anchor, (n, k), when both stand in the same corner."""
-    a, b = np.asarray(boxes, float)[:, None], np.asarray(anchors, float)[None]
-    common = np.minimum(a, b).prod(2)
-    return np.asarray(common / (a.prod(2) + b.prod(2) - common))
 
 
 def judge(boxes: ArrayLike, anchors: ArrayLike) -> Judgement:
@@ -74,11 +68,11 @@ def judge(boxes: ArrayLike, anchors: ArrayLike) -> Judgement:
     Raises:
         DataError: there are no boxes.
     """
-    sizes = _checked(boxes)
+    sizes = checked_sizes(boxes)
     targets = np.asarray(anchors, float)
     total, reached = 0.0, 0
     for part in np.array_split(sizes, len(sizes) // SAMPLE + 1):
-        total += float(iou(part, targets).max(1).sum())
+        total += float(iou_of_sizes(part, targets).max(1).sum())
         ratio = part[:, None] / targets[None]
         worst = np.maximum(ratio, 1 / ratio).max(2).min(1)
         reached += int((worst < RATIO).sum())
@@ -108,7 +102,7 @@ def kmeans(
         DataError: there are fewer different boxes than anchors.
         ValueError: the metric is unknown.
     """
-    sizes = _checked(boxes)
+    sizes = checked_sizes(boxes)
     rng = np.random.default_rng(seed)
     sample = sizes if len(sizes) <= SAMPLE else rng.choice(sizes, SAMPLE, replace=False)
     different = len(np.unique(sample, axis=0))
@@ -153,7 +147,7 @@ def _starts(sizes: Sizes, count: int, restarts: int, rng: np.random.Generator) -
 
 def _run(sizes: Sizes, start: Sizes) -> tuple[float, Sizes, int]:
     centres, iterations = lloyd(sizes, start)
-    return float(iou(sizes, centres).max(1).mean()), centres, iterations
+    return float(iou_of_sizes(sizes, centres).max(1).mean()), centres, iterations
 
 
 def lloyd(sizes: Sizes, centres: Sizes) -> tuple[Sizes, int]:
@@ -165,7 +159,7 @@ def lloyd(sizes: Sizes, centres: Sizes) -> tuple[Sizes, int]:
     centres = centres.copy()
     assigned = np.full(len(sizes), -1)
     for iteration in range(1, MAX_ITERATIONS + 1):
-        nearest = iou(sizes, centres).argmax(1)
+        nearest = iou_of_sizes(sizes, centres).argmax(1)
         if (nearest == assigned).all():
             return centres, iteration - 1
         assigned = nearest
@@ -184,19 +178,19 @@ def _kmeans_l2(sizes: Sizes, count: int, restarts: int, seed: int) -> tuple[Size
 
 
 def _evolve(sizes: Sizes, centres: Sizes, generations: int, rng: np.random.Generator) -> Sizes:
-    """Change some sides by about a tenth at random, and keep what raises the mean best IoU."""
-    best, best_iou = centres, float(iou(sizes, centres).max(1).mean())
+    """Change some sides by about a tenth at random, and keep changes that raise the mean best IoU."""
+    best, best_iou = centres, float(iou_of_sizes(sizes, centres).max(1).mean())
     for _ in range(generations):
         change = np.where(rng.random(best.shape) < 0.5, rng.normal(1, 0.1, best.shape), 1).clip(0.3, 3)
         trial = best * change
-        mean = float(iou(sizes, trial).max(1).mean())
+        mean = float(iou_of_sizes(sizes, trial).max(1).mean())
         if mean > best_iou:
             best, best_iou = trial, mean
     return best
 
 
 def worthwhile(new: Judgement, old: Judgement) -> bool:
-    """Whether new anchors gain enough to give up the old ones, and what was learned with them."""
+    """Whether new anchors improve enough to replace the old ones and the weights trained with them."""
     return new.mean_iou - old.mean_iou >= SMALL_GAIN or (old.recall < 0.98 and new.recall > old.recall)
 
 
@@ -302,33 +296,12 @@ def sizes_of(dataset: Dataset, width: int, height: int, letter_box: bool = False
     return np.concatenate(parts)
 
 
-def plot(boxes: ArrayLike, anchors: ArrayLike, path: Path, title: str = "") -> None:
-    """Scatter plot of box sizes, coloured by the anchor they belong to, saved as a picture."""
-    from matplotlib.figure import Figure
+def checked_sizes(boxes: ArrayLike) -> Sizes:
+    """Widths and heights (n, 2), float64, of the boxes that have both, finite and above 0.
 
-    from pydarknet.system.atomic import replacing
-
-    sizes, targets = _checked(boxes), np.asarray(anchors, float)
-    if len(sizes) > SAMPLE:
-        sizes = np.random.default_rng(0).choice(sizes, SAMPLE, replace=False)
-    figure = Figure(figsize=(7, 7), layout="constrained")
-    axes = figure.subplots()
-    groups = iou(sizes, targets).argmax(1)
-    axes.scatter(sizes[:, 0], sizes[:, 1], s=6, c=groups, cmap="tab20", alpha=0.6, linewidths=0)
-    axes.scatter(
-        targets[:, 0], targets[:, 1], s=70, marker="s", facecolors="none", edgecolors="black", linewidths=1.5
-    )
-    for width, height in targets:
-        axes.annotate(
-            f"{width:.0f}×{height:.0f}", (width, height), (4, 4), textcoords="offset points", fontsize=8
-        )
-    axes.set(xlabel="width, pixels of the network input", ylabel="height", title=title, xlim=0, ylim=0)
-    axes.grid(alpha=0.3)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=100)
-
-
-def _checked(boxes: ArrayLike) -> Sizes:
+    Raises:
+        DataError: no box has.
+    """
     sizes: Sizes = np.asarray(boxes, float).reshape(-1, 2)
     sizes = sizes[np.isfinite(sizes).all(1) & (sizes > 0).all(1)]
     if not len(sizes):

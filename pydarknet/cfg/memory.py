@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much memory a network needs, before it is started.
 
-A sum of named terms over the shape walk; nothing is measured here.  Every term is in bytes.
+A sum of named terms over the shape walk; not a measurement.  Every term is in bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pydarknet.cfg.keys import HEADS
 from pydarknet.cfg.model import CfgFile
 from pydarknet.cfg.shapes import Walk, walk
+from pydarknet.engine.precisions import bytes_per_value
 
 FLOAT = 4
 LARGEST = 1.4  # `random=1` enlarges width and height up to this
@@ -26,8 +27,8 @@ class Memory:
             in training for both directions, and their gradients likewise.
         updates: gradients, which carry the momentum; Adam's two moments; the moving average.
         outputs: outputs of the layers for one mini-batch.
-        gradients: gradients of the outputs; buffers are used again as soon as nobody needs them.
-        saved: what the backward pass needs again: the convolutions in front of batch norm.
+        gradients: gradients of the outputs; buffers are reused as soon as they are free.
+        saved: kept for the backward pass: outputs of the convolutions before batch norm.
         workspace: scratch memory for the largest layer.
         images: images and labels that wait for their turn.
         process: Python, NumPy, OpenCV and the engine itself.
@@ -68,7 +69,7 @@ def training_memory(
         batch: images per update; ``[net] batch`` if None.
         subdivisions: parts of a batch; ``[net] subdivisions`` if None.
         largest: count the largest size that ``random=1`` may choose.
-        precision: ``fp32``, or ``bf16`` with which activations and packed weights take half.
+        precision: one of ``PRECISIONS``; with ``bf16`` and ``fp16`` activations and packed weights take half.
 
     Raises:
         CfgError: the network is impossible, or the batch does not divide.
@@ -80,7 +81,7 @@ def training_memory(
         raise net.error("batch", f"{batch} is not divisible by {subdivisions} subdivisions")
     mini = batch // subdivisions
     nodes = walk(cfg, *largest_size(cfg)) if largest else walk(cfg)
-    size = 2 if precision == "bf16" else FLOAT
+    size = bytes_per_value(precision)
     outputs = sum(node.outputs for node in nodes) * mini * size
     trained = sum(count for node in nodes for name, count in node.arrays if "rolling" not in name)
     copies = 1 + 2 * (net.integer("adam") != 0) + (net.number("ema_alpha") != 0)
@@ -98,18 +99,18 @@ def training_memory(
 
 
 def inference_memory(cfg: CfgFile, batch: int = 1, precision: str = "fp32") -> Memory:
-    """Peak memory of detection, with buffers that are used again as soon as nobody needs them.
+    """Peak memory of detection, with buffers that are reused as soon as they are free.
 
     Args:
         cfg: the network.
         batch: images at once.
-        precision: ``fp32``, or ``bf16`` with which activations and packed weights take half.
+        precision: one of ``PRECISIONS``; with ``bf16`` and ``fp16`` activations and packed weights take half.
 
     Raises:
         CfgError: the network is impossible.
     """
     nodes = walk(cfg)
-    size = 2 if precision == "bf16" else FLOAT
+    size = bytes_per_value(precision)
     largest = max((count for node in nodes for _, count in node.arrays), default=0)
     return Memory(
         parameters=nodes.floats * FLOAT,

@@ -94,7 +94,9 @@ def command(
     new = anchors.judge(sizes, found.anchors)
     before = anchors.judge(sizes, old) if old is not None else None
     if plot_path:
-        anchors.plot(sizes, found.anchors, plot_path, f"{len(sizes)} boxes, mean IoU {new.mean_iou:.1%}")
+        from pydarknet.cfg.plots import plot_anchors
+
+        plot_anchors(sizes, found.anchors, plot_path, f"{len(sizes)} boxes, mean IoU {new.mean_iou:.1%}")
     if out:
         write_text(out, anchors.text(found.anchors, width))
     if as_json:

@@ -9,9 +9,10 @@ import json
 
 import click
 
-from pydarknet.cli._impl.options import PRECISIONS, SIZE, ComputeOptions, options_from
+from pydarknet.cli._impl.options import SIZE, ComputeOptions, options_from
 from pydarknet.engine import benchmark, info
 from pydarknet.engine.benchmark import LayerRow, Row, Setting
+from pydarknet.engine.precisions import PRECISIONS
 
 
 @click.command("bench")
@@ -19,7 +20,9 @@ from pydarknet.engine.benchmark import LayerRow, Row, Setting
 @click.argument("weights", required=False, metavar="[WEIGHTS]")
 @click.option("--sizes", metavar="S,...", help="Input sizes: 320,416 or 640x352. Default: the cfg's.")
 @click.option("--batches", default="1", show_default=True, metavar="N,...", help="Images at once.")
-@click.option("--precisions", default="auto", show_default=True, metavar="P,...", help="fp32, bf16, auto.")
+@click.option(
+    "--precisions", default="auto", show_default=True, metavar="P,...", help="auto, fp32, bf16, ..."
+)
 @click.option("--seconds", type=click.FloatRange(0), default=2.0, show_default=True, help="Of timing a row.")
 @click.option("--per-layer", is_flag=True, help="Also the time of every layer, for the first row.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -113,6 +116,6 @@ def _numbers(text: str) -> list[int]:
 def _precisions(text: str) -> list[str]:
     chosen = text.split(",")
     for precision in chosen:
-        if precision not in PRECISIONS:
-            raise click.BadParameter(f"found precision {precision!r}, expected {', '.join(PRECISIONS)}")
+        if precision not in ("auto", *PRECISIONS):
+            raise click.BadParameter(f"found precision {precision!r}, expected auto, {', '.join(PRECISIONS)}")
     return chosen

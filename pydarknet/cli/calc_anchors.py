@@ -66,8 +66,10 @@ def calc_anchors(
     write_text(Path(folder) / "anchors.txt", line)
     write_text(Path(folder) / "counters_per_class.txt", counters)
     if show:
+        from pydarknet.cfg.plots import plot_anchors
+
         sizes = anchors.sizes_of(dataset, width, height)
-        anchors.plot(sizes, found.anchors, Path(folder) / "cloud.png")
+        plot_anchors(sizes, found.anchors, Path(folder) / "cloud.png")
     return found
 
 

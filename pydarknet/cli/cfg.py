@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from pydarknet.cli._impl.options import BYTES, SIZE
+from pydarknet.engine.precisions import PRECISIONS
 from pydarknet.errors import FileError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -352,7 +353,7 @@ def _write_or_save(changed: object, file: Path, write: bool, output: Path | None
 @click.option("--subdivisions", type=click.IntRange(1), help="Only this number of subdivisions.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16"]),
+    type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
     help="Of the computation.",

@@ -81,8 +81,7 @@ def _detect(outcome: Outcome, out: Path) -> str:
     import numpy as np
 
     from pydarknet import Network
-    from pydarknet.engine.images import load
-    from pydarknet.system.atomic import replacing
+    from pydarknet.engine.images import load, save_image
     from pydarknet.training import demo
 
     images = sorted((out / "data/valid").glob("*.png"))[:12]
@@ -93,10 +92,8 @@ def _detect(outcome: Outcome, out: Path) -> str:
         for path in images:
             large = cv2.resize(load(path), (3 * demo.SIZE, 3 * demo.SIZE), interpolation=cv2.INTER_CUBIC)
             tiles.append(network.detect(large).plot(large))
-            with replacing(folder / f"{path.stem}.jpg") as temporary:
-                cv2.imwrite(str(temporary), tiles[-1])
-    with replacing(out / "detections.jpg") as temporary:
-        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 4)
-        rows = [np.hstack(tiles[i : i + 4]) for i in range(0, len(tiles), 4)]
-        cv2.imwrite(str(temporary), np.vstack(rows))
+            save_image(folder / f"{path.stem}.jpg", tiles[-1])
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 4)
+    rows = [np.hstack(tiles[i : i + 4]) for i in range(0, len(tiles), 4)]
+    save_image(out / "detections.jpg", np.vstack(rows))
     return f"pictures with boxes: {out / 'detections.jpg'} and {folder}"

@@ -12,7 +12,8 @@ import click
 
 from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices, unsupported
 from pydarknet.cli._impl.detector import object_lines, open_network, without_hidden
-from pydarknet.streaming.outputs.media import Film, save_picture
+from pydarknet.engine.images import save_image
+from pydarknet.streaming.outputs.media import Film
 from pydarknet.streaming.outputs.text import TextFile
 from pydarknet.streaming.stream import stream
 
@@ -95,7 +96,7 @@ def command(
                     stack.callback(film.close)
                 film.write(picture, result.frame.time)
             if prefix:
-                save_picture(Path(f"{prefix}_{number:08d}.jpg"), picture)
+                save_image(Path(f"{prefix}_{number:08d}.jpg"), picture)
             if records:
                 records.write(replace(result, detections=shown), lambda: None)
             if time_limit_sec and now - start > time_limit_sec:

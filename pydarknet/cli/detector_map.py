@@ -25,7 +25,7 @@ _HINTS = """Set -points flag:
     type=click.FloatRange(0, 1),
     default=0.25,
     show_default=True,
-    help="Confidence from which TP and FP are counted.",
+    help="Confidence from which TP and FP are darknet_progress.",
 )
 @click.option(
     "-iou_thresh",
@@ -58,7 +58,7 @@ def command(
       pydarknet detector map obj.data yolov4-tiny.cfg yolov4-tiny_best.weights -points 101 -iou_thresh 0.75
     """
     from pydarknet.cli._impl.detector import head_lines
-    from pydarknet.cli._impl.detector_images import DataFile, counted, open_network
+    from pydarknet.cli._impl.detector_images import DataFile, darknet_progress, open_network
     from pydarknet.data.album import ImageCache
     from pydarknet.evaluation.collect import collect
     from pydarknet.evaluation.diagnose import explain_low_map
@@ -74,7 +74,7 @@ def command(
             click.echo(line)
         start = time.perf_counter()
         boxed = True if letter_box else None
-        images = collect(network, album, letterbox=boxed, progress=counted)
+        images = collect(network, album, letterbox=boxed, progress=darknet_progress)
         seconds = time.perf_counter() - start
         info = network.info
     evaluation = Evaluation(images, file.names, thresh=thresh, iou_thresh=iou_thresh, points=points)

@@ -22,8 +22,9 @@ from pydarknet.cli._impl.detector import (
 )
 from pydarknet.engine import darknet_json
 from pydarknet.engine.detections import Detections
+from pydarknet.engine.images import save_image
 from pydarknet.errors import DataError
-from pydarknet.system.atomic import replacing, write_text
+from pydarknet.system.atomic import write_text
 
 
 @click.command("test", cls=DarknetCommand)
@@ -99,11 +100,7 @@ def _asked() -> Iterator[str]:
 
 
 def _save_picture(path: str, found: Detections) -> None:
-    import cv2
-
-    picture = without_hidden(found).plot(path)
-    with replacing("predictions.jpg") as temporary:
-        cv2.imwrite(str(temporary), picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    save_image(Path("predictions.jpg"), without_hidden(found).plot(path), 80)
 
 
 def label_path(image: str) -> Path:

@@ -39,8 +39,7 @@ def command(
       pydarknet detector train obj.data yolov4-tiny.cfg yolov4-tiny.conv.29 -map -dont_show -mjpeg_port 8090
     """
     from pydarknet.cli.train import train_and_tell
-    from pydarknet.data.formats.darknet import read_data
-    from pydarknet.data.paths import resolve
+    from pydarknet.engine.darknet_files import read_data, resolve
     from pydarknet.runs.folder import RunFolder
     from pydarknet.training import TrainConfig
 

@@ -44,10 +44,10 @@ def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool
       pydarknet detector valid coco.data yolov4.cfg yolov4.weights
       pydarknet detector valid voc.data yolov4.cfg yolov4.weights -out comp3_det_test_
     """
-    from pydarknet.cli._impl.detector_images import DataFile, counted, open_network
+    from pydarknet.cli._impl.detector_images import DataFile, darknet_progress, open_network
     from pydarknet.data.album import ImageCache
     from pydarknet.errors import DataError
-    from pydarknet.evaluation.collect import look
+    from pydarknet.evaluation.collect import detect_all
 
     file = DataFile(Path(data))
     kind = file.entry("eval", "voc")
@@ -61,7 +61,9 @@ def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool
         boxed = True if letter_box else None
         found = [
             (seen.sample.image, seen.found)
-            for seen in look(network, album, score=SCORE, nms=NMS, letterbox=boxed, progress=counted)
+            for seen in detect_all(
+                network, album, score=SCORE, nms=NMS, letterbox=boxed, progress=darknet_progress
+            )
         ]
         seconds = time.perf_counter() - start
         paths = _write(kind, found, file.file("results", "results"), network.names, out)

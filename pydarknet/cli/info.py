@@ -50,10 +50,20 @@ def _machine_text(data: dict[str, Any], indent: str = "") -> str:
         if isinstance(value, dict):
             lines += [f"{indent}{key}", _machine_text(value, indent + "  ")]
         else:
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            shown = ", ".join(map(_shown, value)) if isinstance(value, list) else value
             unit = " GB" if key in ("total", "free") else ""
             lines.append(f"{indent}{key:12} {'none' if shown in (None, '') else shown}{unit}")
     return "\n".join(lines)
+
+
+def _shown(item: Any) -> str:
+    """A name, or a backend with its precisions or the reason why it is not available."""
+    if not isinstance(item, dict):
+        return str(item)
+    if not item["available"]:
+        return f"{item['name']} (not available: {item['reason']})"
+    precisions = ", ".join(precision["name"] for precision in item["precisions"])
+    return f"{item['name']} ({'; '.join(filter(None, (precisions, item['device'])))})"
 
 
 def _model(cfg: str, size: tuple[int, int] | None, lenient: bool, as_json: bool) -> str:

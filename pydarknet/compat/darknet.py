@@ -21,8 +21,7 @@ from typing import Any
 
 import cv2  # noqa: F401
 
-import pydarknet
-from pydarknet import errors
+from pydarknet import __version__, errors
 from pydarknet.compat._helpers import (  # noqa: F401
     Box,
     array_to_image,
@@ -163,7 +162,7 @@ def load_network(config_file: str, data_file: str, weights: str, batch_size: int
 
 def _class_names(data_file: str) -> list[str]:
     if os.fspath(data_file).endswith((".names", ".txt")):
-        from pydarknet.engine.names import read_names
+        from pydarknet.engine.darknet_files import read_names
 
         return list(read_names(data_file))
     meta = load_meta(data_file)
@@ -198,7 +197,7 @@ def set_output_stream(path: str | bytes) -> None:
 
 def version_short() -> bytes:
     """Version of pydarknet; its records are those of before 5.1."""
-    return pydarknet.__version__.encode()
+    return __version__.encode()
 
 
 def version_string() -> bytes:

@@ -25,9 +25,9 @@ from pydarknet.compat._helpers import (
     remove_negatives,
 )
 from pydarknet.compat._library import IMAGE, FloatPtr
-from pydarknet.engine.images import load
+from pydarknet.engine.images import load, save_image
 from pydarknet.errors import ArgumentError, DataError
-from pydarknet.system.atomic import replacing, write_text
+from pydarknet.system.atomic import write_text
 
 Detection = tuple[str, str, Box]
 
@@ -196,8 +196,7 @@ def main() -> None:
             save_annotations(name, image, detections, class_names)
         print_detections(detections, args.ext_output)
         print(f"FPS: {1 / (time.perf_counter() - start):.0f}")
-        with replacing(Path("predictions") / f"{Path(name).stem}.jpg") as temporary:
-            cv2.imwrite(str(temporary), image)
+        save_image(Path("predictions") / f"{Path(name).stem}.jpg", image)
 
 
 if __name__ == "__main__":

@@ -244,6 +244,8 @@ def _read_cfg(path: str, backend: str, batch: int) -> tuple[NetworkInfo, tuple[i
         activation_bytes=0,
         backend=backend,
         precision="fp32",
+        device="",
+        precision_reason="",
     )
     return info, (_NMS_KINDS[kind], head.number("beta_nms", 0.6))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet.engine.boxes import to_corners
 from pydarknet.engine.images import Pixels
 from pydarknet.evaluation.columns import Columns, Judged
 
@@ -58,8 +59,7 @@ class Proposer:
             centred = np.array([(b.x, b.y, b.w, b.h) for b in kept], float).reshape(-1, 4)
         finally:
             self._lib.free_detections(boxes, count.value)
-        half = centred[:, 2:] / 2
-        return np.concatenate([centred[:, :2] - half, centred[:, :2] + half], 1)
+        return to_corners(centred)
 
     def close(self) -> None:
         """Free the network."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from pydarknet.engine.boxes import to_centres
 from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, MissingExtra
 
@@ -82,10 +83,9 @@ class Detector:
         if not isinstance(image, Image):
             raise ArgumentError(f"found {type(image).__name__}, expected Image(array)")
         found = self._network.detect(image.pixels, thresh, nms)
-        x1, y1, x2, y2 = found.xyxy.astype(float).T
-        boxes = zip((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, strict=True)
+        boxes = to_centres(found.xyxy.astype(float)).tolist()
         rows = [
-            (Name(label), float(confidence), (float(x), float(y), float(w), float(h)))
+            (Name(label), float(confidence), (x, y, w, h))
             for label, confidence, (x, y, w, h) in zip(found.labels, found.confidence, boxes, strict=True)
         ]
         return sorted(rows, key=lambda row: -row[1])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pydarknet.engine.detections import Detections
-from pydarknet.streaming.stream import Result
+from pydarknet.streaming.result import Result
 from pydarknet.system.extras import require
 
 if TYPE_CHECKING:
@@ -67,6 +67,6 @@ def _columns(dets: Detections) -> dict[str, Any]:
     columns["confidence"] = dets.confidence
     columns["class"] = np.asarray(dets.class_id)
     columns["name"] = np.array(dets.labels, dtype=object)
-    if dets.track_id is not None:
-        columns["track_id"] = np.asarray(dets.track_id)
+    if dets.tracker_id is not None:
+        columns["track_id"] = np.asarray(dets.tracker_id)
     return columns

@@ -10,7 +10,7 @@ import numpy as np
 
 from pydarknet.engine.images import Pixels
 from pydarknet.errors import DataError
-from pydarknet.streaming.sources import Source
+from pydarknet.streaming.sources import StreamSource
 from pydarknet.system.extras import require
 
 
@@ -24,7 +24,7 @@ class Screen:
     patience = 0.25
     fps = 30.0
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: StreamSource) -> None:
         numbers = source.value
         self._monitor = numbers[0] if len(numbers) in (1, 5) else 1
         self._region = numbers[-4:] if len(numbers) >= 4 else None

@@ -55,7 +55,7 @@ def _to_detections(found: Detections) -> SvDetections:
         xyxy=found.xyxy.copy(),
         confidence=found.confidence.copy(),
         class_id=np.array(found.class_id, int),
-        tracker_id=None if found.track_id is None else np.array(found.track_id, int),
+        tracker_id=None if found.tracker_id is None else np.array(found.tracker_id, int),
         data={"class_name": np.array(found.labels, str)},
         metadata={NAMES: found.names, SIZE: found.image_size},
     )

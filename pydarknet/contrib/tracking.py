@@ -12,7 +12,7 @@ import numpy as np
 
 from pydarknet.engine.detections import Detections
 from pydarknet.errors import ArgumentError
-from pydarknet.streaming.stream import Result
+from pydarknet.streaming.result import Result
 from pydarknet.system.extras import require
 
 #: Names, as for ``--track``; classes of ``trackers`` that need nothing but boxes.
@@ -49,7 +49,7 @@ class Tracker:
         self._tracker = getattr(trackers, TRACKERS[kind])(frame_rate=fps or 30.0, **chosen)
 
     def update(self, detections: Detections) -> Detections:
-        """The same detections with ``track_id``: -1 while the tracker is not sure of an object yet.
+        """The same detections with ``tracker_id``: -1 while the tracker is not sure of an object yet.
 
         Classes of one box share a number.
         """
@@ -71,16 +71,16 @@ class Tracker:
         ids = np.full(len(boxes), -1)
         if len(found) and found.tracker_id is not None:
             ids[found.data["row"]] = found.tracker_id
-        return replace(detections, track_id=ids[box_of])
+        return replace(detections, tracker_id=ids[box_of])
 
 
 def track(results: Iterable[Result], kind: str = "bytetrack", **settings: Any) -> Iterator[Result]:
-    """Results of a stream with ``track_id``; each source in it has its own numbers.
+    """Results of a stream with ``tracker_id``; each source in it has its own numbers.
 
     ::
 
         for image, dets in track(pydarknet.stream(net, "film.mp4")):
-            print(dets.track_id)
+            print(dets.tracker_id)
 
     Args:
         results: of :func:`pydarknet.stream`.

@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images in which crowds, posters and other regions set aside are blurred beyond recognition.
 
-Plain Darknet cannot ignore a region: what is not labelled there is trained as background. A region that shows
-nothing cannot do harm.
+Plain Darknet cannot ignore a region: unlabelled objects in it are trained as background. A blurred region
+shows no objects.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.dataset import Sample
-from pydarknet.errors import DataError
-from pydarknet.system.atomic import replacing
 
 Pixels = NDArray[np.uint8]
 
@@ -22,7 +18,7 @@ _CELLS = 4  # a region is shrunk to this many pixels per side and grown again
 
 
 def blurred(pixels: Pixels, sample: Sample) -> Pixels:
-    """A copy of an image (h, w, 3), blue first, with boxes set aside blurred; targets stay as they are."""
+    """A copy of an image (h, w, 3), blue first, with boxes set aside blurred; targets are unchanged."""
     import cv2
 
     result: Pixels = pixels.copy()
@@ -38,21 +34,3 @@ def _pixel_boxes(boxes: NDArray[np.float64]) -> list[list[int]]:
     low, high = np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])
     whole: list[list[int]] = np.concatenate([low, high], axis=1).astype(int).tolist()
     return whole
-
-
-def write_image(path: Path, pixels: Pixels) -> None:
-    """Write an image (h, w, 3), blue first, at once, in the format of the path's suffix.
-
-    Raises:
-        DataError: if OpenCV cannot write that format.
-    """
-    import cv2
-
-    try:
-        done, data = cv2.imencode(path.suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
-    except cv2.error:
-        done = False
-    if not done:
-        raise DataError(f"{path}: OpenCV cannot write {path.suffix} files")
-    with replacing(path) as temporary:
-        temporary.write_bytes(bytes(data))

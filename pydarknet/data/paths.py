@@ -21,7 +21,7 @@ SPLIT_NAMES = {
     "test": "test",
 }
 
-#: What a conversion leaves in the folder it writes: its unfinished chunks, or its report.
+#: Files of a conversion in its target folder: unfinished chunks, and the report.
 JOURNAL_NAME, REPORT_NAME = CONVERSION_MARKS = (".convert", "convert_report.json")
 
 # Most common spellings first: each is one stat call.
@@ -61,23 +61,8 @@ def find_label(
     if not existing:
         return None
     if len(existing) > 1 and report is not None and existing[0].read_bytes() != existing[1].read_bytes():
-        report.add("two-labels", f"{existing[1]} says something else", existing[0], action="first taken")
+        report.add("two-labels", f"{existing[1]} has other content", existing[0], action="first used")
     return existing[0]
-
-
-def resolve(entry: str, *folders: str | Path) -> Path:
-    """An entry of a list or ``.data`` file as an absolute path.
-
-    Tried in order: as it is (absolute, or from the working directory), then from each folder. If nothing
-    exists the last folder's path comes back, so that messages can name it.
-    """
-    entry = os.path.expanduser(entry.strip())  # noqa: PTH111 - Path would drop a trailing slash's meaning
-    path = Path(os.path.abspath(entry))  # noqa: PTH100 - keep symbolic links as the user wrote them
-    for folder in ("", *folders):
-        path = Path(os.path.abspath(os.path.join(folder, entry)))  # noqa: PTH100, PTH118
-        if path.exists():
-            return path
-    return path
 
 
 def find_image(folder: str, stem: str) -> str | None:

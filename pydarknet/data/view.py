@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status
-from pydarknet.data.label_files import atomic
 from pydarknet.engine.draw import Colour, class_colour, draw_label
 from pydarknet.engine.images import load
 from pydarknet.errors import DataError
 
-Picture = NDArray[np.uint8]  #: (height, width, 3) BGR, as OpenCV has them
+Picture = NDArray[np.uint8]  #: (height, width, 3) BGR, as in OpenCV
 
 _FONT, _FOOTER = cv2.FONT_HERSHEY_SIMPLEX, 18
 
@@ -25,7 +24,7 @@ def draw(sample: Sample, names: Sequence[str], *, captions: bool = True, fit: in
     """The image of a sample with its boxes.
 
     Args:
-        sample: what to draw; boxes set aside get thin lines.
+        sample: the sample; boxes set aside get thin lines.
         names: class names.
         captions: write the class above each box, and why it is set aside if it is.
         fit: resize the image first, so that its longer side has this many pixels.
@@ -60,10 +59,10 @@ def contact_sheet(
     tile: int = 320,
     captions: bool = True,
 ) -> Picture:
-    """Many images with their boxes in one picture, each with its name and status.
+    """A contact sheet: many images with their boxes, each with its name and status.
 
     Args:
-        samples: what to draw.
+        samples: the samples.
         names: class names.
         columns: images side by side.
         tile: side of the square that an image is fitted into, in pixels.
@@ -74,7 +73,7 @@ def contact_sheet(
     """
     tiles = [_tile(sample, names, tile, captions) for sample in samples]
     if not tiles:
-        raise DataError("there is no image to draw")
+        raise DataError("no images to draw")
     columns = min(columns, len(tiles))
     rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
     return np.vstack([_row(row, columns * tile) for row in rows])
@@ -88,14 +87,6 @@ def _row(tiles: list[Picture], width: int) -> Picture:
         row[: len(tile), left : left + tile.shape[1]] = tile
         left += tile.shape[1]
     return row
-
-
-def save_png(picture: Picture, path: Path) -> None:
-    """Write a picture; the file appears complete or not at all."""
-    ok, data = cv2.imencode(".png", picture)
-    assert ok
-    with atomic(path) as file:
-        file.write(data.tobytes())
 
 
 def _colour(sample: Sample, i: int) -> Colour:
@@ -112,7 +103,7 @@ def _words(sample: Sample, i: int, names: Sequence[str]) -> str:
 
 
 def _load(path: Path, fit: int | None) -> tuple[Picture, float]:
-    """The image with 8 bits, and what it was resized by."""
+    """The image with 8 bits per channel, and the factor it was resized by."""
     pixels = load(path)
     picture: Picture = np.array(pixels >> 8 if pixels.dtype == np.uint16 else pixels, np.uint8, order="C")
     if fit is None:

@@ -12,13 +12,25 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet import errors
-from pydarknet.engine._ffi import ffi, lib
+from pydarknet import __version__, errors
+
+_ROOT = Path(__file__).parents[2]
+
+try:
+    from pydarknet.engine._ffi import ffi, lib
+except ModuleNotFoundError as error:
+    if error.name != "pydarknet.engine._ffi":
+        raise
+    raise ImportError(
+        f"pydarknet was imported from its source tree ({_ROOT}), which has no compiled module. "
+        "Run from another folder, or `pip install -e .` here"
+    ) from None
 
 Floats = npt.NDArray[np.float32]
 
@@ -53,11 +65,23 @@ def text(pointer: Any) -> str:
     return str(ffi.string(pointer).decode("utf-8", "replace")) if pointer else ""
 
 
+if (_built := text(lib.dn_version())) != __version__:
+    raise ImportError(
+        f"pydarknet {__version__} ({_ROOT}) found a compiled module of version {_built}. "
+        "Install the package again; in a source tree, `pip install -e .`"
+    )
+
+
 def build_info() -> dict[str, Any]:
-    """What this build and machine have: version, compiler, onednn, openmp, backends, cpu, threads."""
+    """This build and machine as ``dn_build_info`` in ``darknet.h`` describes them."""
     info = json.loads(text(lib.dn_build_info()))
     assert isinstance(info, dict)
     return info
+
+
+def backend_names() -> list[str]:
+    """Names of the backends that are available here, the fastest first."""
+    return [backend["name"] for backend in build_info()["backends"] if backend["available"]]
 
 
 # -- after fork() --------------------------------------------------------------------------------------------
@@ -107,7 +131,9 @@ class NetworkInfo:
         bflops: billions of operations of one image, counted as Darknet does.
         activation_bytes: memory of the compiled plan; 0 before the first prediction.
         backend: ``"cpu"``, ``"ref"``, ...
-        precision: ``"fp32"`` or ``"bf16"`` once compiled, ``"auto"`` before.
+        precision: ``"fp32"``, ``"bf16"``, ...: what ``"auto"`` became.
+        device: part of the hardware and its libraries that the rounding of results depends on: ``"avx2"``.
+        precision_reason: why ``"auto"`` became this precision, or what computing in it costs here; or ``""``.
     """
 
     layers: int
@@ -126,6 +152,8 @@ class NetworkInfo:
     activation_bytes: int
     backend: str
     precision: str
+    device: str
+    precision_reason: str
 
 
 @dataclass(frozen=True)
@@ -241,9 +269,8 @@ class Handle:
         out = ffi.new("dn_network_info *")
         check(lib.dn_network_get_info(self.pointer, out))
         values = {name: getattr(out, name) for name in NetworkInfo.__dataclass_fields__}
-        values.update(
-            letter_box=bool(out.letter_box), backend=text(out.backend), precision=text(out.precision)
-        )
+        texts = ("backend", "precision", "device", "precision_reason")
+        values.update({name: text(values[name]) for name in texts}, letter_box=bool(out.letter_box))
         return NetworkInfo(**values)
 
     def layer(self, index: int) -> LayerInfo:

@@ -23,7 +23,7 @@ class Row:
         width: of the network's input.
         height: of the network's input.
         batch: images in a call.
-        precision: that was used, ``"fp32"`` or ``"bf16"``.
+        precision: that was used: ``"fp32"``, ``"bf16"``, ...
         p50: median time of a forward pass.
         p95: 95th percentile of it.
         detect_p50: median time of ``detect()`` on arrays: resize, forward pass, decoding, NMS.

@@ -34,7 +34,7 @@ def format_record(detections: Detections, filename: str, frame_id: int) -> str:
             f'"center_x":{(x1 + x2) / 2 / width:.6f}, "center_y":{(y1 + y2) / 2 / height:.6f}, '
             f'"width":{(x2 - x1) / width:.6f}, "height":{(y2 - y1) / height:.6f}'
         )
-        track = "" if detections.track_id is None else f', "track_id":{int(detections.track_id[row])}'
+        track = "" if detections.tracker_id is None else f', "track_id":{int(detections.tracker_id[row])}'
         objects.append(
             f'  {{"class_id":{int(detections.class_id[row])}, "name":{json.dumps(name)}, '
             f'"relative_coordinates":{{{box}}}, "confidence":{float(detections.confidence[row]):.6f}{track}}}'

@@ -27,7 +27,7 @@ class Detections:
         class_id: int (n,).
         names: of the classes, by class id; empty when unknown.
         image_size: (width, height) of the image, to which relative coordinates refer.
-        track_id: number of the object through the frames of a film, int (n,), -1 where it has none yet;
+        tracker_id: number of the object through the frames of a film, int (n,), -1 where it has none yet;
             None when nobody tracks. See :mod:`pydarknet.contrib.tracking`.
 
     Indexing with a mask, a slice, integers or one integer gives Detections of those rows::
@@ -41,7 +41,7 @@ class Detections:
     class_id: npt.NDArray[np.integer[Any]]
     names: tuple[str, ...] = ()
     image_size: tuple[int, int] = (0, 0)
-    track_id: npt.NDArray[np.integer[Any]] | None = None
+    tracker_id: npt.NDArray[np.integer[Any]] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.confidence)
@@ -50,8 +50,8 @@ class Detections:
                 f"found columns of shapes {self.xyxy.shape}, {self.confidence.shape}, {self.class_id.shape}; "
                 "expected (n, 4), (n,) and (n,)"
             )
-        if self.track_id is not None and self.track_id.shape != (n,):
-            raise ValueError(f"found track_id of shape {self.track_id.shape}, expected ({n},)")
+        if self.tracker_id is not None and self.tracker_id.shape != (n,):
+            raise ValueError(f"found tracker_id of shape {self.tracker_id.shape}, expected ({n},)")
 
     def __len__(self) -> int:
         return len(self.confidence)
@@ -64,7 +64,7 @@ class Detections:
             xyxy=self.xyxy[rows],
             confidence=self.confidence[rows],
             class_id=self.class_id[rows],
-            track_id=None if self.track_id is None else self.track_id[rows],
+            tracker_id=None if self.tracker_id is None else self.tracker_id[rows],
         )
 
     def __iter__(self) -> Iterator[Detections]:
@@ -93,8 +93,10 @@ class Detections:
             {**dict(zip(keys, box, strict=True)), "confidence": confidence, "class": class_id, "name": name}
             for box, confidence, class_id, name in zip(*columns, strict=True)
         ]
-        if self.track_id is not None:
-            records = [{**one, "track_id": i} for one, i in zip(records, self.track_id.tolist(), strict=True)]
+        if self.tracker_id is not None:
+            records = [
+                {**one, "track_id": i} for one, i in zip(records, self.tracker_id.tolist(), strict=True)
+            ]
         return records
 
     def to_json(self, filename: str = "", frame_id: int = 1) -> str:

@@ -102,8 +102,8 @@ def _draw_box(canvas: Pixels, detections: Detections, rows: list[int], line_widt
 
 def _label(detections: Detections, row: int, name: bool, confidence: bool) -> str:
     parts = [detections[row].labels[0]] if name else []
-    if name and detections.track_id is not None and detections.track_id[row] >= 0:
-        parts.append(f"#{detections.track_id[row]}")
+    if name and detections.tracker_id is not None and detections.tracker_id[row] >= 0:
+        parts.append(f"#{detections.tracker_id[row]}")
     if confidence:
         parts.append(f"{detections.confidence[row]:.0%}")
     return " ".join(parts)

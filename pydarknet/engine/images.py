@@ -14,7 +14,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet.errors import ArgumentError, DataError
+from pydarknet.errors import ArgumentError, DataError, FileError
+from pydarknet.system.atomic import replacing
 
 Pixels = npt.NDArray[Any]
 
@@ -96,6 +97,31 @@ def decode(data: bytes | bytearray | memoryview, channels: int, name: str) -> Pi
         return _match(_checked(pixels), channels, name)
     except ArgumentError as error:
         raise DataError(f"{name}: {error}") from None
+
+
+def save_image(path: Path, pixels: Pixels, quality: int = 92) -> None:
+    """Write an image file in the format of its suffix, PNG without one; it appears complete or not at all.
+
+    OpenCV only encodes: ``cv2.imwrite`` itself crashes on names that are not UTF-8.
+
+    Args:
+        path: the file; its folder is made.
+        pixels: (h, w) or (h, w, c) uint8 or uint16, blue first.
+        quality: of JPEG, 1..100.
+
+    Raises:
+        FileError: the file cannot be written, or OpenCV cannot encode this format.
+    """
+    import cv2
+
+    try:
+        done, data = cv2.imencode(path.suffix or ".png", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    except cv2.error as error:
+        raise FileError(f"{path}: cannot be written: {error.err}") from None
+    if not done:
+        raise FileError(f"{path}: cannot be written: OpenCV cannot encode {path.suffix} files")
+    with replacing(path) as temporary:
+        temporary.write_bytes(data.tobytes())
 
 
 def _checked(pixels: Pixels) -> Pixels:

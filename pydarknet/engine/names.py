@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Class names: a ``.names`` file, one name per line, the line number being the class id."""
+"""Class names of a network, from files and from beside its weights."""
 
 from __future__ import annotations
 
@@ -9,35 +9,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydarknet.engine.darknet_files import read_data, read_names, resolve
 from pydarknet.errors import DataError
 
 
-def read_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The names of a ``.names`` file, UTF-8 with or without BOM; blank lines at the end do not count.
-
-    Raises:
-        DataError: the file cannot be read, is empty, or is no text.
-    """
-    path = os.fspath(path)
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
-    if "\0" in text:
-        raise DataError(f"{path}: holds a NUL byte; expected a text file with one class name per line")
-    names = tuple(line.rstrip("\r") for line in text.rstrip().split("\n"))
-    if names == ("",):
-        raise DataError(f"{path}: is empty; expected one class name per line")
-    return names
-
-
 def names_from(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Class names by way of any file that leads to them: ``.names``, ``.data``, or YOLOv5's ``data.yaml``.
+    """Read class names from a ``.names`` or ``.data`` file, or from YOLOv5's ``data.yaml``.
 
     Raises:
-        DataError: the file cannot be read or tells no names.
+        DataError: the file cannot be read or has no names.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".data":
@@ -48,9 +28,6 @@ def names_from(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def _names_of_data(path: Path) -> tuple[str, ...]:
-    from pydarknet.data.formats.darknet import read_data
-    from pydarknet.data.paths import resolve
-
     entries = read_data(path)
     if "names" not in entries:
         raise DataError(f"{path}: has no line 'names = FILE'")
@@ -65,7 +42,7 @@ def _names_of_yaml(path: Path) -> tuple[str, ...]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, AttributeError):
-        raise DataError(f"{path}: is no YAML mapping") from None
+        raise DataError(f"{path}: is not a YAML mapping") from None
     if isinstance(names, dict) and sorted(names) == list(range(len(names))):
         names = [names[i] for i in range(len(names))]
     if not isinstance(names, list) or not names:
@@ -74,11 +51,11 @@ def _names_of_yaml(path: Path) -> tuple[str, ...]:
 
 
 def names_beside(cfg: str | os.PathLike[str], weights: str | os.PathLike[str]) -> tuple[str, ...] | None:
-    """Class names that lie beside the weights or the cfg; None where there are none.
+    """Find class names beside the weights or the cfg; None if there are none.
 
-    That is ``names`` in a ``run.json`` in the weights' folder or the one above, or a ``.names`` file there
-    or beside the cfg, called as the weights (less ``_best``, ``_last``, ``_final``, ``_ema``, a number) or
-    the cfg.
+    Looked for: ``names`` in a ``run.json`` in the folder of the weights or its parent, then a ``.names`` file
+    in one of these or beside the cfg, with the stem of the weights (with or without ``_best``, ``_last``,
+    ``_final``, ``_ema`` or a number at its end) or of the cfg.
     """
     weights, cfg = Path(weights), Path(cfg)
     folders = list(dict.fromkeys([weights.parent, weights.parent.parent, cfg.parent]))
@@ -96,17 +73,17 @@ def names_beside(cfg: str | os.PathLike[str], weights: str | os.PathLike[str]) -
 def _names_of_run(path: Path) -> tuple[str, ...] | None:
     try:
         run = json.loads(path.read_bytes())
-    except (OSError, ValueError):  # not there, or somebody else's
+    except (OSError, ValueError):  # missing, or of another program
         return None
     names = run.get("names") if isinstance(run, dict) else None
     return tuple(map(str, names)) if isinstance(names, list) and names else None
 
 
 def names_for(names: str | os.PathLike[str] | Sequence[str] | None, classes: int) -> tuple[str, ...]:
-    """Class names of a network: from a file or a list; the ids as text where there are none.
+    """Class names of a network: from a file or a list; the ids as text if None is given.
 
     Raises:
-        DataError: their number is not that of the network's classes.
+        DataError: the file cannot be read, or the number of names is not that of the network's classes.
     """
     if names is None:
         return tuple(str(i) for i in range(classes))

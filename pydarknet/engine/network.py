@@ -44,7 +44,8 @@ class Network(Learning):
         names: path of a ``.names`` file, or the names; by default classes are named by their number.
         backend: ``"auto"``, ``"cpu"``, ``"ref"`` (slow, the definition) or ``"check:cpu,ref"``: runs both
             and raises BackendError at the first layer that differs.
-        precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 where the CPU multiplies it natively.
+        precision: ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"fp16"``, if the backend has it; ``"auto"``: what
+            the backend prefers on its device, bf16 if the CPU supports it natively.
         batch: images that a forward pass takes at most.
         threads: cores to compute on; by default all that the process may use.
         strict: unknown keys in the cfg are errors; otherwise warnings, logged by the logger ``"pydarknet"``.

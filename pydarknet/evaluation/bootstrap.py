@@ -9,7 +9,6 @@ the ranking.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +18,11 @@ from pydarknet.evaluation import coco
 from pydarknet.evaluation.average_precision import RECALLS
 from pydarknet.evaluation.columns import Bools, Columns, Floats, Ints
 from pydarknet.evaluation.evaluation import Evaluation
+from pydarknet.system.notify import Progress, counted, no_progress
 
 
 @dataclass(frozen=True)
-class Difference:
+class ScoreDifference:
     """One metric of two models; values 0..1.
 
     Attributes:
@@ -61,7 +61,7 @@ class Comparison:
         seed: of the draws.
     """
 
-    differences: tuple[Difference, ...]
+    differences: tuple[ScoreDifference, ...]
     samples: int
     level: float
     seed: int
@@ -84,7 +84,7 @@ def compare(
     samples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    progress: Progress = no_progress,
 ) -> Comparison:
     """Compare two models that were evaluated on the same images.
 
@@ -94,7 +94,7 @@ def compare(
         samples: number of draws.
         level: of the intervals.
         seed: of the draws; the same seed gives the same numbers.
-        progress: passes the numbers of the draws on and shows how far they are.
+        progress: receives the number of draws done.
 
     Raises:
         ArgumentError: the evaluations differ in images, truths, names or settings, or have no images.
@@ -108,7 +108,7 @@ def compare(
     models = (_Model(first), _Model(second))
     count = len(first.images)
     drawn = np.empty((samples, len(models), 2))
-    for sample in progress(range(samples)):
+    for sample in counted(range(samples), progress, "draws"):
         weights = np.bincount(rng.integers(count, size=count), minlength=count)
         for i, model in enumerate(models):
             drawn[sample, i] = model.measure(weights)
@@ -121,7 +121,7 @@ def compare(
     }
     return Comparison(
         tuple(
-            Difference(metric, *values, float(ends[0, i]), float(ends[1, i]), float(better[i]))
+            ScoreDifference(metric, *values, float(ends[0, i]), float(ends[1, i]), float(better[i]))
             for i, (metric, values) in enumerate(whole.items())
         ),
         samples,

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network finds on labelled images: the one place where evaluation meets images.
+"""Detections of a network on labelled images: the only place where evaluation reads images.
 
-Training, ``pydarknet eval`` and ``pydarknet detector map`` judge the same detections, collected here once;
-every protocol is a view of them.
+Training, ``pydarknet eval`` and ``pydarknet detector map`` evaluate the same detections, collected here once;
+every protocol is computed from them.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,16 +21,16 @@ from pydarknet.engine.images import Pixels
 from pydarknet.engine.network import Network
 from pydarknet.evaluation.columns import Judged
 from pydarknet.evaluation.darknet_map import NMS, SCORE
+from pydarknet.system.notify import Progress, counted, no_progress
 
-Progress = Callable[[Iterable[int]], Iterable[int]]
-#: (network, image, its truth, score, nms) -> what is found
-Detect = Callable[[Network, Pixels, Sample, float, float], Detections]
+#: (network, image, its sample with the truth, score, nms) -> detections
+SampleDetect = Callable[[Network, Pixels, Sample, float, float], Detections]
 
 AHEAD = 16  # images that are decoded while the network is busy
 
 
-class Album(Protocol):
-    """Images by index, such as :class:`pydarknet.data.album.ImageCache`."""
+class ImageSet(Protocol):
+    """Images by index, such as :class:`pydarknet.data.images.ImageCache`."""
 
     @property
     def samples(self) -> Sequence[Sample]:
@@ -41,13 +41,13 @@ class Album(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """One image and what a network found in it.
+class ImageDetections:
+    """One image and the detections of a network on it.
 
     Attributes:
         sample: the image and its truth.
         image: (h, w, channels), blue first.
-        found: in the pixels of the image.
+        found: detections, in pixels of the image.
     """
 
     sample: Sample
@@ -55,48 +55,49 @@ class Seen:
     found: Detections
 
 
-def look(
+def detect_all(
     network: Network,
-    album: Album,
+    images: ImageSet,
     *,
     score: float = SCORE,
     nms: float = NMS,
     letterbox: bool | None = None,
-    detect: Detect | None = None,
-    progress: Progress = iter,
-) -> Iterator[Seen]:
-    """Detections of every readable image, in order; runs in batches of the network's.
+    detect: SampleDetect | None = None,
+    progress: Progress = no_progress,
+) -> Iterator[ImageDetections]:
+    """Run a network on every readable image, in order, in batches of the network's size.
 
     Args:
         network: what to run.
-        album: the images; they are decoded in threads, a few ahead.
+        images: they are decoded in threads, a few ahead.
         score: confidence above which a detection is kept, 0..1.
         nms: overlap above which the weaker of two boxes is suppressed, 0..1.
         letterbox: keep the aspect ratio; by default as the cfg says.
-        detect: looks at one image in place of ``network.detect``, to do more with it than detect.
-        progress: passes the numbers of the images on and shows how far they are.
+        detect: runs on one image in place of ``network.detect``, for a caller that computes more than
+            detections.
+        progress: receives the number of images done.
     """
     with ThreadPoolExecutor(2, "pydarknet-eval") as pool:
-        waiting = deque(pool.submit(album.pixels, i) for i in range(min(AHEAD, len(album.samples))))
+        waiting = deque(pool.submit(images.pixels, i) for i in range(min(AHEAD, len(images.samples))))
         batch: list[tuple[Sample, Pixels]] = []
-        for number in progress(range(len(album.samples))):
+        for number in counted(range(len(images.samples)), progress, "images"):
             image = waiting.popleft().result()
-            if number + AHEAD < len(album.samples):
-                waiting.append(pool.submit(album.pixels, number + AHEAD))
+            if number + AHEAD < len(images.samples):
+                waiting.append(pool.submit(images.pixels, number + AHEAD))
             if image is not None:
-                batch.append((album.samples[number], image))
-            if len(batch) == network.batch or number + 1 == len(album.samples):
+                batch.append((images.samples[number], image))
+            if len(batch) == network.batch or number + 1 == len(images.samples):
                 if detect:
                     found = [detect(network, image, sample, score, nms) for sample, image in batch]
                 else:
                     found = network.detect([image for _, image in batch], score, nms, letterbox)
-                yield from (Seen(*one, dets) for one, dets in zip(batch, found, strict=True))
+                yield from (ImageDetections(*one, dets) for one, dets in zip(batch, found, strict=True))
                 batch = []
 
 
-def judged(seen: Seen) -> Judged:
+def judged(one: ImageDetections) -> Judged:
     """Detections beside the truth, in pixels of the image."""
-    sample, found = seen.sample, seen.found
+    sample, found = one.sample, one.found
     scale = np.array(found.image_size * 2) / (sample.width, sample.height, sample.width, sample.height)
     return Judged(
         found.xyxy,
@@ -111,6 +112,6 @@ def judged(seen: Seen) -> Judged:
     )
 
 
-def collect(network: Network, album: Album, **options: Any) -> list[Judged]:
-    """What :func:`look` sees, ready to be judged; the images themselves are let go of."""
-    return [judged(seen) for seen in look(network, album, **options)]
+def collect(network: Network, images: ImageSet, **options: Any) -> list[Judged]:
+    """Results of :func:`detect_all` with their truth, without the pixels."""
+    return [judged(one) for one in detect_all(network, images, **options)]

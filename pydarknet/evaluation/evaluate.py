@@ -19,9 +19,10 @@ from pydarknet.data.paths import split_of
 from pydarknet.data.records import ReadOptions, Rules
 from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, DataError
-from pydarknet.evaluation.collect import Progress, collect
+from pydarknet.evaluation.collect import collect
 from pydarknet.evaluation.darknet_map import NMS, SCORE
 from pydarknet.evaluation.evaluation import Evaluation
+from pydarknet.system.notify import Progress, no_progress
 
 _log = logging.getLogger("pydarknet")
 
@@ -37,7 +38,7 @@ def evaluate(  # noqa: PLR0913  all but two by name
     score: float = SCORE,
     nms: float = NMS,
     letterbox: bool | None = None,
-    progress: Progress = iter,
+    progress: Progress = no_progress,
 ) -> Evaluation:
     """Measure a network on labelled images.
 
@@ -51,7 +52,7 @@ def evaluate(  # noqa: PLR0913  all but two by name
         score: confidence above which a detection is kept at all, 0..1.
         nms: overlap above which the weaker of two boxes is suppressed, 0..1.
         letterbox: keep the aspect ratio of images; by default as the cfg says.
-        progress: passes the numbers of the images on and shows how far they are.
+        progress: receives the number of images done.
 
     Raises:
         DataError: the data set cannot be used, has no such split, or has other classes than the network.

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet.engine.boxes import clip
 from pydarknet.engine.draw import Colour, class_colour, draw_label, text_colour
-from pydarknet.engine.images import load
+from pydarknet.engine.images import load, save_image
 from pydarknet.errors import DataError
 from pydarknet.evaluation.columns import ANY_CLASS, Bools, Judged
 from pydarknet.evaluation.evaluation import Verdict
-from pydarknet.streaming.outputs.media import save_picture
 
 Picture = npt.NDArray[np.uint8]
 
@@ -55,7 +55,7 @@ def save_sheet(
     sheet = _below(rows)
     judged = [one.judged for one in chosen]
     shown = {int(c) for one in judged for c in (*one.truth_classes, *one.classes[one.scores > thresh])}
-    save_picture(Path(path), _below([_legend(sheet.shape[1], names, sorted(shown - {ANY_CLASS})), sheet]))
+    save_image(Path(path), _below([_legend(sheet.shape[1], names, sorted(shown - {ANY_CLASS})), sheet]))
 
 
 def pair(verdict: Verdict, names: Sequence[str], *, thresh: float = 0.25) -> Picture:
@@ -121,8 +121,7 @@ def _drawn(
     import cv2
 
     height, width = canvas.shape[:2]
-    limits = np.array([width, height] * 2) - 1
-    corners = np.rint(np.clip(np.nan_to_num(boxes), 0, limits)).astype(int).tolist()
+    corners = np.rint(clip(boxes, (width - 1, height - 1))).astype(int).tolist()
     colours: list[Colour] = [
         _GREY if off else class_colour(int(label)) for label, off in zip(classes, aside, strict=True)
     ]

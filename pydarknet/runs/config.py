@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from pydarknet.engine.precisions import PRECISIONS
 from pydarknet.errors import ArgumentError
 
 Pathlike = str | os.PathLike[str]
@@ -84,11 +85,11 @@ class TrainConfig:
     seed: int = _option(0, "Of the choice of images and of augmentation.", low=0)
     threads: int | None = _option(None, "Cores to compute on.  [default: all]", low=1)
     workers: int | None = _option(None, "Threads that prepare images.  [default: as cores]", low=1)
-    backend: str = _option("auto", "auto, cpu or ref.")
+    backend: str = _option("auto", "auto, or a name that `pydarknet info` lists.")
     precision: str = _option(
         "auto",
-        "fp32, bf16, or auto: bf16 where the CPU has it; a run keeps its own.",
-        choices=("fp32", "bf16", "auto"),
+        "auto: what the backend prefers here, bf16 if the CPU supports it natively; a run keeps its own.",
+        choices=("auto", *PRECISIONS),
     )
     cache: str = _option(
         "none", "Keep decoded images, in memory as far as it lasts.", choices=("none", "ram", "disk")

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet import __version__
+from pydarknet.engine._core import NetworkInfo
 from pydarknet.engine.info import info
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.runs.config import TrainConfig, changed
 from pydarknet.system.atomic import persistently, write_text
-from pydarknet.system.machine import usable_cores
 from pydarknet.system.notify import Notify
 
 SILENT = 900.0  # seconds without a heartbeat after which the lock of another machine counts as left behind
@@ -65,24 +65,24 @@ class RunFolder:
         """The settings that the run was last started with."""
         return TrainConfig.from_json(self.read()["config"])
 
-    def begin(self, config: TrainConfig, notify: Notify) -> None:
-        """Enter a session into ``run.json``; report another number of threads, which changes the bits."""
+    def begin(self, config: TrainConfig, network: NetworkInfo, notify: Notify) -> None:
+        """Enter a session into ``run.json``; report what makes its results differ from those of the last one.
+
+        Args:
+            config: the settings, their precision settled.
+            network: of the network to be trained.
+            notify: receives a line for each difference.
+        """
         table = self.read() if self.exists else {"sessions": []}
-        threads = config.threads or usable_cores()
-        before = table["sessions"][-1].get("threads", threads) if table["sessions"] else threads
-        if before != threads:
-            notify(
-                f"computed in {before} threads so far, in {threads} from now on: rounding depends on the "
-                f"thread count, so results will no longer be bit-identical (--threads {before} keeps them)"
-            )
+        now = {"threads": network.threads, "backend": network.backend, "device": network.device}
+        _report_rounding((table["sessions"] or [{}])[-1], now, notify)
         table.pop("result", None)  # of the session before: this one may be killed
         table["config"] = config.to_json()
         table["versions"] = {"pydarknet": __version__, "python": platform.python_version()}
         machine = info()
         table["machine"] = {name: machine[name] for name in ("platform", "cpu", "threads", "ram", "gpu")}
         table["sessions"].append(
-            {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()}
-            | {"threads": threads}
+            {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()} | now
         )
         self.write(table)
 
@@ -256,3 +256,17 @@ def _move_aside(folder: Path) -> None:
     with RunFolder(folder).locked():
         pass  # raises if somebody is writing there
     folder.rename(place)
+
+
+def _report_rounding(before: dict[str, Any], now: dict[str, Any], notify: Notify) -> None:
+    """Report what rounds the sums of a session differently from those of the session before."""
+    lost = "so results will no longer be bit-identical"
+    used, uses = before.get("threads", now["threads"]), now["threads"]
+    if used != uses:
+        notify(
+            f"computed in {used} threads so far, in {uses} from now on: "
+            f"rounding depends on the thread count, {lost} (--threads {used} keeps them so)"
+        )
+    places = [f"{one['backend']} ({one['device']})" for one in (before, now) if "device" in one]
+    if len(set(places)) > 1:
+        notify(f"computed on {places[0]} so far, on {places[1]} from now on: rounding depends on it, {lost}")

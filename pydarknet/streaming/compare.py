@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet.engine.boxes import iou
 from pydarknet.engine.detections import Detections
 from pydarknet.engine.images import ImageLike
 from pydarknet.engine.network import Network
 from pydarknet.streaming.outputs import Drawn, Picture
 from pydarknet.streaming.outputs.text import TextFile
-from pydarknet.streaming.stream import Result
+from pydarknet.streaming.result import Result
 
 _SAME_BOX = 0.5  # IoU from which two boxes of a class are the same object
 _EXACT = 1e-5  # relative to the largest value: what summation order may change
@@ -43,16 +44,6 @@ def match(a: Detections, b: Detections) -> list[Pair]:
         if all(i != pair.a and j != pair.b for pair in pairs):
             pairs.append(Pair(i, j, float(overlaps[i, j])))
     return pairs
-
-
-def iou(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Intersection over union of each of n boxes with each of m, (n, m); corners in pixels."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    areas = [np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1][None, :] - shared
-    return np.asarray(np.where(union > 0, shared / np.where(union > 0, union, 1), 0), np.float32)
 
 
 _COLUMNS = "source,frame,time,objects_a,objects_b,both,only_a,only_b,mean_iou,confidence_change,a,b\n"

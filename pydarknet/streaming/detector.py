@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a network and the wishes of its user to one function: images in, Detections out."""
+"""Build one detect function from a network and options."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pydarknet.engine.detections import Detections
 from pydarknet.errors import ArgumentError
 from pydarknet.streaming.tiling import Tiles
 
-#: Detections of each of a list of images.
-Find: TypeAlias = Callable[[list[Any]], list[Detections]]
+#: Returns the Detections of each image of a list.
+Detect: TypeAlias = Callable[[list[Any]], list[Detections]]
 
 
 class Detector(Protocol):
-    """What inference needs of a network: ``Network.detect`` for lists of images."""
+    """The part of a network that detection uses: ``Network.detect`` for lists of images."""
 
     def detect(self, image: list[Any], thresh: float, nms: float, letterbox: bool | None) -> list[Detections]:
-        """Detections of each image."""
+        """Detect objects in each image."""
 
 
-def finder(
+def make_detector(
     net: Detector,
     *,
     thresh: float = 0.25,
@@ -33,24 +33,28 @@ def finder(
     classes: Iterable[str | int] | None = None,
     tile: int | tuple[int, int] | None = None,
     overlap: float = 0.2,
-) -> Find:
-    """The function from images to Detections that the options of :func:`pydarknet.stream` ask for."""
+) -> Detect:
+    """Build the function from images to Detections; the options are those of :func:`pydarknet.stream`.
 
-    def find(images: list[Any]) -> list[Detections]:
+    Raises:
+        ArgumentError: a class is unknown, or a tile or overlap is out of range.
+    """
+
+    def detect(images: list[Any]) -> list[Detections]:
         return net.detect(images, thresh, nms, letterbox)
 
-    every_class = find if tile is None else Tiles(find, tile, overlap, nms)
+    all_classes = detect if tile is None else Tiles(detect, tile, overlap, nms)
     if classes is None:
-        return every_class
+        return all_classes
     ids = sorted(class_ids(classes, getattr(net, "names", ())))
-    return lambda images: [found[np.isin(found.class_id, ids)] for found in every_class(images)]
+    return lambda images: [found[np.isin(found.class_id, ids)] for found in all_classes(images)]
 
 
 def class_ids(classes: Iterable[str | int], names: Sequence[str]) -> frozenset[int]:
     """Ids of classes given by name or id.
 
     Raises:
-        ArgumentError: there is no such class; the message says which come close.
+        ArgumentError: the network has no such class; the message suggests a similar one.
     """
     found = set()
     for wanted in classes:

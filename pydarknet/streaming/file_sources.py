@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from pydarknet.engine.images import Pixels, decode, load
 from pydarknet.errors import DataError
-from pydarknet.streaming.sources import IMAGE_SUFFIXES, Source, _natural
+from pydarknet.streaming.sources import IMAGE_SUFFIXES, StreamSource, _natural
 
 _log = logging.getLogger("pydarknet")
 _MOST_FILMS_TO_OPEN = 100  # only to count their frames
@@ -50,7 +50,7 @@ class Frame:
     captured: float = field(default_factory=perf_counter)
 
 
-def frames(sources: Iterable[Source], channels: int = 3, every: int = 1) -> Iterator[Frame | DataError]:
+def frames(sources: Iterable[StreamSource], channels: int = 3, every: int = 1) -> Iterator[Frame | DataError]:
     """The frames of sources that are not live, one after the other.
 
     Args:
@@ -76,7 +76,7 @@ def frames(sources: Iterable[Source], channels: int = 3, every: int = 1) -> Iter
             yield error
 
 
-def count(sources: Iterable[Source], every: int = 1) -> int | None:
+def count(sources: Iterable[StreamSource], every: int = 1) -> int | None:
     """How many frames :func:`frames` will give; None where that is not known beforehand."""
     total, films = 0, 0
     for source in sources:
@@ -95,7 +95,7 @@ def count(sources: Iterable[Source], every: int = 1) -> int | None:
     return total
 
 
-def _length(film: Source) -> int:
+def _length(film: StreamSource) -> int:
     """Frames that a film announces; 0 where it does not, or cannot be opened."""
     try:
         capture = open_capture(film.value, film.name)
@@ -113,13 +113,13 @@ def _length(film: Source) -> int:
 def _image(value: str, channels: int) -> Pixels:
     if "://" not in value:
         return load(value, channels)
-    return decode(_download(value), channels, Source("image", value).name)
+    return decode(_download(value), channels, StreamSource("image", value).name)
 
 
 def _download(url: str) -> bytes:
     import urllib.request
 
-    name = Source("image", url).name
+    name = StreamSource("image", url).name
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:  # http(s), says classify()
             data: bytes = answer.read(_LARGEST_FILE + 1)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way of frames from one thread to the next: bounded, so that memory is, and never in the way of an end.
+"""Bounded queue of frames between two threads; closing either side releases the other.
 
-Unlike ``queue.Queue`` it knows its end (and the error that was the reason), can be closed from either side
+Unlike ``queue.Queue`` it has an end (with the error that caused it, if any), can be closed from either side
 while the other waits, and can keep only the newest item of each producer.
 """
 
@@ -14,19 +14,19 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# On Windows a wait without a limit does not hear Ctrl-C.
+# On Windows Ctrl-C does not interrupt a wait without a time limit.
 _SLICE = 0.2
 
 
-class End(Exception):
-    """The producer is done, or somebody closed the channel."""
+class EndOfQueue(Exception):
+    """The producer is done, or the queue was closed."""
 
 
-class Channel(Generic[T]):
+class FrameQueue(Generic[T]):
     """A bounded queue between threads.
 
     Args:
-        size: items that wait at most.
+        size: largest number of waiting items.
     """
 
     def __init__(self, size: int) -> None:
@@ -37,10 +37,10 @@ class Channel(Generic[T]):
         self._error: BaseException | None = None
 
     def put(self, item: T) -> None:
-        """Add an item, when there is room.
+        """Add an item; wait while the queue is full.
 
         Raises:
-            End: the channel was closed.
+            EndOfQueue: the queue was closed.
         """
         with self._changed:
             while len(self._items) >= self._size and not self._finished:
@@ -48,13 +48,13 @@ class Channel(Generic[T]):
             self._append(None, item)
 
     def offer(self, producer: object, item: T) -> int:
-        """Add an item at once, in place of what waits from the same producer.
+        """Add an item without waiting, in place of a waiting one of the same producer.
 
         Returns:
-            How many items it replaced, 0 or 1.
+            Number of items that it replaced, 0 or 1.
 
         Raises:
-            End: the channel was closed.
+            EndOfQueue: the queue was closed.
         """
         with self._changed:
             waiting = len(self._items)
@@ -64,21 +64,21 @@ class Channel(Generic[T]):
 
     def _append(self, producer: object, item: T) -> None:
         if self._finished:
-            raise End
+            raise EndOfQueue
         self._items.append((producer, item))
         self._changed.notify_all()
 
     def take(self, count: int = 1, *, fill: bool = False, timeout: float | None = None) -> list[T]:
-        """The next items, one at least.
+        """Remove the next items, at least one.
 
         Args:
-            count: how many at most.
-            fill: wait for so many, unless the producer is done.
-            timeout: seconds to wait at most.
+            count: largest number of items.
+            fill: wait for this number, unless the producer is done.
+            timeout: longest wait in seconds.
 
         Raises:
-            End: none is left and none will come; the producer's error instead, if it had one.
-            TimeoutError: none came in time.
+            EndOfQueue: the queue is empty and finished; the producer's error instead, if it had one.
+            TimeoutError: no item came in time.
         """
         limit = None if timeout is None else time.monotonic() + timeout
         enough = min(count, self._size) if fill else 1
@@ -88,20 +88,20 @@ class Channel(Generic[T]):
                     raise TimeoutError
                 self._changed.wait(_SLICE)
             if not self._items:
-                raise self._error or End
+                raise self._error or EndOfQueue
             taken = [self._items.popleft()[1] for _ in range(min(count, len(self._items)))]
             self._changed.notify_all()
             return taken
 
     def finish(self, error: BaseException | None = None) -> None:
-        """The producer is done: what waits can still be taken, then comes the error, or the end."""
+        """Mark the producer as done: waiting items can still be taken, then the error or the end follows."""
         with self._changed:
             if not self._finished:
                 self._finished, self._error = True, error
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End both sides now; what waits is dropped."""
+        """End both sides at once and drop waiting items."""
         with self._changed:
             self._items.clear()
             self._finished, self._error = True, None

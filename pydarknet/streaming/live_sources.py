@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live sources: cameras, network streams, the screen, and anything else with ``read()``.
 
-They come and go: :class:`Watch` keeps reading one, and opens it again when it is lost, at growing intervals.
+They can be lost for a while: :class:`LiveReader` reads one without end, and reopens it at growing intervals
+when it is lost.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 from pydarknet.engine.images import Pixels
 from pydarknet.errors import DarknetError, MissingExtra
 from pydarknet.streaming.file_sources import Frame, fps_of, open_capture, picture_of
-from pydarknet.streaming.sources import Source
+from pydarknet.streaming.sources import StreamSource
 from pydarknet.system import extras
 
 _log = logging.getLogger("pydarknet")
@@ -37,7 +38,7 @@ class Camera(Protocol):
         """Open it (again); DataError if that fails."""
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Release the device."""
 
 
 class Capture:
@@ -45,7 +46,7 @@ class Capture:
 
     patience = 0.25
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: StreamSource) -> None:
         self._source = source
         self._capture: Any = None
         self.fps = 0.0
@@ -60,7 +61,7 @@ class Capture:
             limits = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
             settings = (limits[0], _TIMEOUT_MS, limits[1], _TIMEOUT_MS)
         self._capture = open_capture(self._source.value, self._source.name, *settings)
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # where the driver listens
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # some drivers ignore it
         self.fps = fps_of(self._capture)
 
     def read(self) -> Pixels | None:
@@ -76,27 +77,27 @@ class Capture:
 
 
 class Reading:
-    """Any object with ``read()``; whether it reconnects is its own affair."""
+    """Any object with ``read()``, which is responsible for reconnecting."""
 
     patience = 0.01
     fps = 0.0
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: StreamSource) -> None:
         self._camera, self._name = source.value, source.name
 
     def reopen(self) -> None:
-        """Nothing: it is open."""
+        """No-op: it is open."""
 
     def read(self) -> Pixels | None:
-        """What its ``read()`` gives."""
+        """The image that its ``read()`` returns."""
         return picture_of(self._camera.read(), self._name)
 
     def close(self) -> None:
-        """Nothing: it is the caller's."""
+        """No-op: the caller owns it."""
 
 
-def camera_of(source: Source) -> Camera:
-    """The camera that a live source stands for, not opened yet."""
+def camera_of(source: StreamSource) -> Camera:
+    """The camera of a live source, not opened yet."""
     if source.kind == "object":
         return Reading(source)
     if source.kind == "screen":
@@ -105,30 +106,30 @@ def camera_of(source: Source) -> Camera:
     return Capture(source)
 
 
-class Watch:
-    """Reads one live source for ever; to be run in a thread.
+class LiveReader:
+    """Reads one live source without end; run it in a thread.
 
     Args:
         source: what to read.
-        give: is called with each frame; returns how many older ones had to be dropped for it.
-        every: hand on only each n-th frame.
+        give: called with each frame; returns how many older ones it replaced.
+        every: pass on every Nth frame only.
 
     Attributes:
-        trouble: why there is no frame now; empty when all is well.
-        lost: how often the source was lost, or gave nothing.
-        dropped: frames that newer ones replaced before anybody took them.
+        problem: why there is no frame now; empty if there is none.
+        lost: number of times the source was lost or gave no frame.
+        dropped: frames that newer ones replaced before they were used.
     """
 
-    def __init__(self, source: Source, give: Callable[[Frame], int], every: int = 1) -> None:
+    def __init__(self, source: StreamSource, give: Callable[[Frame], int], every: int = 1) -> None:
         self.source = source
-        self.trouble = ""
+        self.problem = ""
         self.lost = self.dropped = 0
         self._give, self._every = give, every
         self._camera = camera_of(source)
         self._stop = threading.Event()
 
     def run(self) -> None:
-        """Read until :meth:`stop`; an error that waiting cannot mend is raised."""
+        """Read until :meth:`stop`; errors that waiting cannot fix are raised."""
         index, delay, opened, start = 0, self._camera.patience, False, time.perf_counter()
         try:
             while not self._stop.is_set():
@@ -137,12 +138,12 @@ class Watch:
                         self._camera.reopen()
                         opened = True
                     image = self._camera.read()
-                    self._set_trouble("" if image is not None else "it gives no frame")
+                    self._set_problem("" if image is not None else "it gives no frame")
                 except MissingExtra:
                     raise
                 except (DarknetError, OSError) as error:
                     image = None
-                    self._set_trouble(str(error).removeprefix(f"{self.source.name}: "))
+                    self._set_problem(str(error).removeprefix(f"{self.source.name}: "))
                 if image is None or not image.size:
                     opened = False
                     self._stop.wait(delay)
@@ -158,14 +159,14 @@ class Watch:
         finally:
             self._camera.close()
 
-    def _set_trouble(self, trouble: str) -> None:
-        if trouble and not self.trouble:
+    def _set_problem(self, problem: str) -> None:
+        if problem and not self.problem:
             self.lost += 1
-            _log.warning("%s: no picture: %s", self.source.name, trouble)
-        elif self.trouble and not trouble:
+            _log.warning("%s: no image: %s", self.source.name, problem)
+        elif self.problem and not problem:
             _log.info("%s: back", self.source.name)
-        self.trouble = trouble
+        self.problem = problem
 
     def stop(self) -> None:
-        """Make :meth:`run` end after the frame it is reading."""
+        """Make :meth:`run` return after the current frame."""
         self._stop.set()

@@ -37,7 +37,7 @@ _SCREEN = re.compile(r"screen(?:\s+(\d+))?(?:\s+(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,]
 
 
 @dataclass(frozen=True)
-class Source:
+class StreamSource:
     """Where pictures come from.
 
     Attributes:
@@ -70,7 +70,7 @@ class Source:
         return _without_password(self.value) if isinstance(self.value, str) else type(self.value).__name__
 
 
-def classify(source: Any) -> Source:
+def classify(source: Any) -> StreamSource:
     """Tell what a source is.
 
     Args:
@@ -81,37 +81,37 @@ def classify(source: Any) -> Source:
     Raises:
         ArgumentError: it is none of these.
     """
-    if isinstance(source, Source):
+    if isinstance(source, StreamSource):
         return source
     if isinstance(source, (str, os.PathLike)):
         return _classify_text(os.fspath(source))
     if isinstance(source, int) and not isinstance(source, bool) and source >= 0:
-        return Source("camera", source)
+        return StreamSource("camera", source)
     if callable(getattr(source, "read", None)):
-        return Source("object", source)
+        return StreamSource("object", source)
     if hasattr(source, "__array_interface__") or isinstance(source, (list, tuple, bytes, bytearray)):
-        return Source("array", source)
+        return StreamSource("array", source)
     raise ArgumentError(
         f"found a source of type {type(source).__name__}; expected a path, a URL, the number of a camera, "
         "an image array, or an object with read()"
     )
 
 
-def _classify_text(text: str) -> Source:
+def _classify_text(text: str) -> StreamSource:
     if not text.strip():
         raise ArgumentError("found an empty source; expected a path, a URL or the number of a camera")
     if text == "-":
-        return Source("stdin", "-")
+        return StreamSource("stdin", "-")
     if text.isascii() and text.isdigit():
-        return Source("camera", int(text))
+        return StreamSource("camera", int(text))
     if match := _SCREEN.fullmatch(text):
-        return Source("screen", tuple(int(number) for number in match.groups() if number is not None))
+        return StreamSource("screen", tuple(int(number) for number in match.groups() if number is not None))
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):  # two letters at least: C:// is a drive
         return _classify_url(text)
-    return Source("camera", text) if text.startswith("/dev/video") else _classify_path(text)
+    return StreamSource("camera", text) if text.startswith("/dev/video") else _classify_path(text)
 
 
-def _classify_url(text: str) -> Source:
+def _classify_url(text: str) -> StreamSource:
     parts = urlsplit(text)
     scheme = parts.scheme.lower()
     if scheme not in SCHEMES:
@@ -122,35 +122,35 @@ def _classify_url(text: str) -> Source:
         path = unquote(parts.path)
         return _classify_path(path[1:] if re.match(r"/[A-Za-z]:", path) else path)
     if _SITES.search((parts.hostname or "").lower()):
-        return Source("site", text)
+        return StreamSource("site", text)
     if scheme in ("http", "https"):
         suffix = Path(parts.path).suffix.lower()
         if suffix in IMAGE_SUFFIXES:
-            return Source("image", text)
+            return StreamSource("image", text)
         # .mjpg and .ts behind HTTP are what cameras send without end.
         if suffix in VIDEO_SUFFIXES - {".mjpg", ".mjpeg", ".ts"}:
-            return Source("video", text)
-    return Source("stream", text)
+            return StreamSource("video", text)
+    return StreamSource("stream", text)
 
 
-def _classify_path(text: str) -> Source:
+def _classify_path(text: str) -> StreamSource:
     path = Path(text)
     suffix = path.suffix.lower()
     if path.is_dir() or (glob.has_magic(text) and not path.exists()):
-        return Source("folder" if path.is_dir() else "glob", text)
+        return StreamSource("folder" if path.is_dir() else "glob", text)
     by_suffix: dict[str, Kind] = {".txt": "list", ".list": "list", ".streams": "streams", ".zip": "zip"}
     if suffix in by_suffix:
-        return Source(by_suffix[suffix], text)
+        return StreamSource(by_suffix[suffix], text)
     if suffix in VIDEO_SUFFIXES:
-        return Source("video", text)
+        return StreamSource("video", text)
     if suffix in IMAGE_SUFFIXES or not path.is_file():  # opening it will say that it is not there
-        return Source("image", text)
+        return StreamSource("image", text)
     import cv2
 
-    return Source("image" if cv2.haveImageReader(text) else "video", text)
+    return StreamSource("image" if cv2.haveImageReader(text) else "video", text)
 
 
-def expand(source: Source) -> list[Source]:
+def expand(source: StreamSource) -> list[StreamSource]:
     """The images, videos, archives and streams that a folder, pattern or list stands for; others as they are.
 
     Raises:
@@ -166,7 +166,7 @@ def expand(source: Source) -> list[Source]:
     return [source]
 
 
-def _files_in(folder: Path) -> list[Source]:
+def _files_in(folder: Path) -> list[StreamSource]:
     try:
         found = sorted(map(str, folder.iterdir()), key=_natural)
     except OSError as error:
@@ -175,7 +175,7 @@ def _files_in(folder: Path) -> list[Source]:
     return _usable(found, f"{folder}: holds no image or video; {str(pattern)!r} looks into its folders too")
 
 
-def _usable(paths: list[str], message: str) -> list[Source]:
+def _usable(paths: list[str], message: str) -> list[StreamSource]:
     known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
     found = [classify(path) for path in paths if Path(path).suffix.lower() in known and Path(path).is_file()]
     if not found:
@@ -183,10 +183,10 @@ def _usable(paths: list[str], message: str) -> list[Source]:
     return found
 
 
-def _listed(path: Path) -> list[Source]:
+def _listed(path: Path) -> list[StreamSource]:
     from pydarknet.system.text import lines_of
 
-    found: list[Source] = []
+    found: list[StreamSource] = []
     for number, line in enumerate(lines_of(path), 1):
         if not line or line.startswith("#"):
             continue

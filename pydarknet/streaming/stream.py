@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detection on whatever gives pictures: decoding, inference and the caller's work overlap in three threads.
+"""Detection on files, cameras and streams; decoding, inference and the caller's code overlap in threads.
 
-Files give every frame, in order, and are waited for. Live sources give their newest frame: while the network
-is busy older ones are dropped and counted, so that the delay stays that of one or two inferences.
+Files give every frame, in order, and are waited for. Live sources give their newest frame: frames that
+arrive while the network is busy are replaced by newer ones and counted, so latency stays that of one or two
+inferences.
 """
 
 from __future__ import annotations
@@ -11,107 +12,29 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from pydarknet.engine.detections import Detections
 from pydarknet.engine.network import Names, Network
 from pydarknet.errors import ArgumentError, DataError
-from pydarknet.streaming.detector import Detector, Find, finder
+from pydarknet.streaming.detector import Detect, Detector, make_detector
 from pydarknet.streaming.file_sources import Frame, count, frames
-from pydarknet.streaming.frame_queue import Channel, End
-from pydarknet.streaming.live_sources import Watch
-from pydarknet.streaming.sources import Source, classify, expand
+from pydarknet.streaming.frame_queue import EndOfQueue, FrameQueue
+from pydarknet.streaming.live_sources import LiveReader
+from pydarknet.streaming.result import Result, Stats
+from pydarknet.streaming.sources import StreamSource, classify, expand
 from pydarknet.system import extras
 
 Skip = Callable[[DataError], None]
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What was found in one frame; ``image, detections = result`` takes it apart.
-
-    Attributes:
-        frame: the picture, where it came from and when.
-        detections: in the pixels of the picture.
-        latency: seconds from reading the frame to handing it out.
-        seconds: that the inference took; its share where several frames ran together.
-        live: the source is live.
-    """
-
-    frame: Frame
-    detections: Detections
-    latency: float = 0.0
-    seconds: float = 0.0
-    live: bool = False
-
-    def __iter__(self) -> Iterator[Any]:
-        """The image and the detections."""
-        return iter((self.frame.image, self.detections))
-
-    def _repr_png_(self) -> bytes:
-        """The annotated picture, as notebooks show it."""
-        import cv2
-
-        return bytes(cv2.imencode(".png", self.detections.plot(self.frame.image))[1])
-
-
-@dataclass
-class Stats:
-    """Counts of a stream so far.
-
-    Attributes:
-        frames: handed out.
-        failed: images that could not be read.
-        total: frames there will be; None when that is not known.
-        seconds: since the first frame was read.
-    """
-
-    frames: int = 0
-    failed: int = 0
-    total: int | None = None
-    seconds: float = 0.0
-    _start: float = 0.0
-    _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
-    _watches: tuple[Watch, ...] = ()
-
-    @property
-    def fps(self) -> float:
-        """Frames per second, on average."""
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def dropped(self) -> int:
-        """Frames of live sources that were replaced by newer ones before the network was free."""
-        return sum(watch.dropped for watch in self._watches)
-
-    @property
-    def lost(self) -> int:
-        """How often a live source was lost, or gave nothing for a while."""
-        return sum(watch.lost for watch in self._watches)
-
-    def latency(self, quantile: float) -> float:
-        """Seconds from reading to handing out, of the last thousand frames; 0.5: median, 1: the worst."""
-        return float(np.quantile(self._latencies, quantile)) if self._latencies else 0.0
-
-    def add(self, result: Result) -> None:
-        """Count a result that is handed out."""
-        self._start = self._start or result.frame.captured
-        self.frames += 1
-        self.seconds = time.perf_counter() - self._start
-        self._latencies.append(result.latency)
-
-
 class Stream:
-    """Iterates over results; made by :func:`stream` and :func:`detect`.
+    """Iterator over results; made by :func:`stream` and :func:`detect`.
 
-    It ends with its source, by :meth:`close`, at the end of its ``with`` block, or when it is forgotten.
+    It ends with its source, by :meth:`close`, at the end of its ``with`` block, or with the last reference.
 
     Attributes:
         stats: frames, dropped frames, latency, ... so far.
@@ -119,27 +42,33 @@ class Stream:
     """
 
     def __init__(
-        self, sources: Sequence[Source], find: Find, batch: int, channels: int, every: int, patience: float
+        self,
+        sources: Sequence[StreamSource],
+        detector: Detect,
+        batch: int,
+        channels: int,
+        every: int,
+        patience: float,
     ) -> None:
         self.live = any(source.live for source in sources)
         self.stats = Stats(total=None if self.live else count(sources, every))
         self._skip: Skip | None = None
-        inbox: Channel[Frame | DataError] = Channel(len(sources) if self.live else 2 * batch)
-        self._outbox: Channel[Result | DataError] = Channel(1 if self.live else 2 * batch)
-        watches: list[Watch] = []
+        inbox: FrameQueue[Frame | DataError] = FrameQueue(len(sources) if self.live else 2 * batch)
+        self._outbox: FrameQueue[Result | DataError] = FrameQueue(1 if self.live else 2 * batch)
+        live_readers: list[LiveReader] = []
         if self.live:
-            watches = [Watch(source, partial(inbox.offer, source), every) for source in sources]
-            readers = [threading.Thread(target=_run_watch, args=(watch, inbox)) for watch in watches]
-            self.stats._watches = tuple(watches)
+            live_readers = [LiveReader(source, partial(inbox.offer, source), every) for source in sources]
+            readers = [threading.Thread(target=_run_reader, args=(reader, inbox)) for reader in live_readers]
+            self.stats.readers = tuple(live_readers)
         else:
             readers = [threading.Thread(target=_read, args=(frames(sources, channels, every), inbox))]
-        work = (inbox, self._outbox, find, batch, patience if self.live else None, watches)
-        finder = threading.Thread(target=_find, args=work)
-        for thread in (*readers, finder):
-            thread.daemon = True  # one that hangs in a camera's driver must not keep the process alive
+        work = (inbox, self._outbox, detector, batch, patience if self.live else None, live_readers)
+        worker = threading.Thread(target=_detect, args=work)
+        for thread in (*readers, worker):
+            thread.daemon = True  # a thread blocked in a camera's driver must not keep the process alive
             thread.name = "pydarknet.stream"
             thread.start()
-        self._end = weakref.finalize(self, _end, (inbox, self._outbox), watches, readers, finder)
+        self._end = weakref.finalize(self, _end, (inbox, self._outbox), live_readers, readers, worker)
         self._network: Network | None = None
 
     def __iter__(self) -> Stream:
@@ -156,7 +85,7 @@ class Stream:
                 if self._skip is None:
                     raise item
                 self._skip(item)
-        except End:
+        except EndOfQueue:
             self.close()
             raise StopIteration from None
         except BaseException:
@@ -164,7 +93,7 @@ class Stream:
             raise
 
     def close(self) -> None:
-        """End the threads and let go of the source; a second call does nothing."""
+        """Stop the threads and release the source; a second call does nothing."""
         self._end()
         if self._network is not None:
             self._network.close()
@@ -193,49 +122,51 @@ def stream(  # noqa: PLR0913  all but two by keyword
     patience: float = 30.0,
     skip: Skip | None = None,
 ) -> Stream:
-    """Find objects in every picture that a source gives.
+    """Detect objects in every image of a source.
 
     ::
 
         with pydarknet.Network("yolov4.cfg", "yolov4.weights") as net:
-            for image, dets in pydarknet.stream(net, "film.mp4"):
+            for image, dets in pydarknet.stream(net, "video.mp4"):
                 print(dets)
 
     Args:
-        net: a :class:`Network`, or anything with its ``detect``.
-        source: image, folder, glob pattern, list file, ZIP, film, camera number, URL, ``"screen"``,
+        net: a :class:`Network`, or any object with its ``detect``.
+        source: image, folder, glob pattern, list file, ZIP, video, camera number, URL, ``"screen"``,
             ``"-"`` for stdin, an array, a list of images, or an object with ``read()``;
             see :func:`pydarknet.streaming.sources.classify`.
         thresh: confidence above which an object is reported, 0..1.
-        nms: overlap (IoU) above which the weaker of two boxes is suppressed; 0 keeps all.
-        letterbox: pad instead of stretching; by default as the cfg says.
-        classes: report only these, by name or id.
-        tile: also look at the image in tiles of this size in pixels, (width, height) or one number for both;
-            finds small objects in large images. See :mod:`pydarknet.streaming.tiling`.
-        overlap: share of a tile that it has in common with its neighbour, 0..0.9.
-        every: take each n-th frame of films and live sources.
-        live: of an object with ``read()``: whether it is a live source, whose old frames are dropped and
-            which may fail for a while. By default it is, unless it knows how many frames it has.
-        patience: seconds without a frame after which a live source is given up.
-        skip: is called with the error of each image that cannot be read, and the others go on; by default the
-            error is raised.
+        nms: overlap (IoU) above which the weaker of two boxes is suppressed, 0..1; 0 keeps all.
+        letterbox: pad images instead of stretching them; by default as the cfg says.
+        classes: report only these classes, by name or id.
+        tile: also run on tiles of this size in pixels, (width, height) or one number for both; finds small
+            objects in large images. See :mod:`pydarknet.streaming.tiling`.
+        overlap: overlap between neighbouring tiles, as a fraction of a tile, 0..0.9.
+        every: process every Nth frame of videos and live sources.
+        live: whether an object with ``read()`` is a live source, whose old frames are dropped and which may
+            fail for a while. By default it is, unless it knows its number of frames.
+        patience: seconds without a frame after which a live source is stopped.
+        skip: called with the error of each image that cannot be read; the stream then continues. By default
+            the error is raised.
 
     Returns:
         An iterator of :class:`Result`; its ``stats`` count frames, dropped frames and latency.
 
     Raises:
-        ArgumentError: a value is out of range, a class is unknown, or the source is none.
-        DataError: (also while iterating) the source cannot be read, or a live one is lost for good.
+        ArgumentError: a value is out of range, a class is unknown, or the source is not valid.
+        DataError: the source cannot be read, or a live one is lost for good; also while iterating.
         MissingExtra: the source needs a package that is not installed.
     """
     if every < 1:
         raise ArgumentError(f"found every={every}, expected 1 (all frames) or more")
-    find = finder(
+    detector = make_detector(
         net, thresh=thresh, nms=nms, letterbox=letterbox, classes=classes, tile=tile, overlap=overlap
     )
     info = getattr(net, "info", None)
     sources = _sources(source, live)
-    result = Stream(sources, find, getattr(net, "batch", 1), getattr(info, "channels", 3), every, patience)
+    result = Stream(
+        sources, detector, getattr(net, "batch", 1), getattr(info, "channels", 3), every, patience
+    )
     result._skip = skip
     return result
 
@@ -248,7 +179,7 @@ def detect(
     names: Names | None = None,
     **options: Any,
 ) -> Stream:
-    """Load a network and find objects in everything that a source gives.
+    """Load a network and detect objects in every image of a source.
 
     ::
 
@@ -260,14 +191,14 @@ def detect(
         weights: path of the weights file.
         source: as for :func:`stream`.
         names: path of a ``.names`` file, or the names.
-        options: what :class:`Network` (``backend``, ``batch``, ...) and :func:`stream` (``thresh``,
-            ``every``, ...) take.
+        options: arguments of :class:`Network` (``backend``, ``batch``, ...) and :func:`stream` (``thresh``,
+            ``every``, ...).
 
     Returns:
-        As :func:`stream`; the network is closed with it.
+        A :class:`Stream`; closing it closes the network.
 
     Raises:
-        DarknetError: as :class:`Network` and :func:`stream`.
+        DarknetError: see :class:`Network` and :func:`stream`.
     """
     loading = ("backend", "precision", "batch", "threads", "strict")
     network = Network(
@@ -282,22 +213,24 @@ def detect(
     return result
 
 
-def _sources(source: Any, live: bool | None) -> list[Source]:
-    """The source, with folders and lists expanded, pages resolved and objects told live or not."""
+def _sources(source: Any, live: bool | None) -> list[StreamSource]:
+    """Sources of one kind each: folders and lists expanded, pages resolved, live objects marked."""
     settled = []
-    given = source if isinstance(source, list) and source and isinstance(source[0], Source) else [source]
+    given = (
+        source if isinstance(source, list) and source and isinstance(source[0], StreamSource) else [source]
+    )
     for entry in (entry for one in given for entry in expand(classify(one))):
         if entry.kind == "site":
             address, is_live = extras.load("pydarknet.sources", "site")(entry.value)
-            entry = Source("stream" if is_live else "video", address, label=entry.name)  # noqa: PLW2901
+            entry = StreamSource("stream" if is_live else "video", address, label=entry.name)  # noqa: PLW2901
         elif entry.kind == "object" and (_is_endless(entry.value) if live is None else live):
-            entry = Source("object", entry.value, live=True)  # noqa: PLW2901
+            entry = StreamSource("object", entry.value, live=True)  # noqa: PLW2901
         settled.append(entry)
     return settled
 
 
 def _is_endless(camera: Any) -> bool:
-    """Whether a cv2.VideoCapture, or an object like one, is no file; files know their number of frames."""
+    """Whether a cv2.VideoCapture, or an object like it, is not a file; files know their number of frames."""
     get = getattr(camera, "get", None)
     try:
         return not (callable(get) and get(7) > 0)  # 7: cv2.CAP_PROP_FRAME_COUNT
@@ -305,58 +238,62 @@ def _is_endless(camera: Any) -> bool:
         return True
 
 
-# -- the threads; they know nothing of the Stream, so that it can be forgotten ------------------------------
+# -- the threads; they hold no reference to the Stream, so that it can be garbage-collected -----------------
 
 
-def _read(found: Iterator[Frame | DataError], inbox: Channel[Frame | DataError]) -> None:
+def _read(found: Iterator[Frame | DataError], inbox: FrameQueue[Frame | DataError]) -> None:
     try:
         for item in found:
             inbox.put(item)
-    except End:
+    except EndOfQueue:
         pass
-    except BaseException as error:  # raised again where results are taken
+    except BaseException as error:  # raised again in Stream.__next__
         inbox.finish(error)
     inbox.finish()
 
 
-def _run_watch(watch: Watch, inbox: Channel[Frame | DataError]) -> None:
+def _run_reader(reader: LiveReader, inbox: FrameQueue[Frame | DataError]) -> None:
     try:
-        watch.run()
-    except End:
+        reader.run()
+    except EndOfQueue:
         pass
     except BaseException as error:
         inbox.finish(error)
 
 
-def _find(
-    inbox: Channel[Frame | DataError],
-    outbox: Channel[Result | DataError],
-    find: Find,
+def _detect(
+    inbox: FrameQueue[Frame | DataError],
+    outbox: FrameQueue[Result | DataError],
+    detector: Detect,
     batch: int,
     patience: float | None,
-    watches: Sequence[Watch],
+    live_readers: Sequence[LiveReader],
 ) -> None:
     try:
         while True:
             items = inbox.take(batch, fill=patience is None, timeout=patience)
-            for item in _results(items, find, patience is not None):
+            for item in _results(items, detector, patience is not None):
                 outbox.put(item)
-    except End:
+    except EndOfQueue:
         outbox.finish()
     except TimeoutError:
-        trouble = "; ".join(f"{watch.source.name}: {watch.trouble or 'no answer'}" for watch in watches)
-        outbox.finish(DataError(f"no frame for {patience:g} seconds; {trouble}"))
+        reasons = [f"{reader.source.name}: {reader.problem or 'no answer'}" for reader in live_readers]
+        outbox.finish(DataError(f"no frame for {patience:g} seconds; {'; '.join(reasons)}"))
     except BaseException as error:
         outbox.finish(error)
 
 
-def _results(items: Sequence[Frame | DataError], find: Find, live: bool) -> Iterator[Result | DataError]:
+def _results(
+    items: Sequence[Frame | DataError], detector: Detect, live: bool
+) -> Iterator[Result | DataError]:
     good = [item for item in items if isinstance(item, Frame)]
     start = time.perf_counter()
     try:
-        found: Iterator[Detections | DataError] = iter(find([frame.image for frame in good]) if good else [])
-    except DataError:  # one of them does not suit: take them singly, so that the others are not lost
-        found = iter([_one(frame, find) for frame in good])
+        found: Iterator[Detections | DataError] = iter(
+            detector([frame.image for frame in good]) if good else []
+        )
+    except DataError:  # one image is not usable: run them one by one, so that the others are not lost
+        found = iter([_one(frame, detector) for frame in good])
     end = time.perf_counter()
     for item in items:
         outcome = next(found) if isinstance(item, Frame) else item
@@ -366,25 +303,25 @@ def _results(items: Sequence[Frame | DataError], find: Find, live: bool) -> Iter
             yield Result(item, outcome, end - item.captured, (end - start) / len(good), live)
 
 
-def _one(frame: Frame, find: Find) -> Detections | DataError:
+def _one(frame: Frame, detector: Detect) -> Detections | DataError:
     try:
-        return find([frame.image])[0]
+        return detector([frame.image])[0]
     except DataError as error:
         return DataError(f"{frame.name}: {error}")
 
 
 def _end(
-    channels: Iterable[Channel[Any]],
-    watches: Iterable[Watch],
-    readers: Iterable[threading.Thread],
-    finder: threading.Thread,
+    queues: Iterable[FrameQueue[Any]],
+    live_readers: Iterable[LiveReader],
+    threads: Iterable[threading.Thread],
+    worker: threading.Thread,
 ) -> None:
-    for watch in watches:
-        watch.stop()
-    for channel in channels:
-        channel.close()
-    if finder is not threading.current_thread():
-        finder.join()
-    for reader in readers:
-        if reader is not threading.current_thread():
-            reader.join(1.0)
+    for reader in live_readers:
+        reader.stop()
+    for queue in queues:
+        queue.close()
+    if worker is not threading.current_thread():
+        worker.join()
+    for thread in threads:
+        if thread is not threading.current_thread():
+            thread.join(1.0)

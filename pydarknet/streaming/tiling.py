@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet.engine.boxes import area, intersection
 from pydarknet.engine.detections import Detections
 from pydarknet.errors import ArgumentError
 
@@ -196,18 +197,16 @@ def _suppress(
 ) -> npt.NDArray[np.intp]:
     """Rows to keep, best first: per class, whole boxes before pieces, then by confidence."""
     order = np.lexsort((-confidence, is_piece))
-    area = np.prod(xyxy[:, 2:] - xyxy[:, :2], axis=1)
+    areas = area(xyxy)
     keep = np.ones(len(xyxy), bool)
     for place, row in enumerate(order):
         if not keep[row]:
             continue
         rest = order[place + 1 :]
         rest = rest[keep[rest] & (class_id[rest] == class_id[row])]
-        low = np.maximum(xyxy[rest, :2], xyxy[row, :2])
-        high = np.minimum(xyxy[rest, 2:], xyxy[row, 2:])
-        shared = np.prod(np.clip(high - low, 0, None), axis=1)
-        same = shared > nms * (area[rest] + area[row] - shared)
-        inside = is_piece[rest] & (shared > _INSIDE * area[rest])
+        shared = intersection(xyxy[rest], xyxy[row])
+        same = shared > nms * (areas[rest] + areas[row] - shared)
+        inside = is_piece[rest] & (shared > _INSIDE * areas[rest])
         keep[rest[same | inside]] = False
     rows = np.flatnonzero(keep)
     return rows[np.argsort(-confidence[rows], kind="stable")]

@@ -7,6 +7,7 @@ are read.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydarknet.errors import RecordError
@@ -14,7 +15,7 @@ from pydarknet.errors import RecordError
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | os.PathLike[str]) -> str:
     """Read a whole text file: UTF-8 with or without BOM, or UTF-16 with BOM; line ends become ``\\n``.
 
     Raises:
@@ -27,7 +28,7 @@ def read_text(path: str | Path) -> str:
     return decode(data, path)
 
 
-def decode(data: bytes, path: str | Path, line: int = 0) -> str:
+def decode(data: bytes, path: str | os.PathLike[str], line: int = 0) -> str:
     """Decode file contents as :func:`read_text` does.
 
     Args:
@@ -47,7 +48,7 @@ def decode(data: bytes, path: str | Path, line: int = 0) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def lines_of(path: str | Path) -> list[str]:
+def lines_of(path: str | os.PathLike[str]) -> list[str]:
     """Lines of a text file without outer blanks; index + 1 is the line number, since blank lines are kept.
 
     Raises:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from pydarknet.engine.darknet_files import head_line
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from pydarknet.evaluation.evaluation import Evaluation
     from pydarknet.training.evaluator import Evaluator
     from pydarknet.training.loop import TrainingLoop
-
-HEAD_TYPES = {"yolo": 28, "region": 27, "Gaussian_yolo": 29}
 
 
 def open_to_append(path: Path) -> TextIO:
@@ -81,8 +80,8 @@ class DarknetLog(Hook):
             f"Decay: {net.number('decay'):g}\n"
         )
         for index, section in enumerate(config.cfg.layers):
-            if section.type in HEAD_TYPES:
-                self.write(f" Detection layer: {index} - type = {HEAD_TYPES[section.type]} \n")
+            if line := head_line(index, section.type):
+                self.write(line + "\n")
 
     def write(self, text: str) -> None:
         """Append text."""

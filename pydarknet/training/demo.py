@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydarknet.cfg import CfgFile, new
 from pydarknet.cfg.keys import HEADS
 from pydarknet.cfg.model import Value
+from pydarknet.engine.images import save_image
 from pydarknet.system.atomic import write_text
 
 SIZE = 128  # pixels of an image and of the network's input
@@ -67,7 +68,7 @@ def make_data(folder: Path, seed: int = 0) -> Path:
             path = (folder / split / f"{number:04}.png").absolute()
             path.parent.mkdir(parents=True, exist_ok=True)
             pixels, rows = _image(images[first:last], labels[first:last], rng)
-            cv2.imwrite(str(path), pixels)
+            save_image(path, pixels)
             path.with_suffix(".txt").write_text("".join(rows))
             listed.append(f"{path}\n")
         write_text(folder / f"{split}.txt", "".join(listed))

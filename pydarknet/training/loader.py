@@ -20,8 +20,7 @@ import numpy.typing as npt
 
 from pydarknet.cfg import CfgFile
 from pydarknet.data.album import ImageCache
-from pydarknet.engine.images import Pixels
-from pydarknet.system.atomic import replacing
+from pydarknet.engine.images import Pixels, save_image
 from pydarknet.training import augment
 from pydarknet.training import truth_boxes as truths
 from pydarknet.training.augment import AugmentConfig
@@ -203,5 +202,4 @@ def draw_boxes(batch: Batch, names: Sequence[str], path: Path) -> None:
     columns = int(np.ceil(np.sqrt(len(tiles))))
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    with replacing(path) as temporary:
-        cv2.imwrite(str(temporary), np.vstack(rows))
+    save_image(path, np.vstack(rows))

@@ -103,7 +103,7 @@ def run(started: Started) -> Outcome:
         return _nothing_to_do(started)
     if prepared.resumed:
         prepared.notices(f"resuming at iteration {loop.iteration} of {loop.config.max_batches}")
-    prepared.folder.begin(prepared.config, prepared.notices)
+    prepared.folder.begin(prepared.config, started.network.info, prepared.notices)
     names = "".join(f"{name}\n" for name in prepared.splits.names)
     write_text(prepared.folder.file(f"{loop.config.base}.names"), names)
     try:

@@ -7,14 +7,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from pydarknet.cfg import CfgFile
 from pydarknet.cfg.memory import smallest_subdivisions, training_memory
 from pydarknet.check import PlannedRun, preflight
 from pydarknet.data.album import RAM_SHARE
 from pydarknet.data.splits import Splits
 from pydarknet.engine import selftest
+from pydarknet.engine._core import NetworkInfo
 from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError, FileError
@@ -26,7 +25,7 @@ from pydarknet.training.starting_weights import starting_weights
 
 
 def settle_precision(config: TrainConfig, before: TrainConfig | None, notify: Notify) -> str:
-    """Choose the precision to compute in, ``fp32`` or ``bf16``.
+    """Choose the precision to compute in, never ``auto``.
 
     A resumed run keeps its precision, on any machine, because another one gives other bits.
 
@@ -41,21 +40,18 @@ def settle_precision(config: TrainConfig, before: TrainConfig | None, notify: No
     asked, used = config.precision, before.precision if before else ""
     if asked == "auto" and used:
         asked = used
-    native = _precision("auto", config.backend)
-    found = native if asked == "auto" else _precision(asked, config.backend)
-    if found == "bf16" and native != "bf16":
-        notify("this CPU emulates bf16: same results, but slower than native bf16 or fp32")
-    if used and used != found:
-        notify(f"precision {used} -> {found}: results will no longer be bit-identical with those of {used}")
-    return found
+    info = engine_info(config.backend, asked)
+    if asked != "auto" and info.precision_reason:
+        notify(info.precision_reason)
+    if used and used != info.precision:
+        notify(f"precision {used} -> {info.precision}: results will no longer be bit-identical")
+    return info.precision
 
 
-def _precision(asked: str, backend: str) -> str:
-    """Ask the engine, which reports the precision once a network, here its smallest, has run."""
-    with Network.parse(selftest.CFG, backend=backend, precision=asked) as network:
-        info = network.info
-        network.predict(np.zeros((1, info.channels, info.height, info.width), np.float32))
-        return network.info.precision
+def engine_info(backend: str, precision: str = "auto") -> NetworkInfo:
+    """Backend and precision that these names resolve to, reported by the engine's smallest network."""
+    with Network.parse(selftest.CFG, backend=backend, precision=precision) as network:
+        return network.info
 
 
 def check(config: TrainConfig, cfg: CfgFile, folder: Path, notify: Notify) -> None:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from pydarknet import cfg
 from pydarknet.cfg import anchors
+from pydarknet.cfg.plots import plot_anchors
+from pydarknet.engine.boxes import iou_of_sizes
 from pydarknet.errors import CfgError, DataError, FileError
 
 DARKNET = "26, 31,  62, 67,  54, 88,  74, 82,  72,100, 135,161"  # printed by Darknet for 24 images of BCCD
@@ -26,7 +28,7 @@ def three_clusters(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_iou_by_hand() -> None:
-    assert anchors.iou([[10, 10]], [[10, 10], [5, 20], [20, 20]]) == pytest.approx(
+    assert iou_of_sizes([[10, 10]], [[10, 10], [5, 20], [20, 20]]) == pytest.approx(
         np.array([[1, 50 / 150, 100 / 400]])
     )
 
@@ -169,7 +171,7 @@ def test_the_plot_is_a_picture(tmp_path: Path) -> None:
     import cv2
 
     boxes, means = three_clusters()
-    anchors.plot(boxes, means, tmp_path / "a.png", "three clusters")
+    plot_anchors(boxes, means, tmp_path / "a.png", "three clusters")
     picture = cv2.imread(str(tmp_path / "a.png"))
     assert picture.shape == (700, 700, 3)
     colours = np.unique(picture.reshape(-1, 3), axis=0)

@@ -97,7 +97,7 @@ def test_json_holds_the_numbers(bccd24: Path) -> None:
     ("arguments", "message"),
     [
         (["--write"], "--write needs --cfg"),
-        (["--size", "big"], "'big' is no size; write 416 or 608x320"),
+        (["--size", "big"], "'big' is not a valid size; write 416 or 608x320"),
         (["--num", "0"], "0 is not in the range"),
     ],
 )

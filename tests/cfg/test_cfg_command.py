@@ -277,7 +277,10 @@ def test_memory_marks_what_fits(folder: Path) -> None:
     ("arguments", "message"),
     [
         (["new", "--model", "yolov4", "--set", "momentum"], "'momentum'; write KEY=VALUE"),
-        (["new", "--model", "yolov4", "--memory", "lots"], "'lots' is no amount of memory; write 6G or 512M"),
+        (
+            ["new", "--model", "yolov4", "--memory", "lots"],
+            "'lots' is not a valid amount of memory; write 6G or 512M",
+        ),
         (["show", "none.cfg"], "File 'none.cfg' does not exist"),
     ],
 )

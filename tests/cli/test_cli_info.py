@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_info_tells_the_machine(monkeypatch: Patch, capsys: Capture) -> None:
     assert told[0] == told[1]
     assert run(monkeypatch, "info") == 0
     printed = capsys.readouterr().out
-    assert "backends" in printed
+    assert re.search(r"^  backends +cpu .*, ref \(fp32\)$", printed, re.M)
     assert "opencv" in printed
 
 
@@ -116,10 +117,10 @@ def test_bench_has_a_row_for_each_setting(
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--sizes", "big", "'big' is no size"),
+        ("--sizes", "big", "'big' is not a valid size"),
         ("--batches", "0", "found '0', expected whole numbers from 1"),
         ("--batches", "a", "found 'a', expected whole numbers from 1"),
-        ("--precisions", "fp16", "found precision 'fp16', expected auto, fp32, bf16"),
+        ("--precisions", "int8", "found precision 'int8', expected auto, fp32, tf32, bf16, fp16"),
     ],
 )
 def test_bench_refuses_wrong_lists(

@@ -9,8 +9,9 @@ import pytest
 from data_files import make_image
 
 from pydarknet.data import Flag, Sample
-from pydarknet.data.view import contact_sheet, draw, save_png
+from pydarknet.data.view import contact_sheet, draw
 from pydarknet.engine.draw import class_colour
+from pydarknet.engine.images import save_image
 from pydarknet.errors import DataError
 
 
@@ -79,7 +80,7 @@ def test_contact_sheet(tmp_path, image):
     sheet = contact_sheet(samples, "a", columns=3, tile=50)
     assert sheet.shape == (2 * (30 + 18), 150, 3)
     assert contact_sheet(samples[:1], "a", columns=3, tile=50).shape == (48, 50, 3)
-    save_png(sheet, tmp_path / "sheet.png")
+    save_image(tmp_path / "sheet.png", sheet)
     assert np.array_equal(cv2.imread(str(tmp_path / "sheet.png")), sheet)
 
 
@@ -89,5 +90,5 @@ def test_what_cannot_be_drawn(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"text")
     with pytest.raises(DataError, match=r"bad\.png: cannot be decoded"):
         draw(Sample(tmp_path / "bad.png"), "a")
-    with pytest.raises(DataError, match="there is no image to draw"):
+    with pytest.raises(DataError, match="no images to draw"):
         contact_sheet([], "a")

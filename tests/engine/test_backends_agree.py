@@ -13,7 +13,7 @@ from pydarknet.engine import _core
 from pydarknet.errors import BackendError, CfgError
 
 pytestmark = pytest.mark.skipif(
-    "cpu" not in _core.build_info()["backends"], reason="this build has no backend cpu (oneDNN was not found)"
+    "cpu" not in _core.backend_names(), reason="this build has no backend cpu (oneDNN was not found)"
 )
 
 CONV = "[convolutional]\nfilters=8\nsize=3\npad=1\nactivation=linear\n"

@@ -63,7 +63,14 @@ def test_every_status_has_its_exception() -> None:
 
 def test_build_info_names_the_backends() -> None:
     info = _core.build_info()
-    assert "ref" in info["backends"]
+    backends = {backend["name"]: backend for backend in info["backends"]}
+    assert {"cpu", "ref"} <= set(backends)
+    assert backends["ref"]["precisions"] == [{"name": "fp32", "reason": ""}]
+    for backend in info["backends"]:
+        assert backend["available"] == (backend["reason"] == "")
+        if backend["available"]:
+            assert backend["auto"]["name"] in {precision["name"] for precision in backend["precisions"]}
+    assert _core.backend_names() == [backend["name"] for backend in info["backends"] if backend["available"]]
     assert {"compiler", "onednn", "openmp", "cpu_features"} <= set(info)
 
 

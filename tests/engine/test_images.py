@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pydarknet import ArgumentError, DataError, Network
-from pydarknet.engine.images import load
+from pydarknet import ArgumentError, DataError, FileError, Network
+from pydarknet.engine.images import load, save_image
 
 # 4 x 2 pixels, blue first; every pixel different
 BGR = np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10
@@ -148,3 +149,15 @@ def test_letterbox_pads_with_grey_in_the_middle() -> None:
         np.testing.assert_array_equal(boxed[2:6], 1)
         np.testing.assert_array_equal(stretched, 1)
         np.testing.assert_array_equal(default, boxed if by_cfg else stretched)
+
+
+def test_save_image(tmp_path: Path) -> None:
+    """Any name, PNG without a suffix; what cannot be encoded leaves nothing behind."""
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    for name in ("a.png", "plain", os.fsdecode(b"o\xff/b.png")):
+        save_image(tmp_path / name, pixels)
+        assert np.array_equal(load(tmp_path / name), pixels)
+    for name in ("a.xyz", "a.txt"):
+        with pytest.raises(FileError, match=rf"{name}: cannot be written"):
+            save_image(tmp_path / name, pixels)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "plain", os.fsdecode(b"o\xff")}

@@ -100,7 +100,7 @@ def test_bf16_finds_the_same_objects(shared: Path, model: str, image: str, lette
     """bf16 keeps 8 bits of a number: confidence within 0.03; boxes overlap by 0.9 at least."""
     from pydarknet.engine import _core
 
-    if "cpu" not in _core.build_info()["backends"]:
+    if "cpu" not in _core.backend_names():
         pytest.skip("this build has no backend cpu, and ref has no bf16")
     fixtures = shared / "fixtures"
     with network(fixtures, model, backend="cpu", precision="bf16") as net:

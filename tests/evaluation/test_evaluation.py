@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,15 +167,13 @@ def test_lists_will_do() -> None:
     judged = Judged([[0, 0, 10, 10]], [0.9], [0], [[0, 0, 10, 10]], [0])  # type: ignore[arg-type]
     nothing = Judged([], [], [], [], [])  # type: ignore[arg-type]
     assert Evaluation([judged, nothing], ["a"]).map50 == 1
-    seen: list[int] = []
+    calls: list[tuple[str, int, int | None]] = []
 
-    def counted(numbers: Iterable[int]) -> Iterator[int]:
-        for number in numbers:
-            seen.append(number)
-            yield number
+    def record(*call: Any) -> None:
+        calls.append(call)
 
-    compare(Evaluation([judged], ["a"]), Evaluation([judged], ["a"]), samples=3, progress=counted)
-    assert seen == [0, 1, 2]
+    compare(Evaluation([judged], ["a"]), Evaluation([judged], ["a"]), samples=3, progress=record)
+    assert calls == [("draws", 1, 3), ("draws", 2, 3), ("draws", 3, 3)]
 
 
 def test_what_cannot_be_compared() -> None:

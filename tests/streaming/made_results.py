@@ -10,7 +10,7 @@ import numpy as np
 
 from pydarknet import Detections
 from pydarknet.streaming.file_sources import Frame
-from pydarknet.streaming.stream import Result
+from pydarknet.streaming.result import Result
 
 NAMES = ("dog", 'a "cat"', "bird")
 

@@ -11,9 +11,10 @@ import pytest
 
 from pydarknet import Detections, Network
 from pydarknet.engine import selftest
-from pydarknet.streaming.compare import Differences, first_difference, iou, match
+from pydarknet.engine.boxes import iou
+from pydarknet.streaming.compare import Differences, first_difference, match
 from pydarknet.streaming.file_sources import Frame
-from pydarknet.streaming.stream import Result
+from pydarknet.streaming.result import Result
 
 
 def dets(*rows: tuple[float, ...], names: tuple[str, ...] = ("dog", "cat")) -> Detections:

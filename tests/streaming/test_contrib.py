@@ -15,9 +15,9 @@ from pydarknet import ArgumentError, Detections, MissingExtra
 from pydarknet.contrib import frames, tracking
 
 
-def dets(*rows: tuple[float, ...], track_id: list[int] | None = None) -> Detections:
+def dets(*rows: tuple[float, ...], tracker_id: list[int] | None = None) -> Detections:
     table = np.array(rows, np.float32).reshape(-1, 6)
-    ids = None if track_id is None else np.array(track_id)
+    ids = None if tracker_id is None else np.array(tracker_id)
     return Detections(table[:, :4], table[:, 4], table[:, 5].astype(int), ("dog", "cat"), (500, 100), ids)
 
 
@@ -40,7 +40,7 @@ class TestTracking:
             rows = [(left, 20, left + 40, 60, 0.8, 0), (right, 20, right + 40, 60, 0.6, 1)]
             found = tracker.update(dets(*(rows if step % 2 else rows[::-1])))
             assert found.xyxy[:, 0].tolist() == ([left, right] if step % 2 else [right, left])  # order stays
-            ids = dict(zip(found.class_id.tolist(), found.track_id.tolist(), strict=True))
+            ids = dict(zip(found.class_id.tolist(), found.tracker_id.tolist(), strict=True))
             seen.append((ids[0], ids[1]))
         assert len(set(seen[8:])) == 1
         one, two = seen[-1]
@@ -51,24 +51,24 @@ class TestTracking:
         tracker = tracking.Tracker()
         for _ in range(5):
             found = tracker.update(dets((10, 20, 50, 60, 0.8, 0), (10, 20, 50, 60, 0.5, 1)))
-        assert found.track_id[0] == found.track_id[1] >= 0
+        assert found.tracker_id[0] == found.tracker_id[1] >= 0
         assert len(tracker.update(dets())) == 0
 
     def test_a_stream_with_numbers_in_all_that_is_made_of_it(self, film: Callable, seer: Callable) -> None:
         results = list(tracking.track(pydarknet.stream(seer(), film(frames=20))))
-        ids = {int(dets.track_id[0]) for _, dets in results[5:]}
+        ids = {int(dets.tracker_id[0]) for _, dets in results[5:]}
         assert len(ids) == 1
         last = results[-1].detections
         (number,) = ids
         assert last.to_records()[0]["track_id"] == number
         assert f'"track_id":{number}' in last.to_json()
-        assert last[[0]].track_id.tolist() == [number]
+        assert last[[0]].tracker_id.tolist() == [number]
 
     def test_each_film_counts_for_itself(self, film: Callable, seer: Callable) -> None:
         folder = film("a.avi", frames=6).parent
         film("b.avi", frames=6)
         results = list(tracking.track(pydarknet.stream(seer(), folder)))
-        assert results[5].detections.track_id.tolist() == results[11].detections.track_id.tolist()
+        assert results[5].detections.tracker_id.tolist() == results[11].detections.tracker_id.tolist()
 
     def test_unknown_trackers(self) -> None:
         with pytest.raises(ArgumentError, match="found tracker 'bytetrak', expected one of bytetrack, sort"):
@@ -102,7 +102,7 @@ def test_pandas(film: Callable, seer: Callable) -> None:
 
 def test_polars() -> None:
     pytest.importorskip("polars")
-    table = frames.to_polars(dets((1, 2, 3, 4, 0.5, 1), track_id=[9]))
+    table = frames.to_polars(dets((1, 2, 3, 4, 0.5, 1), tracker_id=[9]))
     assert table.columns[-1] == "track_id"
     assert table.row(0) == (1.0, 2.0, 3.0, 4.0, 0.5, 1, "cat", 9)
 

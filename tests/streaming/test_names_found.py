@@ -33,8 +33,8 @@ def test_files_that_lead_to_names(tmp_path: Path, name: str, text: str) -> None:
         ("x.data", "classes = 2\n", r"x\.data: has no line 'names = FILE'"),
         ("x.yaml", "nc: 2\n", r"x\.yaml: has no 'names', a list or a mapping from 0"),
         ("x.yaml", "names: {1: a, 2: b}\n", r"x\.yaml: has no 'names'"),
-        ("x.yaml", "names: [a\n", r"x\.yaml: is no YAML mapping"),
-        ("x.yaml", "just text\n", r"x\.yaml: is no YAML mapping"),
+        ("x.yaml", "names: [a\n", r"x\.yaml: is not a YAML mapping"),
+        ("x.yaml", "just text\n", r"x\.yaml: is not a YAML mapping"),
         ("x.yaml", None, r"x\.yaml: cannot be read: No such file"),
     ],
 )

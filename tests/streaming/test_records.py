@@ -13,7 +13,7 @@ from made_results import NAMES, NOTHING, TWO, dets, result
 
 from pydarknet import ArgumentError, FileError
 from pydarknet.streaming.outputs import text as outputs
-from pydarknet.streaming.stream import Result
+from pydarknet.streaming.result import Result
 
 
 def written(make: Callable[[str], outputs.TextFile], tmp_path: Path, *results: Result) -> str:

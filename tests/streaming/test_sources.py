@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pydarknet.errors import ArgumentError, DataError
-from pydarknet.streaming.sources import Source, classify, expand
+from pydarknet.streaming.sources import StreamSource, classify, expand
 
 TABLE = [
     ("dog.jpg", "image", False),
@@ -69,7 +69,7 @@ def test_what_is_no_text() -> None:
     assert classify(np.zeros((4, 4), np.uint8)).kind == "array"
     assert classify(["a.jpg", np.zeros((4, 4), np.uint8)]).kind == "array"
     assert classify(io.BytesIO()).kind == "object"
-    source = Source("camera", 1)
+    source = StreamSource("camera", 1)
     assert classify(source) is source
 
 
@@ -123,7 +123,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def names(sources: list[Source]) -> list[str]:
+def names(sources: list[StreamSource]) -> list[str]:
     return [Path(source.value).name for source in sources]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import pydarknet
 from pydarknet import ArgumentError, Detections
-from pydarknet.streaming.compare import iou
+from pydarknet.engine.boxes import iou
 from pydarknet.streaming.tiling import Tile, cut, merge
 
 

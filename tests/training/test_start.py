@@ -7,8 +7,11 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import shapes
@@ -20,6 +23,7 @@ from pydarknet import TrainConfig
 from pydarknet.cfg import CfgFile
 from pydarknet.data import read
 from pydarknet.data.splits import Splits
+from pydarknet.engine._core import build_info
 from pydarknet.engine.info import info
 from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
 from pydarknet.training import Hook, Step, estimate, startup_checks, train
@@ -125,7 +129,7 @@ def test_memory_is_said_and_refused(config: TrainConfig, monkeypatch: pytest.Mon
 
 
 def test_precision_is_settled_once(config: TrainConfig) -> None:
-    """auto is what the processor is good at; a run keeps what it began with, wherever it goes on."""
+    """auto is what the backend prefers here; a run keeps what it began with, wherever it is resumed."""
     train(replace(config, precision="auto"), [StopAt(1)])
     kept = json.loads((Path(config.out or "") / "run.json").read_text())["config"]["precision"]
     assert kept == ("bf16" if "avx512bf16" in info()["simd"] else "fp32")
@@ -133,24 +137,36 @@ def test_precision_is_settled_once(config: TrainConfig) -> None:
     before = replace(config, precision="fp32")
     assert startup_checks.settle_precision(config, before, told.append) == "fp32"
     assert not told
-    if "avx512bf16" in info()["simd"]:
+    if "bf16" in _precisions(config.backend):
         forced = replace(config, precision="bf16")
         assert startup_checks.settle_precision(forced, before, told.append) == "bf16"
-        assert "precision fp32 -> bf16: the run will not have the bits of one that stayed" in told[-1]
+        assert told[-1] == "precision fp32 -> bf16: results will no longer be bit-identical"
 
 
-def test_emulated_precision_is_said(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run begun in bf16 goes on in bf16 on a processor that only converts."""
+def _precisions(backend: str) -> list[str]:
+    """Precisions of a backend that is available."""
+    backends = [
+        one for one in build_info()["backends"] if one["available"] and backend in ("auto", one["name"])
+    ]
+    return [precision["name"] for precision in backends[0]["precisions"]]
+
+
+def test_what_a_precision_costs_here_is_reported(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run begun in bf16 is resumed in bf16 on a processor that only emulates it."""
     told: list[str] = []
-    made = {"auto": "fp32", "bf16": "bf16"}
-    monkeypatch.setattr(startup_checks, "_precision", lambda asked, _: made[asked])
+    made = SimpleNamespace(precision="bf16", precision_reason="this CPU emulates bf16")
+    monkeypatch.setattr(startup_checks, "engine_info", lambda *_: made)
     before = replace(config, precision="bf16")
     assert startup_checks.settle_precision(config, before, told.append) == "bf16"
-    assert told == ["this CPU emulates bf16: same results, but slower than native bf16 or fp32"]
+    assert told == ["this CPU emulates bf16"]
+    assert startup_checks.settle_precision(config, None, told.append) == "bf16"
+    assert len(told) == 1  # why the backend prefers it is not asked
 
 
 def test_a_precision_that_is_not_there(config: TrainConfig) -> None:
-    with pytest.raises(BackendError, match='"ref" computes in fp32'):
+    with pytest.raises(BackendError, match='"ref": found precision bf16, expected fp32 or auto'):
         train(replace(config, backend="ref", precision="bf16"))
 
 
@@ -162,7 +178,30 @@ def test_other_threads_are_said(config: TrainConfig) -> None:
     assert not any("threads" in line for line in told)
     train(replace(config, threads=2), [StopAt(3)], notify=told.append)
     assert any("computed in 1 threads so far, in 2 from now on" in line for line in told)
-    assert any("(--threads 1 keeps them)" in line for line in told)
+    assert any("(--threads 1 keeps them so)" in line for line in told)
+
+
+def test_bf16_resumes_on_a_lesser_processor(config: TrainConfig) -> None:
+    """Another instruction set rounds sums otherwise: the run goes on in bf16 there, and reports it."""
+    started = replace(config, precision="bf16", max_batches=3)
+    if "bf16" not in _precisions(config.backend):
+        pytest.skip("no backend of this build has bf16")
+    train(started, [StopAt(1)])
+    device = build_info()["backends"][0]["device"]
+    limit = "SSE41" if device.startswith("avx2") else "AVX2"
+    done = subprocess.run(
+        [sys.executable, "-m", "pydarknet", "train", "--resume", str(config.out)],
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": limit},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"computed on cpu ({device}) so far, on cpu ({limit.lower()}) from now on" in done.stdout
+    assert "precision" not in done.stderr
+    record = json.loads((Path(config.out or "") / "run.json").read_text())
+    assert [session["device"] for session in record["sessions"]] == [device, limit.lower()]
+    assert record["config"]["precision"] == "bf16"
+    assert record["result"]["iteration"] == 3
 
 
 # -- hold-out

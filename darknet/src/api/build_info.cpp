@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "../backends/backend.hpp"
+#include "../backends/registry.hpp"
 #include "../error.hpp"
 
 #if defined(DN_HAVE_ONEDNN)
@@ -60,6 +60,30 @@ std::string onednn_version() {
 #endif
 }
 
+std::string described(const PrecisionChoice& choice) {
+    return text("{\"name\": ", quoted(precision_name(choice.precision)), ", \"reason\": ", quoted(choice.reason), "}");
+}
+
+std::string described(const BackendEntry& entry) {
+    std::string why;
+    const bool available = entry.available(0, &why);
+    std::string out = text("{\"name\": ", quoted(entry.name), ", \"available\": ", available ? "true" : "false",
+                           ", \"reason\": ", quoted(available ? "" : why));
+    if (!available) return out + "}";
+    const std::unique_ptr<Backend> backend = entry.make(0);
+    std::string precisions;
+    for (const PrecisionChoice& choice : backend->precisions())
+        precisions += (precisions.empty() ? "" : ", ") + described(choice);
+    return text(out, ", \"device\": ", quoted(backend->device()), ", \"precisions\": [", precisions,
+                "], \"auto\": ", described(backend->automatic()), "}");
+}
+
+std::string backends() {
+    std::string out;
+    for (const BackendEntry& entry : backend_table()) out += (out.empty() ? "" : ", ") + described(entry);
+    return "[" + out + "]";
+}
+
 }  // namespace
 
 std::string build_info() {
@@ -71,7 +95,7 @@ std::string build_info() {
     return text("{\"version\": ", quoted(DN_VERSION), ", \"compiler\": ", quoted(__VERSION__),
                 ", \"onednn\": ", onednn_version(), ", \"openmp\": ", openmp,
                 ", \"cpu_features\": ", joined(cpu_features()), ", \"cores\": ", std::thread::hardware_concurrency(),
-                ", \"backends\": ", joined(backend_names()), "}");
+                ", \"backends\": ", backends(), "}");
 }
 
 }  // namespace dn

@@ -6,7 +6,6 @@
 
 #include "../error.hpp"
 #include "build_info.hpp"
-#include "describe.hpp"
 
 struct dn_detections {
     std::vector<std::vector<dn::Detection>> images;
@@ -21,24 +20,11 @@ using dn::need;
 
 thread_local std::string last_error;
 
-dn::Precision parse_precision(const char* name) {
-    const std::string word = name ? name : "auto";
-    if (word == "auto") return dn::Precision::automatic;
-    if (word == "fp32") return dn::Precision::f32;
-    if (word == "bf16") return dn::Precision::bf16;
-    throw dn::Error(dn::Status::invalid_argument, "",
-                    dn::text("found precision \"", word, "\", expected \"auto\", \"fp32\" or \"bf16\""));
-}
-
-const char* precision_name(dn::Precision precision) {
-    return precision == dn::Precision::f32 ? "fp32" : precision == dn::Precision::bf16 ? "bf16" : "auto";
-}
-
 dn::NetworkOptions convert(const dn_options* options) {
     dn::NetworkOptions out;
     if (!options) return out;
     out.backend = options->backend ? options->backend : "auto";
-    out.precision = parse_precision(options->precision);
+    out.precision = dn::parse_precision(options->precision ? options->precision : "auto");
     out.batch = options->batch;
     out.threads = options->threads;
     out.strict = options->strict != 0;
@@ -157,7 +143,9 @@ dn_status dn_network_get_info(const dn_network* network, dn_network_info* out) {
         }
         info.activation_bytes = plan ? plan->activation_bytes() : 0;
         info.backend = net.backend_name().c_str();
-        info.precision = precision_name(plan ? plan->precision() : net.options().precision);
+        info.precision = dn::precision_name(net.precision().precision);
+        info.device = net.device().c_str();
+        info.precision_reason = net.precision().reason.c_str();
         need(out, "out") = info;
     });
 }
@@ -166,7 +154,7 @@ dn_status dn_network_get_layer(const dn_network* network, int layer, dn_layer_in
     return guarded([&] {
         const dn::Node& node = layer_of(need(network, "network"), layer);
         dn_layer_info info{};
-        info.type = dn::kind_name(node.kind);
+        info.type = dn::layer_def(node.kind).name;
         info.where = node.where.c_str();
         info.description = network->descriptions[layer].c_str();
         info.in_c = node.in.c, info.in_h = node.in.h, info.in_w = node.in.w;

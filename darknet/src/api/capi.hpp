@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "../error.hpp"
+#include "../layers/layer.hpp"
 #include "../network.hpp"
 #include "darknet.h"
-#include "describe.hpp"
 
 struct dn_network {
     dn::Network net;
@@ -19,7 +19,10 @@ struct dn_network {
     explicit dn_network(dn::Network network) : net(std::move(network)) { describe(); }
     void describe() {
         descriptions.clear();
-        for (const dn::Node& node : net.graph().nodes) descriptions.push_back(dn::describe(node));
+        for (const dn::Node& node : net.graph().nodes) {
+            const auto describe = dn::layer_def(node.kind).describe;
+            descriptions.push_back(describe ? describe(node) : "");
+        }
     }
 };
 

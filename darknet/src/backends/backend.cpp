@@ -7,6 +7,18 @@
 
 namespace dn {
 
+PrecisionChoice Backend::resolve(Precision asked) const {
+    if (asked == Precision::automatic) return automatic();
+    std::string known;
+    for (const PrecisionChoice& choice : precisions()) {
+        if (choice.precision == asked) return choice;
+        known += text(known.empty() ? "" : ", ", precision_name(choice.precision));
+    }
+    throw Error(
+        Status::backend, "",
+        text("backend \"", name(), "\": found precision ", precision_name(asked), ", expected ", known, " or auto"));
+}
+
 bool Plan::read_from(const float*) { return false; }
 
 void Plan::backward(const LossContext&, std::vector<LossReport>&) {

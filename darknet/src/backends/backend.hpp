@@ -9,10 +9,9 @@
 
 #include "../losses/loss.hpp"
 #include "../parameters.hpp"
+#include "precision.hpp"
 
 namespace dn {
-
-enum class Precision { automatic, f32, bf16 };
 
 // What a training plan works on besides its activations.
 struct Training {
@@ -52,7 +51,7 @@ public:
     virtual void backward(const LossContext& context, std::vector<LossReport>& reports);
     // The gradient of a node's output, as read() gives the output.
     virtual void read_delta(int node, float* dst) const;
-    virtual Precision precision() const = 0;  // f32 or bf16, what `automatic` became
+    virtual Precision precision() const = 0;  // not `automatic`, but what it became
     virtual std::size_t activation_bytes() const = 0;
     // Runs one forward with a clock around every step.
     virtual std::vector<LayerTime> profile() = 0;
@@ -62,14 +61,16 @@ class Backend {
 public:
     virtual ~Backend() = default;
     virtual std::string name() const = 0;
+    // What computes, as far as the rounding of results depends on it: an instruction set, a device and its libraries.
+    virtual std::string device() const { return ""; }
+    // All that it computes in on this device, and what `automatic` becomes here.
+    virtual std::vector<PrecisionChoice> precisions() const { return {{Precision::f32, ""}}; }
+    virtual PrecisionChoice automatic() const { return precisions().front(); }
+    // The entry of precisions() that was asked for, or automatic(). Throws Error(backend) with the list.
+    PrecisionChoice resolve(Precision asked) const;
     // The graph and parameters outlive the plan. Throws Error(backend) for what this backend cannot do.
     virtual std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                           const PlanOptions& options) const = 0;
 };
-
-// "auto", "ref", "cpu", or "check:A,B", which runs both and throws at the first layer that differs.
-// Throws Error(backend) listing what this build has.
-std::unique_ptr<Backend> make_backend(const std::string& name);
-std::vector<std::string> backend_names();  // fastest first
 
 }  // namespace dn

@@ -23,6 +23,12 @@ struct LayerDifference {
 
 using BackendPtr = std::shared_ptr<const Backend>;
 
+bool computes_in(const Backend& backend, Precision precision) {
+    const std::vector<PrecisionChoice> known = backend.precisions();
+    return std::any_of(known.begin(), known.end(),
+                       [=](const PrecisionChoice& choice) { return choice.precision == precision; });
+}
+
 class CheckPlan : public Plan {
 public:
     CheckPlan(BackendPtr first, BackendPtr second, const Graph& graph, std::shared_ptr<const Parameters> parameters,
@@ -62,14 +68,9 @@ public:
 
 private:
     std::unique_ptr<Plan> compile(const Backend& backend, PlanOptions options) const {
-        try {
-            return backend.compile(graph_, parameters_, options);
-        } catch (const Error&) {
-            // One of the two may be unable to compute in bf16; comparing it with fp32 is what a check is for.
-            if (options.precision != Precision::bf16) throw;
-            options.precision = Precision::automatic;
-            return backend.compile(graph_, parameters_, options);
-        }
+        // One of the two may lack the precision; comparing with what it has is what a check is for.
+        if (!computes_in(backend, options.precision)) options.precision = Precision::automatic;
+        return backend.compile(graph_, parameters_, options);
     }
 
     void copy_input(Plan& plan) const {
@@ -150,6 +151,15 @@ class CheckBackend : public Backend {
 public:
     CheckBackend(BackendPtr first, BackendPtr second) : first_(std::move(first)), second_(std::move(second)) {}
     std::string name() const override { return "check:" + first_->name() + "," + second_->name(); }
+    std::string device() const override { return first_->device(); }
+    PrecisionChoice automatic() const override { return first_->automatic(); }
+
+    std::vector<PrecisionChoice> precisions() const override {
+        std::vector<PrecisionChoice> all = first_->precisions();
+        for (const PrecisionChoice& choice : second_->precisions())
+            if (!computes_in(*first_, choice.precision)) all.push_back(choice);
+        return all;
+    }
 
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {

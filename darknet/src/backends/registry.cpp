@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Backends by name. The order of the table is that of "auto": fastest first.
+#include "registry.hpp"
+
+#include <algorithm>
+
 #include "../error.hpp"
 #include "check.hpp"
 #include "ref/ref.hpp"
@@ -11,22 +14,47 @@
 namespace dn {
 namespace {
 
-struct BackendEntry {
-    const char* name;
-    std::unique_ptr<Backend> (*make)();
-};
-
-constexpr BackendEntry kBackends[] = {
-#ifdef DN_HAVE_ONEDNN
-    {"cpu", make_cpu_backend},
-#endif
-    {"ref", ref::make_backend},
-};
-
 constexpr const char kCheck[] = "check:";
 constexpr std::size_t kCheckLength = sizeof kCheck - 1;
 
-std::unique_ptr<Backend> make_check(const std::string& name) {
+bool is_first_device(int device, std::string* why) {
+    if (device != 0) *why = text("found device ", device, ", expected 0, its only one");
+    return device == 0;
+}
+
+#ifdef DN_HAVE_ONEDNN
+constexpr auto* cpu_available = is_first_device;
+std::unique_ptr<Backend> make_cpu(int) { return make_cpu_backend(); }
+#else
+bool cpu_available(int, std::string* why) {
+    *why = "this build lacks oneDNN >= 3";
+    return false;
+}
+std::unique_ptr<Backend> make_cpu(int) { return nullptr; }
+#endif
+
+std::unique_ptr<Backend> make_ref(int) { return ref::make_backend(); }
+
+struct DeviceName {
+    std::string backend;
+    int device = 0;
+};
+
+// "cuda:1" into its parts; a name without a number means the first device.
+DeviceName parse_device(const std::string& name) {
+    const std::size_t colon = name.find(':');
+    if (colon == std::string::npos) return {name, 0};
+    const std::string number = name.substr(colon + 1);
+    constexpr std::size_t kMostDigits = 4;
+    if (number.empty() || number.size() > kMostDigits ||
+        !std::all_of(number.begin(), number.end(), [](char ch) { return ch >= '0' && ch <= '9'; }))
+        throw Error(Status::backend, "",
+                    text("found backend \"", name, "\", expected the number of a device after the colon, such as \"",
+                         name.substr(0, colon), ":0\""));
+    return {name.substr(0, colon), std::stoi(number)};
+}
+
+std::unique_ptr<Backend> make_check(const std::string& name, const BackendTable& table) {
     const std::size_t comma = name.find(',');
     if (comma == std::string::npos)
         throw Error(Status::backend, "",
@@ -36,28 +64,52 @@ std::unique_ptr<Backend> make_check(const std::string& name) {
         if (part.compare(0, kCheckLength, kCheck) == 0 || part.find(',') != std::string::npos)
             throw Error(Status::backend, "",
                         text("found backend \"", name, "\", expected exactly two plain names after check:"));
-    return make_check_backend(make_backend(first), make_backend(second));
+    return make_check_backend(make_backend(first, table), make_backend(second, table));
+}
+
+std::string why_unavailable(const BackendTable& table) {
+    std::string reasons, why;
+    for (const BackendEntry& entry : table)
+        if (!entry.available(0, &why)) reasons += text("; \"", entry.name, "\" is not available: ", why);
+    return reasons;
+}
+
+std::unique_ptr<Backend> make_first(const BackendTable& table) {
+    std::string why;
+    for (const BackendEntry& entry : table)
+        if (entry.available(0, &why)) return entry.make(0);
+    throw Error(Status::backend, "", text("found no backend that is available", why_unavailable(table)));
 }
 
 }  // namespace
 
-std::vector<std::string> backend_names() {
+const BackendTable& backend_table() {
+    static const BackendTable table = {{"cpu", cpu_available, make_cpu}, {"ref", is_first_device, make_ref}};
+    return table;
+}
+
+std::vector<std::string> backend_names(const BackendTable& table) {
     std::vector<std::string> names;
-    for (const BackendEntry& entry : kBackends) names.emplace_back(entry.name);
+    std::string why;
+    for (const BackendEntry& entry : table)
+        if (entry.available(0, &why)) names.emplace_back(entry.name);
     return names;
 }
 
-std::unique_ptr<Backend> make_backend(const std::string& name) {
-    if (name == "auto") return kBackends[0].make();
-    if (name.compare(0, kCheckLength, kCheck) == 0) return make_check(name);
-    std::string available;
-    for (const BackendEntry& entry : kBackends) {
-        if (name == entry.name) return entry.make();
-        available += text(available.empty() ? "" : ", ", entry.name);
+std::unique_ptr<Backend> make_backend(const std::string& name, const BackendTable& table) {
+    if (name == "auto") return make_first(table);
+    if (name.compare(0, kCheckLength, kCheck) == 0) return make_check(name, table);
+    const DeviceName asked = parse_device(name);
+    std::string known, why;
+    for (const BackendEntry& entry : table) {
+        known += text(known.empty() ? "" : ", ", entry.name);
+        if (asked.backend != entry.name) continue;
+        if (entry.available(asked.device, &why)) return entry.make(asked.device);
+        throw Error(Status::backend, "", text("backend \"", name, "\" is not available: ", why));
     }
-    throw Error(Status::backend, "",
-                text("found backend \"", name, "\", expected auto, ", available, " or check:A,B of those",
-                     name == "cpu" ? "; this build lacks oneDNN >= 3, which \"cpu\" needs" : ""));
+    throw Error(
+        Status::backend, "",
+        text("found backend \"", name, "\", expected auto, ", known, " or check:A,B of those", why_unavailable(table)));
 }
 
 }  // namespace dn

@@ -13,10 +13,17 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
 
 void infer(const Graph&, Node& node) { node.out = node.in; }
 
+std::string describe(const Node& node) { return activation_name(node.as<ActivationParams>().activation); }
+
 }  // namespace
 
 const LayerDef& layer_activation() {
-    static const LayerDef def{Kind::activation, "activation", {"activation"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::activation, "activation", {"activation"}, parse, infer};
+        layer.element_wise = true;
+        layer.describe = describe;
+        return layer;
+    }();
     return def;
 }
 

@@ -16,7 +16,11 @@ void infer(const Graph&, Node& node) {
 }  // namespace
 
 const LayerDef& layer_batchnorm() {
-    static const LayerDef def{Kind::batchnorm, "batchnorm", {"batchnorm"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::batchnorm, "batchnorm", {"batchnorm"}, parse, infer};
+        layer.element_wise = true;
+        return layer;
+    }();
     return def;
 }
 

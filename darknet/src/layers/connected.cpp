@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [connected]: every output sees every input.
+#include "../error.hpp"
 #include "layer.hpp"
 
 namespace dn {
@@ -23,10 +24,27 @@ void infer(const Graph&, Node& node) {
         for (Role role : {Role::scales, Role::means, Role::variances}) node.arrays.push_back({role, n});
 }
 
+std::string describe(const Node& node) {
+    const auto& params = node.as<ConnectedParams>();
+    return text(params.output, " ", activation_name(params.activation));
+}
+
+void initial_weights(const Node& node, std::vector<float>& weights, std::uint64_t stream) {
+    fill_by_fan_in(weights, node.in.size(), stream);
+}
+
+bool transposed(const Node&, bool header_says_so) { return header_says_so; }
+
 }  // namespace
 
 const LayerDef& layer_connected() {
-    static const LayerDef def{Kind::connected, "connected", {"connected", "conn"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::connected, "connected", {"connected", "conn"}, parse, infer};
+        layer.describe = describe;
+        layer.initial_weights = initial_weights;
+        layer.transposed = transposed;
+        return layer;
+    }();
     return def;
 }
 

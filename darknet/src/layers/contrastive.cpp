@@ -37,7 +37,12 @@ void infer(const Graph& graph, Node& node) {
 }  // namespace
 
 const LayerDef& layer_contrastive() {
-    static const LayerDef def{Kind::contrastive, "contrastive", {"contrastive"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::contrastive, "contrastive", {"contrastive"}, parse, infer};
+        layer.keeps_float = true;
+        layer.untrainable = "its loss over embeddings is not implemented; remove the section to train the rest";
+        return layer;
+    }();
     return def;
 }
 

@@ -24,12 +24,12 @@ void parse(CfgOptions& options, const Graph& graph, Node& node) {
     if (options.flag("xnor") || options.flag("binary"))
         options.fail(options.has("xnor") ? "xnor" : "binary", "binary weights are not supported; expected 0");
     if (options.has("share_index")) {
-        params->share_index = resolve_reference(options, "share_index", node, options.integer("share_index", 0));
-        if (graph.nodes[params->share_index].kind != Kind::convolutional)
-            options.fail("share_index", text("layer ", params->share_index, " is no convolution"));
+        node.share_index = resolve_reference(options, "share_index", node, options.integer("share_index", 0));
+        if (graph.nodes[node.share_index].kind != Kind::convolutional)
+            options.fail("share_index", text("layer ", node.share_index, " is not a convolutional layer"));
         // A chain of shares ends at the layer that owns the weights.
-        const int owner = graph.nodes[params->share_index].as<ConvolutionalParams>().share_index;
-        if (owner >= 0) params->share_index = owner;
+        const int owner = graph.nodes[node.share_index].share_index;
+        if (owner >= 0) node.share_index = owner;
     }
     // Darknet reads these; they act in GPU training only, or not at all.
     options.ignore({"bin_output", "assisted_excitation", "rotate", "stretch", "sway", "stretch_sway", "angle",
@@ -38,11 +38,11 @@ void parse(CfgOptions& options, const Graph& graph, Node& node) {
 }
 
 void check_shared(const Graph& graph, const Node& node, const ConvolutionalParams& params) {
-    const Node& owner = graph.nodes[params.share_index];
+    const Node& owner = graph.nodes[node.share_index];
     const auto& other = owner.as<ConvolutionalParams>();
     if (other.filters != params.filters || other.size != params.size || other.groups != params.groups ||
         owner.in.c != node.in.c || other.batch_normalize != params.batch_normalize)
-        shape_error(node, text("shares the weights of layer ", params.share_index,
+        shape_error(node, text("shares the weights of layer ", node.share_index,
                                ", so size, filters, groups, batch_normalize and input channels must be equal"));
 }
 
@@ -67,7 +67,7 @@ void infer(const Graph& graph, Node& node) {
                                " with dilation=", params.dilation, "; expected size / 2"));
     node.flops = 2.0 * weights * h * w;
     node.arrays.clear();
-    if (params.share_index >= 0) return check_shared(graph, node, params);
+    if (node.share_index >= 0) return check_shared(graph, node, params);
     node.arrays.push_back({Role::biases, n});
     if (params.batch_normalize) {
         node.arrays.push_back({Role::scales, n});
@@ -76,6 +76,19 @@ void infer(const Graph& graph, Node& node) {
     }
     node.arrays.push_back({Role::weights, weights});
 }
+
+std::string describe(const Node& node) {
+    const auto& p = node.as<ConvolutionalParams>();
+    return text(p.filters, " ", p.size, "x", p.size, "/", describe_strides(p.stride_x, p.stride_y),
+                p.dilation > 1 ? text(" dilation ", p.dilation) : "", p.groups > 1 ? text(" groups ", p.groups) : "",
+                node.share_index >= 0 ? text(" shares ", node.share_index) : "", " ", activation_name(p.activation));
+}
+
+void initial_weights(const Node& node, std::vector<float>& weights, std::uint64_t stream) {
+    fill_by_fan_in(weights, weights.size() / node.out.c, stream);
+}
+
+bool transposed(const Node& node, bool) { return node.as<ConvolutionalParams>().flipped; }
 
 }  // namespace
 
@@ -95,7 +108,13 @@ bool counts_windows(const ConvolutionalParams& params, Shape in, Shape out) {
 }
 
 const LayerDef& layer_convolutional() {
-    static const LayerDef def{Kind::convolutional, "convolutional", {"convolutional", "conv"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::convolutional, "convolutional", {"convolutional", "conv"}, parse, infer};
+        layer.describe = describe;
+        layer.initial_weights = initial_weights;
+        layer.transposed = transposed;
+        return layer;
+    }();
     return def;
 }
 

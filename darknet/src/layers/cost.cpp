@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [cost]: the loss of a network without a head; at inference its input passes through.
+#include "../losses/loss.hpp"
 #include "layer.hpp"
 
 namespace dn {
@@ -20,7 +21,13 @@ void infer(const Graph&, Node& node) { node.out = node.in; }
 }  // namespace
 
 const LayerDef& layer_cost() {
-    static const LayerDef def{Kind::cost, "cost", {"cost"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::cost, "cost", {"cost"}, parse, infer};
+        layer.keeps_float = true;
+        layer.pass_through = always;
+        layer.loss = cost_loss;
+        return layer;
+    }();
     return def;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [detection]: the head of YOLOv1.
+#include "../decode/decode.hpp"
 #include "../error.hpp"
 #include "head.hpp"
 
@@ -36,10 +37,19 @@ void infer(const Graph&, Node& node) {
     node.out = {node.in.c * node.in.h * node.in.w, 1, 1};
 }
 
+int classes(const Node& node) { return node.as<DetectionParams>().classes; }
+
 }  // namespace
 
 const LayerDef& layer_detection() {
-    static const LayerDef def{Kind::detection, "detection", {"detection"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::detection, "detection", {"detection"}, parse, infer};
+        layer.head = layer.keeps_float = true;
+        layer.untrainable = "the loss of YOLOv1 is not implemented; use a [yolo] head";
+        layer.classes = classes;
+        layer.decode = decode_detection;
+        return layer;
+    }();
     return def;
 }
 

@@ -31,7 +31,11 @@ void infer(const Graph&, Node& node) { node.out = node.in; }
 }  // namespace
 
 const LayerDef& layer_dropout() {
-    static const LayerDef def{Kind::dropout, "dropout", {"dropout"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::dropout, "dropout", {"dropout"}, parse, infer};
+        layer.pass_through = always;
+        return layer;
+    }();
     return def;
 }
 

@@ -12,7 +12,11 @@ void infer(const Graph&, Node& node) { node.out = node.in; }
 }  // namespace
 
 const LayerDef& layer_empty() {
-    static const LayerDef def{Kind::empty, "empty", {"empty", "silence"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::empty, "empty", {"empty", "silence"}, parse, infer};
+        layer.pass_through = always;
+        return layer;
+    }();
     return def;
 }
 

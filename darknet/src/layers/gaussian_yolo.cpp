@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [Gaussian_yolo]: a [yolo] head that also says how sure it is of each coordinate.
+#include "../losses/loss.hpp"
 #include "yolo_params.hpp"
 
 namespace dn {
@@ -10,7 +11,7 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
     params->gaussian = true;
     read_yolo(options, *params);
     params->uc_normalizer = options.real("uc_normalizer", params->uc_normalizer);
-    params->nms_kind = parse_choice<NmsKind>(options, "nms_kind", NmsKind::standard,
+    params->nms.kind = parse_choice<NmsKind>(options, "nms_kind", NmsKind::standard,
                                              {{"default", NmsKind::standard},
                                               {"greedynms", NmsKind::greedy},
                                               {"diounms", NmsKind::diou},
@@ -24,7 +25,12 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
 }  // namespace
 
 const LayerDef& layer_gaussian_yolo() {
-    static const LayerDef def{Kind::gaussian_yolo, "gaussian_yolo", {"Gaussian_yolo"}, parse, infer_yolo};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::gaussian_yolo, "gaussian_yolo", {"Gaussian_yolo"}, parse, infer_yolo};
+        define_yolo(layer);
+        layer.loss = gaussian_yolo_loss;
+        return layer;
+    }();
     return def;
 }
 

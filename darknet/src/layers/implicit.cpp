@@ -20,10 +20,18 @@ void infer(const Graph&, Node& node) {
     node.arrays = {{Role::weights, node.out.size()}};
 }
 
+void initial_weights(const Node& node, std::vector<float>& weights, std::uint64_t stream) {
+    fill_uniform(weights, node.as<ImplicitParams>().mean, node.as<ImplicitParams>().std, stream);
+}
+
 }  // namespace
 
 const LayerDef& layer_implicit() {
-    static const LayerDef def{Kind::implicit, "implicit", {"implicit"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::implicit, "implicit", {"implicit"}, parse, infer};
+        layer.initial_weights = initial_weights;
+        return layer;
+    }();
     return def;
 }
 

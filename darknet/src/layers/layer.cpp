@@ -3,10 +3,12 @@
 #include "layer.hpp"
 
 #include <array>
+#include <cmath>
 #include <fstream>
 #include <limits>
 
 #include "../error.hpp"
+#include "../random.hpp"
 
 namespace dn {
 namespace {
@@ -155,6 +157,26 @@ void read_strides(CfgOptions& options, int& stride_x, int& stride_y) {
     stride_y = options.integer("stride_y", -1, -1, kMaxStride);
     if (stride_x < 1) stride_x = stride;
     if (stride_y < 1) stride_y = stride;
+}
+
+std::string describe_strides(int stride_x, int stride_y) {
+    return stride_x == stride_y ? text(stride_x) : text(stride_x, "x", stride_y);
+}
+
+std::string describe_inputs(const Node& node, std::size_t first) {
+    std::string out;
+    for (std::size_t i = first; i < node.inputs.size(); ++i) out += text(out.empty() ? "" : ",", node.inputs[i]);
+    return out;
+}
+
+bool always(const Node&) { return true; }
+
+void fill_uniform(std::vector<float>& values, float mean, float radius, std::uint64_t stream) {
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = mean + radius * (2 * uniform(stream, i) - 1);
+}
+
+void fill_by_fan_in(std::vector<float>& values, std::size_t fan_in, std::uint64_t stream) {
+    fill_uniform(values, 0, std::sqrt(2.0f / static_cast<float>(fan_in)), stream);
 }
 
 Shape checked_shape(const Node& node, long long c, long long h, long long w) {

@@ -12,6 +12,12 @@
 
 namespace dn {
 
+struct Candidate;
+struct DecodeOptions;
+struct LossContext;
+struct LossReport;
+
+// The first five members of every layer; those with a default where they differ from it.
 struct LayerDef {
     Kind kind;
     const char* name;                   // as in layers.def
@@ -20,6 +26,33 @@ struct LayerDef {
     void (*parse)(CfgOptions& options, const Graph& graph, Node& node);
     // Sets node.out, node.arrays and node.flops from the inputs' shapes; throws Error(cfg) when they cannot fit.
     void (*infer)(const Graph& graph, Node& node);
+
+    bool head = false;          // detects: its output is decoded to boxes
+    bool element_wise = false;  // an output value depends on the input values of its own place: may be in place
+    bool keeps_float = false;   // its output is read by people or by decoding, so it stays float32
+    bool clamp_step = false;    // training does not decay its weights and limits a step's gradient to -1 .. 1
+    // Why it cannot be trained; null: it can.
+    const char* untrainable = nullptr;
+    // Its output is its first input, value by value: nothing is computed.
+    bool (*pass_through)(const Node& node) = nullptr;
+    // Its own numbers for the table of layers, for example "64 3x3/2 mish" or "from 3".
+    std::string (*describe)(const Node& node) = nullptr;
+    // Fills its weights before training; null: they begin at 0. Values come from `stream` alone (see random.hpp).
+    void (*initial_weights)(const Node& node, std::vector<float>& weights, std::uint64_t stream) = nullptr;
+    // Whether a weights file holds its weights as (inputs, outputs); `header_says_so` is the mark in the file's header.
+    bool (*transposed)(const Node& node, bool header_says_so) = nullptr;
+
+    // Of a head: the classes it reports; the values per anchor, 0 where its class count cannot be chosen freely; its
+    // NMS (null: the default); its output as boxes (see decode/decode.hpp).
+    int (*classes)(const Node& head) = nullptr;
+    int (*entries)(const Node& head) = nullptr;
+    NmsSettings (*nms)(const Node& head) = nullptr;
+    void (*decode)(const Node& head, const float* output, Shape net_input, const DecodeOptions& options,
+                   std::vector<Candidate>& out) = nullptr;
+
+    // Loss and gradient (see losses/loss.hpp); null: it owns no cost, nor does a node for which `lossless` is true.
+    LossReport (*loss)(const Node& node, const LossContext& context, const float* output, float* delta) = nullptr;
+    bool (*lossless)(const Node& node) = nullptr;
 };
 
 // One accessor per layer, defined in its file.
@@ -48,6 +81,15 @@ int window_out(const Node& node, int in, int padding, int size, int stride);
 int blurred_out(const Node& node, int in, int antialiasing, int stride);
 // Reads stride, and stride_x and stride_y, which fall back to it.
 void read_strides(CfgOptions& options, int& stride_x, int& stride_y);
+// "2", or "2x1" where the strides differ.
+std::string describe_strides(int stride_x, int stride_y);
+// The node's inputs from the `first` on, as "3,5".
+std::string describe_inputs(const Node& node, std::size_t first);
+bool always(const Node& node);  // for LayerDef::pass_through
+// Random values, uniform in mean +- radius.
+void fill_uniform(std::vector<float>& values, float mean, float radius, std::uint64_t stream);
+// Darknet's start of a convolution: uniform within the root of 2 / fan-in.
+void fill_by_fan_in(std::vector<float>& values, std::size_t fan_in, std::uint64_t stream);
 // Throws Error(cfg) unless the value is within 1 .. 2^31-1, the limit of every extent and of a whole image.
 Shape checked_shape(const Node& node, long long c, long long h, long long w);
 // The product of the factors as the length of a parameter array; throws Error(cfg) above 2^31-1 values.

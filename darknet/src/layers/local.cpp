@@ -27,10 +27,19 @@ void infer(const Graph&, Node& node) {
     node.arrays = {{Role::biases, node.out.size()}, {Role::weights, weights}};
 }
 
+void initial_weights(const Node& node, std::vector<float>& weights, std::uint64_t stream) {
+    const std::size_t side = node.as<LocalParams>().size;
+    fill_by_fan_in(weights, side * side * node.in.c, stream);
+}
+
 }  // namespace
 
 const LayerDef& layer_local() {
-    static const LayerDef def{Kind::local, "local", {"local"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::local, "local", {"local"}, parse, infer};
+        layer.initial_weights = initial_weights;
+        return layer;
+    }();
     return def;
 }
 

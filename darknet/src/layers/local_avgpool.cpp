@@ -23,7 +23,11 @@ void infer(const Graph&, Node& node) {
 }  // namespace
 
 const LayerDef& layer_local_avgpool() {
-    static const LayerDef def{Kind::local_avgpool, "local_avgpool", {"local_avgpool", "local_avg"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::local_avgpool, "local_avgpool", {"local_avgpool", "local_avg"}, parse, infer};
+        layer.describe = describe_pool;
+        return layer;
+    }();
     return def;
 }
 

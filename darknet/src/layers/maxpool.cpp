@@ -42,7 +42,11 @@ void infer(const Graph&, Node& node) {
 }  // namespace
 
 const LayerDef& layer_maxpool() {
-    static const LayerDef def{Kind::maxpool, "maxpool", {"maxpool", "max"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::maxpool, "maxpool", {"maxpool", "max"}, parse, infer};
+        layer.describe = describe_pool;
+        return layer;
+    }();
     return def;
 }
 

@@ -43,7 +43,6 @@ struct ConvolutionalParams : LayerParams {
     Activation activation = Activation::logistic;
     bool batch_normalize = false;
     int antialiasing = 0;  // 0 none, 1 blur 3x3, 2 blur 2x2, applied with the strides after a stride-1 convolution
-    int share_index = -1;  // node that owns the weights; -1: this one
     bool flipped = false;  // the file stores the weights transposed
 };
 
@@ -150,6 +149,10 @@ struct ContrastiveParams : LayerParams {
 };
 
 enum class NmsKind { standard, greedy, diou, corners };
+struct NmsSettings {
+    NmsKind kind = NmsKind::standard;
+    float beta = 0.6f;
+};
 enum class IouKind { iou, giou, diou, ciou, mse };
 enum class YoloPoint { center, left_top, right_bottom };
 
@@ -160,8 +163,7 @@ struct YoloParams : LayerParams {  // yolo and gaussian_yolo
     float scale_x_y = 1;
     bool new_coords = false, gaussian = false;
     YoloPoint point = YoloPoint::center;
-    NmsKind nms_kind = NmsKind::standard;
-    float beta_nms = 0.6f;
+    NmsSettings nms;
     int embedding_layer = -1;  // node, or -1
 
     IouKind iou_loss = IouKind::mse, iou_thresh_kind = IouKind::iou;

@@ -2,7 +2,9 @@
 // [region]: the head of YOLOv2 and YOLO9000.
 #include <sstream>
 
+#include "../decode/decode.hpp"
 #include "../error.hpp"
+#include "../losses/loss.hpp"
 #include "head.hpp"
 
 namespace dn {
@@ -60,10 +62,34 @@ void infer(const Graph& graph, Node& node) {
     node.out = node.in;
 }
 
+std::string describe(const Node& node) {
+    return text(node.as<RegionParams>().classes, " classes, ", node.as<RegionParams>().num, " anchors");
+}
+
+int classes(const Node& node) {
+    const auto& params = node.as<RegionParams>();
+    return params.map.empty() ? params.classes : static_cast<int>(params.map.size());
+}
+
+// A tree fixes the number of classes.
+int entries(const Node& node) {
+    const auto& params = node.as<RegionParams>();
+    return params.tree.parent.empty() ? params.classes + params.coords + 1 : 0;
+}
+
 }  // namespace
 
 const LayerDef& layer_region() {
-    static const LayerDef def{Kind::region, "region", {"region"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::region, "region", {"region"}, parse, infer};
+        layer.head = layer.keeps_float = true;
+        layer.describe = describe;
+        layer.classes = classes;
+        layer.entries = entries;
+        layer.decode = decode_region;
+        layer.loss = region_loss;
+        return layer;
+    }();
     return def;
 }
 

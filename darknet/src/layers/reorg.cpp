@@ -26,10 +26,16 @@ void infer(const Graph&, Node& node) {
         params.reverse ? checked_shape(node, c / s / s, h * s, w * s) : checked_shape(node, c * s * s, h / s, w / s);
 }
 
+std::string describe(const Node& node) { return text("/", node.as<ReorgParams>().stride); }
+
 }  // namespace
 
 const LayerDef& layer_reorg() {
-    static const LayerDef def{Kind::reorg, "reorg", {"reorg"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::reorg, "reorg", {"reorg"}, parse, infer};
+        layer.describe = describe;
+        return layer;
+    }();
     return def;
 }
 

@@ -26,10 +26,16 @@ void infer(const Graph&, Node& node) {
     node.out = checked_shape(node, c / (s * s), h * s, w * s);
 }
 
+std::string describe(const Node& node) { return text("/", node.as<ReorgParams>().stride); }
+
 }  // namespace
 
 const LayerDef& layer_reorg3d() {
-    static const LayerDef def{Kind::reorg3d, "reorg3d", {"reorg3d"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::reorg3d, "reorg3d", {"reorg3d"}, parse, infer};
+        layer.describe = describe;
+        return layer;
+    }();
     return def;
 }
 

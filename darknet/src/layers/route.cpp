@@ -35,10 +35,22 @@ void infer(const Graph& graph, Node& node) {
     node.out = checked_shape(node, channels, node.in.h, node.in.w);
 }
 
+bool pass_through(const Node& node) { return node.inputs.size() == 1 && node.as<RouteParams>().groups == 1; }
+
+std::string describe(const Node& node) {
+    const auto& params = node.as<RouteParams>();
+    return describe_inputs(node, 0) + (params.groups > 1 ? text(" part ", params.group_id, "/", params.groups) : "");
+}
+
 }  // namespace
 
 const LayerDef& layer_route() {
-    static const LayerDef def{Kind::route, "route", {"route"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::route, "route", {"route"}, parse, infer};
+        layer.pass_through = pass_through;
+        layer.describe = describe;
+        return layer;
+    }();
     return def;
 }
 

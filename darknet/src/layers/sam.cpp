@@ -23,10 +23,17 @@ void infer(const Graph& graph, Node& node) {
     node.out = node.in;
 }
 
+std::string describe(const Node& node) { return "x " + describe_inputs(node, 1); }
+
 }  // namespace
 
 const LayerDef& layer_sam() {
-    static const LayerDef def{Kind::sam, "sam", {"sam"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::sam, "sam", {"sam"}, parse, infer};
+        layer.element_wise = true;
+        layer.describe = describe;
+        return layer;
+    }();
     return def;
 }
 

@@ -27,10 +27,17 @@ void infer(const Graph& graph, Node& node) {
     node.out = from;
 }
 
+std::string describe(const Node& node) { return "x " + describe_inputs(node, 1); }
+
 }  // namespace
 
 const LayerDef& layer_scale_channels() {
-    static const LayerDef def{Kind::scale_channels, "scale_channels", {"scale_channels"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::scale_channels, "scale_channels", {"scale_channels"}, parse, infer};
+        layer.element_wise = true;
+        layer.describe = describe;
+        return layer;
+    }();
     return def;
 }
 

@@ -48,10 +48,23 @@ void infer(const Graph& graph, Node& node) {
             {Role::weights, checked_count(node, {node.inputs.size(), std::size_t(params.weights_per_source)})});
 }
 
+std::string describe(const Node& node) {
+    return text("+ ", describe_inputs(node, 1), " ", activation_name(node.as<ShortcutParams>().activation));
+}
+
+void initial_weights(const Node&, std::vector<float>& weights, std::uint64_t) { weights.assign(weights.size(), 1.0f); }
+
 }  // namespace
 
 const LayerDef& layer_shortcut() {
-    static const LayerDef def{Kind::shortcut, "shortcut", {"shortcut"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::shortcut, "shortcut", {"shortcut"}, parse, infer};
+        layer.element_wise = true;
+        layer.clamp_step = true;
+        layer.describe = describe;
+        layer.initial_weights = initial_weights;
+        return layer;
+    }();
     return def;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [softmax]: probabilities over the whole input, over groups of it, or over the siblings of a class tree.
+#include "../losses/loss.hpp"
 #include "layer.hpp"
 
 #include "../error.hpp"
@@ -29,10 +30,18 @@ void infer(const Graph&, Node& node) {
     node.out = {static_cast<int>(inputs), 1, 1};
 }
 
+bool lossless(const Node& node) { return node.as<SoftmaxParams>().noloss; }
+
 }  // namespace
 
 const LayerDef& layer_softmax() {
-    static const LayerDef def{Kind::softmax, "softmax", {"softmax", "soft"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::softmax, "softmax", {"softmax", "soft"}, parse, infer};
+        layer.keeps_float = true;
+        layer.loss = softmax_loss;
+        layer.lossless = lossless;
+        return layer;
+    }();
     return def;
 }
 

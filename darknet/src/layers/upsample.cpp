@@ -2,6 +2,8 @@
 // [upsample]: each pixel becomes a block; with a negative stride each block becomes its sum.
 #include "layer.hpp"
 
+#include "../error.hpp"
+
 namespace dn {
 namespace {
 
@@ -19,10 +21,16 @@ void infer(const Graph&, Node& node) {
                      : checked_shape(node, node.in.c, node.in.h / -s, node.in.w / -s);
 }
 
+std::string describe(const Node& node) { return text("x", node.as<UpsampleParams>().stride); }
+
 }  // namespace
 
 const LayerDef& layer_upsample() {
-    static const LayerDef def{Kind::upsample, "upsample", {"upsample"}, parse, infer};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::upsample, "upsample", {"upsample"}, parse, infer};
+        layer.describe = describe;
+        return layer;
+    }();
     return def;
 }
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "../decode/decode.hpp"
 #include "../error.hpp"
+#include "../losses/loss.hpp"
 #include "yolo_params.hpp"
 
 namespace dn {
@@ -54,7 +56,7 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
     read_yolo(options, *params);
     params->new_coords = options.flag("new_coords");
     params->focal_loss = options.flag("focal_loss");
-    params->nms_kind = parse_choice<NmsKind>(
+    params->nms.kind = parse_choice<NmsKind>(
         options, "nms_kind", NmsKind::standard,
         {{"default", NmsKind::standard}, {"greedynms", NmsKind::greedy}, {"diounms", NmsKind::diou}});
     constexpr int kNoEmbedding = 999999;  // Darknet's own way to say none
@@ -66,6 +68,14 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
                     "track_ciou_norm", "uc_normalizer", "beta1"});
     node.params = params;
 }
+
+std::string describe(const Node& node) {
+    return text(node.as<YoloParams>().classes, " classes, ", node.as<YoloParams>().mask.size(), " anchors");
+}
+
+int classes(const Node& node) { return node.as<YoloParams>().classes; }
+int entries(const Node& node) { return node.as<YoloParams>().entries(); }
+NmsSettings nms(const Node& node) { return node.as<YoloParams>().nms; }
 
 }  // namespace
 
@@ -80,7 +90,7 @@ void read_yolo(CfgOptions& options, YoloParams& params) {
                                      " pairs width,height)"));
     params.anchors = read_anchors(options, params.num);
     params.scale_x_y = options.real("scale_x_y", params.scale_x_y);
-    params.beta_nms = options.real("beta_nms", params.beta_nms);
+    params.nms.beta = options.real("beta_nms", params.nms.beta);
     params.map = options.word("map", "");
     read_losses(options, params);
     read_augmentation(options, params);
@@ -99,8 +109,22 @@ void infer_yolo(const Graph& graph, Node& node) {
     node.out = node.in;
 }
 
+void define_yolo(LayerDef& layer) {
+    layer.head = layer.element_wise = layer.keeps_float = true;
+    layer.describe = describe;
+    layer.classes = classes;
+    layer.entries = entries;
+    layer.nms = nms;
+    layer.decode = decode_yolo;
+}
+
 const LayerDef& layer_yolo() {
-    static const LayerDef def{Kind::yolo, "yolo", {"yolo"}, parse, infer_yolo};
+    static const LayerDef def = [] {
+        LayerDef layer{Kind::yolo, "yolo", {"yolo"}, parse, infer_yolo};
+        define_yolo(layer);
+        layer.loss = yolo_loss;
+        return layer;
+    }();
     return def;
 }
 

@@ -5,8 +5,10 @@
 #include <cmath>
 
 #include "../error.hpp"
+#include "../layers/layer.hpp"
 
 namespace dn {
+
 LossReport softmax_loss(const Node& layer, const LossContext& context, const float* output, float* delta) {
     LossReport report;
     if (layer.as<SoftmaxParams>().noloss) return report;
@@ -42,8 +44,8 @@ LossReport cost_loss(const Node& layer, const LossContext& context, const float*
 }
 
 bool owns_cost(const Node& node) {
-    return node.is_head() || node.kind == Kind::cost ||
-           (node.kind == Kind::softmax && !node.as<SoftmaxParams>().noloss);
+    const LayerDef& def = layer_def(node.kind);
+    return (def.head || def.loss) && !(def.lossless && def.lossless(node));
 }
 
 void check_truths(const Node& node, const Truths& truths) {
@@ -59,28 +61,14 @@ void check_truths(const Node& node, const Truths& truths) {
 }
 
 void check_trainable(const Node& node) {
-    const char* reason = node.kind == Kind::detection     ? "the loss of YOLOv1 does not exist here; use a [yolo] head"
-                         : node.kind == Kind::contrastive ? "its loss over embeddings does not exist here; leave the "
-                                                            "section out to train the rest"
-                                                          : nullptr;
-    if (reason) throw Error(Status::cfg, node.where, text("cannot be trained: ", reason));
+    if (const char* reason = layer_def(node.kind).untrainable)
+        throw Error(Status::cfg, node.where, text("cannot be trained: ", reason));
 }
 
 LossReport loss(const Node& node, const LossContext& context, const float* output, float* delta) {
-    switch (node.kind) {
-        case Kind::yolo:
-            return yolo_loss(node, context, output, delta);
-        case Kind::gaussian_yolo:
-            return gaussian_yolo_loss(node, context, output, delta);
-        case Kind::region:
-            return region_loss(node, context, output, delta);
-        case Kind::softmax:
-            return softmax_loss(node, context, output, delta);
-        case Kind::cost:
-            return cost_loss(node, context, output, delta);
-        default:
-            throw Error(Status::internal, node.where, "has no loss");
-    }
+    const LayerDef& def = layer_def(node.kind);
+    if (!def.loss) throw Error(Status::internal, node.where, "has no loss");
+    return def.loss(node, context, output, delta);
 }
 
 }  // namespace dn

@@ -3,6 +3,7 @@
 // layers cost nothing where possible and element-wise layers overwrite what nobody needs any more.
 #include <algorithm>
 
+#include "../layers/layer.hpp"
 #include "passes.hpp"
 
 namespace dn {
@@ -169,16 +170,8 @@ private:
 }  // namespace
 
 bool is_pass_through(const Node& node) {
-    switch (node.kind) {
-        case Kind::dropout:
-        case Kind::empty:
-        case Kind::cost:
-            return true;
-        case Kind::route:
-            return node.inputs.size() == 1 && node.as<RouteParams>().groups == 1;
-        default:
-            return false;
-    }
+    const auto pass_through = layer_def(node.kind).pass_through;
+    return pass_through && pass_through(node);
 }
 
 Placement place_outputs(const Graph& graph, const std::vector<int>& wanted, const PlacementRules& rules) {

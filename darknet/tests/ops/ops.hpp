@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "../support.hpp"
-#include "backends/backend.hpp"
+#include "backends/registry.hpp"
 
 namespace dn::test {
 

@@ -117,7 +117,8 @@ def view(
       pydarknet data view ds --sheet boxes.png
       pydarknet data view ds --save pictures --number 5 --seed 1 --only dog
     """
-    from pydarknet.data.view import contact_sheet, draw, save_png
+    from pydarknet.data.view import contact_sheet, draw
+    from pydarknet.engine.images import save_image
 
     if not (save or sheet or show):
         raise click.UsageError("say where to: --save FOLDER, --sheet FILE or --show")
@@ -126,13 +127,13 @@ def view(
         with Bars() as bars:
             shown = counted(samples, bars, "draw")
             image = contact_sheet(shown, dataset.names, columns=columns, tile=tile, captions=captions)
-        save_png(image, sheet)
+        save_image(sheet, image)
         click.echo(f"written: {sheet} ({len(samples)} images)")
     if save:
         with Bars() as bars:
             for place, sample in enumerate(counted(samples, bars, "draw"), 1):
                 stem = re.sub(r"[^\w.-]+", "_", sample.name)
-                save_png(draw(sample, dataset.names, captions=captions), save / f"{place:04d}_{stem}.png")
+                save_image(save / f"{place:04d}_{stem}.png", draw(sample, dataset.names, captions=captions))
         click.echo(f"written: {save} ({len(samples)} images)")
     if show:
         _browse(samples, dataset.names, captions)

@@ -15,21 +15,22 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from pydarknet.cli._impl.detect_engine import Job, Spread
-from pydarknet.cli._impl.detect_summary import Summary
+from pydarknet.cli._impl.detect_engine import DetectJob, Spread
+from pydarknet.cli._impl.detect_summary import DetectSummary
 from pydarknet.cli.detect import FORMATS, DetectOptions
 from pydarknet.engine.draw import draw
 from pydarknet.engine.names import names_beside, names_from
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError
 from pydarknet.streaming import compare
-from pydarknet.streaming.detector import finder
+from pydarknet.streaming.detector import make_detector
 from pydarknet.streaming.outputs import Output
 from pydarknet.streaming.outputs import text as text_outputs
 from pydarknet.streaming.outputs.media import Crops, Pictures, Sheet, Window
 from pydarknet.streaming.outputs.web import Web
-from pydarknet.streaming.sources import Source, classify, expand
-from pydarknet.streaming.stream import Result, Skip, Stream, stream
+from pydarknet.streaming.result import Result
+from pydarknet.streaming.sources import StreamSource, classify, expand
+from pydarknet.streaming.stream import Skip, Stream, stream
 from pydarknet.system.http_server import parse_address
 
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, where there is no terminal
@@ -53,7 +54,7 @@ def run(sources: list[str], options: DetectOptions) -> int:
 
         results = _stream(networks[0], source, options, skip)
         stack.enter_context(results)
-        summary = Summary()
+        summary = DetectSummary()
         code = _loop(results, networks, options, summary)
         if len(networks) == 2 and summary.first is not None and _differ_in_layers(options):
             summary.difference = compare.first_difference(networks[0], networks[1], summary.first)
@@ -68,7 +69,9 @@ def _stream(network: Network, source: Any, options: DetectOptions, skip: Skip) -
         loading = _loading(options, network.names)
         assert options.cfg is not None
         assert options.weights is not None
-        job = Job(options.cfg, options.weights, tuple(loading.items()), tuple(options.detecting.items()))
+        job = DetectJob(
+            options.cfg, options.weights, tuple(loading.items()), tuple(options.detecting.items())
+        )
         return Spread(options.engine, job, sources, options.batch, skip)
     live = {"every": options.every, "patience": options.patience}
     return stream(network, source, skip=skip, **live, **options.detecting)  # type: ignore[arg-type]
@@ -95,7 +98,7 @@ def _one_source(sources: list[str]) -> Any:
     """The source, or all of several files as one."""
     if len(sources) == 1:
         return sources[0]
-    found: list[Source] = [entry for text in sources for entry in expand(classify(text))]
+    found: list[StreamSource] = [entry for text in sources for entry in expand(classify(text))]
     if len({entry.live for entry in found}) > 1:
         raise click.UsageError("live sources and files cannot be taken together; run them apart")
     return found
@@ -167,7 +170,9 @@ def _loading(options: DetectOptions, names: tuple[str, ...] | None) -> dict[str,
 # -- the loop ------------------------------------------------------------------------------------------------
 
 
-def _loop(results: Stream | Spread, networks: list[Network], options: DetectOptions, summary: Summary) -> int:
+def _loop(
+    results: Stream | Spread, networks: list[Network], options: DetectOptions, summary: DetectSummary
+) -> int:
     """Hand every result to every output; close them whatever happens."""
     with contextlib.ExitStack() as stack:
         outputs: list[Output] = []
@@ -180,7 +185,7 @@ def _loop(results: Stream | Spread, networks: list[Network], options: DetectOpti
         if len(networks) == 2:
             differences = compare.Differences(str(options.folder / "differences.csv"))
             stack.callback(summary.close, differences)
-            other_of = finder(networks[1], **options.detecting)
+            other_of = make_detector(networks[1], **options.detecting)
         drawn_of = partial(draw, line_width=options.line_width, labels=not options.hide_labels)
         drawn_of = partial(drawn_of, confidence=not options.hide_conf)
         quiet = options.as_json or _stdout_is_taken(options)

@@ -15,16 +15,17 @@ from pydarknet.engine.detections import Detections
 from pydarknet.engine.images import Pixels, load
 from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, DataError
-from pydarknet.streaming.detector import finder
+from pydarknet.streaming.detector import make_detector
 from pydarknet.streaming.file_sources import Frame
-from pydarknet.streaming.sources import Source
-from pydarknet.streaming.stream import Result, Skip, Stats
+from pydarknet.streaming.result import Result, Stats
+from pydarknet.streaming.sources import StreamSource
+from pydarknet.streaming.stream import Skip
 
 _Found = tuple[str, "Detections | DataError", float]
 
 
 @dataclass(frozen=True)
-class Job:
+class DetectJob:
     """All that the result depends on besides the images; can be sent to another machine."""
 
     cfg: str
@@ -36,7 +37,7 @@ class Job:
         """Runs in a worker, which keeps the network for the next batch."""
         start = time.perf_counter()
         network = _opened(self.cfg, self.weights, self.loading)
-        find = finder(network, **dict(self.detecting))
+        find = make_detector(network, **dict(self.detecting))
         loaded = [_loaded(path, network.info.channels) for path in batch]
         found = iter(find([image for image in loaded if not isinstance(image, DataError)]))
         outcomes = [image if isinstance(image, DataError) else next(found) for image in loaded]
@@ -73,7 +74,9 @@ class Spread:
 
     live = False
 
-    def __init__(self, engine: str, job: Job, sources: Sequence[Source], batch: int, skip: Skip) -> None:
+    def __init__(
+        self, engine: str, job: DetectJob, sources: Sequence[StreamSource], batch: int, skip: Skip
+    ) -> None:
         if other := next((source for source in sources if source.kind != "image"), None):
             raise ArgumentError(f"{other.name}: is no image file; --engine spreads image files only")
         paths = [source.value for source in sources]

@@ -10,10 +10,11 @@ from typing import Any
 from pydarknet.cli._impl.detect_engine import Spread
 from pydarknet.streaming import compare
 from pydarknet.streaming.outputs import Output
-from pydarknet.streaming.stream import Result, Stream
+from pydarknet.streaming.result import Result
+from pydarknet.streaming.stream import Stream
 
 
-class Summary:
+class DetectSummary:
     """What is told at the end."""
 
     def __init__(self) -> None:

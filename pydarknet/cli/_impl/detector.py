@@ -8,14 +8,10 @@ from pathlib import Path
 import click
 import numpy as np
 
-from pydarknet.data.formats.darknet import read_data
-from pydarknet.data.paths import resolve
+from pydarknet.engine.darknet_files import head_line, read_data, read_names, resolve
 from pydarknet.engine.detections import Detections
-from pydarknet.engine.names import read_names
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError
-
-_HEADS = {"region": 27, "yolo": 28, "gaussian_yolo": 29}
 
 
 def open_network(data: str, cfg: str, weights: str, precision: str = "auto") -> Network:
@@ -48,11 +44,8 @@ def _names_of(data: str) -> tuple[str, tuple[str, ...]]:
 
 def head_lines(network: Network) -> list[str]:
     """Darknet's line for every head."""
-    return [
-        f" Detection layer: {layer.index} - type = {_HEADS[layer.type]} "
-        for layer in network.layers
-        if layer.type in _HEADS
-    ]
+    lines = (head_line(layer.index, layer.type) for layer in network.layers)
+    return [line for line in lines if line]
 
 
 def boxes(found: Detections) -> list[list[int]]:

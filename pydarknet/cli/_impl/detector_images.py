@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +13,10 @@ import click
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from pydarknet.data import Dataset, Status
-from pydarknet.data.formats.darknet import read_data
 from pydarknet.data.io import open_source
 from pydarknet.data.issues import Report
-from pydarknet.data.paths import resolve
 from pydarknet.data.records import ReadOptions, to_samples
-from pydarknet.engine.names import read_names
+from pydarknet.engine.darknet_files import read_data, read_names, resolve
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of
@@ -129,10 +126,9 @@ def open_network(data: DataFile, cfg: str, weights: str) -> Network:
     return Network(cfg, weights, names=data.file("names"), precision="fp32", batch=BATCH, strict=False)
 
 
-def counted(numbers: Iterable[int]) -> Iterator[int]:
-    """Show the number of the image on stderr as Darknet does, every four."""
-    for number in numbers:
-        if number % BATCH == 0:
-            click.echo(f"\r{number + BATCH}", err=True, nl=False)
-        yield number
-    click.echo(err=True)
+def darknet_progress(_: str, done: int, total: int | None) -> None:
+    """Print the number of images to stderr as Darknet does, every four."""
+    if done % BATCH == 1:
+        click.echo(f"\r{done - 1 + BATCH}", err=True, nl=False)
+    if done == total:
+        click.echo(err=True)

@@ -7,21 +7,18 @@ import contextlib
 import json
 import math
 import os
-import sys
 import time
-from collections.abc import Iterable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 # Before the engine is loaded: its threads must not spin on the cores that decode the next images.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from pydarknet import __version__
+from pydarknet.cli._impl.bars import Bars
 from pydarknet.cli._impl.eval_record import recorded
 from pydarknet.cli.eval import PROTOCOLS, EvalOptions
 from pydarknet.data import Dataset, formats
@@ -65,7 +62,8 @@ def run(options: EvalOptions) -> int:
         lines += ["", *_worst_lines(first, options.worst)]
     if options.compare:
         second, others = _measure(options, options.compare_cfg or options.cfg, options.compare, dataset)
-        difference = compare(first, second, progress=partial(_bar, what="comparing", unit=" draws"))
+        with Bars(leave=False, unit="draws") as bar:
+            difference = compare(first, second, progress=bar)
         extra["compare"] = {"conditions": others, **second.to_dict(), **asdict(difference)}
         lines += ["", _head(others), "", second.text(), "", *_more_lines(second), "", difference.text()]
     # Before the files: a full disk shall not cost the numbers.
@@ -95,7 +93,7 @@ def _measure(
 ) -> tuple[Evaluation, dict[str, Any]]:
     """The evaluation of one network, and what its numbers depend on."""
     how = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
-    with Network(cfg, weights, strict=not options.lenient, **how) as network:
+    with Network(cfg, weights, strict=not options.lenient, **how) as network, Bars(leave=False) as bar:
         beside = names_beside(cfg, weights)
         if beside and len(beside) == network.info.classes:
             network.rename(beside)
@@ -110,7 +108,7 @@ def _measure(
             score=options.score,
             nms=options.nms,
             letterbox=options.letterbox,
-            progress=partial(_bar, what=Path(weights).name),
+            progress=lambda _, done, total: bar(Path(weights).name, done, total),
         )
         seconds = time.perf_counter() - start
         info = network.info
@@ -195,9 +193,3 @@ def _coco_numbers(path: Path) -> tuple[dict[str, int], dict[str, int]]:
     if is_archive(path):
         path = unpacked(path)
     return coco.numbers(path) if formats.sniff(path) == "coco" else ({}, {})
-
-
-def _bar(numbers: Iterable[int], what: str, unit: str = " images") -> Iterable[int]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    bar: Iterable[int] = tqdm(numbers, desc=what, unit=unit, disable=not sys.stderr.isatty(), leave=False)
-    return bar

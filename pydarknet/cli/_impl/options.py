@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from pydarknet.engine.precisions import PRECISIONS
+
 
 class SizeType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
     """An input size: ``416`` or ``608x320`` (width × height), in pixels."""
@@ -52,7 +54,6 @@ class BytesType(click.ParamType):  # type: ignore[type-arg]  # generic from clic
 
 BYTES = BytesType()
 
-PRECISIONS = ("auto", "fp32", "bf16")
 
 # -- options from the fields of a dataclass
 
@@ -106,7 +107,9 @@ def _option(one: Field[Any], given_only: bool) -> Callable[[F], F]:
     meta, kind = one.metadata, str(one.type).removesuffix(" | None")
     flags = meta.get("flag", "--" + one.name.replace("_", "-"))
     shown = not isinstance(one.default, bool) and one.default not in (None, MISSING, "", ())
-    more: dict[str, Any] = {"default": None if given_only else one.default, "help": meta["help"]}
+    more: dict[str, Any] = {"help": meta["help"], "required": meta.get("required", False)}
+    if not more["required"]:  # a default, even None, would satisfy click
+        more["default"] = None if given_only else one.default
     if given_only and shown:
         more["help"] += f"  [default: {one.default}]"
     more["show_default"] = shown and not given_only
@@ -115,7 +118,7 @@ def _option(one: Field[Any], given_only: bool) -> Callable[[F], F]:
         more |= {"is_flag": True, "flag_value": not one.default if given_only else True}
     elif kind != "bool":
         more |= {"type": _type(kind, meta), "metavar": meta.get("metavar", _FILES.get(one.name))}
-        more |= {"multiple": kind == "tuple[str, ...]", "required": meta.get("required", False)}
+        more["multiple"] = kind == "tuple[str, ...]"
         if kind == "tuple[str, str]":
             more["nargs"] = 2
     return click.option(*([flags] if isinstance(flags, str) else flags), one.name, **more)
@@ -137,7 +140,9 @@ def _type(kind: str, meta: Mapping[str, Any]) -> Any:
 class ComputeOptions:
     """Options of every command that computes a network: on which backend, how strictly the cfg is read."""
 
-    backend: str = setting("auto", "auto, cpu, ref, or check:A,B to compare two layer by layer.")
+    backend: str = setting(
+        "auto", "auto, a name that `pydarknet info` lists, or check:A,B to compare two layer by layer."
+    )
     threads: int | None = setting(None, "Cores to use. Default: all.", low=1)
     lenient: bool = setting(False, "Report unknown keys in the cfg as warnings, not errors.")
 
@@ -146,4 +151,8 @@ class ComputeOptions:
 class PrecisionOptions(ComputeOptions):
     """Options of a command that computes a network in one precision."""
 
-    precision: str = setting("auto", "auto: bf16 if the CPU supports it natively.", choices=PRECISIONS)
+    precision: str = setting(
+        "auto",
+        "auto: what the backend prefers here, bf16 if the CPU supports it natively.",
+        choices=("auto", *PRECISIONS),
+    )

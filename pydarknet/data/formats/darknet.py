@@ -22,16 +22,9 @@ from pydarknet.data.imagesize import image_size, is_image
 from pydarknet.data.issues import Report
 from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
-from pydarknet.data.paths import (
-    find_label,
-    images_below,
-    inner_name,
-    label_candidates,
-    natural_key,
-    resolve,
-    split_of,
-)
+from pydarknet.data.paths import find_label, images_below, inner_name, label_candidates, natural_key, split_of
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
+from pydarknet.engine.darknet_files import read_data, read_names, resolve
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of
 
@@ -107,41 +100,6 @@ def _data_file(folder: Path) -> Path | None:
     return None
 
 
-def read_data(path: str | Path) -> dict[str, tuple[str, int]]:
-    """Keys of a ``.data`` file with their values and line numbers; as in Darknet the first of two equal
-    keys wins.
-
-    Raises:
-        RecordError: if a line is no ``key = value``.
-    """
-    found: dict[str, tuple[str, int]] = {}
-    for number, line in enumerate(lines_of(path), 1):
-        if not line or line[0] in "#;":
-            continue
-        key, equals, value = (part.strip() for part in line.partition("="))
-        if not equals or not key:
-            raise RecordError("parse", f"expected 'key = value', found {line!r}", path, number)
-        found.setdefault(key, (value, number))
-    return found
-
-
-def read_names(path: str | Path) -> tuple[str, ...]:
-    """Class names, one per line; blank lines at the end are no classes.
-
-    Raises:
-        RecordError: if a line in between is blank or a name comes twice.
-    """
-    names = lines_of(path)
-    if names == [""]:
-        raise RecordError("parse", "no class names", path)
-    for number, name in enumerate(names, 1):
-        if not name:
-            raise RecordError("parse", "blank line; Darknet counts it as a class", path, number)
-        if name in names[: number - 1]:
-            raise RecordError("parse", f"class {name!r} is there already", path, number)
-    return tuple(names)
-
-
 def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list[_List]]:
     data = read_data(path)
     # Darknet starts from the working directory: data/obj.names is then written in data/obj.data.
@@ -154,7 +112,7 @@ def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list
             raise RecordError(
                 "parse", f"names file {value} is not there (looked last at {names_file})", path, line
             )
-        names = read_names(names_file)
+        names = read_names(names_file, strict=True)
         if "classes" in data and data["classes"][0] != str(len(names)):
             value, line = data["classes"]
             raise RecordError(
@@ -189,10 +147,10 @@ def _folder_names(folder: Path) -> tuple[str, ...] | None:
         files = [file for place in places for file in sorted(place.glob("*.names"))]
         files += [place / name for place in places for name in _NAME_FILES if (place / name).is_file()]
         if files:
-            names = read_names(files[0])
+            names = read_names(files[0], strict=True)
             for other in files[1:]:
-                if read_names(other) != names:
-                    raise DataError(f"{files[0]} and {other} have different names; say which: names=FILE")
+                if read_names(other, strict=True) != names:
+                    raise DataError(f"{files[0]} and {other} have different names; choose one: names=FILE")
             return names
     return None
 
@@ -254,7 +212,7 @@ def parse_image(
     record = Record(image, name, width, height, [], Status.UNLABELLED.value, split, str(label or image))
     if label is None:
         tried = ", ".join(str(path) for path in label_candidates(image, labels))
-        report.add("missing-label", f"no label file; looked at {tried}", image, action="unlabelled")
+        report.add("missing-label", f"no label file; tried {tried}", image, action="unlabelled")
         return [record]
     record.boxes = read_boxes(label, width, height, names, report)
     side = label.with_name(f"{label.stem}.ignore.txt")
@@ -381,7 +339,7 @@ def image_folder(layout: str, sample: Sample) -> str:
 
 
 def write_label(sample: Sample, label: Path, out: Output) -> None:
-    """The label file of one image, and its side files as the ``ignore`` policy says.
+    """The label file of one image, and its side files by the ``ignore`` policy.
 
     Raises:
         DataError: if images stay where they are and another label file is already there.
@@ -395,7 +353,7 @@ def write_label(sample: Sample, label: Path, out: Output) -> None:
     for path, text in texts.items():
         if out.link == "none" and path.is_file() and path.read_text() != text:
             raise DataError(
-                f"{path} exists and says something else; move it away or write with links into a folder"
+                f"{path} exists with other content; move it away, or write with links into a folder"
             )
         write_text(path, text)
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy.typing as npt
 
-from pydarknet.streaming.stream import Result
+from pydarknet.streaming.result import Result
 
 Picture: TypeAlias = npt.NDArray[Any]
 #: Gives the annotated picture of a result; drawn when first asked for.

@@ -12,36 +12,21 @@ from typing import Any
 
 import numpy as np
 
+from pydarknet.engine.boxes import clip
 from pydarknet.engine.draw import draw
+from pydarknet.engine.images import save_image
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.streaming.file_sources import Frame
 from pydarknet.streaming.outputs import Drawn, Picture
 from pydarknet.streaming.outputs.text import Stems
+from pydarknet.streaming.result import Result
 from pydarknet.streaming.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from pydarknet.streaming.stream import Result
 from pydarknet.system.atomic import abandon, replacing
 
 _log = logging.getLogger("pydarknet")
 _CODECS = {".mp4": "mp4v", ".mov": "mp4v", ".m4v": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 _USUAL_FPS = 30.0  # of a live source that does not tell
 _LONGEST_GAP = 1.0  # seconds for which a live film shows the last picture before the next
-
-
-def save_picture(path: Path, picture: Any) -> None:
-    """Write an image file; it appears complete or not at all.
-
-    Raises:
-        FileError: it cannot be written.
-    """
-    import cv2
-
-    with replacing(path) as temporary:
-        try:
-            written = cv2.imwrite(str(temporary), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
-        except cv2.error as error:
-            raise FileError(f"{path}: cannot be written: {error.err}") from None
-        if not written:
-            raise FileError(f"{path}: cannot be written")
 
 
 class Film:
@@ -126,7 +111,7 @@ class Pictures:
         frame = result.frame
         path = self._path(frame)
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            save_picture(path, drawn())
+            save_image(path, drawn())
             self._count += 1
         else:
             if frame.name not in self._films:
@@ -174,14 +159,13 @@ class Crops:
         """Cut out the objects of one picture; boxes outside it are left out."""
         stem = self._stems.of_picture(result.frame)
         height, width = result.frame.image.shape[:2]
-        limits = np.array([width, height] * 2, np.float32)
         for row, label in enumerate(result.detections.labels):
-            box = np.clip(np.nan_to_num(result.detections.xyxy[row]), 0, limits)
+            box = clip(result.detections.xyxy[row], (width, height))
             (x1, y1), (x2, y2) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
             if x2 > x1 and y2 > y1:
                 name = re.sub(r"[^\w-]+", "_", label) or "_"
                 path = self._folder / name / f"{stem}_{row + 1}.jpg"
-                save_picture(path, draw(result.frame.image[y1:y2, x1:x2], result.detections[:0]))
+                save_image(path, draw(result.frame.image[y1:y2, x1:x2], result.detections[:0]))
                 self._count += 1
 
     def close(self) -> str:
@@ -237,7 +221,7 @@ class Sheet:
                 left = column * self._width
                 sheet[top : top + picture.shape[0], left : left + self._width] = picture
             top += height
-        save_picture(self._path, sheet)
+        save_image(self._path, sheet)
         return f"{len(self._small)} of {self._count} pictures on {self._path}"
 
 

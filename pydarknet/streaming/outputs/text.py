@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pydarknet.data.coords import convention, from_edges
+from pydarknet.engine.boxes import clip
 from pydarknet.engine.detections import Detections
 from pydarknet.errors import ArgumentError
 from pydarknet.streaming.file_sources import Frame
 from pydarknet.streaming.outputs import Drawn
-from pydarknet.streaming.stream import Result
+from pydarknet.streaming.result import Result
 from pydarknet.system.atomic import abandon, replacing, write_text
 
 # COCO's annotations have 80 of 91 categories: https://cocodataset.org/#format-data
@@ -181,8 +182,8 @@ def coco_entries(dets: Detections, image_id: int, categories: Mapping[str, int] 
             "bbox": [round(v, 3) for v in (x1, y1, x2 - x1, y2 - y1)],
             "score": round(float(dets.confidence[row]), 6),
         }
-        if dets.track_id is not None:
-            entry["track_id"] = int(dets.track_id[row])
+        if dets.tracker_id is not None:
+            entry["track_id"] = int(dets.tracker_id[row])
         entries.append(json.dumps(entry))
     return ",\n".join(entries)
 
@@ -201,8 +202,7 @@ def category_id(class_id: int, names: Sequence[str]) -> int:
 
 def clipped(dets: Detections, row: int) -> npt.NDArray[np.float32]:
     """Corners of a box, cut at the image's border."""
-    limits = np.array(dets.image_size * 2, np.float32)
-    return np.asarray(np.clip(np.nan_to_num(dets.xyxy[row]), 0, limits), np.float32)
+    return clip(dets.xyxy[row], dets.image_size)
 
 
 def kaggle_loc(path: str, mapping: str | None = None) -> TextFile:
@@ -281,8 +281,8 @@ class Labels:
             if self._confidence:
                 numbers.append(dets.confidence[row])
             text = " ".join(f"{number:.6f}" for number in numbers)
-            if self._confidence and dets.track_id is not None:
-                text += f" {dets.track_id[row]}"
+            if self._confidence and dets.tracker_id is not None:
+                text += f" {dets.tracker_id[row]}"
             lines.append(f"{dets.class_id[row]} {text}\n")
         write_text(self._folder / f"{self._stems.of_picture(result.frame)}.txt", "".join(lines))
         self._count += 1

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydarknet.streaming.outputs import Drawn, Picture
 from pydarknet.streaming.outputs.text import event
-from pydarknet.streaming.stream import Result
+from pydarknet.streaming.result import Result
 from pydarknet.system.http_server import Handler, Server
 
 _PAGE = b"""<!doctype html><meta charset="utf-8"><title>pydarknet</title>

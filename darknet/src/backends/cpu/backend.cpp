@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cpu backend: what `automatic` precision means here, and which plans share packed weights.
+// The cpu backend: its precisions, its plans, and which of them share packed weights.
 #include <map>
 #include <mutex>
 
@@ -13,19 +13,27 @@ namespace dn {
 namespace cpu {
 namespace {
 
-Precision resolve(Precision asked) {
-    if (asked != Precision::automatic) return asked;
-    return has_native_bf16() ? Precision::bf16 : Precision::f32;
-}
-
 class CpuBackend : public Backend {
 public:
     std::string name() const override { return "cpu"; }
+    std::string device() const override { return isa_name(); }
+
+    std::vector<PrecisionChoice> precisions() const override {
+        return {{Precision::f32, ""},
+                {Precision::bf16, has_native_bf16() ? ""
+                                                    : "this CPU emulates bf16: same results, but slower than native "
+                                                      "bf16 or fp32"}};
+    }
+
+    PrecisionChoice automatic() const override {
+        if (has_native_bf16()) return {Precision::bf16, text("this CPU supports bf16 natively (", isa_name(), ")")};
+        return {Precision::f32, text("this CPU does not support bf16 natively (", isa_name(), ")")};
+    }
 
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
         PlanOptions resolved = options;
-        resolved.precision = resolve(options.precision);
+        resolved.precision = resolve(options.precision).precision;
         std::unique_ptr<Plan> plan;
         try {
             with_team(options.threads, [&] {

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "../../error.hpp"
+#include "../../layers/layer.hpp"
 #include "layout.hpp"
 
 namespace dn::cpu {
@@ -16,28 +17,10 @@ constexpr MakeCpuKernel kKernels[] = {
 #undef DN_LAYER
 };
 
-// Layers whose outputs are read by people or by decoding, and by nothing that multiplies matrices.
-bool keeps_float(const Node& node) {
-    return node.is_head() || node.kind == Kind::softmax || node.kind == Kind::cost || node.kind == Kind::contrastive;
-}
+bool keeps_float(const Node& node) { return layer_def(node.kind).keeps_float; }
 
 // Its output is its first source's, in the same place.
 bool shares_source(const Node& node) { return node.fused_away || is_pass_through(node); }
-
-bool element_wise(const Node& node) {
-    switch (node.kind) {
-        case Kind::activation:
-        case Kind::batchnorm:
-        case Kind::sam:
-        case Kind::scale_channels:
-        case Kind::shortcut:
-        case Kind::yolo:
-        case Kind::gaussian_yolo:
-            return true;
-        default:
-            return false;
-    }
-}
 
 std::vector<int> outputs_wanted(const Graph& graph, const PlanOptions& options) {
     std::vector<int> wanted = options.wanted;
@@ -134,7 +117,7 @@ PlacementRules CpuPlan::rules(const std::vector<DType>& types) const {
     };
     rules.writes_slices = rules.reads_slices;
     rules.in_place = [](const Node& node, std::size_t input) {
-        return input < node.inputs.size() ? element_wise(node) && node.inputs[input] >= 0 : true;
+        return input < node.inputs.size() ? layer_def(node.kind).element_wise && node.inputs[input] >= 0 : true;
     };
     return rules;
 }

@@ -113,9 +113,7 @@ public:
 
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
-        if (options.precision == Precision::bf16)
-            throw Error(Status::backend, "",
-                        "backend \"ref\" computes in fp32; found precision bf16, expected fp32 or auto");
+        resolve(options.precision);
         return std::make_unique<RefPlan>(graph, parameters, options);
     }
 };

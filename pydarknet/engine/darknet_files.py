@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Darknet's small text files and numbers: ``.data``, ``.names``, paths in them, types of heads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydarknet.errors import RecordError
+from pydarknet.system.text import lines_of
+
+#: Number of each head type in the lines "Detection layer: N - type = T" of Darknet's output.
+_HEAD_NUMBERS = {"region": 27, "yolo": 28, "gaussian_yolo": 29}
+
+
+def head_line(layer: int, kind: str) -> str | None:
+    """Darknet's line about a detection head, without its end; None for other layers.
+
+    Args:
+        layer: index of the layer.
+        kind: its type, as the cfg or the engine spells it.
+    """
+    number = _HEAD_NUMBERS.get(kind.lower())
+    return None if number is None else f" Detection layer: {layer} - type = {number} "
+
+
+def read_data(path: str | Path) -> dict[str, tuple[str, int]]:
+    """Read the keys of a ``.data`` file, with their values and line numbers.
+
+    As in Darknet, the first of two equal keys counts.
+
+    Raises:
+        RecordError: the file cannot be read, or a line is not ``key = value``.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    for number, line in enumerate(lines_of(path), 1):
+        if not line or line[0] in "#;":
+            continue
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not key:
+            raise RecordError("parse", f"expected 'key = value', found {line!r}", path, number)
+        found.setdefault(key, (value, number))
+    return found
+
+
+def read_names(path: str | os.PathLike[str], *, strict: bool = False) -> tuple[str, ...]:
+    """Read a ``.names`` file: one class name per line, the class id being the line number less 1.
+
+    Blank lines at the end do not count.
+
+    Args:
+        path: the file.
+        strict: refuse what a data set cannot have: blank lines in between, and a name that occurs twice.
+
+    Raises:
+        RecordError: the file cannot be read, is not text, is empty, or breaks the strict rules.
+    """
+    names = lines_of(path)
+    if names == [""]:
+        raise RecordError("parse", "is empty; expected one class name per line", path)
+    for number, name in enumerate(names if strict else (), 1):
+        if not name:
+            raise RecordError("parse", "blank line; Darknet counts it as a class", path, number)
+        if name in names[: number - 1]:
+            raise RecordError("parse", f"duplicate class {name!r}", path, number)
+    return tuple(names)
+
+
+def resolve(entry: str, *folders: str | Path) -> Path:
+    """Make an entry of a list or ``.data`` file an absolute path.
+
+    Tried in order: as it is (absolute, or from the working directory), then from each folder. If nothing
+    exists the last folder's path is returned, so that messages can name it.
+    """
+    entry = os.path.expanduser(entry.strip())  # noqa: PTH111 - Path would drop a trailing slash's meaning
+    path = Path(os.path.abspath(entry))  # noqa: PTH100 - keep symbolic links as the user wrote them
+    for folder in ("", *folders):
+        path = Path(os.path.abspath(os.path.join(folder, entry)))  # noqa: PTH100, PTH118
+        if path.exists():
+            return path
+    return path
