@@ -80,7 +80,7 @@ def _described(path: Path, found: Transplant, before: int, now: int, known: Sequ
     )
     if not known:
         return f"{text}, all classes are new (--weights-names FILE names those of the file)"
-    text += f" and of {_words(found.kept)}" if found.kept else ", none of a class"
+    text += f" and of {_words(found.kept)}" if found.kept else ", of no class"
     text += f"; new: {_words(found.new)}" if found.new else ""
     return text + (f"; forgotten: {_words(found.dropped)}" if found.dropped else "")
 

@@ -102,7 +102,7 @@ def test_every_run_says_how_long(config: TrainConfig) -> None:
 
     class Slow(Hook):
         def after_step(self, training: TrainingLoop, step: Step) -> None:
-            step.times["compute"] = 36.0
+            step.times.update(load=0.0, compute=36.0, update=0.0)
 
     train(replace(config, max_hours=2.0, restart=True), [Slow(), StopAt(11)], notify=told.append)
     assert "590 iterations of 36 s take 5.9 hours" in told[-1]

@@ -206,7 +206,7 @@ def test_weights_of_another_class_count(config: TrainConfig, tmp_path: Path) -> 
 
     train(replace(config, weights=donor.weights["final"]), [Look(), StopAt(1)], notify=told.append)
     assert any(
-        "3 of 4 layers with weights loaded; 1 in front of the heads keep the rows of boxes and objectness, "
+        "3 of 4 layers with weights loaded; 1 before the heads keep the rows of boxes and objectness, "
         "of no class; new: square, disc, triangle; forgotten: thing" in line
         for line in told
     )
