@@ -22,13 +22,6 @@ bool keeps_float(const Node& node) { return layer_def(node.kind).keeps_float; }
 // Its output is its first source's, in the same place.
 bool shares_source(const Node& node) { return node.fused_away || is_pass_through(node); }
 
-std::vector<int> outputs_wanted(const Graph& graph, const PlanOptions& options) {
-    std::vector<int> wanted = options.wanted;
-    if (wanted.empty()) wanted = graph.heads();
-    if (wanted.empty()) wanted.push_back(graph.output_node());
-    return wanted;
-}
-
 // Nodes that the wanted outputs depend on; the others are not computed.
 std::vector<bool> find_needed(const Graph& graph, const std::vector<int>& wanted) {
     std::vector<bool> needed(graph.nodes.size(), false);
@@ -56,14 +49,15 @@ int narrow_channels(const Graph& graph) {
 
 CpuPlan::CpuPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, std::shared_ptr<WeightStore> weights,
                  const dnnl::engine& engine, const PlanOptions& options)
-    : graph_(graph),
+    : Plan(graph, options.batch),
+      graph_(graph),
       parameters_(std::move(parameters)),
       weights_(std::move(weights)),
       runtime_(engine, options.threads),
       options_(options),
       compute_(options.precision == Precision::bf16 ? DType::bf16 : DType::f32),
       input_(options.batch * graph.input.size()) {
-    options_.wanted = outputs_wanted(graph_, options);
+    if (options_.wanted.empty()) options_.wanted = graph_.default_outputs();
     fuse_shortcuts(graph_, options_.wanted);
     fuse_bottlenecks(graph_, options_.wanted,
                      [&](const Bottleneck& bottleneck) { return computes_bottleneck(bottleneck, options_); });
