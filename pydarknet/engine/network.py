@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -323,8 +323,8 @@ class Network:
             Detections in the pixels of the image; a list of them for a list.
 
         Raises:
-            DataError: an image cannot be read, or has other channels than the network takes.
-            ArgumentError: a value is out of range, or something is no image.
+            DataError: an image cannot be read, or its channels are not those of the network.
+            ArgumentError: a value is out of range, or an item is not an image.
         """
         if isinstance(image, (list, tuple)):
             with self._use() as handle:
@@ -337,13 +337,13 @@ class Network:
     def examine(
         self, image: ImageLike, truths: npt.ArrayLike, thresh: float = 0.25, nms: float = 0.45
     ) -> tuple[Detections, list[LossReport]]:
-        """Find objects in an image, and tell what training would have to say about these predictions.
+        """Find objects in an image, and compute the losses of these predictions.
 
-        Nothing is learned, and batch norm is that of inference.
+        Weights and rolling statistics stay as they are; batch norm is that of inference.
 
         Args:
             image: as for :meth:`detect`.
-            truths: (boxes, 6) as for :meth:`accumulate`, relative to the network's input: with
+            truths: (boxes, 6) as for :meth:`.Trainer.accumulate`, relative to the network's input: with
                 ``letter_box`` to the padded image.
             thresh: as for :meth:`detect`.
             nms: as for :meth:`detect`.
@@ -352,12 +352,13 @@ class Network:
             The detections, and the losses, one per head.
         """
         table = np.ascontiguousarray(truths, np.float32)[None]
-        reports: list[LossReport] = []
-
-        def cost(handle: EngineHandle) -> None:
-            reports.extend(losses(handle, table, handle.info().layers))
-
-        return self._detect([image], thresh, nms, None, cost)[0], reports
+        with self._use_engine() as handle:
+            info = handle.info()
+        loaded = [Image(load(image, info.channels), bgr=True)]
+        with self._use_engine() as handle:
+            rows = handle.detect(loaded, thresh, nms, info.letter_box)
+            reports = losses(handle, table, info.layers)
+        return self._detections(rows, loaded)[0], reports
 
     def _detect(
         self,
@@ -365,16 +366,15 @@ class Network:
         thresh: float,
         nms: float,
         letterbox: bool | None,
-        then: Callable[[Handle], None] | None = None,
     ) -> list[Detections]:
-        """``then`` sees the network before anybody else uses it."""
         with self._use() as handle:
             info = handle.info()
         loaded = [Image(load(image, info.channels), bgr=True) for image in images]
         with self._use() as handle:
             found = handle.detect(loaded, thresh, nms, info.letter_box if letterbox is None else letterbox)
-            if then:
-                then(handle)
+        return self._detections(found, loaded)
+
+    def _detections(self, found: list[npt.NDArray[Any]], images: list[Image]) -> list[Detections]:
         return [
             Detections(
                 rows["xyxy"],
@@ -383,7 +383,7 @@ class Network:
                 self._names,
                 (image.pixels.shape[1], image.pixels.shape[0]),
             )
-            for rows, image in zip(found, loaded, strict=True)
+            for rows, image in zip(found, images, strict=True)
         ]
 
     def predict(
