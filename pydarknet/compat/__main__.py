@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m pydarknet.compat script.py ...``: run a script in which ``import darknet`` imports pydarknet's module."""
+"""``python -m pydarknet.compat script.py ...``: run a script with pydarknet's ``darknet`` module."""
 
 from __future__ import annotations
 

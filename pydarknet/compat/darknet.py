@@ -316,8 +316,8 @@ def performDetect(
     """Detect objects in an image file; the network is loaded once.
 
     Returns:
-        The result of :func:`detect`; with ``showImage`` a dict of ``detections``, ``image`` (drawn, red first)
-        and ``caption``. No window opens.
+        The result of :func:`detect`; with ``showImage`` a dict of ``detections``, ``image`` (drawn, red
+        first) and ``caption``. No window opens.
 
     Raises:
         ValueError: a file is missing, or the threshold is not between 0 and 1.

@@ -182,7 +182,7 @@ def save_annotations(
 
 
 def main() -> None:
-    """Detect in each image of ``--input``; annotated images are written to ``predictions/``; no window opens."""
+    """Detect in each image of ``--input``; write annotated images to ``predictions/``; open no window."""
     args = parser()
     check_arguments_errors(args)
     random.seed(3)  # the same colours each time

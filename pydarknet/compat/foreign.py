@@ -172,7 +172,7 @@ class ForeignHandle(Handle):
         count = ffi.new("int *")
         dets = self._lib.get_network_boxes(self._net, 1, 1, 0.0, 0.5, ffi.NULL, 1, count, 0)
         smallest, largest = min(RECORD_SIZES), max(RECORD_SIZES)
-        records = min(20, count[0] * smallest // largest)  # the block contains at least these, with every size
+        records = min(20, count[0] * smallest // largest)  # at least these are in the block
         base = ffi.cast("char *", dets)
         sizes = [
             size
