@@ -93,7 +93,7 @@ def test_files_are_looked_at_before_the_library_sees_them(model: Model, tmp_path
     cut.write_bytes(model.weights.read_bytes()[:1001])
     with pytest.raises(CfgError, match=r"cannot load .* with .*cut\.weights: "):
         Network(model.cfg, cut, library=library)
-    with pytest.raises(ArgumentError, match=r"found backend='cpu', which .*libdarknet\.so has not"):
+    with pytest.raises(ArgumentError, match=r"found backend='cpu', which .*libdarknet\.so does not support"):
         Network(model.cfg, model.weights, library=library, backend="cpu")
 
 
