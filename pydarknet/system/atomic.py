@@ -57,8 +57,8 @@ _PAUSES = (0.2, 1.0, 5.0)  # seconds before the next attempt
 def persistently(action: Callable[[], T]) -> T:
     """Call a function that writes a complete file; repeat it after an error that may be temporary.
 
-    Mounted drives fail for a moment; a full or read-only disk does not recover. The two are told apart by the
-    message, because writers outside Python give no error number.
+    Mounted drives fail for a moment; a full or read-only disk does not recover. The two are distinguished by
+    the message, because writers outside Python give no error number.
 
     Raises:
         FileError: the last attempt failed, or the error is not temporary.
