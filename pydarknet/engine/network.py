@@ -140,7 +140,7 @@ class Network:
         with self._use() as handle:
             if not isinstance(handle, EngineHandle):
                 raise ArgumentError(
-                    f"{handle.info().backend}: through a foreign library a network only detects; "
+                    f"{handle.info().backend}: a network of a foreign library only detects; "
                     "for anything else leave out library= and PYDARKNET_LIBRARY"
                 )
             yield handle
