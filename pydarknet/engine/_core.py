@@ -21,6 +21,7 @@ import numpy.typing as npt
 from pydarknet import __version__, errors
 
 _ROOT = Path(__file__).parents[2]
+_REINSTALL = "Install the package again; in a source tree, `pip install -e .`"
 
 try:
     from pydarknet.engine._ffi import ffi, lib
@@ -31,6 +32,10 @@ except ModuleNotFoundError as error:
         f"pydarknet was imported from its source tree ({_ROOT}), which has no compiled module. "
         "Run from another folder, or `pip install -e .` here"
     ) from None
+except ImportError as error:
+    raise ImportError(
+        f"the compiled module of pydarknet {__version__} ({_ROOT}) does not load: {error}. {_REINSTALL}"
+    ) from error
 
 Floats = npt.NDArray[np.float32]
 
@@ -67,8 +72,7 @@ def text(pointer: Any) -> str:
 
 if (_built := text(lib.dn_version())) != __version__:
     raise ImportError(
-        f"pydarknet {__version__} ({_ROOT}) found a compiled module of version {_built}. "
-        "Install the package again; in a source tree, `pip install -e .`"
+        f"pydarknet {__version__} ({_ROOT}) found a compiled module of version {_built}. {_REINSTALL}"
     )
 
 
