@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fail when the wheel that pip built and installed holds more than the package, or paths of the machine that built it.
+"""Fail when the wheel that pip installed contains more than the package, or paths of the building machine.
 
 usage: PYTHON tools/check_wheel.py    PYTHON is that of the environment pydarknet is installed in
 """
@@ -23,7 +23,7 @@ def findings(files: list[PackagePath]) -> Iterator[str]:
         top = file.parts[0]
         if top != "pydarknet" and not top.endswith(".dist-info"):
             yield f"{file}: not part of the package"
-        if "tests" in file.parts:
+        elif "tests" in file.parts:
             yield f"{file}: a test"
         content = Path(str(file.locate())).read_bytes()
         yield from (f"{file}: contains {path}" for path in BUILD_PATHS if path.encode() in content)
