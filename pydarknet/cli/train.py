@@ -7,7 +7,6 @@ The options are those of :class:`pydarknet.training.TrainConfig`, made from its 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,6 @@ from typing import Any
 import click
 
 from pydarknet.cli._impl.options import options_from
-
-# Before the engine is loaded: its threads must not spin on the cores that prepare the next images.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 from pydarknet.runs.config import TrainConfig
 
 _EXIT = """\b

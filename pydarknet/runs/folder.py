@@ -249,6 +249,11 @@ def _move_aside(folder: Path) -> None:
     folder.rename(place)
 
 
+def _place(session: dict[str, Any]) -> str:
+    """Backend and device of a session: ``"cpu (avx2)"``."""
+    return f"{session['backend']} ({session['device']})" if session["device"] else str(session["backend"])
+
+
 def _report_rounding(before: dict[str, Any], now: dict[str, Any], say: Callable[[str], None]) -> None:
     """Report what rounds the sums of a session differently from those of the session before."""
     lost = "so results will no longer be bit-identical"
@@ -258,6 +263,6 @@ def _report_rounding(before: dict[str, Any], now: dict[str, Any], say: Callable[
             f"computed in {used} threads so far, in {uses} from now on: "
             f"rounding depends on the thread count, {lost} (--threads {used} keeps them so)"
         )
-    places = [f"{one['backend']} ({one['device']})" for one in (before, now) if "device" in one]
+    places = [_place(one) for one in (before, now) if "device" in one]
     if len(set(places)) > 1:
         say(f"computed on {places[0]} so far, on {places[1]} from now on: rounding depends on it, {lost}")

@@ -16,7 +16,7 @@ from pydarknet.engine import selftest
 from pydarknet.engine._core import NetworkInfo
 from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
-from pydarknet.errors import DataError, FileError
+from pydarknet.errors import BackendError, DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.atomic import write_text
 from pydarknet.system.memory import available_memory
@@ -27,7 +27,8 @@ from pydarknet.training.prepare import Say
 def settle_precision(config: TrainConfig, before: TrainConfig | None, say: Say) -> str:
     """The precision to compute in, never ``auto``.
 
-    A run keeps the one that it began with, wherever it is resumed: another one gives other bits.
+    A run keeps the one that it began with, since another one gives other bits; where the backend of this
+    machine lacks it, the run continues in what the backend prefers, and that is reported.
 
     Args:
         config: the settings.
@@ -40,7 +41,12 @@ def settle_precision(config: TrainConfig, before: TrainConfig | None, say: Say) 
     asked, used = config.precision, before.precision if before else ""
     if asked == "auto" and used:
         asked = used
-    info = engine_info(config.backend, asked)
+    try:
+        info = engine_info(config.backend, asked)
+    except BackendError:
+        if asked != used:
+            raise
+        info = engine_info(config.backend)
     if asked != "auto" and info.precision_reason:
         say(info.precision_reason)
     if used and used != info.precision:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from pydarknet.engine.info import info
 from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
 from pydarknet.training import Hook, Step, estimate, startup_checks, train
 from pydarknet.training.loop import Training
+from pydarknet.training.run import resume
 
 
 @pytest.fixture
@@ -105,7 +107,7 @@ def test_every_run_says_how_long(config: TrainConfig) -> None:
             step.times["compute"] = 36.0
 
     train(replace(config, max_hours=2.0, restart=True), [Slow(), StopAt(11)], say=told.append)
-    assert "590 iterations of 36 s take 5.9 hours" in told[-1]
+    assert re.search(r"590 iterations of 36(\.\d)? s take (5\.9|6) hours", told[-1])
     assert "3 sessions of --max-hours 2, each of which saves and stops in time" in told[-1]
 
 
@@ -168,6 +170,22 @@ def test_what_a_precision_costs_here_is_reported(
 def test_a_precision_that_is_not_there(config: TrainConfig) -> None:
     with pytest.raises(BackendError, match='"ref": found precision bf16, expected fp32 or auto'):
         train(replace(config, backend="ref", precision="bf16"))
+
+
+def test_a_run_whose_precision_this_machine_lacks_continues_in_another(config: TrainConfig) -> None:
+    """A build without oneDNN has only fp32: it resumes a bf16 run all the same, and reports what is lost."""
+    train(replace(config, backend="ref", precision="fp32"), [StopAt(1)])
+    file = Path(config.out or "") / "run.json"
+    record = json.loads(file.read_text())
+    record["config"]["precision"] = "bf16"  # as if begun elsewhere
+    record["sessions"][0] |= {"backend": "cpu", "device": "avx512_core_bf16"}
+    file.write_text(json.dumps(record))
+    told: list[str] = []
+    resumed = replace(resume(config.out or ""), backend="ref")
+    train(resumed, [StopAt(2)], say=told.append)
+    assert "precision bf16 -> fp32: results will no longer be bit-identical" in told
+    assert any("computed on cpu (avx512_core_bf16) so far, on ref from now on" in line for line in told)
+    assert json.loads(file.read_text())["config"]["precision"] == "fp32"
 
 
 def test_other_threads_are_said(config: TrainConfig) -> None:
