@@ -101,7 +101,7 @@ def test_a_wrong_number_of_names_is_reported_and_made_to_fit(
         (["test", "a.data"], "Missing argument 'CFG'"),
         (
             ["demo", "a", "b", "c", "-json_port", "8070"],
-            "-json_port is not supported here; see pydarknet detect",
+            "-json_port is not supported here; see --http in pydarknet detect --help",
         ),
         (["calc_anchors", "-num", "9"], "no such flag: -num. Did you mean -num_of_clusters?"),
         (["tset"], "No such command 'tset'. Did you mean 'test'?"),
@@ -119,10 +119,10 @@ def test_gpu_flags_are_noted(
 ) -> None:
     assert run(monkeypatch, "detector", "test", "gone.data", *files[1:], "-gpu", "0", "-gpus", "0,1") == 1
     err = capsys.readouterr().err
-    assert "note: -gpu is no flag of Darknet's; it is taken as -i\n" in err
+    assert "note: -gpu is not a flag of Darknet; read as -i\n" in err
     assert "note: -i 0 has no effect" in err
     assert "note: -gpus 0,1 has no effect" in err
-    assert "gone.data: there is no such file" in err
+    assert "gone.data: file not found" in err
 
 
 def film(path: Path, pixels: np.ndarray, frames: int) -> None:

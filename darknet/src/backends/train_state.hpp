@@ -59,7 +59,7 @@ public:
     virtual std::string first_non_finite() const = 0;
 };
 
-// Parameters that nobody changes while this object lives.
+// Parameters that do not change while this object lives.
 class LockedParameters {
 public:
     LockedParameters(const Parameters& parameters, std::shared_lock<FairSharedMutex> lock)
