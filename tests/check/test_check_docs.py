@@ -100,7 +100,7 @@ def test_weights_page(
 def test_from_images_to_a_checked_training(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The output of `data new` and `cfg new` passes `check`, except for the note that more images would help."""
+    """The output of `data new` and `cfg new` passes `check`, with a note that more images would help."""
     monkeypatch.chdir(tmp_path)
     run(f"pydarknet data new {shared / 'data' / 'bccd'} --out ds")
     run("pydarknet cfg new --model yolov4-tiny --data ds/obj.data --size 416 -o my.cfg")

@@ -68,7 +68,7 @@ def ilsvrc(tmp_path: Path) -> Path:
 
 
 def test_ilsvrc(ilsvrc: Path, tmp_path: Path) -> None:
-    """Both trees in one go; the image without XML is left out and reported; repeated names are distinguished."""
+    """Both trees; the image without XML is left out and reported; repeated names are distinguished."""
     result = run(ilsvrc, tmp_path / "ds")
     assert result.names == ("tench", "crane", "crane_2")
     assert result.images == {"annotated": 6, "unlabelled": 1, "written": 6}
