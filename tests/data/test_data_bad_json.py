@@ -181,7 +181,7 @@ def test_groundtruth_contradiction(tmp_path: Path) -> None:
 
 
 def test_groundtruth_status_and_uris(tmp_path: Path) -> None:
-    """Empty labels are background, no labels are unlabelled; URIs map to folders, missing ones are reported."""
+    """Empty labels are background, none are unlabelled; URIs map to folders, missing ones are reported."""
     make_image(tmp_path / "local/1.png", 20, 10)
     make_image(tmp_path / "local/2.png", 20, 10)
     empty = manifest(1, {"0": "drill"})
