@@ -91,7 +91,7 @@ void Network::set_batch(int batch) {
     options_.batch = batch;
 }
 
-// With the plan goes what read() would serve.
+// Dropping the plan invalidates the outputs of read().
 void Network::drop_plan() {
     plan_.reset();
     predicted_ = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an inference plan does to a graph before any kernel is made: fold, fuse, place, pack into one arena.
+// Passes of an inference plan over a graph before kernels are made: fold, fuse, place, pack into one arena.
 // The passes know no backend; PlacementRules states what a backend can do.
 #pragma once
 
@@ -50,7 +50,7 @@ struct Buffer {
     std::size_t start = 0;  // byte offset in the arena, set by pack_arena
 };
 
-// What a backend whose activations are channels-last can do.
+// Abilities of a backend whose activations are channels-last.
 struct PlacementRules {
     std::function<DType(int node)> type;             // of the output; -1: of the input
     std::function<bool(const Node&)> writes_slices;  // into a channel slice of a wider buffer

@@ -30,7 +30,7 @@ struct ConvTask {
     Tensor src, dst, residual;  // residual.data null: none
     Finish finish;
 
-    // What is multiplied. oneDNN has no convolution from float32 to bfloat16: there the source is rounded first.
+    // Type of the factors. oneDNN has no convolution from float32 to bfloat16: there the source is rounded first.
     DType value_type() const { return src.type == DType::f32 ? dst.type : src.type; }
     DType operand_type() const { return multiplied_as(value_type()); }
     bool rounds_weights() const { return operand_type() != value_type(); }

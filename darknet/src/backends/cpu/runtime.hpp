@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernels of one plan share: oneDNN's engine and stream, one scratch area, and weights packed once.
+// Shared by the kernels of one plan: oneDNN's engine and stream, one scratch area, and weights packed once.
 #pragma once
 
 #include <algorithm>

@@ -15,7 +15,7 @@ namespace dn::ref {
 
 std::unique_ptr<Backend> make_backend();
 
-// What every kernel of this backend holds: its context, under short names.
+// Members of every kernel of this backend: its context, under short names.
 class RefKernel : public Kernel {
 public:
     explicit RefKernel(const HostContext& context) : context_(context) {}

@@ -11,7 +11,7 @@
 
 namespace dn::cpu {
 
-// What a training kernel is made from. Deltas have the type of their values.
+// Input of a training kernel. Deltas have the type of their values.
 struct TrainContext : HostContext {
     Runtime& runtime;
     WeightStore& weights;  // of this plan alone
