@@ -269,7 +269,7 @@ def test_report_command(folder: Path) -> None:
 
 def test_report_of_no_run(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     assert command_line(monkeypatch, "report", tmp_path) == 1
-    assert "is not the folder of a run" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 def test_watch_on_a_bad_address(folder: Path, monkeypatch: Any, capsys: Any) -> None:
