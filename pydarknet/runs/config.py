@@ -107,7 +107,7 @@ class TrainConfig:
     max_bad: int = _option(100, "Number of unreadable images to skip before the run stops.", low=0)
     on_nan: str = _option(
         "stop",
-        "stop, or rollback: after nan, resume from earlier with FACTOR (0.1) times the rate, 3 times at most.",
+        "stop, or rollback: after nan, resume from earlier with FACTOR (0.1) times the rate, up to 3 times.",
         metavar="stop|rollback[:FACTOR]",
     )
     dump_batches: int = _option(3, "Number of training batches to draw with their boxes.", low=0)

@@ -39,9 +39,9 @@ def write_report(folder: Path, path: Path | None = None) -> Path:
     if not (folder / "run.json").is_file() and not (folder / "results.jsonl").is_file():
         raise DataError(f"{folder}: is not a run folder: it contains neither run.json nor results.jsonl")
     state = RunState(folder).read()
-    for picture in state["pictures"]:
-        picture["data"] = _data_uri(folder / picture["name"])
-    state["pictures"] = [picture for picture in state["pictures"] if picture["data"]]
+    for image in state["images"]:
+        image["data"] = _data_uri(folder / image["name"])
+    state["images"] = [image for image in state["images"] if image["data"]]
     target = path or folder / "report.html"
     write_text(target, _html(state))
     return target

@@ -26,7 +26,7 @@ LINES = 7  # most classes with curves of their own
 MATRIX = "confusion.png"
 
 #: Images and plots to show, with their captions; no other image is read.
-PICTURES: dict[str, str] = {
+IMAGES: dict[str, str] = {
     **{
         f"val_{number}.jpg": f"Validation images {number}: labels on the left, predictions on the right"
         for number in range(16)
@@ -97,7 +97,7 @@ class RunState:
             "summary": {} if status["kind"] == "running" else _json(self.folder / "summary.json"),
             "findings": self._findings(),
             "checks": _tables(_json(self.folder / "preflight.json").get("findings")),
-            "pictures": self._pictures(tabled="confusion" in (best or evaluation)),
+            "images": self._images(tabled="confusion" in (best or evaluation)),
             "log": self._log(),
             "settings": self._settings(config, cfg),
             "environment": self._environment(run),
@@ -176,9 +176,9 @@ class RunState:
             self._evaluations[name] = known = version, _shown(_json(self.folder / name))
         return known[1]
 
-    def _pictures(self, tabled: bool) -> list[dict[str, Any]]:
+    def _images(self, tabled: bool) -> list[dict[str, Any]]:
         found = []
-        for name, caption in PICTURES.items():
+        for name, caption in IMAGES.items():
             if name == MATRIX and tabled:
                 continue
             with contextlib.suppress(OSError):

@@ -137,7 +137,7 @@ def test_narrow_screens_need_no_sideways_scrolling(browser: Any, page: Page) -> 
 
 
 def test_looking_closer(browser: Any, page: Page) -> None:
-    """Values appear under the pointer, a picture is enlarged by a click and goes by the next."""
+    """Values appear under the pointer, an image is enlarged by a click and closed by the next."""
     browser.get(page.url)
     wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
     place = """const box = document.querySelector('.chart svg').getBoundingClientRect();

@@ -135,12 +135,12 @@ function showCurves(state) {
   specs.forEach((spec, i) => { if (!cards[i].matches(":hover")) drawChart(cards[i], { xStart: 0, xEnd: end, ...spec }); });
 }
 
-function showPictures(state) {
-  const parent = find("samples").lastElementChild, wanted = JSON.stringify(state.pictures.map((one) => [one.name, one.version]));
-  find("samples").hidden = !state.pictures.length;
+function showImages(state) {
+  const parent = find("samples").lastElementChild, wanted = JSON.stringify(state.images.map((one) => [one.name, one.version]));
+  find("samples").hidden = !state.images.length;
   if (parent.dataset.shown === wanted) return;
   parent.dataset.shown = wanted;
-  parent.replaceChildren(...state.pictures.map((one) => {
+  parent.replaceChildren(...state.images.map((one) => {
     const source = one.data || `${one.name}?${one.version}`;
     const button = h("button", { type: "button", "aria-label": `Enlarge: ${one.caption}` }, h("img", { src: source, alt: one.caption, loading: one.data ? null : "lazy" }));
     button.addEventListener("click", () => {
@@ -175,7 +175,7 @@ function show(state) {
   shown = state;
   // An error in one part must not hide the others.
   const wrong = (error) => setTimeout(() => { throw error; });
-  for (const part of [showHead, showTiles, showFindings, showSummary, showCurves, showEvaluation, showPictures, showLog, showAbout]) {
+  for (const part of [showHead, showTiles, showFindings, showSummary, showCurves, showEvaluation, showImages, showLog, showAbout]) {
     try { part(state); } catch (error) { wrong(error); }
   }
 }

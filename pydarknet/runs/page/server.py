@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from pydarknet.runs.state import PICTURES, RunState
+from pydarknet.runs.state import IMAGES, RunState
 from pydarknet.system.http_server import Handler, Server
 
 FRESH = 1.0  # seconds for which one read of the folder serves all requests
@@ -103,8 +103,8 @@ class _Handler(Handler):
             self._state()
         elif name in _ASSETS:
             self._send(asset(name).encode(), _KINDS[Path(name).suffix])
-        elif name in PICTURES:
-            self._picture(name)
+        elif name in IMAGES:
+            self._image(name)
         else:
             self.send_error(404)
 
@@ -116,7 +116,7 @@ class _Handler(Handler):
         else:
             self._send(state, "application/json")
 
-    def _picture(self, name: str) -> None:
+    def _image(self, name: str) -> None:
         try:
             body = (self.server.folder / name).read_bytes()
         except OSError:
