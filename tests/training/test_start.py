@@ -282,7 +282,7 @@ def test_a_folder_that_cannot_be(
     (deep / "file").write_text("")
     words = ["train", "--cfg", config.cfg, "--data", config.data, "--force", "--quiet"]
     assert run(monkeypatch, *words, "--out", deep / "file/run") == 4
-    assert "cannot be made: Not a directory" in capsys.readouterr().err
+    assert "cannot be created: Not a directory" in capsys.readouterr().err
 
 
 def test_weights_of_another_batch_are_explained(config: TrainConfig, tmp_path: Path) -> None:
