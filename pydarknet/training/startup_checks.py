@@ -71,7 +71,8 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, say: Say) -> None:
     found = preflight(cfg, Path(config.data), config.weights, plan, ignore=ignored)
     write_text(folder / "preflight.json", found.to_json())
     for finding in found.findings:
-        say(f"{finding.severity.value} {finding.rule}: {finding.message}")
+        place = f" ({finding.where})" if finding.line else ""
+        say(f"{finding.severity.value} {finding.rule}: {finding.message}{place}")
     if found.errors and not config.force:
         raise DataError(f"the preflight found errors (--force trains all the same):\n{found.to_text()}")
 
