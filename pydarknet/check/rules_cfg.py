@@ -62,7 +62,7 @@ def known_keys(inputs: Inputs) -> Iterator[Found]:
 @rule("L-36", WARNING, "key without effect", "Delete the key, or do without what it does in Darknet.")
 def keys_have_effect(inputs: Inputs) -> Iterator[Found]:
     """Keys with which Darknet trains or tracks in another way, while pydarknet does not implement them; the
-    default of a key is not reported.  Keys that pydarknet refuses are errors."""
+    default of a key is not reported.  Keys that are refused here are errors."""
     for section in inputs.cfg.sections:
         for option in section.options:
             row = keys.lookup(section.type, option.key)
