@@ -61,8 +61,8 @@ def known_keys(inputs: Inputs) -> Iterator[Found]:
 
 @rule("L-36", WARNING, "key without effect", "Delete the key, or do without what it does in Darknet.")
 def keys_have_effect(inputs: Inputs) -> Iterator[Found]:
-    """Keys with which Darknet trains or tracks in another way, while pydarknet does not implement them; the
-    default of a key is not reported.  Keys that are refused here are errors."""
+    """Keys that change training or tracking in Darknet, but are not implemented here; the default of a key is
+    not reported.  Keys that are refused here are errors."""
     for section in inputs.cfg.sections:
         for option in section.options:
             row = keys.lookup(section.type, option.key)
@@ -71,9 +71,7 @@ def keys_have_effect(inputs: Inputs) -> Iterator[Found]:
             text = f"[{section.name}] {option.key}={option.value}"
             found = Found(text, section.path, option.line, option.value, row.default_text)
             if row.use == "unsupported":
-                yield replace(
-                    found, message=f"{text} has no effect: Darknet uses this key, pydarknet does not"
-                )
+                yield replace(found, message=f"{text} has no effect: only Darknet uses this key")
             elif row.use == "refused":
                 yield replace(found, message=f"{text} is refused: not supported", severity=ERROR)
 

@@ -65,7 +65,7 @@ SPEAKS = [
     ("L-34", ["net.mosaic=0", "net.mixup=2"], "trains without it"),
     ("L-34", ["net.mosaic=0", "net.mixup=4"], "uses mosaic only"),
     ("L-34", ["net.contrastive=1", "net.subdivisions=64"], "at least 2"),
-    ("L-36", ["net.angle=7"], "[net] angle=7 has no effect: Darknet uses this key"),
+    ("L-36", ["net.angle=7"], "[net] angle=7 has no effect: only Darknet uses this key"),
     ("L-36", ["net.max_crop=448"], "max_crop=448 has no effect"),
     ("L-36", ["net.adversarial_lr=0.1"], "adversarial_lr=0.1 is refused"),
     ("L-36", ["yolo.map=classes.map"], "[yolo] map=classes.map has no effect"),
