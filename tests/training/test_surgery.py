@@ -73,7 +73,7 @@ def test_what_stays_is_kept_and_helps(config: TrainConfig, trained: Outcome) -> 
     transferred, scratch = Losses(), Losses()
     train(config, [transferred], say=told.append)
     assert any("keep the rows of boxes and objectness and of square, triangle; new: disc" in t for t in told)
-    assert any(t.startswith("note L-15") and "begin anew" in t for t in told)
+    assert any(t.startswith("note L-15") and "reinitialised" in t for t in told)
     train(replace(config, weights=None, out=Path(config.out).with_name("scratch")), [scratch])
     assert np.mean(transferred.losses) < 0.5 * np.mean(scratch.losses)
     start = head(load(Path(config.out) / "start.weights"), CfgFile.load(config.cfg))
