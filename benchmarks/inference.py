@@ -22,7 +22,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from peers import peer_python
+from peers import peer_python, run_elsewhere
 
 PEERS = {
     "opencv": "opencv-python-headless<5",
@@ -69,11 +69,11 @@ def prepare(model: str, size: int, folder: Path) -> Path:
         cfg.write_text(published.read_text())
     else:
         new = ["cfg", "new", "--model", model, "--classes", "80", "--size", str(size), "--out", str(cfg)]
-        subprocess.run([*pydarknet_command, *new], check=True, stdout=subprocess.DEVNULL)
+        run_elsewhere([*pydarknet_command, *new], stdout=subprocess.DEVNULL)
     with pydarknet.Network(cfg) as net:
         net.save_weights(f"{stem}.weights")
     export = ["export", "onnx", str(cfg), f"{stem}.weights", f"{stem}.onnx", "--no-verify"]
-    subprocess.run([*pydarknet_command, *export], check=True, stdout=subprocess.DEVNULL)
+    run_elsewhere([*pydarknet_command, *export], stdout=subprocess.DEVNULL)
     return stem
 
 
@@ -174,10 +174,11 @@ def main() -> None:
     ]
     rows: list[tuple[Case, dict[str, dict]]] = []
     args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).absolute()
         for case in (c for c in cases if args.only in c.title):
             print(case.title, file=sys.stderr)
-            rows.append((case, run_case(case, args, Path(folder))))
+            rows.append((case, run_case(case, args, folder)))
             machine = f"{platform.processor() or platform.machine()}, {args.threads} threads"
             (args.out / "inference.md").write_text(f"{machine}, medians in ms\n\n{table(rows)}\n")
             (args.out / "inference.json").write_text(

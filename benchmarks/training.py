@@ -22,7 +22,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from peers import peer_python
+from peers import peer_python, run_elsewhere
 
 MODEL, SIZE, BATCH = "yolov4-tiny", 416, 8
 ITERATIONS, SKIPPED = 60, 10  # of end to end; the first ones fill the cache
@@ -34,7 +34,7 @@ def write_cfg(folder: Path) -> Path:
     cfg = folder / f"{MODEL}.cfg"
     new = ["cfg", "new", "--model", MODEL, "--classes", "80", "--size", str(SIZE), "--batch", str(BATCH)]
     more = ["--subdivisions", "1", "--augment", "high", "--set", "yolo.random=0", "--out", str(cfg)]
-    subprocess.run([sys.executable, "-m", "pydarknet", *new, *more], check=True, stdout=subprocess.DEVNULL)
+    run_elsewhere([sys.executable, "-m", "pydarknet", *new, *more], stdout=subprocess.DEVNULL)
     return cfg
 
 
@@ -93,7 +93,7 @@ def end_to_end(cfg: Path, data: Path, precision: str, threads: int, folder: Path
         "ram",
     ]
     more = ["--max-batches", ITERATIONS, "--threads", threads, "--force", "--quiet"]
-    subprocess.run([sys.executable, "-m", "pydarknet", *map(str, [*command, *more])], check=True)
+    run_elsewhere([sys.executable, "-m", "pydarknet", *map(str, [*command, *more])])
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     return [row["seconds"] - row["save"] for row in rows[SKIPPED:]]
 
@@ -145,7 +145,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name).absolute()
         cfg, data = write_cfg(folder), write_pictures(folder)
         for precision in ("fp32", "bf16"):
             results[precision] = run(precision, args, cfg, data, folder)

@@ -10,7 +10,7 @@ import pytest
 
 from pydarknet import Network
 
-# Anchors as large as a cell and no batch norm: at a learning rate of 0 nothing moves, so every answer is the same.
+# Without batch norm, at a learning rate of 0, nothing moves: every answer is the same.
 CFG = """[net]
 width=64
 height=64
