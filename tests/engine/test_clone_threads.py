@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,15 +40,22 @@ num=1
 
 
 @pytest.mark.parametrize("backend", ["ref", "cpu"])
-def test_detections_are_the_same_while_an_update_that_moves_nothing_repeats(backend: str) -> None:
+def test_detections_are_the_same_while_an_update_that_moves_nothing_repeats(
+    tmp_path: Path, backend: str
+) -> None:
     generator = np.random.default_rng(0)
     images = [generator.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(8)]
     batch = generator.random((1, 3, 64, 64), np.float32)
     truths = np.zeros((1, 1, 6), np.float32)
     truths[0, 0, :4] = 0.5, 0.5, 0.2, 0.2
-    with Network.parse(CFG, training=True, threads=1, backend=backend, precision="fp32") as network:
+    cfg = tmp_path / "net.cfg"
+    cfg.write_text(CFG)
+    with (
+        Network(cfg, training=True, threads=1, backend=backend, precision="fp32") as network,
+        network.clone() as clone,
+    ):
         network.set_learning_rate(0)
-        clone, enough, updates = network.clone(), threading.Event(), 0
+        enough, updates = threading.Event(), 0
         clone.batch = 4
 
         def confidences() -> np.ndarray:
