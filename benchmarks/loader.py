@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Should images be prepared in threads or in processes?  Samples per second of both, decoded images cached.
+"""Samples per second that threads and processes prepare from cached decoded images.
 
     python benchmarks/loader.py DATA [--size 416] [--rounds 3]
 
 DATA is anything that ``pydarknet convert`` reads.  A sample is a mosaic of four images, as yolov4-tiny trains
-on.  Processes send it back through a pipe, as they must where shared memory is scarce.
+on.  Processes send it back through a pipe, which is necessary if shared memory is scarce.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ namespace cpu {
 struct Context : KernelContext {
     Runtime& runtime;
     WeightStore& weights;
-    DType compute;                           // type of weights and of activations between layers
+    DType compute = DType::f32;              // type of weights and of activations between layers
     Tensor residual;                         // of a fused shortcut; data null: none
     const Parameters* parameters = nullptr;  // of all nodes, for those that compute others too
 };
