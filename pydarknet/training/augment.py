@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet.cfg.model import CfgFile
+from pydarknet.cfg import keys
+from pydarknet.cfg.model import CfgFile, Section
 from pydarknet.engine.images import Pixels
 from pydarknet.errors import CfgError
 from pydarknet.training import truth_boxes
@@ -23,6 +25,26 @@ from pydarknet.training.truth_boxes import Boxes
 Draw = Callable[[np.random.Generator], tuple[Pixels, Boxes]]  # another image with its boxes
 
 BACKGROUND_BLUR = 17  # kernel of blur mode 1, in pixels
+
+
+class Mixing(IntEnum):
+    """How images are combined; the values of ``mixup`` in Darknet."""
+
+    NONE = 0
+    MIXUP = 1
+    CUTMIX = 2  # for classifiers; detectors train without
+    MOSAIC = 3
+    BOTH = 4  # cutmix and mosaic: for detectors mosaic alone
+
+
+def _mixing(net: Section) -> Mixing:
+    """``mosaic`` and ``cutmix`` come before ``mixup``."""
+    mosaic, cutmix, mixup = (net.integer(key) for key in ("mosaic", "cutmix", "mixup"))
+    if mosaic or cutmix:
+        return Mixing.BOTH if mosaic and cutmix else Mixing.MOSAIC if mosaic else Mixing.CUTMIX
+    if mixup not in list(Mixing):
+        raise net.error("mixup", f"found {mixup}, expected 0 to {max(Mixing)}")
+    return Mixing(mixup)
 
 
 @dataclass(frozen=True)
@@ -57,9 +79,10 @@ class AugmentConfig:
         heads = [head for head in cfg.heads if head.type != "detection"]
         if not heads:
             raise CfgError(f"{cfg.path}: has no [yolo], [Gaussian_yolo] or [region] head to train")
-        for key in ("track", "contrastive", "cutmix", "adversarial_lr"):
-            if key in net and net.number(key):
-                raise net.error(key, "is not supported in training")
+        for key in keys.known("net").values():
+            if key.use == "refused" and key.name in net and net.number(key.name):
+                raise net.error(key.name, "is not supported in training")
+        mixed = _mixing(net)
         config = cls(
             width=net.integer("width"),
             height=net.integer("height"),
@@ -73,8 +96,8 @@ class AugmentConfig:
             exposure=net.number("exposure") or 1.0,
             blur=net.integer("blur"),
             gaussian_noise=net.number("gaussian_noise"),
-            mixup=net.integer("mixup") == 1,
-            mosaic=net.integer("mosaic") != 0 or net.integer("mixup") == 3,
+            mixup=mixed == Mixing.MIXUP,
+            mosaic=mixed in (Mixing.MOSAIC, Mixing.BOTH),
             mosaic_bound=net.integer("mosaic_bound") != 0,
             letter_box=net.integer("letter_box") != 0,
         )
