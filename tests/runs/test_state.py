@@ -72,7 +72,7 @@ FILES = ("run.json", "evaluation.json", "preflight.json", "findings.jsonl", "res
 
 
 def test_of_many_classes_what_is_drawn_is_told(tmp_path: Path) -> None:
-    """Else 1000 classes are 10 MB at every look; the matrix is a picture then."""
+    """Else 1000 classes are 10 MB at every read; the matrix is a plot then."""
     folder = make(tmp_path / "run")
     cv2.imwrite(str(folder / "confusion.png"), np.zeros((8, 8, 3), np.uint8))
     state = RunState(folder)
@@ -85,7 +85,7 @@ def test_of_many_classes_what_is_drawn_is_told(tmp_path: Path) -> None:
         found = state.read()
         expected = table if told else {"map50": 0.5, "curves": {"f1": [0.5], "classes": []}}
         assert found["evaluation"] == expected
-        assert ("confusion.png" in {one["name"] for one in found["pictures"]}) is not told
+        assert ("confusion.png" in {one["name"] for one in found["images"]}) is not told
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_damaged_files_hide_only_themselves(tmp_path: Path, content: bytes) -> N
 
 
 def test_names_that_are_no_unicode(tmp_path: Path) -> None:
-    """Of the run, its pictures and images; OpenCV's own reader crashes on them."""
+    """Of the run and its images; OpenCV's own reader crashes on them."""
     folder = make(tmp_path / "run").rename(tmp_path / os.fsdecode(b"caf\xe9"))
     table = {"map50": 0.5, "worst": [{"path": os.fsdecode(b"/x/na\xefve.png")}]}
     (folder / "evaluation.json").write_text(json.dumps(table))
