@@ -2,7 +2,7 @@
 """The binding: the only module that touches cffi.
 
 It turns statuses into exceptions, handles into objects that free themselves, and arrays into pointers without
-copying them. What the calls mean stands in ``darknet.h``; people use :class:`pydarknet.Network`.
+copying them. ``darknet.h`` documents the calls; users call :class:`pydarknet.Network`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def check(status: int) -> None:
 
 
 def text(pointer: Any) -> str:
-    """A C string as str; bytes of a user's file that are no UTF-8 stay readable."""
+    """A C string as str; bytes of a user's file that are not UTF-8 stay readable."""
     return str(ffi.string(pointer).decode("utf-8", "replace")) if pointer else ""
 
 
@@ -99,17 +99,17 @@ def compute(call: Callable[[], int]) -> None:
 
 @dataclass(frozen=True)
 class NetworkInfo:
-    """What a network is; see ``dn_network_info`` in ``darknet.h``.
+    """Facts about a network; see ``dn_network_info`` in ``darknet.h``.
 
     Attributes:
         layers: sections after ``[net]``.
-        batch: images a forward pass takes at most.
+        batch: largest number of images in a forward pass.
         threads: cores it computes on.
         width: of the input, in pixels.
         height: of the input, in pixels.
         channels: of the input.
         stride: width and height must be multiples of it.
-        classes: of the heads; 0 when there is none.
+        classes: of the heads; 0 without a head.
         letter_box: the cfg asks for letterboxed input.
         layers_loaded: layers that the weights file covered; 0 without a file.
         seen: images processed in training, from the weights file.
@@ -186,7 +186,7 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class Options:
-    """How a network is to be run; see ``dn_options`` in ``darknet.h``."""
+    """Options of a network; see ``dn_options`` in ``darknet.h``."""
 
     backend: str = "auto"
     precision: str = "auto"
@@ -196,7 +196,7 @@ class Options:
 
 
 class Handle:
-    """A ``dn_network``. Not to be used by two threads at once; closing it twice is fine."""
+    """A ``dn_network``, for one thread at a time; may be closed twice."""
 
     def __init__(self, pointer: Any) -> None:
         self._pointer = ffi.gc(pointer, lib.dn_network_free)
@@ -221,7 +221,7 @@ class Handle:
         return cls(out[0])
 
     def clone(self) -> Handle:
-        """A second network over the same weights."""
+        """A second network that shares the weights."""
         out = ffi.new("dn_network **")
         check(lib.dn_network_clone(self.pointer, out))
         return Handle(out[0])
@@ -277,14 +277,14 @@ class Handle:
         )
 
     def warnings(self) -> list[str]:
-        """What loading found odd."""
+        """Warnings from loading."""
         found: list[str] = []
         while warning := lib.dn_network_warning(self.pointer, len(found)):
             found.append(text(warning))
         return found
 
     def array(self, layer: int, name: str) -> Floats:
-        """A parameter array of a layer, flat, as a weights file holds it; empty where the layer has none."""
+        """A parameter array of a layer, flat, as a weights file holds it; empty if the layer has none."""
         count = ffi.new("size_t *")
         c_name = ffi.new("char[]", name.encode())
         check(lib.dn_network_get_array(self.pointer, layer, c_name, ffi.NULL, 0, count))
@@ -305,7 +305,7 @@ class Handle:
         check(lib.dn_network_set_batch(self.pointer, batch))
 
     def save_weights(self, path: str, cutoff: int) -> None:
-        """Write a weights file, at once."""
+        """Write a weights file atomically."""
         check(lib.dn_network_save_weights(self.pointer, _path(path), cutoff))
 
     # -- inference -------------------------------------------------------------------------------------------
@@ -347,7 +347,7 @@ class Handle:
         return out
 
     def profile(self, capacity: int) -> list[LayerTime]:
-        """One forward pass with a clock around each layer."""
+        """Run one forward pass and time each layer."""
         times = ffi.new("dn_layer_time[]", capacity)
         count = ffi.new("int *")
         pointer = self.pointer
@@ -357,7 +357,7 @@ class Handle:
 
 @dataclass(frozen=True)
 class Image:
-    """Pixels (h, w, c), uint8 or uint16, whose rows may be apart but whose pixels stand together."""
+    """Pixels (h, w, c), uint8 or uint16; pixels of a row are adjacent, rows may have gaps."""
 
     pixels: npt.NDArray[Any]
     bgr: bool
@@ -383,7 +383,7 @@ def _detections_of(found: Any, image: int) -> npt.NDArray[Any]:
 
 
 def _c_options(options: Options) -> tuple[Any, Any]:
-    """The struct, and the strings that it points at."""
+    """The struct, and the strings that it points to."""
     backend = ffi.new("char[]", options.backend.encode())
     precision = ffi.new("char[]", options.precision.encode())
     values = (backend, precision, options.batch, options.threads, options.strict)
@@ -394,5 +394,5 @@ def _path(path: str | None) -> Any:
     if path is None:
         return ffi.NULL
     if "\0" in path:
-        raise errors.ArgumentError(f"{path!r} is no file name: it holds a NUL character")
+        raise errors.ArgumentError(f"{path!r} is not a valid file name: it contains a NUL character")
     return ffi.new("char[]", os.fsencode(path))

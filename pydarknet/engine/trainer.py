@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of :class:`pydarknet.Network` that learns: one mini-batch, one update, the complete state.
+"""Training operations on a network: one mini-batch, one update, the complete state.
 
-Loops, schedules of events, data and files stand in :mod:`pydarknet.training`; this is the level for tests and
-research.
+Loops, events, data and files are in :mod:`pydarknet.training`; this is the level for tests and research.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ State = dict[str, Any]
 
 
 class Learning:
-    """What a network loaded with ``training=True`` can do besides; see :class:`pydarknet.Network`."""
+    """Operations of a network loaded with ``training=True``; see :class:`pydarknet.Network`."""
 
     _trainer: TrainerHandle | None
 
@@ -68,7 +67,7 @@ class Learning:
             return trainer.accumulate(x, t)
 
     def update(self) -> None:
-        """Move the weights by what was accumulated: momentum, decay, the schedule's rate; counters advance.
+        """Update the weights with the accumulated gradients, momentum, decay and the schedule's rate.
 
         Raises:
             ArgumentError: nothing was accumulated.
@@ -155,7 +154,7 @@ class Learning:
             return {"iteration": info.iteration, "seen": info.seen, "arrays": arrays}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state` returned, in this or another process.
+        """Continue from the result of :meth:`state`, in this or another process.
 
         Raises:
             ArgumentError: the state is of another network; nothing was changed.

@@ -21,7 +21,7 @@ from pydarknet.weights import Header, load
 
 
 def test_info_of_public_sizes(tmp_path: Path) -> None:
-    """A hole of the right size is enough: the size tells the network and the classes."""
+    """A hole of the right size is enough: the size identifies the network and the classes."""
     path = tmp_path / "yolov4.weights"
     path.write_bytes(bytes(Header(32_032_000)))
     os.truncate(path, 257_717_640)
