@@ -2,7 +2,7 @@
 """The binding: the only module that touches cffi.
 
 It turns statuses into exceptions, handles into objects that free themselves, and arrays into pointers without
-copying them. What the calls mean stands in ``darknet.h``; people use :class:`pydarknet.Network`.
+copying them. ``darknet.h`` documents the calls; users call :class:`pydarknet.Network`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def check(status: int) -> None:
 
 
 def text(pointer: Any) -> str:
-    """A C string as str; bytes of a user's file that are no UTF-8 stay readable."""
+    """A C string as str; bytes of a user's file that are not UTF-8 stay readable."""
     return str(ffi.string(pointer).decode("utf-8", "replace")) if pointer else ""
 
 
@@ -126,7 +126,7 @@ class EngineHandle:
         return cls(out[0])
 
     def clone(self) -> EngineHandle:
-        """A second network over the same weights."""
+        """A second network that shares the weights."""
         out = ffi.new("dn_network **")
         check(lib.dn_network_clone(self.pointer, out))
         return EngineHandle(out[0])
@@ -190,14 +190,14 @@ class EngineHandle:
         )
 
     def warnings(self) -> list[str]:
-        """What loading found odd."""
+        """Warnings from loading."""
         found: list[str] = []
         while warning := lib.dn_network_warning(self.pointer, len(found)):
             found.append(text(warning))
         return found
 
     def array(self, layer: int, name: str) -> Floats:
-        """A parameter array of a layer, flat, as a weights file holds it; empty where the layer has none."""
+        """A parameter array of a layer, flat, as a weights file holds it; empty if the layer has none."""
         count = ffi.new("size_t *")
         c_name = ffi.new("char[]", name.encode())
         check(lib.dn_network_get_array(self.pointer, layer, c_name, ffi.NULL, 0, count))
@@ -220,7 +220,7 @@ class EngineHandle:
         check(lib.dn_network_set_batch(self.pointer, batch))
 
     def save_weights(self, path: str, cutoff: int) -> None:
-        """Write a weights file, at once."""
+        """Write a weights file atomically."""
         check(lib.dn_network_save_weights(self.pointer, _path(path), cutoff))
 
     # -- inference -------------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ class EngineHandle:
         return out
 
     def profile(self, capacity: int) -> list[LayerTime]:
-        """One forward pass with a clock around each layer."""
+        """Run one forward pass and time each layer."""
         times = ffi.new("dn_layer_time[]", capacity)
         count = ffi.new("int *")
         pointer = self.pointer
@@ -291,7 +291,7 @@ def _detections_of(found: Any, image: int) -> npt.NDArray[Any]:
 
 
 def _c_options(options: EngineOptions) -> tuple[Any, Any]:
-    """The struct, and the strings that it points at."""
+    """The struct, and the strings that it points to."""
     backend = ffi.new("char[]", options.backend.encode())
     precision = ffi.new("char[]", options.precision.encode())
     values = (backend, precision, options.batch, options.threads, options.strict)
@@ -302,5 +302,5 @@ def _path(path: str | None) -> Any:
     if path is None:
         return ffi.NULL
     if "\0" in path:
-        raise errors.ArgumentError(f"{path!r} is no file name: it holds a NUL character")
+        raise errors.ArgumentError(f"{path!r} is not a valid file name: it contains a NUL character")
     return ffi.new("char[]", os.fsencode(path))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The binding of ``dn_trainer``: what :mod:`pydarknet.engine._core` is for networks, for learning."""
+"""The binding of ``dn_trainer``, as :mod:`pydarknet.engine._core` is that of networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROLES = ("biases", "scales", "means", "variances", "weights")
 
 @dataclass(frozen=True)
 class TrainerInfo:
-    """Where a training stands; see ``dn_trainer_info`` in ``darknet.h``.
+    """Position and settings of a training; see ``dn_trainer_info`` in ``darknet.h``.
 
     Attributes:
         iteration: updates done, those before a resume included.
@@ -76,7 +76,7 @@ _REPORT_FIELDS = tuple(LossReport.__dataclass_fields__)
 
 
 def losses(network: EngineHandle, truths: Floats, capacity: int) -> list[LossReport]:
-    """What the last prediction of a network costs, given its truths, float32 (n, ...)."""
+    """Losses of the last prediction of a network, given its truths, float32 (n, ...)."""
     found, count = ffi.new("dn_loss_report[]", capacity), ffi.new("int *")
     t, stride = ffi.from_buffer("float[]", truths), truths.size // len(truths)
     check(lib.dn_network_losses(network.pointer, t, len(truths), stride, found, capacity, count))
@@ -113,7 +113,7 @@ class TrainerHandle:
             self._pointer = None
 
     def accumulate(self, images: Floats, truths: Floats) -> float:
-        """One mini-batch; both arrays C-contiguous float32, images (n, c, h, w)."""
+        """Run one mini-batch; both arrays are C-contiguous float32, images (n, c, h, w)."""
         cost = ffi.new("float *")
         x, t, pointer = ffi.from_buffer("float[]", images), ffi.from_buffer("float[]", truths), self.pointer
         n, stride = len(images), truths.size // len(truths)
@@ -121,22 +121,22 @@ class TrainerHandle:
         return float(cost[0])
 
     def update(self) -> None:
-        """Move the weights."""
+        """Update the weights."""
         pointer = self.pointer
         compute(lambda: lib.dn_trainer_update(pointer))
 
     def resize(self, width: int, height: int) -> None:
-        """Another input size from the next mini-batch on."""
+        """Change the input size from the next mini-batch on."""
         check(lib.dn_trainer_resize(self.pointer, width, height))
 
     def info(self) -> TrainerInfo:
-        """Where the training stands."""
+        """Position and settings of the training."""
         out = ffi.new("dn_trainer_info *")
         check(lib.dn_trainer_get_info(self.pointer, out))
         return TrainerInfo(**{name: getattr(out, name) for name in TrainerInfo.__dataclass_fields__})
 
     def set_counters(self, iteration: int, seen: int) -> None:
-        """Where a resumed run goes on."""
+        """Set the position at which a run resumes."""
         check(lib.dn_trainer_set_counters(self.pointer, iteration, seen))
 
     def set_learning_rate(self, rate: float) -> None:
@@ -157,7 +157,7 @@ class TrainerHandle:
         return out
 
     def count(self, kind: str, layer: int, role: str) -> int:
-        """Values of one array of the state; 0 where there is none.
+        """Number of values of one array of the state; 0 if there is none.
 
         Raises:
             ArgumentError: no such kind, layer or role.
@@ -169,7 +169,7 @@ class TrainerHandle:
         return int(count[0])
 
     def get(self, kind: str, layer: int, role: str) -> Floats | None:
-        """A copy, flat, of one array of the state; None where there is none."""
+        """A flat copy of one array of the state; None if there is none."""
         count = self.count(kind, layer, role)
         if not count:
             return None

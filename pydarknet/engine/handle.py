@@ -24,17 +24,17 @@ DETECTION = np.dtype(
 
 @dataclass(frozen=True)
 class NetworkInfo:
-    """Sizes, counts and settings of a network; see ``dn_network_info`` in ``darknet.h``.
+    """Facts about a network; see ``dn_network_info`` in ``darknet.h``.
 
     Attributes:
         layers: sections after ``[net]``.
-        batch: images a forward pass takes at most.
+        batch: largest number of images in a forward pass.
         threads: cores it computes on.
         width: of the input, in pixels.
         height: of the input, in pixels.
         channels: of the input.
         stride: width and height must be multiples of it.
-        classes: of the heads; 0 when there is none.
+        classes: of the heads; 0 without a head.
         letter_box: the cfg asks for letterboxed input.
         layers_loaded: layers that the weights file covered; 0 without a file.
         seen: images processed in training, from the weights file.
@@ -111,12 +111,12 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How a network runs; see ``dn_options`` in ``darknet.h``.
+    """Options of a network; see ``dn_options`` in ``darknet.h``.
 
     Attributes:
         backend: name of a backend, or ``"auto"``.
         precision: of the arithmetic, or ``"auto"``.
-        batch: largest number of images of a forward pass.
+        batch: largest number of images in a forward pass.
         threads: cores to compute on; 0: all that the process may use.
         strict: unknown keys in the cfg are errors, not warnings.
     """
@@ -130,7 +130,7 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class Image:
-    """Pixels (h, w, c), uint8 or uint16; rows may be apart, the pixels of a row are contiguous."""
+    """Pixels (h, w, c), uint8 or uint16; pixels of a row are adjacent, rows may have gaps."""
 
     pixels: npt.NDArray[Any]
     bgr: bool

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network, loaded and run: the class that everything else in pydarknet stands on."""
+"""A loaded network: detection, prediction, resizing, cloning."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ Names = str | os.PathLike[str] | Sequence[str]
 class Network:
     """A Darknet network, ready to run.
 
-    Any thread may call it; calls take turns. To compute in several threads at once, give each a
+    Any thread may call it; calls run one after the other. To compute in parallel, give each thread a
     :meth:`clone`.
     Use it as a context manager, or :meth:`close` it, to free its memory at a known moment.
 
     Args:
         cfg: path of the cfg file.
-        weights: path of the weights file; a file that ends on a layer's boundary (``yolov4.conv.137``) loads
-            what it has. Without one, weights are random.
+        weights: path of the weights file; a file that ends on a layer's boundary (``yolov4.conv.137``) is
+            loaded up to there. Without one, weights are random.
         names: path of a ``.names`` file, or the names; by default classes are named by their number.
         backend: ``"auto"``, ``"cpu"``, ``"ref"`` (slow, the definition) or ``"check:cpu,ref"``: runs both
             and raises BackendError at the first layer that differs.
         precision: ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"fp16"``, if the backend has it; ``"auto"``: what
             the backend prefers on its device, bf16 if the CPU supports it natively.
-        batch: images that a forward pass takes at most.
+        batch: largest number of images in a forward pass.
         threads: cores to compute on; by default all that the process may use.
         strict: unknown keys in the cfg are errors; otherwise warnings, logged by the logger ``"pydarknet"``.
         library: path of a libdarknet.so built upstream, to detect through it instead of pydarknet's engine;
-            by default what the environment variable ``PYDARKNET_LIBRARY`` says. Such a network only detects.
+            by default the environment variable ``PYDARKNET_LIBRARY``. Such a network only detects.
 
     Raises:
         CfgError: the cfg is malformed or describes an impossible network; the message has file and line.
         WeightsError: the weights file is damaged or belongs to another network.
-        DataError: the names cannot be read, or are not as many as the classes.
+        DataError: the names cannot be read, or their number is not that of the classes.
         BackendError: the backend or precision is not available here.
         FileError: a file cannot be opened.
     """
@@ -129,7 +129,7 @@ class Network:
     @contextmanager
     def _use(self) -> Iterator[Handle]:
         """The handle, for one thread at a time."""
-        if self._process != os.getpid():  # forked: whoever held the lock does not exist here
+        if self._process != os.getpid():  # forked: the thread that held the lock does not exist here
             self._lock, self._process = threading.Lock(), os.getpid()
         with self._lock:
             yield self._handle
@@ -146,7 +146,7 @@ class Network:
             yield handle
 
     def clone(self) -> Network:
-        """A second network over the same weights, to compute at the same time in another thread."""
+        """A second network that shares the weights, for parallel computation in another thread."""
         twin = type(self).__new__(type(self))
         with self._use_engine() as handle:
             twin._take(handle.clone(), self._cfg, self._names or None)
@@ -220,14 +220,14 @@ class Network:
 
     @property
     def outputs(self) -> tuple[int, ...]:
-        """The layers that :meth:`predict` returns: the heads, or the last layer that is no cost."""
+        """The layers that :meth:`predict` returns: the heads, or the last layer that is not a cost layer."""
         return _default_outputs(self.layers)
 
     def rename(self, names: Names) -> None:
-        """Give the classes other names.
+        """Change the names of the classes.
 
         Raises:
-            DataError: they cannot be read, or are not as many as the classes.
+            DataError: they cannot be read, or their number is not that of the classes.
         """
         self._names = names_for(names, self.info.classes)
 
@@ -237,7 +237,7 @@ class Network:
 
     @property
     def batch(self) -> int:
-        """Images that a forward pass takes at most; can be set."""
+        """Largest number of images in a forward pass; can be set."""
         return self.info.batch
 
     @batch.setter
@@ -309,7 +309,7 @@ class Network:
         nms: float = 0.45,
         letterbox: bool | None = None,
     ) -> Detections | list[Detections]:
-        """Find objects in an image, or in each of a list of images.
+        """Detect objects in an image, or in each image of a list.
 
         Args:
             image: array (h, w, c) or (h, w), uint8 or uint16, blue first; path; bytes of an image file; PIL
@@ -324,7 +324,7 @@ class Network:
 
         Raises:
             DataError: an image cannot be read, or its channels are not those of the network.
-            ArgumentError: a value is out of range, or an item is not an image.
+            ArgumentError: a value is out of range, or an object is not an image.
         """
         if isinstance(image, (list, tuple)):
             with self._use() as handle:
@@ -337,7 +337,7 @@ class Network:
     def examine(
         self, image: ImageLike, truths: npt.ArrayLike, thresh: float = 0.25, nms: float = 0.45
     ) -> tuple[Detections, list[LossReport]]:
-        """Find objects in an image, and compute the losses of these predictions.
+        """Detect objects in an image, and compute the losses of these predictions.
 
         Weights and rolling statistics stay as they are; batch norm is that of inference.
 
@@ -396,8 +396,8 @@ class Network:
             layers: which outputs to return; by default those of the heads, or of the last layer.
 
         Returns:
-            For each layer its output, float32 (n, outputs), the planes of each image flattened. Heads hold
-            what Darknet stores in them: x, y, objectness and classes through their activations, w, h raw.
+            For each layer its output, float32 (n, outputs), the planes of each image flattened. Heads contain
+            Darknet's values: x, y, objectness and classes after their activations, w, h raw.
 
         Raises:
             ArgumentError: the shape is not the network's, or there is no such layer.
@@ -424,7 +424,7 @@ class Network:
         return {i: np.concatenate(rows) if len(rows) > 1 else rows[0] for i, rows in parts.items()}
 
     def preprocess(self, image: ImageLike, letterbox: bool | None = None) -> npt.NDArray[np.float32]:
-        """The planes that :meth:`detect` would feed for an image: float32 (c, h, w), 0..1, red first."""
+        """Input planes of :meth:`detect` for an image: float32 (c, h, w), 0..1, red first."""
         with self._use() as handle:
             info = handle.info()
         loaded = Image(load(image, info.channels), bgr=True)

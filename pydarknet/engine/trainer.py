@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training of a network's weights, one step at a time: mini-batches, updates, the complete state.
+"""Training operations on a network: one mini-batch, one update, the complete state.
 
-Loops, schedules, data and files are in :mod:`pydarknet.training`; this is the level for tests and research.
+Loops, events, data and files are in :mod:`pydarknet.training`; this is the level for tests and research.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Trainer:
             return trainer.accumulate(x, t)
 
     def update(self) -> None:
-        """Move the weights by what was accumulated: momentum, decay, the schedule's rate; counters advance.
+        """Update the weights with the accumulated gradients, momentum, decay and the schedule's rate.
 
         Raises:
             ArgumentError: nothing was accumulated.
@@ -188,7 +188,7 @@ class Trainer:
             return {"iteration": info.iteration, "seen": info.seen, "arrays": arrays}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state` returned, in this or another process.
+        """Continue from the result of :meth:`state`, in this or another process.
 
         Raises:
             ArgumentError: the state is of another network; nothing was changed.

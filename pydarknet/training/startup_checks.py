@@ -78,7 +78,8 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, notify: Notify) -> No
     found = preflight(cfg, Path(config.data), config.weights, plan, ignore=ignored)
     write_text(folder / "preflight.json", found.to_json())
     for finding in found.findings:
-        notify(f"{finding.severity.value} {finding.rule}: {finding.message}")
+        place = f" ({finding.where})" if finding.line else ""
+        notify(f"{finding.severity.value} {finding.rule}: {finding.message}{place}")
     if found.errors and not config.force:
         raise DataError(f"the preflight found errors (--force trains anyway):\n{found.to_text()}")
 

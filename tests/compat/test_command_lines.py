@@ -125,7 +125,7 @@ def test_gpu_flags_are_noted(
     assert "gone.data: file not found" in err
 
 
-def film(path: Path, pixels: np.ndarray, frames: int) -> None:
+def video(path: Path, pixels: np.ndarray, frames: int) -> None:
     height, width = pixels.shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (width, height))
     for _ in range(frames):
@@ -133,10 +133,10 @@ def film(path: Path, pixels: np.ndarray, frames: int) -> None:
     writer.release()
 
 
-def test_demo_goes_through_a_film(
+def test_demo_goes_through_a_video(
     files: list[Path], model: Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    film(Path("in.avi"), model.pixels("dog"), 3)
+    video(Path("in.avi"), model.pixels("dog"), 3)
     flags = [
         "-out_filename",
         "out.avi",
@@ -161,7 +161,7 @@ def test_demo_goes_through_a_film(
     assert sorted(path.name for path in Path().glob("f_*.jpg")) == [f"f_0000000{i}.jpg" for i in (1, 2, 3)]
 
 
-def test_demo_without_a_film(
+def test_demo_without_a_video(
     files: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "detector", "demo", *files, "gone.avi", "-out_filename", "out.avi") == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The binding: what type checkers are told is what was compiled, and nobody else touches it."""
+"""The binding: its types match the compiled module, and no other module uses it."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def test_narrow_screens_need_no_sideways_scrolling(browser: Any, page: Page) -> 
 
 
 def test_looking_closer(browser: Any, page: Page) -> None:
-    """Values appear under the pointer, a picture is enlarged by a click and goes by the next."""
+    """Values appear under the pointer, an image is enlarged by a click and closed by the next."""
     browser.get(page.url)
     wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
     place = """const box = document.querySelector('.chart svg').getBoundingClientRect();
@@ -269,7 +269,7 @@ def test_report_command(folder: Path) -> None:
 
 def test_report_of_no_run(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     assert command_line(monkeypatch, "report", tmp_path) == 1
-    assert "is not the folder of a run" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 def test_watch_on_a_bad_address(folder: Path, monkeypatch: Any, capsys: Any) -> None:

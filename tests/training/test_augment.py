@@ -164,13 +164,37 @@ def test_packed_is_ended_by_zeros() -> None:
 
 @pytest.mark.parametrize(
     ("net", "message"),
-    [("track=1", "track: is not supported"), ("mosaic=1\nletter_box=1", "cannot be combined with mosaic")],
+    [
+        ("track=1", "track: is not supported"),
+        ("contrastive=1", "contrastive: is not supported"),
+        ("mixup=5", "mixup: found 5, expected 0 to 4"),
+        ("mosaic=1\nletter_box=1", "cannot be combined with mosaic"),
+    ],
 )
 def test_recipe_refuses(net: str, message: str) -> None:
     """What cannot be done is said with the crop in the cfg."""
     text = f"[net]\nwidth=32\nheight=32\nchannels=3\n{net}\n[yolo]\nclasses=1\n"
     with pytest.raises(CfgError, match=message):
         AugmentConfig.of(CfgFile.parse(text))
+
+
+@pytest.mark.parametrize(
+    ("net", "mixup", "mosaic"),
+    [
+        ("mixup=1", True, False),
+        ("mixup=2", False, False),
+        ("mixup=3", False, True),
+        ("mixup=4", False, True),
+        ("cutmix=1", False, False),
+        ("cutmix=1\nmixup=1", False, False),
+        ("mosaic=1\ncutmix=1", False, True),
+        ("mosaic=1\nmixup=1", False, True),
+    ],
+)
+def test_mixing_is_darknets(net: str, mixup: bool, mosaic: bool) -> None:
+    """``mosaic`` and ``cutmix`` come before ``mixup``; a detector never mixes by cutmix."""
+    config = AugmentConfig.of(CfgFile.parse(f"[net]\nwidth=32\nheight=32\n{net}\n[yolo]\nclasses=1\n"))
+    assert (config.mixup, config.mosaic) == (mixup, mosaic)
 
 
 def test_recipe_needs_a_head() -> None:

@@ -324,7 +324,7 @@ def test_what_a_resumed_run_cannot_be_told(
 ) -> None:
     """--resume takes no option that it would have to ignore."""
     assert run(monkeypatch, "train", "--resume", "runs/x", *words) == 2
-    assert f"--resume knows the run; leave out {words[0]}" in capsys.readouterr().err
+    assert f"--resume takes this setting from the run; leave out {words[0]}" in capsys.readouterr().err
 
 
 def test_an_extended_run_that_was_killed_goes_on(

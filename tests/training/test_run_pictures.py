@@ -51,7 +51,7 @@ def test_pictures_and_report(config: TrainConfig) -> None:
     report = (folder / "report.html").read_text()
     state = json.loads(report.partition('id="state">')[2].partition("</script>")[0])
     assert (state["kind"], state["reason"]) == ("done", "finished")
-    assert {picture["name"] for picture in state["pictures"]} >= {
+    assert {image["name"] for image in state["images"]} >= {
         "labels.png",
         "train_batch0.jpg",
         "val_0.jpg",

@@ -21,7 +21,7 @@ from pydarknet.weights import Header, load
 
 
 def test_info_of_public_sizes(tmp_path: Path) -> None:
-    """A hole of the right size is enough: the size tells the network and the classes."""
+    """A hole of the right size is enough: the size identifies the network and the classes."""
     path = tmp_path / "yolov4.weights"
     path.write_bytes(bytes(Header(32_032_000)))
     os.truncate(path, 257_717_640)
@@ -73,7 +73,7 @@ def test_diff_command(cfg_path: Path, weights: Path, tmp_path: Path) -> None:
     result = run("diff", cfg_path, weights, other)
     assert result.exit_code == 1
     assert "7 of 7 arrays differ; the first in layer 0" in result.output
-    assert f"{weights} has 149 values more" in result.output
+    assert f"{weights} has 149 more values" in result.output
     assert json.loads(run("diff", cfg_path, weights, other, "--json").output)["more_values_in_first"] == 149
 
 
