@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
@@ -24,6 +22,7 @@ from pydarknet.engine.images import ImageLike, load
 from pydarknet.engine.layer_table import layer_table
 from pydarknet.engine.names import names_for
 from pydarknet.engine.trainer import Trainer
+from pydarknet.engine.turns import Turns
 from pydarknet.errors import ArgumentError
 
 _log = logging.getLogger("pydarknet")
@@ -113,9 +112,8 @@ class Network:
         return network
 
     def _take(self, handle: Handle, cfg: str, names: Names | None) -> None:
-        self._handle = handle
+        self._turns = Turns(handle)
         self._trainers: weakref.WeakSet[Trainer] = weakref.WeakSet()
-        self._lock, self._process = threading.Lock(), os.getpid()
         self._cfg = cfg
         self._layers: tuple[LayerInfo, ...] | None = None
         try:
@@ -126,29 +124,10 @@ class Network:
         for warning in handle.warnings():
             _log.warning("%s", warning)
 
-    @contextmanager
-    def _use(self) -> Iterator[Handle]:
-        """The handle, for one thread at a time."""
-        if self._process != os.getpid():  # forked: the thread that held the lock does not exist here
-            self._lock, self._process = threading.Lock(), os.getpid()
-        with self._lock:
-            yield self._handle
-
-    @contextmanager
-    def _use_engine(self) -> Iterator[EngineHandle]:
-        """As :meth:`_use`, for what only pydarknet's engine does."""
-        with self._use() as handle:
-            if not isinstance(handle, EngineHandle):
-                raise ArgumentError(
-                    f"{handle.info().backend}: a network of a foreign library only detects; "
-                    "for anything else leave out library= and PYDARKNET_LIBRARY"
-                )
-            yield handle
-
     def clone(self) -> Network:
         """A second network that shares the weights, for parallel computation in another thread."""
         twin = type(self).__new__(type(self))
-        with self._use_engine() as handle:
+        with self._turns.engine() as handle:
             twin._take(handle.clone(), self._cfg, self._names or None)
         return twin
 
@@ -167,7 +146,7 @@ class Network:
         """Free the network's memory; a second call does nothing, any other call raises ArgumentError."""
         for trainer in tuple(self._trainers):
             trainer.close()
-        with self._use() as handle:
+        with self._turns.handle() as handle:
             handle.close()
 
     def __enter__(self) -> Network:
@@ -179,7 +158,7 @@ class Network:
         self.close()
 
     def __repr__(self) -> str:
-        if self._handle.closed:
+        if self._turns.closed:
             return f"Network(cfg={Path(self._cfg).name!r}, closed)"
         info = self.info
         classes = f"{info.classes} classes, " if info.classes else ""
@@ -193,7 +172,7 @@ class Network:
     @property
     def info(self) -> NetworkInfo:
         """Sizes, counts and settings of the network."""
-        with self._use() as handle:
+        with self._turns.handle() as handle:
             return handle.info()
 
     @property
@@ -209,7 +188,7 @@ class Network:
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
         """All layers with their shapes at the present size."""
-        with self._use_engine() as handle:
+        with self._turns.engine() as handle:
             return self._layers_of(handle)
 
     def _layers_of(self, handle: EngineHandle) -> tuple[LayerInfo, ...]:
@@ -242,7 +221,7 @@ class Network:
 
     @batch.setter
     def batch(self, batch: int) -> None:
-        with self._use_engine() as handle:
+        with self._turns.engine() as handle:
             handle.set_batch(batch)
 
     def resize(self, width: int, height: int) -> None:
@@ -256,7 +235,7 @@ class Network:
             ArgumentError: not such a multiple.
             CfgError: a layer of the network cannot have the size.
         """
-        with self._use_engine() as handle:
+        with self._turns.engine() as handle:
             handle.resize(width, height)
             self._layers = None
 
@@ -268,7 +247,7 @@ class Network:
             with ``share_index`` has those of the layer it shares.
         """
         roles = ("biases", "scales", "means", "variances", "weights")
-        with self._use_engine() as handle:
+        with self._turns.engine() as handle:
             arrays = {role: handle.array(layer, role) for role in roles}
         return {role: array for role, array in arrays.items() if array.size}
 
@@ -285,7 +264,7 @@ class Network:
         """
         if cutoff is not None and cutoff < 0:
             raise ArgumentError(f"found cutoff={cutoff}, expected a number of layers or None")
-        with self._use_engine() as handle:
+        with self._turns.engine() as handle:
             handle.save_weights(os.fspath(path), -1 if cutoff is None else cutoff)
 
     # -- inference -------------------------------------------------------------------------------------------
@@ -327,7 +306,7 @@ class Network:
             ArgumentError: a value is out of range, or an object is not an image.
         """
         if isinstance(image, (list, tuple)):
-            with self._use() as handle:
+            with self._turns.handle() as handle:
                 step = handle.info().batch
             # One batch at a time: decoded images do not pile up, and Ctrl-C is heard in between.
             chunks = (image[i : i + step] for i in range(0, len(image), step))
@@ -352,10 +331,10 @@ class Network:
             The detections, and the losses, one per head.
         """
         table = np.ascontiguousarray(truths, np.float32)[None]
-        with self._use_engine() as handle:
+        with self._turns.engine() as handle:
             info = handle.info()
         loaded = [Image(load(image, info.channels), bgr=True)]
-        with self._use_engine() as handle:
+        with self._turns.engine() as handle:
             rows = handle.detect(loaded, thresh, nms, info.letter_box)
             reports = losses(handle, table, info.layers)
         return self._detections(rows, loaded)[0], reports
@@ -367,10 +346,10 @@ class Network:
         nms: float,
         letterbox: bool | None,
     ) -> list[Detections]:
-        with self._use() as handle:
+        with self._turns.handle() as handle:
             info = handle.info()
         loaded = [Image(load(image, info.channels), bgr=True) for image in images]
-        with self._use() as handle:
+        with self._turns.handle() as handle:
             found = handle.detect(loaded, thresh, nms, info.letter_box if letterbox is None else letterbox)
         return self._detections(found, loaded)
 
@@ -403,7 +382,7 @@ class Network:
             ArgumentError: the shape is not the network's, or there is no such layer.
         """
         x = np.ascontiguousarray(x, np.float32)
-        with self._use_engine() as handle:
+        with self._turns.engine() as handle:
             info = handle.info()
             shape = (info.channels, info.height, info.width)
             if x.ndim != 4 or x.shape[1:] != shape or not len(x):
@@ -425,16 +404,16 @@ class Network:
 
     def preprocess(self, image: ImageLike, letterbox: bool | None = None) -> npt.NDArray[np.float32]:
         """Input planes of :meth:`detect` for an image: float32 (c, h, w), 0..1, red first."""
-        with self._use() as handle:
+        with self._turns.handle() as handle:
             info = handle.info()
         loaded = Image(load(image, info.channels), bgr=True)
         boxed = info.letter_box if letterbox is None else letterbox
-        with self._use_engine() as handle:
+        with self._turns.engine() as handle:
             return handle.preprocess(loaded, boxed, (info.channels, info.height, info.width))
 
     def profile(self) -> list[LayerTime]:
         """Times of the steps of one forward pass over a full batch, in order; fused layers have none."""
-        with self._use_engine() as handle:
+        with self._turns.engine() as handle:
             return handle.profile(2 * handle.info().layers + 8)
 
 

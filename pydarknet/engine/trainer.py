@@ -38,13 +38,13 @@ class Trainer:
     def __init__(self, network: Network) -> None:
         self.network = network
         self._images = 0  # of the last mini-batch
-        with network._use_engine() as handle:
+        with network._turns.engine() as handle:
             self._trainer = TrainerHandle(handle)
 
     @contextmanager
     def _use(self) -> Iterator[tuple[EngineHandle, TrainerHandle]]:
         """Both handles, for one thread at a time."""
-        with self.network._use_engine() as handle:
+        with self.network._turns.engine() as handle:
             yield handle, self._trainer
 
     def close(self) -> None:
