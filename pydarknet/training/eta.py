@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydarknet.cfg.memory import smallest_subdivisions, training_memory
+from pydarknet.data.album import ImageCache
 from pydarknet.errors import DataError
+from pydarknet.evaluation.collect import collect
+from pydarknet.runs.folder import RunFolder
 from pydarknet.system.memory import available_memory, peak_memory
 from pydarknet.system.notify import Notify
+from pydarknet.training.checkpoint import CheckpointDir, load
 from pydarknet.training.hooks import Hook, Step
 from pydarknet.training.loader import input_sizes
+from pydarknet.training.prepare import base_of, prepare
 
 if TYPE_CHECKING:
     from pydarknet.runs.config import TrainConfig
@@ -160,10 +165,7 @@ def estimate(config: TrainConfig) -> Estimate:
     Raises:
         DataError: the preflight found an error, or the training is too short to be measured.
     """
-    from pydarknet.runs.folder import RunFolder
-    from pydarknet.training.checkpoint import CheckpointDir, load
-    from pydarknet.training.prepare import base_of, prepare
-    from pydarknet.training.run import run
+    from pydarknet.training.run import run  # these import the hook
     from pydarknet.training.start import start
 
     state = CheckpointDir(Path(config.out or "", "weights"), base_of(config), False, 0).last
@@ -232,9 +234,6 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
 
 def _evaluation(started: Started) -> float:
     """Seconds of an evaluation, measured on some of its images."""
-    from pydarknet.data.album import ImageCache
-    from pydarknet.evaluation.collect import collect
-
     valid = started.prepared.splits.valid
     channels, limit = started.network.info.channels, started.prepared.config.max_bad
     some = ImageCache(valid[:SAMPLE], channels, limit=limit)
