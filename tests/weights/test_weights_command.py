@@ -73,7 +73,7 @@ def test_diff_command(cfg_path: Path, weights: Path, tmp_path: Path) -> None:
     result = run("diff", cfg_path, weights, other)
     assert result.exit_code == 1
     assert "7 of 7 arrays differ; the first in layer 0" in result.output
-    assert f"{weights} has 149 values more" in result.output
+    assert f"{weights} has 149 more values" in result.output
     assert json.loads(run("diff", cfg_path, weights, other, "--json").output)["more_values_in_first"] == 149
 
 
