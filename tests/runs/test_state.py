@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of a run from its files, whatever is in them."""
+"""The state of a run from its files, with any content."""
 
 from __future__ import annotations
 
@@ -72,21 +72,21 @@ def test_best_of_equals_is_the_later(tmp_path: Path) -> None:
 FILES = ("run.json", "evaluation.json", "preflight.json", "findings.jsonl", "results.jsonl", "summary.json")
 
 
-def test_of_many_classes_what_is_drawn_is_told(tmp_path: Path) -> None:
-    """Else 1000 classes are 10 MB at every read; the matrix is a plot then."""
+def test_large_evaluations_are_shown_in_part(tmp_path: Path) -> None:
+    """Otherwise 1000 classes are 10 MB at every read; the matrix is a plot then."""
     folder = make(tmp_path / "run")
     cv2.imwrite(str(folder / "confusion.png"), np.zeros((8, 8, 3), np.uint8))
     state = RunState(folder)
-    for count, told in ((6, True), (80, False)):
+    for count, whole in ((6, True), (80, False)):
         names = [str(i) for i in range(count)]
         confusion = {"names": [*names, "background"], "counts": [[0] * (count + 1)] * (count + 1)}
         curves = {"f1": [0.5], "classes": [{"name": name, "f1": [0.5]} for name in names]}
         table = {"map50": 0.5, "confusion": confusion, "curves": curves}
         (folder / "evaluation.json").write_text(json.dumps(table))
         found = state.read()
-        expected = table if told else {"map50": 0.5, "curves": {"f1": [0.5], "classes": []}}
+        expected = table if whole else {"map50": 0.5, "curves": {"f1": [0.5], "classes": []}}
         assert found["evaluation"] == expected
-        assert ("confusion.png" in {one["name"] for one in found["images"]}) is not told
+        assert ("confusion.png" in {one["name"] for one in found["images"]}) is not whole
 
 
 @pytest.mark.parametrize(
