@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pydarknet.engine._core import Floats, Handle, check, compute, text
+from pydarknet.engine._core import EngineHandle, check, compute, text
 from pydarknet.engine._ffi import ffi, lib
+from pydarknet.engine.handle import Floats
 from pydarknet.errors import ArgumentError
 
 KINDS = {
@@ -74,7 +75,7 @@ class LossReport:
 _REPORT_FIELDS = tuple(LossReport.__dataclass_fields__)
 
 
-def losses(network: Handle, truths: Floats, capacity: int) -> list[LossReport]:
+def losses(network: EngineHandle, truths: Floats, capacity: int) -> list[LossReport]:
     """Losses of the last prediction of a network, given its truths, float32 (n, ...)."""
     found, count = ffi.new("dn_loss_report[]", capacity), ffi.new("int *")
     t, stride = ffi.from_buffer("float[]", truths), truths.size // len(truths)
@@ -89,7 +90,7 @@ def _reports(found: Any, count: int) -> list[LossReport]:
 class TrainerHandle:
     """A ``dn_trainer`` of a network; one thread at a time."""
 
-    def __init__(self, network: Handle) -> None:
+    def __init__(self, network: EngineHandle) -> None:
         out = ffi.new("dn_trainer **")
         check(lib.dn_trainer_create(network.pointer, out))
         self._pointer: Any = ffi.gc(out[0], lib.dn_trainer_free)
@@ -99,10 +100,10 @@ class TrainerHandle:
         """The C handle.
 
         Raises:
-            ArgumentError: the network is closed.
+            ArgumentError: the trainer is closed.
         """
         if self._pointer is None:
-            raise ArgumentError("the network is closed")
+            raise ArgumentError("the trainer is closed, or its network")
         return self._pointer
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet import __version__
-from pydarknet.engine._core import NetworkInfo
+from pydarknet.engine.handle import NetworkInfo
 from pydarknet.engine.info import info
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.runs.config import TrainConfig, changed

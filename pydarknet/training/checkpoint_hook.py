@@ -88,7 +88,7 @@ class CheckpointHook(Hook):
             self._weights(training, "final")
 
     def _weights(self, training: TrainingLoop, kind: str) -> None:
-        self.log.saved(self.checkpoints.save_weights(training.trainer, kind))
+        self.log.saved(self.checkpoints.save_weights(training.trainer.network, kind))
 
     def _state(self, training: TrainingLoop) -> None:
         if layer := training.trainer.non_finite():

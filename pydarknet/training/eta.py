@@ -171,7 +171,7 @@ def estimate(config: TrainConfig) -> Estimate:
     state = CheckpointDir(Path(config.out or "", "weights"), base_of(config), False, 0).last
     done = 0
     if config.out and state.is_file():
-        done = int(load(state).network["iteration"])
+        done = int(load(state).trainer["iteration"])
         config = replace(config, precision=RunFolder(Path(config.out)).config().precision)
 
     def stop(training: TrainingLoop, eta: EtaHook) -> None:  # noqa: ARG001
@@ -210,7 +210,7 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
         evaluations = max(0, (end - 1 - first) // schedule.map_every + 1) + 1
         each = _evaluation(started)
     hours = ((end - done) * seconds + evaluations * each) / 3600
-    precision, free = started.network.info.precision, available_memory()
+    precision, free = started.trainer.network.info.precision, available_memory()
     smallest = smallest_subdivisions(cfg, free, precision=precision) if free else None
     return Estimate(
         done,
@@ -235,10 +235,10 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
 def _evaluation(started: Started) -> float:
     """Seconds of an evaluation, measured on some of its images."""
     valid = started.prepared.splits.valid
-    channels, limit = started.network.info.channels, started.prepared.config.max_bad
+    channels, limit = started.trainer.network.info.channels, started.prepared.config.max_bad
     some = ImageCache(valid[:SAMPLE], channels, limit=limit)
     begun = time.perf_counter()
-    collect(started.network, some)
+    collect(started.trainer.network, some)
     return (time.perf_counter() - begun) / len(some) * len(valid)
 
 

@@ -94,8 +94,8 @@ def test_new_heads_with_a_normaliser_are_quiet(config: TrainConfig, kind: str) -
 def test_loss_of_new_heads(config: TrainConfig, loss: float, speaks: bool) -> None:
     """6·6 cells of 2 boxes, a quarter each, are 18: less than half and more than twice that is odd."""
     stage = Stage(Path(str(config.cfg)).parent, config)
-    with Network(config.cfg, training=True, threads=1) as network:
-        stage.trainer, stage.iteration = network, 0
+    with Network(config.cfg, threads=1) as network:
+        stage.trainer, stage.iteration = network.trainer(), 0
         hook = Diagnostics((), "", stage, stage.note)  # type: ignore[arg-type]
         hook.start(stage)  # type: ignore[arg-type]
         hook.after_step(stage, Step(1, loss=loss, size=(48, 48)))  # type: ignore[arg-type]

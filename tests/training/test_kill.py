@@ -101,7 +101,7 @@ def test_sigkill_at_random_instants(config: TrainConfig) -> None:
     for when in wanted:
         hit[kill(config, when, rng)] += 1
         if state.exists():
-            iteration = checkpoint.load(state).network["iteration"]
+            iteration = checkpoint.load(state).trainer["iteration"]
             assert reached <= iteration < LENGTH
             reached = iteration
     assert hit["too late"] == 0, hit
@@ -111,7 +111,7 @@ def test_sigkill_at_random_instants(config: TrainConfig) -> None:
     outcome = train(config)
     assert (outcome.reason, outcome.iteration) == ("finished", LENGTH)
     states = [checkpoint.load(o.folder / "weights/shapes_last.state") for o in (outcome, reference)]
-    first, second = (found.network["arrays"] for found in states)
+    first, second = (found.trainer["arrays"] for found in states)
     assert first.keys() == second.keys()
     assert all((first[name] == second[name]).all() for name in second)
     assert states[0].meta["training"] == states[1].meta["training"]

@@ -20,6 +20,7 @@ from shapes import StopAt
 
 import pydarknet
 from pydarknet import TrainConfig
+from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import ArgumentError, DataError, FileError
 from pydarknet.runs.folder import RunFolder
 from pydarknet.training import Hook, Outcome, Step, checkpoint, resume, train
@@ -51,7 +52,7 @@ def reference(config: TrainConfig) -> Outcome:
 def same(outcome: Outcome, reference: Outcome) -> bool:
     """Equal weights, equal momentum, equal best."""
     states = [checkpoint.load(o.folder / "weights/shapes_last.state") for o in (outcome, reference)]
-    arrays = [state.network["arrays"] for state in states]
+    arrays = [state.trainer["arrays"] for state in states]
     assert arrays[0].keys() == arrays[1].keys()
     assert any(name.startswith("gradients/") for name in arrays[0])
     equal = all((arrays[0][name] == arrays[1][name]).all() for name in arrays[0])
@@ -190,7 +191,7 @@ def test_restart_moves_the_old_run_aside(config: TrainConfig) -> None:
     train(config, [StopAt(2)])
     assert train(replace(config, restart=True, seed=4), [StopAt(1)]).iteration == 1
     aside = Path(config.out).with_name("run.before-1")
-    assert checkpoint.load(aside / "weights/shapes_last.state").network["iteration"] == 2
+    assert checkpoint.load(aside / "weights/shapes_last.state").trainer["iteration"] == 2
 
 
 def test_a_damaged_state_is_reported(config: TrainConfig) -> None:
@@ -281,21 +282,21 @@ def test_a_second_interrupt_breaks_the_iteration_off(
     config: TrainConfig, reference: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In an iteration nothing is saved; the error is the interrupt, the state that of before."""
-    update = pydarknet.Network.update
+    update = Trainer.update
 
-    def interrupted(network: pydarknet.Network) -> None:
-        if network.iteration == 8:
+    def interrupted(trainer: Trainer) -> None:
+        if trainer.iteration == 8:
             raise KeyboardInterrupt
-        update(network)
+        update(trainer)
 
-    monkeypatch.setattr(pydarknet.Network, "update", interrupted)
+    monkeypatch.setattr(Trainer, "update", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(config)
-    monkeypatch.setattr(pydarknet.Network, "update", update)
+    monkeypatch.setattr(Trainer, "update", update)
     words = json.loads((Path(config.out) / "crash.json").read_text())
     assert words["reason"] == "signal"
     state = checkpoint.load(Path(config.out) / "weights/shapes_last.state")
-    assert state.network["iteration"] == 7  # of the evaluation
+    assert state.trainer["iteration"] == 7  # of the evaluation
     assert same(train(config), reference)
 
 
@@ -309,7 +310,7 @@ def test_a_reason_of_a_hook_saves_too(config: TrainConfig, reference: Outcome) -
 
     assert train(config, [Enough()]).reason == "good enough"
     state = checkpoint.load(Path(config.out) / "weights/shapes_last.state")
-    assert state.network["iteration"] == 5
+    assert state.trainer["iteration"] == 5
     assert state.meta["hooks"]["diagnostics"]["lowest"] == []  # in the burn-in
     assert train(config, [StopAt(7)]).iteration == 7
     meta = checkpoint.load(Path(config.out) / "weights/shapes_last.state").meta

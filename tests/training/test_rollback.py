@@ -94,7 +94,7 @@ def test_stopped_and_continued_it_has_the_same_bits(config: TrainConfig) -> None
     outcome = train(config)
     assert (outcome.reason, outcome.iteration) == ("finished", 40)
     states = [checkpoint.load(o.folder / "weights/shapes_last.state") for o in (outcome, reference)]
-    first, second = (state.network["arrays"] for state in states)
+    first, second = (state.trainer["arrays"] for state in states)
     assert all((first[name] == second[name]).all() for name in second)
     assert states[0].meta["training"] == states[1].meta["training"]
 
@@ -150,6 +150,6 @@ def test_states_to_go_back_to_are_what_they_are_called(config: TrainConfig) -> N
     kept = list((Path(config.out) / "weights").glob("*_back-*.state"))
     names = {int(path.stem.rpartition("-")[2]): path for path in kept}
     assert names
-    assert {n: checkpoint.load(path).network["iteration"] for n, path in names.items()} == {
+    assert {n: checkpoint.load(path).trainer["iteration"] for n, path in names.items()} == {
         n: n for n in names
     }

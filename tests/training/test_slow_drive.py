@@ -95,4 +95,4 @@ def test_a_training_gets_over_it(
     outcome = train(replace(config))
     assert outcome.reason == "finished"
     assert len(pauses) == 1
-    assert checkpoint.load(tmp_path / "run/weights/shapes_last.state").network["iteration"] == 6
+    assert checkpoint.load(tmp_path / "run/weights/shapes_last.state").trainer["iteration"] == 6

@@ -18,13 +18,13 @@ import shapes
 from helpers import run
 from shapes import StopAt
 
-import pydarknet
 from pydarknet import TrainConfig
 from pydarknet.cfg import CfgFile
 from pydarknet.data import read
 from pydarknet.data.splits import Splits
 from pydarknet.engine._core import build_info
 from pydarknet.engine.info import info
+from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
 from pydarknet.training import Hook, Step, estimate, startup_checks, train
 from pydarknet.training.loop import TrainingLoop
@@ -73,14 +73,14 @@ def test_estimate_of_the_rest(config: TrainConfig) -> None:
 
 def test_estimate_that_is_interrupted(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while it measures is an interrupt, and not a training that is too short."""
-    update = pydarknet.Network.update
+    update = Trainer.update
 
-    def pressed(network: pydarknet.Network) -> None:
-        update(network)
-        if network.iteration == 2:
+    def pressed(trainer: Trainer) -> None:
+        update(trainer)
+        if trainer.iteration == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(pydarknet.Network, "update", pressed)
+    monkeypatch.setattr(Trainer, "update", pressed)
     with pytest.raises(KeyboardInterrupt):
         estimate(replace(config, max_batches=40))
 

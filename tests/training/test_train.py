@@ -201,7 +201,7 @@ def test_weights_of_another_class_count(config: TrainConfig, tmp_path: Path) -> 
 
     class Look(Hook):
         def start(self, training: TrainingLoop) -> None:
-            training.trainer.save_weights(tmp_path / "begin.weights")
+            training.trainer.network.save_weights(tmp_path / "begin.weights")
             start.update(parameters(tmp_path / "begin.weights", Path(config.cfg)))
 
     train(replace(config, weights=donor.weights["final"]), [Look(), StopAt(1)], notify=told.append)
@@ -438,7 +438,7 @@ def test_checkpoint_is_one_file_with_everything(config: TrainConfig) -> None:
     """Parameters, momentum, counters and the states of the hooks come back from one file."""
     outcome = train(config, [StopAt(3)])
     found = checkpoint.load(outcome.folder / "weights/shapes_last.state")
-    assert (found.network["iteration"], found.network["seen"]) == (3, 12)
-    kinds = {name.split("/")[0] for name in found.network["arrays"]}
+    assert (found.trainer["iteration"], found.trainer["seen"]) == (3, 12)
+    kinds = {name.split("/")[0] for name in found.trainer["arrays"]}
     assert kinds >= {"parameters", "gradients"}
     assert found.meta["training"]["boxes"] > 0
