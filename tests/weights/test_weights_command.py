@@ -117,7 +117,8 @@ def test_pack_detects_elsewhere(trained: Path, tmp_path: Path, levels: np.ndarra
         expected = network.detect(levels, thresh=0.5)
     run("pack", trained, tmp_path / "model.tar.gz", "--name", "blobs")
     with tarfile.open(tmp_path / "model.tar.gz") as archive:
-        archive.extractall(tmp_path / "far", filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(tmp_path / "far")
     folder = tmp_path / "far" / "blobs"
     assert {path.name for path in folder.iterdir()} == {
         *("blobs.cfg", "blobs.weights", "blobs.names", "run.json", "chart.png", "model.json")
