@@ -75,7 +75,7 @@ TEST_CASE("fuse: also through a dropout") {
     CHECK(graph.nodes[3].fused_away);
 }
 
-TEST_CASE("fuse: not when somebody else needs the convolution's own output") {
+TEST_CASE("fuse: not if another node needs the convolution's own output") {
     const auto fused = [](const std::string& rest, const std::vector<int>& wanted) {
         Graph graph = graph_of(kConv + kConv + rest, kInput);
         fuse_shortcuts(graph, wanted);

@@ -17,7 +17,7 @@ namespace dn {
 // momentum. Adam's first and second moments. ema: the moving average of the parameters.
 enum class StateKind { parameters, gradients, adam_m, adam_v, ema };
 
-// What an update does with the moving average, which begins as a copy of the parameters where there is none yet: let it
+// Effect of an update on the moving average, which begins as a copy of the parameters if there is none yet: let it
 // be, move it towards the parameters, make it the parameters.
 enum class Ema { off, start, blend, adopt };
 
@@ -60,7 +60,7 @@ public:
     virtual std::string first_non_finite() const = 0;
 };
 
-// Parameters that nobody changes while this object lives.
+// Parameters that do not change while this object lives.
 class LockedParameters {
 public:
     LockedParameters(const Parameters& parameters, std::shared_lock<FairSharedMutex> lock)
@@ -79,8 +79,8 @@ LockedParameters read_parameters(const Graph& graph, Parameters& parameters);
 // While it lives, the state that it makes is the training that moves these parameters; at its end they are on the host.
 class ActiveTraining {
 public:
-    // `make` reads the parameters, which are locked and on the host. Throws Error(invalid_argument) when another training
-    // moves them.
+    // `make` reads the parameters, which are locked and on the host. Throws Error(invalid_argument) when another
+    // training moves them.
     ActiveTraining(std::shared_ptr<const Graph> graph, std::shared_ptr<Parameters> parameters,
                    const std::function<std::shared_ptr<TrainState>()>& make);
     ~ActiveTraining();

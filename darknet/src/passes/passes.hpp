@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an inference plan does to a graph before any kernel is made: fold, fuse, place, pack into one arena.
-// The passes know no backend; what a backend can do is told to them in PlacementRules.
+// Passes of an inference plan over a graph before kernels are made: fold, fuse, place, pack into one arena.
+// The passes know no backend; PlacementRules states what a backend can do.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ void fold_biases(const NodeParameters& params, float* folded);
 // shortcut is fused_away, its output being the convolution's. Layers in `wanted` keep an output of their own.
 void fuse_shortcuts(Graph& graph, const std::vector<int>& wanted);
 
-// A bottleneck: 1x1 convolution -> depthwise convolution -> 1x1 convolution, nobody else reading between them.
+// A bottleneck: 1x1 convolution -> depthwise convolution -> 1x1 convolution, without other readers between them.
 struct Bottleneck {
     const Node &expand, &depthwise, &project;
 };
@@ -50,12 +50,12 @@ struct Buffer {
     std::size_t start = 0;  // byte offset in the arena, set by pack_arena
 };
 
-// What a backend whose activations are channels-last can do.
+// Abilities of a backend whose activations are channels-last.
 struct PlacementRules {
     std::function<DType(int node)> type;             // of the output; -1: of the input
     std::function<bool(const Node&)> writes_slices;  // into a channel slice of a wider buffer
     std::function<bool(const Node&)> reads_slices;
-    std::function<bool(const Node&, std::size_t input)> in_place;  // over that input, when nobody else needs it
+    std::function<bool(const Node&, std::size_t input)> in_place;  // over that input, if no other node needs it
 };
 
 struct Placement {
@@ -65,7 +65,7 @@ struct Placement {
 };
 
 // Routes become views where their sources can be written there directly; pass-through layers share their source's
-// place; element-wise layers and fused shortcuts overwrite a source that nobody else reads.
+// place; element-wise layers and fused shortcuts overwrite a source that no other node reads.
 Placement place_outputs(const Graph& graph, const std::vector<int>& wanted, const PlacementRules& rules);
 // True when the node's output is its source's (dropout, empty, single routes, cost): nothing is computed.
 bool is_pass_through(const Node& node);
