@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What type checkers must accept, and infer, of the public API; checked by mypy --strict, never run."""
+"""Uses of the public API that type checkers accept, infer or refuse; checked by mypy and pyright, never run.
+
+A misspelled name must be an error: mypy --strict reports each ``type: ignore`` that ignores nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import assert_type
 
-from pydarknet.engine.detections import Detections
-from pydarknet.engine.network import Network
+import pydarknet
+from pydarknet import DarknetError, DataError, Detections, Evaluation, Network, TrainConfig, cfg, data, train
 
 
 def detect(network: Network, image: npt.NDArray[np.uint8]) -> None:
@@ -20,6 +23,8 @@ def detect(network: Network, image: npt.NDArray[np.uint8]) -> None:
     assert_type(network.detect(b"..."), Detections)
     assert_type(network.detect([image, "dog.jpg"]), list[Detections])
     assert_type(network.detect(("a.jpg", "b.jpg")), list[Detections])
+    network.detect(3)  # type: ignore[call-overload]
+    network.detekt(image)  # type: ignore[attr-defined]
 
 
 def predict(network: Network, x: npt.NDArray[np.float32]) -> None:
@@ -34,6 +39,7 @@ def detections(dets: Detections, image: npt.NDArray[np.uint8]) -> None:
     assert_type(dets.plot(image), npt.NDArray[np.uint8])
     assert_type(dets.to_json(), str)
     assert_type(len(dets), int)
+    assert_type([one.labels for one in dets], list[list[str]])
 
 
 def network() -> None:
@@ -42,5 +48,43 @@ def network() -> None:
         assert_type(net.clone(), Network)
         assert_type(net.names, tuple[str, ...])
         assert_type(net.batch, int)
+        assert_type(net.info.width, int)
     Network("a.cfg", backend=3)  # type: ignore[arg-type]
-    net.detect(3)  # type: ignore[call-overload]
+
+
+def training(config: TrainConfig) -> None:
+    assert_type(train(config).folder, Path)
+    train(config, hocks=[])  # type: ignore[call-arg]
+    TrainConfig(data=Path("a.data"), cfg=Path("a.cfg"), max_ours=3)  # type: ignore[call-arg]
+
+
+def evaluation(net: Network, dataset: data.Dataset) -> None:
+    found = pydarknet.evaluate(net, dataset)
+    assert_type(found, Evaluation)
+    found.map51()  # type: ignore[attr-defined]
+
+
+def data_sets() -> None:
+    dataset = data.read("ds")
+    assert_type(dataset, data.Dataset)
+    assert_type(dataset.names, tuple[str, ...])
+    data.rite(dataset, "out", format="darknet")  # type: ignore[attr-defined]
+
+
+def cfg_files() -> None:
+    file = cfg.CfgFile.load("a.cfg")
+    assert_type(file, cfg.CfgFile)
+    assert_type(file.net.integer("width"), int)
+    cfg.CfgFile.lode("a.cfg")  # type: ignore[attr-defined]
+
+
+def package() -> None:
+    assert_type(pydarknet.__version__, str)
+    assert_type(pydarknet.libdarknet_path(), Path)
+    pydarknet.Netwerk  # type: ignore[attr-defined]  # noqa: B018
+    try:
+        pydarknet.stream(Network("a.cfg"), "0")
+    except DataError as error:
+        assert_type(error, DataError)
+        failure: DarknetError = error
+        raise failure from None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Darknet cfg files: read, change, generate and judge them.
+"""Darknet cfg files: read, change, generate and analyse them.
 
-``CfgFile`` is the file, ``keys`` says what may stand in it, ``shapes`` walks the network it describes,
+``CfgFile`` is the file, ``keys`` defines its sections and keys, ``shapes`` walks the network it describes,
 ``new`` and one function per family (``yolov4(classes=3, size=416)``) write it.
 """
 

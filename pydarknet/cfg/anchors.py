@@ -54,7 +54,7 @@ class Clusters:
     Attributes:
         anchors: (k, 2) sorted by area.
         mean_iou: mean best IoU over the boxes, 0…1.
-        iterations: rounds until nothing changed, in the run that won.
+        iterations: rounds until convergence, in the best run.
     """
 
     anchors: Sizes
@@ -178,7 +178,7 @@ def _kmeans_l2(sizes: Sizes, count: int, restarts: int, seed: int) -> tuple[Size
 
 
 def _evolve(sizes: Sizes, centres: Sizes, generations: int, rng: np.random.Generator) -> Sizes:
-    """Change some sides by about a tenth at random, and keep what raises the mean best IoU."""
+    """Change some sides by about a tenth at random, and keep changes that raise the mean best IoU."""
     best, best_iou = centres, float(iou_of_sizes(sizes, centres).max(1).mean())
     for _ in range(generations):
         change = np.where(rng.random(best.shape) < 0.5, rng.normal(1, 0.1, best.shape), 1).clip(0.3, 3)
@@ -190,7 +190,7 @@ def _evolve(sizes: Sizes, centres: Sizes, generations: int, rng: np.random.Gener
 
 
 def worthwhile(new: Judgement, old: Judgement) -> bool:
-    """Whether new anchors gain enough to give up the old ones, and what was learned with them."""
+    """Whether new anchors improve enough to replace the old ones and the weights trained with them."""
     return new.mean_iou - old.mean_iou >= SMALL_GAIN or (old.recall < 0.98 and new.recall > old.recall)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What really differs between two cfgs: values after defaults, layers after alignment.
+"""Effective differences of two cfgs: values after defaults, layers after alignment.
 
 Spelling does not count: ``[conv]`` equals ``[convolutional]``, ``.1`` equals ``0.10``, an absent key
 equals its default, ``layers=-4`` equals ``layers=57`` if both mean the same layer.
@@ -71,7 +71,7 @@ def layer_references(section: Section, index: int) -> tuple[int, ...]:
 
 
 def _token(section: Section) -> tuple[object, ...]:
-    """What makes two layers count as the same when the files are aligned."""
+    """Key by which layers match when the files are aligned."""
     names = sorted({option.key for option in section.options} - set(REFERENCES.values()))
     return (section.type, *((name, canonical(section, name)) for name in names))
 

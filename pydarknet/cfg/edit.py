@@ -17,7 +17,7 @@ from pydarknet.errors import CfgError
 
 
 def copy(cfg: CfgFile) -> CfgFile:
-    """An independent copy with line numbers of its own."""
+    """An independent copy; its lines are numbered again."""
     return CfgFile.parse(str(cfg), cfg.path)
 
 
@@ -39,8 +39,8 @@ def retune(
     * ``size``: (width, height) in pixels.
 
     Raises:
-        CfgError: the batch cannot be cut into the subdivisions, a value is not positive, or the size is no
-            multiple of the network's stride.
+        CfgError: the batch is not divisible by the subdivisions, a value is not positive, or the size is not
+            a multiple of the network's stride.
     """
     result = copy(cfg)
     net = result.net
@@ -68,7 +68,7 @@ def _retune_batch(net: Section, batch: int, subdivisions: int | None) -> None:
             count for count in range(1, batch + 1) if not batch % count and batch // count <= mini
         )
     if batch % subdivisions:
-        raise CfgError(f"batch {batch} cannot be cut into {subdivisions} equal subdivisions")
+        raise CfgError(f"batch {batch} is not divisible by subdivisions {subdivisions}")
     if batch != old:
         rate = net.number("learning_rate") * batch / old
         net.set("learning_rate", float(f"{rate:.3g}"))
@@ -162,7 +162,7 @@ def _fix_line(section: Section, line: Line, seen: set[str], repairs: list[Repair
         reason = "is not an option"
     elif new_key in seen:
         reason = f"only the first {new_key!r} counts"
-    elif key in keys.READ_BY_NOBODY.get(section.type, ()):
+    elif key in keys.UNUSED.get(section.type, ()):
         reason = "no program reads this key"
     if reason:
         line.text = f"# {line.text.strip()}"

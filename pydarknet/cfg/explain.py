@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cfg says, key by key: value, default, meaning; and the same table as a reference page."""
+"""Explanation of a cfg, key by key: value, default, meaning; and the same table as a reference page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Explanation:
         value: text in the file, or the default.
         default: Darknet's default, or the rule that replaces it.
         use: ``both``, ``inference``, ``training``, ``ignored`` or ``unknown``.
-        meaning: one or two sentences; for an unknown key, what was probably meant.
+        meaning: one or two sentences; for an unknown key, the key probably meant.
     """
 
     section: str
@@ -61,8 +61,8 @@ def explain(cfg: CfgFile, *, absent: bool = False) -> Iterator[Explanation]:
 
 
 def _unknown(section: str, key: str) -> str:
-    if key in keys.READ_BY_NOBODY.get(section, ()):
-        return "No program reads this key."
+    if key in keys.UNUSED.get(section, ()):
+        return "Not used by any program."
     close = keys.suggest(section, key)
     return f"Unknown; did you mean {close!r}?" if close else "Unknown."
 
@@ -70,7 +70,7 @@ def _unknown(section: str, key: str) -> str:
 def reference() -> str:
     """The reference page of all sections and keys, in Markdown."""
     text = ["# Keys of a cfg file", ""]
-    text += ["Generated from `pydarknet/cfg/keys.txt`; `python tools/generate.py` writes it anew.", ""]
+    text += ["Generated from `pydarknet/cfg/keys.txt`; `python tools/generate.py` regenerates it.", ""]
     for section in [*keys.section_types(), "*"]:
         aliases = [f"`[{alias}]`" for alias, name in keys.ALIASES.items() if name == section]
         also = f" Also written {', '.join(aliases)}." if aliases else ""

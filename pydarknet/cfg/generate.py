@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make a cfg from a family and the few numbers that are yours: classes, size, images, batch.
+"""Make a cfg from a family and a few numbers: classes, size, images, batch.
 
 Everything that follows from them is computed: filters before the heads, the length of the training
 and its steps, the learning rate for the batch, the anchors of each head.
@@ -75,7 +75,7 @@ def new(  # noqa: PLR0913  one argument for each thing that a user decides
         raise CfgError(f"{model}: classes is {classes}, expected at least 1")
     subdivisions = subdivisions or min(plan.subdivisions, batch)
     if batch < 1 or batch % subdivisions:
-        raise CfgError(f"{model}: batch {batch} cannot be cut into {subdivisions} equal subdivisions")
+        raise CfgError(f"{model}: batch {batch} is not divisible by subdivisions {subdivisions}")
     iterations = max_batches or training_length(classes, images)
 
     cfg = CfgFile(f"{model}.cfg")
@@ -145,7 +145,7 @@ def apply_setting(cfg: CfgFile, name: str, value: Value) -> None:
     """Set ``key`` of ``[net]``, or ``section.key`` of every such section.
 
     Raises:
-        CfgError: there is no such section or key; the message names the closest.
+        CfgError: there is no such section or key; the message gives the closest.
     """
     section_name, _, key = name.rpartition(".")
     sections = [section for section in cfg.sections if section.type == keys.canonical(section_name or "net")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every section and key of a cfg file means: the one place where that is written down.
+"""Meaning of every section and key of a cfg file, read from one table.
 
 The rows are in ``keys.txt``.  Defaults of the shape walk, ``cfg explain``, the search for
 misspelt keys and the documentation's key reference are all read from here.
@@ -26,7 +26,7 @@ ALIASES = {
     "silence": "empty",
 }
 
-# Spellings of tutorials, other forks and old versions, and what they are called here.
+# Spellings of tutorials, other forks and old versions → current names.
 OLD_SPELLINGS: dict[str, dict[str, str]] = {
     "net": {
         "subdivision": "subdivisions",
@@ -65,7 +65,7 @@ OLD_SPELLINGS: dict[str, dict[str, str]] = {
 }
 
 # Keys that published files carry although no Darknet reads them; a note, not an error.
-READ_BY_NOBODY: dict[str, frozenset[str]] = {
+UNUSED: dict[str, frozenset[str]] = {
     "net": frozenset(
         {"swa", "swa_start", "max_epochs", "init_sequential_subdivisions", "cudnn_half", "random"}
     ),
@@ -82,7 +82,7 @@ class Key:
         name: the key.
         type: ``int``, ``float``, ``str``, ``ints`` or ``floats`` (comma-separated lists).
         default: value when the key is absent; None if it is required or computed (see ``otherwise``).
-        otherwise: what applies when the key is absent and there is no fixed default.
+        otherwise: the rule for an absent key without a fixed default.
         use: ``both``, ``inference``, ``training``, or ``ignored`` when it is read but has no effect.
         meaning: one or two sentences.
         choices: the values that a ``str`` may have; empty if any.
@@ -99,7 +99,7 @@ class Key:
 
     @property
     def default_text(self) -> str:
-        """The default for people: its value, the rule that replaces it, or ``required``."""
+        """The default as text: its value, the rule that replaces it, or ``required``."""
         if self.default is None:
             return self.otherwise
         return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
@@ -157,7 +157,7 @@ def section_types() -> list[str]:
 
 
 def describe_section(section: str) -> str:
-    """One sentence on what the section is.
+    """Description of the section in one sentence.
 
     Raises:
         KeyError: no such section type.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a layer makes of its input: one rule per section type.
+"""Layer rules: output shape and parameters by section type.
 
 A rule reads the section of a ``Node`` and fills in its output shape, its arrays in the order of the
 weights file, and its operations as Darknet counts them.  To add a layer, write one more function
@@ -171,7 +171,7 @@ def _convolutional(node: Node) -> None:
     padding = size // 2 if section.integer("pad") else section.integer("padding")
     dilation = section.integer("dilation") if size > 1 else 1
     if dilation > 1 and padding < size // 2:
-        what = f"padding {padding} is too little for size {size} with dilation {dilation}; set pad=1"
+        what = f"padding {padding} is too small for size {size} with dilation {dilation}; set pad=1"
         raise section.error("padding", what)
     sides = _strided(node, 2 * padding, size)
     set_shape(node, *node.dst[:2], filters)
@@ -302,9 +302,9 @@ def _reorg(node: Node) -> None:
     reverse, block = node.section.integer("reverse"), stride * stride
     divisor = block * block if reverse and node.type == "reorg3d" else block
     if channels % divisor and (reverse or node.type == "reorg"):
-        raise node.section.error("stride", f"{channels} input channels are no multiple of {divisor}")
+        raise node.section.error("stride", f"{channels} input channels are not a multiple of {divisor}")
     if node.type == "reorg" and not reverse and (width % stride or height % stride):
-        raise node.section.error("stride", f"the input of {width}×{height} is no multiple of {stride}")
+        raise node.section.error("stride", f"the input of {width}×{height} is not a multiple of {stride}")
     if reverse:
         set_shape(node, width * stride, height * stride, channels // block)
     else:

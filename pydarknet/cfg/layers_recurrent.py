@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes and parameters of the recurrent layers; see ``layers.py`` for what a rule is."""
+"""Shapes and parameters of the recurrent layers; see ``layers.py`` for the definition of a rule."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much memory a network needs, before it is started.
 
-A sum of named terms over the shape walk; nothing is measured here.  Every term is in bytes.
+A sum of named terms over the shape walk; not a measurement.  Every term is in bytes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Memory:
             in training for both directions, and their gradients likewise.
         updates: gradients, which carry the momentum; Adam's two moments; the moving average.
         outputs: outputs of the layers for one mini-batch.
-        gradients: gradients of the outputs; buffers are used again as soon as nobody needs them.
-        saved: what the backward pass needs again: the convolutions in front of batch norm.
+        gradients: gradients of the outputs; buffers are reused as soon as they are free.
+        saved: kept for the backward pass: outputs of the convolutions before batch norm.
         workspace: scratch memory for the largest layer.
         images: images and labels that wait for their turn.
         process: Python, NumPy, OpenCV and the engine itself.
@@ -99,7 +99,7 @@ def training_memory(
 
 
 def inference_memory(cfg: CfgFile, batch: int = 1, precision: str = "fp32") -> Memory:
-    """Peak memory of detection, with buffers that are used again as soon as nobody needs them.
+    """Peak memory of detection, with buffers that are reused as soon as they are free.
 
     Args:
         cfg: the network.

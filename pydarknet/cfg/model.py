@@ -54,7 +54,7 @@ class Line:
 
     @property
     def option(self) -> tuple[str, str] | None:
-        """Key and value, or None if the line is no option (``key=`` without value is none either)."""
+        """Key and value, or None if the line is not an option; ``key=`` without value is not one either."""
         key, equals, value = self.code.partition("=")
         return (key, value) if equals and value and not key.startswith("[") else None
 
@@ -89,7 +89,7 @@ class Problem:
 
 
 class SectionError(CfgError):
-    """A section or key is wrong; ``problem`` says where and why."""
+    """A section or key is wrong; ``problem`` holds the place and the reason."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -177,11 +177,11 @@ class Section:
         return "" if default is None else format_value(default)
 
     def integers(self, key: str) -> list[int]:
-        """Value as a list of integers; what follows a ``#`` is ignored; empty if the key is absent."""
+        """Value as a list of integers; text after a ``#`` is ignored; empty if the key is absent."""
         return [int(number) for number in self._items(key, _INT)]
 
     def numbers(self, key: str) -> list[float]:
-        """Value as a list of numbers; what follows a ``#`` is ignored; empty if the key is absent."""
+        """Value as a list of numbers; text after a ``#`` is ignored; empty if the key is absent."""
         return [float(number) for number in self._items(key, _FLOAT)]
 
     def _items(self, key: str, pattern: re.Pattern[str]) -> Iterator[str]:
@@ -206,7 +206,7 @@ class Section:
         above.end = above.end or "\n"
 
     def remove(self, key: str) -> None:
-        """Delete every occurrence of the key; nothing happens if there is none."""
+        """Delete every occurrence of the key; no effect if there is none."""
         self.body = [line for line in self.body if not (line.option and line.option[0] == key)]
 
 
@@ -217,7 +217,7 @@ class CfgFile:
         path: where it was read from; only used in messages and by :meth:`save`.
         preamble: the lines before the first section.
         sections: all sections in order; ``net`` is the first, ``layers`` are the others.
-        problems: what is wrong with the text itself (no section, text that is no option, …).
+        problems: errors in the text itself (no section, text that is not an option, …).
     """
 
     def __init__(self, path: str = "<cfg>") -> None:
@@ -230,7 +230,7 @@ class CfgFile:
     def parse(cls, source: str | Path, path: str = "<cfg>") -> CfgFile:
         """Read a cfg from its text (``str``) or from a file (``Path``).
 
-        Never fails on content: what is malformed is kept and listed in ``problems``.
+        Never fails on content: malformed lines are kept and listed in ``problems``.
 
         Args:
             source: the text itself, or the path of a file.

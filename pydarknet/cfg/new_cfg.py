@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a request (``pydarknet cfg new``) to a cfg: look at the data, the memory and the time there is.
+"""Create a cfg for a request (``pydarknet cfg new``) from the data, the free memory and the time.
 
 ``generate.new`` only computes; the decisions that need files or the machine are made here, and every
 one of them is told in a note.
@@ -40,8 +40,8 @@ class Request:
         data: data set in any format that :func:`pydarknet.data.read` knows.
         images: number of training images; from ``data`` if None.
         batch: images per weight update.
-        subdivisions: a number, ``published``, or ``auto`` for what fits into memory.
-        memory: bytes for ``subdivisions="auto"``; what is free if None.
+        subdivisions: a number, ``published``, or ``auto`` for the fewest that fit into memory.
+        memory: bytes for ``subdivisions="auto"``; the free memory if None.
         anchors: ``published``, ``auto``, or the path of a file.
         augment: ``none``, ``low``, ``med`` or ``high``; published settings if None.
         max_batches: iterations; by rule if None.
@@ -67,7 +67,7 @@ class Request:
 
 
 def make(request: Request) -> tuple[CfgFile, list[str]]:
-    """The cfg for a request, and notes on what was decided.
+    """The cfg for a request, and notes on the decisions.
 
     Raises:
         CfgError: the request contradicts itself or does not fit the family.
@@ -207,7 +207,7 @@ def _subdivisions(request: Request, build: Callable[[int | None], CfgFile], note
         return int(request.subdivisions)
     limit = request.memory or available_memory()
     if limit is None:
-        raise CfgError("this system does not say how much memory is free; give --memory, for example 6G")
+        raise CfgError("the free memory of this system is unknown; set --memory, for example 6G")
     found = smallest_subdivisions(build(1), limit, request.batch)
     if found is None:
         raise CfgError(

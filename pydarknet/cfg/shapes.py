@@ -52,7 +52,7 @@ def walk(
         cfg: the network.
         width: input width in pixels; ``[net] width`` if None.
         height: input height in pixels; ``[net] height`` if None.
-        problems: if given, what is wrong is appended here and the walk goes on as well as it can.
+        problems: if given, errors are appended here and the walk continues as far as possible.
 
     Raises:
         CfgError: the network is impossible (and ``problems`` is None); the message names line and key.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layer table of a network: what stands where, how large it is, what it costs."""
+"""The layer table of a network: position, size and cost of each layer."""
 
 from __future__ import annotations
 

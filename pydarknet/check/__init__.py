@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Preflight: find what is known to go wrong before a training starts.
+"""Preflight: find known problems before a training starts.
 
 >>> report = preflight("yolov4-tiny.cfg", data="ds/obj.data", weights="yolov4-tiny.conv.29")
 >>> report.exit_code, [finding.rule for finding in report.findings]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The catalogue: what a rule is, and the decorator that puts one into it.
+"""The catalogue of rules, and the decorator that adds one.
 
-A rule is a function that looks at a :class:`~pydarknet.check.inputs.Inputs` and yields what it found::
+A rule is a function that checks :class:`~pydarknet.check.inputs.Inputs` and yields findings::
 
     @rule("L-02", ERROR, "batch is not divisible by subdivisions", "Choose a divisor of batch.")
     def batch_divides(inputs: Inputs) -> Iterator[Found]:
@@ -39,11 +39,11 @@ NOTE, WARNING, ERROR = Severity
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a rule yields; the catalogue adds the rest.
+    """A finding as a rule yields it; the catalogue adds the rest.
 
     Attributes:
         message: what is wrong, with the numbers.
-        file: where, empty if no file is to blame.
+        file: its file, empty if no file is concerned.
         line: from 1; 0 if it concerns the whole file.
         value: what was found, as text.
         expected: what was expected, as text.
@@ -68,7 +68,7 @@ class Finding:
         rule: id of the rule, for example ``"L-02"``.
         severity: note, warning or error.
         message: what is wrong, with the numbers.
-        file: where, empty if no file is to blame.
+        file: its file, empty if no file is concerned.
         line: from 1; 0 if it concerns the whole file.
         value: what was found, as text.
         expected: what was expected, as text.
@@ -102,7 +102,7 @@ class Rule:
         severity: unless the finding says otherwise.
         title: the finding in a few words.
         remedy: what to do.
-        needs: ``data`` or ``weights`` if the rule has nothing to look at without them.
+        needs: ``data`` or ``weights`` if the rule cannot run without them.
         check: the function.
     """
 
@@ -115,11 +115,11 @@ class Rule:
 
     @property
     def why(self) -> str:
-        """The docstring of the function: when the rule speaks, and why."""
+        """The docstring of the function: when the rule reports, and why."""
         return " ".join((self.check.__doc__ or "").split())
 
     def run(self, inputs: Inputs) -> Iterator[Finding]:
-        """Look at a inputs."""
+        """Run the rule."""
         for found in self.check(inputs):
             yield Finding(
                 self.id,
@@ -137,15 +137,15 @@ CATALOGUE: dict[str, Rule] = {}
 
 
 def rule(name: str, severity: Severity, title: str, remedy: str, needs: str = "") -> Callable[[Check], Check]:
-    """Put a function into the catalogue.
+    """Add a function to the catalogue.
 
     Raises:
-        ValueError: there is such a rule already.
+        ValueError: a rule of this id exists.
     """
 
     def register(check: Check) -> Check:
         if name in CATALOGUE:
-            raise ValueError(f"rule {name} is there twice")
+            raise ValueError(f"duplicate rule {name}")
         CATALOGUE[name] = Rule(name, severity, title, remedy, needs, check)
         return check
 

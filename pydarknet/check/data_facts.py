@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look at a data set once and keep what the rules ask for: counts, places, sizes.
+"""Facts about a data set that the rules need, collected in one pass: counts, places, sizes.
 
-Lists and labels are read by :mod:`pydarknet.data`; what that would only mention in a report becomes
-facts here.  Nothing is judged in this file.
+Lists and labels are read by :mod:`pydarknet.data`; issues of its report become facts here.  The rules judge
+them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LABEL_FOLDERS = ("labels", "Labels", "label", "labels_txt", "txt", "annotations
 
 @dataclass
 class Folder:
-    """What is known about the images of one folder: enough to see that it holds the images of one class.
+    """Facts about the images of one folder, to recognise a folder with the images of one class.
 
     Attributes:
         classes: class ids that occur.
@@ -52,7 +52,7 @@ class Folder:
 
 @dataclass
 class Split:
-    """What was found in one list of images.
+    """Facts about one list of images.
 
     Attributes:
         file: the list, or the folder.
@@ -70,7 +70,7 @@ class Split:
         misplaced: (image, label found elsewhere) of some images without a label.
         unlabelled: some images without a label, and the paths that were tried.
         turned: images that carry an EXIF rotation.
-        report: what the reader had to say.
+        report: issues of the reader.
     """
 
     file: str = ""
@@ -108,12 +108,12 @@ def _forget(_issue: Issue) -> None:
 
 @dataclass
 class DataFacts:
-    """What was found in a data set.
+    """Facts about a data set.
 
     Attributes:
         path: the ``.data`` file, list or folder.
         options: (value, line) of each key of the ``.data`` file.
-        problems: (file, line, message) of what is wrong with the ``.data`` and names files.
+        problems: (file, line, message) of errors in the ``.data`` and names files.
         names: class names, or None if there are none.
         names_file: where they stand.
         train: the images to train on.
@@ -137,7 +137,7 @@ class DataFacts:
 
 
 def inspect_data(path: Path, *, deep: bool = False, progress: Progress = no_progress) -> DataFacts:
-    """Read a data set and note what the rules need.
+    """Read a data set and collect the facts that the rules need.
 
     Args:
         path: a ``.data`` file, an image list, or anything else that :func:`pydarknet.data.read` takes.
@@ -145,7 +145,7 @@ def inspect_data(path: Path, *, deep: bool = False, progress: Progress = no_prog
         progress: called with (name of the list or folder, images done, None).
 
     Raises:
-        DataError: the path does not exist or nothing can be made of it.
+        DataError: the path does not exist or its format is unknown.
     """
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
@@ -181,7 +181,7 @@ def _read_data_file(facts: DataFacts, path: Path, progress: Progress) -> None:
         value, line = facts.options[key]
         file = resolve(value, path.parent)
         if not file.is_file():
-            facts.problems.append((str(path), line, f"{key} list {value} is not there (looked at {file})"))
+            facts.problems.append((str(path), line, f"{key} list {value} does not exist (tried {file})"))
             continue
         try:
             split = _look_at(_list_records, file, facts.deep, progress)
@@ -205,7 +205,7 @@ def _look_at(reader: Reader, path: Path, deep: bool, progress: Progress) -> Spli
 
 
 def _list_records(path: Path, split: Split) -> Iterator[Record]:
-    """Records of a Darknet list; unlike a reader it goes on after everything, and keeps class ids."""
+    """Records of a Darknet list; unlike a reader it continues after every error, and keeps class ids."""
     for number, line in enumerate(lines_of(path), 1):
         if not line:
             continue
@@ -234,7 +234,7 @@ def _list_records(path: Path, split: Split) -> Iterator[Record]:
 
 
 def _read_any(facts: DataFacts, path: Path, progress: Progress) -> None:
-    """A data set in any other format, through the reader that everybody uses."""
+    """A data set in any other format, through its reader."""
     report = Report(sink=_forget)
     source, same = _open(path, report)
     facts.names, facts.names_file = source.names, str(path)
@@ -269,7 +269,7 @@ def _read_any(facts: DataFacts, path: Path, progress: Progress) -> None:
 def _open(path: Path, report: Report) -> tuple[LabelSource, bool]:
     """The stream of a set, and whether train and val are the same images.
 
-    Readers refuse such a set unless told otherwise; here it must be read, for that is a finding like others.
+    By default readers refuse such a set; here it must be read, because a rule reports it.
     """
     try:
         return open_source(path, "auto", ReadOptions(), report), False
@@ -302,7 +302,7 @@ def label_elsewhere(image: Path) -> Path | None:
 
 
 def _note(split: Split, record: Record, class_id: Callable[[str], int], deep: bool) -> None:
-    """Enter one image into the books."""
+    """Add the facts of one image."""
     image = Path(record.image)
     if record.width * record.height > PIXEL_LIMIT:
         text = f"{record.width}x{record.height} is more than OpenCV decodes"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rules look at: cfg, data, weights and the planned run, with what follows from them."""
+"""Inputs of the rules: cfg, data, weights and the planned run, with derived values."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ROOMY = 2048  # pixels; every stride in use divides it
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """What is about to be started.
+    """The planned run.
 
     Attributes:
         folder: where the run will write; ``backup`` of the ``.data`` file if None.
-        clear: start counting iterations at 0 whatever the weights file says.
+        clear: count iterations from 0, not from the number in the weights file.
         seconds_per_iteration: measured on this machine, if known.
         max_hours: the run must end within this time.
         memory: bytes that the run may take; asked of the system if None.
@@ -41,13 +41,13 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything there is to check.
+    """Everything that the rules check.
 
     Attributes:
         cfg: the network and its training settings.
-        data: what was found in the data set.
+        data: facts about the data set.
         weights: the file to start from; an exception if it cannot be opened.
-        run: what is about to be started.
+        run: the planned run.
     """
 
     cfg: CfgFile
@@ -63,7 +63,7 @@ class Inputs:
 
     @cached_property
     def _walked(self) -> tuple[Walk, list[Problem]]:
-        """At the next possible size: a wrong size is a finding of its own and must not look like many."""
+        """Walk at the nearest valid size, so that a wrong size is one finding and not many."""
         problems: list[Problem] = list(self.cfg.problems)
         sizes = [self.net.integer(side) for side in ("width", "height")]
         width, height = (max(size // self.stride, 1) * self.stride if size > 0 else size for size in sizes)

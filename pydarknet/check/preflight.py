@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the rules over a inputs, and say what came of it as text, as data and as an exit code."""
+"""Run the rules over the inputs; report as text, JSON and exit code."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Pathlike = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """The outcome.
+    """The findings of a preflight.
 
     Attributes:
         findings: the worst first, then by rule.
-        skipped: ids of the rules that had nothing to look at, because data or weights were not given.
+        skipped: ids of the rules that were not run, because data or weights were not given.
         checked: how many rules were run.
     """
 
@@ -37,7 +37,7 @@ class Preflight:
 
     @property
     def worst(self) -> Severity | None:
-        """The gravest severity, None if nothing was found."""
+        """The highest severity, None without findings."""
         return max((finding.severity for finding in self.findings), key=lambda s: s.rank, default=None)
 
     @property
@@ -51,7 +51,7 @@ class Preflight:
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
     def at_least(self, severity: Severity) -> Preflight:
-        """Only the findings that are this grave."""
+        """Only the findings of at least this severity."""
         kept = tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
         return replace(self, findings=kept)
 
@@ -63,7 +63,7 @@ class Preflight:
         return json.dumps(table, indent=1, ensure_ascii=False)
 
     def to_text(self) -> str:
-        """The findings for people, and a line of totals."""
+        """The findings as text, with a line of totals."""
         return "\n".join([*map(_paragraph, self.findings), self._summary()])
 
     def _summary(self) -> str:
@@ -86,10 +86,10 @@ def inspect(inputs: Inputs, ignore: Collection[str] = ()) -> Preflight:
     """Run every rule over a inputs.
 
     Args:
-        inputs: what to look at.
+        inputs: what to check.
         ignore: ids of rules to leave out.
     """
-    # When the lists cannot be read, rules about images would only say so again in many ways.
+    # When the lists cannot be read, rules about images would only repeat that.
     unread = inputs.data is not None and bool(inputs.data.problems) and not inputs.data.train.images
     findings: dict[Finding, None] = {}
     skipped, checked = [], 0
@@ -106,7 +106,7 @@ def inspect(inputs: Inputs, ignore: Collection[str] = ()) -> Preflight:
 
 
 def _guarded(rule: Rule, inputs: Inputs) -> Iterator[Finding]:
-    """A rule that stumbles over a value that cannot be read has found an error too."""
+    """Run a rule; a value that it cannot read is a finding of its own."""
     try:
         yield from rule.run(inputs)
     except CfgError as error:
@@ -124,7 +124,7 @@ def load_inputs(
     deep: bool = False,
     progress: Progress = no_progress,
 ) -> Inputs:
-    """Read everything that a preflight looks at; see :func:`preflight`."""
+    """Read the inputs of a preflight; see :func:`preflight`."""
     file = cfg if isinstance(cfg, CfgFile) else CfgFile.load(cfg)
     _ = file.net  # raises if there is none
     if not (data is None or isinstance(data, DataFacts)):
@@ -154,8 +154,8 @@ def preflight(
         cfg: the network and its training settings, as a file or read already.
         data: the data set: a ``.data`` file, a list, a folder, or what :func:`inspect_data` returned.
         weights: the file to start from.
-        run: what is planned.
-        deep: decode every image and compare what images look like.
+        run: the planned run.
+        deep: decode every image and find look-alikes.
         ignore: ids of rules to leave out.
         progress: called with (name of the list or folder, images done, None).
 

@@ -16,8 +16,8 @@ def reference(groups: dict[str, ModuleType]) -> str:
         groups: title → module that holds its rules, ``pydarknet.check.GROUPS``.
     """
     text = ["# Preflight rules", ""]
-    text += ["Generated from `pydarknet/check/rules_*.py`; `python tools/generate.py` writes it anew.", ""]
-    text += ["The severity is the usual one; some rules raise or lower it as their text says.", ""]
+    text += ["Generated from `pydarknet/check/rules_*.py`; `python tools/generate.py` regenerates it.", ""]
+    text += ["The severity is the usual one; some rules raise or lower it, see their text.", ""]
     for title, module in groups.items():
         rules = [rule for rule in CATALOGUE.values() if rule.check.__module__ == module.__name__]
         text += [f"## {title}", "", "| rule | severity | finding | when and why | what to do |"]

@@ -15,9 +15,9 @@ from pydarknet.check.inputs import Inputs
 from pydarknet.system.memory import available_memory
 
 
-@rule("L-00", ERROR, "the network is impossible", "Fix that line; `pydarknet cfg show` helps.")
+@rule("L-00", ERROR, "the network is not valid", "Fix that line; `pydarknet cfg show` helps.")
 def possible(inputs: Inputs) -> Iterator[Found]:
-    """The file cannot be understood, a section is unknown, or shapes do not fit together."""
+    """The file cannot be parsed, a section is unknown, or shapes do not fit together."""
     elsewhere = {section.line for section, _, _ in _wrong_filters(inputs)}
     for problem in inputs.problems:
         if problem.line not in elsewhere:
@@ -33,8 +33,8 @@ def possible(inputs: Inputs) -> Iterator[Found]:
     "Correct the key; `pydarknet cfg fix` fixes old spellings.",
 )
 def known_keys(inputs: Inputs) -> Iterator[Found]:
-    """Darknet skips keys that it does not know and goes on with the default, or stops because the real key
-    is missing.  Keys that published files carry although nobody reads them are only noted."""
+    """Darknet skips keys that it does not know and continues with the default, or stops because the real key
+    is missing.  Unused keys of published files are only noted."""
     for section in inputs.cfg.sections:
         known = keys.known(section.type)
         seen: set[str] = set()
@@ -42,10 +42,10 @@ def known_keys(inputs: Inputs) -> Iterator[Found]:
             key = option.key
             found = Found("", section.path, option.line, key)
             if key in seen:
-                text = f"[{section.name}] {key} is there twice; only the first counts"
+                text = f"[{section.name}] {key} is a duplicate; only the first value is used"
                 yield Found(text, found.file, found.line, key, severity=WARNING, hint="Delete one of them.")
-            elif key in keys.READ_BY_NOBODY.get(section.type, ()):
-                text = f"[{section.name}] no program reads {key}"
+            elif key in keys.UNUSED.get(section.type, ()):
+                text = f"[{section.name}] {key} is not used by any program"
                 yield Found(text, found.file, found.line, key, severity=NOTE, hint="It can be deleted.")
             elif key not in known:
                 close = keys.suggest(section.type, key) or ""
@@ -60,12 +60,12 @@ def known_keys(inputs: Inputs) -> Iterator[Found]:
 
 @rule("L-02", ERROR, "batch is not divisible by subdivisions", "Choose subdivisions that divide batch.")
 def batch_divides(inputs: Inputs) -> Iterator[Found]:
-    """A batch is cut into equal parts; a remainder would silently be left out."""
+    """A batch is split into equal parts; a remainder would silently be dropped."""
     batch, subdivisions = inputs.net.integer("batch"), inputs.net.integer("subdivisions")
     if subdivisions < 1 or batch % subdivisions:
         below = [n for n in range(1, max(batch, 1) + 1) if batch % n == 0]
         nearest = min(below, key=lambda n: abs(n - subdivisions))
-        text = f"batch {batch} cannot be cut into {subdivisions} equal subdivisions"
+        text = f"batch {batch} is not divisible by subdivisions {subdivisions}"
         yield at(inputs.net, "subdivisions", text, str(nearest))
 
 
@@ -81,7 +81,7 @@ def size_fits_stride(inputs: Inputs) -> Iterator[Found]:
 
 
 def _wrong_filters(inputs: Inputs) -> Iterator[tuple[Section, Section, int]]:
-    """(head, convolution in front of it, filters that it needs) where they differ."""
+    """(head, convolution before it, required filters) where they differ."""
     for index, head in enumerate(inputs.cfg.layers):
         if head.type not in ("yolo", "Gaussian_yolo", "region") or not index:
             continue
@@ -111,10 +111,10 @@ def _normalized(inputs: Inputs) -> bool:
     "L-11",
     WARNING,
     "mini-batch of one image with batch normalization",
-    "Lower subdivisions as memory allows.",
+    "Lower subdivisions as far as memory allows.",
 )
 def mini_batch_is_not_one(inputs: Inputs) -> Iterator[Found]:
-    """Statistics of a single image are poor ones: accuracy suffers, and nan is more likely."""
+    """Statistics of a single image are unreliable: accuracy suffers, and nan is more likely."""
     batch, subdivisions = inputs.net.integer("batch"), inputs.net.integer("subdivisions")
     if inputs.trains and subdivisions > 1 and batch // subdivisions == 1 and _normalized(inputs):
         text = f"mini-batch is {batch}/{subdivisions} = 1 image, and the network has batch normalization"
@@ -134,7 +134,7 @@ def batch_is_large_enough(inputs: Inputs) -> Iterator[Found]:
     "L-14", WARNING, "training may run out of memory", "Raise subdivisions, lower the size, or set random=0."
 )
 def memory_suffices(inputs: Inputs) -> Iterator[Found]:
-    """The largest size that training uses must fit into the memory that is free.  With random=1 that is 1.4
+    """The largest training size must fit into the free memory.  With random=1 that is 1.4
     times the size of the cfg: a run that starts well may end minutes later.  An error if the size of the cfg
     is too much already."""
     limit = inputs.run.memory or available_memory()
@@ -158,7 +158,7 @@ def _gib(count: int) -> str:
     return f"{count / 2**30:.2g} GiB"
 
 
-# (key, other key, what comes of it)
+# (key, other key, consequence)
 _REJECTED = (
     ("mosaic", "letter_box", "Darknet refuses to train with both"),
     ("cutmix", "mosaic", "a detector uses mosaic only"),
@@ -186,21 +186,21 @@ def compatible_settings(inputs: Inputs) -> Iterator[Found]:
 )
 def size_near_published(inputs: Inputs) -> Iterator[Found]:
     """Anchors and weights of a family suit the sizes that it was trained with (with random=1 those are
-    1/1.4 to 1.4 times the published size); beyond 1.5 times these they suit badly."""
+    1/1.4 to 1.4 times the published size); beyond 1.5 times these they do not fit."""
     width = inputs.net.integer("width")
     types = tuple(node.type for node in inputs.nodes)
     for name, plan in FAMILIES.items():
         layers, spread = _published(name)
         low, high = plan.size / spread * 0.5, plan.size * spread * 1.5
         if layers == types and not low <= width <= high:
-            text = f"width {width} is far from the {plan.size} that {name} was published with"
+            text = f"width {width} is far from the {plan.size} of the published {name}"
             yield at(inputs.net, "width", text, f"{low:.0f} … {high:.0f}")
             return
 
 
 @lru_cache(maxsize=64)
 def _published(family: str) -> tuple[tuple[str, ...], float]:
-    """Types of the layers of a family, and how far its training strayed from the published size."""
+    """Types of the layers of a family, and how far its training size varied from the published size."""
     cfg = new(family)
     random = any(head.number("random", 0) for head in cfg.heads)
     return tuple(section.type for section in cfg.layers), LARGEST if random else 1.0

@@ -70,10 +70,10 @@ def _listed(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers)) or "none"
 
 
-@rule("L-29", ERROR, "names file is faulty", "One name on each line, no blank lines, none twice.", "data")
+@rule("L-29", ERROR, "names file has errors", "One name on each line, no blank lines, no duplicates.", "data")
 def names_in_order(inputs: Inputs) -> Iterator[Found]:
     """The line number is the class id, so a blank line in between is a class without a name.  Lists and
-    names that cannot be read are reported here too."""
+    unreadable names are reported here too."""
     data = _data(inputs)
     for file, line, message in data.problems:
         yield Found(message, file, line, hint="Correct the path or the file.")
@@ -86,14 +86,14 @@ def names_in_order(inputs: Inputs) -> Iterator[Found]:
         if not name:
             yield Found(f"line {number} is blank; it counts as class {number - 1}", data.names_file, number)
         elif name in first:
-            text = f"class {name!r} is there twice, in lines {first[name]} and {number}"
+            text = f"class {name!r} is a duplicate, in lines {first[name]} and {number}"
             yield Found(text, data.names_file, number, name)
         first.setdefault(name, number)
 
 
 @rule("L-28", WARNING, "list depends on the working directory", "Write absolute paths into the list.", "data")
 def paths_resolve_alike(inputs: Inputs) -> Iterator[Found]:
-    """A relative path that is found from here, and is another file or none seen from the list."""
+    """A relative path that is found from the working directory, but not from the folder of the list."""
     for split in _data(inputs).splits:
         folder = Path(split.file).parent
         odd = []
@@ -103,26 +103,28 @@ def paths_resolve_alike(inputs: Inputs) -> Iterator[Found]:
             if here.exists() and not any(here.samefile(place) for place in there[:1]):
                 odd.append((number, entry))
         if odd:
-            text = f"{len(odd)} paths are found only from the working directory {Path.cwd()}, as {odd[0][1]}"
+            text = (
+                f"{len(odd)} paths are found only from the working directory {Path.cwd()}, e.g. {odd[0][1]}"
+            )
             yield Found(text, split.file, odd[0][0], odd[0][1])
 
 
-@rule("L-30", ERROR, "train and validation images overlap", "Split anew: pydarknet data split.", "data")
+@rule("L-30", ERROR, "train and validation images overlap", "Split again: pydarknet data split.", "data")
 def splits_disjoint(inputs: Inputs) -> Iterator[Found]:
-    """Results on images that were trained on say nothing."""
+    """Results on training images do not measure generalisation."""
     data = _data(inputs)
     if data.val is None:
         return
     both = [path for real, path in data.val.real_paths.items() if real in data.train.real_paths]
     if both:
-        text = f"{len(both)} of {data.val.images} validation images are trained on, as {both[0]}"
+        text = f"{len(both)} of {data.val.images} validation images are also training images, e.g. {both[0]}"
         yield Found(text, data.val.file, value=str(len(both)), expected="0")
 
 
 @rule("L-31", WARNING, "nearly equal images in train and validation", "Keep them in one split.", "data")
 def splits_different(inputs: Inputs) -> Iterator[Found]:
-    """Copies flatter the result just as the same files do.  Files of equal content are always found, images
-    that look the same with ``--deep``."""
+    """Copies inflate the result as identical files do.  Files of equal content are always found, look-alikes
+    with ``--deep``."""
     data = _data(inputs)
     if data.val is None:
         return
@@ -131,14 +133,14 @@ def splits_different(inputs: Inputs) -> Iterator[Found]:
     pairs = repeated(data.train.paths, data.val.paths, near=data.deep)
     if pairs:
         first, second = pairs[0]
-        text = f"{len(pairs)} validation images look like training images, as {second} and {first}"
+        text = f"{len(pairs)} validation images look like training images, e.g. {second} and {first}"
         yield Found(text, data.val.file, value=str(len(pairs)), expected="0")
 
 
-@rule("L-26", ERROR, "images cannot be used", "Repair them, or take them out of the list.", "data")
+@rule("L-26", ERROR, "images cannot be used", "Repair them, or remove them from the list.", "data")
 def images_readable(inputs: Inputs) -> Iterator[Found]:
     """Missing, empty, damaged or too large files, found in the headers or, with ``--deep``, in the pixels.
-    Images with an EXIF rotation are a warning: not every program turns them, and labels may be for either."""
+    Images with an EXIF rotation are a warning: not every program applies it, and labels may fit either."""
     data = _data(inputs)
     for split in splits(data):
         for code, what in (("missing-image", "not there"), ("unreadable-image", "unreadable")):
@@ -147,9 +149,9 @@ def images_readable(inputs: Inputs) -> Iterator[Found]:
                 yield Found(f"{count} images are {what}: {message}", file, line, str(count), "0")
     for split in data.splits:
         if split.turned:
-            text = f"{len(split.turned)} images are turned by EXIF, as {split.turned[0]}"
+            text = f"{len(split.turned)} images are rotated by EXIF, e.g. {split.turned[0]}"
             hint = (
-                "Turn the pixels and drop the tag, or make sure that the labels were made for turned images."
+                "Rotate the pixels and remove the tag, or make sure that the labels are for rotated images."
             )
             yield Found(text, split.file, value=str(len(split.turned)), severity=WARNING, hint=hint)
 
@@ -157,7 +159,7 @@ def images_readable(inputs: Inputs) -> Iterator[Found]:
 @rule("L-27", WARNING, "few examples of a class", "Collect more, or merge or drop classes.", "data")
 def classes_represented(inputs: Inputs) -> Iterator[Found]:
     """No box at all, or less than a hundredth of the largest class.  Less than 1500 images or 10 000 boxes
-    for a class is only noted, and only if the training sees its images often enough to profit from more."""
+    for a class is a note, and only if the training sees its images often enough to profit from more."""
     data = _data(inputs)
     boxes = data.train.boxes_per_class
     count = inputs.classes or len(data.names or ())
@@ -192,7 +194,7 @@ def _name(data: DataFacts, class_id: int) -> str:
 
 @rule("L-32", WARNING, "mirroring with directional classes", "Set flip=0 in [net].", "data")
 def flip_keeps_classes(inputs: Inputs) -> Iterator[Found]:
-    """Half of the images are mirrored, and what was left is then right."""
+    """Half of the images are mirrored, and left becomes right."""
     names = [name for name in _data(inputs).names or () if _DIRECTION.search(_CAMEL.sub("_", name))]
     if names and inputs.net.integer("flip"):
         problem = inputs.net.problem("flip", "")

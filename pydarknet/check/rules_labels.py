@@ -20,7 +20,7 @@ _ODD_BOXES = {
     "degenerate": "without area",
     "swapped": "of negative size",
     "clipped": "reaching out of the image",
-    "duplicate": "given twice",
+    "duplicate": "duplicated",
 }
 MOST_BOXES = 200  # Darknet's default of `max`
 SMALL = 5.0  # pixels at network size
@@ -31,10 +31,10 @@ def _data(inputs: Inputs) -> DataFacts:
     return inputs.data
 
 
-@rule("L-13", WARNING, "anchors do not suit", "Compare with new ones: pydarknet anchors --cfg … --data …")
+@rule("L-13", WARNING, "anchors do not fit", "Calculate new ones: pydarknet anchors --cfg … --data …")
 def anchors_suit(inputs: Inputs) -> Iterator[Found]:
-    """An anchor larger than the input in both directions is of no use.  With data: the mean IoU of boxes and
-    their best anchor should be 0.5 at least, and 98 % of the boxes should be within reach (a factor of 4)."""
+    """An anchor larger than the input in both directions is useless.  With data: the mean IoU of boxes and
+    their best anchor should be at least 0.5, and 98 % of the boxes should be within reach (a factor of 4)."""
     heads = [head for head in inputs.cfg.heads if head.type != "detection"]
     if not heads:
         return
@@ -61,11 +61,11 @@ def anchors_suit(inputs: Inputs) -> Iterator[Found]:
     "L-20",
     ERROR,
     "images without labels",
-    "Put each label beside its image; an empty file means nothing is there.",
+    "Put each label beside its image; an empty file means no objects.",
     "data",
 )
 def labels_present(inputs: Inputs) -> Iterator[Found]:
-    """Darknet takes an image without a label file for one without objects.  An error below 90 % coverage."""
+    """Darknet treats an image without a label file as one without objects.  An error below 90 % coverage."""
     for split in _data(inputs).splits:
         missing = split.images - split.labelled
         if missing <= 0:
@@ -74,20 +74,20 @@ def labels_present(inputs: Inputs) -> Iterator[Found]:
         example = ""
         if split.unlabelled:
             image, tried = split.unlabelled[0]
-            example = f"; for {image} looked at {', '.join(map(str, tried))}"
+            example = f"; for {image} tried {', '.join(map(str, tried))}"
         text = f"{missing} of {split.images} images have no label file ({share:.1%} have one){example}"
         severity = ERROR if share < 0.9 else WARNING
         yield Found(text, split.file, 0, f"{share:.1%}", "100 %", severity)
 
 
-@rule("L-21", ERROR, "labels are where nobody looks", "Move them beside the images.", "data")
+@rule("L-21", ERROR, "labels are in a folder that is not searched", "Move them beside the images.", "data")
 def labels_within_reach(inputs: Inputs) -> Iterator[Found]:
-    """Labels exist, but in a folder that the rule for paths does not reach: beside the image, or with
+    """Labels exist, but not where they are searched: beside the image, or with
     ``images`` or ``JPEGImages`` replaced by ``labels``."""
     for split in _data(inputs).splits:
         if split.misplaced:
             image, label = split.misplaced[0]
-            text = f"{label} seems to be the label of {image}, but no loader looks there"
+            text = f"{label} seems to be the label of {image}, but loaders do not search there"
             yield Found(text, split.file, value=str(label), expected=str(image.with_suffix(".txt")))
 
 
@@ -100,7 +100,7 @@ def labels_within_reach(inputs: Inputs) -> Iterator[Found]:
 )
 def negatives_are_negative(inputs: Inputs) -> Iterator[Found]:
     """Images without boxes that lie in the folder of one class probably show that class; used as negatives
-    they teach the network to overlook it."""
+    they train the network to miss it."""
     data = _data(inputs)
     folders = data.train.folders
     owners = [classes for folder in folders.values() if len(classes := folder.classes) == 1]
@@ -116,7 +116,7 @@ def negatives_are_negative(inputs: Inputs) -> Iterator[Found]:
         path, folder = max(suspects.items(), key=_emptiness)
         text = (
             f"{count} images without boxes lie in folders of a trained class; "
-            f"{folder.empty} in {path}, as {Path(folder.example).name}"
+            f"{folder.empty} in {path}, e.g. {Path(folder.example).name}"
         )
         yield Found(text, data.train.file, value=str(count), expected="0")
 
@@ -131,8 +131,8 @@ def _plain(name: str) -> str:
 
 @rule("L-23", ERROR, "impossible class ids", "Number the classes from 0; pydarknet data remap helps.", "data")
 def class_ids_possible(inputs: Inputs) -> Iterator[Found]:
-    """Ids must be whole numbers from 0 to classes − 1; Darknet drops all other boxes.  Lines that are no
-    ``class x y w h`` are reported here too, for Darknet stops reading a label at the first of them."""
+    """Ids must be whole numbers from 0 to classes − 1; Darknet drops all other boxes.  Lines that are not
+    ``class x y w h`` are reported here too, because Darknet stops reading a label at the first of them."""
     data = _data(inputs)
     classes = inputs.classes
     for split in splits(data):
@@ -157,12 +157,12 @@ def class_ids_possible(inputs: Inputs) -> Iterator[Found]:
     "L-24",
     WARNING,
     "odd boxes",
-    "Correct the labels; pydarknet convert clips and drops what is faulty.",
+    "Correct the labels; pydarknet convert clips or drops faulty boxes.",
     "data",
 )
 def boxes_in_order(inputs: Inputs) -> Iterator[Found]:
-    """Boxes that are empty, reversed, not finite, outside or partly outside of the image, given twice; and
-    images with more boxes than the heads take (``max``, 200 unless the cfg says otherwise)."""
+    """Boxes that are empty, reversed, not finite, outside or partly outside of the image, duplicated; and
+    images with more boxes than the heads take (``max``, 200 by default)."""
     data = _data(inputs)
     for split in splits(data):
         for code, what in _ODD_BOXES.items():
@@ -175,7 +175,7 @@ def boxes_in_order(inputs: Inputs) -> Iterator[Found]:
         if crowded:
             count, path = max(crowded)
             text = (
-                f"{len(crowded)} images have more than {most} boxes; the rest is left out ({count} on {path})"
+                f"{len(crowded)} images have more than {most} boxes; the rest are ignored ({count} on {path})"
             )
             yield Found(
                 text, str(path), value=str(count), expected=f"at most {most}", hint="Raise max= in [yolo]."
@@ -184,7 +184,7 @@ def boxes_in_order(inputs: Inputs) -> Iterator[Found]:
 
 @rule("L-25", WARNING, "tiny boxes", "Use a larger input, tiles, or leave them out.", "data")
 def boxes_visible(inputs: Inputs) -> Iterator[Found]:
-    """Darknet drops boxes below one pixel at network size; below five there is little to see."""
+    """Darknet drops boxes below one pixel at network size; below five they are hard to detect."""
     width, height = inputs.net.integer("width"), inputs.net.integer("height")
     if min(width, height) < 1:
         return

@@ -15,10 +15,10 @@ from pydarknet.engine.darknet_files import resolve
 STATES = 8  # files of one set of weights that are always kept: last, best, final, average, optimizer state …
 
 
-@rule("L-18", ERROR, "run folder cannot be used", "Make the folder, or choose another with --out.")
+@rule("L-18", ERROR, "run folder cannot be used", "Create the folder, or choose another with --out.")
 def folder_usable(inputs: Inputs) -> Iterator[Found]:
-    """Darknet trains for a thousand iterations and ends when it cannot save.  The folder of a run is made if
-    its parent can be written; ``backup`` of a ``.data`` file must be there."""
+    """Darknet trains for a thousand iterations before it fails to save.  The folder of a run is created if
+    its parent is writable; ``backup`` of a ``.data`` file must exist."""
     folder, file, line = _target(inputs)
     if folder is None:
         return
@@ -28,10 +28,10 @@ def folder_usable(inputs: Inputs) -> Iterator[Found]:
     present = next(place for place in (folder, *folder.parents) if place.exists())
     if file and not folder.exists():
         yield Found(
-            f"backup folder {folder} is not there", file, line, str(folder), hint=f"mkdir -p {folder}"
+            f"backup folder {folder} does not exist", file, line, str(folder), hint=f"mkdir -p {folder}"
         )
     elif not os.access(present, os.W_OK | os.X_OK):
-        yield Found(f"{present} cannot be written", file, line, str(folder), "a folder that can be written")
+        yield Found(f"{present} is not writable", file, line, str(folder), "a writable folder")
     else:
         needed, free = _space(inputs), shutil.disk_usage(present).free
         if needed > free:
@@ -42,7 +42,7 @@ def folder_usable(inputs: Inputs) -> Iterator[Found]:
 
 
 def _target(inputs: Inputs) -> tuple[Path | None, str, int]:
-    """Where the run writes, and the line that says so."""
+    """Folder of the run, and the line of the .data file that sets it."""
     if inputs.run.folder is not None:
         return inputs.run.folder.absolute(), "", 0
     if inputs.data and "backup" in inputs.data.options:
@@ -62,9 +62,9 @@ def _mib(count: int) -> str:
     return f"{count / 2**20:,.0f} MiB"
 
 
-@rule("L-19", WARNING, "no validation images", "Split some off: pydarknet data split.", "data")
+@rule("L-19", WARNING, "no validation images", "Split off some images: pydarknet data split.", "data")
 def validation_present(inputs: Inputs) -> Iterator[Found]:
-    """Without them there is no mAP, and nobody can tell when the training should have ended."""
+    """Without them there is no mAP, and overfitting cannot be detected."""
     assert inputs.data is not None
     if inputs.data.val is None or not inputs.data.val.images:
         yield Found("there are no validation images, so mAP cannot be measured", inputs.data.path)

@@ -18,8 +18,8 @@ LOST_RATE = 0.01  # share of the base rate below which a network hardly learns
 
 @rule("L-06", WARNING, "unsuitable burn-in", "Use burn_in=1000, in a short training a quarter of it.")
 def burn_in_suits(inputs: Inputs) -> Iterator[Found]:
-    """Too short a burn-in at a full rate drives the heads to nan.  One that fills half of the time before
-    the rate first falls leaves too little for learning."""
+    """A burn-in that is too short for the rate makes the heads diverge to nan.  One that fills half of the
+    time before the rate first falls leaves too little training at the full rate."""
     net = inputs.net
     burn_in, rate = net.integer("burn_in"), net.number("learning_rate")
     if not inputs.trains:
@@ -48,7 +48,7 @@ def steps_work(inputs: Inputs) -> Iterator[Found]:
         yield at(net, "policy", "policy=steps without steps", f"steps={rule_steps}")
     if late:
         listed = ", ".join(map(str, late))
-        text = f"training ends at {end}, so the steps {listed} never come and the rate never falls"
+        text = f"training ends at {end}, so the steps {listed} are never reached and the rate never falls"
         yield at(net, "steps", text, rule_steps)
     if any(later <= earlier for earlier, later in itertools.pairwise(steps)):
         yield at(net, "steps", f"steps {net.get('steps')} do not ascend", rule_steps)
@@ -62,8 +62,8 @@ def steps_work(inputs: Inputs) -> Iterator[Found]:
     "L-08", WARNING, "training is shorter than the rule", "Use max_batches = max(2000·classes, images, 6000)."
 )
 def long_enough(inputs: Inputs) -> Iterator[Found]:
-    """2000 iterations for each class, one for each image, 6000 at least; below a tenth of that nothing
-    useful can come out."""
+    """2000 iterations per class, one per image, at least 6000; below a tenth of that the network does not
+    become useful."""
     if not inputs.trains or inputs.classes is None:
         return
     planned = inputs.net.integer("max_batches")
@@ -74,10 +74,10 @@ def long_enough(inputs: Inputs) -> Iterator[Found]:
         yield at(inputs.net, "max_batches", text, str(needed), ERROR if planned < 0.1 * needed else None)
 
 
-@rule("L-09", WARNING, "learning rate vanishes early", "Let the last step come at 90 % of max_batches.")
+@rule("L-09", WARNING, "learning rate vanishes early", "Put the last step at 90 % of max_batches.")
 def rate_lasts(inputs: Inputs) -> Iterator[Found]:
-    """Below a hundredth of its base the rate hardly moves the weights; before 70 % of the training that is
-    time thrown away."""
+    """Below a hundredth of its base the rate hardly changes the weights; before 70 % of the training that
+    wastes time."""
     net, end = inputs.net, inputs.net.integer("max_batches")
     rate = relative_rate(net)
     start = net.integer("burn_in") + 1
@@ -85,9 +85,8 @@ def rate_lasts(inputs: Inputs) -> Iterator[Found]:
     for iteration in sorted(point for point in points if start <= point < 0.7 * end):
         if rate(iteration) <= LOST_RATE * (1 + 1e-6):
             left = rate(iteration) * net.number("learning_rate")
-            text = (
-                f"the rate is down to {left:.3g} at iteration {iteration} ({iteration / end:.0%} of the way)"
-            )
+            when = f"iteration {iteration}, {iteration / end:.0%} of the training"
+            text = f"the rate falls to {left:.3g} at {when}"
             yield at(net, "steps" if "steps" in net else "policy", text, f"not before {end * 7 // 10}")
             return
 
@@ -116,7 +115,8 @@ def relative_rate(net: Section) -> Callable[[int], float]:
     "L-10", ERROR, "training sees too few images", "Raise max_batches or batch; 100 epochs are usual.", "data"
 )
 def enough_epochs(inputs: Inputs) -> Iterator[Found]:
-    """A training that never sees all of its images once cannot succeed; less than ten times is little."""
+    """A training that does not see all of its images once cannot succeed; fewer than ten epochs are rarely
+    enough."""
     if not inputs.trains or not 0 < inputs.epochs < 10:
         return
     text = (
@@ -129,7 +129,7 @@ def enough_epochs(inputs: Inputs) -> Iterator[Found]:
 
 @rule("L-33", NOTE, "planned time", "Lower max_batches, use a smaller model or size, or a faster machine.")
 def time_planned(inputs: Inputs) -> Iterator[Found]:
-    """Measured seconds for an iteration times max_batches; an error if that is more than allowed."""
+    """Measured seconds per iteration times max_batches; an error if it exceeds the allowed time."""
     seconds = inputs.run.seconds_per_iteration
     if seconds is None or not inputs.trains:
         return
@@ -138,7 +138,7 @@ def time_planned(inputs: Inputs) -> Iterator[Found]:
     text = f"{count} iterations of {seconds:.3g} s take {hours:.1f} hours"
     if inputs.run.max_hours is not None and hours > inputs.run.max_hours:
         most = int(inputs.run.max_hours * 3600 / seconds)
-        text += f", more than the {inputs.run.max_hours:g} that are allowed"
+        text += f", more than the allowed {inputs.run.max_hours:g}"
         yield at(inputs.net, "max_batches", text, f"at most {most}", ERROR)
     else:
-        yield Found(text, hint="Nothing to do.")
+        yield Found(text, hint="No action needed.")

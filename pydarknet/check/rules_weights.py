@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules about the weights to start from: do they belong to this network, are they sound."""
+"""Rules about the initial weights: whether they belong to this network, and whether they are intact."""
 
 from __future__ import annotations
 
@@ -25,12 +25,10 @@ def _opened(inputs: Inputs) -> WeightsFile | None:
     return inputs.weights if isinstance(inputs.weights, WeightsFile) else None
 
 
-@rule(
-    "L-15", ERROR, "weights do not belong to this cfg", "Take the weights made for this network.", "weights"
-)
+@rule("L-15", ERROR, "weights do not belong to this cfg", "Use weights made for this network.", "weights")
 def weights_fit(inputs: Inputs) -> Iterator[Found]:
-    """The file must end exactly at the end of a layer and leave nothing over.  Darknet loads any file into
-    any network without a word, and the network then starts from noise."""
+    """The file must end exactly at the end of a layer and leave no values over.  Darknet loads any file into
+    any network without a warning, and the network then starts from noise."""
     if isinstance(inputs.weights, WeightsError):
         yield Found(str(inputs.weights))
         return
@@ -41,7 +39,7 @@ def weights_fit(inputs: Inputs) -> Iterator[Found]:
     result = fit(count, inputs.nodes)
     if inputs.run.transfer and not result.good and _nodes(inputs, file):
         yield Found(
-            f"{_origin(inputs, count)}: the layers in front of the heads begin anew",
+            f"{_origin(inputs, count)}: the layers before the heads are reinitialised",
             str(file.path),
             severity=NOTE,
         )
@@ -54,13 +52,13 @@ def weights_fit(inputs: Inputs) -> Iterator[Found]:
             expected=f"{inputs.nodes.floats} values, or the end of a layer",
         )
     elif others := twins(inputs.nodes):
-        text = f"the size cannot tell weights of this cfg from those of {', '.join(others)}"
+        text = f"by its size the file could also hold weights of {', '.join(others)}"
         hint = "Make sure that the file was trained with the activations of this cfg."
         yield Found(text, str(file.path), severity=NOTE, hint=hint)
 
 
 def _nodes(inputs: Inputs, file: WeightsFile) -> Walk | None:
-    """The network of the file: that of the cfg, or where it may be so, the same for other classes."""
+    """The network of the file: that of the cfg or, if allowed, the same for other classes."""
     if fit(len(file.values), inputs.nodes).good:
         return inputs.nodes
     other = (
@@ -72,7 +70,7 @@ def _nodes(inputs: Inputs, file: WeightsFile) -> Walk | None:
 
 
 def _origin(inputs: Inputs, count: int) -> str:
-    """Whose weights a file of that size may hold."""
+    """The network whose weights a file of that size may contain."""
     classes = inputs.classes
     if classes is not None:
         found = classes_by_size(count, inputs.nodes, classes)
@@ -84,10 +82,10 @@ def _origin(inputs: Inputs, count: int) -> str:
     return "its size is that of no network known here; it may be incomplete"
 
 
-@rule("L-16", ERROR, "weights are damaged", "Go back to an older checkpoint, or start anew.", "weights")
+@rule("L-16", ERROR, "weights are damaged", "Go back to an older checkpoint, or start over.", "weights")
 def weights_sound(inputs: Inputs) -> Iterator[Found]:
-    """Values must be finite and variances not negative.  A spread in the first layers that no training
-    produces is a warning."""
+    """Values must be finite and variances not negative.  An unusual standard deviation in the first layers
+    is a warning."""
     file = _opened(inputs)
     nodes = _nodes(inputs, file) if file else None
     if file is None or nodes is None:
@@ -113,20 +111,20 @@ def _implausible(place: str, values: Floats, file: WeightsFile) -> Iterator[Foun
     spread, mean = float(values.std()), float(values.mean())
     low, high = PLAUSIBLE_SPREAD
     if not low <= spread <= high or abs(mean) > high:
-        text = f"{place}: mean {mean:.3g}, standard deviation {spread:.3g} are not those of a network"
+        text = f"{place}: mean {mean:.3g}, standard deviation {spread:.3g} are not those of a trained network"
         yield Found(text, str(file.path), severity=WARNING, expected=f"{low:g} … {high:g}")
 
 
 @rule(
     "L-17",
     NOTE,
-    "weights have been trained to the end already",
-    "Start with --restart, or raise max_batches to go on.",
+    "weights are already trained to the end",
+    "Start with --restart, or raise max_batches to continue.",
     "weights",
 )
 def not_finished(inputs: Inputs) -> Iterator[Found]:
-    """Darknet counts iterations from the images in the header of the weights, so the training would stop at
-    once."""
+    """Darknet counts iterations from the images in the header of the weights, so the training would stop
+    immediately."""
     file = _opened(inputs)
     batch, end = inputs.net.integer("batch"), inputs.net.integer("max_batches")
     if file is None or inputs.run.clear or not inputs.trains or batch < 1:

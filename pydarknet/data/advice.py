@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the numbers of a data set suggest to do.
+"""Advice from the statistics of a data set.
 
 The sizes come from the YOLOv5 authors' "Tips for Best Training Results" (1500 images and 10,000 boxes per
 class, up to 10 % background images); Darknet's limit of boxes per image is the cfg key ``max``.
@@ -23,7 +23,7 @@ _SMALL, _MANY_SMALL = 16, 0.2
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """One remark: a stable code, the classes it is about, and what to do."""
+    """One piece of advice: a stable code, the text with the remedy, and the classes concerned."""
 
     code: str
     text: str
@@ -31,7 +31,7 @@ class Advice(msgspec.Struct, frozen=True):
 
 
 def advise(stats: Stats) -> list[Advice]:
-    """Remarks on a data set, the most harmful first."""
+    """Advice on a data set, the most harmful problem first."""
     return [
         *_trust(stats),
         *_classes(stats),
@@ -41,12 +41,12 @@ def advise(stats: Stats) -> list[Advice]:
 
 
 def _trust(stats: Stats) -> Iterator[Advice]:
-    """What makes every later measurement wrong."""
+    """Problems that invalidate every later measurement."""
     duplicates = stats.duplicates
     if duplicates is not None and duplicates.across:
         text = (
             f"{len(duplicates.across)} groups of equal or look-alike images are in more than one split, so "
-            "validation measures memory; split again with --group-by duplicates"
+            "validation results are too good; split again with --group-by duplicates"
         )
         yield Advice("leak", text)
     if duplicates is not None and duplicates.share > 0.01:
@@ -57,7 +57,7 @@ def _trust(stats: Stats) -> Iterator[Advice]:
     if unlabelled := stats.statuses["unlabelled"]:
         text = (
             f"{unlabelled} images have no label file; they are not used, because objects in them would be "
-            "taught as background"
+            "trained as background"
         )
         yield Advice("unlabelled", text)
 
@@ -83,7 +83,7 @@ def _classes(stats: Stats) -> Iterator[Advice]:
     few = [c.name for c in stats.classes if c.images < IMAGES_PER_CLASS or c.boxes < BOXES_PER_CLASS]
     if few:
         text = f"below {IMAGES_PER_CLASS} images or {BOXES_PER_CLASS} boxes of a class: {_list(few)}"
-        yield Advice("few", f"{text}; more data is the surest way to a better model", few)
+        yield Advice("few", f"{text}; more data is the most reliable way to a better model", few)
     for names in _alike([c.name for c in stats.classes]):
         yield Advice("names", f"the same class under several names? {_list(names)}; remap --merge", names)
 
@@ -112,7 +112,7 @@ def _sizes(stats: Stats) -> Iterator[Advice]:
         if share > _MANY_SMALL:
             text = (
                 f"{share:.0%} of the boxes are smaller than {_SMALL} px at {size}; "
-                f"{stats.image_sizes.recommended} would suit them better, or tiles of the images"
+                f"{stats.image_sizes.recommended} would suit them better; so would tiles of the images"
             )
             yield Advice("small", text)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets that come as ZIP or TAR: unpacked once, into the user's cache, after a look at every member name.
+"""Data sets in ZIP or TAR archives: unpacked once into the user's cache, after a check of every member name.
 
-A member that would land outside the folder, a link, or a device makes the whole archive unacceptable,
-because an archive with one such member was not made by an honest exporter.
+An archive with a link, a device, or a member outside its folder is rejected as a whole: no data set export
+contains one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def unpacked(path: Path, cache: Path | None = None) -> Path:
         cache: where to unpack; default ``$XDG_CACHE_HOME/pydarknet/archives`` (``~/.cache``).
 
     Raises:
-        RecordError: ``path-escape`` for a member name that is absolute, climbs out, or is a link or device.
+        RecordError: ``path-escape`` for a member that is a link or device, or whose name leads outside.
         DataError: if the archive is damaged or does not fit on the disk.
     """
     base = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pydarknet", "archives")
@@ -55,7 +55,7 @@ def unpacked(path: Path, cache: Path | None = None) -> Path:
         _extract(path, temporary)
         try:
             temporary.rename(folder)
-        except OSError:  # another process was quicker
+        except OSError:  # another process was faster
             if not folder.is_dir():
                 raise
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
@@ -66,7 +66,7 @@ def unpacked(path: Path, cache: Path | None = None) -> Path:
 
 
 def _inner(folder: Path) -> Path:
-    """The only folder in it, if that is all there is: exports like to wrap themselves."""
+    """The only folder in it, if there is nothing else: many exports have one outer folder."""
     inside = [entry for entry in folder.iterdir() if entry.name != "__MACOSX"]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
 

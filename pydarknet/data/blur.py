@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images in which crowds, posters and other regions set aside are blurred beyond recognition.
 
-Plain Darknet cannot ignore a region: what is not labelled there is trained as background. A region that shows
-nothing cannot do harm.
+Plain Darknet cannot ignore a region: unlabelled objects in it are trained as background. A blurred region
+shows no objects.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CELLS = 4  # a region is shrunk to this many pixels per side and grown again
 
 
 def blurred(pixels: Pixels, sample: Sample) -> Pixels:
-    """A copy of an image (h, w, 3), blue first, with boxes set aside blurred; targets stay as they are."""
+    """A copy of an image (h, w, 3), blue first, with boxes set aside blurred; targets are unchanged."""
     import cv2
 
     result: Pixels = pixels.copy()

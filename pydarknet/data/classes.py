@@ -18,13 +18,13 @@ from pydarknet.system.text import lines_of
 
 @dataclass(frozen=True)
 class ClassPlan:
-    """What happens to classes.
+    """Renames, selection and order of classes.
 
     Attributes:
         renames: old name → new name; two old names with one new name are merged, ``""`` drops a class.
         keep: the classes to keep, in the order that becomes their index; ``None`` = all.
         top: keep only this many of the most frequent classes.
-        by: what frequent means: ``"images"`` or ``"boxes"``.
+        by: count ``"images"`` or ``"boxes"`` of a class.
     """
 
     renames: Mapping[str, str] = field(default_factory=dict)
@@ -89,13 +89,13 @@ def parse_classes(text: str) -> tuple[str, ...]:
     """``"a,b,c"``, or the path of a file with one name per line.
 
     Raises:
-        DataError: if no name is given or one comes twice.
+        DataError: if no name is given, or a name is repeated.
     """
     is_file = os.path.isfile(text)  # noqa: PTH113 - unlike Path.is_file, no error for a list of 80 names
     names = lines_of(text) if is_file else [name.strip() for name in text.split(",")]
     names = [name for name in names if name]
     if not names or len(set(names)) != len(names):
-        raise DataError(f"--classes {text}: {'a class is there twice' if names else 'no class is given'}")
+        raise DataError(f"--classes {text}: {'duplicate class' if names else 'no class is given'}")
     return tuple(names)
 
 

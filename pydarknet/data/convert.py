@@ -3,7 +3,7 @@
 
 Two passes. The first parses and cleans chunks of the source, in several processes if asked, and keeps each
 finished chunk in ``DST/.convert``; the second streams the chunks, in order, through the writer. Class order
-and counts are known in between, memory holds a few chunks, and an interrupted conversion goes on with the
+and counts are known in between, memory holds a few chunks, and an interrupted conversion resumes with the
 chunks it has.
 """
 
@@ -62,7 +62,7 @@ class ConvertJob:
 
 @dataclass(frozen=True)
 class ConvertResult:
-    """What a conversion did.
+    """Result of a conversion.
 
     Attributes:
         format: format the source was read as.
@@ -96,16 +96,16 @@ def convert(
     """Convert a data set.
 
     Args:
-        job: what to read, and what to make of it.
+        job: the source, and how to convert it.
         out: where and how to write.
         jobs: worker processes for parsing.
-        overwrite: write into a folder that already holds something else.
-        max_errors: give up after this many errors.
+        overwrite: write into a folder that is not empty.
+        max_errors: stop after this many errors.
         engine: where chunks are parsed, see :mod:`pydarknet.data.executors`.
         progress: called with ("read", units done, None), then ("write", images done, images in total).
 
     Returns:
-        What was read, written, dropped and changed.
+        Counts of everything read, written, dropped and changed.
 
     Raises:
         DataError: if the source or the target cannot be used; with ``on_error="raise"`` at the first issue.
@@ -122,7 +122,7 @@ def convert(
 
 
 def _own_files(out: Output) -> tuple[Path, Path]:
-    """Where the conversion keeps its chunks and its report: in the folder, or beside a single file."""
+    """Paths of the chunks and the report: in the folder, or beside a single file."""
     if out.single:
         return out.root.with_name(f".{out.root.name}.convert"), out.root.with_name(
             f"{out.root.name}.{REPORT_NAME}"
@@ -197,7 +197,7 @@ class Selection:
                 yield record.split, record.name, labels
 
     def _select(self, record: Record, index: dict[str, int]) -> bool:
-        """Leave only boxes of chosen classes; whether the image is still worth keeping."""
+        """Remove boxes of other classes; return whether to keep the image."""
         kept = []
         for box in record.boxes:
             if not box.label or box.label in index:
@@ -227,7 +227,7 @@ def _issue_file(path: Path, max_errors: int | None) -> Iterator[Report]:
 
 
 def result_json(result: ConvertResult, job: ConvertJob) -> str:
-    """The counts of a conversion as JSON, without the single issues."""
+    """The counts of a conversion as JSON, without the individual issues."""
     head = {
         "source": str(job.source),
         "format": result.format,
@@ -242,7 +242,7 @@ def result_json(result: ConvertResult, job: ConvertJob) -> str:
 
 
 def _write_report(result: ConvertResult, job: ConvertJob, issues: Path) -> None:
-    """The JSON report: counts first, then every issue on a line of its own."""
+    """The JSON report: counts first, then one issue per line."""
     with atomic(result.report_file) as file, issues.open("rb") as lines:
         file.write(result_json(result, job)[:-2].encode() + b',\n  "issues": [')
         separator = b"\n    "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pixel coordinate in a label file means.
+"""Conventions of pixel coordinates in label files.
 
 ``origin`` is the index of the first pixel (0 or 1); ``inclusive`` is 1 if the maximum is the index of a
 pixel that still belongs to the box. Inside pydarknet corners are pixel edges, so ``x1 = xmin - origin`` and
@@ -30,10 +30,10 @@ CONVENTIONS: dict[str, Convention] = {
 
 
 def convention(name: str) -> Convention:
-    """The convention of this name.
+    """Convention by name.
 
     Raises:
-        DataError: if there is none.
+        DataError: if there is no such convention.
     """
     if name not in CONVENTIONS:
         raise DataError(f"coordinate convention must be one of {', '.join(CONVENTIONS)}, not {name!r}")
@@ -49,7 +49,7 @@ def to_edges(
 
 
 def from_edges(rule: Convention, x1: float, y1: float, x2: float, y2: float) -> tuple[int, int, int, int]:
-    """Pixel edges as whole-number corners of a file; a box never shrinks to nothing by rounding."""
+    """Pixel edges as whole-number corners of a file; a box never becomes empty by rounding."""
     shift = rule.inclusive - rule.origin
     x1, x2 = _whole(x1, x2)
     y1, y2 = _whole(y1, y2)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one data set that every format is read into and written from.
+"""The canonical data set: every format is read into it and written from it.
 
 A :class:`Dataset` is frozen: operations return new ones. Boxes are float64 corners on pixel *edges*: the
-left edge of an image is 0 and the right edge is its width, so that ``x2 - x1`` is the width whatever the
-file format counted.
+left edge of an image is 0 and the right edge is its width, so ``x2 - x1`` is the width of a box, whichever
+convention the file format has.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ ANY_CLASS = -1
 
 
 class Status(str, enum.Enum):
-    """What is known about an image. Mixing the last two up teaches a detector the wrong thing."""
+    """Annotation state of an image. An unlabelled image must not be trained on as background."""
 
-    ANNOTATED = "annotated"  #: somebody looked; the boxes are complete
-    BACKGROUND = "background"  #: somebody looked; there is nothing
-    UNLABELLED = "unlabelled"  #: nobody looked
+    ANNOTATED = "annotated"  #: annotated; the boxes are complete
+    BACKGROUND = "background"  #: confirmed empty
+    UNLABELLED = "unlabelled"  #: not annotated
 
 
 class Flag(enum.IntFlag):
-    """What is known about a box; a bit set."""
+    """Properties of a box; a bit set."""
 
     DIFFICULT = 1
     CROWD = 2
@@ -47,7 +47,7 @@ class Flag(enum.IntFlag):
     TRUNCATED = 16
 
 
-#: A box with any of these is no ordinary training target.
+#: A box with any of these flags is not an ordinary training target.
 SET_ASIDE = Flag.DIFFICULT | Flag.CROWD | Flag.IGNORE
 
 
@@ -83,14 +83,14 @@ def _frozen(values: ArrayLike, dtype: type, shape: tuple[int, ...]) -> NDArray[A
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One image and what is known about it.
+    """One image with its boxes and annotation state.
 
     Attributes:
         image: path of the image file.
         boxes: (n, 4) float64, x1 y1 x2 y2 in pixels of the image after EXIF rotation, inside the image.
         classes: (n,) int64, index into ``Dataset.names``; ``ANY_CLASS`` only together with ``Flag.IGNORE``.
         flags: (n,) uint8, bits of :class:`Flag`; all 0 if not given.
-        scores: (n,) float64 in 0…1, or ``None`` for labels made by people.
+        scores: (n,) float64 in 0…1, or ``None`` for labels made by annotators.
         size: (width, height) in pixels if known; :attr:`width` and :attr:`height` read the image header
             otherwise.
         status: annotated, background or unlabelled; derived from the number of boxes if not given.
@@ -150,7 +150,7 @@ class Sample:
 
     @property
     def difficult(self) -> BoolArray:
-        """(n,) bool: hard even for people; evaluations leave it out (VOC)."""
+        """(n,) bool: hard to recognise; evaluations ignore it (VOC)."""
         return self._flag(Flag.DIFFICULT)
 
     @property
@@ -160,7 +160,7 @@ class Sample:
 
     @property
     def ignore(self) -> BoolArray:
-        """(n,) bool: a region neither to learn from nor to be judged on."""
+        """(n,) bool: a region that is neither trained nor evaluated on."""
         return self._flag(Flag.IGNORE)
 
     @property
@@ -171,7 +171,7 @@ class Sample:
     def select(self, keep: ArrayLike) -> Sample:
         """The same image with only the boxes chosen by a mask or by indices.
 
-        A sample that loses its last box keeps the status annotated: that is not knowledge of an empty image.
+        A sample that loses its last box keeps the status annotated: it is not known to be empty.
         """
         keep = np.asarray(keep)
         keep = keep.astype(np.int64) if keep.size == 0 and keep.dtype != np.bool_ else keep
@@ -201,7 +201,7 @@ class Dataset:
     Attributes:
         samples: the images in a fixed order.
         names: class names; the position is the class index.
-        report: what reading and operations dropped or changed.
+        report: issues of reading and of later operations.
 
     Raises:
         DataError: if names repeat, or a class index has no name.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``.data``, ``.names`` and image lists for images that already have Darknet labels.
 
-Nothing but these files is written: images and labels stay where they are. Paths are absolute, so that
+Only these files are written: images and labels stay where they are. Paths are absolute, so that
 training works from every folder.
 """
 
@@ -43,7 +43,7 @@ def write_lists(
             Images without a split count as train.
         folder: where the files go.
         yaml_too: also write ``data.yaml``, which YOLOv5 reads, pointing to the same lists.
-        overwrite: replace files of the same name that say something else.
+        overwrite: replace files of the same name with other content.
 
     Returns:
         The files written: ``data``, ``names``, the splits, and ``yaml``.
@@ -75,9 +75,9 @@ def write_lists(
     texts[files["data"]] = "".join(f"{key} = {value}\n" for key, value in rows.items())
     for path, text in texts.items():
         if not overwrite and path.exists() and path.read_bytes() != text.encode():
-            raise DataError(f"{path} exists and says something else; choose another folder or overwrite it")
+            raise DataError(f"{path} exists with other content; choose another folder, or overwrite it")
     (folder / "backup").mkdir(parents=True, exist_ok=True)  # without it Darknet fails at its first save
-    for path, text in texts.items():  # the .data file comes last: what it names is there
+    for path, text in texts.items():  # the .data file last: the files it names exist by then
         write_text(path, text)
     return files
 

@@ -36,7 +36,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """Width and height in pixels, EXIF orientation applied.
 
     Raises:
-        DataError: if the file is missing, is no known image, or its header is damaged.
+        DataError: if the file is missing, is not a known image format, or its header is damaged.
     """
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - hot: once per image
@@ -78,7 +78,7 @@ def _jpeg(file: BinaryIO, _head: bytes) -> tuple[int, int]:
 
 
 def _jpeg_header(file: BinaryIO) -> tuple[int, int, int]:
-    """Width, height and EXIF orientation as they stand in the file."""
+    """Width, height and EXIF orientation as stored in the file."""
     file.seek(2)
     orientation = 1
     while True:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a reader, an operation or a writer dropped, changed or doubted.
+"""Issues: everything that a reader, an operation or a writer dropped, changed or questioned.
 
-Nothing about a data set is repaired in silence: every decision is an :class:`Issue` with the file, the line
-and the reason. ``Report`` collects them; with ``strict`` the first one becomes an error instead.
+No change is silent: every decision is an :class:`Issue` with the file, the line and the reason.
+``Report`` collects them; with ``strict`` the first one is raised as an error instead.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ ERROR_CODES = frozenset(
     {"parse", "encoding", "unknown-class", "class-range", "name-collision", "path-escape"}
 )
 
-#: Codes that only tell how something was understood; ``strict`` lets them pass.
+#: Codes of decisions that change no data; ``strict`` accepts them.
 NOTE_CODES = frozenset({"note", "polygon", "rotated", "empty-label", "unlabelled", "renamed", "emptied"})
 
 
 class Issue(msgspec.Struct, frozen=True):
-    """One thing dropped, changed or doubted.
+    """One thing dropped, changed or questioned.
 
     Attributes:
         code: short stable name, for example ``"clipped"``.
@@ -34,7 +34,7 @@ class Issue(msgspec.Struct, frozen=True):
         line: 1-based line or record number, 0 if it concerns the whole file.
         column: 1-based column, 0 if unknown.
         message: what was found.
-        action: what was done about it (``"dropped"``, ``"clipped"``, ``"kept"``, …).
+        action: how it was handled (``"dropped"``, ``"clipped"``, ``"kept"``, …).
     """
 
     code: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parsed chunks on disk: what lets a conversion count before it writes, and go on where it was stopped."""
+"""Parsed chunks on disk: a conversion can count before it writes, and resume after an interruption."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Journal:
 
     Args:
         folder: where they are.
-        job: a text that differs when anything does that the result depends on.
+        job: a text that identifies everything the result depends on.
     """
 
     def __init__(self, folder: Path, job: str) -> None:
@@ -82,7 +82,7 @@ class Journal:
         return False
 
     def start(self) -> None:
-        """Forget what is there and begin the job."""
+        """Delete the chunks of another job and start this one."""
         self.remove()
         with atomic(self.folder / "job") as file:
             file.write(self._job.encode())
@@ -157,7 +157,7 @@ def _batched(units: Iterable[Unit]) -> Iterator[list[Unit]]:
 def _parse_chunk(
     source: LabelSource, rules: Rules, classes: ClassPlan, task: _Task
 ) -> tuple[int, ChunkSummary, bytes]:
-    """Runs in a worker: parse, clean and rename one chunk."""
+    """Parse, clean and rename one chunk, in a worker."""
     number, key, units = task
     report = Report(strict=rules.on_error == "raise")
     records = list(cleaned(source, units, rules, report))

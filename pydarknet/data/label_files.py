@@ -17,7 +17,7 @@ def atomic(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that replaces ``path`` when the block ends, and leaves it alone if the block fails.
 
     Raises:
-        FileError: if the folder cannot be made or written to.
+        FileError: if the folder cannot be created or written to.
     """
     with replacing(path) as temporary, temporary.open("wb") as file:
         yield file

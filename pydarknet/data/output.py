@@ -36,14 +36,14 @@ class Output:
         link: ``"hard"`` (falls back to a symlink across file systems), ``"sym"``, ``"copy"``, or ``"none"``.
         layout: label files beside the image (``"same"``) or in a ``labels`` tree; ``None`` = the format's
             habit.
-        unlabelled: ``"exclude"`` images nobody looked at, or write them as ``"negatives"``.
-        ignore: what becomes of difficult, crowd and ignore boxes in formats without such flags: a side file
+        unlabelled: ``"exclude"`` images without annotation, or write them as ``"negatives"``.
+        ignore: how to write difficult, crowd and ignore boxes in formats without such flags: a side file
             (``"keep"``), also Darknet's difficult lists (``"difficult"``), a blurred patch in a copy of the
             image (``"fill"``), nothing (``"drop"``), or a box (``"box"``).
-        rename: how to tell two images of the same name apart: ``"prefix"`` with their folder, ``"hash"``, or
+        rename: how to rename images of the same name: ``"prefix"`` with their folder, ``"hash"``, or
             ``None`` = refuse the second.
         coords: corner convention of pixel formats, ``None`` = the format's default.
-        report: takes what was dropped on the way out.
+        report: receives the issues of writing.
         settings: options of one format only.
         images: images written so far.
         boxes: boxes of those images.
@@ -104,11 +104,11 @@ class Output:
                 yield sample
             elif self.unlabelled == "negatives":
                 self.report.add(
-                    "unlabelled", "nobody looked at this image", sample.image, action="written as empty"
+                    "unlabelled", "image without annotation", sample.image, action="written as empty"
                 )
                 yield sample
             else:
-                self.report.add("unlabelled", "nobody looked at this image", sample.image, action="left out")
+                self.report.add("unlabelled", "image without annotation", sample.image, action="left out")
 
     def place_all(
         self, samples: Iterable[Sample], folder: Callable[[Sample], str], *, by_name: bool = True
@@ -116,7 +116,7 @@ class Output:
         """Put every admitted sample's image into ``root/folder(sample)``.
 
         Args:
-            samples: what to write.
+            samples: the samples.
             folder: the folder of a sample's image, relative to the root.
             by_name: whether two images of one name would be in each other's way.
 
@@ -196,7 +196,7 @@ class Output:
             if self.rename is None:
                 break
             name = self._other_name(name, sample, attempt)
-        hint = "" if self.rename else "; --rename prefix or --rename hash tells them apart"
+        hint = "" if self.rename else "; --rename prefix or --rename hash makes names unique"
         self.report.add("name-collision", f"another image is already written as {name}{hint}", sample.image)
         return None
 
@@ -208,7 +208,7 @@ class Output:
         return str(path.with_name(f"{path.stem}_{digest}{path.suffix}"))
 
     def _put(self, source: str, target: str) -> bool:
-        """Make the image appear at ``target``; ``False`` if there is no such image."""
+        """Create the image at ``target``; ``False`` if there is no such image."""
         folder = os.path.dirname(target)  # noqa: PTH120 - hot: this and below run once per image
         if folder not in self._folders:
             os.makedirs(folder, exist_ok=True)  # noqa: PTH103
@@ -237,7 +237,7 @@ class Output:
         return True
 
     def _blur(self, sample: Sample, target: str) -> None:
-        """A copy of the image in which nothing of what is set aside can be recognised."""
+        """A copy of the image with the boxes set aside blurred."""
         from pydarknet.engine.images import load
 
         save_image(Path(target), blurred(load(sample.image), sample), 95)
@@ -246,7 +246,7 @@ class Output:
     def _copy(self, source: str, target: str) -> None:
         if os.path.lexists(target):
             raise FileExistsError(target)
-        temporary = f"{target}.tmp"  # in the way of nobody: the target's name is taken by this image alone
+        temporary = f"{target}.tmp"  # unique: no other image is written to this target
         try:
             shutil.copyfile(source, temporary)
             os.replace(temporary, target)  # noqa: PTH105
@@ -280,7 +280,7 @@ def _same_file(source: str, target: str) -> bool:
 
 
 def safe_name(name: str) -> str:
-    """A relative name with ``/`` between folders and nothing that climbs out of the folder it is put into."""
+    """A relative name with ``/`` between folders and no part that leaves the target folder."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     if parts and len(parts[0]) == 2 and parts[0][1] == ":":  # a Windows drive
         parts = parts[1:]

@@ -21,7 +21,7 @@ SPLIT_NAMES = {
     "test": "test",
 }
 
-#: What a conversion leaves in the folder it writes: its unfinished chunks, or its report.
+#: Files of a conversion in its target folder: unfinished chunks, and the report.
 JOURNAL_NAME, REPORT_NAME = CONVERSION_MARKS = (".convert", "convert_report.json")
 
 # Most common spellings first: each is one stat call.
@@ -61,7 +61,7 @@ def find_label(
     if not existing:
         return None
     if len(existing) > 1 and report is not None and existing[0].read_bytes() != existing[1].read_bytes():
-        report.add("two-labels", f"{existing[1]} says something else", existing[0], action="first taken")
+        report.add("two-labels", f"{existing[1]} has other content", existing[0], action="first used")
     return existing[0]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a data set's numbers; drawn without a window, by matplotlib's object interface."""
+"""Plots of data set statistics; drawn without a window, by matplotlib's object interface."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _class_bars(axes: Axes, stats: Stats) -> None:
     places = range(len(ranked))
     bars = axes.barh(places, [c.boxes for c in ranked], color=_BLUE)
     axes.bar_label(bars, padding=2, fontsize=8)
-    # A $ in a class name is no formula.
+    # A $ in a class name is not a formula.
     axes.set_yticks(places, [c.name.replace("$", r"\$") for c in ranked], fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.15)

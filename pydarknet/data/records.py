@@ -52,7 +52,7 @@ class Record(msgspec.Struct, array_like=True):
     source: str = ""
 
 
-Unit = Any  #: whatever a format likes, as long as it can be pickled
+Unit = Any  #: defined by the format; can be pickled
 Order = Callable[[set[str]], tuple[str, ...]]
 
 
@@ -86,10 +86,10 @@ class LabelSource:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read.
+    """Options for reading a data set.
 
     Attributes:
-        images: folder of the images where the format does not say.
+        images: folder of the images if the format does not record it.
         names: class names in order, for formats that do not fix them.
         coords: corner convention (``"voc"``, ``"ilsvrc"`` or ``"edge"``) instead of the format's own.
         missing: ``"skip"`` leaves out annotations whose image file is missing, ``"keep"`` keeps those of
@@ -106,7 +106,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class Rules:
-    """How boxes are cleaned.
+    """Rules for cleaning boxes.
 
     Attributes:
         on_error: ``"clip"`` repairs what can be repaired and drops the rest, ``"skip"`` drops every faulty
@@ -141,7 +141,7 @@ def parse_min_size(text: str) -> tuple[float, tuple[int, int] | None]:
         raise DataError(f"--min-size must look like 5 or 5@416x416, not {text!r}")
     network = (int(match[2]), int(match[3])) if match[2] else None
     if network and min(network) == 0:
-        raise DataError(f"--min-size: a network of size {match[2]}x{match[3]} cannot be")
+        raise DataError(f"--min-size: {match[2]}x{match[3]} is not a valid network size")
     return float(match[1]), network
 
 
@@ -149,7 +149,7 @@ def parse_splits(text: str) -> tuple[str, ...]:
     """``"train,valid"`` → ``("train", "val")``.
 
     Raises:
-        DataError: if a word is no split.
+        DataError: if a word is not a split.
     """
     splits = tuple(split_of(word.strip()) for word in text.split(","))
     if "" in splits:
@@ -167,7 +167,7 @@ def clean(record: Record, rules: Rules, report: Report) -> Record:
             continue
         key = (fixed.label, fixed.x1, fixed.y1, fixed.x2, fixed.y2)
         if key in seen:
-            report.add("duplicate", f"{_show(box)} is there twice", record.source, box.line)
+            report.add("duplicate", f"{_show(box)} is a duplicate", record.source, box.line)
             continue
         seen.add(key)
         kept.append(fixed)
@@ -204,7 +204,7 @@ def _clean_box(box: Box, record: Record, rules: Rules, report: Report) -> Box | 
             report.add("degenerate", f"{_show(box)} has no area", *where)
         return None
     visible = w * h / ((x2 - x1) * (y2 - y1))
-    # Six decimals of a fraction cannot say more: such an overhang is rounding, no fault of the label.
+    # Fractions with six decimals have this rounding error: such an overhang is not an error of the label.
     slack = 1e-6 * max(width, height)
     if max(inside.x1 - x1, inside.y1 - y1, x2 - inside.x2, y2 - inside.y2) > slack:
         lost = f"with {100 * (1 - visible):.3g} % of its area"

@@ -3,8 +3,8 @@
 
 Equal files are found by content hash. Look-alikes are found by a perceptual hash (64 signs of the lowest
 cosine frequencies of a 32x32 grey thumbnail; Zauner, "Implementation and Benchmarking of Perceptual Image
-Hash Functions", 2010) and confirmed by the correlation of the thumbnails, because the hash alone takes any
-two photographs of one scene for copies.
+Hash Functions", 2010) and confirmed by the correlation of the thumbnails, because by the hash alone any
+two photographs of one scene count as copies.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def content_groups(
 
     Args:
         images: image files.
-        report: takes the images that cannot be read; they belong to no group.
+        report: receives the images that cannot be read; they belong to no group.
         progress: called with ("compare", images done, images in total).
     """
     # Equal files have equal sizes, so only those of a shared size need to be read.
@@ -64,7 +64,7 @@ def near_clusters(
 
     Args:
         images: image files.
-        report: takes the images that cannot be read; they belong to no cluster.
+        report: receives the images that cannot be read; they belong to no cluster.
         progress: called with ("compare", images done, images in total).
     """
     thumbnails = list(_each(thumbnail, images, progress))
@@ -190,6 +190,6 @@ def _digest(path: Path) -> bytes | None:
 
 
 def _each(work: Callable[[Path], T], paths: Sequence[Path], progress: Progress) -> Iterator[T]:
-    """``work`` on every path in order, in threads: decoding and hashing let go of the interpreter lock."""
+    """``work`` on every path in order, in threads: decoding and hashing release the interpreter lock."""
     with ThreadPoolExecutor(_THREADS) as pool:
         yield from counted(pool.map(work, paths), progress, "compare", len(paths))

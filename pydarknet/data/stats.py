@@ -57,7 +57,7 @@ class ClassStats(msgspec.Struct, frozen=True):
 
 
 class NetworkStats(msgspec.Struct, frozen=True):
-    """Boxes as a network of this size sees them, the whole image stretched to it.
+    """Box sizes in pixels of a network input, the whole image resized to it.
 
     ``below`` maps 8, 16 and 32 to the share of boxes whose square root of the area is smaller, and
     ``dropped`` is the number narrower or lower than one pixel, which Darknet leaves out.
@@ -90,7 +90,7 @@ class DuplicateStats(msgspec.Struct, frozen=True):
     """Images that are the same file (``exact``) or look alike (``near``, which includes the former).
 
     Groups hold image paths; ``across`` are the groups whose images are in different splits, ``share`` is the
-    share of images that could go without anything being lost.
+    fraction of images that are copies of others.
     """
 
     exact: list[list[str]]
@@ -100,7 +100,7 @@ class DuplicateStats(msgspec.Struct, frozen=True):
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """Everything about a data set that can be counted; see the classes of the parts."""
+    """Statistics of a data set; see the classes of its parts."""
 
     images: int
     statuses: dict[str, int]
@@ -132,13 +132,13 @@ def statistics(
     """Count a data set.
 
     Args:
-        dataset: what to count.
+        dataset: the data set.
         sizes: network sizes (width, height) at which box sizes are given, multiples of 32.
         duplicates: ``"none"``, ``"exact"`` (reads files of equal length) or ``"near"`` (decodes every image).
         progress: called with ("compare", images done, images in total) while images are compared.
 
     Raises:
-        DataError: if a size is no multiple of 32, or ``duplicates`` is something else.
+        DataError: if a size is not a multiple of 32, or ``duplicates`` is not one of these.
     """
     for size in itertools.chain.from_iterable(sizes):
         check_size(size)
@@ -163,10 +163,10 @@ def statistics(
 
 
 def check_size(size: int) -> None:
-    """Refuse a network side that the strides of the network do not divide.
+    """Check that a network side is a multiple of the stride.
 
     Raises:
-        DataError: naming the two nearest sides that can be.
+        DataError: if it is not; the message gives the two nearest multiples.
     """
     if size < STRIDE or size % STRIDE:
         low = max(STRIDE, size // STRIDE * STRIDE)
@@ -258,7 +258,7 @@ def _duplicates(dataset: Dataset, how: str, progress: Progress) -> DuplicateStat
     if how not in ("exact", "near"):
         raise DataError(f"duplicates are none, exact or near, not {how!r}")
     images = [sample.image for sample in dataset]
-    unread = Report()  # what cannot be read is for the preflight to complain about
+    unread = Report()  # the preflight reports unreadable images
     exact = content_groups(images, report=unread, progress=progress)
     near = near_clusters(images, report=unread, progress=progress) if how == "near" else None
     widest = exact if near is None else near

@@ -15,7 +15,7 @@ from pydarknet.engine.draw import Colour, class_colour, draw_label
 from pydarknet.engine.images import load
 from pydarknet.errors import DataError
 
-Picture = NDArray[np.uint8]  #: (height, width, 3) BGR, as OpenCV has them
+Picture = NDArray[np.uint8]  #: (height, width, 3) BGR, as in OpenCV
 
 _FONT, _FOOTER = cv2.FONT_HERSHEY_SIMPLEX, 18
 
@@ -24,7 +24,7 @@ def draw(sample: Sample, names: Sequence[str], *, captions: bool = True, fit: in
     """The image of a sample with its boxes.
 
     Args:
-        sample: what to draw; boxes set aside get thin lines.
+        sample: the sample; boxes set aside get thin lines.
         names: class names.
         captions: write the class above each box, and why it is set aside if it is.
         fit: resize the image first, so that its longer side has this many pixels.
@@ -59,10 +59,10 @@ def contact_sheet(
     tile: int = 320,
     captions: bool = True,
 ) -> Picture:
-    """Many images with their boxes in one picture, each with its name and status.
+    """A contact sheet: many images with their boxes, each with its name and status.
 
     Args:
-        samples: what to draw.
+        samples: the samples.
         names: class names.
         columns: images side by side.
         tile: side of the square that an image is fitted into, in pixels.
@@ -73,7 +73,7 @@ def contact_sheet(
     """
     tiles = [_tile(sample, names, tile, captions) for sample in samples]
     if not tiles:
-        raise DataError("there is no image to draw")
+        raise DataError("no images to draw")
     columns = min(columns, len(tiles))
     rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
     return np.vstack([_row(row, columns * tile) for row in rows])
@@ -103,7 +103,7 @@ def _words(sample: Sample, i: int, names: Sequence[str]) -> str:
 
 
 def _load(path: Path, fit: int | None) -> tuple[Picture, float]:
-    """The image with 8 bits, and what it was resized by."""
+    """The image with 8 bits per channel, and the factor it was resized by."""
     pixels = load(path)
     picture: Picture = np.array(pixels >> 8 if pixels.dtype == np.uint16 else pixels, np.uint8, order="C")
     if fit is None:

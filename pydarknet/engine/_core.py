@@ -12,13 +12,25 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet import errors
-from pydarknet.engine._ffi import ffi, lib
+from pydarknet import __version__, errors
+
+_ROOT = Path(__file__).parents[2]
+
+try:
+    from pydarknet.engine._ffi import ffi, lib
+except ModuleNotFoundError as error:
+    if error.name != "pydarknet.engine._ffi":
+        raise
+    raise ImportError(
+        f"pydarknet was imported from its source tree ({_ROOT}), which has no compiled module. "
+        "Run from another folder, or `pip install -e .` here"
+    ) from None
 
 Floats = npt.NDArray[np.float32]
 
@@ -51,6 +63,13 @@ def check(status: int) -> None:
 def text(pointer: Any) -> str:
     """A C string as str; bytes of a user's file that are no UTF-8 stay readable."""
     return str(ffi.string(pointer).decode("utf-8", "replace")) if pointer else ""
+
+
+if (_built := text(lib.dn_version())) != __version__:
+    raise ImportError(
+        f"pydarknet {__version__} ({_ROOT}) found a compiled module of version {_built}. "
+        "Install the package again; in a source tree, `pip install -e .`"
+    )
 
 
 def build_info() -> dict[str, Any]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training logs of every Darknet: read them, draw them, and say what they mean.
+"""Training logs of every Darknet: parse, plot and interpret them.
 
 >>> log = load("train.log")
 >>> log.iterations[-1].avg_loss, advise(log).verdict

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a log means: still falling, on a plateau, overfitted or diverged, with the numbers behind it."""
+"""Verdict on a training log: still improving, plateau, overfitting or diverged, with its numbers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pydarknet.cfg.model import CfgFile
 from pydarknet.cfg.shapes import walk
 from pydarknet.logs.model import Evaluation, Iteration, Log
 
-WINDOW = 0.25  # share of the training that is looked at, at its end
-FEWEST = 40  # iterations below which nothing can be said
+WINDOW = 0.25  # fraction at the end of the training that is examined
+FEWEST = 40  # fewer iterations give no verdict
 BINS = 10  # the window is cut into this many parts, and the median of each counts
 FALLING = 0.05  # a loss that falls by this share within the window is still falling
 OVERFIT = 0.02  # mAP lost since its best, in points of 1
@@ -26,19 +26,19 @@ EXPLODED = 3.0  # times the smallest average loss
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to think of a training.
+    """Verdict on a training.
 
     Attributes:
         verdict: ``falling``, ``plateau``, ``overfit``, ``diverged`` or ``unclear``.
         reason: the numbers behind it, in one sentence.
-        next_step: what to do now.
+        next_step: the recommended action.
         window: first and last iteration that the verdict rests on.
         change: relative change of the loss within the window, −0.1 for 10 % less; nan if unknown.
         slope: the same for 1000 iterations.
         best_map: highest mAP 0…1, None without evaluations.
         best_iteration: where it was reached.
         last_map: of the last evaluation.
-        remarks: what else is worth knowing; some begin with the id of a rule.
+        remarks: further findings; some begin with the id of a rule.
     """
 
     verdict: str
@@ -61,7 +61,7 @@ class Advice:
         return values
 
     def to_text(self) -> str:
-        """For people."""
+        """The verdict as text."""
         lines = [f"{self.verdict}: {self.reason}", f"→ {self.next_step}"]
         return "\n".join([*lines, *(f"  {remark}" for remark in self.remarks)])
 
@@ -219,7 +219,7 @@ def _exploded(rows: Sequence[Iteration]) -> Iteration | None:
 
 
 def _overfit(rows: Sequence[Iteration], evaluations: Sequence[Evaluation], best: Evaluation) -> float:
-    """How much mAP was lost since its best, or 0 if that is no overfitting."""
+    """How much mAP was lost since its best, or 0 if that is not overfitting."""
     later = [e for e in evaluations if e.iteration > best.iteration]
     if len(later) < 2 or not rows:
         return 0.0
@@ -251,13 +251,13 @@ def _remarks(log: Log, cfg: CfgFile | None, best: Evaluation | None) -> Iterator
         yield f"D-03: {len(odd)} iterations without a finite loss, the first is {odd[0]}"
     maps = [e.map for e in log.evaluations]
     if any(first == 0 == second for first, second in itertools.pairwise(maps)):
-        yield "D-05: mAP is 0 twice in a row; check labels, class ids, weights and input size"
+        yield "D-05: mAP is 0 in two evaluations in a row; check labels, class ids, weights and input size"
     if cfg is not None and rows:
         yield from _start(rows[0], cfg)
 
 
 def _start(first: Iteration, cfg: CfgFile) -> Iterator[str]:
-    """New heads say "perhaps" everywhere, which costs about a quarter for each anchor of each cell."""
+    """Untrained heads predict about 0.5 everywhere, which costs about 0.25 per anchor and cell."""
     if first.iteration > 10 or not math.isfinite(first.loss):
         return
     cells = sum(

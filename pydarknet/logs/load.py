@@ -40,7 +40,7 @@ def load(path: str | Path) -> Log:
         path: a text that Darknet printed, a CSV or JSON-lines table, or the folder of a run that holds one.
 
     Raises:
-        DataError: there is no such file, or nothing in it is known.
+        DataError: there is no such file, or its format is unknown.
     """
     path = Path(path)
     if path.is_dir():
@@ -64,7 +64,7 @@ def load(path: str | Path) -> Log:
 
 
 def _decode(data: bytes) -> str:
-    """Logs are bytes of anybody: UTF-16 from PowerShell, else UTF-8 with whatever noise."""
+    """Decode a log: UTF-16 from PowerShell, else UTF-8 with invalid bytes replaced."""
     for mark in (b"\xff\xfe", b"\xfe\xff"):
         if data.startswith(mark):
             return data.decode("utf-16", "replace")

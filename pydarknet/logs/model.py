@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training log says, as plain values."""
+"""Contents of a training log as plain values."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Evaluation:
         fp: see ``precision``.
         fn: see ``precision``.
         average_iou: 0…1.
-        saturated: the log says that its detections are (D-01), so that it is no basis for a best.
+        saturated: the log reports saturated detections (D-01); such a value never counts as best.
     """
 
     iteration: int
@@ -87,7 +87,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class HeadLine:
-    """What one head printed for one mini-batch.
+    """Statistics of one head for one mini-batch.
 
     Attributes:
         iteration: that it belongs to.
@@ -121,8 +121,8 @@ class Log:
         evaluations: likewise.
         heads: lines of the heads.
         saved: (iteration, path) of every weights file that was written.
-        max_batches: planned length, if the log tells it.
-        batch: images of one iteration, if the log tells it.
+        max_batches: planned length, if logged.
+        batch: images of one iteration, if logged.
         damaged: lines that began like an iteration and ended early.
     """
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read the text that Darknet prints while it trains or evaluates, of any version and with any noise in it.
 
-Two passes.  The first turns terminal control into line ends and takes out what is printed without a buffer
-(lines of the heads, saved files), for in a log of both streams it may stand in the middle of another line.
-The second reads what is left line by line.
+Two passes.  The first turns terminal control into line ends and cuts out text that is printed without a
+buffer (lines of the heads, saved files), because in a log of both streams it may interrupt another line.
+The second reads the rest line by line.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def number(text: str) -> float:
 
 
 def parse(text: str, path: str = "") -> Log:
-    """Read a log; whatever is not understood is passed over.
+    """Parse a log; unknown lines are skipped.
 
     Args:
         text: the log, of stdout, stderr or both.
@@ -123,7 +123,7 @@ class _Reader:
     waiting: list[re.Match[str]] = field(default_factory=list)
     block: dict[str, Any] = field(default_factory=dict)
     classes: list[ClassResult] = field(default_factory=list)
-    saturated: int | None = None  # iteration whose evaluation was said to be
+    saturated: int | None = None  # iteration whose evaluation was reported as saturated
 
     @property
     def iteration(self) -> int:
@@ -252,7 +252,7 @@ def _hours(text: str) -> float | None:
     return sum(number(value) * units[unit] for value, unit in parts) if parts else None
 
 
-# (text that must be in the line, pattern, what to do), the most frequent first
+# (text that must be in the line, pattern, action), the most frequent first
 _GRAMMAR: list[tuple[str, re.Pattern[str], Callable[[_Reader, re.Match[str]], None]]] = [
     (" rate, ", _MAIN, _Reader.main),
     ("avg loss=", _KEYED, _Reader.keyed),

@@ -19,7 +19,7 @@ from pydarknet.system.atomic import replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-POINTS = 4000  # at most so many are drawn; longer logs are thinned
+POINTS = 4000  # largest number drawn; longer logs are thinned
 STRETCH = 30  # from this ratio of first and last average on, the axis is logarithmic
 
 
@@ -34,9 +34,9 @@ def chart(
     """Draw a training.
 
     Args:
-        log: what to draw; iterations that a resume did again are shown faintly.
-        path: picture to write; the ending says which kind, ``.png`` or ``.svg`` …
-        title: above the picture; the name of the log if empty.
+        log: the log; iterations that a resume did again are shown faintly.
+        path: image to write; the suffix gives the format, ``.png``, ``.svg`` …
+        title: title of the plot; the name of the log if empty.
         compare: other trainings, drawn as thin lines.
         max_loss: end of the axis of the loss, as Darknet's ``max_chart_loss``; chosen by the values if None.
     """

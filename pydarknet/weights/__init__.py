@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Darknet ``.weights`` files as files: look into them, match them with a cfg, cut, average, compare, pack.
+"""Darknet ``.weights`` files as files: inspect them, match them with a cfg, cut, average, compare, pack.
 
-Nothing here needs the engine; :mod:`pydarknet.cfg` says which array stands where.
+This package does not need the engine; :mod:`pydarknet.cfg` gives the order of the arrays.
 """
 
 from __future__ import annotations

@@ -113,5 +113,5 @@ def _read_named(path: Path) -> tuple[dict[str, NDArray[Any]], int]:
             return {name: opened.get_tensor(name) for name in opened.keys()}, int(  # noqa: SIM118
                 (opened.metadata() or {}).get("seen", 0)
             )
-    except Exception as error:  # both libraries raise what they like on damaged files
+    except Exception as error:  # both libraries raise various exceptions on damaged files
         raise WeightsError(f"{path}: cannot read the weights: {error}") from error

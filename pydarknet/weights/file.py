@@ -25,11 +25,11 @@ _LARGEST_VERSION = 10_000  # no program ever wrote a larger number; bigger ones 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a weights file says about itself.
+    """Header of a weights file.
 
     Attributes:
         seen: images processed in training; Darknet's iteration is ``seen / batch``.
-        major: version of the format; 0.2.5 is what everybody writes.
+        major: version of the format; current programs write 0.2.5.
         minor: see ``major``.
         revision: see ``major``.
     """
@@ -59,7 +59,7 @@ class WeightsFile:
 
     Attributes:
         path: where it is.
-        header: what it says about itself.
+        header: the header.
         values: (n,) float32, everything behind the header, mapped from the disk.
         rest: bytes behind the last whole value, 0…3; more than 0 means that the file was cut.
     """
@@ -74,7 +74,7 @@ def read_header(path: str | Path) -> Header:
     """Read the header.
 
     Raises:
-        WeightsError: the file cannot be read or is no weights file.
+        WeightsError: the file cannot be read or is not a weights file.
     """
     try:
         with Path(path).open("rb") as file:
@@ -86,7 +86,7 @@ def read_header(path: str | Path) -> Header:
     major, minor, revision = struct.unpack_from("<iii", data)
     if not all(0 <= number <= _LARGEST_VERSION for number in (major, minor, revision)):
         raise WeightsError(
-            f"{path}: is no Darknet weights file "
+            f"{path}: is not a Darknet weights file "
             f"(version {major}.{minor}.{revision}, expected 0.1.0 … 0.2.5){_looks_like(data)}"
         )
     header = Header(0, major, minor, revision)
@@ -97,7 +97,7 @@ def read_header(path: str | Path) -> Header:
 
 
 def _looks_like(data: bytes) -> str:
-    """What else the file may be, for people who mixed up two arguments."""
+    """Hint at what the file is instead, in case two arguments were swapped."""
     if data[:2] == b"PK":
         return "; it looks like a zip archive or a PyTorch checkpoint"
     if data.lstrip()[:1] in (b"[", b"#", b"<", b"{"):
@@ -109,7 +109,7 @@ def load(path: str | Path) -> WeightsFile:
     """Open a weights file; its values are mapped, not read.
 
     Raises:
-        WeightsError: the file cannot be read or is no weights file.
+        WeightsError: the file cannot be read or is not a weights file.
     """
     header = read_header(path)
     count, rest = divmod(Path(path).stat().st_size - header.size, 4)
@@ -122,7 +122,7 @@ def save(path: str | Path, header: Header, parts: Iterable[Floats]) -> None:
 
     Args:
         path: the file to write; it may be one of the files that ``parts`` are mapped from.
-        header: what the file says about itself.
+        header: the header.
         parts: float32 arrays, written one after the other.
 
     Raises:

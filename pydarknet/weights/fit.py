@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does this weights file belong to that network?  Darknet never asks; a file without names must be counted.
 
-A file fits if its last value is the last value of some layer and nothing is left over.  The number of
+A file fits if its last value is the last value of some layer and none are left over.  The number of
 values of a network grows linearly with its classes, so the class count can be read off the size of a file.
 """
 
@@ -42,7 +42,7 @@ class Boundary:
     slope: int
 
     def at(self, more_classes: int) -> int:
-        """``floats`` for a network with so many more classes."""
+        """``floats`` for a network with N more classes."""
         return self.floats + self.slope * more_classes
 
 
@@ -73,7 +73,7 @@ class Fit:
 
     @property
     def complete(self) -> bool:
-        """The file holds all weights of the network and nothing else."""
+        """The file holds all weights of the network and no more."""
         return self.good and not self.missing
 
     def __str__(self) -> str:
@@ -110,7 +110,7 @@ class Match:
 
 
 def boundaries(nodes: Walk) -> list[Boundary]:
-    """Where the layers with weights end, in file order; layers with ``dontload`` take nothing."""
+    """Where the layers with weights end, in file order; layers with ``dontload`` read none."""
     found, floats, slope = [], 0, 0
     for index, node in enumerate(nodes):
         if not node.floats or node.section.integer("dontload", 0):
@@ -131,7 +131,7 @@ def _class_slope(node: Node, head: Node | None) -> int:
 
 
 def fit(floats: int, nodes: Walk) -> Fit:
-    """Lay a file with so many values on a network."""
+    """Match a file of N values with a network."""
     ends = boundaries(nodes)
     total = ends[-1].floats if ends else 0
     if floats > total:
@@ -205,7 +205,7 @@ def _partial(model: str, floats: int) -> Iterator[Match]:
 def twins(nodes: Walk) -> list[str]:
     """Families with arrays of the same sizes in the same order, whose activations differ from these.
 
-    No size can tell whose weights a file holds; loading the wrong ones gives poor detections, silently.
+    The size does not identify the network; loading the wrong weights gives poor detections without an error.
     """
     sizes, activations = _arrays(nodes), _activations(nodes)
     classes = next((node.section.integer("classes") for node in nodes if node.type in HEADS), 1)

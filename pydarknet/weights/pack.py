@@ -29,13 +29,13 @@ STORY = ("run.json", "results.csv", "*.png")
 
 @dataclass(frozen=True)
 class Parts:
-    """What goes into a pack.
+    """Parts of a pack.
 
     Attributes:
         cfg: the network.
         weights: complete weights of it.
         names: class names, if there are any.
-        story: run.json, tables and pictures.
+        story: run.json, tables and plots.
     """
 
     cfg: Path
@@ -45,10 +45,10 @@ class Parts:
 
 
 def of_run(folder: Path) -> Parts:
-    """What the folder of a run offers: its cfg, the best weights, names and plots.
+    """Parts of a run folder: its cfg, the best weights, names and plots.
 
     Raises:
-        WeightsError: there is no cfg, several, or no weights.
+        WeightsError: no cfg or several, or no weights.
     """
     cfgs = sorted(folder.glob("*.cfg"))
     if len(cfgs) != 1:
@@ -74,7 +74,7 @@ def pack(parts: Parts, out: Path, name: str = "model") -> Path:
     """Write the pack; it appears complete or not at all.
 
     Args:
-        parts: what goes in.
+        parts: the files.
         out: a folder to make, or an archive if it ends in ``.tar.gz`` or ``.tgz``.
         name: stem of the files in it.
 
@@ -113,7 +113,7 @@ def _members(parts: Parts, name: str) -> Sequence[tuple[Path, str]]:
 
 
 def _card(parts: Parts, name: str) -> dict[str, Any]:
-    """What the pack says about itself: sizes, classes, where the weights came from, checksums."""
+    """Manifest of the pack: sizes, classes, origin of the weights, checksums."""
     cfg, file = CfgFile.load(parts.cfg), load(parts.weights)
     nodes = walk(cfg)
     held = fit(len(file.values), nodes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights of a network that knows other classes: what they share is kept.
+"""Transfer weights to a network for other classes; weights of shared classes are kept.
 
 Only the convolution in front of a head depends on the classes.  It has rows (filters) for each box: those of
 its place, size and objectness, then one for each class.  The former are kept always, the latter for classes
@@ -25,7 +25,7 @@ Rows = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Transplant:
-    """What came of it.
+    """Result of a transfer.
 
     Attributes:
         parts: all arrays of the new network in file order.
@@ -50,7 +50,7 @@ def classes_of(cfg: CfgFile) -> int:
 
 
 def donor(cfg: CfgFile, floats: int) -> CfgFile | None:
-    """The same network for the number of classes that a file of so many values has; None if none fits."""
+    """The same network for the number of classes that a file of N values has; None if none fits."""
     classes = classes_by_size(floats, walk(cfg), classes_of(cfg)) if cfg.heads else None
     if classes is None:
         return None

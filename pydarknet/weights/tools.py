@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be done to weights files without running a network: cut, average, compare, describe, tidy up."""
+"""Operations on weights files without running a network: cut, average, compare, describe, clean up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def partial(file: WeightsFile, nodes: Walk, out: Path, layers: int) -> None:
     """Keep the weights of layers 0 … ``layers`` − 1, with the counter of images at 0: a ``.conv.N`` file.
 
     Raises:
-        WeightsError: the network has not so many layers, or the file does not hold them.
+        WeightsError: the network has only N layers, or the file does not contain them.
     """
     if not 1 <= layers <= len(nodes):
         raise WeightsError(f"cannot keep {layers} layers; the network has {len(nodes)}")
@@ -185,17 +185,17 @@ WORDS = ("best", "last", "final", "ema")
 
 
 def superfluous(folder: Path, keep: Sequence[str]) -> list[Path]:
-    """Weights files of a run, and what lies beside them under the same name, that need not be kept.
+    """Weights files of a run, and files beside them of the same name, that are not needed.
 
     Args:
         folder: searched with ``weights`` and ``backup`` in it.
-        keep: ``best``, ``last``, ``final``, ``ema``, and a number for so many of the newest numbered files.
+        keep: ``best``, ``last``, ``final``, ``ema``, and a number N for the N newest numbered files.
 
     Returns:
-        Files to delete; nothing is deleted here.
+        Files to delete; they are not deleted here.
 
     Raises:
-        WeightsError: there is no such folder, or ``keep`` holds another word.
+        WeightsError: there is no such folder, or ``keep`` contains another word.
     """
     if not folder.is_dir():
         raise WeightsError(f"{folder}: no such folder")

@@ -59,7 +59,7 @@ def test_classes_reach_every_head() -> None:
     ("options", "message"),
     [
         ({"batch": 0}, "batch is 0, expected at least 1"),
-        ({"batch": 64, "subdivisions": 7}, "batch 64 cannot be cut into 7 equal subdivisions"),
+        ({"batch": 64, "subdivisions": 7}, "batch 64 is not divisible by subdivisions 7"),
         ({"classes": 0}, "classes is 0, expected at least 1"),
     ],
 )

@@ -16,7 +16,7 @@ def test_each_key_has_value_default_and_meaning() -> None:
     assert rows["momentum"] == Explanation("net", -1, 3, "momentum", ".9", "0.9", "training", meaning)
     assert (rows["size"].layer, rows["size"].default) == (0, "stride")
     assert rows["Height"].meaning == "Unknown; did you mean 'height'?"
-    assert rows["swa"].meaning == "No program reads this key."
+    assert rows["swa"].meaning == "Not used by any program."
     assert rows["xyzzy"].meaning == "Unknown."
 
 

@@ -191,7 +191,7 @@ def test_no_family_has_settings_that_darknet_refuses(name: str, augment: str | N
         ({"model": "yolov4-p6", "size": (640, 608)}, "height 608 is not a multiple of 64; take 576 or 640"),
         ({"model": "yolov4", "size": 8}, "width 8 is not a multiple of 32; take 32"),
         ({"model": "yolov4", "classes": 0}, "classes is 0, expected at least 1"),
-        ({"model": "yolov4", "batch": 10}, "batch 10 cannot be cut into 8 equal subdivisions"),
+        ({"model": "yolov4", "batch": 10}, "batch 10 is not divisible by subdivisions 8"),
         ({"model": "yolov4", "anchors": [(1, 1)] * 4}, "4 anchors cannot be divided among 3 heads"),
         ({"model": "yolov4", "augment": "max"}, "augment is 'max', expected one of none, low, med, high"),
         ({"model": "yolov4", "settings": {"momentm": 1}}, "has no key 'momentm'; did you mean 'momentum'"),

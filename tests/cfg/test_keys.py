@@ -59,11 +59,11 @@ def test_every_key_of_the_reference_files_is_known(shared: Path) -> None:
     for path in shared.glob("fixtures/**/*.cfg"):
         for section in parse(path).sections:
             assert section.type in keys.section_types()
-            read_by_nobody = keys.READ_BY_NOBODY.get(section.type, frozenset())
+            unused = keys.UNUSED.get(section.type, frozenset())
             unknown |= {
                 (section.type, option.key)
                 for option in section.options
-                if not keys.lookup(section.type, option.key) and option.key not in read_by_nobody
+                if not keys.lookup(section.type, option.key) and option.key not in unused
             }
     assert unknown == {("dropout", "size")}, "dropout_inference.cfg carries a key that no Darknet reads"
 

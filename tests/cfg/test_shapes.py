@@ -96,13 +96,13 @@ def test_published_networks(
         ("[conv]\nfilters=2\n[conv]\nshare_index=0\n", "shares the weights of layer 0, but filters differ"),
         ("[max]\n[conv]\nshare_index=0\n", r"layer 0 is \[max\], expected a convolution"),
         ("[conv]\n[route]\nlayers=0\ngroups=2\n", "1 channels of layer 0 do not divide into 2 groups"),
-        ("[conv]\nsize=3\ndilation=2\n", "padding 0 is too little for size 3 with dilation 2; set pad=1"),
+        ("[conv]\nsize=3\ndilation=2\n", "padding 0 is too small for size 3 with dilation 2; set pad=1"),
         ("[max]\nmaxpool_depth=1\nout_channels=4\n", "found 4, expected 1 … 3, the input's channels"),
         ("[max]\nmaxpool_depth=1\nantialiasing=1\n", "cannot be combined with maxpool_depth"),
         ("[crop]\ncrop_width=65\n", "a crop of 65×1 does not fit into 64×32"),
-        ("[reorg]\nstride=2\n", "3 input channels are no multiple of 4"),
-        ("[conv]\nfilters=9\n[reorg]\nstride=3\n", "the input of 64×32 is no multiple of 3"),
-        ("[reorg3d]\nstride=2\nreverse=1\n", "3 input channels are no multiple of 16"),
+        ("[reorg]\nstride=2\n", "3 input channels are not a multiple of 4"),
+        ("[conv]\nfilters=9\n[reorg]\nstride=3\n", "the input of 64×32 is not a multiple of 3"),
+        ("[reorg3d]\nstride=2\nreverse=1\n", "3 input channels are not a multiple of 16"),
     ],
 )
 def test_impossible_networks_are_refused_with_place_and_reason(body: str, message: str) -> None:

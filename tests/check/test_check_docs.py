@@ -49,7 +49,7 @@ def test_findings_on_the_page() -> None:
 
 
 @pytest.mark.usefixtures("bad_cfg")
-def test_mending_on_the_page() -> None:
+def test_fixes_on_the_page() -> None:
     expected = shown("preflight.md", "pydarknet check my.cfg --fix")
     assert run("pydarknet check my.cfg --fix")[: len(expected)] == expected
 

@@ -39,22 +39,22 @@ SPEAKS = [
     ("L-01", ["net.subdivision=8"], "did you mean 'subdivisions'"),
     ("L-01", ["net.Height=416"], "did you mean 'height'"),
     ("L-01", ["convolutional.activation=leeky"], "leeky"),
-    ("L-01", ["net.swa_start=1"], "no program reads swa_start"),
-    ("L-02", ["net.batch=64", "net.subdivisions=6"], "64 cannot be cut into 6"),
-    ("L-02", ["net.subdivisions=0"], "0 equal subdivisions"),
+    ("L-01", ["net.swa_start=1"], "swa_start is not used by any program"),
+    ("L-02", ["net.batch=64", "net.subdivisions=6"], "64 is not divisible by subdivisions 6"),
+    ("L-02", ["net.subdivisions=0"], "is not divisible by subdivisions 0"),
     ("L-03", ["net.width=418"], "418 is not a multiple of 32"),
     ("L-03", ["net.height=420"], "420 is not a multiple of 32"),
     ("L-04", ["yolo.classes=3"], "needs 24 = (3 classes + 5) · 3 masks"),
     ("L-06", ["net.burn_in=50"], "burn_in is 50"),
     ("L-06", ["net.burn_in=500"], "with learning_rate"),
     ("L-06", ["net.burn_in=3000", "net.learning_rate=0.0001"], "iteration 4800 already"),
-    ("L-07", ["net.steps=4800,6000"], "the steps 6000 never come"),
+    ("L-07", ["net.steps=4800,6000"], "the steps 6000 are never reached"),
     ("L-07", ["net.steps=5400,4800"], "do not ascend"),
     ("L-07", ["net.steps=4800"], "1 steps, but 2 scales"),
     ("L-07", ["net.steps", "net.scales"], "without steps"),
     ("L-08", ["net.max_batches=5999"], "5999"),
-    ("L-09", ["net.steps=2000,3000"], "iteration 3000 (50%"),
-    ("L-09", ["net.policy=poly", "net.power=4"], "of the way"),
+    ("L-09", ["net.steps=2000,3000"], "iteration 3000, 50%"),
+    ("L-09", ["net.policy=poly", "net.power=4"], "of the training"),
     ("L-11", ["net.subdivisions=64"], "64/64 = 1 image"),
     ("L-12", ["net.batch=4", "net.subdivisions=1"], "only 4 images"),
     ("L-13", ["net.width=256", "net.height=256"], "344×319"),
@@ -140,7 +140,7 @@ def test_batch_of_one_is_an_error(cfg: CfgFile) -> None:
 def test_keys_twice(cfg: CfgFile) -> None:
     text = str(cfg).replace("[net]\n", "[net]\nmomentum=0.5\n", 1)
     (finding,) = found(CfgFile.parse(text), "L-01")
-    assert "momentum is there twice" in finding.message
+    assert "momentum is a duplicate" in finding.message
     assert finding.severity.value == "warning"
 
 
@@ -220,7 +220,7 @@ def test_damaged_weights(cfg: CfgFile, weights_file: Callable[..., Path]) -> Non
     for place, value, words in (
         (100, -0.5, "layer 0 [convolutional] rolling_variance: 1 of 32 variances are negative"),
         (130, np.nan, "layer 0 [convolutional] weights: 1 of 864 values are nan"),
-        (130, 1e6, "are not those of a network"),
+        (130, 1e6, "are not those of a trained network"),
     ):
         values = np.memmap(path, "<f4", "r+", 20)
         good = float(values[place])
@@ -262,7 +262,7 @@ def test_folder_that_cannot_be_written(cfg: CfgFile, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(os, "access", lambda *_: False)  # chmod means nothing to root
     (finding,) = found(cfg, "L-18", PlannedRun(folder=tmp_path / "run"))
-    assert "cannot be written" in finding.message
+    assert "is not writable" in finding.message
 
 
 def test_catalogue_is_whole() -> None:

@@ -81,7 +81,7 @@ def test_anchors_against_boxes(cfg: CfgFile, images: Images) -> None:
 def test_backup_folder(cfg: CfgFile, images: Images) -> None:
     (images.root / "backup").rmdir()
     finding = one(cfg, images.root / "obj.data", "L-18")
-    assert finding.message.endswith("backup is not there")
+    assert finding.message.endswith("backup does not exist")
     assert finding.line == 5
     assert finding.hint == f"mkdir -p {images.root / 'backup'}"
 
@@ -180,7 +180,7 @@ def test_ids_from_one(cfg: CfgFile, images: Images) -> None:
         ("0 0.95 0.5 0.3 0.4\n", "reaching out"),
         ("0 1.5 0.5 0.3 0.4\n", "outside of the image"),
         ("0 nan 0.5 0.3 0.4\n", "not finite"),
-        ("0 0.5 0.5 0.3 0.4\n" * 2, "given twice"),
+        ("0 0.5 0.5 0.3 0.4\n" * 2, "duplicated"),
         ("".join(f"0 0.5 0.5 {0.2 + i / 1000} 0.4\n" for i in range(201)), "more than 200 boxes"),
     ],
 )
@@ -239,7 +239,7 @@ def test_exif_rotation(cfg: CfgFile, images: Images) -> None:
     image.write_bytes(data[:2] + block + data[2:])
     finding = one(cfg, images.write(), "L-26")
     assert finding.severity.value == "warning"
-    assert "1 images are turned by EXIF" in finding.message
+    assert "1 images are rotated by EXIF" in finding.message
     image.write_bytes(data)
     assert found(cfg, images.write(), "L-26") == []
 
@@ -284,7 +284,7 @@ def test_relative_paths(
     ("text", "words", "line"),
     [
         ("cat\n\ndog\n", "line 2 is blank", 2),
-        ("cat\ncat\n", "class 'cat' is there twice, in lines 1 and 2", 2),
+        ("cat\ncat\n", "class 'cat' is a duplicate, in lines 1 and 2", 2),
         ("", "names file is empty", 0),
     ],
 )
@@ -307,7 +307,7 @@ def test_missing_list(cfg: CfgFile, images: Images) -> None:
     """One finding about the list, and none about the images that could not be looked at."""
     report = preflight(cfg, images.write(train="nowhere.txt"), run=ROOMY)
     assert [f.rule for f in report.findings if f.severity.value != "note"] == ["L-29"]
-    assert "train list nowhere.txt is not there" in report.findings[0].message
+    assert "train list nowhere.txt does not exist" in report.findings[0].message
 
 
 def test_list_that_is_no_text(cfg: CfgFile, images: Images) -> None:
@@ -323,7 +323,7 @@ def test_overlap(cfg: CfgFile, images: Images) -> None:
     (images.root / "valid" / "again.png").symlink_to(images.image("train", "train3"))
     images.label("valid", "again").write_text("1 0.5 0.5 0.3 0.4\n")
     finding = one(cfg, images.write(), "L-30")
-    assert finding.message.startswith("1 of 5 validation images are trained on")
+    assert finding.message.startswith("1 of 5 validation images are also training images")
     assert found(cfg, images.root / "obj.data", "L-31") == []
 
 
@@ -331,7 +331,7 @@ def test_near_duplicates(cfg: CfgFile, images: Images) -> None:
     source = images.image("train", "train3")
     shutil.copy(source, images.image("valid", "copy"))
     images.label("valid", "copy").write_text("1 0.5 0.5 0.3 0.4\n")
-    assert "as " + str(images.image("valid", "copy")) in one(cfg, images.write(), "L-31").message
+    assert "e.g. " + str(images.image("valid", "copy")) in one(cfg, images.write(), "L-31").message
     images.image("valid", "copy").unlink()
     picture = cv2.resize(cv2.imread(str(source)), (100, 75))
     cv2.imwrite(str(images.image("valid", "smaller")), picture)
@@ -386,7 +386,7 @@ def test_yolov5_export_that_validates_on_its_training_images(cfg: CfgFile, image
     (root / "train").rename(root / "images" / "train")
     (root / "data.yaml").write_text("train: images/train\nval: images/train\nnc: 2\nnames: [cat, dog]\n")
     finding = one(cfg, root / "data.yaml", "L-30")
-    assert finding.message.startswith("12 of 12 validation images are trained on")
+    assert finding.message.startswith("12 of 12 validation images are also training images")
 
 
 def test_classes_of_formats_that_fix_no_order(cfg: CfgFile, shared: Path) -> None:

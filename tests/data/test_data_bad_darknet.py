@@ -136,7 +136,7 @@ def test_two_labels(tmp_path: Path) -> None:
     make_text(tmp_path / "labels/a.txt", "")
     dataset = data.read(tmp_path, "darknet")
     assert len(dataset[0]) == 1
-    assert only(dataset, "two-labels").action == "first taken"
+    assert only(dataset, "two-labels").action == "first used"
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ def test_unreadable_image(tmp_path: Path) -> None:
     [
         ("train: images\nnc: 3\nnames: [a, b]\n", "nc is 3, but there are 2 names"),
         ("train: images\nnames: {1: a, 2: b}\n", "keys 0 to 1; they start at 1, shift them by one"),
-        ("train: images\nnames: [a, a]\n", "must be unique; there twice: a"),
-        ("train: images\nnames: {0: a, 0: b}\n", "key 0 is there twice"),
+        ("train: images\nnames: [a, a]\n", "must be unique; duplicate: a"),
+        ("train: images\nnames: {0: a, 0: b}\n", "duplicate key 0"),
         ("train: images\nnames: 3\n", "names must be a list of names"),
         (
             "train: nowhere/images\nnames: [a]\n",

@@ -111,7 +111,7 @@ def labelme(tmp_path: Path, text: str) -> Dataset:
         ('{"shapes": [', "parse", "Expecting value"),
         ('{"shapes": 3}', "parse", "Expected `array`, got `int` - at `$.shapes`"),
         ('{"imagePath": "a.png"}', "parse", "missing required field `shapes`"),
-        ('{"shapes": [], "shapes": []}', "duplicate-key", "shapes is there twice"),
+        ('{"shapes": [], "shapes": []}', "duplicate-key", "duplicate key shapes"),
         (
             '{"shapes": [{"label": "c", "points": [[1, 1]], "shape_type": "point"}]}',
             "unsupported-shape",

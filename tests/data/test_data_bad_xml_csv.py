@@ -170,7 +170,7 @@ def test_kaggle_faults(tmp_path: Path) -> None:
     make_image(tmp_path / "a.JPEG", 100, 100)
     file = make_text(tmp_path / "s.csv", "ImageId,PredictionString\na,cat 1 2 3\na,\n")
     dataset = data.read(file)
-    assert "4 words are no multiple of 5" in only(dataset, "parse").message
+    assert "4 words are not a multiple of 5" in only(dataset, "parse").message
     assert dataset[0].status is Status.BACKGROUND
     with pytest.raises(RecordError, match="expected the header ImageId,PredictionString"):
         data.read(make_text(file, "a,b\n1,2\n"), "kaggle")

@@ -186,7 +186,7 @@ def test_labels_beside_the_source(ilsvrc: Path, tmp_path: Path) -> None:
     assert (source / "n01_1.txt").read_text() == "0 0.300000 0.300000 0.400000 0.400000\n"
     assert not (source / "n01_3.txt").exists()
     assert len((tmp_path / "ds/train.txt").read_text().splitlines()) == 4
-    with pytest.raises(DataError, match=r"n01_1\.txt exists and says something else"):
+    with pytest.raises(DataError, match=r"n01_1\.txt exists with other content"):
         run(ilsvrc, tmp_path / "other", output={"link": "none"}, options=ReadOptions(coords="edge"))
 
 

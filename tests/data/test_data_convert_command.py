@@ -38,7 +38,7 @@ def test_command_json_and_exit_code(tools: Path, tmp_path: Path) -> None:
     [
         (["--set", "boxes"], "expected KEY=VALUE"),
         (["--min-size", "tiny"], "must look like 5 or 5@416x416"),
-        (["--classes", "a,a"], "a class is there twice"),
+        (["--classes", "a,a"], "duplicate class"),
         (["--merge", "=a"], "expected new=a,b,c"),
         (["--map", "a=b", "--map", "a=c"], "class 'a' is to become 'b' and 'c'"),
         (["--engine", "cloud"], "has no 'cloud'; expected one of local, ray"),

@@ -60,7 +60,7 @@ def test_other_files_are_not_overwritten(photos, tmp_path):
     write_lists(photos, tmp_path / "out")
     write_lists(photos, tmp_path / "out")
     fewer = photos.replace(samples=photos.samples[:1])
-    with pytest.raises(DataError, match=r"train\.txt exists and says something else"):
+    with pytest.raises(DataError, match=r"train\.txt exists with other content"):
         write_lists(fewer, tmp_path / "out")
     assert len((tmp_path / "out" / "train.txt").read_text().split()) == 3
     write_lists(fewer, tmp_path / "out", overwrite=True)

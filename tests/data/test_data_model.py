@@ -321,7 +321,7 @@ def test_min_size_text() -> None:
     """The option's forms."""
     assert parse_min_size("5") == (5, None)
     assert parse_min_size("2.5@416x320") == (2.5, (416, 320))
-    with pytest.raises(DataError, match="a network of size 0x416 cannot be"):
+    with pytest.raises(DataError, match="0x416 is not a valid network size"):
         parse_min_size("5@0x416")
 
 

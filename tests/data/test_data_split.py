@@ -157,7 +157,10 @@ def test_folds_cover_every_image_once():
         (lambda d: ops.split(d, (1.5, -0.5)), "must be positive"),
         (lambda d: ops.split(d, (float("nan"), 0.5)), "must be positive"),
         (lambda d: ops.split(d, (0.25,) * 4), "4 ratios need 4 split names"),
-        (lambda d: ops.split(d, (0.5, 0.5), group_by="("), r"group-by '\(' is no regular expression"),
+        (
+            lambda d: ops.split(d, (0.5, 0.5), group_by="("),
+            r"group-by '\(' is not a valid regular expression",
+        ),
         (lambda d: ops.folds(d, 11), "10 images cannot be divided into 11 folds"),
         (lambda d: ops.folds(d, 1), "cannot be divided into 1 folds"),
     ],

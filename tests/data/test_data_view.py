@@ -90,5 +90,5 @@ def test_what_cannot_be_drawn(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"text")
     with pytest.raises(DataError, match=r"bad\.png: cannot be decoded"):
         draw(Sample(tmp_path / "bad.png"), "a")
-    with pytest.raises(DataError, match="there is no image to draw"):
+    with pytest.raises(DataError, match="no images to draw"):
         contact_sheet([], "a")

@@ -107,7 +107,7 @@ def test_a_map_of_zero_is_said_with_its_causes(
 
 
 def test_objects_that_are_found_with_another_class() -> None:
-    info = NetworkInfo(*[0] * 12, 0.0, 0, "cpu", "fp32")
+    info = NetworkInfo(*[0] * 12, 0.0, 0, "cpu", "fp32", "", "")
     made = Evaluation([judged([(0, 0.9, 0), (50, 0.9, 0)], [(0, 1), (90, 1)])], ["cat", "dog"])
     assert "! class ids: 1 objects have a detection, 0 of them with their class" in explain_low_map(
         made, info
@@ -116,7 +116,7 @@ def test_objects_that_are_found_with_another_class() -> None:
 
 def test_no_doubts_without_reason() -> None:
     """Neither about a network that finds something, nor where there is nothing to find."""
-    info = NetworkInfo(*[0] * 12, 0.0, 0, "cpu", "fp32")
+    info = NetworkInfo(*[0] * 12, 0.0, 0, "cpu", "fp32", "", "")
     assert explain_low_map(evaluation(), info) == []
     assert explain_low_map(Evaluation([judged([(0, 0.9, 0)], [])], ["cat"]), info) == []
     lines = explain_low_map(

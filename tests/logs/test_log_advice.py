@@ -102,7 +102,7 @@ def test_remarks() -> None:
     remarks = "\n".join(advise(log).remarks)
     assert "1000 iterations of 200, 8000 images" in remarks
     assert "D-03: 1 iterations without a finite loss, the first is 300" in remarks
-    assert "D-05: mAP is 0 twice in a row" in remarks
+    assert "D-05: mAP is 0 in two evaluations in a row" in remarks
 
 
 @pytest.mark.parametrize(

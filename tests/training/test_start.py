@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -177,6 +179,29 @@ def test_other_threads_are_said(config: TrainConfig) -> None:
     train(replace(config, threads=2), [StopAt(3)], say=told.append)
     assert any("computed in 1 threads so far, in 2 from now on" in line for line in told)
     assert any("(--threads 1 keeps them so)" in line for line in told)
+
+
+def test_bf16_resumes_on_a_lesser_processor(config: TrainConfig) -> None:
+    """Another instruction set rounds sums otherwise: the run goes on in bf16 there, and reports it."""
+    started = replace(config, precision="bf16", max_batches=3)
+    if "bf16" not in _precisions(config.backend):
+        pytest.skip("no backend of this build has bf16")
+    train(started, [StopAt(1)])
+    device = build_info()["backends"][0]["device"]
+    limit = "SSE41" if device.startswith("avx2") else "AVX2"
+    done = subprocess.run(
+        [sys.executable, "-m", "pydarknet", "train", "--resume", str(config.out)],
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": limit},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"computed on cpu ({device}) so far, on cpu ({limit.lower()}) from now on" in done.stdout
+    assert "precision" not in done.stderr
+    record = json.loads((Path(config.out or "") / "run.json").read_text())
+    assert [session["device"] for session in record["sessions"]] == [device, limit.lower()]
+    assert record["config"]["precision"] == "bf16"
+    assert record["result"]["iteration"] == 3
 
 
 # -- hold-out

@@ -49,7 +49,7 @@ def test_iterations_of_the_public_file() -> None:
         (struct.pack("<iiiI", 0, 2, 5, 0), "end inside the header"),
         (b"[net]\nbatch=64\nsubdivisions=8\n", "are cfg and weights swapped"),
         (b"PK\x03\x04" + bytes(40), "PyTorch checkpoint"),
-        (struct.pack("<iii", -1, 2, 5) + bytes(8), "is no Darknet weights file"),
+        (struct.pack("<iii", -1, 2, 5) + bytes(8), "is not a Darknet weights file"),
     ],
 )
 def test_no_weights_file(tmp_path: Path, data: bytes, words: str) -> None:

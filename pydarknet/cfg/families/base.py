@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a family is, and the pencil with which its file draws the network.
+"""Definition of a family, and the builder with which its module writes the network.
 
 A family file holds one ``FAMILY`` and reads like the figure of its paper: every call on the
 ``Drawing`` appends one section and returns its layer number, so that a branch can be named and used
@@ -19,7 +19,7 @@ class Family:
     """A published network and the settings it was trained with.
 
     Attributes:
-        name: what ``pydarknet cfg new --model`` calls it.
+        name: for ``pydarknet cfg new --model``.
         source: paper or project that describes it.
         size: width and height of the published file in pixels.
         stride: width and height must be multiples of this.
@@ -61,7 +61,7 @@ class Drawing:
         anchors: all anchors of the network.
         masks: anchors of each head, in order.
         options: settings of every head.
-        activation: used by ``conv`` unless it is told otherwise.
+        activation: default of ``conv``.
     """
 
     cfg: CfgFile

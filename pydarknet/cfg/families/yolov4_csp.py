@@ -3,7 +3,7 @@
 
 Wang, Bochkovskiy, Liao: Scaled-YOLOv4, 2020, arXiv:2011.08036.
 
-The published file also says ``mosaic=1``; Darknet refuses to train with that and ``letter_box=1`` together,
+The published file also sets ``mosaic=1``; Darknet refuses to train with that and ``letter_box=1`` together,
 and ``letter_box`` is needed to use the published weights.
 """
 

@@ -2,7 +2,7 @@
 """YOLOv4x-mish: YOLOv4-CSP a quarter wider and deeper (arXiv:2011.08036).
 
 The published file also freezes the layers below the heads for 800 iterations (``stopbackward=800``);
-that is left to whoever starts from pre-trained weights.
+set it when starting from pre-trained weights.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from types import ModuleType
 
 from pydarknet.errors import DataError, RecordError
 
-#: name -> what people call it. The order is the order of sniffing: the most distinctive content first.
+#: name -> title. The order is the order of sniffing: the most distinctive content first.
 FORMATS: dict[str, str] = {
     "ilsvrc": "ImageNet localisation (ILSVRC CLS-LOC) tree",
     "yolov5": "YOLOv5 / Ultralytics / Roboflow export (data.yaml)",
@@ -41,7 +41,7 @@ def load(name: str) -> ModuleType:
     """The module of a format.
 
     Raises:
-        DataError: if there is no such format; the message names the closest.
+        DataError: if there is no such format; the message gives the closest.
     """
     if name not in FORMATS:
         close = difflib.get_close_matches(name, FORMATS, n=1)
@@ -64,7 +64,7 @@ def sniff(path: Path) -> str:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     for name in FORMATS:
-        with contextlib.suppress(RecordError, OSError):  # what cannot be read is of another format
+        with contextlib.suppress(RecordError, OSError):  # an unreadable file has another format
             if load(name).sniff(path):
                 return name
     known = "\n  ".join(f"{name:14} {title}" for name, title in FORMATS.items())

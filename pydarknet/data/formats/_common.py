@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What many formats share: finding an image and agreeing on its size, safe XML, JSON with positions, CSV
+"""Helpers of the formats: finding an image and its size, safe XML, JSON with positions, CSV
 rows."""
 
 from __future__ import annotations
@@ -85,12 +85,12 @@ class ImageFinder:
         hold.
 
         Raises:
-            RecordError: if there is no image and nothing states its size, or images are required.
+            RecordError: if there is no image and its size is unknown, or images are required.
         """
         image = self.find(*names)
         if image is None:
-            looked = ", ".join(self.folders) or "nowhere; give the folder of the images"
-            message = f"no image {names[0]!r} (looked in {looked})"
+            looked = ", ".join(self.folders) or "no folder; give the folder of the images"
+            message = f"no image {names[0]!r} (searched {looked})"
             if self.missing != "keep" or stated is None:
                 raise RecordError("missing-image", message, *where)
             report.add("missing-image", message, *where, action="kept")
@@ -140,7 +140,7 @@ def number(text: Any, what: str, where: tuple[str, int]) -> float:
     """A number from a file.
 
     Raises:
-        RecordError: naming what it should have been.
+        RecordError: if it is not a number.
     """
     try:
         return float(text)
@@ -176,7 +176,7 @@ def parse_xml(path: str | Path) -> Any:
         line, column = error.position
         raise RecordError("parse", str(error.msg).partition(", line")[0], path, line, column) from None
     except OSError as error:
-        raise RecordError("parse", f"cannot be read: {error}", path) from None
+        raise RecordError("parse", f"is not valid XML: {error}", path) from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise RecordError("parse", "document type declarations are not accepted", path, 1)
     return root
@@ -192,10 +192,10 @@ def _xml_parser() -> Any:
 
 
 def load_json(path: str | Path, kind: type[T], report: Report) -> T:
-    """A JSON file as a typed object; keys given twice are reported.
+    """A JSON file as a typed object; duplicate keys are reported.
 
     Raises:
-        RecordError: with line and column if it is no JSON, with the path inside if it has another shape.
+        RecordError: with line and column if it is not JSON, with the path inside if it has another structure.
     """
     if Path(path).stat().st_size > MAX_FILE:
         raise RecordError("parse", f"larger than {MAX_FILE >> 20} MiB", path)
@@ -210,7 +210,7 @@ def parse_json(text: str, kind: type[T], where: tuple[str, int], report: Report)
         found = dict(pairs)
         if len(found) < len(pairs):
             twice = sorted({key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1})
-            report.add("duplicate-key", f"{', '.join(twice)} is there twice", *where, action="last taken")
+            report.add("duplicate-key", f"duplicate key {', '.join(twice)}", *where, action="last used")
         return found
 
     try:
@@ -280,7 +280,7 @@ def unique_names(names: Iterable[str], path: str | Path, report: Report) -> tupl
             count += 1
             new = f"{name}_{count}"
         if count > 1:
-            report.add("renamed", f"class {name!r} is there twice", path, line, action=f"called {new!r}")
+            report.add("renamed", f"duplicate class {name!r}", path, line, action=f"renamed to {new!r}")
         seen.add(new)
         result.append(new)
     return tuple(result)
@@ -296,7 +296,7 @@ def paired(
         labels: folder of the label files, searched with its subfolders.
         suffix: their ending.
         images: folder of the images.
-        splits: relative name → split; folder names tell it otherwise.
+        splits: relative name → split; by default from folder names.
     """
     seen = set()
     for file in walk(labels, (suffix,)):
@@ -314,7 +314,7 @@ def _split_of(relative: Path, splits: Mapping[str, str]) -> str:
 
 
 def unlabelled(image: str, name: str, split: str, report: Report) -> Record:
-    """The record of an image that nobody looked at.
+    """The record of an image without annotation.
 
     Raises:
         RecordError: if the image cannot be read.

@@ -26,7 +26,7 @@ class JsonStream:
     whole.
 
     Raises:
-        RecordError: ``parse`` with line and column where the file is no JSON object.
+        RecordError: ``parse`` with line and column where the file is not a JSON object.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,7 +100,7 @@ class JsonStream:
                 raise self._error(error.msg, error.pos) from None
             except RecursionError:
                 raise self._error("nested too deeply", self._at) from None
-            if end < len(self._buffer) or not self._more():  # a number may go on in the next window
+            if end < len(self._buffer) or not self._more():  # a number may continue in the next window
                 self._at = end
                 return value
 

@@ -121,7 +121,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
 
 def numbers(path: Path) -> tuple[dict[str, int], dict[str, int]]:
     """The ids that a data set in this format has: of each image by its file's name, of each category by its
-    name.  Images with ids that are no numbers are left out."""
+    name.  Images whose ids are not numbers are left out."""
     images: dict[str, int] = {}
     categories: dict[str, int] = {}
     for file in _files(path):
@@ -160,7 +160,7 @@ def _load(path: Path, report: Report) -> _Table:
 def _add_image(table: _Table, value: dict[str, Any], report: Report) -> None:
     key = str(value["id"])
     if key in table.images:
-        report.add("duplicate-image", f"image id {key} is there twice", table.path, action="first taken")
+        report.add("duplicate-image", f"duplicate image id {key}", table.path, action="first used")
         return
     table.images[key] = (str(value["file_name"]), size_of(value.get("width"), value.get("height")))
 

@@ -38,7 +38,7 @@ def sniff(path: Path) -> bool:
 
 
 def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
-    """One ``.odgt`` file; images beside it in ``Images``, ``images`` or its own folder, or where told."""
+    """Open an ``.odgt`` file; images are in ``Images``, ``images``, its folder, or ``options.images``."""
     kinds = _kinds(options.settings.get("boxes", "head:hbox,person:fbox"))
     images = images_for(options, path.parent / "Images", path.parent / "images", path.parent)
     split = next((s for s in map(split_of, path.stem.split("_")) if s), "")
@@ -70,14 +70,14 @@ def _parse(
     line, data = unit
     where = (path, line)
     entry = parse_json(decode(data, path, line), dict[str, Any], where, report)
-    name, people = entry.get("ID"), entry.get("gtboxes")
-    if not isinstance(name, str) or not isinstance(people, list):
+    name, persons = entry.get("ID"), entry.get("gtboxes")
+    if not isinstance(name, str) or not isinstance(persons, list):
         raise RecordError("parse", "expected the keys ID and gtboxes", *where)
     found = images.locate([f"{name}.jpg", name], None, where, report)
     boxes: list[Box] = []
-    for person in people:
+    for person in persons:
         if not isinstance(person, dict):
-            raise RecordError("parse", "gtboxes holds something that is no object", *where)
+            raise RecordError("parse", "gtboxes contains a value that is not an object", *where)
         boxes += _boxes(person, kinds, where, report)
     status = Status.ANNOTATED if boxes else Status.BACKGROUND
     suffix = Path(found.image).suffix
@@ -98,7 +98,7 @@ def _boxes(
             report.add("parse", f"a {tag} without {kind}", *where, action=f"no {label} box")
             continue
         corners = _corners(person[kind], kind, where)
-        if tag == "mask":  # a crowd, a poster, a reflection: whatever it is, it is not to be judged
+        if tag == "mask":  # a crowd, a poster or a reflection: not evaluated
             box = Box("", *corners, Flag.IGNORE, None, where[1])
             boxes += [box] if box not in boxes else []
             continue

@@ -103,7 +103,7 @@ def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
 
 
 def _has_fractions(file: Path, columns: dict[str, int], has_header: bool) -> bool:
-    """Whether no corner is above 1, and some are no whole numbers: a box of one pixel is no fraction."""
+    """Whether all corners are at most 1 and some are not integers; integers may be boxes of one pixel."""
     broken = False
     for place, (_, row) in enumerate(csv_rows(file)):
         if place == 0 and has_header:

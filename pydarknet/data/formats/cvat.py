@@ -37,7 +37,7 @@ def sniff(path: Path) -> bool:
 
 
 def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
-    """One XML file; images beside it, in ``images``, or where told."""
+    """Open an XML file; images are beside it, in ``images``, or in ``options.images``."""
     root = parse_xml(path)
     if root.tag != "annotations":
         raise RecordError("parse", f"the root is <{root.tag}>, expected <annotations>", path, root.sourceline)

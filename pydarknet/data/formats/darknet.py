@@ -150,7 +150,7 @@ def _folder_names(folder: Path) -> tuple[str, ...] | None:
             names = read_names(files[0], strict=True)
             for other in files[1:]:
                 if read_names(other, strict=True) != names:
-                    raise DataError(f"{files[0]} and {other} have different names; say which: names=FILE")
+                    raise DataError(f"{files[0]} and {other} have different names; choose one: names=FILE")
             return names
     return None
 
@@ -212,7 +212,7 @@ def parse_image(
     record = Record(image, name, width, height, [], Status.UNLABELLED.value, split, str(label or image))
     if label is None:
         tried = ", ".join(str(path) for path in label_candidates(image, labels))
-        report.add("missing-label", f"no label file; looked at {tried}", image, action="unlabelled")
+        report.add("missing-label", f"no label file; tried {tried}", image, action="unlabelled")
         return [record]
     record.boxes = read_boxes(label, width, height, names, report)
     side = label.with_name(f"{label.stem}.ignore.txt")
@@ -339,7 +339,7 @@ def image_folder(layout: str, sample: Sample) -> str:
 
 
 def write_label(sample: Sample, label: Path, out: Output) -> None:
-    """The label file of one image, and its side files as the ``ignore`` policy says.
+    """The label file of one image, and its side files by the ``ignore`` policy.
 
     Raises:
         DataError: if images stay where they are and another label file is already there.
@@ -353,7 +353,7 @@ def write_label(sample: Sample, label: Path, out: Output) -> None:
     for path, text in texts.items():
         if out.link == "none" and path.is_file() and path.read_text() != text:
             raise DataError(
-                f"{path} exists and says something else; move it away or write with links into a folder"
+                f"{path} exists with other content; move it away, or write with links into a folder"
             )
         write_text(path, text)
 

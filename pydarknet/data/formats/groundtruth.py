@@ -29,7 +29,7 @@ SETTINGS = {
     "attribute": "the label attribute to read; default: the newest object detection job",
     "labels_json": 'the job\'s label category file ({"labels": [{"label": …}]}); fixes the class order',
     "uri_map": "where URIs are on this machine: s3://bucket/prefix=DIR, several separated by commas",
-    "human_only": "yes: leave out boxes no person looked at; no (default)",
+    "human_only": "yes: leave out boxes that no annotator confirmed; no (default)",
     "drop_rejected": "yes: leave out images that a label verification job rejected; no (default)",
 }
 
@@ -217,7 +217,7 @@ def _rejected(entry: dict[str, Any]) -> bool:
 
 def _box(item: Any, score: Any, names: dict[int, str], where: tuple[str, int]) -> Box:
     if not isinstance(item, dict):
-        raise RecordError("parse", "an annotation is no object", *where)
+        raise RecordError("parse", "an annotation is not an object", *where)
     left, top, width, height = (
         number(item.get(key), key, where) for key in ("left", "top", "width", "height")
     )

@@ -27,7 +27,7 @@ from pydarknet.system.text import lines_of
 SETTINGS = {
     "mapping": "LOC_synset_mapping.txt, if it is not beside the ILSVRC folder",
     "class_names": "synonym (default): the first word of the mapping, or wnid: the synset id",
-    "lists": "yes: ImageSets/CLS-LOC lists say which images there are; no (default): the folders do",
+    "lists": "yes: ImageSets/CLS-LOC lists define the images; no (default): the folders do",
 }
 
 MAPPING_NAME = "LOC_synset_mapping.txt"
@@ -166,6 +166,6 @@ def _label(label: str, folder: str, wnids: Mapping[str, str], where: tuple[str, 
             report.add("note", text, *where, action="object's class taken")
         return wnids.get(label, label)
     if folder in wnids:
-        report.add("note", f"{label!r} is no synset id", *where, action=f"folder's class {folder} taken")
+        report.add("note", f"{label!r} is not a synset id", *where, action=f"folder's class {folder} used")
         return wnids[folder]
     return label

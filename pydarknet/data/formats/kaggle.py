@@ -27,7 +27,7 @@ from pydarknet.errors import DataError, RecordError
 SETTINGS = {
     "mapping": "LOC_synset_mapping.txt, if not beside the CSV; for writing: class names become synset ids",
     "class_names": "synonym (default): the first word of the mapping, or wnid: the synset id",
-    "style": "what to write: solution (default) or submission",
+    "style": "file to write: solution (default) or submission",
 }
 
 _HEADER = ["ImageId", "PredictionString"]
@@ -82,7 +82,7 @@ def _parse(
     where, words = (path, line), text.split()
     if len(words) % _WORDS:
         raise RecordError(
-            "parse", f"{len(words)} words are no multiple of 5 (class xmin ymin xmax ymax)", *where
+            "parse", f"{len(words)} words are not a multiple of 5 (class xmin ymin xmax ymax)", *where
         )
     wnid = image_id.partition("_")[0]
     found = images.locate(

@@ -43,7 +43,7 @@ def sniff(path: Path) -> bool:
 
 
 def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
-    """One export; images beside it, in ``images``, or where told."""
+    """Open an export; images are beside it, in ``images``, or in ``options.images``."""
     tasks = list(enumerate(load_json(path, list[dict[str, Any]], report), 1))
     parse = functools.partial(
         _parse,
@@ -92,7 +92,7 @@ def _image_uri(task: dict[str, Any], where: tuple[str, int]) -> str:
 
 
 def _names(uri: str) -> list[str]:
-    """What the image may be called here: the URI's path, and without the prefix that uploads get."""
+    """Possible names of the image: the URI's path, also without the prefix of uploads."""
     path = unquote(uri.partition("?d=")[2] or uri.partition("?")[0])
     if "://" in path:
         path = path.partition("://")[2].partition("/")[2]

@@ -67,7 +67,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """A folder with ``*-annotations-bbox.csv`` files and the descriptions, or one such CSV.
 
     Raises:
-        DataError: if there is no such CSV.
+        DataError: if there is no such CSV file.
     """
     files = _box_files(path)
     if not files:
@@ -145,5 +145,5 @@ def _parse(
 
 
 def _is_set(row: list[str], columns: dict[str, int], key: str) -> bool:
-    """Whether a flag is 1; -1 means that nobody said, which counts as no."""
+    """Whether a flag is 1; -1 means unknown and counts as no."""
     return key in columns and row[columns[key]].strip() == "1"

@@ -43,7 +43,7 @@ def sniff(path: Path) -> bool:
 
 
 def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
-    """One file; images beside it, in ``images``, or where told.
+    """Open a file; images are beside it, in ``images``, or in ``options.images``.
 
     Raises:
         DataError: for a VIA 3 project, which has another structure.
@@ -111,7 +111,7 @@ def _only_attribute(units: list[_Unit], path: Path) -> str | None:
     if len(keys) > 1:
         listed = ", ".join(sorted(keys))
         raise DataError(
-            f"{path}: several region attributes ({listed}); say which holds the class: attribute=NAME"
+            f"{path}: several region attributes ({listed}); set the one with the class: attribute=NAME"
         )
     return next(iter(keys), None)
 

@@ -37,7 +37,7 @@ from pydarknet.errors import RecordError
 from pydarknet.system.text import lines_of
 
 SETTINGS = {
-    "difficult": "what difficult objects become: keep (default), train (ordinary boxes) or drop",
+    "difficult": "difficult objects: keep (default), train (ordinary boxes) or drop",
 }
 
 _LISTS = ("train", "val", "test", "trainval")
@@ -79,7 +79,7 @@ def _units(
 
 
 def _image_sets(root: Path) -> dict[str, str]:
-    """Name → split from ``ImageSets/Main``; trainval counts only where train and val say nothing."""
+    """Name → split from ``ImageSets/Main``; trainval counts only for images not in train or val."""
     splits: dict[str, str] = {}
     for name in _LISTS:
         file = root / "ImageSets" / "Main" / f"{name}.txt"
@@ -124,7 +124,7 @@ def _database_rule(database: str) -> str:
 
 
 def read_objects(root: Any, path: str, rule: Convention, sx: float = 1.0, sy: float = 1.0) -> list[Box]:
-    """Boxes of the direct ``object`` children (their ``part`` children are no objects).
+    """Boxes of the direct ``object`` children (their ``part`` children are not objects).
 
     Raises:
         RecordError: if an object is incomplete; a file is used whole or not at all.

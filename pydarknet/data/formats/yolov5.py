@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """YOLOv5 and Roboflow exports: ``data.yaml`` and Darknet labels in a ``labels`` tree parallel to ``images``.
 
-The paths in ``data.yaml`` come in every shape; each is tried as :func:`resolve_entry` says. A ``download``
+The paths in ``data.yaml`` have many forms; :func:`resolve_entry` tries each. A ``download``
 script in the file is never run. Format: https://docs.ultralytics.com/yolov5/tutorials/train_custom_data/
 """
 
@@ -34,13 +34,13 @@ _SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": (
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses keys given twice: one of the two classes would be lost."""
+    """A safe loader that rejects duplicate keys, because one of two classes would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice is not None:
-            raise yaml.MarkedYAMLError(problem=f"key {twice!r} is there twice", problem_mark=node.start_mark)
+            raise yaml.MarkedYAMLError(problem=f"duplicate key {twice!r}", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -108,7 +108,7 @@ def class_names(data: dict[str, Any], path: Path) -> tuple[str, ...]:
     """Names as a list or as a mapping of ids, checked against ``nc``.
 
     Raises:
-        RecordError: saying which rule they break.
+        RecordError: if they are not valid; the message gives the rule.
     """
     names = data.get("names")
     if isinstance(names, dict):
@@ -128,7 +128,7 @@ def class_names(data: dict[str, Any], path: Path) -> tuple[str, ...]:
     found = tuple(str(name).strip() for name in names)
     if len(set(found)) != len(found):
         twice = sorted({name for name in found if found.count(name) > 1})
-        raise RecordError("parse", f"class names must be unique; there twice: {', '.join(twice)}", path)
+        raise RecordError("parse", f"class names must be unique; duplicate: {', '.join(twice)}", path)
     if "nc" in data and data["nc"] != len(found):
         raise RecordError("parse", f"nc is {data['nc']}, but there are {len(found)} names", path)
     return found
@@ -166,7 +166,7 @@ def resolve_entry(entry: str, data: dict[str, Any], path: Path) -> tuple[Path, s
 
 
 def _project_names(data: dict[str, Any], here: Path) -> set[str]:
-    """What a download may have called the folder that now has another name."""
+    """Names that a download may have given to a renamed folder."""
     info = data.get("roboflow")
     project, version = (info.get("project"), info.get("version")) if isinstance(info, dict) else (None, None)
     return {name.casefold() for name in (here.name, str(project), f"{project}-{version}")}

@@ -12,7 +12,7 @@ from pydarknet.data.issues import Report
 from pydarknet.data.ops.hash_order import rank
 from pydarknet.errors import DataError
 
-#: Splits that are balanced: what is trained on. A changed validation set would measure something else.
+#: Splits that are balanced: training images only, so that validation results stay comparable.
 TRAINED = ("train", "")
 
 
@@ -40,14 +40,14 @@ def balance(
     """Leave out images until no class is more than ``max_ratio`` times as frequent as the rarest one.
 
     The rarest class keeps all its images. Where classes come together in the same images the ratio may be
-    out of reach; the report then says which one was reached.
+    out of reach; the report then gives the ratio reached.
 
     Args:
-        dataset: what to thin out; images without boxes stay.
+        dataset: the data set; images without boxes stay.
         max_ratio: most frequent to rarest class, at least 1.
         by: count ``"boxes"`` or ``"images"``.
         seed: another seed chooses other images.
-        splits: the splits to thin out; others stay as they are.
+        splits: the splits to thin out; others are unchanged.
 
     Raises:
         DataError: if ``max_ratio`` is below 1.
@@ -92,7 +92,7 @@ def oversample(
         by: count ``"boxes"`` or ``"images"``.
         seed: another seed repeats other images.
         splits: the splits in which images are repeated.
-        max_repeats: no image comes more often.
+        max_repeats: largest number of occurrences of one image.
 
     Raises:
         DataError: if ``max_ratio`` or ``max_repeats`` is below 1.
@@ -122,7 +122,7 @@ def oversample(
                 break
             times[number] += 1
             counts.update(pool[number])
-        # What helps the rarest class can hurt another that shares its images: the best state seen counts.
+        # Repeating images of one class can unbalance another that shares them: keep the best state seen.
         if _ratio(counts) < best[0]:
             best = (_ratio(counts), times.copy(), counts.copy())
     _, times, counts = best
@@ -141,7 +141,7 @@ def _gain(own: Counter[int], counts: Counter[int], most: int, least: int) -> boo
 
 
 def _having(pool: Mapping[int, Counter[int]]) -> dict[int, list[int]]:
-    """class -> the images that hold it."""
+    """Indices of the images that contain each class."""
     having: dict[int, list[int]] = {}
     for number, own in pool.items():
         for label in own:
@@ -170,7 +170,7 @@ def _pool(
 
 
 def _harm(own: Counter[int], counts: Counter[int], cap: int, chance: bytes) -> tuple[int, bytes]:
-    """What leaving an image out would cost classes that are not too frequent; chance among equals."""
+    """Cost of leaving an image out for classes that are not too frequent; ties are broken by the seed."""
     return sum(count for label, count in own.items() if counts[label] <= cap), chance
 
 
@@ -178,12 +178,12 @@ def _reached(dataset: Dataset, counts: Counter[int], max_ratio: float) -> Report
     report = Report(list(dataset.report.issues))
     for number, name in enumerate(dataset.names):
         if counts[number] == 0:
-            report.add("note", f"class {name!r} has no box to train on", name, action="left out of account")
+            report.add("note", f"class {name!r} has no training box", name, action="ignored")
     found = {label: count for label, count in counts.items() if count}
     if found:
         most, least = max(found, key=found.__getitem__), min(found, key=found.__getitem__)
         ratio = found[most] / found[least]
         if ratio > max_ratio * (1 + 1e-9):
             text = f"{dataset.names[most]} to {dataset.names[least]} is {ratio:.3g}, not {max_ratio:g}"
-            report.add("note", f"{text}: they share images", "balance", action="as near as possible")
+            report.add("note", f"{text}: they share images", "balance", action="closest ratio reached")
     return report

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rename, merge, reorder and drop classes; put several data sets together."""
+"""Rename, merge, reorder and drop classes; merge several data sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def remap(dataset: Dataset, plan: ClassPlan, *, keep_emptied: bool = False) -> D
     """Rename, merge, reorder or drop classes.
 
     Args:
-        dataset: what to change; label files are never touched.
+        dataset: the data set; label files are never changed.
         plan: new names, and which classes stay in which order.
         keep_emptied: keep images that lost their last box to a dropped class.
 
@@ -45,7 +45,7 @@ def merge(*datasets: Dataset) -> Dataset:
         datasets: at least one. The classes of the first keep their indices, new ones of the others follow.
 
     Raises:
-        ValueError: if nothing is given.
+        ValueError: if no data set is given.
     """
     if not datasets:
         raise ValueError("merge needs at least one data set")

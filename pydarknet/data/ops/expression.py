@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small expressions about images and boxes, such as ``count(screwdriver) > 3 and width < 640``.
 
-Python's syntax, none of its powers: numbers, texts, the variables listed here, comparisons, ``and``, ``or``,
-``not``, ``+ - * /`` and ``count(class)``. Everything else is refused before anything is evaluated.
+A small subset of Python's syntax: numbers, strings, the variables listed here, comparisons, ``and``, ``or``,
+``not``, ``+ - * /`` and ``count(class)``. Everything else is rejected before evaluation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from pydarknet.data.dataset import Flag, Sample
 from pydarknet.errors import DataError
 
-Value = Any  #: a number, a text or a truth value
+Value = Any  #: a number, a string or a boolean
 _Node = Callable[[Sample, int], Value]  # (sample, box number) -> value
 
 #: Variables of an image; sizes in pixels.
@@ -81,7 +81,7 @@ def image_condition(text: str, names: Sequence[str]) -> Callable[[Sample], bool]
     """A test of images, over :data:`IMAGE_VARIABLES` and ``count(class)``.
 
     Args:
-        text: the expression; class names that are no identifiers are quoted: ``count('traffic sign')``.
+        text: the expression; class names that are not identifiers are quoted: ``count('traffic sign')``.
         names: the class names.
 
     Raises:
@@ -119,7 +119,7 @@ class _Compiler:
         except (ValueError, RecursionError, MemoryError) as error:
             if isinstance(error, DataError):
                 raise
-            raise self._error(f"cannot be read: {error}", 0) from None
+            raise self._error(f"is not valid: {error}", 0) from None
 
         def condition(sample: Sample, box: int) -> bool:
             try:
@@ -132,7 +132,7 @@ class _Compiler:
     def node(self, tree: ast.expr) -> _Node:
         node = self._leaf(tree) or self._operation(tree)
         if node is None:
-            raise self._error(f"{ast.unparse(tree)!r} cannot be used here", tree.col_offset)
+            raise self._error(f"{ast.unparse(tree)!r} is not allowed here", tree.col_offset)
         return node
 
     def _leaf(self, tree: ast.expr) -> _Node | None:
@@ -193,7 +193,7 @@ class _Compiler:
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """For a message: the known word that was probably meant, or all of them."""
+    """For a message: the closest known word, or all of them."""
     known = list(known)
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"

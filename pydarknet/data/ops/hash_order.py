@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seeded chance that depends on names, not on the order in which files were found."""
+"""Seeded shuffling that depends on names, not on the order in which files were found."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import hashlib
 
 
 def rank(seed: int, text: str) -> bytes:
-    """A sort key that shuffles: the same seed and text give the same place on every machine."""
+    """A sort key that shuffles: the same seed and text give the same key on every machine."""
     return hashlib.sha256(f"{seed}|{text}".encode()).digest()

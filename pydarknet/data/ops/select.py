@@ -21,7 +21,7 @@ def drop_images(dataset: Dataset, condition: str | Callable[[Sample], bool]) -> 
     """Leave out the images that meet a condition.
 
     Args:
-        dataset: where to choose from; image files are never touched.
+        dataset: the data set; image files are never changed.
         condition: an expression such as ``"count(screwdriver) > 3 or width < 100"``, see
             :mod:`pydarknet.data.ops.expression`, or a function of a sample.
 
@@ -36,7 +36,7 @@ def drop_boxes(dataset: Dataset, condition: str, *, keep_emptied: bool = False) 
     """Leave out the boxes that meet a condition.
 
     Args:
-        dataset: where to choose from.
+        dataset: the data set.
         condition: an expression such as ``"height < 8 and label == 'person'"``, see
             :mod:`pydarknet.data.ops.expression`.
         keep_emptied: keep images that lost their last box; they would become background although the object
@@ -59,7 +59,7 @@ def drop_small(
     """Leave out boxes narrower or lower than a size; each one is in the report.
 
     Args:
-        dataset: where to choose from.
+        dataset: the data set.
         min_size: ``"5"`` pixels of the image or ``"5@416x416"`` pixels of a network of that size.
         splits: only in these splits; ``None`` = in all.
         keep_emptied: keep images that lost their last box.
@@ -89,7 +89,7 @@ def drop_duplicates(dataset: Dataset, how: str = "exact") -> Dataset:
     """Keep only the first of several equal images; the others are in the report.
 
     Args:
-        dataset: where to choose from.
+        dataset: the data set.
         how: ``"exact"`` compares file contents, ``"near"`` also finds rescaled, recompressed or noisy copies.
 
     Raises:
@@ -104,7 +104,7 @@ def drop_duplicates(dataset: Dataset, how: str = "exact") -> Dataset:
     for first, *others in groups:
         gone.update(others)
         for number in others:
-            report.add("duplicate-image", f"shows the same as {images[first]}", images[number])
+            report.add("duplicate-image", f"repeats {images[first]}", images[number])
     kept = [sample for number, sample in enumerate(dataset) if number not in gone]
     return dataset.replace(samples=kept, report=report)
 

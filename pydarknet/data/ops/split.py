@@ -41,15 +41,15 @@ def split(
     stratify: bool = False,
     group_by: GroupBy = None,
 ) -> Dataset:
-    """Give every image a split; earlier splits are forgotten.
+    """Assign every image to a split; earlier splits are discarded.
 
     Args:
-        dataset: what to divide; images listed twice stay together.
-        ratios: share of each split, 1 in sum.
+        dataset: the data set; images listed twice stay together.
+        ratios: fraction of each split, summing to 1.
         names: names of the splits; train, val (and test) if not given.
         seed: another seed gives another choice.
         stratify: give every split its share of the images of each class, rarest class first.
-        group_by: what must not be torn apart: a regular expression searched in the image's name (its groups,
+        group_by: keeps groups in one split: a regular expression searched in the image's name (its groups,
             or else the whole match, name the group), ``"folder"``, ``"roboflow"`` (augmented copies of one
             original), ``"duplicates"`` (images that look alike), or a function of a sample.
 
@@ -57,7 +57,7 @@ def split(
         The same samples, in the same order, with new splits.
 
     Raises:
-        DataError: if the ratios do not add up to 1, or the regular expression is none.
+        DataError: if the ratios do not add up to 1, or the regular expression is not valid.
     """
     names = SPLITS.get(len(ratios)) if names is None else tuple(names)
     if names is None or len(names) != len(ratios):
@@ -78,7 +78,7 @@ def folds(
     """Data sets for k-fold cross-validation: each image is in ``val`` once and in ``train`` k - 1 times.
 
     Args:
-        dataset: what to divide.
+        dataset: the data set.
         k: number of folds, at least 2; their sizes differ by at most one image (or group).
         seed: see :func:`split`.
         stratify: see :func:`split`.
@@ -141,7 +141,7 @@ def _units(dataset: Dataset, group_by: GroupBy, stratify: bool, seed: int, repor
 
 
 def _group_keys(dataset: Dataset, group_by: GroupBy, report: Report) -> list[str]:
-    """For every image the name of its group; without a group it is one of its own."""
+    """Name of the group of each image; an image without a group forms its own."""
     own = [f"\0{sample.image}" for sample in dataset]
     if group_by is None:
         return own
@@ -153,7 +153,7 @@ def _group_keys(dataset: Dataset, group_by: GroupBy, report: Report) -> list[str
     key = _key_function(group_by) if isinstance(group_by, str) else group_by
     found = [key(sample) for sample in dataset]
     if lost := found.count(""):
-        report.add("note", f"{lost} images have no group", str(group_by), action="each stands alone")
+        report.add("note", f"{lost} images have no group", str(group_by), action="each forms its own")
     return [group or alone for group, alone in zip(found, own, strict=True)]
 
 
@@ -165,7 +165,7 @@ def _key_function(group_by: str) -> Callable[[Sample], str]:
     try:
         pattern = re.compile(group_by)
     except re.error as error:
-        raise DataError(f"group-by {group_by!r} is no regular expression: {error}") from None
+        raise DataError(f"group-by {group_by!r} is not a valid regular expression: {error}") from None
 
     def key(sample: Sample) -> str:
         match = pattern.search(sample.name)

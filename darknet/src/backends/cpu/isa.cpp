@@ -9,7 +9,27 @@ namespace {
 // Each set's value contains the bits of those it extends.
 bool includes(dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; }
 
+#if defined(__x86_64__) && defined(__GNUC__)
+// The features that vectorised.hpp compiles for.
+VectorWidth widest_vectors() {
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    if (!avx2 || !includes(dnnl_cpu_isa_avx2)) return VectorWidth::baseline;
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                        __builtin_cpu_supports("avx512vl");
+    return avx512 && includes(dnnl_cpu_isa_avx512_core) ? VectorWidth::avx512 : VectorWidth::avx2;
+}
+#else
+VectorWidth widest_vectors() { return VectorWidth::baseline; }
+#endif
+
 }  // namespace
+
+VectorWidth vector_width() {
+    static const VectorWidth width = widest_vectors();
+    return width;
+}
 
 bool has_native_bf16() {
     static const bool native = includes(dnnl_cpu_isa_avx512_core_bf16);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The instruction sets in use: those of the processor, up to the limit that oneDNN's variable ONEDNN_MAX_CPU_ISA sets.
-// oneDNN and our intrinsics both follow it, so that a test can force the path of a lesser processor.
+// oneDNN, our intrinsics and our loops all follow it, so that a test can force the path of a lesser processor.
 #pragma once
 
 #include <string>
@@ -16,6 +16,9 @@ bool has_native_bf16();
 bool has_bf16_primitives();
 // The type in which oneDNN multiplies values of `type`.
 DType multiplied_as(DType type);
+// Of the vectors that loops of our own are compiled for.
+enum class VectorWidth { baseline, avx2, avx512 };
+VectorWidth vector_width();
 // For example "avx2", as oneDNN spells it in its variable; "generic" where it knows none.
 std::string isa_name();
 

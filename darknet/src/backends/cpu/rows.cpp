@@ -4,6 +4,7 @@
 #include "rows.hpp"
 
 #include "vector_math.hpp"
+#include "vectorised.hpp"
 
 namespace dn::cpu {
 bool normalizes_channels(Activation activation) {
@@ -11,17 +12,22 @@ bool normalizes_channels(Activation activation) {
            activation == Activation::normalize_channels_softmax_maxval;
 }
 
-DN_MULTIVERSION void load_bf16(float* dst, const std::uint16_t* src, std::size_t count) {
+DN_INLINE void load_bf16_loop(float* dst, const std::uint16_t* src, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) dst[i] = float_of(static_cast<std::uint32_t>(src[i]) << 16);
 }
+void load_bf16(float* dst, const std::uint16_t* src, std::size_t count) { vectorised<load_bf16_loop>(dst, src, count); }
 
-DN_MULTIVERSION void store_bf16(std::uint16_t* dst, const float* src, std::size_t count) {
+DN_INLINE void store_bf16_loop(std::uint16_t* dst, const float* src, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) dst[i] = bf16_of(src[i]);
 }
+void store_bf16(std::uint16_t* dst, const float* src, std::size_t count) {
+    vectorised<store_bf16_loop>(dst, src, count);
+}
 
-DN_MULTIVERSION void round_to_bf16(float* x, std::size_t count) {
+DN_INLINE void round_to_bf16_loop(float* x, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) x[i] = float_of(static_cast<std::uint32_t>(bf16_of(x[i])) << 16);
 }
+void round_to_bf16(float* x, std::size_t count) { vectorised<round_to_bf16_loop>(x, count); }
 
 void load(float* dst, const void* src, DType type, std::size_t count) {
     if (type == DType::bf16) return load_bf16(dst, static_cast<const std::uint16_t*>(src), count);
@@ -40,7 +46,7 @@ void store(void* dst, DType type, const float* src, std::size_t count) {
     }                                         \
     return
 
-DN_MULTIVERSION void activate(float* x, std::size_t count, Activation activation) {
+DN_INLINE void activate_loop(float* x, std::size_t count, Activation activation) {
     switch (activation) {
         case Activation::linear:
             return;
@@ -86,20 +92,24 @@ DN_MULTIVERSION void activate(float* x, std::size_t count, Activation activation
             return;  // see normalize_channels()
     }
 }
+void activate(float* x, std::size_t count, Activation activation) { vectorised<activate_loop>(x, count, activation); }
 
 #undef DN_EACH
 
-DN_MULTIVERSION void add(float* x, const float* y, std::size_t count) {
+DN_INLINE void add_loop(float* x, const float* y, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) x[i] += y[i];
 }
+void add(float* x, const float* y, std::size_t count) { vectorised<add_loop>(x, y, count); }
 
-DN_MULTIVERSION void multiply(float* x, const float* y, std::size_t count) {
+DN_INLINE void multiply_loop(float* x, const float* y, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) x[i] *= y[i];
 }
+void multiply(float* x, const float* y, std::size_t count) { vectorised<multiply_loop>(x, y, count); }
 
-DN_MULTIVERSION void scale(float* x, float factor, std::size_t count) {
+DN_INLINE void scale_loop(float* x, float factor, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) x[i] *= factor;
 }
+void scale(float* x, float factor, std::size_t count) { vectorised<scale_loop>(x, factor, count); }
 
 // Vectors of 64 bytes, which the compiler splits where registers are shorter.
 using Floats16 = float __attribute__((vector_size(64)));
@@ -116,7 +126,7 @@ DN_INLINE void order(T& v) {
     v ^= (v >> 15) & 0x7fff;
 }
 
-DN_MULTIVERSION void maximum_f32(float* dst, const void* const* sources, int source_count, std::size_t count) {
+DN_INLINE void maximum_f32_loop(float* dst, const void* const* sources, int source_count, std::size_t count) {
     std::size_t i = 0;
     for (; i + 16 <= count; i += 16) {
         Floats16 best, next;
@@ -136,8 +146,11 @@ DN_MULTIVERSION void maximum_f32(float* dst, const void* const* sources, int sou
         dst[i] = best;
     }
 }
+void maximum_f32(float* dst, const void* const* sources, int source_count, std::size_t count) {
+    vectorised<maximum_f32_loop>(dst, sources, source_count, count);
+}
 
-DN_MULTIVERSION void maximum_bf16(std::int16_t* dst, const void* const* sources, int source_count, std::size_t count) {
+DN_INLINE void maximum_bf16_loop(std::int16_t* dst, const void* const* sources, int source_count, std::size_t count) {
     std::size_t i = 0;
     for (; i + 32 <= count; i += 32) {
         Shorts32 best, next;
@@ -163,14 +176,20 @@ DN_MULTIVERSION void maximum_bf16(std::int16_t* dst, const void* const* sources,
         dst[i] = best;
     }
 }
+void maximum_bf16(std::int16_t* dst, const void* const* sources, int source_count, std::size_t count) {
+    vectorised<maximum_bf16_loop>(dst, sources, source_count, count);
+}
 
 void maximum(void* dst, const void* const* sources, int source_count, DType type, std::size_t count) {
     if (type == DType::bf16) return maximum_bf16(static_cast<std::int16_t*>(dst), sources, source_count, count);
     maximum_f32(static_cast<float*>(dst), sources, source_count, count);
 }
 
-DN_MULTIVERSION void add_scaled(float* x, const float* y, const float* factors, std::size_t count) {
+DN_INLINE void add_scaled_loop(float* x, const float* y, const float* factors, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) x[i] += y[i] * factors[i];
+}
+void add_scaled(float* x, const float* y, const float* factors, std::size_t count) {
+    vectorised<add_scaled_loop>(x, y, factors, count);
 }
 
 DN_INLINE float float_at(const float* p) { return *p; }
@@ -184,12 +203,15 @@ DN_INLINE void add_pixels_of(float* sum, const T* src, std::size_t pitch, std::s
         for (std::size_t c = 0; c < channels; ++c) sum[c] += float_at(src + c);
 }
 
-DN_MULTIVERSION void add_pixels(float* sum, const void* src, DType type, std::size_t pitch, std::size_t pixels,
-                                std::size_t channels) {
+DN_INLINE void add_pixels_loop(float* sum, const void* src, DType type, std::size_t pitch, std::size_t pixels,
+                               std::size_t channels) {
     if (type == DType::f32)
         add_pixels_of(sum, static_cast<const float*>(src), pitch, pixels, channels);
     else
         add_pixels_of(sum, static_cast<const std::uint16_t*>(src), pitch, pixels, channels);
+}
+void add_pixels(float* sum, const void* src, DType type, std::size_t pitch, std::size_t pixels, std::size_t channels) {
+    vectorised<add_pixels_loop>(sum, src, type, pitch, pixels, channels);
 }
 
 template <class T>
@@ -199,8 +221,8 @@ DN_INLINE void scale_pixels_of(T* dst, std::size_t dst_pitch, const T* src, std:
         for (std::size_t c = 0; c < channels; ++c) put(dst + c, float_at(src + c) * factors[c]);
 }
 
-DN_MULTIVERSION void scale_pixels(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch, DType type,
-                                  const float* factors, std::size_t pixels, std::size_t channels) {
+DN_INLINE void scale_pixels_loop(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch, DType type,
+                                 const float* factors, std::size_t pixels, std::size_t channels) {
     if (type == DType::f32)
         scale_pixels_of(static_cast<float*>(dst), dst_pitch, static_cast<const float*>(src), src_pitch, factors, pixels,
                         channels);
@@ -208,8 +230,12 @@ DN_MULTIVERSION void scale_pixels(void* dst, std::size_t dst_pitch, const void* 
         scale_pixels_of(static_cast<std::uint16_t*>(dst), dst_pitch, static_cast<const std::uint16_t*>(src), src_pitch,
                         factors, pixels, channels);
 }
+void scale_pixels(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch, DType type,
+                  const float* factors, std::size_t pixels, std::size_t channels) {
+    vectorised<scale_pixels_loop>(dst, dst_pitch, src, src_pitch, type, factors, pixels, channels);
+}
 
-DN_MULTIVERSION void normalize_channels(float* x, std::size_t count, Activation activation) {
+DN_INLINE void normalize_channels_loop(float* x, std::size_t count, Activation activation) {
     float peak = 0, sum = 1e-4f;
     if (activation == Activation::normalize_channels_softmax_maxval) {
         peak = x[0];
@@ -222,10 +248,13 @@ DN_MULTIVERSION void normalize_channels(float* x, std::size_t count, Activation 
     for (std::size_t i = 0; i < count; ++i) sum += x[i];
     for (std::size_t i = 0; i < count; ++i) x[i] /= sum;
 }
+void normalize_channels(float* x, std::size_t count, Activation activation) {
+    vectorised<normalize_channels_loop>(x, count, activation);
+}
 
 // Rows are too short for memcpy's own preparations.
-DN_MULTIVERSION void copy_rows(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch,
-                               std::size_t size, std::size_t rows) {
+DN_INLINE void copy_rows_loop(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch,
+                              std::size_t size, std::size_t rows) {
     auto* to = static_cast<char*>(dst);
     auto* from = static_cast<const char*>(src);
     for (std::size_t row = 0; row < rows; ++row, to += dst_pitch, from += src_pitch) {
@@ -238,22 +267,32 @@ DN_MULTIVERSION void copy_rows(void* dst, std::size_t dst_pitch, const void* src
         if (i < size) std::memcpy(to + i, from + i, size - i);
     }
 }
+void copy_rows(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch, std::size_t size,
+               std::size_t rows) {
+    vectorised<copy_rows_loop>(dst, dst_pitch, src, src_pitch, size, rows);
+}
 
-DN_MULTIVERSION void interleave_three(float* dst, const float* src, std::size_t plane, std::size_t count) {
+DN_INLINE void interleave_three_loop(float* dst, const float* src, std::size_t plane, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         dst[3 * i] = src[i];
         dst[3 * i + 1] = src[plane + i];
         dst[3 * i + 2] = src[2 * plane + i];
     }
 }
+void interleave_three(float* dst, const float* src, std::size_t plane, std::size_t count) {
+    vectorised<interleave_three_loop>(dst, src, plane, count);
+}
 
-DN_MULTIVERSION void transpose(float* dst, std::size_t dst_pitch, const float* src, std::size_t src_pitch, int rows,
-                               int cols) {
+DN_INLINE void transpose_loop(float* dst, std::size_t dst_pitch, const float* src, std::size_t src_pitch, int rows,
+                              int cols) {
     constexpr int kTile = 16;
     for (int r0 = 0; r0 < rows; r0 += kTile)
         for (int c0 = 0; c0 < cols; c0 += kTile)
             for (int c = c0; c < cols && c < c0 + kTile; ++c)
                 for (int r = r0; r < rows && r < r0 + kTile; ++r) dst[c * dst_pitch + r] = src[r * src_pitch + c];
+}
+void transpose(float* dst, std::size_t dst_pitch, const float* src, std::size_t src_pitch, int rows, int cols) {
+    vectorised<transpose_loop>(dst, dst_pitch, src, src_pitch, rows, cols);
 }
 
 }  // namespace dn::cpu

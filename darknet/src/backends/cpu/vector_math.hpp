@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Arithmetic that vectorises: for use inside functions marked DN_MULTIVERSION, which are compiled once per instruction
-// set while the loader picks the best that the processor has. No calls, no branches that selection cannot replace.
+// Arithmetic that vectorises, for use inside the loops that vectorised() compiles once per instruction set.
+// No calls, no branches that selection cannot replace.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define DN_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define DN_MULTIVERSION
-#endif
 #define DN_INLINE static inline __attribute__((always_inline))
 
 namespace dn::cpu {

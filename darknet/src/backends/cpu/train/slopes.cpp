@@ -2,6 +2,7 @@
 #include "slopes.hpp"
 
 #include "../vector_math.hpp"
+#include "../vectorised.hpp"
 
 namespace dn::cpu {
 namespace {
@@ -54,7 +55,7 @@ bool has_slope(Activation activation) {
     }                                         \
     return
 
-DN_MULTIVERSION void multiply_slope(float* delta, const float* z, std::size_t count, Activation activation) {
+DN_INLINE void multiply_slope_loop(float* delta, const float* z, std::size_t count, Activation activation) {
     switch (activation) {
         case Activation::leaky:
             DN_EACH(v > 0 ? 1.0f : 0.1f);
@@ -76,33 +77,49 @@ DN_MULTIVERSION void multiply_slope(float* delta, const float* z, std::size_t co
             return;
     }
 }
+void multiply_slope(float* delta, const float* z, std::size_t count, Activation activation) {
+    vectorised<multiply_slope_loop>(delta, z, count, activation);
+}
 
 #undef DN_EACH
 
-DN_MULTIVERSION void add_moments(float* sums, float* squares, const float* x, const float* centre,
-                                 std::size_t channels) {
+DN_INLINE void add_moments_loop(float* sums, float* squares, const float* x, const float* centre,
+                                std::size_t channels) {
     for (std::size_t c = 0; c < channels; ++c) {
         const float d = x[c] - centre[c];
         sums[c] += d;
         squares[c] += d * d;
     }
 }
+void add_moments(float* sums, float* squares, const float* x, const float* centre, std::size_t channels) {
+    vectorised<add_moments_loop>(sums, squares, x, centre, channels);
+}
 
-DN_MULTIVERSION void add_products(float* sums, float* products, const float* d, const float* x, const float* scale,
-                                  const float* shift, std::size_t channels) {
+DN_INLINE void add_products_loop(float* sums, float* products, const float* d, const float* x, const float* scale,
+                                 const float* shift, std::size_t channels) {
     for (std::size_t c = 0; c < channels; ++c) {
         sums[c] += d[c];
         products[c] += d[c] * (x[c] * scale[c] + shift[c]);
     }
 }
-
-DN_MULTIVERSION void affine(float* dst, const float* x, const float* scale, const float* shift, std::size_t channels) {
-    for (std::size_t c = 0; c < channels; ++c) dst[c] = x[c] * scale[c] + shift[c];
+void add_products(float* sums, float* products, const float* d, const float* x, const float* scale, const float* shift,
+                  std::size_t channels) {
+    vectorised<add_products_loop>(sums, products, d, x, scale, shift, channels);
 }
 
-DN_MULTIVERSION void blend(float* d, const float* x, const float* a, const float* b, const float* c,
-                           std::size_t channels) {
+DN_INLINE void affine_loop(float* dst, const float* x, const float* scale, const float* shift, std::size_t channels) {
+    for (std::size_t c = 0; c < channels; ++c) dst[c] = x[c] * scale[c] + shift[c];
+}
+void affine(float* dst, const float* x, const float* scale, const float* shift, std::size_t channels) {
+    vectorised<affine_loop>(dst, x, scale, shift, channels);
+}
+
+DN_INLINE void blend_loop(float* d, const float* x, const float* a, const float* b, const float* c,
+                          std::size_t channels) {
     for (std::size_t k = 0; k < channels; ++k) d[k] = d[k] * a[k] + x[k] * b[k] + c[k];
+}
+void blend(float* d, const float* x, const float* a, const float* b, const float* c, std::size_t channels) {
+    vectorised<blend_loop>(d, x, a, b, c, channels);
 }
 
 }  // namespace dn::cpu
