@@ -15,6 +15,8 @@ import pydarknet
 from pydarknet import Network
 from pydarknet.engine import _core, selftest
 
+pytest_plugins = ["required"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _away_from_the_sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

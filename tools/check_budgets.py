@@ -1,24 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fail when a file outgrows its budget, or code outside darknet/src/backends asks for a backend's macros."""
 
-import subprocess
 import sys
-from pathlib import Path
+
+from source_files import CPP, tracked
 
 MAX_LINES = 450
-PATTERNS = ["*.py", "*.cpp", "*.hpp", "*.h"]
-
-
-def tracked() -> list[Path]:
-    """Source files that git tracks."""
-    out = subprocess.run(["git", "ls-files", "-z", *PATTERNS], capture_output=True, check=True, text=True)
-    return [Path(name) for name in out.stdout.split("\0") if name]
 
 
 def main() -> int:
     """Print what is over budget; exit code 1 if anything is."""
     findings = []
-    for path in tracked():
+    for path in tracked("*.py", "*.h", *CPP):
         lines = path.read_text(encoding="utf-8").splitlines()
         if len(lines) > MAX_LINES:
             findings.append(f"{path}: {len(lines)} lines, at most {MAX_LINES}; split it")

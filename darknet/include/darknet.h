@@ -7,7 +7,8 @@
  *     there is one, is what dn_last_error() returns on the same thread until its next failing call. Out-parameters
  *     stand last and are untouched on failure. No call exits, aborts or prints, or changes the floating-point mode.
  *   - Handles come from a create function and go to the matching free, which accepts NULL.
- *   - A handle is used by one thread at a time; different handles in parallel. Clones share their weights.
+ *   - A handle is used by one thread at a time; different handles in parallel. Clones share their weights, and may be
+ *     used while a trainer trains these in another thread: see dn_network_clone.
  *   - Activations are float32 planes (n, c, h, w), row-major; images are 0..1, RGB.
  *   - Boxes are corners x1, y1, x2, y2 in pixels of the caller's image, not clipped to it.
  *   - Strings are UTF-8; those that a handle returns live as long as it, those of its layers until it is resized.
@@ -70,7 +71,11 @@ DN_API dn_status dn_network_load(const char *cfg, const char *weights, const dn_
 /* The same from cfg text; `name` stands for the file in messages. */
 DN_API dn_status dn_network_parse(const char *text, size_t length, const char *name, const char *weights,
                            const dn_options *options, dn_network **out);
-/* A second network over the same weights, to be used by another thread. */
+/* A second network over the same weights, to be used by another thread; weights, batch-norm statistics and all. While a
+ * trainer of one of them runs in another thread, every other may predict, detect and profile, read arrays, save weights,
+ * be resized, cloned and freed. Each pass through the network (a batch of detect), each array read and each file saved
+ * has the weights of one moment between two calls of the trainer, never half an update; the trainer's next update waits
+ * until it is done. Two passes, or two arrays, may have those of different moments. */
 DN_API dn_status dn_network_clone(const dn_network *network, dn_network **out);
 DN_API void dn_network_free(dn_network *network);
 
@@ -199,7 +204,8 @@ DN_API dn_status dn_network_get_array(const dn_network *network, int layer, cons
 typedef struct dn_trainer dn_trainer;
 
 /* A trainer of the network's weights, with its backend, precision and threads. It keeps what it needs alive; the
- * network may be used for inference (by the same thread) between the trainer's calls. */
+ * network may be used for inference (by the same thread) between the trainer's calls, its clones at any time.
+ * DN_INVALID_ARGUMENT while another trainer trains the same weights, those of a clone included. */
 DN_API dn_status dn_trainer_create(dn_network *network, dn_trainer **out);
 DN_API void dn_trainer_free(dn_trainer *trainer);
 
@@ -243,10 +249,19 @@ typedef enum {
     DN_EMA = 4
 } dn_state_kind;
 
-/* One array of the state that a bit-exact continuation needs, in place. role: "biases", "scales", "means", "variances",
- * "weights". `count` becomes 0 and `data` NULL where the layer has none. create: makes a missing EMA (all arrays 0). */
-DN_API dn_status dn_trainer_state(dn_trainer *trainer, dn_state_kind kind, int layer, const char *role, int create,
-                                  float **data, size_t *count);
+/* The arrays of the state that a bit-exact continuation needs, one by one, as copies. role: "biases", "scales", "means",
+ * "variances", "weights"; means and variances are among the parameters alone. Reading changes nothing.
+ * count: values of an array, 0 where there is none: a layer without it, Adam's moments with SGD, the moving average
+ * before it begins. */
+DN_API dn_status dn_trainer_count(const dn_trainer *trainer, dn_state_kind kind, int layer, const char *role,
+                                  size_t *count);
+/* Copies an array into dst, which holds `count` floats, as many as the array. */
+DN_API dn_status dn_trainer_get(const dn_trainer *trainer, dn_state_kind kind, int layer, const char *role, float *dst,
+                                size_t count);
+/* Replaces an array by the `count` floats at src, as many as it has. The first array of a moving average that has not
+ * begun begins it, with zeros in all others; its arrays are as long as those of the gradients. */
+DN_API dn_status dn_trainer_set(dn_trainer *trainer, dn_state_kind kind, int layer, const char *role, const float *src,
+                                size_t count);
 /* "" when every parameter and gradient is finite, else the first layer and array that is not. Valid until the next
  * call on this trainer. */
 DN_API const char *dn_trainer_non_finite(dn_trainer *trainer);

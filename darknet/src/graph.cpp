@@ -73,6 +73,18 @@ const char* role_name(Role role) {
     return names[static_cast<int>(role)];
 }
 
+const Node& Graph::node(int layer) const {
+    if (layer < 0 || layer >= static_cast<int>(nodes.size()))
+        throw Error(Status::invalid_argument, file, text("has no layer ", layer, "; expected 0 to ", nodes.size() - 1));
+    return nodes[layer];
+}
+
+std::vector<int> Graph::default_outputs() const {
+    std::vector<int> outputs = heads();
+    if (outputs.empty()) outputs.push_back(output_node());
+    return outputs;
+}
+
 std::vector<int> Graph::heads() const {
     std::vector<int> out;
     for (const Node& node : nodes)

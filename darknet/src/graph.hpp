@@ -81,9 +81,11 @@ struct Graph {
     std::vector<std::string> warnings;
 
     Shape shape_of(int node) const { return node < 0 ? input : nodes[node].out; }
+    const Node& node(int layer) const;  // throws Error(invalid_argument) for a number that no layer has
     std::vector<int> heads() const;
-    int output_node() const;  // the last that is not [cost]
-    int stride() const;       // input size must be a multiple of it for heads to line up; 1 for flat networks
+    std::vector<int> default_outputs() const;  // the heads, or the network's output where it has none
+    int output_node() const;                   // the last that is not [cost]
+    int stride() const;  // input size must be a multiple of it for heads to line up; 1 for flat networks
 };
 
 // Reads the [net] section.

@@ -35,12 +35,6 @@ int checked_threads(int threads) {
     return threads == 0 ? cores : threads;
 }
 
-std::vector<int> default_outputs(const Graph& graph) {
-    std::vector<int> heads = graph.heads();
-    if (heads.empty()) heads.push_back(graph.output_node());
-    return heads;
-}
-
 void check_fraction(const char* name, float value) {
     if (!(value >= 0 && value <= 1))
         throw Error(Status::invalid_argument, "", text("found ", name, " ", value, ", expected 0 to 1"));
@@ -103,23 +97,22 @@ void Network::drop_plan() {
     predicted_ = 0;
 }
 
-Plan& Network::plan() {
-    if (!plan_ || plan_version_ != parameters_->version) {
-        if (wanted_.empty()) wanted_ = default_outputs(*graph_);
+Plan& Network::plan(const Parameters& current) {
+    if (!plan_ || plan_weights_version_ != current.weights_version ||
+        plan_statistics_version_ != current.statistics_version) {
+        if (wanted_.empty()) wanted_ = graph_->default_outputs();
         drop_plan();  // two plans at once would double the peak of memory
         plan_ = backend_->compile(*graph_, parameters_,
                                   {options_.batch, options_.threads, options_.precision, nullptr, wanted_});
-        plan_version_ = parameters_->version;
+        plan_weights_version_ = current.weights_version;
+        plan_statistics_version_ = current.statistics_version;
     }
     return *plan_;
 }
 
 void Network::want(const std::vector<int>& layers) {
-    std::vector<int> wanted = layers.empty() ? default_outputs(*graph_) : layers;
-    for (int layer : wanted)
-        if (layer < 0 || layer >= static_cast<int>(graph_->nodes.size()))
-            throw Error(Status::invalid_argument, graph_->file,
-                        text("has no layer ", layer, "; expected 0 to ", graph_->nodes.size() - 1));
+    std::vector<int> wanted = layers.empty() ? graph_->default_outputs() : layers;
+    for (int layer : wanted) graph_->node(layer);
     std::sort(wanted.begin(), wanted.end());
     wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
     if (wanted == wanted_) return;
@@ -132,15 +125,16 @@ void Network::predict(const float* x, int n, const std::vector<int>& wanted) {
         throw Error(Status::invalid_argument, "",
                     text("found ", n, " images, expected 1 to the batch of ", options_.batch));
     want(wanted);
-    Plan& compiled = plan();
+    const LockedParameters current = parameters();
+    Plan& compiled = plan(*current);
     if (n < options_.batch || !compiled.read_from(x))
         std::memcpy(compiled.input(), x, n * graph_->input.size() * sizeof(float));
-    forward(n);
+    forward(compiled, n);
 }
 
-void Network::forward(int n) {
+void Network::forward(Plan& compiled, int n) {
     predicted_ = 0;  // stays so when the pass fails
-    plan().forward();
+    compiled.forward();
     predicted_ = n;
 }
 
@@ -164,7 +158,7 @@ std::vector<LossReport> Network::losses(const Truths& truths) const {
         throw Error(Status::invalid_argument, graph_->file,
                     text("found truths of ", truths.n, " images, the last prediction had ", predicted_));
     std::vector<LossReport> reports(graph_->nodes.size());
-    const LossContext context{truths, graph_->input, parameters_->seen};
+    const LossContext context{truths, graph_->input, parameters()->seen};
     for (const Node& node : graph_->nodes) {
         if (!owns_cost(node)) continue;
         check_trainable(node);
@@ -183,45 +177,30 @@ std::vector<std::vector<Detection>> Network::detect(const ImageView* images, int
     std::vector<std::vector<Detection>> found;
     for (int first = 0; first < count; first += options_.batch) {
         const int n = std::min(options_.batch, count - first);
-        for (int i = 0; i < n; ++i)
-            load_image(images[first + i], options.letterbox, graph_->input, plan().input() + i * graph_->input.size());
-        forward(n);
-        const std::vector<Floats> outputs = head_outputs();
-        for (int i = 0; i < n; ++i) {
-            const ImageView& image = images[first + i];
-            std::vector<Candidate> candidates =
-                decode(outputs, i, {options.thresh, true, options.letterbox, image.width, image.height});
-            if (options.nms > 0) nms(candidates, options.nms);
-            found.push_back(flatten(candidates, image.width, image.height));
+        {
+            const LockedParameters current = parameters();  // a batch sees them whole
+            Plan& compiled = plan(*current);
+            compiled.load(images + first, n, options.letterbox);
+            forward(compiled, n);
         }
+        for (std::vector<Detection>& of_image : detections(images + first, n, options))
+            found.push_back(std::move(of_image));
     }
     return found;
 }
 
-std::vector<Floats> Network::head_outputs() const {
-    std::vector<Floats> outputs;
-    for (int head : graph_->heads()) {
-        outputs.emplace_back(graph_->nodes[head].out.size() * options_.batch);
-        plan_->read(head, outputs.back().data());
-    }
-    return outputs;
-}
-
-std::vector<Candidate> Network::decode(const std::vector<Floats>& outputs, int item,
-                                       const DecodeOptions& options) const {
-    std::vector<Candidate> found;
-    const std::vector<int> heads = graph_->heads();
-    for (std::size_t i = 0; i < heads.size(); ++i) {
-        const Node& head = graph_->nodes[heads[i]];
-        decode_head(head, outputs[i].data() + item * head.out.size(), graph_->input, options, found);
+std::vector<std::vector<Detection>> Network::detections(const ImageView* images, int n,
+                                                        const DetectOptions& options) const {
+    std::vector<DecodeOptions> decode;
+    for (int i = 0; i < n; ++i)
+        decode.push_back({options.thresh, true, options.letterbox, images[i].width, images[i].height});
+    std::vector<std::vector<Candidate>> candidates = plan_->candidates(decode);
+    std::vector<std::vector<Detection>> found;
+    for (int i = 0; i < n; ++i) {
+        if (options.nms > 0) nms(candidates[i], options.nms);
+        found.push_back(flatten(candidates[i], images[i].width, images[i].height));
     }
     return found;
-}
-
-std::vector<Candidate> Network::candidates(int item, const DecodeOptions& options) const {
-    if (item < 0 || item >= predicted_)
-        throw Error(Status::invalid_argument, "", text("found item ", item, ", the last prediction had ", predicted_));
-    return decode(head_outputs(), item, options);
 }
 
 void Network::nms(std::vector<Candidate>& candidates, float thresh) const {
@@ -236,6 +215,9 @@ int Network::classes() const {
     return layer_def(head.kind).classes(head);
 }
 
-std::vector<LayerTime> Network::profile() { return plan().profile(); }
+std::vector<LayerTime> Network::profile() {
+    const LockedParameters current = parameters();
+    return plan(*current).profile();
+}
 
 }  // namespace dn

@@ -34,7 +34,8 @@ public:
 
     const Graph& graph() const { return *graph_; }
     const WeightsReport& weights_report() const { return report_; }
-    const Parameters& parameters() const { return *parameters_; }
+    // As a training in another thread has left them; it waits, before the next update, until the result is gone.
+    LockedParameters parameters() const { return read_parameters(*graph_, *parameters_); }
     const std::shared_ptr<Parameters>& shared_parameters() const { return parameters_; }
     const std::shared_ptr<const Backend>& shared_backend() const { return backend_; }
     const std::shared_ptr<const Graph>& shared_graph() const { return graph_; }
@@ -55,22 +56,19 @@ public:
     std::vector<LossReport> losses(const Truths& truths) const;
     // Detections of each image, in image pixels; images are run in batches.
     std::vector<std::vector<Detection>> detect(const ImageView* images, int count, const DetectOptions& options);
-    // Candidates of one item of the last predict() or detect(), before NMS.
-    std::vector<Candidate> candidates(int item, const DecodeOptions& options) const;
-    void nms(std::vector<Candidate>& candidates, float thresh) const;
 
     int classes() const;  // of the first head; 0 without one
 
     std::vector<LayerTime> profile();
-    Plan& plan();  // for the current batch, size and wanted layers
     const Plan* compiled_plan() const { return plan_.get(); }
 
 private:
     void want(const std::vector<int>& layers);
     void drop_plan();
-    void forward(int n);
-    std::vector<Floats> head_outputs() const;  // per head, (batch, outputs)
-    std::vector<Candidate> decode(const std::vector<Floats>& outputs, int item, const DecodeOptions& options) const;
+    Plan& plan(const Parameters& current);  // for the current batch, size, wanted layers and parameters
+    void forward(Plan& compiled, int n);
+    std::vector<std::vector<Detection>> detections(const ImageView* images, int n, const DetectOptions& options) const;
+    void nms(std::vector<Candidate>& candidates, float thresh) const;
 
     std::shared_ptr<const Graph> graph_;
     std::shared_ptr<Parameters> parameters_;
@@ -80,7 +78,8 @@ private:
     std::string backend_name_, device_;
     PrecisionChoice precision_{};
     std::unique_ptr<Plan> plan_;
-    std::uint64_t plan_version_ = 0;  // of the parameters it was compiled from
+    // Of the parameters it was compiled from.
+    std::uint64_t plan_weights_version_ = 0, plan_statistics_version_ = 0;
     std::vector<int> wanted_;
     int predicted_ = 0;  // images of the last predict()
 };

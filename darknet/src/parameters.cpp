@@ -2,10 +2,20 @@
 // Parameter arrays: who owns them, and what they hold before a file is read.
 #include "parameters.hpp"
 
+#include "error.hpp"
 #include "layers/layer.hpp"
 #include "random.hpp"
 
 namespace dn {
+
+Role parse_role(const std::string& name) {
+    for (const Role role : kRoles)
+        if (name == role_name(role)) return role;
+    throw Error(
+        Status::invalid_argument, "",
+        text("found array \"", name, "\", expected \"biases\", \"scales\", \"means\", \"variances\" or \"weights\""));
+}
+
 int weights_owner(const Graph& graph, int node) {
     const int shared = graph.nodes[node].share_index;
     return shared >= 0 ? shared : node;

@@ -2,14 +2,25 @@
 // The numbers of a network: one array per ArraySpec of each node, float32, shared between clones.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "graph.hpp"
+#include "shared_mutex.hpp"
 
 namespace dn {
 
+class TrainState;
+
 using Floats = std::vector<float>;
+
+constexpr Role kRoles[] = {Role::biases, Role::scales, Role::means, Role::variances, Role::weights};
+constexpr Role kTrainedRoles[] = {Role::biases, Role::scales, Role::weights};  // the others are rolling statistics
+
+// Throws Error(invalid_argument) naming all roles.
+Role parse_role(const std::string& name);
 
 struct NodeParameters {
     Floats biases, scales, means, variances, weights;  // empty where the node has none
@@ -17,11 +28,20 @@ struct NodeParameters {
     const Floats& array(Role role) const;
 };
 
+// The values on the host. Clones share them, so a thread may read them while another trains: whoever shares them reads
+// through read_parameters() (backends/train_state.hpp), and a training changes them with `mutex` locked.
 // Indexed like Graph::nodes. A node that shares another's weights (share_index) holds nothing: see of().
 struct Parameters {
     std::vector<NodeParameters> nodes;
-    std::uint64_t seen = 0;     // images processed in training, from the file's header
-    std::uint64_t version = 0;  // grows with every change of the values: compiled plans have folded and packed them
+    std::uint64_t seen = 0;  // images processed in training, from the file's header
+    // They grow with every change of the values that a training trains, and of its rolling statistics. Compiled plans
+    // have packed the first and folded in the second.
+    std::atomic<std::uint64_t> weights_version{0}, statistics_version{0};
+
+    FairSharedMutex mutex;
+    std::shared_ptr<TrainState> training;  // the one that moves these values now, if any
+    // Versions of the values above; behind the versions where `training` keeps them in memory of its own.
+    std::uint64_t host_weights_version = 0, host_statistics_version = 0;
 
     const NodeParameters& of(const Graph& graph, int node) const;
     NodeParameters& of(const Graph& graph, int node);

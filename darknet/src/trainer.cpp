@@ -2,53 +2,32 @@
 #include "trainer.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
+#include <mutex>
 
 #include "error.hpp"
 
 namespace dn {
 namespace {
 
-constexpr Role kAllRoles[] = {Role::biases, Role::scales, Role::means, Role::variances, Role::weights};
+using Alone = std::lock_guard<FairSharedMutex>;
 
-bool all_finite(const Floats& values) {
-    return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+const Graph& checked(const Graph& graph) {
+    if (std::none_of(graph.nodes.begin(), graph.nodes.end(), owns_cost))
+        throw Error(Status::cfg, graph.file,
+                    "cannot be trained: no layer has a loss; expected a head, softmax or cost");
+    std::for_each(graph.nodes.begin(), graph.nodes.end(), check_trainable);
+    return graph;
 }
 
-// What a forward pass moves besides activations, put back unless the mini-batch is kept.
-class RollbackGuard {
-public:
-    explicit RollbackGuard(Parameters& parameters) : parameters_(parameters), seen_(parameters.seen) {
-        for (const NodeParameters& node : parameters.nodes) rolling_.emplace_back(node.means, node.variances);
-    }
-    ~RollbackGuard() {
-        if (kept_) return;
-        parameters_.seen = seen_;
-        for (std::size_t i = 0; i < rolling_.size(); ++i) {
-            const auto& [means, variances] = rolling_[i];  // copied: callers may look at these arrays
-            std::copy(means.begin(), means.end(), parameters_.nodes[i].means.begin());
-            std::copy(variances.begin(), variances.end(), parameters_.nodes[i].variances.begin());
-        }
-    }
-    RollbackGuard(const RollbackGuard&) = delete;
-    RollbackGuard& operator=(const RollbackGuard&) = delete;
+Floats values_of(const TrainState& state, int node, Role role) {
+    Floats values(state.count(StateKind::parameters, node, role));
+    state.get(StateKind::parameters, node, role, values.data());
+    return values;
+}
 
-    void keep() { kept_ = true; }
-
-private:
-    Parameters& parameters_;
-    const std::uint64_t seen_;
-    std::vector<std::pair<Floats, Floats>> rolling_;  // means and variances by node
-    bool kept_ = false;
-};
-
-// Whether no training has touched the rolling statistics.
-bool is_initial(const NodeParameters& node) {
-    const auto all = [](const Floats& values, float value) {
-        return std::all_of(values.begin(), values.end(), [=](float v) { return v == value; });
-    };
-    return all(node.means, 0) && all(node.variances, 1);
+bool all_equal(const Floats& values, float value) {
+    return std::all_of(values.begin(), values.end(), [=](float v) { return v == value; });
 }
 
 }  // namespace
@@ -58,28 +37,34 @@ Trainer::Trainer(const Network& network, std::shared_ptr<const Backend> backend)
       options_(network.options()),
       graph_(network.shared_graph()),
       parameters_(network.shared_parameters()),
-      solver_(graph_, parameters_),
-      training_{parameters_.get(), &solver_.state().gradients, solver_.frozen_before()},
+      solver_(checked(*graph_)),
+      state_(backend_->train_state(*graph_, parameters_, options_.threads)),
+      active_(graph_, parameters_, state_),
+      training_{state_.get(), solver_.frozen_before()},
       reports_(graph_->nodes.size()) {
-    if (std::none_of(graph_->nodes.begin(), graph_->nodes.end(), owns_cost))
-        throw Error(Status::cfg, graph_->file,
-                    "cannot be trained: no layer has a loss; expected a head, softmax or cost");
-    std::for_each(graph_->nodes.begin(), graph_->nodes.end(), check_trainable);
-    for (const Node& node : graph_->nodes) {
-        const bool loaded = node.index < network.weights_report().layers_loaded && !node.dont_load;
-        NodeParameters& own = parameters_->nodes[node.index];
-        if (node.index >= solver_.frozen_before() && !loaded && is_initial(own))
-            std::fill(own.variances.begin(), own.variances.end(), 0.0f);
-    }
-    ++parameters_->version;
+    clear_initial_variances(network.weights_report());
     const std::uint64_t batch = static_cast<std::uint64_t>(graph_->net.batch);
-    solver_.state().iteration = static_cast<std::int64_t>(parameters_->seen / std::max<std::uint64_t>(1, batch));
+    iteration_ = static_cast<std::int64_t>(parameters_->seen / std::max<std::uint64_t>(1, batch));
+}
+
+// Those that no file gave and no training has touched.
+void Trainer::clear_initial_variances(const WeightsReport& loaded) {
+    const Alone alone(parameters_->mutex);
+    for (const Node& node : graph_->nodes) {
+        const bool from_file = node.index < loaded.layers_loaded && !node.dont_load;
+        const Floats variances = values_of(*state_, node.index, Role::variances);
+        if (node.index < solver_.frozen_before() || from_file || variances.empty()) continue;
+        if (!all_equal(values_of(*state_, node.index, Role::means), 0) || !all_equal(variances, 1)) continue;
+        const Floats zeros(variances.size());
+        state_->set(StateKind::parameters, node.index, Role::variances, zeros.data());
+    }
 }
 
 void Trainer::set_counters(std::int64_t iteration, std::uint64_t seen) {
     if (iteration < 0)
         throw Error(Status::invalid_argument, "", text("found iteration ", iteration, ", expected 0 or more"));
-    solver_.state().iteration = iteration;
+    const Alone alone(parameters_->mutex);
+    iteration_ = iteration;
     parameters_->seen = seen;
     images_ = 0;
     gradients_incomplete_ = false;
@@ -125,23 +110,22 @@ float Trainer::accumulate(const float* images, int n, const float* truths, std::
 }
 
 void Trainer::run(Plan& compiled, const LossContext& context) {
-    RollbackGuard guard(*parameters_);
-    parameters_->seen = context.seen;
-    ++parameters_->version;
+    state_->begin_batch(context.seen);
     compiled.forward();
     gradients_incomplete_ = true;
     std::fill(reports_.begin(), reports_.end(), LossReport{});
     compiled.backward(context, reports_);
     gradients_incomplete_ = false;
     images_ += context.truths.n;
-    guard.keep();
+    const Alone alone(parameters_->mutex);
+    state_->keep_batch();
 }
 
 void Trainer::update() {
     check_whole();
     if (images_ == 0) throw Error(Status::invalid_argument, "", "nothing was accumulated since the last update");
-    solver_.update(images_);
-    ++parameters_->version;
+    const Alone alone(parameters_->mutex);
+    state_->update(solver_.rule(++iteration_, images_));
     images_ = 0;
 }
 
@@ -155,13 +139,10 @@ void Trainer::resize(int width, int height) {
 
 void Trainer::check_read(int layer, std::size_t count) const {
     if (!plan_) throw Error(Status::invalid_argument, graph_->file, "nothing was accumulated yet");
-    if (layer < 0 || layer >= static_cast<int>(graph_->nodes.size()))
-        throw Error(Status::invalid_argument, graph_->file,
-                    text("has no layer ", layer, "; expected 0 to ", graph_->nodes.size() - 1));
-    const std::size_t expected = plan_images_ * graph_->nodes[layer].out.size();
+    const Node& node = graph_->node(layer);
+    const std::size_t expected = plan_images_ * node.out.size();
     if (count != expected)
-        throw Error(Status::invalid_argument, graph_->nodes[layer].where,
-                    text("has ", expected, " values, the buffer ", count));
+        throw Error(Status::invalid_argument, node.where, text("has ", expected, " values, the buffer ", count));
 }
 
 void Trainer::read(int layer, float* dst, std::size_t count) const {
@@ -174,16 +155,26 @@ void Trainer::read_delta(int layer, float* dst, std::size_t count) const {
     plan_->read_delta(layer, dst);
 }
 
-std::string Trainer::first_non_finite() const {
-    for (const Node& node : graph_->nodes)
-        for (Role role : kAllRoles) {
-            const char* name = role_name(role);
-            if (!all_finite(solver_.state().gradients[node.index].array(role)))
-                return text(node.where, ": its gradient of ", name, " is not finite (layer ", node.index, ")");
-            if (!all_finite(parameters_->nodes[node.index].array(role)))
-                return text(node.where, ": its ", name, " are not finite (layer ", node.index, ")");
-        }
-    return "";
+std::size_t Trainer::count(StateKind kind, int layer, Role role) const {
+    return state_->count(kind, graph_->node(layer).index, role);
+}
+
+void Trainer::get(StateKind kind, int layer, Role role, float* dst, std::size_t count) const {
+    check_count(layer, role, this->count(kind, layer, role), count);
+    state_->get(kind, layer, role, dst);
+}
+
+void Trainer::set(StateKind kind, int layer, Role role, const float* src, std::size_t count) {
+    // A moving average that there is not yet is as long as the gradients are.
+    check_count(layer, role, this->count(kind == StateKind::ema ? StateKind::gradients : kind, layer, role), count);
+    const Alone alone(parameters_->mutex);
+    state_->set(kind, layer, role, src);
+}
+
+void Trainer::check_count(int layer, Role role, std::size_t expected, std::size_t count) const {
+    if (count != expected)
+        throw Error(Status::invalid_argument, graph_->node(layer).where,
+                    text("its ", role_name(role), " have ", expected, " values in this state, the buffer ", count));
 }
 
 }  // namespace dn

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One network learning: mini-batches are accumulated, then an update moves the weights. Loops, schedules of events and
-// files are the caller's.
+// One network in training: mini-batches are accumulated, then an update moves the weights. Loops, schedules of events
+// and files are the caller's.
 #pragma once
 
 #include <memory>
@@ -14,8 +14,9 @@ namespace dn {
 
 class Trainer {
 public:
-    // Learns on the network's parameters, with its threads and precision, and its backend unless another is given. The
-    // network may be used for inference between the calls. Throws Error(cfg) for a network that cannot be trained.
+    // Trains the network's parameters, with its threads and precision, and its backend unless another is given. The
+    // network may be used for inference between the calls, its clones at any time. Throws Error(cfg) for a network that
+    // cannot be trained, Error(invalid_argument) while another trainer trains the same parameters.
     // Variances that no file gave begin at 0, as in Darknet: then the rolling ones are right but for a factor that
     // grows to 1, where a 1 would outlast the small variances of many layers.
     explicit Trainer(const Network& network, std::shared_ptr<const Backend> backend = nullptr);
@@ -35,34 +36,45 @@ public:
     void read(int layer, float* dst, std::size_t count) const;
     void read_delta(int layer, float* dst, std::size_t count) const;
 
-    const Graph& graph() const { return *graph_; }
-    Parameters& parameters() { return *parameters_; }
-    Solver& solver() { return solver_; }
-    const Solver& solver() const { return solver_; }
-    std::uint64_t seen() const { return parameters_->seen; }
-    int pending() const { return images_; }  // images accumulated since the last update
-    // After the arrays of the state were written: where they were taken. Nothing is pending then.
+    // The arrays that a bit-exact continuation needs, as TrainState has them; `count` values at src or dst, which must
+    // be as many as the array has.
+    std::size_t count(StateKind kind, int layer, Role role) const;
+    void get(StateKind kind, int layer, Role role, float* dst, std::size_t count) const;
+    void set(StateKind kind, int layer, Role role, const float* src, std::size_t count);
+    // After they were set: where they were taken. Nothing is pending then.
     void set_counters(std::int64_t iteration, std::uint64_t seen);
+
+    const Graph& graph() const { return *graph_; }
+    std::int64_t iteration() const { return iteration_; }  // updates done
+    std::uint64_t seen() const { return parameters_->seen; }
+    int pending() const { return images_; }                  // images accumulated since the last update
+    float rate() const { return solver_.rate(iteration_); }  // what the last update used
+    void set_learning_rate(float base) { solver_.set_learning_rate(base); }
     const std::vector<LossReport>& reports() const { return reports_; }  // by node, of the last accumulate()
     std::size_t activation_bytes() const { return plan_ ? plan_->activation_bytes() : 0; }
     // Names the first layer and array that holds NaN or Inf, gradients included; "" when all is finite.
-    std::string first_non_finite() const;
+    std::string first_non_finite() const { return state_->first_non_finite(); }
 
 private:
+    void clear_initial_variances(const WeightsReport& loaded);
     Plan& plan(int n);
     void check_whole() const;
     void run(Plan& compiled, const LossContext& context);
     void check_read(int layer, std::size_t count) const;
+    void check_count(int layer, Role role, std::size_t expected, std::size_t count) const;
 
     std::shared_ptr<const Backend> backend_;
     NetworkOptions options_;
     std::shared_ptr<const Graph> graph_;
     std::shared_ptr<Parameters> parameters_;
     Solver solver_;
+    std::shared_ptr<TrainState> state_;
+    ActiveTraining active_;
     Training training_;
     std::unique_ptr<Plan> plan_;
     int plan_images_ = 0;
     std::vector<LossReport> reports_;
+    std::int64_t iteration_ = 0;
     int images_ = 0;
     bool gradients_incomplete_ = false;  // a mini-batch failed in backward: the gradients hold a part of it
 };

@@ -162,7 +162,8 @@ WeightsReport read_weights(const std::string& path, const Graph& graph, Paramete
     parameters.nodes.resize(graph.nodes.size());
     for (auto& [entry, values] : arrays) parameters.nodes[entry->node].array(entry->array.role) = std::move(values);
     parameters.seen = header.seen;
-    ++parameters.version;
+    parameters.host_weights_version = ++parameters.weights_version;
+    parameters.host_statistics_version = ++parameters.statistics_version;
     return report;
 }
 

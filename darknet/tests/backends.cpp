@@ -17,8 +17,8 @@ const Shape kInput{1, 2, 2};
 // The ref backend with an error of `error` in the outputs of one layer and all behind it.
 class FaultyPlan : public Plan {
 public:
-    FaultyPlan(std::unique_ptr<Plan> plan, int layer, float error)
-        : plan_(std::move(plan)), layer_(layer), error_(error) {}
+    FaultyPlan(const Graph& graph, int batch, std::unique_ptr<Plan> plan, int layer, float error)
+        : Plan(graph, batch), plan_(std::move(plan)), layer_(layer), error_(error) {}
     float* input() override { return plan_->input(); }
     void forward() override { plan_->forward(); }
     void read(int node, float* dst) const override {
@@ -41,7 +41,12 @@ public:
     std::string name() const override { return "faulty"; }
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
-        return std::make_unique<FaultyPlan>(make_backend("ref")->compile(graph, parameters, options), layer_, error_);
+        return std::make_unique<FaultyPlan>(graph, options.batch,
+                                            make_backend("ref")->compile(graph, parameters, options), layer_, error_);
+    }
+    std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
+                                            int threads) const override {
+        return make_backend("ref")->train_state(graph, parameters, threads);
     }
 
 private:

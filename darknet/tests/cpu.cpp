@@ -247,7 +247,7 @@ TEST_CASE("cpu: a plan compiled after the weights changed has the new ones, what
     const auto before = compile(*backend, net, {});
     const Floats old = outputs(*before, net, 0);
     for (float& weight : net.parameters->nodes[0].weights) weight = -weight;
-    ++net.parameters->version;
+    ++net.parameters->weights_version;
     const auto after = compile(*backend, net, {});
     check_equal(outputs(*after, net, 0), outputs(*compile(*make_backend("ref"), net, {}), net, 0), 1e-4f);
     CHECK(outputs(*before, net, 0) == old);

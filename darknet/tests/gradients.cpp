@@ -10,7 +10,6 @@
 #include "layers/layer.hpp"
 #include "ops/ops.hpp"
 #include "random.hpp"
-#include "solver.hpp"
 #include "trainer.hpp"
 
 using namespace dn;
@@ -18,7 +17,6 @@ using namespace dn::test;
 
 namespace {
 
-constexpr Role kTrained[] = {Role::biases, Role::scales, Role::weights};
 constexpr int kImages = 3;  // two would make batch norm of a [connected] a step function
 
 // Heads, whose delta is by definition no gradient of what they report: the fixtures hold their losses.
@@ -68,13 +66,13 @@ Floats random_values(std::size_t count, std::uint64_t stream, float low, float h
 // One network in training: its parameters, gradients and plan.
 struct Bench {
     Bench(const std::string& sections, Shape input, const std::string& backend, Precision precision = Precision::f32)
-        : graph(graph_of(sections, input)), parameters(initial_parameters(graph, 3)), gradients(zeros_like(graph)) {
+        : graph(graph_of(sections, input)), parameters(initial_parameters(graph, 3)) {
         for (const Node& node : graph.nodes) randomise(node);
-        training.parameters = parameters.get();
-        training.gradients = &gradients;
         PlanOptions options;
         options.batch = kImages;
         options.threads = 2;
+        state = make_backend(backend)->train_state(graph, parameters, options.threads);
+        const Training training{state.get(), 0};
         options.precision = precision;
         options.training = &training;
         plan = make_backend(backend)->compile(graph, parameters, options);
@@ -96,6 +94,12 @@ struct Bench {
         return values;
     }
 
+    Floats gradient(int node, Role role) const {
+        Floats values(state->count(StateKind::gradients, node, role));
+        state->get(StateKind::gradients, node, role, values.data());
+        return values;
+    }
+
     LossReport backward(const Floats& truths) {
         std::vector<LossReport> reports(graph.nodes.size());
         plan->backward({{truths.data(), kImages, truths.size() / kImages}, graph.input, 0}, reports);
@@ -104,8 +108,7 @@ struct Bench {
 
     Graph graph;
     std::shared_ptr<Parameters> parameters;
-    std::vector<NodeParameters> gradients;
-    Training training;
+    std::shared_ptr<TrainState> state;
     std::unique_ptr<Plan> plan;
 };
 
@@ -161,7 +164,7 @@ float largest(const Floats& values) {
 void check_differences(Bench& bench, const Node& node, Role role, float share) {
     constexpr std::size_t kSamples = 12;
     constexpr float kStep = 1.0f / 256, kTolerance = 4e-3f, kSmooth = 0.008f;
-    const Floats& gradient = bench.gradients[node.index].array(role);
+    const Floats gradient = bench.gradient(node.index, role);
     if (gradient.empty()) return;
     Floats& values = bench.parameters->nodes[node.index].array(role);
     const float scale = std::max(largest(gradient), 1e-2f);
@@ -191,11 +194,11 @@ float distance(const Floats& found, const Floats& expected) {
 
 void check_gradients(const Bench& found, const Bench& expected, float tolerance) {
     for (const Node& node : expected.graph.nodes)
-        for (Role role : kTrained) {
-            const Floats& gradient = expected.gradients[node.index].array(role);
+        for (Role role : kTrainedRoles) {
+            const Floats gradient = expected.gradient(node.index, role);
             if (gradient.empty()) continue;
             INFO("layer ", node.index, " ", role_name(role));
-            CHECK(distance(found.gradients[node.index].array(role), gradient) <= tolerance);
+            CHECK(distance(found.gradient(node.index, role), gradient) <= tolerance);
         }
 }
 
@@ -255,7 +258,8 @@ TEST_CASE("gradients: ref agrees with central differences") {
         bench.plan->forward();
         learn(bench, bench.read(static_cast<int>(bench.graph.nodes.size()) - 1));
         for (const Node& node : bench.graph.nodes)
-            for (Role role : kTrained) check_differences(bench, node, role, node.index == c.shared_node ? c.share : 1);
+            for (Role role : kTrainedRoles)
+                check_differences(bench, node, role, node.index == c.shared_node ? c.share : 1);
     }
 }
 
@@ -328,7 +332,7 @@ TEST_CASE("gradients: normalised weights of a shortcut have Darknet's factor") {
             bench.parameters->nodes[2].weights = weights;
             bench.plan->forward();
             learn(bench, bench.read(2));
-            return bench.gradients[2].weights;
+            return bench.gradient(2, Role::weights);
         };
         const Floats plain = learned("", normal);
         const Floats found = learned(relu ? "weights_normalization=relu\n" : "weights_normalization=softmax\n", raw);

@@ -26,7 +26,8 @@ enum class Fails { never, forward, backward };
 
 class FailingPlan : public Plan {
 public:
-    FailingPlan(std::unique_ptr<Plan> plan, const Fails& fails) : plan_(std::move(plan)), fails_(fails) {}
+    FailingPlan(const Graph& graph, int batch, std::unique_ptr<Plan> plan, const Fails& fails)
+        : Plan(graph, batch), plan_(std::move(plan)), fails_(fails) {}
     float* input() override { return plan_->input(); }
     void forward() override {
         plan_->forward();
@@ -52,7 +53,12 @@ public:
     std::string name() const override { return "failing"; }
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
-        return std::make_unique<FailingPlan>(make_backend("ref")->compile(graph, parameters, options), fails_);
+        return std::make_unique<FailingPlan>(graph, options.batch,
+                                             make_backend("ref")->compile(graph, parameters, options), fails_);
+    }
+    std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
+                                            int threads) const override {
+        return make_backend("ref")->train_state(graph, parameters, threads);
     }
 
 private:
@@ -68,9 +74,19 @@ struct Moved {
     }
 };
 
-Moved moved(Trainer& trainer) {
-    const NodeParameters& first = trainer.parameters().nodes[0];
-    return {trainer.seen(), first.means, first.variances, trainer.pending()};
+Floats state_of(const Trainer& trainer, StateKind kind, int layer, Role role) {
+    Floats values(trainer.count(kind, layer, role));
+    trainer.get(kind, layer, role, values.data(), values.size());
+    return values;
+}
+
+Floats variances(const Trainer& trainer, int layer) {
+    return state_of(trainer, StateKind::parameters, layer, Role::variances);
+}
+
+Moved moved(const Trainer& trainer) {
+    return {trainer.seen(), state_of(trainer, StateKind::parameters, 0, Role::means), variances(trainer, 0),
+            trainer.pending()};
 }
 
 }  // namespace
@@ -84,13 +100,13 @@ TEST_CASE("trainer: rolling variances that no file gave begin at 0, as in Darkne
     Network network = network_of(kConv + "[cost]\n");
     CHECK(network.shared_parameters()->nodes[0].variances == Floats{1, 1});
     Trainer trainer(network);
-    CHECK(trainer.parameters().nodes[0].variances == Floats{0, 0});
+    CHECK(variances(trainer, 0) == Floats{0, 0});
     trainer.accumulate(kImages.data(), 2, kTruths.data(), 32);
-    const float rolling = trainer.parameters().nodes[0].variances[0];
+    const float rolling = variances(trainer, 0)[0];
     CHECK(rolling > 0);
     // All images are equal: each mini-batch has the same statistics, of which a hundredth joins.
     trainer.accumulate(kImages.data(), 2, kTruths.data(), 32);
-    CHECK(trainer.parameters().nodes[0].variances[0] == doctest::Approx(1.99 * rolling));
+    CHECK(variances(trainer, 0)[0] == doctest::Approx(1.99 * rolling));
 }
 
 TEST_CASE("trainer: variances from a file, and those of frozen layers, stay") {
@@ -103,10 +119,10 @@ TEST_CASE("trainer: variances from a file, and those of frozen layers, stay") {
     NetworkOptions options;
     options.backend = "ref";
     Trainer loaded(Network(parse_cfg(kNet + kConv + kConv + "[cost]\n", "net.cfg"), file, options));
-    CHECK(loaded.parameters().nodes[1].variances == Floats{1, 1});
+    CHECK(variances(loaded, 1) == Floats{1, 1});
     Trainer frozen(Network(parse_cfg(cfg, "net.cfg"), "", options));
-    CHECK(frozen.parameters().nodes[0].variances == Floats{1, 1});
-    CHECK(frozen.parameters().nodes[1].variances == Floats{0, 0});
+    CHECK(variances(frozen, 0) == Floats{1, 1});
+    CHECK(variances(frozen, 1) == Floats{0, 0});
 }
 
 TEST_CASE("trainer: truths of a wrong size are refused before anything moves") {
@@ -142,12 +158,12 @@ TEST_CASE("trainer: a mini-batch that fails leaves counters and rolling statisti
     const auto accumulate = [&] { return trainer.accumulate(kImages.data(), 2, kTruths.data(), 32); };
     accumulate();
     const Moved before = moved(trainer);
-    const Floats gradients = trainer.solver().gradients(0).weights;
+    const Floats gradients = state_of(trainer, StateKind::gradients, 0, Role::weights);
 
     fails = Fails::forward;
     CHECK_CONTAINS(error_of(Status::backend, accumulate), "out of luck");
     CHECK(moved(trainer) == before);
-    CHECK(trainer.solver().gradients(0).weights == gradients);
+    CHECK(state_of(trainer, StateKind::gradients, 0, Role::weights) == gradients);
     fails = Fails::never;
     accumulate();  // nothing was lost: it goes on
     CHECK(trainer.seen() == before.seen + 2);

@@ -64,6 +64,8 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 
 bool skipped() {
     if (!fixtures("zoo").empty()) return false;
+    const char* required = std::getenv("PYDARKNET_TESTS_REQUIRE");  // see tests/required.py
+    if (required && contains(required, "fixtures")) FAIL("the big fixtures are not here; set PYDARKNET_FIXTURES");
     MESSAGE("skipped: the big fixtures are not here; set PYDARKNET_FIXTURES");
     return true;
 }

@@ -19,24 +19,24 @@ from pydarknet.errors import DarknetError
 
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "anchors": ("anchors", "Find anchors for a data set and judge them."),
+    "anchors": ("anchors", "Compute anchors for a data set and evaluate them."),
     "bench": ("bench", "Measure latency, throughput and memory of a network."),
-    "cfg": ("cfg", "Make, show, explain, compare and change cfg files."),
-    "check": ("check", "Find what is known to go wrong before a training starts."),
+    "cfg": ("cfg", "Create, show, explain, compare and change cfg files."),
+    "check": ("check", "Check cfg, data and weights before a training starts."),
     "convert": ("convert", "Convert a data set from any label format to any other."),
-    "data": ("data", "Split, balance, filter, count and look at data sets."),
+    "data": ("data", "Split, balance, filter, count and view data sets."),
     "demo": ("demo", "Train a small detector on handwritten digits in three minutes."),
-    "detect": ("detect", "Find objects in images, films, cameras, streams."),
+    "detect": ("detect", "Detect objects in images, videos, cameras and streams."),
     "detector": ("detector", "Darknet's command lines: detector test, demo, ..."),
-    "eval": ("eval", "Measure how good a network is: mAP, classes, sizes, mistakes."),
+    "eval": ("eval", "Evaluate a network: mAP, results by class and size, errors."),
     "export": ("export", "Write a network for other runtimes (ONNX)."),
     "info": ("info", "Show this machine and installation, or the layers of a cfg."),
-    "log": ("log", "Read, draw and judge training logs."),
+    "log": ("log", "Parse, plot and analyse training logs."),
     "report": ("report", "Write everything about a run into one HTML file."),
     "runs": ("runs", "Compare trainings: results, and the settings that differ."),
-    "train": ("train", "Train a detector, or go on with a training."),
+    "train": ("train", "Train a detector, or resume a training."),
     "watch": ("watch", "Serve the live page of a run to a browser."),
-    "weights": ("weights", "Look into weights files; cut, average, compare, convert, pack."),
+    "weights": ("weights", "Inspect weights files; cut, average, compare, convert, pack."),
 }
 
 
@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one was probably meant."""
+        """Find the command, or suggest a similar one."""
         name = args[0]
         if name not in self.table and not name.startswith("-"):
             close = difflib.get_close_matches(name, self.table, n=1)

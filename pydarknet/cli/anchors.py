@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet anchors``: find anchors for a data set and say whether they are worth having."""
+"""``pydarknet anchors``: compute anchors for a data set and compare them with those of a cfg."""
 
 from __future__ import annotations
 
@@ -30,18 +30,20 @@ if TYPE_CHECKING:
     type=click.Choice(["iou", "l2"]),
     default="iou",
     show_default=True,
-    help="Distance.",
+    help="Distance of k-means.",
 )
 @click.option(
-    "--restarts", type=click.IntRange(1), default=100, show_default=True, help="Independent starts."
+    "--restarts", type=click.IntRange(1), default=100, show_default=True, help="Number of random starts."
 )
 @click.option(
-    "--refine", type=click.IntRange(0), default=0, help="Rounds of genetic refinement; 1000 is plenty."
+    "--refine", type=click.IntRange(0), default=0, help="Rounds of genetic refinement; 1000 is enough."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random starts.")
-@click.option("--split", default="train", show_default=True, help="Part of the data set, if it has parts.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random starts.")
+@click.option("--split", default="train", show_default=True, help="Split of the data set, if it has splits.")
 @click.option(
-    "--letter-box/--stretch", default=None, help="How images are fitted in; as in --cfg, else stretched."
+    "--letter-box/--stretch",
+    default=None,
+    help="Fit images by padding or stretching. Default: --cfg, else stretch.",
 )
 @click.option(
     "--plot", "plot_path", type=click.Path(path_type=Path), help="Save a scatter plot, for example a.png."
@@ -66,7 +68,7 @@ def command(
     write: bool,
     as_json: bool,
 ) -> None:
-    """Find anchors by k-means over the boxes of a data set.
+    """Compute anchors by k-means over the boxes of a data set.
 
     \b
     Examples:

@@ -19,12 +19,14 @@ from pydarknet.engine.precisions import PRECISIONS
 @click.argument("cfg", metavar="CFG")
 @click.argument("weights", required=False, metavar="[WEIGHTS]")
 @click.option("--sizes", metavar="S,...", help="Input sizes: 320,416 or 640x352. Default: the cfg's.")
-@click.option("--batches", default="1", show_default=True, metavar="N,...", help="Images at once.")
+@click.option("--batches", default="1", show_default=True, metavar="N,...", help="Images per inference.")
 @click.option(
     "--precisions", default="auto", show_default=True, metavar="P,...", help="auto, fp32, bf16, ..."
 )
-@click.option("--seconds", type=click.FloatRange(0), default=2.0, show_default=True, help="Of timing a row.")
-@click.option("--per-layer", is_flag=True, help="Also the time of every layer, for the first row.")
+@click.option(
+    "--seconds", type=click.FloatRange(0), default=2.0, show_default=True, help="Duration of a measurement."
+)
+@click.option("--per-layer", is_flag=True, help="Also measure every layer, for the first row.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @options_from(ComputeOptions)
 def command(
@@ -42,8 +44,8 @@ def command(
 ) -> int:
     """Measure latency, throughput and memory of a network.
 
-    A row, measured in a process of its own, for each combination of size, batch and precision. Without
-    WEIGHTS they are random, which takes the same time.
+    Each combination of size, batch and precision is one row, measured in a separate process. Without WEIGHTS
+    random ones are used; they take the same time.
 
     \b
     Examples:

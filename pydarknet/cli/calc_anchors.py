@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet detector calc_anchors``: Darknet's command line and output, our k-means.
+"""``pydarknet detector calc_anchors``: Darknet's command line and output with this package's k-means.
 
 The anchors are those of ``pydarknet anchors``: the best of many starts instead of one random start.
 """
@@ -24,9 +24,9 @@ def calc_anchors(
     echo: Callable[[str], object] = lambda _: None,
     folder: str | Path = ".",
 ) -> Clusters:
-    """Find anchors for the training images of a ``.data`` file, as ``darknet detector calc_anchors``.
+    """Compute anchors for the training images of a ``.data`` file, as ``darknet detector calc_anchors``.
 
-    Writes ``anchors.txt`` and ``counters_per_class.txt``, and ``cloud.png`` if asked.
+    Writes ``anchors.txt`` and ``counters_per_class.txt``, and, with ``show``, ``cloud.png``.
 
     Args:
         data: path of the ``.data`` file.
@@ -80,7 +80,7 @@ def calc_anchors(
 @click.option("-height", type=click.IntRange(1), required=True, help="Height of the network input in pixels.")
 @click.option("-show", is_flag=True, help="Also save a scatter plot as cloud.png.")
 def command(data: str, clusters: int, width: int, height: int, show: bool) -> None:
-    """Find anchors as ``darknet detector calc_anchors`` does.
+    """Compute anchors like ``darknet detector calc_anchors``.
 
     \b
     Example:

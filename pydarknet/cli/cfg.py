@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet cfg``: make, show, explain, compare and change cfg files."""
+"""``pydarknet cfg``: create, show, explain, compare and change cfg files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Group(click.Group):
 
 @click.group(name="cfg", cls=_Group)
 def command() -> None:
-    """Make, show, explain, compare and change cfg files.
+    """Create, show, explain, compare and change cfg files.
 
     \b
     Examples:
@@ -44,14 +44,14 @@ def command() -> None:
 
 
 def _save(text: str, output: Path, force: bool) -> None:
-    """Write a file, or stdout if it is called ``-``; never over an existing file unless forced."""
+    """Write to a file, or to stdout if it is ``-``; overwrite an existing file only if forced."""
     from pydarknet.system.atomic import write_text
 
     if str(output) == "-":
         click.echo(text, nl=False)
         return
     if output.exists() and not force:
-        raise FileError(f"{output}: exists already; choose another name with -o, or add --force")
+        raise FileError(f"{output}: already exists; choose another name with -o, or add --force")
     write_text(output, text)
     click.echo(f"written: {output}", err=True)
 
@@ -60,13 +60,13 @@ def _save(text: str, output: Path, force: bool) -> None:
 @click.option(
     "--model", required=True, help="Family, for example yolov4-tiny; `pydarknet cfg models` lists them."
 )
-@click.option("--classes", type=click.IntRange(1), help="Number of classes; as in --data if not given.")
-@click.option("--size", type=SIZE, help="Input size, 416 or 608x320; the published one if not given.")
+@click.option("--classes", type=click.IntRange(1), help="Number of classes. Default: that of --data.")
+@click.option("--size", type=SIZE, help="Input size, 416 or 608x320. Default: the published one.")
 @click.option(
     "--data", type=click.Path(exists=True, path_type=Path), help="Data set: gives classes, images, anchors."
 )
 @click.option(
-    "--images", type=click.IntRange(1), help="Number of training images; may lengthen the training."
+    "--images", type=click.IntRange(1), help="Number of training images; many lengthen the training."
 )
 @click.option(
     "--batch", type=click.IntRange(1), default=64, show_default=True, help="Images per weight update."
@@ -75,11 +75,9 @@ def _save(text: str, output: Path, force: bool) -> None:
     "--subdivisions",
     default="published",
     show_default=True,
-    help="A number, published, or auto: what fits into memory.",
+    help="A number, published, or auto: as many as memory allows.",
 )
-@click.option(
-    "--memory", type=BYTES, help="Memory for --subdivisions auto, for example 6G; what is free if not given."
-)
+@click.option("--memory", type=BYTES, help="Memory for --subdivisions auto, e.g. 6G. Default: free memory.")
 @click.option(
     "--anchors",
     default="published",
@@ -87,22 +85,22 @@ def _save(text: str, output: Path, force: bool) -> None:
     help="published, a file, or auto: by --data, else scaled to --size.",
 )
 @click.option(
-    "--augment", type=click.Choice(["none", "low", "med", "high"]), help="How much images are varied."
+    "--augment", type=click.Choice(["none", "low", "med", "high"]), help="Strength of the augmentation."
 )
 @click.option(
     "--max-batches",
     type=click.IntRange(1),
-    help="Length of the training in iterations; by rule if not given.",
+    help="Length of the training in iterations. Default: by rule.",
 )
 @click.option(
     "--fit-hours",
     type=click.FloatRange(0, min_open=True),
-    help="Shorten the training to this time.",
+    help="Shorten the training to N hours.",
 )
 @click.option(
     "--sec-per-iter",
     type=click.FloatRange(0, min_open=True),
-    help="Seconds per iteration; estimated by running the network if not given.",
+    help="Seconds per iteration. Default: measured by running the network.",
 )
 @click.option(
     "--set",
@@ -111,9 +109,7 @@ def _save(text: str, output: Path, force: bool) -> None:
     metavar="KEY=VALUE",
     help="Any other value: momentum=0.9, yolo.max=300.",
 )
-@click.option(
-    "-o", "--out", "output", type=OUTPUT, help="File to write, - for stdout; MODEL.cfg if not given."
-)
+@click.option("-o", "--out", "output", type=OUTPUT, help="File to write, - for stdout. Default: MODEL.cfg.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def new(
     *,
@@ -134,7 +130,7 @@ def new(
     output: Path | None,
     force: bool,
 ) -> None:
-    """Make a cfg: everything that follows from your numbers is computed.
+    """Create a cfg; dependent values are computed from yours.
 
     \b
     Examples:
@@ -262,7 +258,7 @@ def _section_meaning(name: str) -> str:
 @click.argument("new", type=FILE)
 @AS_JSON
 def diff(old: Path, new: Path, as_json: bool) -> int:
-    """Print what differs in meaning: spelling, order and comments do not count.
+    """Print differences in meaning; spelling, order and comments are ignored.
 
     Exit codes: 0 the same, 1 different.
     """
@@ -282,7 +278,9 @@ def diff(old: Path, new: Path, as_json: bool) -> int:
 @click.argument("file", type=FILE)
 @click.option("--batch", type=click.IntRange(1), help="Images per update; the learning rate follows.")
 @click.option(
-    "--subdivisions", type=click.IntRange(1), help="Parts of a batch; kept small enough if not given."
+    "--subdivisions",
+    type=click.IntRange(1),
+    help="Parts of a batch. Default: enough to keep mini-batches small.",
 )
 @click.option("--max-batches", type=click.IntRange(1), help="Length of the training; the steps follow.")
 @click.option("--classes", type=click.IntRange(1), help="Number of classes; heads and filters follow.")
@@ -302,7 +300,7 @@ def retune(
     output: Path | None,
     force: bool,
 ) -> None:
-    """Change the training and everything that follows from it, and print what changed.
+    """Change the training and all dependent values, and print the changes.
 
     \b
     Example:
@@ -349,16 +347,16 @@ def _write_or_save(changed: object, file: Path, write: bool, output: Path | None
 
 @command.command()
 @click.argument("file", type=FILE)
-@click.option("--batch", type=click.IntRange(1), help="Images per update; that of the file if not given.")
+@click.option("--batch", type=click.IntRange(1), help="Images per update. Default: that of the file.")
 @click.option("--subdivisions", type=click.IntRange(1), help="Only this number of subdivisions.")
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
-    help="Of the computation.",
+    help="Precision of the computation.",
 )
-@click.option("--limit", type=BYTES, help="Mark what fits, for example 6G; what is free if not given.")
+@click.option("--limit", type=BYTES, help="Mark what fits, e.g. 6G. Default: free memory.")
 @AS_JSON
 def memory(
     file: Path, batch: int | None, subdivisions: int | None, precision: str, limit: int | None, as_json: bool

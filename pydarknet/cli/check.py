@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet check``: find what is known to go wrong before a training starts."""
+"""``pydarknet check``: check cfg, data and weights before a training starts."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _EXIT = (
 @click.option(
     "--data", type=click.Path(path_type=Path), help=".data file, list, or a data set of any format."
 )
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights that the training starts from.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder that the run will write into.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Initial weights of the training.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--clear", is_flag=True, help="The run will count iterations from 0.")
 @click.option("--sec-per-iter", type=click.FloatRange(0), help="Measured seconds for one iteration.")
 @click.option("--max-hours", type=click.FloatRange(0), help="The run must end within this time.")
-@click.option("--memory", type=BYTES, help="Memory that the run may take, as 6G; what is free if not given.")
-@click.option("--deep", is_flag=True, help="Decode every image; compare what images look like.")
-@click.option("--ignore", multiple=True, metavar="RULE", help="Leave a rule out, as L-11; may be repeated.")
+@click.option("--memory", type=BYTES, help="Memory that the run may use, e.g. 6G. Default: free memory.")
+@click.option("--deep", is_flag=True, help="Decode every image and search for look-alikes.")
+@click.option("--ignore", multiple=True, metavar="RULE", help="Skip a rule, e.g. L-11; may be repeated.")
 @click.option("--errors-only", is_flag=True, help="Do not show or count warnings and notes.")
 @click.option(
     "--fix", "fix_", is_flag=True, help="Write a fixed copy of the cfg (NAME.fixed.cfg) and check it."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--rules", is_flag=True, help="List all rules and end.")
+@click.option("--rules", is_flag=True, help="List all rules and exit.")
 def command(
     *,
     cfg_path: Path | None,
@@ -76,7 +76,7 @@ def command(
         raise click.UsageError("Missing argument 'CFG'.")
     unknown = [name for name in ignore if name not in CATALOGUE]
     if unknown:
-        raise click.UsageError(f"No rule is called {unknown[0]!r}; `pydarknet check --rules` lists them.")
+        raise click.UsageError(f"{unknown[0]!r} is not a rule; `pydarknet check --rules` lists them.")
     run = PlannedRun(out, clear, sec_per_iter, max_hours, memory)
     try:
         with Bars(leave=False) as bars:

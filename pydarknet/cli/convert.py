@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet convert``: labels of any format to a data set of any format, every loss reported."""
+"""``pydarknet convert``: convert a data set of any label format to any other, and report every loss."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Examples:
 
 \b
 Exit codes: 0 done; 1 failed, or done with records lost to errors (see the report); 2 usage; 130 interrupted
-(the same command goes on where it stopped).
+(run the same command to resume).
 """
 
 
@@ -52,20 +52,18 @@ def _show_formats(ctx: click.Context, _parameter: click.Parameter, value: bool) 
     "--out", "target", required=True, type=click.Path(path_type=Path), help="Folder (or file) to write."
 )
 @click.option(
-    "--from", "from_", default="auto", show_default=True, help="Format of SOURCE; auto looks at the content."
+    "--from", "from_", default="auto", show_default=True, help="Format of SOURCE; auto detects it by content."
 )
 @click.option("--to", default="darknet", show_default=True, help="Format to write; see --formats.")
 @click.option(
     "--images", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of the images."
 )
-@click.option("--names", help="Class names in order (a,b,c or a file), where the source does not fix them.")
+@click.option("--names", help="Class names in order (a,b,c or a file), if the source does not define them.")
 @click.option("--classes", help="Keep only these classes, in this order (a,b,c or a file).")
 @click.option(
     "--map", "maps", multiple=True, metavar="OLD=NEW", help="Rename a class; OLD= drops it. Repeatable."
 )
-@click.option(
-    "--merge", "merges", multiple=True, metavar="NEW=A,B", help="Make several classes one. Repeatable."
-)
+@click.option("--merge", "merges", multiple=True, metavar="NEW=A,B", help="Merge classes. Repeatable.")
 @click.option(
     "--class-map",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -77,33 +75,34 @@ def _show_formats(ctx: click.Context, _parameter: click.Parameter, value: bool) 
     type=click.Choice(["images", "boxes"]),
     default="images",
     show_default=True,
-    help="What frequent means.",
+    help="Unit of frequency for --top-classes.",
 )
 @click.option(
     "--limit-per-class", type=click.IntRange(1), metavar="N", help="At most N images per class and split."
 )
-@click.option("--seed", default=0, show_default=True, help="Which images --limit-per-class chooses.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the choice of --limit-per-class.")
 @click.option(
     "--min-size", default="0", metavar="N[@WxH]", help="Drop boxes under N pixels (of a WxH network)."
 )
 @click.option("--min-size-splits", metavar="A,B", help="Splits --min-size applies to. [default: all]")
 @click.option(
-    "--min-visible", default=0.0, metavar="SHARE", help="Drop boxes with less of their area in the image."
+    "--min-visible",
+    default=0.0,
+    metavar="SHARE",
+    help="Drop boxes with a smaller fraction of their area in the image.",
 )
 @click.option(
     "--coords",
     type=click.Choice(list(CONVENTIONS)),
-    help="What pixel corners mean, instead of the format's habit.",
+    help="Meaning of pixel corners, in place of the format's convention.",
 )
-@click.option(
-    "--layout", type=click.Choice(LAYOUTS), help="Labels beside the images, or in a tree of their own."
-)
+@click.option("--layout", type=click.Choice(LAYOUTS), help="Labels beside the images, or in a separate tree.")
 @click.option(
     "--unlabelled",
     type=click.Choice(["exclude", "negatives"]),
     default="exclude",
     show_default=True,
-    help="Images nobody looked at.",
+    help="Images without annotation.",
 )
 @click.option(
     "--ignore",
@@ -125,17 +124,17 @@ def _show_formats(ctx: click.Context, _parameter: click.Parameter, value: bool) 
     type=click.Choice(["raise", "skip", "clip"]),
     default="clip",
     show_default=True,
-    help="Faulty boxes: stop, drop, or repair what can be.",
+    help="Faulty boxes: stop, drop, or repair if possible.",
 )
-@click.option("--max-errors", type=click.IntRange(0), metavar="N", help="Give up after N errors.")
+@click.option("--max-errors", type=click.IntRange(0), metavar="N", help="Stop after N errors.")
 @click.option(
     "--link",
     type=click.Choice(LINKS),
     default="hard",
     show_default=True,
-    help="How images get into the folder.",
+    help="How to place images in the folder.",
 )
-@click.option("--rename", type=click.Choice(["prefix", "hash"]), help="Tell two images of one name apart.")
+@click.option("--rename", type=click.Choice(["prefix", "hash"]), help="Rename images of the same name.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Option of the source's format. Repeatable."
 )
@@ -149,8 +148,10 @@ def _show_formats(ctx: click.Context, _parameter: click.Parameter, value: bool) 
     show_default="all cores",
     help="Worker processes.",
 )
-@click.option("--engine", default="local", show_default=True, help="Where chunks are parsed.")
-@click.option("--overwrite", is_flag=True, help="Write where something already is.")
+@click.option(
+    "--engine", default="local", show_default=True, help="Where to parse chunks; ray uses a Ray cluster."
+)
+@click.option("--overwrite", is_flag=True, help="Overwrite existing files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option(
     "--formats",
@@ -163,7 +164,7 @@ def _show_formats(ctx: click.Context, _parameter: click.Parameter, value: bool) 
 def command(**given: Any) -> int:
     """Convert the data set SOURCE (a file, folder or archive) into another format.
 
-    Nothing is dropped in silence: DST/convert_report.json lists every box and image that was changed or
+    Nothing is dropped silently: OUT/convert_report.json lists every box and image that was changed or
     left out. Images are never changed; they are linked or copied.
     """
     job, out = _job(given), _output(given)
@@ -252,7 +253,7 @@ def _print(result: conversion.ConvertResult) -> None:
     if result.deselected:
         listed = sorted(result.deselected.items(), key=lambda item: -item[1])
         more = f" and {len(listed) - 5} more classes" if len(listed) > 5 else ""
-        click.echo(f"not asked for: {', '.join(f'{count} {name}' for name, count in listed[:5])}{more}")
+        click.echo(f"not selected: {', '.join(f'{count} {name}' for name, count in listed[:5])}{more}")
     if len(result.report):
         click.echo(str(result.report))
     click.echo(f"report: {result.report_file}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet data``: divide, thin out, rename, count and look at data sets of any format."""
+"""``pydarknet data``: split, balance, filter, rename, count and view data sets of any format."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from pydarknet.data.classes import ClassPlan, parse_classes, parse_renames
 from pydarknet.data.image_lists import has_darknet_labels, write_lists
 from pydarknet.errors import DataError
 
-_SEED = click.option("--seed", default=0, show_default=True, help="Another seed, another choice.")
-_RATIOS = click.option("--ratios", metavar="A,B[,C]", help="Shares of train, val (and test), 1 in sum.")
+_SEED = click.option("--seed", default=0, show_default=True, help="Seed of the random choice.")
+_RATIOS = click.option(
+    "--ratios", metavar="A,B[,C]", help="Fractions for train, val (and test), summing to 1."
+)
 _KEEP_EMPTIED = click.option(
-    "--keep-emptied", is_flag=True, help="Keep images that lost their last box, as empty ones."
+    "--keep-emptied", is_flag=True, help="Keep images that lost their last box, as images without objects."
 )
 
 
@@ -45,7 +47,7 @@ command.add_command(view)
 @_RATIOS
 @_SEED
 @click.option("--yaml", "yaml_too", is_flag=True, help="Also write data.yaml for YOLOv5.")
-@click.option("--overwrite", is_flag=True, help="Replace files that say something else.")
+@click.option("--overwrite", is_flag=True, help="Replace files with other content.")
 def new(
     source: Path,
     dataset: Dataset,
@@ -71,10 +73,12 @@ def new(
     if has_darknet_labels(divided):
         folder = out or (source if source.is_dir() else source.parent)
     elif out is None:
-        raise DataError("the labels are not Darknet's; name a folder for a converted set with --out")
+        raise DataError(
+            "the labels are not in Darknet's format; give a folder for a converted set with --out"
+        )
     else:
         show_report(write_dataset(divided, out, overwrite=overwrite))
-        divided, folder, overwrite = read(out), out, True  # the same images in their new places
+        divided, folder, overwrite = read(out), out, True  # the same images at their new paths
     files = write_lists(divided, folder, yaml_too=yaml_too, overwrite=overwrite)
     for name, path in files.items():
         click.echo(f"{name:6} {path}")
@@ -86,11 +90,11 @@ def new(
 @writes
 @_RATIOS
 @_SEED
-@click.option("--stratify", is_flag=True, help="Give each split its share of every class, rarest first.")
+@click.option("--stratify", is_flag=True, help="Split each class by the ratios, rarest first.")
 @click.option(
     "--group-by",
     metavar="REGEX",
-    help="Never tear groups apart: a regular expression in image names, or folder, roboflow, duplicates.",
+    help="Keep groups together: a regular expression on image names, or folder, roboflow, duplicates.",
 )
 @click.option("--folds", type=click.IntRange(2), help="k folds for cross-validation instead of --ratios.")
 def split(
@@ -103,7 +107,7 @@ def split(
     group_by: str | None,
     folds: int | None,
 ) -> int:
-    """Divide a set into train, val and test, or into k folds.
+    """Split a data set into train, val and test, or into k folds.
 
     Every split but the last gets floor(images x ratio), the last gets the rest: 900 images at
     0.75,0.125,0.125 become 675, 112 and 113. The same seed gives the same lists on every machine.
@@ -134,16 +138,23 @@ def split(
 @command.command("balance")
 @reads
 @writes
-@click.option("--max-ratio", default=1.0, show_default=True, help="Most frequent to rarest class.")
+@click.option(
+    "--max-ratio",
+    default=1.0,
+    show_default=True,
+    help="Largest ratio of the most frequent to the rarest class.",
+)
 @click.option("--by", type=click.Choice(["boxes", "images"]), default="boxes", show_default=True)
 @click.option(
     "--how",
     type=click.Choice(["drop", "repeat"]),
     default="drop",
     show_default=True,
-    help="Leave images out, or list those with rare classes several times.",
+    help="Drop images, or list those with rare classes several times.",
 )
-@click.option("--max-repeats", default=10, show_default=True, help="List no image more often.")
+@click.option(
+    "--max-repeats", default=10, show_default=True, help="Largest number of times to list an image."
+)
 @click.option(
     "--splits",
     default="train",
@@ -163,7 +174,7 @@ def balance(
     splits: str,
     seed: int,
 ) -> int:
-    """Even out how often classes occur.
+    """Balance the frequencies of classes.
 
     \b
     Examples:
@@ -181,11 +192,13 @@ def balance(
 @command.command("filter")
 @reads
 @writes
-@click.option("--drop-images", multiple=True, metavar="EXPR", help="Leave out images that meet it.")
-@click.option("--drop-boxes", multiple=True, metavar="EXPR", help="Leave out boxes that meet it.")
-@click.option("--min-size", metavar="N[@WxH]", help="Leave out boxes under N pixels (of a WxH network).")
+@click.option("--drop-images", multiple=True, metavar="EXPR", help="Drop images for which EXPR holds.")
+@click.option("--drop-boxes", multiple=True, metavar="EXPR", help="Drop boxes for which EXPR holds.")
+@click.option("--min-size", metavar="N[@WxH]", help="Drop boxes under N pixels (of a WxH network).")
 @click.option("--min-size-splits", metavar="A,B", help="Apply --min-size only to these splits.")
-@click.option("--drop-duplicates", type=click.Choice(["exact", "near"]), help="Keep one of equal images.")
+@click.option(
+    "--drop-duplicates", type=click.Choice(["exact", "near"]), help="Keep one of each group of duplicates."
+)
 @_KEEP_EMPTIED
 def filter_(
     *,
@@ -198,12 +211,12 @@ def filter_(
     drop_duplicates: str | None,
     keep_emptied: bool,
 ) -> int:
-    """Leave out images or boxes by expressions, size, or because they come twice.
+    """Drop images or boxes by expression or size, and duplicate images.
 
     \b
     Images: width height area aspect boxes classes status split name, count(class)
     Boxes:  width height area aspect share x y label score difficult crowd ignore occluded truncated
-    Write:  < <= > >= == != and or not + - * / ( ), and class names that are no words in quotes
+    Write:  < <= > >= == != and or not + - * / ( ), and quoted class names if they are not words
 
     \b
     Examples:
@@ -228,7 +241,7 @@ def filter_(
 @reads
 @writes
 @click.option("--map", "maps", multiple=True, metavar="OLD=NEW", help="Rename; OLD= drops. Repeatable.")
-@click.option("--merge", "merges", multiple=True, metavar="NEW=A,B", help="Make several one. Repeatable.")
+@click.option("--merge", "merges", multiple=True, metavar="NEW=A,B", help="Merge classes. Repeatable.")
 @click.option(
     "--class-map",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -241,7 +254,7 @@ def filter_(
     type=click.Choice(["images", "boxes"]),
     default="images",
     show_default=True,
-    help="What frequent means.",
+    help="Unit of frequency for --top-classes.",
 )
 @_KEEP_EMPTIED
 def remap(
@@ -279,7 +292,7 @@ def remap(
 @reads_many
 @writes
 def merge(datasets: list[Dataset], target: Target) -> int:
-    """Put several sets into one; classes of the same name become one class.
+    """Merge data sets; classes of the same name become one class.
 
     \b
     Examples:
@@ -291,10 +304,10 @@ def merge(datasets: list[Dataset], target: Target) -> int:
 
 
 def parse_ratios(text: str) -> list[float]:
-    """Numbers between commas.
+    """Parse numbers separated by commas.
 
     Raises:
-        UsageError: if one of them is no number.
+        UsageError: one of them is not a number.
     """
     try:
         return [float(part) for part in text.split(",")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet demo``: the whole way from pictures to detections, without a download."""
+"""``pydarknet demo``: data set, training and detection in one command, without a download."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ Now with your own data:
 
 @click.command(name="demo")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder."
+    "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to write."
 )
 @click.option("--iterations", type=click.IntRange(10), default=None, help="Length of the training.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of data and training.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of data and training."
+)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Cores to compute on.")
 def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
-    """Make a small data set, train a detector on it, and show what it finds.
+    """Make a small data set, train a detector on it, and draw its detections.
 
-    Digits from scikit-learn (real handwriting, 10 classes) are put on textured backgrounds; a small
-    yolov4-tiny learns to find and read them from random weights. Nothing is downloaded.
+    Digits from scikit-learn (real handwriting, 10 classes) are placed on textured backgrounds; a small
+    yolov4-tiny learns to detect and classify them from random weights. Nothing is downloaded.
 
     \b
     Examples:
@@ -44,7 +46,7 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
 
     begun = time.monotonic()
     if (out / "run").exists():
-        raise click.UsageError(f"{out} holds a demo already; choose another --out, or delete it")
+        raise click.UsageError(f"{out} already contains a demo; choose another --out, or delete it")
     click.echo(f"{demo.TRAIN + demo.VALID} images with handwritten digits in {out}/data ...")
     data = demo.make_data(out / "data", seed)
     cfg = out / "digits.cfg"
@@ -65,18 +67,18 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
     if outcome.reason != "finished":
         from pydarknet.training import EXIT_CODES
 
-        click.echo(f"ended early: {outcome.reason}; look into {outcome.folder}", err=True)
+        click.echo(f"ended early: {outcome.reason}; see {outcome.folder}", err=True)
         return EXIT_CODES[outcome.reason]
-    score = "none yet, it needs more iterations" if outcome.best is None else f"{outcome.best:.1%}"
-    click.echo(f"mAP@0.5 on digits it never saw: {score}, after {seconds:.0f} s")
-    pictures = _detect(outcome, out)
-    click.echo(f"chart: {outcome.folder / 'chart.png'}; {pictures}")
+    score = "none yet, more iterations are needed" if outcome.best is None else f"{outcome.best:.1%}"
+    click.echo(f"mAP@0.5 on validation images: {score}, after {seconds:.0f} s")
+    detections = _detect(outcome, out)
+    click.echo(f"chart: {outcome.folder / 'chart.png'}; {detections}")
     click.echo(_NEXT)
     return 0
 
 
 def _detect(outcome: Outcome, out: Path) -> str:
-    """Draw what is found in validation images, beside each other too."""
+    """Draw detections in validation images, each alone and all on one sheet."""
     import cv2
     import numpy as np
 
@@ -96,4 +98,4 @@ def _detect(outcome: Outcome, out: Path) -> str:
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 4)
     rows = [np.hstack(tiles[i : i + 4]) for i in range(0, len(tiles), 4)]
     save_image(out / "detections.jpg", np.vstack(rows))
-    return f"pictures with boxes: {out / 'detections.jpg'} and {folder}"
+    return f"images with boxes: {out / 'detections.jpg'} and {folder}"

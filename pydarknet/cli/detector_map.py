@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet detector map DATA CFG WEIGHTS``, as ``darknet`` has it."""
+"""``pydarknet detector map DATA CFG WEIGHTS``, like ``darknet detector map``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HINTS = """Set -points flag:
     type=click.FloatRange(0, 1),
     default=0.25,
     show_default=True,
-    help="Confidence from which TP and FP are darknet_progress.",
+    help="Confidence from which TP and FP are counted.",
 )
 @click.option(
     "-iou_thresh",
@@ -42,12 +42,12 @@ _HINTS = """Set -points flag:
     help="Points of recall: 11 or 101; 0: area under the curve.",
 )
 @click.option("-letter_box", is_flag=True, help="Pad images instead of stretching them.")
-@click.option("-dont_show", is_flag=True, expose_value=False, help="No window; there never is one.")
+@click.option("-dont_show", is_flag=True, expose_value=False, help="No effect: no window is opened.")
 @devices
 def command(
     data: str, cfg: str, weights: str, thresh: float, iou_thresh: float, points: int, letter_box: bool
 ) -> int:
-    """Measure mAP on the images of `valid`; `pydarknet eval` tells more.
+    """Measure mAP on the images of `valid`; `pydarknet eval` reports more.
 
     Standard output is Darknet's, line for line. Boxes of the label files that `difficult` of the .data file
     lists count neither for nor against a detection.
@@ -65,16 +65,16 @@ def command(
     from pydarknet.evaluation.evaluation import Evaluation
 
     if points == 1:
-        raise click.UsageError("-points 1 has no recall to look at; write 0, 11 or 101")
+        raise click.UsageError("-points 1 is not valid; write 0, 11 or 101")
     file = DataFile(Path(data))
     with open_network(file, cfg, weights) as network:
-        album = ImageCache(file.images().samples, network.info.channels)
+        cache = ImageCache(file.images().samples, network.info.channels)
         click.echo("\n calculation mAP (mean average precision)...")
         for line in head_lines(network):
             click.echo(line)
         start = time.perf_counter()
         boxed = True if letter_box else None
-        images = collect(network, album, letterbox=boxed, progress=darknet_progress)
+        images = collect(network, cache, letterbox=boxed, progress=darknet_progress)
         seconds = time.perf_counter() - start
         info = network.info
     evaluation = Evaluation(images, file.names, thresh=thresh, iou_thresh=iou_thresh, points=points)

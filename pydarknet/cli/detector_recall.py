@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet detector recall DATA CFG WEIGHTS``, as ``darknet`` has it."""
+"""``pydarknet detector recall DATA CFG WEIGHTS``, like ``darknet detector recall``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices
 @click.option("-dont_show", is_flag=True, expose_value=False, help="No window; there never is one.")
 @devices
 def command(data: str, cfg: str, weights: str) -> int:
-    """Measure how many objects of `valid` get a box at all, whatever its class.
+    """Measure the fraction of objects of `valid` that have a box, whatever its class.
 
     One line on standard error for each image, about all images so far: its number, objects that a box
     overlaps by more than a half, objects, boxes per image, mean best overlap, recall.

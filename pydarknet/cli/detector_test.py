@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet detector test DATA CFG WEIGHTS [IMAGE]``, as ``darknet`` has it."""
+"""``pydarknet detector test DATA CFG WEIGHTS [IMAGE]``, like ``darknet detector test``."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def command(
     out: str | None,
     save_labels: bool,
 ) -> int:
-    """Find objects in an image, or in those whose paths are read from standard input, one per line.
+    """Detect objects in an image, or in those whose paths are read from standard input, one per line.
 
     The annotated image is written to predictions.jpg. An image that cannot be read is reported and the others
     go on; the exit code is then 1.
@@ -79,7 +79,7 @@ def command(
                 click.echo(line)
             for line in object_lines(found, ext_output):
                 click.echo(line)
-            _save_picture(path, found)
+            _save_image(path, found)
             records.append(without_hidden(found).to_json(path, len(records) + 1))
             if save_labels:
                 _save_labels(path, found)
@@ -89,7 +89,7 @@ def command(
 
 
 def _asked() -> Iterator[str]:
-    """Paths from standard input, asked for as Darknet does."""
+    """Paths from standard input, with Darknet's prompt."""
     while True:
         click.echo("Enter Image Path: ", nl=False)
         line = sys.stdin.readline()
@@ -99,18 +99,18 @@ def _asked() -> Iterator[str]:
             yield path
 
 
-def _save_picture(path: str, found: Detections) -> None:
+def _save_image(path: str, found: Detections) -> None:
     save_image(Path("predictions.jpg"), without_hidden(found).plot(path), 80)
 
 
 def label_path(image: str) -> Path:
-    """Where Darknet looks for an image's labels: beside it, but for the folders of VOC and COCO."""
+    """Path of an image's labels in Darknet: beside it, except in the folders of VOC and COCO."""
     text = re.sub(r"/images/((?:train|val)20(?:14|17))/", r"/labels/\1/", image, count=1)
     return Path(text.replace("/JPEGImages/", "/labels/", 1)).with_suffix(".txt")
 
 
 def _save_labels(image: str, found: Detections) -> None:
-    """Write the best class of each box; labels that were there are kept beside, as NAME.txt.orig."""
+    """Write the best class of each box; existing labels are kept as NAME.txt.orig."""
     width, height = found.image_size
     lines = []
     for rows in boxes(found):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet detector train DATA CFG [WEIGHTS]``, as ``darknet`` has it."""
+"""``pydarknet detector train DATA CFG [WEIGHTS]``, like ``darknet detector train``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def command(
     run = RunFolder(out)
     start: object = weights
     if weights and run.exists and Path(weights).resolve().parent == run.weights.resolve():
-        click.echo(f"{weights} is of the run in {out}, which goes on from its complete state")
+        click.echo(f"{weights} belongs to the run in {out}, which resumes from its complete state")
         start = run.config().weights
     config = TrainConfig(
         cfg,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet detector valid DATA CFG WEIGHTS``, as ``darknet`` has it."""
+"""``pydarknet detector valid DATA CFG WEIGHTS``, like ``darknet detector valid``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS = ("voc", "coco", "imagenet", "bdd", "kitti")
 @click.option("-dont_show", is_flag=True, expose_value=False, help="No window; there never is one.")
 @devices
 def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool) -> int:
-    """Write what is found in the images of `valid` for an evaluation server.
+    """Write detections in the images of `valid` for an evaluation server.
 
     `eval` of the .data file says for which: voc (default), coco, imagenet, bdd or kitti; `results` is the
     folder (default: results). Confidences from 0.001 on are written, boxes are cut at the image's border.
@@ -54,15 +54,15 @@ def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool
     if kind not in KINDS:
         raise DataError(f"{data}: found eval = {kind}, expected one of {', '.join(KINDS)}")
     if file.entry("map", "-") != "-":
-        raise DataError(f"{data}: a class map belongs into the cfg: map = FILE in [region]")
+        raise DataError(f"{data}: found a class map; it belongs in the cfg: map = FILE in [region]")
     with open_network(file, cfg, weights) as network:
-        album = ImageCache(file.images().samples, network.info.channels)
+        cache = ImageCache(file.images().samples, network.info.channels)
         start = time.perf_counter()
         boxed = True if letter_box else None
         found = [
-            (seen.sample.image, seen.found)
-            for seen in detect_all(
-                network, album, score=SCORE, nms=NMS, letterbox=boxed, progress=darknet_progress
+            (one.sample.image, one.found)
+            for one in detect_all(
+                network, cache, score=SCORE, nms=NMS, letterbox=boxed, progress=darknet_progress
             )
         ]
         seconds = time.perf_counter() - start

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet export``: a network for other runtimes."""
+"""``pydarknet export``: write a network for other runtimes."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def onnx(
 ) -> int:
     """Write an ONNX model (opset 17) and compare it with the network; by default CFG's name with .onnx.
 
-    Input: "input", float32 (n, channels, height, width), red first, 0..1. Outputs: what Darknet stores in the
-    heads, "layer_139" and so on, (n, outputs); boxes and NMS are left to the caller.
+    Input: "input", float32 (n, channels, height, width), red first, 0..1. Outputs: those of
+    the heads, "layer_139" and so on, (n, outputs); boxes and NMS are left to the caller.
 
     \b
     Examples:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet info``: the machine and the installation, or the layer table of a cfg."""
+"""``pydarknet info``: show the machine and the installation, or the layer table of a cfg."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet log``: read, draw and judge training logs."""
+"""``pydarknet log``: parse, plot and analyse training logs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group(name="log")
 def command() -> None:
-    """Read, draw and judge training logs.
+    """Parse, plot and analyse training logs.
 
-    LOG is a text that any Darknet printed while training, a CSV or JSON-lines table, or the folder of a run.
+    LOG is the training output of any Darknet, a CSV or JSON-lines table, or the folder of a run.
 
     \b
     Examples:
@@ -29,10 +29,10 @@ def command() -> None:
 @command.command("parse")
 @LOG
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write into a file instead.")
-@click.option("--current", is_flag=True, help="Leave out iterations that were done again after a resume.")
+@click.option("--current", is_flag=True, help="Omit iterations that were repeated after a resume.")
 @AS_JSON
 def parse_command(log: Path, out: Path | None, current: bool, as_json: bool) -> None:
-    """Turn a log into CSV, one line for each iteration, or JSON with everything that it holds.
+    """Turn a log into CSV, one line for each iteration, or JSON with all its content.
 
     \b
     Examples:
@@ -52,35 +52,35 @@ def parse_command(log: Path, out: Path | None, current: bool, as_json: bool) -> 
     else:
         write_text(out, text)
     if parsed.damaged:
-        click.echo(f"{parsed.damaged} lines end too early and were left out", err=True)
+        click.echo(f"{parsed.damaged} incomplete lines were skipped", err=True)
 
 
 @command.command("plot")
 @LOG
-@click.option("--out", type=click.Path(path_type=Path), help="Picture to write instead.")
+@click.option("--out", type=click.Path(path_type=Path), help="Image file to write.")
 @click.option(
     "--kind",
     "kinds",
     multiple=True,
     type=click.Choice(["chart", "results", "loss"]),
-    help="What to draw.  [default: chart; all three for the folder of a run; results for a table]",
+    help="Plots to draw.  [default: chart; all three for the folder of a run; results for a table]",
 )
-@click.option("--title", default="", help="Above the picture; the name of the log if not given.")
+@click.option("--title", default="", help="Title of the plot. Default: name of the log.")
 @click.option(
     "--with", "others", multiple=True, type=click.Path(path_type=Path), help="Another log to compare."
 )
 def plot_command(
     log: Path, out: Path | None, kinds: tuple[str, ...], title: str, others: tuple[Path, ...]
 ) -> None:
-    """Draw a training, anew or for the first time.
+    """Plot a training.
 
     \b
-    chart    loss, average loss, mAP and learning rate, and other logs beside it
+    chart    loss, average loss, mAP and learning rate, and those of other logs
     results  ten panels: losses, IoU, rate, validation loss, precision, recall, mAP
     loss     loss in training and on the validation images
 
     A log of Darknet becomes LOG.png; a table (CSV, YOLOv5's too, or JSON lines) results.png beside it; in the
-    folder of a run all three are drawn anew.
+    folder of a run all three are redrawn.
 
     \b
     Examples:
@@ -98,7 +98,7 @@ def plot_command(
         usual = ("chart", "results", "loss") if log.is_dir() and not out else ("chart",)
         kinds = ("results",) if log.suffix in (".csv", ".jsonl") and not others else usual
     if out is not None and len(kinds) > 1:
-        raise click.UsageError("--out names one picture; give one --kind")
+        raise click.UsageError("--out is one file; give one --kind")
     for kind in kinds:
         folder, own = (log, f"{kind}.png") if log.is_dir() else (log.parent, f"{log.stem}.png")
         target = out or folder / (own if kind == "chart" else f"{kind}.png")
@@ -113,11 +113,11 @@ def plot_command(
 @command.command("advise")
 @LOG
 @click.option(
-    "--cfg", "cfg_path", type=click.Path(path_type=Path), help="The network, to judge the first loss."
+    "--cfg", "cfg_path", type=click.Path(path_type=Path), help="The network, to check the first loss."
 )
 @AS_JSON
 def advise_command(log: Path, cfg_path: Path | None, as_json: bool) -> None:
-    """Say whether a training is still falling, on a plateau, overfitted or diverged, and why.
+    """Report whether the loss still falls, is on a plateau, overfits or diverged, and why.
 
     \b
     Examples:

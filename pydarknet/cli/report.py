@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet report``: everything about a run in one HTML file."""
+"""``pydarknet report``: report of a run in one HTML file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import click
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="[default: RUN/report.html]")
 def command(run: Path, out: Path | None) -> None:
-    """Write the report of RUN, the folder of a training: one file, to be opened in any browser or mailed.
+    """Write the report of RUN, the folder of a training: one file for any browser.
 
-    Summary, curves, results by class, findings, pictures, settings and environment; the training writes the
-    same at its end.
+    It has summary, curves, results by class, findings, plots, settings and environment; the training writes
+    the same file at its end.
 
     \b
     Examples:

@@ -12,18 +12,25 @@ import click
 
 @click.command(name="runs")
 @click.argument("places", nargs=-1, metavar="[FOLDER]...", type=click.Path(path_type=Path))
-@click.option("--sort", "key", metavar="COLUMN", help="The best first: map50, val_loss, hours, name ...")
-@click.option("--against", metavar="RUN", help="The run that * compares with.  [default: the first]")
+@click.option(
+    "--sort",
+    "key",
+    metavar="COLUMN",
+    help="Sort by this column, best first: map50, val_loss, hours, name ...",
+)
+@click.option(
+    "--against", metavar="RUN", help="Run to compare with; * marks differences.  [default: the first]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(places: tuple[Path, ...], key: str | None, against: str | None, as_json: bool) -> None:
-    """Compare trainings: a line for each, with results and the settings that differ.
+    """Compare trainings: one line each, with results and the settings that differ.
 
-    FOLDER is that of a run, one that holds runs, or a log of any Darknet; runs/ if none is given. A * marks
-    a setting that is not as in the first run. Two runs are shown beside each other.
+    FOLDER is a run, a folder of runs, or a log of any Darknet. Default: runs/. A * marks
+    a setting that differs from the first run. Two runs are shown side by side.
 
     \b
     Columns: state or stop reason, iterations, hours, best mAP@0.5 and the iteration where it was reached,
-    what else was measured there, average loss, verdict of `pydarknet log advise`.
+    other metrics of that evaluation, average loss, verdict of `pydarknet log advise`.
 
     \b
     Examples:
@@ -38,7 +45,7 @@ def command(places: tuple[Path, ...], key: str | None, against: str | None, as_j
     runs = [read(place) for place in find(places or (Path("runs"),))]
     named = {run.name: run for run in runs}
     if against is not None and Path(against).name not in named:
-        raise ArgumentError(f"{against}: is not among the runs: {', '.join(named)}")
+        raise ArgumentError(f"{against}: is not one of the runs: {', '.join(named)}")
     first = named[Path(against).name] if against else None
     if key:
         runs = sort(runs, key)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet watch``: the live page of a run that another process does, or that is over."""
+"""``pydarknet watch``: serve the live page of a run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import click
     default="8090",
     show_default=True,
     metavar="[HOST:]PORT",
-    help="Where to listen; without HOST only this machine can look.",
+    help="Address to listen on; without HOST only this machine can connect.",
 )
 def command(run: Path, http: str) -> None:
     """Serve the page of RUN, the folder of a training, until Ctrl-C.
 
-    It shows curves, mAP, pictures, findings, the log and the use of the machine, and follows a training that
-    is going on. Nothing can be changed through it.
+    The page shows curves, mAP, plots, findings, the log and the use of the machine, and follows a running
+    training. Nothing can be changed through it.
 
     \b
     Examples:
@@ -33,5 +33,5 @@ def command(run: Path, http: str) -> None:
     from pydarknet.system.http_server import parse_address
 
     with Page(run, *parse_address(http)) as page:
-        click.echo(f"{page.url}  (Ctrl-C ends it)")
+        click.echo(f"{page.url}  (Ctrl-C stops it)")
         threading.Event().wait()

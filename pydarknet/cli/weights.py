@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet weights``: look into weights files; cut, average, compare, convert, tidy up, pack."""
+"""``pydarknet weights``: inspect weights files; cut, average, compare, convert, prune, pack."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group(name="weights")
 def command() -> None:
-    """Look into weights files; cut, average, compare, convert, tidy up, pack.
+    """Inspect weights files; cut, average, compare, convert, prune, pack.
 
     \b
     Examples:
@@ -43,7 +43,7 @@ def _walk(path: Path) -> Walk:
 
 
 def _print_json(value: Any) -> None:
-    """JSON has no nan: such numbers become null."""
+    """Print JSON; nan and infinity become null."""
 
     def finite(item: Any) -> Any:
         if isinstance(item, dict):
@@ -57,7 +57,7 @@ def _print_json(value: Any) -> None:
 
 @command.command("info")
 @WEIGHTS
-@click.option("--cfg", "cfg_path", type=PATH, help="Say whether the weights fit this network.")
+@click.option("--cfg", "cfg_path", type=PATH, help="Check whether the weights fit this network.")
 @click.option("--batch", type=click.IntRange(1), help="Images of one iteration; that of --cfg, else 64.")
 @click.option("--layers", is_flag=True, help="Statistics of every array; needs --cfg.")
 @AS_JSON
@@ -156,7 +156,7 @@ def _print_info(table: dict[str, Any]) -> None:
 @OUT
 @click.argument("layers", type=click.IntRange(1))
 def partial_command(cfg_path: Path, weights: Path, out: Path, layers: int) -> None:
-    """Keep the weights of the first LAYERS layers, to start other trainings from.
+    """Keep the weights of the first LAYERS layers, as initial weights for other trainings.
 
     \b
     Example:
@@ -173,7 +173,9 @@ def partial_command(cfg_path: Path, weights: Path, out: Path, layers: int) -> No
 @CFG
 @WEIGHTS
 @OUT
-@click.option("--seen", type=click.IntRange(0), help="Set the images seen; 0 starts the schedule anew.")
+@click.option(
+    "--seen", type=click.IntRange(0), help="Set the number of images seen; 0 restarts the schedule."
+)
 def convert_command(cfg_path: Path, weights: Path, out: Path, seen: int | None) -> None:
     """Convert between .weights, .safetensors and .npz; renew old headers.
 
@@ -246,18 +248,21 @@ def diff_command(cfg_path: Path, first: Path, second: Path, everything: bool, as
         first_changed = f"; the first in layer {changed[0].layer}" if changed else ""
         click.echo(f"{len(changed)} of {len(rows)} arrays differ{first_changed}")
         if longer:
-            click.echo(f"{first if longer > 0 else second} has {abs(longer)} values more")
+            click.echo(f"{first if longer > 0 else second} has {abs(longer)} more values")
     return 1 if changed or longer else 0
 
 
 @command.command("prune")
 @click.argument("folder", type=PATH)
 @click.option(
-    "--keep", default="best,last,final,ema,1", show_default=True, help="What stays; a number = newest."
+    "--keep",
+    default="best,last,final,ema,1",
+    show_default=True,
+    help="Weights to keep; N keeps the newest N.",
 )
-@click.option("--yes", is_flag=True, help="Delete; without it only say what would be deleted.")
+@click.option("--yes", is_flag=True, help="Delete; without it the files are only listed.")
 def prune_command(folder: Path, keep: str, yes: bool) -> None:
-    """Delete the weights of a run that are not needed, and what belongs to them.
+    """Delete the weights of a run that are not needed, and the files that belong to them.
 
     \b
     Examples:
@@ -285,7 +290,7 @@ def prune_command(folder: Path, keep: str, yes: bool) -> None:
 def pack_command(source: Path, out: Path, cfg_path: Path | None, names: Path | None, name: str) -> None:
     """Pack a trained detector into a folder, or an archive if OUT ends in .tar.gz.
 
-    SOURCE is the folder of a run, whose best weights are taken, or a weights file.
+    SOURCE is the folder of a run, whose best weights are packed, or a weights file.
 
     \b
     Examples:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bridges to other libraries, one module each; nothing else in pydarknet imports them."""
+"""Adapters for optional libraries, one module each; only ``cli`` imports them, others load them by name."""

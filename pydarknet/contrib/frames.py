@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detections as tables of pandas or polars: one row per object, the columns of the CSV."""
+"""Detections as pandas or polars tables: one row per object, with the columns of the CSV."""
 
 from __future__ import annotations
 

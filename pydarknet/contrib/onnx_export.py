@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network as an ONNX model, and the proof that it computes the same.
+"""Export of a network as an ONNX model, and comparison of the two.
 
 The graph's input is ``input``, float32 (n, channels, height, width), red first, 0..1, n free. Its outputs
-are what Darknet stores in the heads (see ``Network.predict``), named ``layer_139`` and so on, (n, outputs);
-decoding of boxes and NMS stay with the caller. Batch-norm is folded into the convolutions.
+are those of the heads (see ``Network.predict``), named ``layer_139`` and so on, (n, outputs);
+decoding of boxes and NMS are left to the caller. Batch-norm is folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pydarknet.errors import ArgumentError, CfgError, DarknetError
 from pydarknet.system.atomic import replacing
 from pydarknet.system.extras import require
 
-OPSET = 17  # the oldest that has every operator in the form used; ONNX Runtime >= 1.12, TensorRT >= 8.5
+OPSET = 17  # the oldest with every operator in the form used; ONNX Runtime >= 1.12, TensorRT >= 8.5
 TOLERANCE = 1e-4  # of the largest value of an output
 
 
@@ -37,10 +37,10 @@ def export(
     """Write an ONNX file; it appears complete or not at all.
 
     Args:
-        network: at the input size that the model shall have.
+        network: at the input size of the model.
         path: the file.
-        layers: whose outputs the model has; by default those of the heads, or of the last layer.
-        cfg: the network's cfg, where it was not loaded from a file.
+        layers: layers whose outputs the model has; by default the heads, or the last layer.
+        cfg: cfg of the network, if it was not loaded from a file.
 
     Raises:
         CfgError: a layer has no counterpart in ONNX; the message has its place in the cfg.
@@ -48,19 +48,23 @@ def export(
     """
     model = to_model(network, layers=layers, cfg=cfg)
     if model.ByteSize() >= 2**31:
-        raise DarknetError(f"{os.fspath(path)}: the model has 2 GB or more, which an ONNX file cannot hold")
+        raise DarknetError(
+            f"{os.fspath(path)}: the model has 2 GB or more, which is too large for an ONNX file"
+        )
     with replacing(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
 
 
 def to_model(network: Network, *, layers: Sequence[int] | None = None, cfg: CfgFile | None = None) -> Any:
-    """The ``onnx.ModelProto`` that :func:`export` writes; same arguments."""
+    """Build the ``onnx.ModelProto`` that :func:`export` writes; same arguments."""
     onnx = require("onnx", "export")
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     sections = (cfg or CfgFile.load(network.cfg)).layers
     infos, info = network.layers, network.info
     if len(sections) != len(infos):
-        raise CfgError(f"{network.cfg}: has {len(sections)} layers, the network {len(infos)}; did it change?")
+        raise CfgError(
+            f"{network.cfg}: has {len(sections)} layers, the network {len(infos)}; was the file changed?"
+        )
     wanted = list(network.outputs if layers is None else layers)
     if wrong := [i for i in wanted if not 0 <= i < len(infos)]:
         raise ArgumentError(f"found layer {wrong[0]}, expected 0 to {len(infos) - 1}")
@@ -108,7 +112,7 @@ def to_model(network: Network, *, layers: Sequence[int] | None = None, cfg: CfgF
 
 
 def _needed(infos: Sequence[Any], wanted: Sequence[int]) -> set[int]:
-    """The wanted layers and all that they read, directly or not."""
+    """The wanted layers and all layers that they depend on."""
     needed, pending = set(), list(wanted)
     while pending:
         i = pending.pop()

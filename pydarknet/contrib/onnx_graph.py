@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pieces that ONNX export builds with: a graph that grows, a layer's surroundings, activations."""
+"""Parts of ONNX export: a graph builder, the context of a layer, activations."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Layer:
-    """All that a layer's function may use.
+    """Everything that the function of a layer uses.
 
     Attributes:
         graph: to add to.
@@ -65,7 +65,7 @@ class Layer:
     shapes: list[tuple[int, int, int]]
 
     def refuse(self, why: str) -> CfgError:
-        """The error for what has no ONNX counterpart here."""
+        """The error for a layer without an ONNX counterpart."""
         return CfgError(f"{self.info.where}: cannot be exported to ONNX: {why}")
 
     def reshape(self, x: str, shape: Sequence[int]) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each Darknet layer is in ONNX: one function per layer, called by :mod:`pydarknet.contrib.onnx_export`.
+"""Darknet layers in ONNX: one function per layer, called by :mod:`pydarknet.contrib.onnx_export`.
 
-A function gets a :class:`Layer` and returns the name of its output, (n, c, h, w) where shapes are kept.
+A function gets a :class:`Layer` and returns the name of its output, (n, c, h, w) if the layer keeps shapes.
 """
 
 from __future__ import annotations

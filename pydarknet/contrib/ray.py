@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work spread over a Ray cluster (https://docs.ray.io), an engine of :mod:`pydarknet.data.executors`.
+"""Executor on a Ray cluster (https://docs.ray.io) for :mod:`pydarknet.data.executors`.
 
-Every node needs pydarknet installed, and the data under the same paths (a shared file system). Results come
-back to the caller, which alone writes, so they are the same as those of one machine.
+Every node needs pydarknet installed, and the data under the same paths (a shared file system). Only the
+caller writes, so results are the same as on one machine.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ def engine(work: Callable[[Chunk], Result], chunks: Iterable[Chunk], jobs: int) 
     """Yield ``work(chunk)`` in the order of the chunks, computed on a Ray cluster.
 
     The cluster is the one this process is connected to, or else that of the environment variable
-    ``RAY_ADDRESS`` (``auto`` finds one on this machine), or else a local one with ``jobs`` workers. What was
-    connected or started here is left or shut down at the end.
+    ``RAY_ADDRESS`` (``auto`` finds one on this machine), or else a local one with ``jobs`` workers. A
+    connection or cluster started here is closed at the end.
 
     Args:
-        work: what to do with a chunk; must be picklable. It travels to each node once.
+        work: computation on a chunk; must be picklable. It is sent to each node once.
         chunks: the chunks; only a few per worker are in flight at a time.
-        jobs: workers of a local cluster; a real one brings its own number.
+        jobs: workers of a local cluster; other clusters have their own number.
 
     Raises:
-        MissingExtra: if Ray is not installed.
-        BackendError: if the cluster cannot be reached, or loses a chunk four times in a row.
+        MissingExtra: Ray is not installed.
+        BackendError: the cluster cannot be reached, or loses a chunk four times in a row.
     """
     ray = require("ray", "ray")
     started = not ray.is_initialized()
     if started:
         _connect(ray, jobs)
     try:
-        # A worker that dies is replaced and its chunk done again; an exception of `work` is the caller's.
+        # A dead worker is replaced and its chunk repeated; exceptions of `work` are raised to the caller.
         remote = ray.remote(num_cpus=1, max_retries=3)(_call)
         shared = ray.put(work)
         in_flight = 2 * max(1, int(ray.cluster_resources().get("CPU", jobs)))
@@ -68,14 +68,14 @@ def _connect(ray: Any, jobs: int) -> None:
         ray.init(num_cpus=jobs, include_dashboard=False, **quiet)
         return
     try:
-        _knock(address)
+        _check_address(address)
         ray.init(**quiet)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise BackendError(f"no Ray cluster at {address}: {error}") from None
 
 
-def _knock(address: str) -> None:
-    """Fail at once where nobody listens; Ray itself would wait for minutes."""
+def _check_address(address: str) -> None:
+    """Fail at once if nothing listens; Ray itself would wait for minutes."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -87,5 +87,5 @@ def _result(ray: Any, reference: Any) -> Any:
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", None)
         if isinstance(cause, Exception) and not isinstance(cause, ray.exceptions.RayError):
-            raise cause from None  # what `work` raised, without Ray's wrapping: callers know their own errors
+            raise cause from None  # the error of `work` itself, without Ray's wrapper
         raise BackendError(f"the Ray cluster lost a chunk: {error}") from error

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""To and from ``DetectionDataset`` and ``Detections`` of supervision (https://supervision.roboflow.com).
+"""Conversion to and from supervision (https://supervision.roboflow.com).
 
-supervision knows images, classes and boxes. What it does not know travels in ``Detections.data`` and
-``metadata`` under the keys below, so that a round trip keeps it; supervision's own exporters leave it out.
+supervision stores images, classes and boxes. Everything else is kept in ``Detections.data`` and
+``metadata`` under the keys below, so that a round trip preserves it; exporters of supervision ignore it.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def to_supervision(found: Dataset) -> DetectionDataset: ...
 @overload
 def to_supervision(found: Detections) -> SvDetections: ...
 def to_supervision(found: Dataset | Detections) -> DetectionDataset | SvDetections:
-    """A data set as a lazily loading ``DetectionDataset``, what was found in an image as ``Detections``.
+    """Convert a data set to a lazily loading ``DetectionDataset``, or detections to ``Detections``.
 
-    Class names of detections go to ``data["class_name"]``, where supervision looks for them.
+    Class names of detections go to ``data["class_name"]``, where supervision reads them.
 
     Boxes of any class (``ANY_CLASS``) and unlabelled images have no counterpart and are left out. supervision
-    keeps one entry per image path, so an image listed twice is there once.
+    keeps one entry per image path, so an image listed twice appears once.
 
     Raises:
-        MissingExtra: if supervision is not installed.
+        MissingExtra: supervision is not installed.
     """
     if isinstance(found, Detections):
         return _to_detections(found)
@@ -85,16 +85,16 @@ def from_supervision(found: DetectionDataset) -> Dataset: ...
 @overload
 def from_supervision(found: SvDetections) -> Detections: ...
 def from_supervision(found: DetectionDataset | SvDetections) -> Dataset | Detections:
-    """A ``DetectionDataset`` as a data set; masks and oriented boxes become their enclosing boxes.
+    """Convert a ``DetectionDataset`` to a data set; masks and oriented boxes become their enclosing boxes.
 
-    ``Detections`` become ours: boxes without confidence have 1, boxes without class are of class 0.
+    ``Detections`` become :class:`pydarknet.Detections`; a missing confidence becomes 1, a missing class 0.
 
     Boxes are clipped to the image, and those outside are dropped; the report says which. Images without
-    boxes are background: supervision does not tell them from unlabelled ones.
+    boxes are background: supervision does not distinguish them from unlabelled ones.
 
     Raises:
-        MissingExtra: if supervision is not installed.
-        DataError: if an image's size cannot be read, or a class index has no name.
+        MissingExtra: supervision is not installed.
+        DataError: an image's size cannot be read, or a class index has no name.
     """
     if isinstance(found, require("supervision", "supervision").Detections):
         return _from_detections(found)

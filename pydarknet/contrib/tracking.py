@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers for objects that stay the same through a film, by the ``trackers`` package
-(https://github.com/roboflow/trackers)."""
+"""Tracking of objects across frames, by the ``trackers`` package (https://github.com/roboflow/trackers)."""
 
 from __future__ import annotations
 
@@ -15,26 +14,26 @@ from pydarknet.errors import ArgumentError
 from pydarknet.streaming.result import Result
 from pydarknet.system.extras import require
 
-#: Names, as for ``--track``; classes of ``trackers`` that need nothing but boxes.
+#: Names for ``--track``, and classes of ``trackers`` that need only boxes.
 TRACKERS = {"bytetrack": "ByteTrackTracker", "sort": "SORTTracker", "ocsort": "OCSORTTracker"}
 
-# A Darknet confidence is objectness times class probability, and lower than what the defaults are made for.
+# A Darknet confidence is objectness times class probability, which is lower than the defaults assume.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "bytetrack": {"track_activation_threshold": 0.4, "high_conf_det_threshold": 0.4}
 }
 
 
 class Tracker:
-    """Follows objects through the frames of one film or stream.
+    """Tracks objects through the frames of one video or stream.
 
     Args:
         kind: a name from :data:`TRACKERS`, or an object with the ``update`` of one.
-        fps: frames per second, by which it knows how long an object may be out of sight.
-        settings: of the tracker, as ``trackers`` calls them.
+        fps: frames per second; decides how long a lost object is remembered.
+        settings: of the tracker, under the names of ``trackers``.
 
     Raises:
         MissingExtra: ``trackers`` is not installed.
-        ArgumentError: there is no such tracker.
+        ArgumentError: the tracker is unknown.
     """
 
     def __init__(self, kind: Any = "bytetrack", fps: float = 30.0, **settings: Any) -> None:
@@ -49,9 +48,9 @@ class Tracker:
         self._tracker = getattr(trackers, TRACKERS[kind])(frame_rate=fps or 30.0, **chosen)
 
     def update(self, detections: Detections) -> Detections:
-        """The same detections with ``tracker_id``: -1 while the tracker is not sure of an object yet.
+        """Add ``tracker_id`` to detections: -1 until the tracker has confirmed an object.
 
-        Classes of one box share a number.
+        Several classes of one box share a number.
         """
         boxes, box_of = np.unique(detections.xyxy, axis=0, return_inverse=True)
         box_of = box_of.reshape(-1)
@@ -75,17 +74,17 @@ class Tracker:
 
 
 def track(results: Iterable[Result], kind: str = "bytetrack", **settings: Any) -> Iterator[Result]:
-    """Results of a stream with ``tracker_id``; each source in it has its own numbers.
+    """Add ``tracker_id`` to the results of a stream; each source has its own numbers.
 
     ::
 
-        for image, dets in track(pydarknet.stream(net, "film.mp4")):
+        for image, dets in track(pydarknet.stream(net, "video.mp4")):
             print(dets.tracker_id)
 
     Args:
         results: of :func:`pydarknet.stream`.
-        kind: as for :class:`Tracker`.
-        settings: likewise.
+        kind: see :class:`Tracker`.
+        settings: see :class:`Tracker`.
     """
     trackers: dict[str, Tracker] = {}
     for result in results:

@@ -155,21 +155,39 @@ class TrainerHandle:
         check(function(self.pointer, layer, ffi.from_buffer("float[]", out), out.size))
         return out
 
-    def array(self, kind: str, layer: int, role: str, *, create: bool = False) -> Floats | None:
-        """A view, flat, of one array of the state while the trainer lives; None where there is none."""
-        data, count = ffi.new("float **"), ffi.new("size_t *")
-        c_role = ffi.new("char[]", role.encode())
-        check(lib.dn_trainer_state(self.pointer, KINDS[kind], layer, c_role, create, data, count))
-        if not count[0]:
+    def count(self, kind: str, layer: int, role: str) -> int:
+        """Values of one array of the state; 0 where there is none.
+
+        Raises:
+            ArgumentError: no such kind, layer or role.
+        """
+        if kind not in KINDS:
+            raise ArgumentError(f"found state kind {kind!r}, expected one of {', '.join(KINDS)}")
+        count = ffi.new("size_t *")
+        check(lib.dn_trainer_count(self.pointer, KINDS[kind], layer, role.encode(), count))
+        return int(count[0])
+
+    def get(self, kind: str, layer: int, role: str) -> Floats | None:
+        """A copy, flat, of one array of the state; None where there is none."""
+        count = self.count(kind, layer, role)
+        if not count:
             return None
-        return np.frombuffer(ffi.buffer(data[0], count[0] * 4), np.float32)
+        out = np.empty(count, np.float32)
+        dst, pointer = ffi.from_buffer("float[]", out), self.pointer
+        check(lib.dn_trainer_get(pointer, KINDS[kind], layer, role.encode(), dst, count))
+        return out
+
+    def set(self, kind: str, layer: int, role: str, values: Floats) -> None:
+        """Replace one array of the state by as many float32 values; a missing EMA begins with the first."""
+        src, pointer = ffi.from_buffer("float[]", values), self.pointer
+        check(lib.dn_trainer_set(pointer, KINDS[kind], layer, role.encode(), src, values.size))
 
     def arrays(self, layers: int) -> Iterator[tuple[str, Floats]]:
-        """Every array of the state with its name, ``kind/layer/role``."""
+        """A copy of every array of the state with its name, ``kind/layer/role``."""
         for kind in KINDS:
             for layer in range(layers):
                 for role in ROLES:
-                    if (array := self.array(kind, layer, role)) is not None:
+                    if (array := self.get(kind, layer, role)) is not None:
                         yield f"{kind}/{layer}/{role}", array
 
     def non_finite(self) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pydarknet.engine._core import Floats, Handle
-from pydarknet.engine._trainer import LossReport, TrainerHandle
+from pydarknet.engine._trainer import KINDS, ROLES, LossReport, TrainerHandle
 from pydarknet.errors import ArgumentError
 
 State = dict[str, Any]
@@ -122,10 +122,8 @@ class Learning:
         They stand on top of the momentum that the last update left. ``{}`` for a layer without parameters.
         """
         with self._learn() as (_, trainer):
-            arrays = {
-                role: trainer.array("gradients", layer, role) for role in ("weights", "biases", "scales")
-            }
-            return {role: array.copy() for role, array in arrays.items() if array is not None}
+            arrays = {role: trainer.get("gradients", layer, role) for role in ("weights", "biases", "scales")}
+            return {role: array for role, array in arrays.items() if array is not None}
 
     def set_learning_rate(self, rate: float) -> None:
         """Replace the base rate that the schedule multiplies."""
@@ -153,7 +151,7 @@ class Learning:
             info = trainer.info()
             if info.pending:
                 raise ArgumentError(f"{info.pending} images are accumulated; take the state after update()")
-            arrays = {name: array.copy() for name, array in trainer.arrays(handle.info().layers)}
+            arrays = dict(trainer.arrays(handle.info().layers))
             return {"iteration": info.iteration, "seen": info.seen, "arrays": arrays}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -164,27 +162,34 @@ class Learning:
         """
         with self._learn() as (handle, trainer):
             arrays: Mapping[str, Floats] = state["arrays"]
-            views = {name: self._view(trainer, name, handle.info().layers) for name in arrays}
-            own = dict(trainer.arrays(handle.info().layers))
-            missing = [name for name in own if name not in arrays and not name.startswith("ema/")]
-            wrong = [n for n, v in views.items() if v is None or v.size != np.size(arrays[n])]
+            missing = [name for name in _names(trainer, handle.info().layers) if name not in arrays]
+            wrong = [name for name, array in arrays.items() if _count(trainer, name) != np.size(array)]
             if missing or wrong:
                 name = (missing or wrong)[0]
                 raise ArgumentError(f"the state is of another network: {name} is missing or of another size")
-            for name, view in views.items():
-                assert view is not None
-                view[:] = np.ravel(arrays[name])
+            for name, array in arrays.items():
+                kind, layer, role = name.split("/")
+                trainer.set(kind, int(layer), role, np.ascontiguousarray(np.ravel(array), np.float32))
             trainer.set_counters(int(state["iteration"]), int(state["seen"]))
 
-    @staticmethod
-    def _view(trainer: TrainerHandle, name: str, layers: int) -> Floats | None:
-        try:
-            kind, layer, role = name.split("/")
-            return (
-                trainer.array(kind, int(layer), role, create=kind == "ema") if int(layer) < layers else None
-            )
-        except (KeyError, ValueError, ArgumentError):
-            return None
+
+def _names(trainer: TrainerHandle, layers: int) -> Iterator[str]:
+    """The arrays that every state of this training has: all but the EMA, which begins during a run."""
+    for kind in KINDS:
+        for layer in range(layers):
+            for role in ROLES:
+                if kind != "ema" and trainer.count(kind, layer, role):
+                    yield f"{kind}/{layer}/{role}"
+
+
+def _count(trainer: TrainerHandle, name: str) -> int:
+    """Values of an array of the state by its name, 0 where there is none; an EMA is as long as gradients."""
+    kind, _, place = name.partition("/")
+    try:
+        layer, role = place.split("/")
+        return trainer.count("gradients" if kind == "ema" else kind, int(layer), role)
+    except (ValueError, ArgumentError):
+        return 0
 
 
 def _outputs(handle: Handle, trainer: TrainerHandle, layer: int) -> int:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What detections are worth, given the truth."""
+"""Evaluation of detections against the truth: protocols, curves, saturation, diagnosis."""

@@ -16,7 +16,7 @@ def average_precision(right: Bools, positives: int, points: int = 0) -> float:
     """Average precision of ranked detections, 0..1; 0 if there is nothing to find.
 
     Args:
-        right: from the surest down, whether a detection found a truth.
+        right: (n,) detections by descending confidence: whether each found a truth.
         positives: number of truths.
         points: 0 for the area under the curve (Darknet, VOC since 2010); 11 (VOC 2007) or 101 for the mean
             over that many points of recall from 0 to 1.
@@ -27,10 +27,10 @@ def average_precision(right: Bools, positives: int, points: int = 0) -> float:
 
 
 def precision_at(right: Bools, positives: int, recalls: Floats) -> Floats:
-    """Precision at some recalls: the highest that is reached there or at a higher recall, 0 beyond the last.
+    """Precision at some recalls: the highest at that recall or a higher one, 0 beyond the last.
 
     Args:
-        right: from the surest down, whether a detection found a truth.
+        right: (n,) detections by descending confidence: whether each found a truth.
         positives: number of truths.
         recalls: (r,) 0..1.
     """
@@ -42,7 +42,7 @@ def precision_at(right: Bools, positives: int, recalls: Floats) -> Floats:
 
 
 def _envelope(right: Bools) -> tuple[Floats, Floats]:
-    """At each right detection: how many there are up to it, and the highest precision from it on."""
+    """At each right detection: number of right ones up to it, and highest precision from it on."""
     places = np.flatnonzero(right)
     hits = np.arange(1.0, len(places) + 1)
     precision = hits / (places + 1)

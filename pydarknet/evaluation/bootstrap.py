@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two models on the same images: is one better, or was it lucky with these images?
+"""Comparison of two models on the same images: is one better, or could the difference be chance?
 
-Images are drawn with replacement, as many as there are, and both models are evaluated on the same draw; the
-percentiles of the differences over many draws bound the true one (Efron's percentile interval).  Boxes are
+All images are resampled with replacement, and both models are evaluated on the same draw; the percentiles of
+the differences over many draws bound the true one (Efron's percentile interval).  Boxes are
 matched once, since that does not depend on other images: a draw only changes how often an image counts in
 the ranking.
 """
@@ -41,18 +41,18 @@ class ScoreDifference:
 
     @property
     def difference(self) -> float:
-        """By how much the second model is better."""
+        """Score of the second model minus that of the first."""
         return self.second - self.first
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The outcome.
+    """Result of the evaluation.
 
     Attributes:
         differences: of Darknet's mAP, then of COCO's.
@@ -186,7 +186,7 @@ class _Ranking:
 
     Args:
         columns: of all images.
-        order: (n,) detections by class, from the surest down.
+        order: (n,) detections by class, by descending confidence.
         right: (lanes, n) whether each is right.
         ignored: (lanes, n) whether it is left out.
         count: of classes.

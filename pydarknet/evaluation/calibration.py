@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether confidence means what it says: of the detections with confidence 0.7, are 70 % right?"""
+"""Calibration of confidences: of the detections with confidence 0.7, 70 % should be right."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Calibration:
     """Detections by their confidence, in bins of equal width.
 
     Attributes:
-        edges: (bins + 1,) from 0 to 1; a bin has its lower edge.
+        edges: (bins + 1,) from 0 to 1; a bin includes its lower edge.
         count: (bins,) detections.
         confidence: (bins,) their mean confidence, nan where there are none.
-        accuracy: (bins,) the share of them that is right, nan where there are none.
+        accuracy: (bins,) fraction of them that is right, nan where there are none.
     """
 
     edges: Floats
@@ -34,7 +34,7 @@ class Calibration:
     def ece_from(self, confidence: float) -> float:
         """The same over the bins from a confidence up; nan if they are empty.
 
-        Weak detections are many and hardly ever right; this tells of those that are used.
+        Detections of low confidence are many and rarely right; this measures those that are used.
         """
         used = (self.edges[:-1] >= confidence - 1e-9) & (self.count > 0)
         gap = np.abs(self.confidence - self.accuracy)[used]

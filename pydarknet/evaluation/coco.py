@@ -39,7 +39,7 @@ _ALL = np.uint64((1 << len(LANES)) - 1)
 
 @dataclass(frozen=True, eq=False)
 class CocoReport:
-    """The outcome; a class without truths in some range of area has nan there and does not count in means.
+    """Result of the evaluation; a class without truths in a range of area has nan there, left out of means.
 
     Attributes:
         names: of the classes.
@@ -56,7 +56,7 @@ class CocoReport:
         """Mean average precision, over all thresholds unless one is given; nan if nothing can be measured.
 
         Raises:
-            ArgumentError: there is no such area or threshold.
+            ArgumentError: the area or threshold is unknown.
         """
         values = self.precision[_place(area, list(AREAS), "area")]
         if threshold is None:
@@ -64,10 +64,10 @@ class CocoReport:
         return _mean(values[_place(round(threshold, 9), THRESHOLDS.round(9).tolist(), "threshold")])
 
     def ar(self, area: str = "all", detections: int = 100) -> float:
-        """Mean recall over all thresholds and classes, of the surest detections of an image and class.
+        """Mean recall over all thresholds and classes, of the most confident detections per image and class.
 
         Raises:
-            ArgumentError: there is no such area or number of detections.
+            ArgumentError: the area or number of detections is unknown.
         """
         count = _place(detections, list(MAX_DETECTIONS), "number of detections")
         return _mean(self.recall[count, _place(area, list(AREAS), "area")])
@@ -118,10 +118,10 @@ def _mean(values: Floats) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Matching:
-    """What each detection is worth in each lane.
+    """Result of each detection in each lane.
 
     Attributes:
-        detections: those that count, at most 100 for an image and class: by class, from the surest down.
+        detections: those that count, at most 100 for an image and class: by class, by descending confidence.
         rank: of each in its image and class, from 0.
         matched: (n,) lanes in which it found a truth.
         ignored: (n,) lanes in which it is neither right nor wrong.
@@ -136,7 +136,7 @@ class Matching:
 
 
 def match(columns: Columns) -> Matching:
-    """Match detections with truths: the surest first, each takes the free truth that it overlaps most."""
+    """Match detections with truths: by descending confidence, each takes the free truth it overlaps most."""
     group, rank = _ranks(columns)
     counted = np.where(columns.aside, np.uint64(0), _lanes_of_area(columns.truth_areas))
     matched, ignored = np.zeros(len(rank), np.uint64), np.zeros(len(rank), np.uint64)
@@ -218,10 +218,10 @@ def _turns(columns: Columns, rank: Ints) -> tuple[Pairs, Bits, list[list[slice]]
 
 
 def coco(images: Iterable[Judged] | Columns, names: Sequence[str]) -> CocoReport:
-    """Judge stored detections.
+    """Evaluate stored detections.
 
     Args:
-        images: what was found and what is there, in pixels.
+        images: detections and truth, in pixels.
         names: of the classes.
     """
     columns = Columns.of(images)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is judged: detections beside the truth, image by image, and all images as one set of columns.
+"""Input of every protocol: detections with the truth, per image, and all images as one set of columns.
 
-Every protocol works on the columns and on the pairs of overlapping boxes among them, so that a data set is
-judged without a loop over its images.
+Protocols work on the columns and on the pairs of overlapping boxes among them, so that a data set is
+evaluated without a loop over its images.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 Bools = npt.NDArray[np.bool_]
 
-#: Class of a truth set aside that stands for any class: a region nobody is judged on.
+#: Class of a truth set aside that stands for any class: a region where detections do not count.
 ANY_CLASS = -1
 
-_AT_ONCE = 1 << 20  # pairs of boxes that are compared at a time, which bounds the memory
+_AT_ONCE = 1 << 20  # pairs of boxes compared at a time; bounds the memory
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """One image: what was found and what is there.
+    """Detections and truth of one image.
 
     Attributes:
         boxes: (n, 4) corners x1, y1, x2, y2 of the detections, in the order in which Darknet lists them; in
             pixels of the image if ``size`` is given, which areas need, else in any one unit.
         scores: (n,) confidence, 0..1.
         classes: (n,) class ids.
-        truths: (m, 4) corners of what is there.
+        truths: (m, 4) corners of the true boxes.
         truth_classes: (m,) class ids; :data:`ANY_CLASS` only where ``crowd``.
         difficult: (m,) truths that need not be found, but may be once (VOC); None if there are none.
         crowd: (m,) truths that stand for many: any number of detections inside them is neither right nor
@@ -161,12 +161,12 @@ class Columns:
 
     @cached_property
     def by_score(self) -> Ints:
-        """Indices of the detections from the surest down; equal ones in their order."""
+        """Indices of the detections by descending confidence; equal ones in their order."""
         return np.argsort(-self.scores, kind="stable")
 
     @cached_property
     def by_class(self) -> Ints:
-        """Indices of the detections by class, and of each from the surest down."""
+        """Indices of the detections by class, and of each by descending confidence."""
         return self.by_score[np.argsort(self.classes[self.by_score], kind="stable")]
 
     def positives(self, count: int) -> npt.NDArray[np.int64]:

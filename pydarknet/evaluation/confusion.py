@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which class is taken for which, and what is confused with the background, by YOLOv5's rule."""
+"""Confusion matrix of the classes and the background, by YOLOv5's rule."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ BACKGROUND = "background"
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """The outcome.
+    """Result of the evaluation.
 
     Attributes:
         names: of the classes, and :data:`BACKGROUND` at the end.
-        counts: (names, names) by class detected (row) and class there (column): the column of the background
-            has detections of nothing, its row has truths that were not found.
+        counts: (names, names) by detected class (row) and true class (column): the background's column has
+            detections of nothing, its row has truths that were not found.
         thresh: confidence above which detections count.
         iou_thresh: IoU above which a detection belongs to a truth.
     """
@@ -37,12 +37,12 @@ class Confusion:
 
     @property
     def shares(self) -> Floats:
-        """(names, names) counts divided by their column's sum: what became of the truths of each class."""
+        """(names, names) counts divided by the sum of their column: results of the truths of each class."""
         sums = self.counts.sum(0)
         return np.asarray(self.counts / np.maximum(sums, 1))
 
     def mistakes(self, count: int = 10) -> list[tuple[str, str, int]]:
-        """What is taken for what most often, as (detected, there, count); the background is left out."""
+        """Most frequent confusions, as (detected class, true class, count), without the background."""
         inner = self.counts[:-1, :-1] * (1 - np.eye(len(self.names) - 1, dtype=np.int64))
         order = np.argsort(-inner, axis=None, kind="stable")[:count]
         places = zip(*np.unravel_index(order, inner.shape), strict=True)
@@ -67,7 +67,7 @@ def confusion(
     overlap a truth set aside are not counted.
 
     Args:
-        images: what was found and what is there.
+        images: detections and truth.
         names: of the classes.
         thresh: confidence above which detections count.
         iou_thresh: IoU above which a detection belongs to a truth.

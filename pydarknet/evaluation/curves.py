@@ -18,13 +18,13 @@ CONFIDENCES = np.linspace(0, 1, 1001)
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """The outcome; classes without truths have nan and do not count in means.
+    """Result of the evaluation; classes without truths have nan and do not count in means.
 
     Attributes:
         names: of the classes.
         precision: (classes, 1001) of the detections whose confidence is at least each of
             :data:`CONFIDENCES`; 1 where nothing is detected.
-        recall: (classes, 1001) likewise.
+        recall: (classes, 1001) of the same detections.
         precision_at_recall: (classes, 101) the highest precision at each of :data:`RECALLS` or beyond.
     """
 
@@ -46,7 +46,7 @@ class Curves:
 
     @property
     def best_confidence(self) -> float:
-        """The confidence with the highest mean F1; of a range of equal ones the middle."""
+        """The confidence with the highest mean F1; the middle of a range of equal ones."""
         f1 = self.mean(self.f1)
         best = np.flatnonzero(f1 >= f1.max() - 1e-12)
         together = best[best - best[0] == np.arange(len(best))]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mean average precision as ``darknet detector map`` computes and prints it, to the digit.
 
-Its odd habits are kept: at the confidence threshold a detection counts as false if an earlier one *in list
+Its peculiarities are kept: at the confidence threshold a detection counts as false if an earlier one *in list
 order*, however weak, points to the same truth; the average IoU divides by all detections; classes without
 any truth count as 0 in the mean.
 """
@@ -34,11 +34,11 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class MapReport:
-    """The outcome.
+    """Result of the evaluation.
 
     Attributes:
         classes: by class id.
-        detections: number of (box, class) pairs that were judged.
+        detections: number of (box, class) pairs that were evaluated.
         truths: number of true boxes.
         average_iou: sum of the IoU of true positives over all positives, 0..1.
         thresh: confidence from which the counts are taken.
@@ -76,12 +76,12 @@ class MapReport:
 
     @property
     def precision(self) -> float:
-        """Of the positives, how many are true; nan if there are none."""
+        """Fraction of the positives that are true, 0..1; nan if there are none."""
         return _ratio(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> float:
-        """Of the truths, how many were found; nan if there are none."""
+        """Fraction of the truths that were found, 0..1; nan if there are none."""
         return _ratio(self.tp, self.truths)
 
     @property
@@ -95,7 +95,7 @@ class MapReport:
 
     @property
     def counts(self) -> str:
-        """Darknet's line about how much was judged."""
+        """Darknet's line with the numbers of detections and truths."""
         return f" detections_count = {self.detections}, unique_truth_count = {self.truths}  "
 
     @property
@@ -133,13 +133,13 @@ def darknet_map(
     iou_thresh: float = 0.5,
     points: int = 0,
 ) -> MapReport:
-    """Judge stored detections.
+    """Evaluate stored detections.
 
-    Truths set aside (difficult ones and crowds) are no truths, and what overlaps them and nothing else is
-    not counted at all; Darknet counts it as false in the numbers at the threshold.
+    Truths set aside (difficult ones and crowds) need not be found, and detections that overlap only them are
+    not counted; Darknet counts those as false in the numbers at the threshold.
 
     Args:
-        images: what was found and what is there.
+        images: detections and truth.
         names: of the classes.
         thresh: confidence above which detections are counted as positives.
         iou_thresh: IoU above which a detection belongs to a truth.

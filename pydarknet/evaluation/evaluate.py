@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a network and a data set to an :class:`~pydarknet.evaluation.evaluation.Evaluation`."""
+"""Evaluate a network on a data set."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def evaluate(  # noqa: PLR0913  all but two by name
     letterbox: bool | None = None,
     progress: Progress = no_progress,
 ) -> Evaluation:
-    """Measure a network on labelled images.
+    """Evaluate a network on labelled images.
 
     Args:
-        network: what to measure.
+        network: the network.
         data: a data set, or the path of one in any format that :func:`pydarknet.data.read` reads.
-        split: ``valid``, ``train``, ``test`` or ``all``; a set without splits is taken whole.
+        split: ``valid``, ``train``, ``test`` or ``all``; a set without splits is used whole.
         thresh: confidence above which detections are counted, 0..1.
         iou_thresh: overlap above which a detection belongs to a truth, in Darknet's protocol, 0..1.
         points: of recall in Darknet's protocol: 11 or 101; 0 for the area under the curve.
@@ -56,7 +56,7 @@ def evaluate(  # noqa: PLR0913  all but two by name
 
     Raises:
         DataError: the data set cannot be used, has no such split, or has other classes than the network.
-        ArgumentError: there is no split of this name.
+        ArgumentError: the split is unknown.
     """
     from pydarknet.data.album import ImageCache
 
@@ -69,7 +69,7 @@ def evaluate(  # noqa: PLR0913  all but two by name
 
 
 def labelled(data: Dataset | str | Path, split: str = "valid") -> Dataset:
-    """The images of a split that somebody labelled.
+    """The labelled images of a split.
 
     Args:
         data: a data set, or the path of one.
@@ -77,7 +77,7 @@ def labelled(data: Dataset | str | Path, split: str = "valid") -> Dataset:
 
     Raises:
         DataError: there are none.
-        ArgumentError: there is no split of this name.
+        ArgumentError: the split is unknown.
     """
     wanted = "" if split == "all" else split_of(split)
     if split != "all" and not wanted:
@@ -98,13 +98,13 @@ def labelled(data: Dataset | str | Path, split: str = "valid") -> Dataset:
         raise DataError(f"{where}: none of {len(samples)} images has a label file")
     if len(known) < len(samples):
         _log.warning(
-            "%d of %d images without a label file are left out", len(samples) - len(known), len(samples)
+            "%d of %d images have no label file and are left out", len(samples) - len(known), len(samples)
         )
     return dataset.replace(samples=known)
 
 
 def _tell(where: str, report: Report) -> None:
-    """Say what the reader dropped or changed: the numbers will be those of the rest."""
+    """Report what the reader dropped or changed: only the rest is evaluated."""
     passed = {*NOTE_CODES, "missing-label"}
     counts = {code: count for code, count in report.counts.most_common() if code not in passed}
     if counts:
@@ -116,7 +116,7 @@ def _tell(where: str, report: Report) -> None:
 
 
 def _read(path: str | Path, wanted: str) -> tuple[Dataset, Iterable[str]]:
-    """The data set, and splits whose labels were not read because nobody wants them."""
+    """The data set, and splits whose labels were not read because they are not needed."""
     others: dict[str, None] = {}
 
     def of_split(unit: Any) -> bool:
@@ -160,12 +160,12 @@ def class_ids(network: Network, dataset: Dataset) -> npt.NDArray[np.int64]:
         return np.arange(count)
     if unknown := [name for name in names if name not in dataset.names]:
         raise DataError(
-            f"the network has classes that the data set has not: {_some(unknown)}; the data set has "
-            f"{_some(dataset.names)}. If they are the same in other words, write a .names file of the data "
-            "set's beside the weights"
+            f"the network has classes missing from the data set: {_some(unknown)}; the data set has "
+            f"{_some(dataset.names)}. If only the names differ, write a .names file with the names of the "
+            "data set beside the weights"
         )
     _log.warning(
-        "the classes of the network have another order than the data set's; they are matched by name"
+        "the classes of the network are in a different order than those of the data set; matched by name"
     )
     return np.array([dataset.names.index(name) for name in names])
 

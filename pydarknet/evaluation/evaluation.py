@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good detections are, by every protocol: what reports and pages are made of."""
+"""Evaluation of detections by every protocol; reports and pages are made from it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ HALF = 0.5  # the IoU in the name of map50
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What became of the boxes of one image at the threshold of confidence.
+    """Results of the boxes of one image at the confidence threshold.
 
     Attributes:
         image: number of the image, from 0.
         judged: the image itself.
         right: (n,) detections that found a truth.
-        wrong: (n,) detections that found nothing, or what a surer one found.
+        wrong: (n,) detections that found nothing, or a truth that a more confident one found.
         missed: (m,) truths that were not found.
     """
 
@@ -51,10 +51,10 @@ class Verdict:
 
 
 class Evaluation:
-    """Detections of images judged by their truth; each part is computed when it is first asked for.
+    """Evaluation of detections against the truth; each part is computed when it is first used.
 
     Attributes:
-        images: what was found and what is there.
+        images: detections and truth.
         names: of the classes.
         thresh: confidence above which detections are counted as positives.
         iou_thresh: IoU above which a detection belongs to a truth, except in COCO's protocol.
@@ -103,7 +103,7 @@ class Evaluation:
 
     @cached_property
     def matches(self) -> Matches:
-        """What became of each detection at ``iou_thresh``: the matching of Darknet's average precision."""
+        """Result of each detection at ``iou_thresh``: the matching of Darknet's average precision."""
         return point(self.columns, self.iou_thresh)
 
     # -- protocols
@@ -125,7 +125,7 @@ class Evaluation:
 
     @cached_property
     def map50(self) -> float:
-        """Darknet's mAP at IoU 0.5 whatever ``iou_thresh`` is, which ``_best`` is chosen by; 0..1."""
+        """Darknet's mAP at IoU 0.5, whatever ``iou_thresh`` is, 0..1; it chooses the ``_best`` weights."""
         if self.iou_thresh == HALF:
             return self.darknet.map
         return darknet_map.darknet_map(self.columns, self.names, self.thresh, HALF, self.points).map
@@ -137,14 +137,14 @@ class Evaluation:
 
     @property
     def fitness(self) -> float:
-        """0.1 AP50 + 0.9 AP, both COCO's, weighed as YOLOv5 does; 0..1."""
+        """0.1 AP50 + 0.9 AP, both COCO's, with the weights of YOLOv5; 0..1."""
         return 0.1 * float(np.nan_to_num(self.coco.map50)) + 0.9 * self.map5095
 
-    # -- where it is good and where it is not
+    # -- details
 
     @cached_property
     def confusion(self) -> Confusion:
-        """Which class is taken for which, above ``thresh``; IoU 0.45 as in YOLOv5."""
+        """Confusion matrix above ``thresh``; IoU 0.45 as in YOLOv5."""
         return confusion(self.columns, self.names, self.thresh)
 
     @cached_property
@@ -154,7 +154,7 @@ class Evaluation:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """Whether confidence is the share of detections that are right."""
+        """Confidence compared with the fraction of detections that are right."""
         judged = ~self.matches.aside
         return calibration(self.columns.scores[judged], self.matches.right[judged])
 
@@ -166,7 +166,7 @@ class Evaluation:
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """What became of each box of each image."""
+        """Result of each box of each image."""
         columns = self.columns
         strong = (columns.scores > self.thresh) & ~self.matches.aside
         missed = ~columns.aside & ~self.matches.found(columns, self.thresh)
@@ -183,7 +183,7 @@ class Evaluation:
     def worst(self, count: int = 10) -> list[Verdict]:
         """The images with the most errors, false positives above ``thresh`` and misses; none without any.
 
-        Of equal ones, first the one with the larger share of errors among its boxes, then the earlier.
+        Of images with equally many errors, the one with more errors per box is first, then the earlier.
         """
 
         def badness(verdict: Verdict) -> tuple[int, float, int]:
@@ -194,13 +194,13 @@ class Evaluation:
 
     @cached_property
     def saturation(self) -> Saturation:
-        """Whether the network calls everything an object, and why that is assumed."""
+        """Signs of a network that calls everything an object, and the reason if it does."""
         return saturation(self.columns, self.matches)
 
-    # -- for others
+    # -- output
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON values, see :func:`pydarknet.evaluation.serialise.to_dict`."""
+        """The whole evaluation as JSON values, see :func:`pydarknet.evaluation.serialise.to_dict`."""
         return serialise.to_dict(self)
 
     def text(self) -> str:

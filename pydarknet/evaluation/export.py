@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An evaluation as files: numbers for programs, tables for spreadsheets, pictures for people."""
+"""Write an evaluation to files: JSON, CSV tables, plots and the worst images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def save(
     worst: int = 10,
     extra: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write all that is known of an evaluation into a folder.
+    """Write all of an evaluation into a folder.
 
     ``evaluation.json``; ``confusion``, ``pr``, ``f1``, ``p``, ``r``, ``calibration`` and ``slices`` as
     ``.png``; ``confusion.csv``, ``pr.csv`` and ``curves.csv``; ``worst.jpg``.
@@ -62,7 +62,7 @@ def save(
         worst_images.save_sheet(chosen, evaluation.names, folder / "worst.jpg", thresh=evaluation.thresh)
         written.append(folder / "worst.jpg")
     else:
-        (folder / "worst.jpg").unlink(missing_ok=True)  # that of an evaluation before would be taken for ours
+        (folder / "worst.jpg").unlink(missing_ok=True)  # left by an earlier evaluation
     return written
 
 

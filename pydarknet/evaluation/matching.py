@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which truth each detection points to, and which of those that point to one is right.
+"""Matching of detections with truths, as in Darknet and VOC.
 
-This is the matching of Darknet and of VOC: a detection points to the truth that it overlaps most, taken or
-not; COCO's, where it looks for another if that one is taken, is in :mod:`pydarknet.evaluation.coco`.
+A detection points to the truth that it overlaps most, matched or not; the most confident of those that point
+to a truth is right. COCO's rule, where a detection takes another truth if that one is matched, is in
+:mod:`pydarknet.evaluation.coco`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from pydarknet.evaluation.columns import Bools, Columns, Floats, Ints, Pairs
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """What became of each detection.
+    """Result of each detection.
 
     Attributes:
         truth: (n,) the truth of its class in its image that it overlaps most, -1 if none.
         overlap: (n,) IoU with that truth, 0 if there is none.
-        right: (n,) whether it is the surest of those that point to its truth.
-        aside: (n,) whether it is not judged at all, since it points to a truth set aside.
+        right: (n,) whether it is the most confident of those that point to its truth.
+        aside: (n,) whether it is not counted, since it points to a truth set aside.
     """
 
     truth: Ints
@@ -38,10 +39,10 @@ class Matches:
         return found
 
     def ranked(self, columns: Columns, count: int, among: Bools | None = None) -> list[Ints]:
-        """For each class its detections that are judged, from the surest down.
+        """For each class its detections that count, by descending confidence.
 
         Args:
-            columns: what was matched.
+            columns: the matched detections and truths.
             count: of classes.
             among: (n,) the detections to choose from; None for all.
         """
@@ -54,16 +55,16 @@ class Matches:
 def point(columns: Columns, iou_thresh: float, voc: bool = False) -> Matches:
     """Match detections with truths of their class.
 
-    Darknet wants an overlap above ``iou_thresh``, and looks at truths set aside only where there is no
-    other.  VOC wants at least ``iou_thresh``, and treats difficult truths as any other at this stage.
+    Darknet requires an overlap above ``iou_thresh``, and considers truths set aside only where there is no
+    other.  VOC requires at least ``iou_thresh``, and treats difficult truths like any other at this stage.
 
     Args:
         columns: of all images.
-        iou_thresh: IoU that belongs to a truth.
+        iou_thresh: smallest IoU of a match.
         voc: VOC's rule instead of Darknet's.
     """
     pairs, count = columns.pairs, len(columns.scores)
-    # as exact as Darknet, so that of two truths at one place it is the first, whatever the last bits say
+    # float32 as in Darknet, so that of two truths at one place the first is matched
     pairs = replace(pairs, overlap=pairs.overlap.astype(np.float32))
     pairs = pairs[pairs.overlap >= iou_thresh if voc else pairs.overlap > iou_thresh]
     second = (columns.crowd if voc else columns.aside)[pairs.truth]
@@ -75,7 +76,7 @@ def point(columns: Columns, iou_thresh: float, voc: bool = False) -> Matches:
     pointing = truth >= 0
     aside = beside & ~pointing
     aside[pointing] = columns.aside[truth[pointing]]
-    return Matches(truth, overlap, _surest(columns, truth) & ~aside, aside)
+    return Matches(truth, overlap, _most_confident(columns, truth) & ~aside, aside)
 
 
 def best_of_each(pairs: Pairs, by: str = "detection") -> Pairs:
@@ -85,7 +86,7 @@ def best_of_each(pairs: Pairs, by: str = "detection") -> Pairs:
     return pairs[order[np.flatnonzero(np.diff(keys[order], prepend=-1))]]
 
 
-def _surest(columns: Columns, truth: Ints) -> Bools:
+def _most_confident(columns: Columns, truth: Ints) -> Bools:
     """Of the detections that point to one truth, the one with the highest score; of equal ones the first."""
     order = columns.by_score[truth[columns.by_score] >= 0]
     right = np.zeros(len(truth), bool)

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 _BLUE, _RED, _GREY = "#31688e", "#c23b22", "0.65"
 _SLICES = {"size": "by size of the objects", "objects": "by number of objects in the image"}
 _MOST_LINES = 10  # classes that get a colour and a name
-_WEAKEST = 6  # classes that get one where there are more
+_WEAKEST = 6  # classes that get one if there are more
 _MOST_CELLS = 20  # classes of a matrix whose cells get numbers
 _MOST_TICKS = 100  # classes of a matrix that get names
 
 
 def confusion(evaluation: Evaluation) -> Figure:
-    """What was taken for what: columns are what is there, shares of each column are the colours."""
+    """Confusion matrix; columns are true classes, and colours are fractions of a column."""
     from matplotlib.colors import PowerNorm
 
     table = evaluation.confusion
@@ -44,9 +44,9 @@ def confusion(evaluation: Evaluation) -> Figure:
     figure = _figure(side + 1.2, side)
     axes = figure.add_subplot()
     shares = table.shares
-    # By the square root, so that what happens seldom can be seen.
+    # Square root, so that rare confusions are visible.
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
-    figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, label="share of what is there")
+    figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, label="fraction of the true class")
     names = [_plain(name, 18) for name in table.names]
     if count <= _MOST_TICKS:
         size = 9 if count <= _MOST_CELLS else 6
@@ -99,7 +99,7 @@ def recall(evaluation: Evaluation) -> Figure:
 
 
 def calibration(evaluation: Evaluation) -> Figure:
-    """Whether confidence means what it says: the share that is right in each bin, and how many there are."""
+    """Calibration: fraction of right detections in each bin of confidence, and their number."""
     found = evaluation.calibration
     figure = _figure(6, 6.5)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
@@ -162,7 +162,7 @@ CHARTS: dict[str, Callable[[Evaluation], Figure]] = {
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure; the ending of the path says which kind of picture."""
+    """Write a figure; the suffix of the path chooses the image format."""
     with replacing(path) as temporary:
         figure_files.save(figure, temporary, dpi=110)
 
@@ -230,6 +230,6 @@ def _lines(
 
 
 def _plain(name: str, most: int) -> str:
-    """A class name for matplotlib, to whom a $ begins a formula."""
+    """A class name for matplotlib, where $ would begin a formula."""
     short = name if len(name) <= most else f"{name[: most - 1]}…"
     return short.replace("$", r"\$")

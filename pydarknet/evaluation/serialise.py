@@ -22,7 +22,7 @@ WORST = 20  # images that are listed
 
 
 def to_dict(evaluation: Evaluation) -> dict[str, Any]:
-    """All of an evaluation as JSON values; what cannot be measured is None.
+    """All of an evaluation as JSON values; undefined ones are None.
 
     The settings are ``protocol``, ``thresh``, ``iou_thresh``, ``points``; the counts ``images``, ``truths``,
     ``detections``.  ``map``, ``precision``, ``recall``, ``f1``, ``tp``, ``fp``, ``fn`` and ``average_iou``
@@ -126,7 +126,7 @@ def _curves(curves: Curves) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON values: numbers of numpy become Python's, what is not finite becomes None."""
+    """JSON values: NumPy numbers become Python numbers, non-finite ones None."""
     if isinstance(value, dict):
         return {key: _plain(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -165,12 +165,12 @@ def text(evaluation: Evaluation) -> str:
 
 
 def percent(value: float) -> str:
-    """A share in percent, without the sign; ``-`` if it is not known."""
+    """A fraction in percent, without the sign; ``-`` if it is not finite."""
     return "-" if not math.isfinite(value) else f"{100 * value:.2f}"
 
 
 def _table(rows: list[list[Any]]) -> str:
-    """Columns as wide as they need, the first to the left, the others to the right."""
+    """Columns as wide as needed, the first left-aligned, the others right-aligned."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good detections are on parts of the data: by size of the objects, and by how many an image has.
+"""Evaluation of parts of the data: by size of the objects, and by number of objects in an image.
 
 Each truth is in exactly one slice of a kind, and so is each detection: with the truth that it points to, or
 else by its own size.
@@ -29,8 +29,8 @@ class Slice:
 
     Attributes:
         name: a key of :data:`SIZES` or :data:`OBJECTS`.
-        images: that have a truth or a detection in it; of :data:`OBJECTS`, all that belong to it.
-        truths: in it.
+        images: number of images with a truth or a detection in it; for :data:`OBJECTS`, of all its images.
+        truths: number of truths in it.
         tp: truths that were found with a confidence above the threshold; ``fp`` are false positives above it.
         ap: mean over its classes of the average precision, the area under the curve; nan without truths.
     """
@@ -49,12 +49,12 @@ class Slice:
 
     @property
     def precision(self) -> float:
-        """Of the positives, how many are right; nan if there are none."""
+        """Fraction of the positives that are right, 0..1; nan if there are none."""
         return self.tp / (self.tp + self.fp) if self.tp + self.fp else math.nan
 
     @property
     def recall(self) -> float:
-        """Of the truths, how many were found; nan if there are none."""
+        """Fraction of the truths that were found, 0..1; nan if there are none."""
         return self.tp / self.truths if self.truths else math.nan
 
 
@@ -90,7 +90,7 @@ def by_objects(columns: Columns, matches: Matches, thresh: float) -> tuple[Slice
 def _slice(
     name: str, images: int, columns: Columns, matches: Matches, mine: Bools, truths: Bools, thresh: float
 ) -> Slice:
-    """Judge some of the detections by some of the truths."""
+    """Evaluate some of the detections against some of the truths."""
     positives = np.bincount(columns.truth_classes[truths & ~columns.aside])
     ranked = matches.ranked(columns, len(positives), mine)
     aps = [average_precision(matches.right[ranked[i]], int(positives[i])) for i in np.flatnonzero(positives)]

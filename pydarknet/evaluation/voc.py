@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Average precision as the development kit of PASCAL VOC defines it, at any IoU.
 
-http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html; the difference is that boxes have
-edges here, where VOC counts whole pixels (its width of a box is xmax - xmin + 1).
+http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html; unlike there, boxes have continuous
+coordinates: VOC counts whole pixels (the width of a box is xmax - xmin + 1).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pydarknet.evaluation.matching import point
 
 @dataclass(frozen=True)
 class VocReport:
-    """The outcome.
+    """Result of the evaluation.
 
     Attributes:
         classes: average precision by name, 0..1; nan where there are no truths.
-        iou_thresh: IoU that belongs to a truth.
+        iou_thresh: smallest IoU of a match.
         points: 11 as in 2007, 0 for the area under the curve as since 2010, or another number of points.
     """
 
@@ -39,12 +39,12 @@ class VocReport:
 def voc(
     images: Iterable[Judged] | Columns, names: Sequence[str], iou_thresh: float = 0.5, points: int = 0
 ) -> VocReport:
-    """Judge stored detections; what points to a difficult truth is neither right nor wrong.
+    """Evaluate stored detections; one that points to a difficult truth is neither right nor wrong.
 
     Args:
-        images: what was found and what is there.
+        images: detections and truth.
         names: of the classes.
-        iou_thresh: IoU that belongs to a truth.
+        iou_thresh: smallest IoU of a match.
         points: see :class:`VocReport`.
     """
     columns = Columns.of(images)

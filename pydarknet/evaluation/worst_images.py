@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Truth beside prediction, as pictures: what no number tells.
-
-On the left what is there, on the right what was found; what was missed and what is wrong is filled.
-"""
+"""Drawings of the worst images: truth on the left, detections on the right; errors are filled."""
 
 from __future__ import annotations
 
@@ -19,25 +16,25 @@ from pydarknet.errors import DataError
 from pydarknet.evaluation.columns import ANY_CLASS, Bools, Judged
 from pydarknet.evaluation.evaluation import Verdict
 
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 
 MOST = 16  # images on one sheet
 _TILE = 420  # longer side of an image, in pixels
-_COLUMNS = {1: 1, 8: 2, 12: 3, MOST: 4}  # by the number of images at most
+_COLUMNS = {1: 1, 8: 2, 12: 3, MOST: 4}  # by the largest number of images
 _GAP, _STRIP = 6, 24
 _GREY, _WHITE, _INK = (150, 150, 150), (255, 255, 255), (30, 30, 30)
-_FILL = 0.4  # how much of the image a filling hides
-_MOST_CAPTIONS = 12  # boxes of an image with words; more would hide it
+_FILL = 0.4  # opacity of a filling
+_MOST_CAPTIONS = 12  # captions of an image; more would hide it
 
 
 def save_sheet(
     verdicts: Sequence[Verdict], names: Sequence[str], path: str | Path, *, thresh: float = 0.25
 ) -> None:
-    """Write up to 16 images as one picture, each twice: its truth, and what was found.
+    """Write up to 16 images as one, each twice: with its truth, and with its detections.
 
     Args:
         verdicts: of :attr:`Evaluation.verdicts <pydarknet.evaluation.evaluation.Evaluation.verdicts>` or its
-            ``worst``; boxes must be in pixels, and what goes beyond 16 is left out.
+            ``worst``; boxes must be in pixels, and only the first 16 are drawn.
         names: of the classes.
         path: ``.jpg`` or ``.png`` to write.
         thresh: confidence above which detections are drawn.
@@ -47,7 +44,7 @@ def save_sheet(
         FileError: the file cannot be written.
     """
     if not verdicts:
-        raise DataError("there is no image to draw")
+        raise DataError("no image to draw")
     chosen = list(verdicts)[:MOST]
     tiles = [pair(one, names, thresh=thresh) for one in chosen]
     columns = next(count for most, count in _COLUMNS.items() if len(tiles) <= most)
@@ -58,7 +55,7 @@ def save_sheet(
     save_image(Path(path), _below([_legend(sheet.shape[1], names, sorted(shown - {ANY_CLASS})), sheet]))
 
 
-def pair(verdict: Verdict, names: Sequence[str], *, thresh: float = 0.25) -> Picture:
+def pair(verdict: Verdict, names: Sequence[str], *, thresh: float = 0.25) -> Image:
     """One image twice, truth on the left and detections on the right, with a line of text below.
 
     Args:
@@ -84,7 +81,7 @@ def pair(verdict: Verdict, names: Sequence[str], *, thresh: float = 0.25) -> Pic
     both = _beside([left, right])
     strip = np.full((_STRIP, both.shape[1], 3), 255, np.uint8)
     words = (
-        f"{Path(image.path).name}   {int((~aside).sum())} there, {int(verdict.missed.sum())} missed, "
+        f"{Path(image.path).name}   {int((~aside).sum())} objects, {int(verdict.missed.sum())} missed, "
         f"{int(verdict.wrong.sum())} wrong"
     )
     text = words.encode("ascii", "replace").decode()
@@ -96,28 +93,28 @@ def _flag(flags: Bools | None, image: Judged) -> Bools:
     return np.zeros(len(image.truths), bool) if flags is None else flags
 
 
-def _fitted(image: Judged) -> tuple[Picture, float]:
-    """The image with its longer side made to fit, and the factor from the unit of its boxes."""
+def _fitted(image: Judged) -> tuple[Image, float]:
+    """The image, resized to the tile, and the factor from the unit of its boxes."""
     import cv2
 
     pixels = load(image.path)
-    picture = pixels >> 8 if pixels.dtype == np.uint16 else pixels
-    height, width = picture.shape[:2]
+    bytes_ = pixels >> 8 if pixels.dtype == np.uint16 else pixels
+    height, width = bytes_.shape[:2]
     scale = _TILE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    fitted = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    fitted = cv2.resize(bytes_, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     return np.asarray(fitted, np.uint8), size[0] / image.size[0]
 
 
 def _drawn(
-    canvas: Picture,
+    canvas: Image,
     boxes: npt.NDArray[np.floating],
     classes: npt.NDArray[np.integer],
     bad: Bools,
     words: Sequence[str],
     aside: Bools,
-) -> Picture:
-    """A copy of the image with boxes: filled and thick where bad, grey where set aside."""
+) -> Image:
+    """A copy of the image with boxes: filled and thick if wrong, grey if set aside."""
     import cv2
 
     height, width = canvas.shape[:2]
@@ -129,17 +126,17 @@ def _drawn(
     for (x1, y1, x2, y2), colour, wrong in zip(corners, colours, bad, strict=True):
         if wrong:
             cv2.rectangle(filled, (x1, y1), (x2, y2), colour, cv2.FILLED)
-    picture = np.asarray(cv2.addWeighted(filled, _FILL, canvas, 1 - _FILL, 0), np.uint8)
+    drawn = np.asarray(cv2.addWeighted(filled, _FILL, canvas, 1 - _FILL, 0), np.uint8)
     for (x1, y1, x2, y2), colour, wrong in zip(corners, colours, bad, strict=True):
-        cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 2 if wrong else 1)
+        cv2.rectangle(drawn, (x1, y1), (x2, y2), colour, 2 if wrong else 1)
     taken: list[tuple[int, int, int, int]] = []
     for row in _captioned(corners, bad):
-        draw_label(picture, words[row], tuple(corners[row][:2]), colours[row], 1, taken)
-    return picture
+        draw_label(drawn, words[row], tuple(corners[row][:2]), colours[row], 1, taken)
+    return drawn
 
 
 def _captioned(corners: Sequence[Sequence[int]], bad: Bools) -> list[int]:
-    """The boxes that get words: all of few; of many only what went wrong, the largest first."""
+    """Boxes that get a caption: all of few; of many only the wrong ones, the largest first."""
     rows = list(range(len(corners)))
     if len(rows) > _MOST_CAPTIONS:
         rows = [row for row in rows if bad[row]]
@@ -147,12 +144,12 @@ def _captioned(corners: Sequence[Sequence[int]], bad: Bools) -> list[int]:
     return rows[:_MOST_CAPTIONS]
 
 
-def _legend(width: int, names: Sequence[str], shown: Sequence[int]) -> Picture:
-    """A strip that says which colour is which class, and what a filled box means."""
+def _legend(width: int, names: Sequence[str], shown: Sequence[int]) -> Image:
+    """A strip with the colours of the classes and the meaning of filled boxes."""
     import cv2
 
     strip = np.full((30, width, 3), 255, np.uint8)
-    entries: list[tuple[str, Colour]] = [("left: truth, right: found; filled: missed or wrong", _WHITE)]
+    entries: list[tuple[str, Colour]] = [("left: truth, right: detections; filled: missed or wrong", _WHITE)]
     entries += [(names[label], class_colour(label)) for label in shown]
     left = _GAP
     for text, colour in entries:
@@ -167,19 +164,19 @@ def _legend(width: int, names: Sequence[str], shown: Sequence[int]) -> Picture:
     return strip
 
 
-def _beside(pictures: Sequence[Picture]) -> Picture:
-    height = max(len(picture) for picture in pictures)
-    padded = [_padded(picture, height, picture.shape[1] + _GAP) for picture in pictures]
+def _beside(images: Sequence[Image]) -> Image:
+    height = max(len(image) for image in images)
+    padded = [_padded(image, height, image.shape[1] + _GAP) for image in images]
     return np.hstack(padded)
 
 
-def _below(pictures: Sequence[Picture]) -> Picture:
-    width = max(picture.shape[1] for picture in pictures)
-    return np.vstack([_padded(picture, len(picture), width) for picture in pictures])
+def _below(images: Sequence[Image]) -> Image:
+    width = max(image.shape[1] for image in images)
+    return np.vstack([_padded(image, len(image), width) for image in images])
 
 
-def _padded(picture: Picture, height: int, width: int) -> Picture:
-    """The picture in the upper left corner of a white one."""
-    out: Picture = np.full((height, width, 3), _WHITE, np.uint8)
-    out[: picture.shape[0], : picture.shape[1]] = picture
+def _padded(image: Image, height: int, width: int) -> Image:
+    """The image in the upper left corner of a white one."""
+    out: Image = np.full((height, width, 3), _WHITE, np.uint8)
+    out[: image.shape[0], : image.shape[1]] = image
     return out

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two networks on the same pictures: what each finds, side by side, and the first layer where they part."""
+"""Comparison of two networks on the same images: detections side by side, and the first differing layer."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy.typing as npt
 
 from pydarknet.engine.boxes import iou
 from pydarknet.engine.detections import Detections
-from pydarknet.engine.images import ImageLike
+from pydarknet.engine.images import ImageLike, Pixels
 from pydarknet.engine.network import Network
-from pydarknet.streaming.outputs import Drawn, Picture
+from pydarknet.streaming.outputs import Drawn
 from pydarknet.streaming.outputs.text import TextFile
 from pydarknet.streaming.result import Result
 
 _SAME_BOX = 0.5  # IoU from which two boxes of a class are the same object
-_EXACT = 1e-5  # relative to the largest value: what summation order may change
+_EXACT = 1e-5  # relative to the largest value; rounding by order of summation is below
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One object that both networks found: rows in their Detections, and the overlap of the boxes (IoU)."""
+    """One object that both networks detect: rows in their Detections, and the overlap of the boxes (IoU)."""
 
     a: int
     b: int
@@ -31,7 +31,7 @@ class Pair:
 
 
 def match(a: Detections, b: Detections) -> list[Pair]:
-    """Objects that both found: boxes of the same class name that overlap by half, best overlap first."""
+    """Objects that both detect: boxes of the same class name with an IoU of 0.5, best overlap first."""
     if not len(a) or not len(b):
         return []
     overlaps = iou(a.xyxy, b.xyxy)
@@ -50,10 +50,10 @@ _COLUMNS = "source,frame,time,objects_a,objects_b,both,only_a,only_b,mean_iou,co
 
 
 class Differences:
-    """A CSV with one line per frame: how many objects each network found, and how many both.
+    """A CSV with one line per frame: number of objects of each network, and of both.
 
-    ``mean_iou`` and ``confidence_change`` (of b against a) are means over the objects that both found; ``a``
-    and ``b`` say what each found.
+    ``mean_iou`` and ``confidence_change`` (of b against a) are means over the objects of both; ``a`` and
+    ``b`` are counts by class.
     """
 
     def __init__(self, path: str) -> None:
@@ -100,20 +100,20 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def side_by_side(left: Drawn, right: Drawn) -> Picture:
-    """Two pictures of the same size as one of double width."""
+def side_by_side(left: Drawn, right: Drawn) -> Pixels:
+    """Two images of the same size as one of double width."""
     return np.hstack([left(), right()])
 
 
 @dataclass(frozen=True)
 class LayerDifference:
-    """Where two networks part.
+    """First difference between two networks.
 
     Attributes:
-        layer: index of the first layer whose output differs; -1: they take other input.
+        layer: index of the first layer whose output differs; -1: their inputs differ.
         a: the layer in the first network, as ``net.cfg:57 [convolutional] 64 3x3/2 leaky``.
         b: in the second.
-        largest: difference, relative to the largest value; inf where the shapes differ.
+        largest: difference, relative to the largest value; inf if the shapes differ.
     """
 
     layer: int
@@ -123,14 +123,14 @@ class LayerDifference:
 
 
 def first_difference(a: Network, b: Network, image: ImageLike) -> LayerDifference | None:
-    """The first layer whose output differs on an image; None where all are the same.
+    """The first layer whose output differs on an image; None if all are equal.
 
     Compare networks of the same precision: fp32 and bf16 differ from the first layer on.
 
     Args:
         a: a network.
         b: another, usually with the same weights and a slightly different cfg.
-        image: whatever ``Network.detect`` takes.
+        image: see ``Network.detect``.
     """
     inputs = [network.preprocess(image)[np.newaxis] for network in (a, b)]
     if inputs[0].shape != inputs[1].shape or not np.array_equal(inputs[0], inputs[1]):

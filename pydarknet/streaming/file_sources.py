@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening files: images, films, archives and stdin become frames, every one of them, in order.
+"""Sources that are not live: images, videos, archives and stdin become frames, all of them, in order.
 
-What cannot be read comes in its place as a DataError, so that the rest is not lost. Live sources are
-:mod:`pydarknet.streaming.live_sources`'s.
+A DataError takes the place of what cannot be read, so that the rest is not lost. Live sources are in
+:mod:`pydarknet.streaming.live_sources`.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from pydarknet.errors import DataError
 from pydarknet.streaming.sources import IMAGE_SUFFIXES, StreamSource, _natural
 
 _log = logging.getLogger("pydarknet")
-_MOST_FILMS_TO_OPEN = 100  # only to count their frames
+_MOST_VIDEOS_TO_OPEN = 100  # only to count their frames
 _LARGEST_FILE = 1 << 30  # bytes of an image from an archive, a URL or stdin
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a source.
+    """One image of a source.
 
     Attributes:
         image: (h, w) or (h, w, c), blue first.
-        name: path or URL it came from; that of the film for frames of a film.
+        name: path or URL it came from; for frames of a video, that of the video.
         index: number of the frame within its source, from 0, counted before any are skipped.
-        time: seconds since the source's beginning.
-        fps: of the film; 0 when unknown or for a single picture.
-        still: a single picture, no frame of a film or stream.
-        captured: when it was read, on the clock of ``time.perf_counter``.
+        time: seconds since the beginning of the source.
+        fps: frames per second of the video; 0 if unknown, and for a single image.
+        still: a single image, not a frame of a video or stream.
+        captured: time of reading, on the clock of ``time.perf_counter``.
     """
 
     image: Pixels
@@ -51,19 +51,19 @@ class Frame:
 
 
 def frames(sources: Iterable[StreamSource], channels: int = 3, every: int = 1) -> Iterator[Frame | DataError]:
-    """The frames of sources that are not live, one after the other.
+    """Read the frames of sources that are not live, one after the other.
 
     Args:
-        sources: as :func:`pydarknet.streaming.sources.expand` gives them.
-        channels: into which images are decoded, 1, 3 or 4.
-        every: take each n-th frame of films; images are all taken.
+        sources: from :func:`pydarknet.streaming.sources.expand`.
+        channels: of the decoded images, 1, 3 or 4.
+        every: read every Nth frame of videos; of images all are read.
     """
     for source in sources:
         try:
             if source.kind == "zip":
                 yield from _archive(source.value, channels)
             elif source.kind == "video":
-                yield from _film(source.value, source.name, every)
+                yield from _video(source.value, source.name, every)
             elif source.kind == "stdin":
                 yield from _stdin(BufferedReader(sys.stdin.buffer), channels, every)  # type: ignore[arg-type]
             elif source.kind == "object":
@@ -77,11 +77,11 @@ def frames(sources: Iterable[StreamSource], channels: int = 3, every: int = 1) -
 
 
 def count(sources: Iterable[StreamSource], every: int = 1) -> int | None:
-    """How many frames :func:`frames` will give; None where that is not known beforehand."""
-    total, films = 0, 0
+    """Number of frames that :func:`frames` will give; None if unknown."""
+    total, videos = 0, 0
     for source in sources:
-        films += source.kind == "video"
-        if source.kind == "video" and films <= _MOST_FILMS_TO_OPEN and os.path.isfile(source.value):  # noqa: PTH113
+        videos += source.kind == "video"
+        if source.kind == "video" and videos <= _MOST_VIDEOS_TO_OPEN and os.path.isfile(source.value):  # noqa: PTH113
             announced = _length(source)
             if not announced:
                 return None
@@ -95,10 +95,10 @@ def count(sources: Iterable[StreamSource], every: int = 1) -> int | None:
     return total
 
 
-def _length(film: StreamSource) -> int:
-    """Frames that a film announces; 0 where it does not, or cannot be opened."""
+def _length(video: StreamSource) -> int:
+    """Number of frames in a video's header; 0 if it has none, or cannot be opened."""
     try:
-        capture = open_capture(film.value, film.name)
+        capture = open_capture(video.value, video.name)
     except DataError:
         return 0
     try:
@@ -121,7 +121,7 @@ def _download(url: str) -> bytes:
 
     name = StreamSource("image", url).name
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:  # http(s), says classify()
+        with urllib.request.urlopen(url, timeout=20) as answer:  # classify() lets only http(s) through
             data: bytes = answer.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         raise DataError(f"{name}: cannot be fetched: {error}") from None
@@ -148,9 +148,9 @@ def _archive(path: str, channels: int) -> Iterator[Frame | DataError]:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be opened as a ZIP: {reason}") from None
     with archive:
-        members = [info for info in archive.infolist() if _is_picture(info)]
+        members = [info for info in archive.infolist() if _is_image(info)]
         if not members:
-            raise DataError(f"{path}: holds no image")
+            raise DataError(f"{path}: contains no image")
         for info in sorted(members, key=lambda info: _natural(info.filename)):
             name = f"{path}/{info.filename}"
             try:
@@ -163,16 +163,16 @@ def _archive(path: str, channels: int) -> Iterator[Frame | DataError]:
                 yield DataError(f"{name}: cannot be unpacked: {error}")
 
 
-def _is_picture(info: zipfile.ZipInfo) -> bool:
-    suffix = os.path.splitext(info.filename)[1].lower()  # noqa: PTH122  a member's name, no path
+def _is_image(info: zipfile.ZipInfo) -> bool:
+    suffix = os.path.splitext(info.filename)[1].lower()  # noqa: PTH122  a member's name, not a path
     return suffix in IMAGE_SUFFIXES and not info.is_dir() and not info.filename.startswith("__MACOSX/")
 
 
-# -- films ---------------------------------------------------------------------------------------------------
+# -- videos --------------------------------------------------------------------------------------------------
 
 
 def open_capture(address: str | int, name: str, *settings: int) -> Any:
-    """An opened ``cv2.VideoCapture``.
+    """Open a ``cv2.VideoCapture``.
 
     Raises:
         DataError: it cannot be opened.
@@ -181,7 +181,7 @@ def open_capture(address: str | int, name: str, *settings: int) -> Any:
 
     if isinstance(address, str) and "://" not in address and not os.path.exists(address):  # noqa: PTH110
         raise DataError(f"{name}: cannot be read: No such file or directory")
-    # CAP_ANY would take frame_001.mp4 for the first of a row of images.
+    # CAP_ANY would read frame_001.mp4 as the first of a series of images.
     backend = cv2.CAP_FFMPEG if isinstance(address, str) and not address.startswith("/dev/") else cv2.CAP_ANY
     try:
         capture = cv2.VideoCapture(address, backend, list(settings))
@@ -190,12 +190,14 @@ def open_capture(address: str | int, name: str, *settings: int) -> Any:
     except cv2.error as error:
         raise DataError(f"{name}: cannot be opened: {error.err}") from None
     if not capture.isOpened():
-        raise DataError(f"{name}: cannot be opened; is it a video that OpenCV knows, or a camera in use?")
+        raise DataError(
+            f"{name}: cannot be opened; expected a video that OpenCV can decode, or a camera not in use"
+        )
     return capture
 
 
 def fps_of(capture: Any) -> float:
-    """Frames per second as the film says; 0 where it says nothing sensible."""
+    """Frames per second in a video's header; 0 if it has no sensible value."""
     import cv2
 
     fps = float(capture.get(cv2.CAP_PROP_FPS))
@@ -209,7 +211,7 @@ def _announced(capture: Any) -> int:
     return int(number) if math.isfinite(number) and 0 < number < 1e9 else 0
 
 
-def _film(address: str, name: str, every: int) -> Iterator[Frame]:
+def _video(address: str, name: str, every: int) -> Iterator[Frame]:
     capture = open_capture(address, name)
     try:
         fps, announced, index = fps_of(capture), _announced(capture), 0
@@ -222,25 +224,25 @@ def _film(address: str, name: str, every: int) -> Iterator[Frame]:
     finally:
         capture.release()
     if not index:
-        raise DataError(f"{name}: holds no frame that can be decoded")
+        raise DataError(f"{name}: has no frame that can be decoded")
     if index < announced:
-        _log.warning("%s: announces %d frames, but only %d can be read", name, announced, index)
+        _log.warning("%s: the header has %d frames, but only %d can be read", name, announced, index)
 
 
 def _object(camera: Any, name: str, every: int) -> Iterator[Frame]:
-    """Frames of an object with ``read()`` that is no live source, until there is none."""
+    """Frames of an object with ``read()`` that is not a live source, until it has none left."""
     index = 0
-    while (image := picture_of(camera.read(), name)) is not None:
+    while (image := image_of(camera.read(), name)) is not None:
         if index % every == 0:
             yield Frame(image, name, index)
         index += 1
 
 
-def picture_of(answer: Any, name: str) -> Pixels | None:
-    """The picture in what ``read()`` returned: ``(ok, image)`` as cv2 does it, or the image; None for none.
+def image_of(answer: Any, name: str) -> Pixels | None:
+    """The image in the answer of a ``read()``: ``(ok, image)`` as in cv2, or the image; None for none.
 
     Raises:
-        DataError: it is neither.
+        DataError: the answer is neither.
     """
     if isinstance(answer, tuple) and len(answer) == 2:
         fine, answer = answer
@@ -259,7 +261,7 @@ def picture_of(answer: Any, name: str) -> Pixels | None:
 
 
 def _stdin(stream: BufferedReader, channels: int, every: int) -> Iterator[Frame | DataError]:
-    """Images one behind the other (as ``ffmpeg -f image2pipe`` writes them), or paths, one per line."""
+    """Concatenated images (from ``ffmpeg -f image2pipe``), or paths, one per line."""
     head = stream.read(2)
     if head not in (b"\xff\xd8", b"\x89P"):
         yield from _named(head, stream, channels, every)
@@ -272,7 +274,7 @@ def _stdin(stream: BufferedReader, channels: int, every: int) -> Iterator[Frame 
         index += 1
         head = stream.read(2)
         if head not in (b"", b"\xff\xd8", b"\x89P"):
-            raise DataError(f"stdin: after image {index} comes no JPEG or PNG, but {head!r}")
+            raise DataError(f"stdin: found {head!r} after image {index}, expected a JPEG or PNG")
 
 
 def _named(head: bytes, stream: IO[bytes], channels: int, every: int) -> Iterator[Frame | DataError]:
@@ -309,14 +311,14 @@ def _png(head: bytes, stream: IO[bytes]) -> bytes:
         chunk = _exactly(stream, 8)
         size = int.from_bytes(chunk[:4], "big") + 4
         if len(data) + size > _LARGEST_FILE:
-            raise DataError("stdin: holds a damaged PNG")
+            raise DataError("stdin: contains a damaged PNG")
         data += chunk + _exactly(stream, size)
         if chunk[4:] == b"IEND":
             return bytes(data)
 
 
 def _jpeg(head: bytes, stream: BufferedReader) -> bytes:
-    """The rest of a JPEG: segments are skipped by their length, since a thumbnail in one has an end, too."""
+    """The rest of a JPEG: segments are skipped by their length, since a thumbnail in one has its own end."""
     data = bytearray(head)
     while len(data) < _LARGEST_FILE:
         waiting = stream.peek(1)
@@ -331,4 +333,4 @@ def _jpeg(head: bytes, stream: BufferedReader) -> bytes:
         if marker[0] >= 0xC0 and not 0xD0 <= marker[0] <= 0xD7:  # all but entropy-coded bytes and restarts
             size = _exactly(stream, 2)
             data += size + _exactly(stream, max(0, int.from_bytes(size, "big") - 2))
-    raise DataError("stdin: holds a damaged JPEG")
+    raise DataError("stdin: contains a damaged JPEG")

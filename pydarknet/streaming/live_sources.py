@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pydarknet.engine.images import Pixels
 from pydarknet.errors import DarknetError, MissingExtra
-from pydarknet.streaming.file_sources import Frame, fps_of, open_capture, picture_of
+from pydarknet.streaming.file_sources import Frame, fps_of, image_of, open_capture
 from pydarknet.streaming.sources import StreamSource
 from pydarknet.system import extras
 
@@ -90,7 +90,7 @@ class Reading:
 
     def read(self) -> Pixels | None:
         """The image that its ``read()`` returns."""
-        return picture_of(self._camera.read(), self._name)
+        return image_of(self._camera.read(), self._name)
 
     def close(self) -> None:
         """No-op: the caller owns it."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user points at: one classifier for everything that pictures can come from.
+"""Sources of images: one classifier for files, folders, lists, cameras, streams, arrays and objects.
 
-:func:`classify` decides by the look of the text, and asks the file system only where that leaves a choice;
-:func:`expand` replaces folders, patterns and lists by the files in them. Opening them is the work of
+:func:`classify` decides by the text, and checks the file system only where that is ambiguous;
+:func:`expand` replaces folders, patterns and lists by the files in them. They are opened by
 :mod:`pydarknet.streaming.file_sources` and :mod:`pydarknet.streaming.live_sources`.
 """
 
@@ -29,7 +29,7 @@ _VIDEOS = "asf avi flv gif m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts ogv ts w
 IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in _IMAGES.split())
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _VIDEOS.split())
 SCHEMES = ("file", "http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp")
-#: Pages, not streams: yt-dlp finds the stream behind them.
+#: Hosts of web pages, whose video yt-dlp finds.
 _SITES = re.compile(
     r"(^|\.)(youtube\.com|youtube-nocookie\.com|youtu\.be|twitch\.tv|vimeo\.com|dailymotion\.com)$"
 )
@@ -38,13 +38,13 @@ _SCREEN = re.compile(r"screen(?:\s+(\d+))?(?:\s+(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,]
 
 @dataclass(frozen=True)
 class StreamSource:
-    """Where pictures come from.
+    """A source of images.
 
     Attributes:
         kind: ``"image"``, ``"video"``, ``"camera"``, ...
         value: path or URL as text; number of a camera; numbers after ``screen``; the array or object itself.
-        live: whether pictures come at their own pace, so that old ones are better dropped than waited for.
-        label: what to call it, where the value says little.
+        live: whether images arrive at their own pace, so that old ones are dropped instead of waited for.
+        label: name to show in place of the value.
     """
 
     kind: Kind
@@ -58,7 +58,7 @@ class StreamSource:
 
     @property
     def name(self) -> str:
-        """What to call it in results and messages; without the password that a URL may hold."""
+        """Name in results and messages; without the password of a URL."""
         if self.label:
             return self.label
         if self.kind == "camera" and isinstance(self.value, int):
@@ -71,7 +71,7 @@ class StreamSource:
 
 
 def classify(source: Any) -> StreamSource:
-    """Tell what a source is.
+    """Classify a source.
 
     Args:
         source: text or path (image, folder, glob pattern, ``.txt`` list, ``.streams`` list, ``.zip``, video,
@@ -79,7 +79,7 @@ def classify(source: Any) -> StreamSource:
             the number of a camera; an array (h, w, c) or list of images; or an object with ``read()``.
 
     Raises:
-        ArgumentError: it is none of these.
+        ArgumentError: it is not any of these.
     """
     if isinstance(source, StreamSource):
         return source
@@ -127,7 +127,7 @@ def _classify_url(text: str) -> StreamSource:
         suffix = Path(parts.path).suffix.lower()
         if suffix in IMAGE_SUFFIXES:
             return StreamSource("image", text)
-        # .mjpg and .ts behind HTTP are what cameras send without end.
+        # .mjpg and .ts over HTTP are endless streams of cameras.
         if suffix in VIDEO_SUFFIXES - {".mjpg", ".mjpeg", ".ts"}:
             return StreamSource("video", text)
     return StreamSource("stream", text)
@@ -143,7 +143,7 @@ def _classify_path(text: str) -> StreamSource:
         return StreamSource(by_suffix[suffix], text)
     if suffix in VIDEO_SUFFIXES:
         return StreamSource("video", text)
-    if suffix in IMAGE_SUFFIXES or not path.is_file():  # opening it will say that it is not there
+    if suffix in IMAGE_SUFFIXES or not path.is_file():  # a missing file is reported when it is opened
         return StreamSource("image", text)
     import cv2
 
@@ -151,10 +151,10 @@ def _classify_path(text: str) -> StreamSource:
 
 
 def expand(source: StreamSource) -> list[StreamSource]:
-    """The images, videos, archives and streams that a folder, pattern or list stands for; others as they are.
+    """Replace a folder, pattern or list by its images, videos, archives and streams; keep other sources.
 
     Raises:
-        DataError: the folder or list cannot be read or holds nothing usable.
+        DataError: the folder or list cannot be read or contains nothing usable.
     """
     if source.kind == "folder":
         return _files_in(Path(source.value))
@@ -172,7 +172,7 @@ def _files_in(folder: Path) -> list[StreamSource]:
     except OSError as error:
         raise DataError(f"{folder}: cannot be read: {error.strerror}") from None
     pattern = folder / "**" / "*"
-    return _usable(found, f"{folder}: holds no image or video; {str(pattern)!r} looks into its folders too")
+    return _usable(found, f"{folder}: contains no image or video; {str(pattern)!r} includes its subfolders")
 
 
 def _usable(paths: list[str], message: str) -> list[StreamSource]:
@@ -192,7 +192,7 @@ def _listed(path: Path) -> list[StreamSource]:
             continue
         entry = classify(line)
         if isinstance(entry.value, str) and "://" not in line:
-            # As Darknet does, from the working directory; else beside the list.
+            # Relative to the working directory, as in Darknet; otherwise to the list.
             beside = path.parent / line
             if not Path(line).exists() and beside.exists():
                 entry = classify(beside)
@@ -202,12 +202,12 @@ def _listed(path: Path) -> list[StreamSource]:
     if not found:
         raise DataError(f"{path}: is empty; expected one image, video, folder or URL per line")
     if len({entry.live for entry in found}) > 1:
-        raise DataError(f"{path}: mixes live streams with files; run them apart")
+        raise DataError(f"{path}: mixes live streams with files; run them separately")
     return found
 
 
 def _natural(text: str) -> list[tuple[int, str | int]]:
-    """Sort key by which frame2 comes before frame10."""
+    """Sort key that puts frame2 before frame10."""
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text)]
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small objects in large images: look at the image in overlapping tiles, and at the whole.
+"""Detection of small objects in large images: on overlapping tiles and on the whole image.
 
-An object on a border is found in pieces. Pieces that meet in the strip which two neighbours share are joined
-into their common box; what then remains of a piece inside a whole box is dropped; and boxes found twice are
-suppressed as always. Sliced inference: Akyon et al., "Slicing Aided Hyper Inference and Fine-Tuning for Small
-Object Detection", ICIP 2022.
+An object on a border is found in pieces. Pieces that meet in the overlap of two tiles are joined into one
+box; pieces inside a whole box are then dropped; and boxes found twice are suppressed by NMS. Sliced
+inference: Akyon et al., "Slicing Aided Hyper Inference and Fine-Tuning for Small Object Detection",
+ICIP 2022.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pydarknet.engine.detections import Detections
 from pydarknet.errors import ArgumentError
 
 Boxes = npt.NDArray[np.float32]
-_NEAR = 0.02  # of a tile's side: so near to its border a box counts as cut
+_NEAR = 0.02  # of a tile's side: a box within this distance of the border counts as cut
 _SAME_SPAN = 0.5  # pieces of one object overlap this much along the border (intersection over union)
-_INSIDE = 0.6  # of a piece's area inside another box: it is a piece of that
+_INSIDE = 0.6  # a piece with this fraction of its area inside a box is dropped
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Tiles:
     """Detection in tiles and the whole image, merged.
 
     Args:
-        find: gives the Detections of each of a list of images.
+        detect: returns the Detections of each image of a list.
         size: of a tile in pixels, (width, height) or one number for both.
-        overlap: share of a tile that it has in common with its neighbour, 0..0.9.
-        nms: overlap (IoU) above which the weaker of two boxes of a class is dropped; 0 drops none.
+        overlap: overlap between neighbouring tiles, as a fraction of a tile, 0..0.9.
+        nms: overlap (IoU) above which the weaker of two boxes of a class is dropped, 0..1; 0 drops none.
 
     Raises:
         ArgumentError: a value is out of range.
@@ -51,12 +51,12 @@ class Tiles:
 
     def __init__(
         self,
-        find: Callable[[list[Any]], list[Detections]],
+        detect: Callable[[list[Any]], list[Detections]],
         size: int | tuple[int, int],
         overlap: float = 0.2,
         nms: float = 0.45,
     ) -> None:
-        self._find = find
+        self._detect = detect
         self._size = (size, size) if isinstance(size, int) else size
         self._overlap, self._nms = overlap, nms
         if min(self._size) < 16:
@@ -65,7 +65,7 @@ class Tiles:
             raise ArgumentError(f"found overlap={overlap}, expected 0..0.9")
 
     def __call__(self, images: Sequence[Any]) -> list[Detections]:
-        """Detections of each image."""
+        """Detect objects in each image."""
         return [self._one(image) for image in images]
 
     def _one(self, image: Any) -> Detections:
@@ -73,14 +73,14 @@ class Tiles:
         tiles = cut(width, height, self._size, self._overlap)
         whole = Tile(0, 0, width, height)
         areas = [whole] if tiles == [whole] else [*tiles, whole]
-        found = self._find([image[t.top : t.bottom, t.left : t.right] for t in areas])
+        found = self._detect([image[t.top : t.bottom, t.left : t.right] for t in areas])
         if len(areas) == 1:
             return found[0]
         return merge(found, areas, (width, height), self._nms)
 
 
 def cut(width: int, height: int, size: tuple[int, int], overlap: float) -> list[Tile]:
-    """Tiles that cover an image; those at the right and lower border are moved inwards, not narrowed."""
+    """Tiles that cover an image; those at the right and lower border are shifted inwards, not cropped."""
     return [
         Tile(x, y, min(x + size[0], width), min(y + size[1], height))
         for y in _starts(height, size[1], overlap)
@@ -98,13 +98,13 @@ def _starts(length: int, size: int, overlap: float) -> list[int]:
 def merge(
     found: Sequence[Detections], areas: Sequence[Tile], image_size: tuple[int, int], nms: float
 ) -> Detections:
-    """One image's Detections from those of its parts, best first.
+    """Merge the Detections of parts of an image, best first.
 
     Args:
         found: Detections of each part, in the part's pixels.
-        areas: where the parts are.
+        areas: the parts.
         image_size: (width, height).
-        nms: as for :class:`Tiles`.
+        nms: see :class:`Tiles`.
     """
     xyxy = np.concatenate(
         [dets.xyxy + np.array([t.left, t.top] * 2, np.float32) for dets, t in zip(found, areas, strict=True)]
@@ -148,7 +148,7 @@ def _join(
     cuts: npt.NDArray[np.bool_],
     tile_of: npt.NDArray[np.intp],
 ) -> tuple[Boxes, npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
-    """Join pieces across borders; returns the columns, changed, and the rows that remain."""
+    """Join pieces across borders; returns the changed columns and the remaining rows."""
     parent = list(range(len(xyxy)))
 
     def root(row: int) -> int:

@@ -58,7 +58,7 @@ def test_pictures_and_json_are_written(
     assert np.abs(drawn.astype(int) - original).max() > 100  # boxes in colour
     printed = capsys.readouterr().out
     assert re.search(r"picture\.png: \d thing \(\d+ ms\)", printed)
-    assert "1 pictures in" in printed
+    assert "1 images in" in printed
 
 
 def test_an_unreadable_image_is_reported_and_the_others_go_on(
@@ -123,7 +123,7 @@ def test_the_input_is_never_overwritten(
     ("arguments", "code", "message"),
     [
         (["x.jpg"], 2, "Missing option '--cfg'"),
-        (["--cfg", "tiny.cfg", "x.jpg"], 2, "Missing option '--weights'; a network with random weights finds nothing"),
+        (["--cfg", "tiny.cfg", "x.jpg"], 2, "Missing option '--weights'; a network with random weights detects nothing"),
         (["--cfg", "tiny.cfg", "--weights", "tiny.weights"], 2, "Missing argument '[CFG WEIGHTS] SOURCE...'"),
         (["--cfg", "tiny.cfg", "--weights", "tiny.weights", "--thresh", "2", "x.jpg"], 2, "2.0 is not in the range"),
         (["--cfg", "gone.cfg", "--weights", "tiny.weights", "x.jpg"], 1, "error: gone.cfg: cannot open the file"),

@@ -95,7 +95,7 @@ def test_a_network_from_text_needs_its_cfg() -> None:
         with pytest.raises(DarknetError, match=r"text\.cfg: cannot read the cfg file: No such file"):
             onnx_export.to_model(net)
         assert onnx_export.to_model(net, cfg=CfgFile.parse(text)).graph.node
-        with pytest.raises(CfgError, match=r"has 1 layers, the network \d+; did it change\?"):
+        with pytest.raises(CfgError, match=r"has 1 layers, the network \d+; was the file changed\?"):
             onnx_export.to_model(net, cfg=CfgFile.parse("[net]\n[convolutional]\n"))
         with pytest.raises(ArgumentError, match=r"found layer 99"):
             onnx_export.to_model(net, cfg=CfgFile.parse(text), layers=[99])

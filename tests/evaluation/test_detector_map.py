@@ -92,14 +92,14 @@ def test_a_class_of_another_number_of_names_is_refused(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "there is no such file; expected a .data file with valid and names"),
+        (None, "file not found; expected a .data file with valid and names"),
         ("names = {names}\n", "has no line valid = FILE"),
         ("valid = {valid}\n", "has no line names = FILE"),
         ("names = {names}\nvalid = gone.txt\n", "gone.txt: no such file or folder"),
-        ("names = {names}\nvalid = {empty}\n", "names no image that is there"),
+        ("names = {names}\nvalid = {empty}\n", "no listed image exists"),
         (
             "names = {names}\nvalid = {valid}\ndifficult = {one}\n",
-            "names 1 images, but .* names 6; line for line they must belong together",
+            "names 1 images, but .* names 6; both must list the same images line by line",
         ),
     ],
 )
@@ -142,7 +142,7 @@ def test_what_is_wrong_with_labels_is_said(
 
 def test_points_of_recall(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "detector", "map", "a", "b", "c", "-points", 1) == 2
-    assert "-points 1 has no recall to look at; write 0, 11 or 101" in capsys.readouterr().err
+    assert "-points 1 is not valid; write 0, 11 or 101" in capsys.readouterr().err
     assert run(monkeypatch, "detector", "map", "a", "b", "c", "-pionts", 11) == 2
     assert "no such flag: -pionts. Did you mean -points?" in capsys.readouterr().err
 

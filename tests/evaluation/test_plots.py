@@ -122,7 +122,7 @@ def test_the_worst_of_before_do_not_stay(tmp_path: Path) -> None:
 
 
 def test_a_sheet_of_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no image to draw"):
+    with pytest.raises(DataError, match="no image to draw"):
         worst_images.save_sheet([], ["cat"], tmp_path / "sheet.jpg")
     made = evaluation(str(tmp_path / "gone.png"))
     with pytest.raises(DataError, match=r"gone\.png: cannot be read"):

@@ -171,7 +171,7 @@ def test_detector_valid(
     ("line", "message"),
     [
         ("eval = pascal", "found eval = pascal, expected one of voc, coco, imagenet, bdd, kitti"),
-        ("map = coco9k.map", r"a class map belongs into the cfg: map = FILE in [region]"),
+        ("map = coco9k.map", r"found a class map; it belongs in the cfg: map = FILE in [region]"),
     ],
 )
 def test_valid_refuses(

@@ -72,7 +72,7 @@ def test_a_film_with_everything(detect: Detect, film: Callable[..., Path]) -> No
     assert len(Path("detections.csv").read_text().splitlines()) == 1 + sum(map(len, objects))
     assert cv2.imread("sheet.jpg") is not None
     assert "60 frames in" in out
-    assert "film in found.mp4" in out
+    assert "video in found.mp4" in out
     assert {path.name for path in Path().iterdir()} == {
         "found.mp4", "detections.json", "detections.jsonl", "detections.csv", "coco_results.json", "labels",
         "submission.csv", "sheet.jpg",
@@ -151,7 +151,7 @@ def test_darknet_order_and_classes(
     assert run(monkeypatch, "detect", *tiny_files, "x.png", "--thresh", 0.1) == 0
     out, err = capsys.readouterr()
     assert re.search(r"^0: \d+%$", out, re.MULTILINE)
-    assert "tiny.weights are 2, the network has 1 classes; they are not used" in err
+    assert "tiny.weights, but the network has 1 classes; the names are not used" in err
     assert run(monkeypatch, "detect", *tiny_files) == 2
     assert "Missing argument 'SOURCE...'" in capsys.readouterr().err
 
@@ -321,14 +321,14 @@ def test_sources_that_need_an_extra_name_it(
     ("arguments", "code", "message"),
     [
         (["--to", "xml", "x.jpg"], 2, "'xml' is not one of darknet, jsonl, csv"),
-        (["--to", "csv=", "x.jpg"], 2, "'csv=' names no file after '='"),
+        (["--to", "csv=", "x.jpg"], 2, "'csv=' has no file after '='"),
         (["--http", "nowhere", "x.jpg"], 1, "found address 'nowhere', expected a port"),
         (["--tile", "8", "x.jpg"], 1, "found tiles of 8x8 pixels, expected 16 or more"),
-        (["rtsp://h/s", "x.jpg"], 2, "live sources and files cannot be taken together"),
+        (["rtsp://h/s", "x.jpg"], 2, "live sources and files cannot be combined"),
         (["rstp://h/s"], 1, "unknown kind of URL rstp://"),
         (["gone.mp4"], 1, "gone.mp4: cannot be read: No such file"),
         (["--names", "gone.yaml", "x.jpg"], 1, "gone.yaml: cannot be read"),
-        (["--engine", "ray", "0"], 1, "camera0: is no image file; --engine spreads image files only"),
+        (["--engine", "ray", "0"], 1, "camera0: is not an image file; --engine spreads image files only"),
         (["--every", "0", "x.jpg"], 2, "0 is not in the range"),
         (["--lien-width", "2", "x.jpg"], 2, "No such option '--lien-width'"),
     ],

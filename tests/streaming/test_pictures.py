@@ -12,7 +12,7 @@ from made_results import TWO, dets, frames_of, result
 
 from pydarknet import ArgumentError, FileError
 from pydarknet.engine.draw import draw
-from pydarknet.streaming.outputs.media import Crops, Film, Pictures, Sheet, Window
+from pydarknet.streaming.outputs.media import AnnotatedFiles, Crops, Sheet, VideoFile, Window
 
 # -- pictures ------------------------------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ def test_labels_and_confidences_can_be_hidden_and_tracks_are_shown() -> None:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
 def test_a_film_has_the_frames_it_was_given(tmp_path: Path, suffix: str) -> None:
-    film = Film(tmp_path / f"x{suffix}", fps=25)
+    film = VideoFile(tmp_path / f"x{suffix}", fps=25)
     for number in range(60):
         film.write(np.full((120, 160, 3), 4 * number, np.uint8), number / 25)
     assert not film.path.exists()
@@ -56,7 +56,7 @@ def test_a_film_has_the_frames_it_was_given(tmp_path: Path, suffix: str) -> None
 
 def test_a_live_film_runs_as_fast_as_life(tmp_path: Path) -> None:
     """Five pictures a second, in a film of thirty: each stands for six; an hour's loss is cut to a second."""
-    film = Film(tmp_path / "x.avi", fps=30, live=True)
+    film = VideoFile(tmp_path / "x.avi", fps=30, live=True)
     times = [0.2 * i for i in range(10)] + [3600.0]
     for time in times:
         film.write(np.zeros((16, 16, 3), np.uint8), time)
@@ -65,7 +65,7 @@ def test_a_live_film_runs_as_fast_as_life(tmp_path: Path) -> None:
 
 
 def test_pictures_of_another_size_are_fitted(tmp_path: Path) -> None:
-    film = Film(tmp_path / "x.avi", fps=30)
+    film = VideoFile(tmp_path / "x.avi", fps=30)
     for size in ((64, 64), (32, 48), (64, 64)):
         film.write(np.zeros((*size, 3), np.uint8), 0)
     film.close()
@@ -74,18 +74,18 @@ def test_pictures_of_another_size_are_fitted(tmp_path: Path) -> None:
 
 def test_a_film_of_nothing_replaces_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.avi").write_text("good")
-    Film(tmp_path / "x.avi", fps=30).close()
+    VideoFile(tmp_path / "x.avi", fps=30).close()
     assert (tmp_path / "x.avi").read_text() == "good"
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_films_of_an_unknown_kind(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=r"x\.wmv: films can be written as \.mp4, "):
-        Film(tmp_path / "x.wmv", fps=30)
+    with pytest.raises(ArgumentError, match=r"x\.wmv: video can be written as \.mp4, "):
+        VideoFile(tmp_path / "x.wmv", fps=30)
 
 
 def test_pictures_get_the_names_of_their_sources(tmp_path: Path) -> None:
-    output = Pictures(str(tmp_path / "out"))
+    output = AnnotatedFiles(str(tmp_path / "out"))
     sources = [
         ("a/x.png", True, 0), ("b/x.png", True, 0), ("f.mkv", False, 0), ("f.mkv", False, 1),
         ("rtsp://10.0.0.1:554/s?x=1", False, 0),
@@ -94,18 +94,18 @@ def test_pictures_get_the_names_of_their_sources(tmp_path: Path) -> None:
         output.write(
             result(TWO, name, index, still=still, fps=25.0), lambda: np.zeros((100, 200, 3), np.uint8)
         )
-    assert output.close().startswith("2 pictures in ")
+    assert output.close().startswith("2 images in ")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"x.jpg", "x_2.jpg", "f.mp4", "rtsp_10.0.0.1_554_s_x_1.mp4"}
     assert len(frames_of(tmp_path / "out" / "f.mp4")) == 2
 
 
 def test_one_named_picture(tmp_path: Path) -> None:
-    output = Pictures(str(tmp_path / "found.png"))
+    output = AnnotatedFiles(str(tmp_path / "found.png"))
     output.write(result(TWO), lambda: np.full((4, 4, 3), 9, np.uint8))
     assert cv2.imread(str(tmp_path / "found.png"))[0, 0].tolist() == [9, 9, 9]
     with pytest.raises(
-        ArgumentError, match=r"found\.png: is one file, but there are several pictures; name a folder"
+        ArgumentError, match=r"found\.png: is one file, but there are several images; give a folder"
     ):
         output.write(result(TWO, "b.jpg"), lambda: np.zeros((4, 4, 3), np.uint8))
 
@@ -113,7 +113,7 @@ def test_one_named_picture(tmp_path: Path) -> None:
 def test_the_input_film_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "f.mp4"
     path.write_text("precious")
-    output = Pictures(str(tmp_path))
+    output = AnnotatedFiles(str(tmp_path))
     with pytest.raises(
         FileError, match=r"f\.mp4: is the input and would be overwritten; choose another --out"
     ):
@@ -137,7 +137,7 @@ def test_a_contact_sheet_is_one_picture(tmp_path: Path) -> None:
     sheet = Sheet(str(tmp_path / "sheet.png"), width=20)
     for number in range(5):
         sheet.write(result(TWO), lambda n=number: np.full((50, 100, 3), 40 * n, np.uint8))
-    assert sheet.close() == f"5 of 5 pictures on {tmp_path / 'sheet.png'}"
+    assert sheet.close() == f"5 of 5 images on {tmp_path / 'sheet.png'}"
     image = cv2.imread(str(tmp_path / "sheet.png"))
     assert image.shape == (20, 60, 3)  # 3 x 2 pictures of 20 x 10
     assert image[[5, 5, 5, 15, 15, 15], [10, 30, 50, 10, 30, 50], 0].tolist() == [0, 40, 80, 120, 160, 255]
@@ -155,7 +155,7 @@ def test_a_sheet_of_a_long_film_is_spread_evenly(tmp_path: Path) -> None:
 def test_a_window_needs_an_opencv_that_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "  GUI:                           NONE\n")
     with pytest.raises(
-        ArgumentError, match=r"opens no windows .*pip install opencv-python; or look at --http"
+        ArgumentError, match=r"cannot open windows .*pip install opencv-python; or use --http"
     ):
         Window()
 

@@ -59,14 +59,14 @@ def test_a_film_that_ends_early_is_told(film: Callable[..., Path], caplog: pytes
     if (
         file_sources.count(expand(classify(path))) == 30
     ):  # the index is at the end of an AVI; without it nobody knows
-        assert "announces 30 frames, but only" in caplog.text
+        assert "the header has 30 frames, but only" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("gone.mp4", None, r"gone\.mp4: cannot be read: No such file"),
-        ("empty.mp4", b"", r"empty\.mp4: cannot be opened; is it a video"),
+        ("empty.mp4", b"", r"empty\.mp4: cannot be opened; expected a video"),
         ("text.avi", b"this is no film at all", r"text\.avi: cannot be opened"),
         ("gone.jpg", None, r"gone\.jpg: cannot be read: No such file"),
         ("text.png", b"no image", r"text\.png: cannot be decoded"),
@@ -111,7 +111,7 @@ def test_a_zip_without_images(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("readme.md", b"")
     (error,) = read(tmp_path / "x.zip")
-    assert "holds no image" in str(error)
+    assert "contains no image" in str(error)
 
 
 def test_arrays_and_mixed_lists(tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_paths_on_stdin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     ("data", "message"),
     [
         (encoded(10) + encoded(20)[:-20], "ends in the middle of an image"),
-        (encoded(10, ".png") + b"garbage", "after image 1 comes no JPEG or PNG"),
-        (b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffIDAT", "holds a damaged PNG"),
+        (encoded(10, ".png") + b"garbage", "after image 1, expected a JPEG or PNG"),
+        (b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffIDAT", "contains a damaged PNG"),
         (b"\xff\xd8\xff\xe1\x00\x00", "ends in the middle of an image"),
     ],
 )

@@ -168,7 +168,7 @@ def test_streams(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("rtsp://a/1\nfilm.mp4\n", r"x\.txt: mixes live streams with files; run them apart"),
+        ("rtsp://a/1\nfilm.mp4\n", r"x\.txt: mixes live streams with files; run them separately"),
         ("a.jpg\nother.txt\n", r"x\.txt:2: found 'other\.txt'; a list names images"),
         ("\n# nothing\n", r"x\.txt: is empty; expected one image"),
     ],
@@ -180,7 +180,7 @@ def test_lists_that_cannot_be_used(tmp_path: Path, content: str, message: str) -
 
 
 def test_nothing_to_expand_to(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no image or video; .* looks into its folders too"):
+    with pytest.raises(DataError, match=r"contains no image or video; .* includes its subfolders"):
         expand(classify(tmp_path))
     with pytest.raises(DataError, match=r"matches no image or video"):
         expand(classify(str(tmp_path / "*.jpg")))

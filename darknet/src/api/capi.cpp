@@ -48,23 +48,6 @@ void load(const dn::Cfg& cfg, const char* weights, const dn_options* options, dn
     *out = std::make_unique<dn_network>(dn::Network(cfg, weights ? weights : "", convert(options))).release();
 }
 
-const dn::Node& layer_of(const dn_network& network, int layer) {
-    const auto& nodes = network.net.graph().nodes;
-    if (layer < 0 || layer >= static_cast<int>(nodes.size()))
-        throw dn::Error(dn::Status::invalid_argument, network.net.graph().file,
-                        dn::text("has no layer ", layer, "; expected 0 to ", nodes.size() - 1));
-    return nodes[layer];
-}
-
-dn::Role array_role(const std::string& name) {
-    for (const auto role :
-         {dn::Role::biases, dn::Role::scales, dn::Role::means, dn::Role::variances, dn::Role::weights})
-        if (name == dn::role_name(role)) return role;
-    throw dn::Error(dn::Status::invalid_argument, "",
-                    dn::text("found array \"", name,
-                             "\", expected \"biases\", \"scales\", \"means\", \"variances\" or \"weights\""));
-}
-
 }  // namespace
 
 namespace dn {
@@ -152,7 +135,7 @@ dn_status dn_network_get_info(const dn_network* network, dn_network_info* out) {
 
 dn_status dn_network_get_layer(const dn_network* network, int layer, dn_layer_info* out) {
     return guarded([&] {
-        const dn::Node& node = layer_of(need(network, "network"), layer);
+        const dn::Node& node = need(network, "network").net.graph().node(layer);
         dn_layer_info info{};
         info.type = dn::layer_def(node.kind).name;
         info.where = node.where.c_str();
@@ -184,7 +167,7 @@ dn_status dn_network_predict(dn_network* network, const float* x, int n, const i
 
 dn_status dn_network_read(const dn_network* network, int layer, float* dst, size_t count) {
     return guarded([&] {
-        layer_of(need(network, "network"), layer);
+        need(network, "network").net.graph().node(layer);
         network->net.read(layer, &need(dst, "dst"), count);
     });
 }
@@ -238,16 +221,17 @@ dn_status dn_network_profile(dn_network* network, dn_layer_time* times, int capa
 dn_status dn_network_save_weights(const dn_network* network, const char* path, int cutoff) {
     return guarded([&] {
         const dn::Network& net = need(network, "network").net;
-        dn::write_weights(&need(path, "path"), net.graph(), net.parameters(), cutoff);
+        dn::write_weights(&need(path, "path"), net.graph(), *net.parameters(), cutoff);
     });
 }
 
 dn_status dn_network_get_array(const dn_network* network, int layer, const char* name, float* dst, size_t capacity,
                                size_t* count) {
     return guarded([&] {
-        const dn::Node& node = layer_of(need(network, "network"), layer);
-        const dn::Floats& array =
-            network->net.parameters().of(network->net.graph(), layer).array(array_role(&need(name, "name")));
+        const dn::Node& node = need(network, "network").net.graph().node(layer);
+        const dn::Role role = dn::parse_role(&need(name, "name"));
+        const dn::LockedParameters parameters = network->net.parameters();
+        const dn::Floats& array = parameters->of(network->net.graph(), layer).array(role);
         need(count, "count");
         if (dst && capacity < array.size())
             throw dn::Error(dn::Status::invalid_argument, node.where,

@@ -16,29 +16,21 @@ namespace {
 using dn::guarded;
 using dn::need;
 
-dn::Role parse_role(const std::string& name) {
-    for (dn::Role role : {dn::Role::biases, dn::Role::scales, dn::Role::means, dn::Role::variances, dn::Role::weights})
-        if (name == dn::role_name(role)) return role;
-    throw dn::Error(dn::Status::invalid_argument, "",
-                    dn::text("found array \"", name, "\", expected biases, scales, means, variances or weights"));
-}
-
-std::vector<dn::NodeParameters>& state_of(dn::Trainer& trainer, dn_state_kind kind, bool create) {
-    dn::SolverState& state = trainer.solver().state();
+dn::StateKind parse_kind(dn_state_kind kind) {
     switch (kind) {
         case DN_PARAMETERS:
-            return trainer.parameters().nodes;
+            return dn::StateKind::parameters;
         case DN_GRADIENTS:
-            return state.gradients;
+            return dn::StateKind::gradients;
         case DN_ADAM_M:
-            return state.adam_m;
+            return dn::StateKind::adam_m;
         case DN_ADAM_V:
-            return state.adam_v;
+            return dn::StateKind::adam_v;
         case DN_EMA:
-            if (create && state.ema.empty()) state.ema = dn::zeros_like(trainer.graph());
-            return state.ema;
+            return dn::StateKind::ema;
     }
-    throw dn::Error(dn::Status::invalid_argument, "", dn::text("found state kind ", static_cast<int>(kind)));
+    throw dn::Error(dn::Status::invalid_argument, "",
+                    dn::text("found state kind ", static_cast<int>(kind), ", expected 0 to ", DN_EMA));
 }
 
 // Copies the reports of the layers that own a cost as far as there is room; returns how many there are.
@@ -97,8 +89,7 @@ dn_status dn_trainer_get_info(const dn_trainer* trainer, dn_trainer_info* out) {
     return guarded([&] {
         const dn::Trainer& t = need(trainer, "trainer").trainer;
         const dn::Shape input = t.graph().input;
-        need(out, "out") = {t.solver().state().iteration, t.seen(), t.pending(), t.solver().rate(), input.w, input.h,
-                            t.activation_bytes()};
+        need(out, "out") = {t.iteration(), t.seen(), t.pending(), t.rate(), input.w, input.h, t.activation_bytes()};
     });
 }
 
@@ -107,7 +98,7 @@ dn_status dn_trainer_set_counters(dn_trainer* trainer, int64_t iteration, uint64
 }
 
 dn_status dn_trainer_set_learning_rate(dn_trainer* trainer, float rate) {
-    return guarded([&] { need(trainer, "trainer").trainer.solver().set_learning_rate(rate); });
+    return guarded([&] { need(trainer, "trainer").trainer.set_learning_rate(rate); });
 }
 
 dn_status dn_trainer_reports(const dn_trainer* trainer, dn_loss_report* reports, int capacity, int* count) {
@@ -125,22 +116,26 @@ dn_status dn_trainer_read_delta(const dn_trainer* trainer, int layer, float* dst
     return guarded([&] { need(trainer, "trainer").trainer.read_delta(layer, &need(dst, "dst"), count); });
 }
 
-dn_status dn_trainer_state(dn_trainer* trainer, dn_state_kind kind, int layer, const char* role, int create,
-                           float** data, size_t* count) {
+dn_status dn_trainer_count(const dn_trainer* trainer, dn_state_kind kind, int layer, const char* role, size_t* count) {
+    return guarded([&] {
+        const dn::Trainer& t = need(trainer, "trainer").trainer;
+        need(count, "count") = t.count(parse_kind(kind), layer, dn::parse_role(&need(role, "role")));
+    });
+}
+
+dn_status dn_trainer_get(const dn_trainer* trainer, dn_state_kind kind, int layer, const char* role, float* dst,
+                         size_t count) {
+    return guarded([&] {
+        const dn::Trainer& t = need(trainer, "trainer").trainer;
+        t.get(parse_kind(kind), layer, dn::parse_role(&need(role, "role")), &need(dst, "dst"), count);
+    });
+}
+
+dn_status dn_trainer_set(dn_trainer* trainer, dn_state_kind kind, int layer, const char* role, const float* src,
+                         size_t count) {
     return guarded([&] {
         dn::Trainer& t = need(trainer, "trainer").trainer;
-        std::vector<dn::NodeParameters>& nodes = state_of(t, kind, create != 0);
-        need(data, "data") = nullptr;
-        need(count, "count") = 0;
-        if (nodes.empty()) return;
-        if (layer < 0 || layer >= static_cast<int>(nodes.size()))
-            throw dn::Error(dn::Status::invalid_argument, t.graph().file,
-                            dn::text("has no layer ", layer, "; expected 0 to ", nodes.size() - 1));
-        dn::Floats& array = nodes[layer].array(parse_role(&need(role, "role")));
-        if (array.empty()) return;
-        *data = array.data();
-        *count = array.size();
-        if (kind == DN_PARAMETERS) ++t.parameters().version;  // the caller may write: compiled plans are stale
+        t.set(parse_kind(kind), layer, dn::parse_role(&need(role, "role")), &need(src, "src"), count);
     });
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What plans and kernels do that were not made for it: training ones say so.
+// Plans and kernels that define nothing of their own: images in and boxes out by way of the host; no training.
 #include "backend.hpp"
 
 #include "../error.hpp"
@@ -20,6 +20,22 @@ PrecisionChoice Backend::resolve(Precision asked) const {
 }
 
 bool Plan::read_from(const float*) { return false; }
+
+void Plan::load(const ImageView* images, int n, bool letterbox) {
+    for (int i = 0; i < n; ++i) load_image(images[i], letterbox, source_.input, input() + i * source_.input.size());
+}
+
+std::vector<std::vector<Candidate>> Plan::candidates(const std::vector<DecodeOptions>& options) const {
+    std::vector<std::vector<Candidate>> found(options.size());
+    for (const int head : source_.heads()) {
+        const Node& node = source_.nodes[head];
+        Floats output(images_ * node.out.size());
+        read(head, output.data());
+        for (std::size_t i = 0; i < options.size(); ++i)
+            decode_head(node, output.data() + i * node.out.size(), source_.input, options[i], found[i]);
+    }
+    return found;
+}
 
 void Plan::backward(const LossContext&, std::vector<LossReport>&) {
     throw Error(Status::backend, "", "this plan was compiled for inference and has no backward pass");

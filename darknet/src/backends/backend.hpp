@@ -7,17 +7,19 @@
 #include <string>
 #include <vector>
 
+#include "../detect.hpp"
+#include "../image.hpp"
 #include "../losses/loss.hpp"
 #include "../parameters.hpp"
 #include "precision.hpp"
+#include "train_state.hpp"
 
 namespace dn {
 
 // What a training plan works on besides its activations.
 struct Training {
-    Parameters* parameters = nullptr;                  // forward moves the rolling statistics of batch norm
-    std::vector<NodeParameters>* gradients = nullptr;  // backward adds to them (negative gradients, Darknet's sign)
-    int frozen_before = 0;                             // nodes in front of it run as in inference and get no gradient
+    TrainState* state = nullptr;  // of the same backend. Forward moves its rolling statistics, backward its gradients
+    int frozen_before = 0;        // nodes in front of it run as in inference and get no gradient
 };
 
 struct PlanOptions {
@@ -38,14 +40,22 @@ struct LayerTime {
 
 class Plan {
 public:
+    // The graph outlives the plan.
+    Plan(const Graph& graph, int batch) : source_(graph), images_(batch) {}
     virtual ~Plan() = default;
+    Plan(const Plan&) = delete;
+    Plan& operator=(const Plan&) = delete;
     // Where the caller writes float32 planes (n, c, h, w) in 0..1 before forward().
     virtual float* input() = 0;
     // Lets the next forward() read these planes of a whole batch in place of input()'s; false: copy them there instead.
     virtual bool read_from(const float* planes);
+    // Fits n images, at most the batch, to the network's size and makes them the first of the next forward().
+    virtual void load(const ImageView* images, int n, bool letterbox);
     virtual void forward() = 0;
     // Copies a wanted node's output as float32 (n, c, h, w) into dst.
     virtual void read(int node, float* dst) const = 0;
+    // What the heads found in the first images of the last forward(), one list for each of the options, before NMS.
+    virtual std::vector<std::vector<Candidate>> candidates(const std::vector<DecodeOptions>& options) const;
     // Training plans only, after forward(): the losses of all layers that own one into `reports` (by node), then the
     // gradients of everything behind the frozen layers.
     virtual void backward(const LossContext& context, std::vector<LossReport>& reports);
@@ -55,6 +65,10 @@ public:
     virtual std::size_t activation_bytes() const = 0;
     // Runs one forward with a clock around every step.
     virtual std::vector<LayerTime> profile() = 0;
+
+private:
+    const Graph& source_;  // as given; a plan may compute another
+    const int images_;
 };
 
 class Backend {
@@ -71,6 +85,9 @@ public:
     // The graph and parameters outlive the plan. Throws Error(backend) for what this backend cannot do.
     virtual std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                           const PlanOptions& options) const = 0;
+    // What training plans of this backend work on, begun from the parameters. It updates on as many threads.
+    virtual std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
+                                                    int threads) const = 0;
 };
 
 }  // namespace dn

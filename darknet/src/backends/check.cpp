@@ -33,13 +33,13 @@ class CheckPlan : public Plan {
 public:
     CheckPlan(BackendPtr first, BackendPtr second, const Graph& graph, std::shared_ptr<const Parameters> parameters,
               const PlanOptions& options)
-        : first_backend_(std::move(first)),
+        : Plan(graph, options.batch),
+          first_backend_(std::move(first)),
           second_backend_(std::move(second)),
           graph_(graph),
           parameters_(std::move(parameters)),
           options_(options) {
-        if (options_.wanted.empty()) options_.wanted = graph.heads();
-        if (options_.wanted.empty()) options_.wanted.push_back(graph.output_node());
+        if (options_.wanted.empty()) options_.wanted = graph.default_outputs();
         std::sort(options_.wanted.begin(), options_.wanted.end());
         first_ = compile(*first_backend_, options_);
         second_ = compile(*second_backend_, options_);
@@ -163,14 +163,21 @@ public:
 
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
-        if (options.training)
-            throw Error(Status::backend, "",
-                        text("backend \"", name(), "\" compares inference and cannot train; use \"", first_->name(),
-                             "\" or \"", second_->name(), "\""));
+        if (options.training) refuse_training();
         return std::make_unique<CheckPlan>(first_, second_, graph, parameters, options);
     }
 
+    std::shared_ptr<TrainState> train_state(const Graph&, const std::shared_ptr<Parameters>&, int) const override {
+        refuse_training();
+    }
+
 private:
+    [[noreturn]] void refuse_training() const {
+        throw Error(Status::backend, "",
+                    text("backend \"", name(), "\" compares inference and cannot train; use \"", first_->name(),
+                         "\" or \"", second_->name(), "\""));
+    }
+
     BackendPtr first_, second_;
 };
 

@@ -16,17 +16,10 @@ struct KernelContext {
     const Graph& graph;
     const Node& node;
     const NodeParameters* params;  // of the node that owns the weights
-    std::vector<Tensor> src;       // one per node.inputs
+    std::vector<Tensor> src;       // one per node.inputs; in training, one whose `delta` is null wants no gradient
     Tensor dst;
     int batch;
     int threads;
-    // Training: where batch norm keeps its rolling statistics and where backward adds gradients; null in inference and
-    // for frozen nodes. A source whose `delta` is null wants no gradient.
-    NodeParameters* statistics = nullptr;
-    NodeParameters* gradients = nullptr;
-    const std::uint64_t* seen = nullptr;  // images trained on, by which random numbers are drawn
-
-    bool training() const { return gradients != nullptr; }
 };
 
 class Kernel {
@@ -37,7 +30,5 @@ public:
     virtual void backward();
     virtual std::string what() const = 0;  // the implementation, for profiles
 };
-
-using MakeKernel = std::unique_ptr<Kernel> (*)(const KernelContext&);
 
 }  // namespace dn

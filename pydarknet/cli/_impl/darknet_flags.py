@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command lines as ``darknet`` spells them: flags with one dash, anywhere among the words.
+"""Command lines in the form of ``darknet``: flags with one dash, anywhere among the arguments.
 
-Darknet passes over words that it does not know, so that nobody notices a mistyped flag. Here such a word is
-an error that names the nearest flag.
+Darknet ignores unknown arguments, so a mistyped flag has no effect and no message. Here it is an error that
+suggests the closest flag.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 ALIASES = {"-gpu": "-i", "-letterbox": "-letter_box", "-out_file": "-out_filename"}
-"""Flags that people write, though Darknet has another word for them."""
+"""Common misspellings of flags, and Darknet's names for them."""
 
 
 class DarknetCommand(click.Command):
@@ -45,7 +45,7 @@ class DarknetCommand(click.Command):
         if word in options:
             return word
         if ALIASES.get(word) in options:
-            click.echo(f"note: {word} is no flag of Darknet's; it is taken as {ALIASES[word]}", err=True)
+            click.echo(f"note: {word} is not a flag of Darknet; read as {ALIASES[word]}", err=True)
             return ALIASES[word]
         longer = [name for name in options if name.startswith(word)]
         close = longer or difflib.get_close_matches(word, options, n=1)
@@ -68,7 +68,7 @@ def devices(function: F) -> F:
 
 
 def unsupported(flag: str, instead: str, takes_value: bool = True) -> Callable[[F], F]:
-    """A flag of Darknet's that is not there; using it is an error that says what to do."""
+    """A flag of Darknet that is not supported; its use is an error that names an alternative."""
 
     def refuse(ctx: click.Context, param: click.Parameter, value: Any) -> None:  # noqa: ARG001
         if value:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the ``pydarknet data`` commands share: reading a set, writing the result, showing what changed."""
+"""Shared parts of the ``pydarknet data`` commands: read a set, write the result, print the changes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _with(options: Sequence[Callable[[Function], Function]], function: Function)
 
 _PATH = click.Path(exists=True, path_type=Path)
 _READING = (
-    click.option("--from", "from_", default="auto", show_default=True, help="Format; auto looks inside."),
+    click.option("--from", "from_", default="auto", show_default=True, help="Format; auto detects it."),
     click.option("--names", help="Class names in order (a,b,c or a file), if the source has none."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Option of the format."),
 )
@@ -75,7 +75,7 @@ def reads_many(function: Function) -> Function:
 
 
 def open_dataset(source: Path, given: dict[str, Any]) -> Dataset:
-    """Read a set; takes the options of reading out of ``given``."""
+    """Read a set; removes the reading options from ``given``."""
     names = given.pop("names")
     with Bars() as bars:
         return read(
@@ -102,7 +102,7 @@ def _pairs(texts: Sequence[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Target:
-    """Where and how a result is written; see :func:`writes` for the options."""
+    """Place and form of a written result; see :func:`writes` for the options."""
 
     out: Path | None
     to: str | None
@@ -113,26 +113,24 @@ class Target:
     as_json: bool
 
     def save(self, dataset: Dataset, *, relabelled: bool, folder: str = "") -> str:
-        """Write a set, if the user said where.
+        """Write a set, if the user gave a place.
 
         Args:
-            dataset: what to write.
-            relabelled: boxes or classes differ from the label files of the source.
+            dataset: the set.
+            relabelled: whether boxes or classes differ from the label files of the source.
             folder: below ``out``.
 
         Returns:
-            A line for people.
+            A line to print.
         """
         if self.out is None:
             return "nothing is written without --out"
         root = self.out / folder
         to = self.to or (LISTS if not relabelled and has_darknet_labels(dataset) else "darknet")
         if to == LISTS:
-            return (
-                f"written: {self._lists(dataset, root, relabelled)} (images and labels stay where they are)"
-            )
+            return f"written: {self._lists(dataset, root, relabelled)} (images and labels are not moved)"
         if len({sample.image for sample in dataset}) < len(dataset):
-            raise DataError("images that come several times can only be written as lists: use --to lists")
+            raise DataError("images listed several times can only be written as lists; use --to lists")
         check_settings(to, {})
         out = Output(root, link=self.link, layout=self.layout, rename=self.rename, report=dataset.report)
         refuse_occupied(out.root, self.overwrite)
@@ -142,14 +140,18 @@ class Target:
 
     def _lists(self, dataset: Dataset, root: Path, relabelled: bool) -> Path:
         if relabelled:
-            raise DataError("boxes or classes changed, so lists alone would lead to the old labels; use --to")
+            raise DataError(
+                "boxes or classes changed, so lists alone would refer to the old labels; use --to"
+            )
         if not has_darknet_labels(dataset):
-            raise DataError("the labels are not Darknet's, so lists alone are not enough; use --to darknet")
+            raise DataError(
+                "the labels are not in Darknet's format, so lists alone are not enough; use --to darknet"
+            )
         write_lists(dataset, root, overwrite=self.overwrite)
         return root / "obj.data"
 
     def finish(self, before: Dataset, after: Dataset, *, relabelled: bool) -> int:
-        """Save, show what changed, and give the exit code."""
+        """Save, print the changes, and return the exit code."""
         line = self.save(after, relabelled=relabelled)
         if self.as_json:
             counts = {"before": summary(before), "after": summary(after), "report": dict(after.report.counts)}
@@ -170,22 +172,24 @@ def writes(function: Function) -> Function:
         return function(target=Target(**own), **given)
 
     options = (
-        click.option("--out", type=click.Path(path_type=Path), help="Where to write; none: only show."),
+        click.option("--out", type=click.Path(path_type=Path), help="Folder to write. Default: only show."),
         click.option(
             "--to",
-            help="Format to write. Default: lists (only lists, .names and .data) where the label files still "
-            "hold, else darknet.",
+            help="Format to write. Default: lists (only lists, .names and .data) if the label files "
+            "are still valid, else darknet.",
         ),
         click.option(
             "--link",
             type=click.Choice(LINKS),
             default="hard",
             show_default=True,
-            help="How images get there.",
+            help="How to place images.",
         ),
         click.option("--layout", type=click.Choice(LAYOUTS), help="Labels beside images or in a tree."),
-        click.option("--rename", type=click.Choice(["prefix", "hash"]), help="For two images of one name."),
-        click.option("--overwrite", is_flag=True, help="Write where something already is."),
+        click.option(
+            "--rename", type=click.Choice(["prefix", "hash"]), help="Rename images of the same name."
+        ),
+        click.option("--overwrite", is_flag=True, help="Overwrite existing files."),
         click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON."),
     )
     return _with(options, wrapper)
@@ -219,6 +223,6 @@ def comparison(before: Dataset, after: Dataset) -> str:
 
 
 def show_report(report: Report) -> None:
-    """What was dropped or changed, on standard error."""
+    """Print what was dropped or changed to standard error."""
     if len(report):
         click.echo(str(report), err=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet data stats`` and ``pydarknet data view``: look before you train."""
+"""``pydarknet data stats`` and ``pydarknet data view``: statistics and drawings of a data set."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ _DEFAULT_SIZES = ("416", "512", "608")
 @click.option(
     "--size", "sizes", multiple=True, default=_DEFAULT_SIZES, metavar="S|WxH", help="Network sizes."
 )
-@click.option("--images", "image_sizes", is_flag=True, help="Also images.png and the commonest image sizes.")
+@click.option(
+    "--images", "image_sizes", is_flag=True, help="Also images.png and the most common image sizes."
+)
 @click.option(
     "--duplicates",
     type=click.Choice(["none", "exact", "near"]),
     default="none",
     show_default=True,
-    help="Look for equal files, or also for look-alikes (decodes every image).",
+    help="Find equal files, or also look-alikes (decodes every image).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def stats(
@@ -46,7 +48,7 @@ def stats(
     duplicates: str,
     as_json: bool,
 ) -> int:
-    """Count classes, box sizes, image sizes and duplicates, and say what to do about them.
+    """Count classes, box sizes, image sizes and duplicates, and print advice.
 
     \b
     Examples:
@@ -89,12 +91,18 @@ def stats(
 @click.option("--save", type=click.Path(file_okay=False, path_type=Path), help="Write one PNG per image.")
 @click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Write a contact sheet (PNG).")
 @click.option("--show", is_flag=True, help="Open a window: space or n next, p previous, q or Esc quit.")
-@click.option("--number", type=click.IntRange(1), default=16, show_default=True, help="How many images.")
-@click.option("--seed", type=int, help="A random choice; without it the first ones.")
+@click.option("--number", type=click.IntRange(1), default=16, show_default=True, help="Number of images.")
+@click.option("--seed", type=int, help="Choose images at random. Default: the first ones.")
 @click.option("--only", metavar="CLASS", help="Only boxes of this class, and images that have one.")
 @click.option("--split", help="Only images of this split.")
-@click.option("--columns", type=click.IntRange(1), default=4, show_default=True, help="Of the sheet.")
-@click.option("--tile", type=click.IntRange(32), default=320, show_default=True, help="Side in the sheet.")
+@click.option("--columns", type=click.IntRange(1), default=4, show_default=True, help="Columns of the sheet.")
+@click.option(
+    "--tile",
+    type=click.IntRange(32),
+    default=320,
+    show_default=True,
+    help="Side of an image in the sheet, in pixels.",
+)
 @click.option("--captions/--no-captions", default=True, show_default=True, help="Class names on boxes.")
 def view(
     *,
@@ -110,18 +118,18 @@ def view(
     tile: int,
     captions: bool,
 ) -> int:
-    """Draw images with their boxes; no window needed.
+    """Draw images with their boxes.
 
     \b
     Examples:
       pydarknet data view ds --sheet boxes.png
-      pydarknet data view ds --save pictures --number 5 --seed 1 --only dog
+      pydarknet data view ds --save drawn --number 5 --seed 1 --only dog
     """
     from pydarknet.data.view import contact_sheet, draw
     from pydarknet.engine.images import save_image
 
     if not (save or sheet or show):
-        raise click.UsageError("say where to: --save FOLDER, --sheet FILE or --show")
+        raise click.UsageError("expected --save FOLDER, --sheet FILE or --show")
     samples = _chosen(dataset, number, seed, only, split)
     if sheet:
         with Bars() as bars:
@@ -154,7 +162,7 @@ def _chosen(
     if seed is not None:
         samples = ops.shuffled(samples, seed)
     if not samples:
-        raise DataError("there is no image to draw")
+        raise DataError("no image to draw")
     return samples[:number]
 
 

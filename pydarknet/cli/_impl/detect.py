@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``pydarknet detect`` does with its options: networks, outputs, the loop, the summary."""
+"""Implementation of ``pydarknet detect``: networks, outputs, the loop, the summary."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from pydarknet.streaming import compare
 from pydarknet.streaming.detector import make_detector
 from pydarknet.streaming.outputs import Output
 from pydarknet.streaming.outputs import text as text_outputs
-from pydarknet.streaming.outputs.media import Crops, Pictures, Sheet, Window
+from pydarknet.streaming.outputs.media import AnnotatedFiles, Crops, Sheet, Window
 from pydarknet.streaming.outputs.web import Web
 from pydarknet.streaming.result import Result
 from pydarknet.streaming.sources import StreamSource, classify, expand
 from pydarknet.streaming.stream import Skip, Stream, stream
 from pydarknet.system.http_server import parse_address
 
-_SECONDS_BETWEEN_LINES = 10.0  # of progress, where there is no terminal
+_SECONDS_BETWEEN_LINES = 10.0  # of progress, without a terminal
 
 
 def run(sources: list[str], options: DetectOptions) -> int:
     """Detect; returns the exit code."""
     options = _with_darknet_order(sources, options)
-    # Both libraries write to stderr what the messages of this command say better.
+    # OpenCV and FFmpeg would repeat the errors of this command on stderr.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     _silence_opencv()
     with contextlib.ExitStack() as stack:
@@ -59,7 +59,7 @@ def run(sources: list[str], options: DetectOptions) -> int:
         if len(networks) == 2 and summary.first is not None and _differ_in_layers(options):
             summary.difference = compare.first_difference(networks[0], networks[1], summary.first)
             summary.compared = True
-    click.echo(summary.text(results, failed, as_json=options.as_json), err=_stdout_is_taken(options))
+    click.echo(summary.text(results, failed, as_json=options.as_json), err=_writes_to_stdout(options))
     return code or (1 if failed else 0)
 
 
@@ -78,7 +78,7 @@ def _stream(network: Network, source: Any, options: DetectOptions, skip: Skip) -
 
 
 def _with_darknet_order(sources: list[str], options: DetectOptions) -> DetectOptions:
-    """``detect CFG WEIGHTS SOURCE``, as Darknet spells it: take the two off the sources."""
+    """``detect CFG WEIGHTS SOURCE``, as in Darknet: take the first two from the sources."""
     for name, suffix in (("cfg", ".cfg"), ("weights", ".weights")):
         if getattr(options, name) is None and sources and sources[0].lower().endswith(suffix):
             options = replace(options, **{name: sources.pop(0)})  # type: ignore[arg-type]
@@ -95,12 +95,12 @@ def _silence_opencv() -> None:
 
 
 def _one_source(sources: list[str]) -> Any:
-    """The source, or all of several files as one."""
+    """The source, or several files as one source."""
     if len(sources) == 1:
         return sources[0]
     found: list[StreamSource] = [entry for text in sources for entry in expand(classify(text))]
     if len({entry.live for entry in found}) > 1:
-        raise click.UsageError("live sources and files cannot be taken together; run them apart")
+        raise click.UsageError("live sources and files cannot be combined; run them separately")
     return found
 
 
@@ -109,7 +109,7 @@ def _one_source(sources: list[str]) -> Any:
 
 @dataclass(frozen=True)
 class _Spec:
-    """Which network: what ``--compare`` names, the rest as the options say."""
+    """One network: the parts in ``--compare``, others from the options."""
 
     cfg: str | None
     weights: str | None
@@ -117,7 +117,7 @@ class _Spec:
     library: str | None = None
 
     def with_part(self, part: str) -> _Spec:
-        """With a file, whose suffix tells what it is."""
+        """With a file, whose suffix decides what it is."""
         name = part.lower()
         if name.endswith(".cfg"):
             return replace(self, cfg=part)
@@ -140,7 +140,9 @@ def _networks(options: DetectOptions) -> Iterator[Network]:
         if spec.cfg is None:
             raise click.UsageError("Missing option '--cfg'")
         if spec.weights is None:
-            raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
+            raise click.UsageError(
+                "Missing option '--weights'; a network with random weights detects nothing."
+            )
         names = names_from(spec.names) if spec.names else None
         beside = None if names else names_beside(spec.cfg, spec.weights)
         network = Network(spec.cfg, spec.weights, library=spec.library, **_loading(options, names))
@@ -148,15 +150,15 @@ def _networks(options: DetectOptions) -> Iterator[Network]:
             network.rename(beside)
         elif beside:
             click.echo(
-                f"note: the names found beside {spec.weights} are {len(beside)}, the network has "
-                f"{network.info.classes} classes; they are not used",
+                f"note: found {len(beside)} names beside {spec.weights}, but the network has "
+                f"{network.info.classes} classes; the names are not used",
                 err=True,
             )
         yield network
 
 
 def _differ_in_layers(options: DetectOptions) -> bool:
-    """Whether it makes sense to look for the first layer that differs: two cfgs, the same weights."""
+    """Whether the first differing layer can be searched: two cfgs, the same weights."""
     a, b = _specs(options)
     return a.weights == b.weights and a.cfg != b.cfg and not (a.library or b.library)
 
@@ -173,7 +175,7 @@ def _loading(options: DetectOptions, names: tuple[str, ...] | None) -> dict[str,
 def _loop(
     results: Stream | Spread, networks: list[Network], options: DetectOptions, summary: DetectSummary
 ) -> int:
-    """Hand every result to every output; close them whatever happens."""
+    """Pass every result to every output; close the outputs in any case."""
     with contextlib.ExitStack() as stack:
         outputs: list[Output] = []
         differences = None
@@ -181,14 +183,14 @@ def _loop(
             outputs.append(output)
             stack.callback(summary.close, output)
             if isinstance(output, Web):
-                click.echo(f"watch at {output.url} (Ctrl-C ends)", err=True)
+                click.echo(f"watch at {output.url} (Ctrl-C stops)", err=True)
         if len(networks) == 2:
             differences = compare.Differences(str(options.folder / "differences.csv"))
             stack.callback(summary.close, differences)
             other_of = make_detector(networks[1], **options.detecting)
         drawn_of = partial(draw, line_width=options.line_width, labels=not options.hide_labels)
         drawn_of = partial(drawn_of, confidence=not options.hide_conf)
-        quiet = options.as_json or _stdout_is_taken(options)
+        quiet = options.as_json or _writes_to_stdout(options)
         progress = _Progress(results, quiet)
         stack.enter_context(progress.bar)
         try:
@@ -207,7 +209,7 @@ def _loop(
                     break
         except KeyboardInterrupt:
             return 130
-        except BrokenPipeError:  # whoever reads stdout has enough, like head
+        except BrokenPipeError:  # the reader of stdout has closed it, like head
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -221,7 +223,7 @@ def _tracked(results: Iterable[Result], kind: str | None) -> Iterable[Result]:
 
 
 class _Progress:
-    """A bar for those who sit before a terminal, a line now and then for a log; a line per image."""
+    """A bar on a terminal, otherwise a line every few seconds; one line per single image."""
 
     def __init__(self, results: Stream | Spread, quiet: bool) -> None:
         self._results, self._quiet = results, quiet
@@ -233,7 +235,7 @@ class _Progress:
     def update(self, result: Result) -> None:
         self.bar.update()
         if result.frame.still:
-            self._tell(result)
+            self._report(result)
         elif not self.bar.disable and self._results.live:
             self.bar.set_postfix_str(self._pace(), refresh=False)
         elif self.bar.disable and time.monotonic() > self._next_line:
@@ -247,7 +249,7 @@ class _Progress:
         stats = self._results.stats
         return f"{stats.latency(0.5) * 1e3:.0f} ms late, {stats.dropped} dropped"
 
-    def _tell(self, result: Result) -> None:
+    def _report(self, result: Result) -> None:
         if self._quiet:
             return
         dets = result.detections
@@ -269,7 +271,7 @@ def _outputs(options: DetectOptions) -> Iterator[Output]:
     if options.http:
         yield Web(*parse_address(options.http))
     if not options.no_pictures:
-        yield Pictures(options.out)
+        yield AnnotatedFiles(options.out)
     if options.sheet:
         yield Sheet(options.sheet)
     if options.crops:
@@ -279,12 +281,12 @@ def _outputs(options: DetectOptions) -> Iterator[Output]:
 
 
 def _parse_format(text: str, options: DetectOptions) -> tuple[Callable[[str], Output], str]:
-    """The maker of an output, and its file."""
+    """Constructor of an output, and its file."""
     name, equals, path = text.partition("=")
     if name not in FORMATS:
         raise click.BadParameter(f"{name!r} is not one of {', '.join(FORMATS)}", param_hint="'--to'")
     if equals and not path:
-        raise click.BadParameter(f"{text!r} names no file after '='", param_hint="'--to'")
+        raise click.BadParameter(f"{text!r} has no file after '='", param_hint="'--to'")
     makers: dict[str, tuple[str, Callable[[str], Output]]] = {
         "darknet": ("detections.json", text_outputs.darknet_json),
         "jsonl": ("detections.jsonl", text_outputs.json_lines),
@@ -297,5 +299,5 @@ def _parse_format(text: str, options: DetectOptions) -> tuple[Callable[[str], Ou
     return make, path or str(options.folder / default)
 
 
-def _stdout_is_taken(options: DetectOptions) -> bool:
+def _writes_to_stdout(options: DetectOptions) -> bool:
     return any(text.endswith("=-") for text in options.formats)

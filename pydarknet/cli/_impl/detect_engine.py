@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet detect --engine``: the same results, computed by an engine that spreads batches of images."""
+"""``pydarknet detect --engine``: detection by an executor that spreads batches of images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Found = tuple[str, "Detections | DataError", float]
 
 @dataclass(frozen=True)
 class DetectJob:
-    """All that the result depends on besides the images; can be sent to another machine."""
+    """Everything the result depends on besides the images; can be sent to another machine."""
 
     cfg: str
     weights: str
@@ -34,7 +34,7 @@ class DetectJob:
     detecting: tuple[tuple[str, Any], ...]
 
     def __call__(self, batch: list[str]) -> list[_Found]:
-        """Runs in a worker, which keeps the network for the next batch."""
+        """Detect in a batch; runs in a worker, which keeps the network for the next batch."""
         start = time.perf_counter()
         network = _opened(self.cfg, self.weights, self.loading)
         find = make_detector(network, **dict(self.detecting))
@@ -53,23 +53,23 @@ def _opened(cfg: str, weights: str, loading: tuple[tuple[str, Any], ...]) -> Net
 def _loaded(path: str, channels: int) -> Pixels | DataError:
     try:
         return load(path, channels)
-    except DataError as error:  # an image that is bad does not spoil its batch
+    except DataError as error:  # one unreadable image must not lose its batch
         return error
 
 
 class Spread:
-    """What :class:`pydarknet.streaming.stream.Stream` is for one machine: iterates over results, in order.
+    """Iterator over results in order, like :class:`pydarknet.streaming.stream.Stream`, by many workers.
 
     Args:
-        engine: name of an engine.
-        job: what to compute.
+        engine: name of an executor.
+        job: the computation.
         sources: images only.
-        batch: images that a worker gets at once.
-        skip: is called with the error of each image that cannot be read.
+        batch: images per task of a worker.
+        skip: called with the error of each image that cannot be read.
 
     Raises:
-        ArgumentError: a source is no image file.
-        DataError: there is no such engine.
+        ArgumentError: a source is not an image file.
+        DataError: the executor is unknown.
     """
 
     live = False
@@ -78,7 +78,7 @@ class Spread:
         self, engine: str, job: DetectJob, sources: Sequence[StreamSource], batch: int, skip: Skip
     ) -> None:
         if other := next((source for source in sources if source.kind != "image"), None):
-            raise ArgumentError(f"{other.name}: is no image file; --engine spreads image files only")
+            raise ArgumentError(f"{other.name}: is not an image file; --engine spreads image files only")
         paths = [source.value for source in sources]
         batches = [paths[first : first + batch] for first in range(0, len(paths), batch)]
         self.stats = Stats(total=len(paths))

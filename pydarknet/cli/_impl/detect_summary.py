@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``pydarknet detect`` tells at the end, to people or as JSON."""
+"""Summary of ``pydarknet detect``, as text or JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydarknet.streaming.stream import Stream
 
 
 class DetectSummary:
-    """What is told at the end."""
+    """Counts and written files of a detection."""
 
     def __init__(self) -> None:
         self.written: list[str] = []
@@ -25,7 +25,7 @@ class DetectSummary:
         self.difference: compare.LayerDifference | None = None
 
     def close(self, output: Output | compare.Differences) -> None:
-        """Close an output and keep what it says."""
+        """Close an output and keep its message."""
         if line := output.close():
             self.written.insert(0, line)
 
@@ -37,7 +37,7 @@ class DetectSummary:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def text(self, results: Stream | Spread, failed: int, *, as_json: bool) -> str:
-        """Lines for people, or one JSON object."""
+        """Lines of text, or one JSON object."""
         stats = results.stats
         values: dict[str, Any] = {
             "frames": stats.frames,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``detector test`` and ``demo`` share: loading as Darknet does, and its lines about objects."""
+"""Shared parts of ``detector test`` and ``demo``: Darknet's way of loading, and its lines about objects."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from pydarknet.errors import DataError
 
 
 def open_network(data: str, cfg: str, weights: str, precision: str = "auto") -> Network:
-    """The network, its classes named as the ``.data`` file says.
+    """Open a network with the class names of the ``.data`` file.
 
-    Names that are too few or too many are reported and made to fit, as Darknet carries on with them.
+    If their number does not match the network, this is reported, and names are dropped or added, as in
+    Darknet.
     """
     network = Network(cfg, weights, precision=precision, strict=False)
     path, names = _names_of(data)
@@ -34,7 +35,7 @@ def open_network(data: str, cfg: str, weights: str, precision: str = "auto") -> 
 
 def _names_of(data: str) -> tuple[str, tuple[str, ...]]:
     if not Path(data).is_file():
-        raise DataError(f"{data}: there is no such file; expected a .data file with a line names = FILE")
+        raise DataError(f"{data}: file not found; expected a .data file with a line names = FILE")
     entries = read_data(data)
     if "names" not in entries:
         raise DataError(f"{data}: has no line names = FILE")
@@ -49,7 +50,7 @@ def head_lines(network: Network) -> list[str]:
 
 
 def boxes(found: Detections) -> list[list[int]]:
-    """Rows of one box together, in the order of classes; boxes as they come."""
+    """Rows grouped by box; boxes in their order, rows of a box in the order of classes."""
     groups: dict[bytes, list[int]] = {}
     for row in range(len(found)):
         groups.setdefault(found.xyxy[row].tobytes(), []).append(row)
@@ -57,13 +58,13 @@ def boxes(found: Detections) -> list[list[int]]:
 
 
 def best_of(found: Detections, rows: list[int]) -> int | None:
-    """The row of a box's best class, of those that are to be shown."""
+    """The row of a box's best visible class."""
     visible = [row for row in rows if not found.labels[row].startswith("dont_show")]
     return max(visible, key=lambda row: float(found.confidence[row]), default=None)
 
 
 def object_lines(found: Detections, ext_output: bool) -> list[str]:
-    """Darknet's lines: boxes from left to right, of each its best class, then its others."""
+    """Darknet's lines: boxes from left to right, each with its best class, then its other classes."""
     lines = []
     for rows in sorted(boxes(found), key=lambda rows: float(found.xyxy[rows[0], 0])):
         best = best_of(found, rows)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``detector map``, ``valid`` and ``recall`` share: the network, and labelled images of ``valid``."""
+"""Shared parts of ``detector map``, ``valid`` and ``recall``: the network and the images of ``valid``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from pydarknet.engine.network import Network
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of
 
-NOTES = 5  # about the labels that are told one by one
-BATCH = 4  # images at once, and between two numbers of the progress
+NOTES = 5  # findings about labels that are printed one by one
+BATCH = 4  # images per inference, and between two numbers of the progress
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A ``.data`` file and what it leads to.
+    """A ``.data`` file and the files it refers to.
 
     Args:
         path: the file.
@@ -40,7 +40,7 @@ class DataFile:
 
     def __post_init__(self) -> None:
         if not self.path.is_file():
-            raise DataError(f"{self.path}: there is no such file; expected a .data file with valid and names")
+            raise DataError(f"{self.path}: file not found; expected a .data file with valid and names")
 
     def entry(self, key: str, default: str = "") -> str:
         """The value of a key.
@@ -54,7 +54,7 @@ class DataFile:
         return entries[key][0] if key in entries else default
 
     def file(self, key: str, default: str = "") -> Path:
-        """The path that a key names, from the working directory or the file's."""
+        """The path in a key, relative to the working directory or the file."""
         folder = self.path.absolute().parent
         return resolve(self.entry(key, default), folder.parent, folder)
 
@@ -71,14 +71,14 @@ class DataFile:
         Raises:
             DataError: a list cannot be used.
         """
-        dataset = self._as_it_stands()
+        dataset = self._unfiltered()
         if not len(dataset):
-            raise DataError(f"{self.file('valid')}: names no image that is there")
-        told = [issue for issue in dataset.report.issues if issue.code != "missing-label"]
-        for issue in told[:NOTES]:
+            raise DataError(f"{self.file('valid')}: no listed image exists")
+        issues = [issue for issue in dataset.report.issues if issue.code != "missing-label"]
+        for issue in issues[:NOTES]:
             click.echo(f"note: {issue}", err=True)
-        if len(told) > NOTES:
-            click.echo(f"note: ... and {len(told) - NOTES} more", err=True)
+        if len(issues) > NOTES:
+            click.echo(f"note: ... and {len(issues) - NOTES} more", err=True)
         bare = [sample for sample in dataset if sample.status is Status.UNLABELLED]
         if bare:
             click.echo(
@@ -87,8 +87,8 @@ class DataFile:
             )
         return dataset
 
-    def _as_it_stands(self) -> Dataset:
-        """As in Darknet every line of a label file counts, also doubled ones."""
+    def _unfiltered(self) -> Dataset:
+        """All lines of the label files, duplicates included, as in Darknet."""
         names, report = self.names, Report()
         source = open_source(self.file("valid"), "darknet", ReadOptions(names=names), report)
         difficult, samples = self._difficult(), []
@@ -112,7 +112,7 @@ class DataFile:
         if len(images) != len(difficult):
             raise DataError(
                 f"{self.file('difficult')}: names {len(difficult)} images, but {self.file('valid')} names "
-                f"{len(images)}; line for line they must belong together"
+                f"{len(images)}; both must list the same images line by line"
             )
         return dict(zip(images, difficult, strict=True))
 
@@ -121,7 +121,7 @@ def open_network(data: DataFile, cfg: str, weights: str) -> Network:
     """The network of an evaluation, with the names of the ``.data`` file.
 
     Raises:
-        DataError: the names are not as many as the classes.
+        DataError: the number of names differs from the number of classes.
     """
     return Network(cfg, weights, names=data.file("names"), precision="fp32", batch=BATCH, strict=False)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``pydarknet eval`` does with its options: measure, compare, print, write."""
+"""Implementation of ``pydarknet eval``: evaluate, compare, print, write."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from pydarknet.system.atomic import abandon, replacing
 
 
 def run(options: EvalOptions) -> int:
-    """Measure; returns the exit code."""
+    """Evaluate; returns the exit code."""
     if options.weights is None:
-        raise click.UsageError("Missing option '--weights'; a network with random weights finds nothing.")
+        raise click.UsageError("Missing option '--weights'; a network with random weights detects nothing.")
     if options.results and not options.out:
-        raise click.UsageError("--results needs --out DIR, where the files go.")
+        raise click.UsageError("--results needs --out DIR for the files.")
     if options.compare_cfg and not options.compare:
         raise click.UsageError("--compare-cfg needs --compare WEIGHTS.")
     if options.score > options.thresh:
@@ -66,7 +66,7 @@ def run(options: EvalOptions) -> int:
             difference = compare(first, second, progress=bar)
         extra["compare"] = {"conditions": others, **second.to_dict(), **asdict(difference)}
         lines += ["", _head(others), "", second.text(), "", *_more_lines(second), "", difference.text()]
-    # Before the files: a full disk shall not cost the numbers.
+    # Before the files: a full disk must not lose the results.
     click.echo(json.dumps({**extra, **first.to_dict()}, indent=1) if options.as_json else "\n".join(lines))
     if options.out:
         written = _write(first, options, extra)
@@ -76,12 +76,12 @@ def run(options: EvalOptions) -> int:
 
 
 def _check_files(options: EvalOptions) -> None:
-    """What cannot be read or written is found before the work is done."""
+    """Find unreadable inputs and unwritable outputs before the work is done."""
     if options.mapping:
         synset_order(options.mapping)
     for path in (options.compare, options.compare_cfg):
         if path and not Path(path).is_file():
-            raise FileError(f"{path}: there is no such file")
+            raise FileError(f"{path}: file not found")
     if options.out:
         with contextlib.ExitStack() as stack:
             stack.enter_context(replacing(Path(options.out) / "evaluation.json"))
@@ -91,7 +91,7 @@ def _check_files(options: EvalOptions) -> None:
 def _measure(
     options: EvalOptions, cfg: str, weights: str, dataset: Dataset
 ) -> tuple[Evaluation, dict[str, Any]]:
-    """The evaluation of one network, and what its numbers depend on."""
+    """Evaluation of one network, and the settings its results depend on."""
     how = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
     with Network(cfg, weights, strict=not options.lenient, **how) as network, Bars(leave=False) as bar:
         beside = names_beside(cfg, weights)
@@ -137,7 +137,7 @@ def _measure(
 
 
 def _head(conditions: dict[str, Any]) -> str:
-    """The conditions in a line: the same network measures otherwise under others."""
+    """The settings in one line; results depend on them."""
     width, height = conditions["size"]
     return (
         f"{conditions['weights']} on {conditions['data']} ({conditions['split']}): {width}x{height} "
@@ -147,7 +147,7 @@ def _head(conditions: dict[str, Any]) -> str:
 
 
 def _more_lines(evaluation: Evaluation) -> list[str]:
-    """COCO's numbers, calibration, and what is taken for what."""
+    """COCO's metrics, calibration and the most frequent confusions."""
     stats = evaluation.coco.stats
     lines = [
         "COCO: " + "  ".join(f"{name} {percent(stats[name])}" for name in names)
@@ -160,10 +160,12 @@ def _more_lines(evaluation: Evaluation) -> list[str]:
         gap = (calibration.confidence - calibration.accuracy)[used] @ calibration.count[used]
         lines.append(
             f"calibration error {percent(calibration.ece)}, {percent(strong)} above {evaluation.thresh:g}: "
-            f"the network is too {'sure' if gap > 0 else 'modest'}"
+            f"the network is {'over' if gap > 0 else 'under'}confident"
         )
-    taken = [f"{count} {there} taken for {found}" for found, there, count in evaluation.confusion.mistakes(5)]
-    return [*lines, "confused: " + (", ".join(taken) or "no class with another")]
+    taken = [
+        f"{count} {there} detected as {found}" for found, there, count in evaluation.confusion.mistakes(5)
+    ]
+    return [*lines, "confusions: " + (", ".join(taken) or "none")]
 
 
 def _worst_lines(evaluation: Evaluation, count: int) -> list[str]:
@@ -171,7 +173,7 @@ def _worst_lines(evaluation: Evaluation, count: int) -> list[str]:
         f"  {one.judged.path}: {one.missed.sum()} missed, {one.wrong.sum()} wrong, {one.right.sum()} right"
         for one in evaluation.worst(count)
     ]
-    return ["images with most mistakes:", *lines] if lines else []
+    return ["images with most errors:", *lines] if lines else []
 
 
 def _write(evaluation: Evaluation, options: EvalOptions, extra: dict[str, Any]) -> list[Path]:

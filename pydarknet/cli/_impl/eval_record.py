@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training wrote beside ``NAME_best.weights`` about their mAP, held against the one measured now."""
+"""Comparison of the mAP that a training recorded beside ``NAME_best.weights`` with the current one."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from pydarknet.evaluation.evaluation import Evaluation
 
 
 def recorded(weights: str, evaluation: Evaluation, dataset: Dataset, conditions: Mapping[str, Any]) -> str:
-    """A line that says whether the number is that of the training, and if not, what was otherwise.
+    """Report whether the mAP is that of the training, and if not, which conditions differ.
 
     Args:
         weights: path of the weights; the record has its name, ending in ``.json``.
-        evaluation: measured now.
-        dataset: that it was measured on.
-        conditions: under which.
+        evaluation: the current evaluation.
+        dataset: its data set.
+        conditions: its settings.
 
     Returns:
-        The line; "" where there is no such record.
+        One line; "" if there is no record.
     """
     path = Path(weights).with_suffix(".json")
     try:
-        told = json.loads(path.read_bytes())
-        then, valid, value = dict(told["protocol"]), dict(told["valid"]), float(told["map50"])
-        iteration = int(told["iteration"])
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or somebody else's
+        record = json.loads(path.read_bytes())
+        then, valid, value = dict(record["protocol"]), dict(record["valid"]), float(record["map50"])
+        iteration = int(record["iteration"])
+    except (OSError, ValueError, KeyError, TypeError):  # missing, or another kind of file
         return ""
-    said = f"{path.name}: map50 was {100 * value:.2f} at iteration {iteration}"
+    text = f"{path.name}: map50 was {100 * value:.2f} at iteration {iteration}"
     if value == evaluation.map50:
-        return f"{said}, exactly as here"
+        return f"{text}, exactly as here"
     width, height = conditions["size"]
     now = {
         "width": width,
@@ -47,4 +47,4 @@ def recorded(weights: str, evaluation: Evaluation, dataset: Dataset, conditions:
         other.insert(0, "other images or labels")
     if (evaluation.iou_thresh, evaluation.points) != (0.5, 0):
         other.append("the area under the curve at IoU 0.5")
-    return f"{said}, measured with {', '.join(other) or 'the same images and settings; the weights changed'}"
+    return f"{text}, measured with {', '.join(other) or 'the same images and settings; the weights changed'}"

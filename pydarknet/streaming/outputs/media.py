@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Annotated pictures and films, crops of the objects, and one sheet with everything on it."""
+"""Annotated images and videos, crops of the objects, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 
 from pydarknet.engine.boxes import clip
 from pydarknet.engine.draw import draw
-from pydarknet.engine.images import save_image
+from pydarknet.engine.images import Pixels, save_image
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.streaming.file_sources import Frame
-from pydarknet.streaming.outputs import Drawn, Picture
+from pydarknet.streaming.outputs import Drawn
 from pydarknet.streaming.outputs.text import Stems
 from pydarknet.streaming.result import Result
 from pydarknet.streaming.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -25,25 +25,24 @@ from pydarknet.system.atomic import abandon, replacing
 
 _log = logging.getLogger("pydarknet")
 _CODECS = {".mp4": "mp4v", ".mov": "mp4v", ".m4v": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
-_USUAL_FPS = 30.0  # of a live source that does not tell
-_LONGEST_GAP = 1.0  # seconds for which a live film shows the last picture before the next
+_USUAL_FPS = 30.0  # of a live source with unknown rate
+_LONGEST_GAP = 1.0  # seconds for which a live video repeats an image before the next
 
 
-class Film:
-    """A film file that grows picture by picture and appears when it is closed.
+class VideoFile:
+    """A video file, written image by image; it appears when it is closed.
 
-    The first picture gives the size; later ones of another size are fitted.
+    The first image sets the size; later ones of another size are resized.
 
     Args:
-        path: with a suffix that says the format: ``.mp4``, ``.avi``, ``.mkv``, ``.mov`` or ``.webm``.
-        fps: pictures per second.
-        live: pictures come when they come: keep their pace, by repeating or leaving out, so that the film
-            runs as fast as what it shows.
+        path: its suffix chooses the format: ``.mp4``, ``.avi``, ``.mkv``, ``.mov`` or ``.webm``.
+        fps: images per second.
+        live: images arrive irregularly: repeat or drop some, so that the video keeps real time.
     """
 
     def __init__(self, path: Path, fps: float, live: bool = False) -> None:
         if path.suffix.lower() not in _CODECS:
-            raise ArgumentError(f"{path}: films can be written as {', '.join(_CODECS)}")
+            raise ArgumentError(f"{path}: video can be written as {', '.join(_CODECS)}")
         self.path, self._fps, self._live = path, fps or _USUAL_FPS, live
         self._stack = contextlib.ExitStack()
         self._temporary = self._stack.enter_context(replacing(path))
@@ -52,21 +51,21 @@ class Film:
         self._due = 0.0
         self._last: float | None = None
 
-    def write(self, picture: Picture, time: float) -> None:
-        """Append a picture that was taken ``time`` seconds after the beginning."""
+    def write(self, image: Pixels, time: float) -> None:
+        """Append an image taken ``time`` seconds after the beginning."""
         import cv2
 
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         if self._writer is None:
             codec = cv2.VideoWriter_fourcc(*_CODECS[self.path.suffix.lower()])  # type: ignore[attr-defined]
             self._writer = cv2.VideoWriter(str(self._temporary), codec, self._fps, (width, height))
             self._size = (width, height)
             if not self._writer.isOpened():
-                raise FileError(f"{self.path}: this OpenCV cannot write films of this kind; try .avi")
+                raise FileError(f"{self.path}: this OpenCV build cannot write this video format; try .avi")
         if (width, height) != self._size:
-            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
+            image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
         for _ in range(self._repetitions(time)):
-            self._writer.write(picture)
+            self._writer.write(image)
 
     def _repetitions(self, time: float) -> int:
         if not self._live:
@@ -83,18 +82,18 @@ class Film:
         if self._writer is not None:
             self._writer.release()
             self._stack.close()
-        else:  # an empty film would only replace something good
+        else:  # an empty video must not replace an existing file
             abandon(self._stack)
 
 
-class Pictures:
-    """Annotated images as ``<name>.jpg`` and films as ``<name>.mp4`` in a folder, or all in one named file.
+class AnnotatedFiles:
+    """Annotated images as ``<name>.jpg`` and videos as ``<name>.mp4`` in a folder, or one named file.
 
     Args:
-        target: folder, or the file (``predictions.jpg``, ``out.mp4``) if there is one image or film.
+        target: folder, or the file (``predictions.jpg``, ``out.mp4``) if there is one image or video.
 
     Raises:
-        FileError: (on writing) a picture would replace the image it shows.
+        FileError: (on writing) an output would overwrite its input.
         ArgumentError: (on writing) one file is named, but there are several sources.
     """
 
@@ -102,21 +101,21 @@ class Pictures:
         self._target = Path(target)
         self._one = self._target.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
         self._stems = Stems()
-        self._films: dict[str, Film] = {}
+        self._videos: dict[str, VideoFile] = {}
         self._source: tuple[str, int] | None = None
         self._count = 0
 
     def write(self, result: Result, drawn: Drawn) -> None:
-        """Write the picture, or append it to its film."""
+        """Write the image, or append it to its video."""
         frame = result.frame
         path = self._path(frame)
         if path.suffix.lower() in IMAGE_SUFFIXES:
             save_image(path, drawn())
             self._count += 1
         else:
-            if frame.name not in self._films:
-                self._films[frame.name] = Film(path, frame.fps, live=result.live)
-            self._films[frame.name].write(drawn(), frame.time)
+            if frame.name not in self._videos:
+                self._videos[frame.name] = VideoFile(path, frame.fps, live=result.live)
+            self._videos[frame.name].write(drawn(), frame.time)
 
     def _path(self, frame: Frame) -> Path:
         suffix = ".jpg" if frame.still else ".mp4"
@@ -125,17 +124,17 @@ class Pictures:
             source = (frame.name, frame.index if frame.still or path.suffix.lower() in IMAGE_SUFFIXES else 0)
             self._source = self._source or source
             if source != self._source:
-                raise ArgumentError(f"{path}: is one file, but there are several pictures; name a folder")
-        if frame.name not in self._films and _is_same(path, frame.name):
+                raise ArgumentError(f"{path}: is one file, but there are several images; give a folder")
+        if frame.name not in self._videos and _is_same(path, frame.name):
             raise FileError(f"{path}: is the input and would be overwritten; choose another --out")
         return path
 
     def close(self) -> str:
-        """Finish the films."""
-        for film in self._films.values():
-            film.close()
-        parts = [f"{self._count} pictures in {self._target}"] if self._count else []
-        return ", ".join([*parts, *(f"film in {film.path}" for film in self._films.values())])
+        """Finish the videos."""
+        for video in self._videos.values():
+            video.close()
+        parts = [f"{self._count} images in {self._target}"] if self._count else []
+        return ", ".join([*parts, *(f"video in {video.path}" for video in self._videos.values())])
 
 
 def _is_same(path: Path, name: str) -> bool:
@@ -146,18 +145,18 @@ def _is_same(path: Path, name: str) -> bool:
 
 
 class Crops:
-    """Each object cut out, as ``<class>/<name>_<number>.jpg``.
+    """Crops of the objects, as ``<class>/<name>_<number>.jpg``.
 
     Args:
-        folder: where they go.
+        folder: for the crops.
     """
 
     def __init__(self, folder: str) -> None:
         self._folder, self._stems, self._count = Path(folder), Stems(), 0
 
     def write(self, result: Result, drawn: Drawn) -> None:  # noqa: ARG002
-        """Cut out the objects of one picture; boxes outside it are left out."""
-        stem = self._stems.of_picture(result.frame)
+        """Write the objects of one image; boxes outside it are skipped."""
+        stem = self._stems.of_frame(result.frame)
         height, width = result.frame.image.shape[:2]
         for row, label in enumerate(result.detections.labels):
             box = clip(result.detections.xyxy[row], (width, height))
@@ -169,28 +168,28 @@ class Crops:
                 self._count += 1
 
     def close(self) -> str:
-        """Nothing is left to do."""
+        """Report the number of files."""
         return f"{self._count} crops in {self._folder}"
 
 
 class Sheet:
-    """A contact sheet: all pictures small, side by side, on one.
+    """A contact sheet: thumbnails of all images on one.
 
-    Of more than ``limit`` pictures it shows a share, evenly spread.
+    Of more than ``limit`` images it shows every Nth.
 
     Args:
         path: the image file.
-        width: of one small picture, in pixels.
-        limit: small pictures at most.
+        width: of a thumbnail, in pixels.
+        limit: largest number of thumbnails.
     """
 
     def __init__(self, path: str, width: int = 320, limit: int = 256) -> None:
         self._path, self._width, self._limit = Path(path), width, limit
-        self._small: list[Picture] = []
+        self._small: list[Pixels] = []
         self._step, self._count = 1, 0
 
     def write(self, result: Result, drawn: Drawn) -> None:  # noqa: ARG002
-        """Take a picture in."""
+        """Add a thumbnail of the image."""
         import cv2
 
         self._count += 1
@@ -201,35 +200,35 @@ class Sheet:
             self._step *= 2
             if (self._count - 1) % self._step:
                 return
-        picture = drawn()
-        height = max(1, round(picture.shape[0] * self._width / picture.shape[1]))
+        image = drawn()
+        height = max(1, round(image.shape[0] * self._width / image.shape[1]))
         self._small.append(
-            cv2.resize(picture, (self._width, min(height, 4 * self._width)), interpolation=cv2.INTER_AREA)
+            cv2.resize(image, (self._width, min(height, 4 * self._width)), interpolation=cv2.INTER_AREA)
         )
 
     def close(self) -> str:
-        """Put the sheet together."""
+        """Write the sheet."""
         if not self._small:
             return ""
         columns = math.ceil(math.sqrt(len(self._small)))
         rows = [self._small[i : i + columns] for i in range(0, len(self._small), columns)]
-        heights = [max(picture.shape[0] for picture in row) for row in rows]
+        heights = [max(image.shape[0] for image in row) for row in rows]
         sheet = np.full((sum(heights), columns * self._width, 3), 255, np.uint8)
         top = 0
         for row, height in zip(rows, heights, strict=True):
-            for column, picture in enumerate(row):
+            for column, image in enumerate(row):
                 left = column * self._width
-                sheet[top : top + picture.shape[0], left : left + self._width] = picture
+                sheet[top : top + image.shape[0], left : left + self._width] = image
             top += height
         save_image(self._path, sheet)
-        return f"{len(self._small)} of {self._count} pictures on {self._path}"
+        return f"{len(self._small)} of {self._count} images on {self._path}"
 
 
 class Window:
-    """A window on the screen, for whoever sits before it; ``q`` or Esc ends.
+    """A window on the screen; ``q`` or Esc quits.
 
     Raises:
-        ArgumentError: this OpenCV has no windows.
+        ArgumentError: this OpenCV build has no windows.
     """
 
     def __init__(self) -> None:
@@ -238,12 +237,12 @@ class Window:
         lines = [line for line in cv2.getBuildInformation().splitlines() if line.strip().startswith("GUI:")]
         if not lines or "NONE" in lines[0]:
             raise ArgumentError(
-                "this OpenCV opens no windows (opencv-python-headless is installed); to use --show: "
-                "pip uninstall opencv-python-headless && pip install opencv-python; or look at --http"
+                "this OpenCV build cannot open windows (opencv-python-headless is installed); for --show: "
+                "pip uninstall opencv-python-headless && pip install opencv-python; or use --http"
             )
 
     def write(self, result: Result, drawn: Drawn) -> None:
-        """Show the picture.
+        """Show the image.
 
         Raises:
             KeyboardInterrupt: the user pressed ``q`` or Esc.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results of a whole data set as evaluation servers want them: COCO, VOC, ImageNet, BDD, KITTI, Kaggle.
+"""Results of a data set for evaluation servers: COCO, VOC, ImageNet, BDD, KITTI, Kaggle.
 
-Each writer takes pairs of an image's path and its detections; boxes are cut at the image's border. Every file
+Each writer takes pairs of an image's path and its detections; boxes are clipped to the image. Every file
 appears complete or not at all.
 """
 
@@ -51,7 +51,7 @@ def coco(
     Args:
         found: paths and detections.
         path: the file.
-        ids: image id by file name; by default the number in the file's name, else the place in the list.
+        ids: image id by file name; by default the number in the file's name, else the position in the list.
         categories: number of each class by name; by default COCO's own, else counted from 1.
     """
     ids = ids or {}
@@ -118,7 +118,7 @@ def bdd(found: Found, path: Path, names: Sequence[str]) -> list[Path]:
 
 
 def kitti(found: Found, folder: Path, names: Sequence[str]) -> list[Path]:
-    """One file per image, also where nothing was found; a network of three classes has KITTI's names."""
+    """One file per image, also without detections; a network of three classes has KITTI's names."""
     names = KITTI_NAMES if len(names) == len(KITTI_NAMES) else names
     paths = []
     for image, dets in found:

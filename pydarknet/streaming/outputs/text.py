@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detections as text: Darknet's JSON, JSON lines, CSV, YOLO labels, COCO results, Kaggle's localisation CSV.
 
-Every format is written while results come, so that memory stays flat over the longest film.
+Every format is written result by result, so that memory does not grow with the length of a video.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class TextFile:
 
     Args:
         path: the file, or ``-`` for stdout.
-        piece: the text of a result; its number counts from 1. ``""`` leaves it out.
-        head: what the file begins with.
-        between: what stands between two pieces.
-        tail: what it ends with.
+        piece: text of a result, from the result and its number (from 1); ``""`` skips it.
+        head: beginning of the file.
+        between: text between two pieces.
+        tail: end of the file.
 
     Raises:
         FileError: the file cannot be written.
@@ -60,7 +60,7 @@ class TextFile:
         self._stack = contextlib.ExitStack()
         self._file: IO[str] = sys.stdout
         if path != "-":
-            # Opened now, so that an unwritable folder is found before the work is done.
+            # Opened now, so that an unwritable folder is reported before the work is done.
             temporary = self._stack.enter_context(replacing(path))
             self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
         self._count = self._written = 0
@@ -77,7 +77,7 @@ class TextFile:
             self._file.flush()
 
     def close(self) -> str:
-        """Write the tail and let the file appear; if there was no result, it does not."""
+        """Write the tail and move the file into place; without any result there is no file."""
         if not self._count and self._path != "-":
             abandon(self._stack)
             return ""
@@ -129,7 +129,7 @@ _COLUMNS = [
 
 
 def csv_table(path: str) -> TextFile:
-    """One line per object, with a header; ``track_id`` is empty when nobody tracks."""
+    """One line per object, with a header; ``track_id`` is empty without tracking."""
     return TextFile(path, _csv_lines, ",".join(_COLUMNS) + "\n")
 
 
@@ -153,7 +153,7 @@ def coco_results(path: str) -> TextFile:
 
     The image id is the number with which the file name begins or ends (``COCO_val2014_000000000042.jpg``:
     42), else the number of the image in this run. Categories are numbered from 1; for a network of COCO's 80
-    classes as COCO does it.
+    classes they are COCO's.
     """
     return TextFile(
         path,
@@ -165,12 +165,12 @@ def coco_results(path: str) -> TextFile:
 
 
 def coco_entries(dets: Detections, image_id: int, categories: Mapping[str, int] | None = None) -> str:
-    """The entries of one image in COCO's results, with commas between.
+    """Entries of one image in COCO's results, separated by commas.
 
     Args:
-        dets: what was found.
+        dets: detections of the image.
         image_id: of the image.
-        categories: numbers of the classes by name, if they are not to be those of :func:`category_id`.
+        categories: numbers of the classes by name; by default those of :func:`category_id`.
     """
     known, labels = categories or {}, dets.labels
     entries = []
@@ -189,7 +189,7 @@ def coco_entries(dets: Detections, image_id: int, categories: Mapping[str, int] 
 
 
 def image_number(name: str, default: int) -> int:
-    """The number at the end or beginning of a file's name; the default where there is none."""
+    """The number at the end or beginning of a file's name; the default if there is none."""
     found = re.search(r"(\d+)$", PurePath(name).stem) or re.match(r"(\d+)", PurePath(name).stem)
     return int(found[1]) if found else default
 
@@ -210,7 +210,7 @@ def kaggle_loc(path: str, mapping: str | None = None) -> TextFile:
 
     Args:
         path: the CSV.
-        mapping: ``LOC_synset_mapping.txt``, when the network's classes are named, but not ordered as in it.
+        mapping: ``LOC_synset_mapping.txt``, if the classes of the network are named, but in another order.
 
     Raises:
         DataError: the mapping cannot be read.
@@ -238,8 +238,8 @@ def kaggle_line(name: str, dets: Detections, order: dict[str, int]) -> str:
 
     Args:
         name: path of the image.
-        dets: what was found in it.
-        order: number of each class by name; empty where the network has them in order.
+        dets: detections of the image.
+        order: number of each class by name; empty if the classes of the network are in that order.
 
     Raises:
         ArgumentError: a class is not in the order.
@@ -258,11 +258,11 @@ def kaggle_line(name: str, dets: Detections, order: dict[str, int]) -> str:
 
 
 class Labels:
-    """YOLO label files: ``class x y width height`` relative to the image, one file per picture.
+    """YOLO label files: ``class x y width height`` relative to the image, one file per image.
 
     Args:
-        folder: where they go; frames of films are ``<film>_<number>.txt``, counted from 1.
-        confidence: write it as a sixth number (and the track id as the seventh).
+        folder: for the files; those of video frames are ``<video>_<number>.txt``, counted from 1.
+        confidence: write it as the sixth number, and the tracker id as the seventh.
     """
 
     def __init__(self, folder: str, confidence: bool = False) -> None:
@@ -271,7 +271,7 @@ class Labels:
         self._count = 0
 
     def write(self, result: Result, drawn: Drawn) -> None:  # noqa: ARG002
-        """Write the file of one picture; it is empty where nothing was found."""
+        """Write the file of one image; it is empty without detections."""
         dets = result.detections
         lines = []
         size = np.array(dets.image_size * 2, np.float32)
@@ -284,22 +284,22 @@ class Labels:
             if self._confidence and dets.tracker_id is not None:
                 text += f" {dets.tracker_id[row]}"
             lines.append(f"{dets.class_id[row]} {text}\n")
-        write_text(self._folder / f"{self._stems.of_picture(result.frame)}.txt", "".join(lines))
+        write_text(self._folder / f"{self._stems.of_frame(result.frame)}.txt", "".join(lines))
         self._count += 1
 
     def close(self) -> str:
-        """Nothing is left to do."""
+        """Report the number of files."""
         return f"{self._count} label files in {self._folder}"
 
 
 class Stems:
-    """File names for pictures: that of the source, numbered where two sources have the same."""
+    """File names of outputs: that of the source, numbered if two sources have the same."""
 
     def __init__(self) -> None:
         self._stems: dict[str, str] = {}
 
     def of_source(self, name: str) -> str:
-        """The stem of everything that comes from one source."""
+        """The stem for all outputs of a source."""
         if name not in self._stems:
             plain = re.sub(r"[^\w.-]+", "_", PurePath(name).stem if "://" not in name else name).strip("_.")
             stem, number = plain or "source", 1
@@ -310,7 +310,7 @@ class Stems:
             self._stems[name] = stem
         return self._stems[name]
 
-    def of_picture(self, frame: Frame) -> str:
-        """The stem of one picture."""
+    def of_frame(self, frame: Frame) -> str:
+        """The stem for one image or frame."""
         stem = self.of_source(frame.name)
         return stem if frame.still else f"{stem}_{frame.index + 1}"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results for browsers and programs: ``/`` is a page, ``/stream.mjpg`` the annotated pictures as MJPEG,
+"""Results for browsers and programs: ``/`` is a page, ``/stream.mjpg`` the annotated images as MJPEG,
 ``/events`` the detections as server-sent events, ``/frame.jpg`` and ``/frame.json`` the newest of each.
 
-Everybody gets the newest frame; whoever reads slowly misses some, and slows nobody down. Pictures are encoded
-only while somebody looks.
+Each client gets the newest frame; a slow client misses frames and does not delay others. Images are encoded
+only while a client is connected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import json
 import threading
 from typing import Any
 
-from pydarknet.streaming.outputs import Drawn, Picture
+from pydarknet.engine.images import Pixels
+from pydarknet.streaming.outputs import Drawn
 from pydarknet.streaming.outputs.text import event
 from pydarknet.streaming.result import Result
 from pydarknet.system.http_server import Handler, Server
@@ -26,17 +27,17 @@ _PAGE = b"""<!doctype html><meta charset="utf-8"><title>pydarknet</title>
 
 
 class Web:
-    """A small web server; it runs in its own threads until it is closed.
+    """A small web server that runs in its own threads until it is closed.
 
     Args:
         host: address to listen on; ``127.0.0.1`` is this machine only.
-        port: 0 takes a free one.
+        port: 0 chooses a free one.
 
     Attributes:
         url: of the page.
 
     Raises:
-        FileError: the port is taken or may not be used.
+        FileError: the port is in use or not permitted.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 8090) -> None:
@@ -49,49 +50,49 @@ class Web:
         self._hub.publish(json.dumps(event(result)).encode(), drawn() if self._hub.watched else None, drawn)
 
     def close(self) -> str:
-        """End the connections and the server."""
+        """Close the connections and the server."""
         self._hub.close()
         self._server.close()
         return ""
 
 
 class _Hub:
-    """The newest frame, and those who wait for the next."""
+    """The newest frame, and the clients that wait for the next."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._number = 0
         self._event = b""
-        self._picture: Any = None
+        self._image: Any = None
         self._drawn: Drawn | None = None
         self._jpeg: tuple[int, bytes] = (0, b"")
         self.watched = 0
         self.closed = False
 
-    def publish(self, text: bytes, picture: Picture | None, drawn: Drawn) -> None:
+    def publish(self, text: bytes, image: Pixels | None, drawn: Drawn) -> None:
         with self._changed:
             self._number += 1
-            self._event, self._picture, self._drawn = text, picture, drawn
+            self._event, self._image, self._drawn = text, image, drawn
             self._changed.notify_all()
 
     def after(self, number: int) -> tuple[int, bytes]:
-        """Number and event of a frame newer than the given; the same number when there is none any more."""
+        """Number and event of a frame newer than the given one; the same number after the last frame."""
         with self._changed:
             while self._number <= number and not self.closed:
                 self._changed.wait()
             return (number, b"") if self.closed else (self._number, self._event)
 
     def jpeg(self) -> bytes:
-        """The newest picture, encoded once for all."""
+        """The newest image, encoded once for all clients."""
         import cv2
 
         with self._changed:
-            number, picture = self._number, self._picture
+            number, image = self._number, self._image
             if self._jpeg[0] == number:
                 return self._jpeg[1]
-            if picture is None and self._drawn is not None:
-                picture = self._drawn()
-        data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+            if image is None and self._drawn is not None:
+                image = self._drawn()
+        data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
         with self._changed:
             if number == self._number:
                 self._jpeg = (number, data)

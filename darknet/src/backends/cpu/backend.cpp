@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "../../error.hpp"
+#include "../host/train_state.hpp"
 #include "isa.hpp"
 #include "per_thread_plan.hpp"
 #include "plan.hpp"
@@ -50,10 +51,15 @@ public:
         return plan;
     }
 
+    std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
+                                            int threads) const override {
+        return std::make_shared<HostTrainState>(graph, parameters, threads);
+    }
+
 private:
     struct Store {
         std::weak_ptr<WeightStore> weights;
-        std::uint64_t version = 0;  // of the parameters that were packed
+        std::uint64_t weights_version = 0, statistics_version = 0;  // of the parameters that were packed
     };
 
     // The packed weights of these parameters, while any plan holds them and the values are the same.
@@ -63,9 +69,10 @@ private:
             entry = entry->second.weights.expired() ? stores_.erase(entry) : std::next(entry);
         Store& shared = stores_[parameters.get()];
         std::shared_ptr<WeightStore> store = shared.weights.lock();
-        if (!store || shared.version != parameters->version) {
+        if (!store || shared.weights_version != parameters->weights_version ||
+            shared.statistics_version != parameters->statistics_version) {
             store = std::make_shared<WeightStore>(engine_);
-            shared = {store, parameters->version};
+            shared = {store, parameters->weights_version, parameters->statistics_version};
         }
         return store;
     }

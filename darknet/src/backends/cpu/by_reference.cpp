@@ -11,7 +11,7 @@ namespace {
 class ByReference : public Kernel {
 public:
     ByReference(const Context& context, MakeKernel make) : src_(context.src), dst_(context.dst) {
-        KernelContext planes{context.graph, context.node, context.params, {}, {}, context.batch, context.threads};
+        HostContext planes{{context.graph, context.node, context.params, {}, {}, context.batch, context.threads}, {}};
         std::size_t total = dst_.size();
         for (const Tensor& src : src_) total += src.size();
         planes_.resize(total);

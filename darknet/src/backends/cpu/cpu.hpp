@@ -7,7 +7,7 @@
 
 #include "../../passes/passes.hpp"
 #include "../backend.hpp"
-#include "../kernel.hpp"
+#include "../host/host_training.hpp"
 #include "runtime.hpp"
 
 namespace dn {

@@ -20,7 +20,8 @@ bool suits_per_thread_plan(const Graph& graph, const PlanOptions& options) {
 PerThreadPlan::PerThreadPlan(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                              const std::shared_ptr<WeightStore>& weights, const dnnl::engine& engine,
                              const PlanOptions& options)
-    : batch_(options.batch),
+    : Plan(graph, options.batch),
+      batch_(options.batch),
       threads_(options.threads),
       image_size_(graph.input.size()),
       input_(options.batch * graph.input.size()) {

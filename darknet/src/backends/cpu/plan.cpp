@@ -19,13 +19,6 @@ constexpr MakeCpuKernel kKernels[] = {
 
 bool keeps_float(const Node& node) { return layer_def(node.kind).keeps_float; }
 
-std::vector<int> outputs_wanted(const Graph& graph, const PlanOptions& options) {
-    std::vector<int> wanted = options.wanted;
-    if (wanted.empty()) wanted = graph.heads();
-    if (wanted.empty()) wanted.push_back(graph.output_node());
-    return wanted;
-}
-
 // Nodes that the wanted outputs depend on; the others are not computed.
 std::vector<bool> find_needed(const FusedGraph& fused, const std::vector<int>& wanted) {
     const std::vector<Node>& nodes = fused.graph.nodes;
@@ -38,7 +31,7 @@ std::vector<bool> find_needed(const FusedGraph& fused, const std::vector<int>& w
     return needed;
 }
 
-bool is_depthwise(const Node& node) {
+bool has_one_channel_groups(const Node& node) {
     return node.kind == Kind::convolutional && node.as<ConvolutionalParams>().groups > 1 &&
            node.as<ConvolutionalParams>().groups == node.in.c;
 }
@@ -47,14 +40,15 @@ bool is_depthwise(const Node& node) {
 // depthwise convolutions leave no matrices to multiply; and rounding that so few channels average out made confidences
 // of such networks differ by 0.06 from float32's; now by less than 0.03.
 int narrow_channels(const Graph& graph) {
-    return std::any_of(graph.nodes.begin(), graph.nodes.end(), is_depthwise) ? 64 : 32;
+    return std::any_of(graph.nodes.begin(), graph.nodes.end(), has_one_channel_groups) ? 64 : 32;
 }
 
 }  // namespace
 
 CpuPlan::CpuPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, std::shared_ptr<WeightStore> weights,
                  const dnnl::engine& engine, const PlanOptions& options)
-    : graph_(graph),
+    : Plan(graph, options.batch),
+      graph_(graph),
       fused_(graph),
       parameters_(std::move(parameters)),
       weights_(std::move(weights)),
@@ -62,7 +56,7 @@ CpuPlan::CpuPlan(const Graph& graph, std::shared_ptr<const Parameters> parameter
       options_(options),
       compute_(options.precision == Precision::bf16 ? DType::bf16 : DType::f32),
       input_(options.batch * graph.input.size()) {
-    options_.wanted = outputs_wanted(graph_, options);
+    if (options_.wanted.empty()) options_.wanted = graph_.default_outputs();
     fuse_shortcuts(fused_, options_.wanted);
     fuse_bottlenecks(fused_, options_.wanted,
                      [&](const Bottleneck& bottleneck) { return computes_bottleneck(bottleneck, options_); });

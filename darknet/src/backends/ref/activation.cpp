@@ -25,6 +25,6 @@ public:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_activation(const KernelContext& context) { return std::make_unique<Activation>(context); }
+std::unique_ptr<Kernel> make_activation(const HostContext& context) { return std::make_unique<Activation>(context); }
 
 }  // namespace dn::ref

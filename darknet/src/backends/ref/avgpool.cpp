@@ -31,6 +31,6 @@ public:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_avgpool(const KernelContext& context) { return std::make_unique<Avgpool>(context); }
+std::unique_ptr<Kernel> make_avgpool(const HostContext& context) { return std::make_unique<Avgpool>(context); }
 
 }  // namespace dn::ref

@@ -23,7 +23,7 @@ void for_channel(int channel, int n, Shape shape, Visit&& visit) {
 
 }  // namespace
 
-void BatchNorm::forward(NodeParameters& parameters, float* x, int n, Shape shape) {
+void BatchNorm::forward(const NodeParameters& parameters, NodeParameters& rolling, float* x, int n, Shape shape) {
     x_.assign(x, x + n * shape.size());
     means_.resize(shape.c);
     inverse_.resize(shape.c);
@@ -36,8 +36,8 @@ void BatchNorm::forward(NodeParameters& parameters, float* x, int n, Shape shape
         const double variance = squares / count, unbiased = squares / std::max(1.0, count - 1);
         means_[c] = static_cast<float>(mean);
         inverse_[c] = static_cast<float>(1 / std::sqrt(variance + kBatchNormEps));
-        parameters.means[c] = kMomentum * parameters.means[c] + (1 - kMomentum) * means_[c];
-        parameters.variances[c] = kMomentum * parameters.variances[c] + (1 - kMomentum) * static_cast<float>(unbiased);
+        rolling.means[c] = kMomentum * rolling.means[c] + (1 - kMomentum) * means_[c];
+        rolling.variances[c] = kMomentum * rolling.variances[c] + (1 - kMomentum) * static_cast<float>(unbiased);
         for_channel(c, n, shape, [&](std::size_t k) {
             x[k] = (x[k] - means_[c]) * inverse_[c] * parameters.scales[c] + parameters.biases[c];
         });

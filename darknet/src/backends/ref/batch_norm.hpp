@@ -11,7 +11,7 @@ namespace dn::ref {
 class BatchNorm {
 public:
     // x: planes (n, c, h, w), normalised, scaled and shifted in place.
-    void forward(NodeParameters& parameters, float* x, int n, Shape shape);
+    void forward(const NodeParameters& parameters, NodeParameters& rolling, float* x, int n, Shape shape);
     // delta: that of the output, becomes that of the input; adds to the gradients of scales and biases.
     void backward(const NodeParameters& parameters, NodeParameters& gradients, float* delta, int n, Shape shape) const;
 

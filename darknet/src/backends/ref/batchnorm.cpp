@@ -16,7 +16,7 @@ public:
     void forward() override {
         std::copy_n(src(0), context_.dst.size(), dst(0));
         if (context_.training())
-            batch_norm_.forward(*context_.statistics, dst(0), batch(), node().out);
+            batch_norm_.forward(weights(), *context_.statistics, dst(0), batch(), node().out);
         else
             normalize_batch(weights(), dst(0), batch(), node().out);
     }
@@ -32,6 +32,6 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_batchnorm(const KernelContext& context) { return std::make_unique<Batchnorm>(context); }
+std::unique_ptr<Kernel> make_batchnorm(const HostContext& context) { return std::make_unique<Batchnorm>(context); }
 
 }  // namespace dn::ref

@@ -18,7 +18,7 @@ public:
         if (!params.batch_normalize)
             add_biases(weights(), dst(0), batch(), node().out);
         else if (context_.training())
-            batch_norm_.forward(*context_.statistics, dst(0), batch(), node().out);
+            batch_norm_.forward(weights(), *context_.statistics, dst(0), batch(), node().out);
         else
             normalize_batch(weights(), dst(0), batch(), node().out);
         if (context_.training() && slope_needs_input(params.activation))
@@ -62,6 +62,6 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_connected(const KernelContext& context) { return std::make_unique<Connected>(context); }
+std::unique_ptr<Kernel> make_connected(const HostContext& context) { return std::make_unique<Connected>(context); }
 
 }  // namespace dn::ref

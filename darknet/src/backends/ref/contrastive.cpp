@@ -4,8 +4,6 @@
 
 namespace dn::ref {
 
-std::unique_ptr<Kernel> make_contrastive(const KernelContext& context) {
-    return std::make_unique<PassThrough>(context);
-}
+std::unique_ptr<Kernel> make_contrastive(const HostContext& context) { return std::make_unique<PassThrough>(context); }
 
 }  // namespace dn::ref

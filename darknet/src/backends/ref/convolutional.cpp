@@ -16,7 +16,7 @@ namespace {
 
 class Convolutional : public RefKernel {
 public:
-    explicit Convolutional(const KernelContext& context) : RefKernel(context), before_blur_shape_(node().out) {
+    explicit Convolutional(const HostContext& context) : RefKernel(context), before_blur_shape_(node().out) {
         if (blurred()) {
             const int shrink = params().size - 1 - 2 * params().padding;
             before_blur_shape_ = {node().out.c, src_shape().h - shrink, src_shape().w - shrink};
@@ -71,7 +71,7 @@ private:
         if (!params().batch_normalize)
             add_biases(weights(), y, batch(), before_blur_shape_);
         else if (context_.training())
-            batch_norm_.forward(*context_.statistics, y, batch(), before_blur_shape_);
+            batch_norm_.forward(weights(), *context_.statistics, y, batch(), before_blur_shape_);
         else
             normalize_batch(weights(), y, batch(), before_blur_shape_);
     }
@@ -173,7 +173,7 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_convolutional(const KernelContext& context) {
+std::unique_ptr<Kernel> make_convolutional(const HostContext& context) {
     return std::make_unique<Convolutional>(context);
 }
 

@@ -4,6 +4,6 @@
 
 namespace dn::ref {
 
-std::unique_ptr<Kernel> make_cost(const KernelContext& context) { return std::make_unique<PassThrough>(context); }
+std::unique_ptr<Kernel> make_cost(const HostContext& context) { return std::make_unique<PassThrough>(context); }
 
 }  // namespace dn::ref

@@ -28,6 +28,6 @@ public:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_crop(const KernelContext& context) { return std::make_unique<Crop>(context); }
+std::unique_ptr<Kernel> make_crop(const HostContext& context) { return std::make_unique<Crop>(context); }
 
 }  // namespace dn::ref

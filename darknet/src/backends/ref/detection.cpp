@@ -27,6 +27,6 @@ public:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_detection(const KernelContext& context) { return std::make_unique<Detection>(context); }
+std::unique_ptr<Kernel> make_detection(const HostContext& context) { return std::make_unique<Detection>(context); }
 
 }  // namespace dn::ref

@@ -36,6 +36,6 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_dropout(const KernelContext& context) { return std::make_unique<Dropout>(context); }
+std::unique_ptr<Kernel> make_dropout(const HostContext& context) { return std::make_unique<Dropout>(context); }
 
 }  // namespace dn::ref

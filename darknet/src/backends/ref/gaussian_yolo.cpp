@@ -24,7 +24,7 @@ public:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_gaussian_yolo(const KernelContext& context) {
+std::unique_ptr<Kernel> make_gaussian_yolo(const HostContext& context) {
     return std::make_unique<GaussianYolo>(context);
 }
 

@@ -23,6 +23,6 @@ public:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_implicit(const KernelContext& context) { return std::make_unique<Implicit>(context); }
+std::unique_ptr<Kernel> make_implicit(const HostContext& context) { return std::make_unique<Implicit>(context); }
 
 }  // namespace dn::ref

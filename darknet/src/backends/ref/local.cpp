@@ -81,6 +81,6 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_local(const KernelContext& context) { return std::make_unique<Local>(context); }
+std::unique_ptr<Kernel> make_local(const HostContext& context) { return std::make_unique<Local>(context); }
 
 }  // namespace dn::ref

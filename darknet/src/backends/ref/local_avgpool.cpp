@@ -61,7 +61,7 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_local_avgpool(const KernelContext& context) {
+std::unique_ptr<Kernel> make_local_avgpool(const HostContext& context) {
     return std::make_unique<LocalAvgpool>(context);
 }
 

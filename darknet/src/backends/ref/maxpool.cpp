@@ -132,6 +132,6 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_maxpool(const KernelContext& context) { return std::make_unique<Maxpool>(context); }
+std::unique_ptr<Kernel> make_maxpool(const HostContext& context) { return std::make_unique<Maxpool>(context); }
 
 }  // namespace dn::ref

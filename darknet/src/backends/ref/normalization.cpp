@@ -72,7 +72,7 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_normalization(const KernelContext& context) {
+std::unique_ptr<Kernel> make_normalization(const HostContext& context) {
     return std::make_unique<Normalization>(context);
 }
 

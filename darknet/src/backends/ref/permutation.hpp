@@ -13,7 +13,7 @@ using Indices = std::vector<std::size_t>;
 class Permutation : public RefKernel {
 public:
     // from: for each value of an output image, its place in the input image.
-    Permutation(const KernelContext& context, Indices from) : RefKernel(context), from_(std::move(from)) {}
+    Permutation(const HostContext& context, Indices from) : RefKernel(context), from_(std::move(from)) {}
 
     void forward() override {
         for (int n = 0; n < batch(); ++n)

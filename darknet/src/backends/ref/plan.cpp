@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "../../error.hpp"
+#include "../host/train_state.hpp"
 #include "ref.hpp"
 
 namespace dn::ref {
@@ -18,8 +19,11 @@ constexpr MakeKernel kMakers[] = {
 class RefPlan : public Plan {
 public:
     RefPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, const PlanOptions& options)
-        : graph_(graph), parameters_(std::move(parameters)), batch_(options.batch) {
-        if (options.training) training_ = *options.training;
+        : Plan(graph, options.batch), graph_(graph), parameters_(std::move(parameters)), batch_(options.batch) {
+        if (options.training) {
+            training_ = &host_state(*options.training);
+            frozen_before_ = options.training->frozen_before;
+        }
         input_.resize(batch_ * graph.input.size());
         outputs_.resize(graph.nodes.size());
         deltas_.resize(graph.nodes.size());
@@ -33,17 +37,17 @@ public:
     }
 
     void backward(const LossContext& context, std::vector<LossReport>& reports) override {
-        if (!training_.gradients) return Plan::backward(context, reports);
+        if (!training_) return Plan::backward(context, reports);
         for (Floats& delta : deltas_) std::fill(delta.begin(), delta.end(), 0.0f);
         for (const Node& node : graph_.nodes)
             if (owns_cost(node))
                 reports[node.index] = loss(node, context, outputs_[node.index].data(), deltas_[node.index].data());
-        for (int i = static_cast<int>(kernels_.size()) - 1; i >= training_.frozen_before; --i)
+        for (int i = static_cast<int>(kernels_.size()) - 1; i >= frozen_before_; --i)
             if (!graph_.nodes[i].only_forward) kernels_[i]->backward();
     }
 
     void read_delta(int node, float* dst) const override {
-        if (!training_.gradients) return Plan::read_delta(node, dst);
+        if (!training_) return Plan::read_delta(node, dst);
         std::copy(deltas_[node].begin(), deltas_[node].end(), dst);
     }
 
@@ -80,20 +84,15 @@ private:
         return tensor;
     }
 
-    bool learns(int node) const { return training_.gradients && node >= training_.frozen_before; }
+    bool learns(int node) const { return training_ && node >= frozen_before_; }
 
     void add_kernel(const Node& node, int threads) {
         outputs_[node.index].resize(batch_ * node.out.size());
         if (learns(node.index)) deltas_[node.index].resize(batch_ * node.out.size());
-        KernelContext context{graph_, node,   &parameters_->of(graph_, node.index), {}, tensor_of(node.index),
-                              batch_, threads};
+        HostContext context{
+            {graph_, node, &parameters_->of(graph_, node.index), {}, tensor_of(node.index), batch_, threads}, {}};
         for (int input : node.inputs) context.src.push_back(tensor_of(input));
-        if (learns(node.index)) {
-            const int owner = weights_owner(graph_, node.index);
-            context.statistics = &training_.parameters->nodes[owner];
-            context.gradients = &(*training_.gradients)[owner];
-            context.seen = &training_.parameters->seen;
-        }
+        if (learns(node.index)) static_cast<HostTraining&>(context) = training_->of(graph_, node.index);
         kernels_.push_back(kMakers[static_cast<std::size_t>(node.kind)](context));
     }
 
@@ -101,9 +100,10 @@ private:
     std::shared_ptr<const Parameters> parameters_;
     int batch_;
     Floats input_;
-    std::vector<Floats> outputs_;  // by node: planes (batch, c, h, w)
-    std::vector<Floats> deltas_;   // likewise, in training; empty for frozen nodes
-    Training training_{};
+    std::vector<Floats> outputs_;         // by node: planes (batch, c, h, w)
+    std::vector<Floats> deltas_;          // likewise, in training; empty for frozen nodes
+    HostTrainState* training_ = nullptr;  // null: inference
+    int frozen_before_ = 0;
     std::vector<std::unique_ptr<Kernel>> kernels_;
 };
 
@@ -115,6 +115,11 @@ public:
                                   const PlanOptions& options) const override {
         resolve(options.precision);
         return std::make_unique<RefPlan>(graph, parameters, options);
+    }
+
+    std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
+                                            int threads) const override {
+        return std::make_shared<HostTrainState>(graph, parameters, threads);
     }
 };
 

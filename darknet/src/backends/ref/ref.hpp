@@ -5,11 +5,11 @@
 
 #include "../../error.hpp"
 #include "../backend.hpp"
-#include "../kernel.hpp"
+#include "../host/host_training.hpp"
 
 namespace dn::ref {
 
-#define DN_LAYER(name) std::unique_ptr<Kernel> make_##name(const KernelContext& context);
+#define DN_LAYER(name) std::unique_ptr<Kernel> make_##name(const HostContext& context);
 #include "../../layers/layers.def"
 #undef DN_LAYER
 
@@ -18,7 +18,7 @@ std::unique_ptr<Backend> make_backend();
 // What every kernel of this backend holds: its context, under short names.
 class RefKernel : public Kernel {
 public:
-    explicit RefKernel(const KernelContext& context) : context_(context) {}
+    explicit RefKernel(const HostContext& context) : context_(context) {}
     std::string what() const override { return "ref"; }
 
 protected:
@@ -44,7 +44,7 @@ protected:
     Shape src_shape(int input = 0) const { return context_.src[input].shape; }
     const NodeParameters& weights() const { return *context_.params; }
 
-    KernelContext context_;
+    HostContext context_;
 };
 
 }  // namespace dn::ref

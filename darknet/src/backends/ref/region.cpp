@@ -50,6 +50,6 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_region(const KernelContext& context) { return std::make_unique<Region>(context); }
+std::unique_ptr<Kernel> make_region(const HostContext& context) { return std::make_unique<Region>(context); }
 
 }  // namespace dn::ref

@@ -5,7 +5,7 @@
 
 namespace dn::ref {
 
-std::unique_ptr<Kernel> make_reorg(const KernelContext& context) {
+std::unique_ptr<Kernel> make_reorg(const HostContext& context) {
     const auto& params = context.node.as<ReorgParams>();
     const Indices spread = spread_blocks(context.src[0].shape, params.stride);
     return std::make_unique<Permutation>(context, params.reverse ? inverse(spread) : spread);

@@ -20,7 +20,7 @@ Indices space_to_depth(Shape in, Shape out, int s) {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_reorg3d(const KernelContext& context) {
+std::unique_ptr<Kernel> make_reorg3d(const HostContext& context) {
     const auto& params = context.node.as<ReorgParams>();
     const Shape in = context.src[0].shape, out = context.node.out;
     return std::make_unique<Permutation>(

@@ -42,6 +42,6 @@ public:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_route(const KernelContext& context) { return std::make_unique<Route>(context); }
+std::unique_ptr<Kernel> make_route(const HostContext& context) { return std::make_unique<Route>(context); }
 
 }  // namespace dn::ref

@@ -33,6 +33,6 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_sam(const KernelContext& context) { return std::make_unique<Sam>(context); }
+std::unique_ptr<Kernel> make_sam(const HostContext& context) { return std::make_unique<Sam>(context); }
 
 }  // namespace dn::ref

@@ -43,7 +43,7 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_scale_channels(const KernelContext& context) {
+std::unique_ptr<Kernel> make_scale_channels(const HostContext& context) {
     return std::make_unique<ScaleChannels>(context);
 }
 

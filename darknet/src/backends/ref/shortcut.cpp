@@ -106,6 +106,6 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_shortcut(const KernelContext& context) { return std::make_unique<Shortcut>(context); }
+std::unique_ptr<Kernel> make_shortcut(const HostContext& context) { return std::make_unique<Shortcut>(context); }
 
 }  // namespace dn::ref

@@ -29,6 +29,6 @@ public:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_softmax(const KernelContext& context) { return std::make_unique<Softmax>(context); }
+std::unique_ptr<Kernel> make_softmax(const HostContext& context) { return std::make_unique<Softmax>(context); }
 
 }  // namespace dn::ref

@@ -69,6 +69,6 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_upsample(const KernelContext& context) { return std::make_unique<Upsample>(context); }
+std::unique_ptr<Kernel> make_upsample(const HostContext& context) { return std::make_unique<Upsample>(context); }
 
 }  // namespace dn::ref

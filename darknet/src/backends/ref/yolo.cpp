@@ -38,6 +38,6 @@ void activate_boxes(const YoloParams& params, BoxEntries at, float* planes, Shap
     }
 }
 
-std::unique_ptr<Kernel> make_yolo(const KernelContext& context) { return std::make_unique<Yolo>(context); }
+std::unique_ptr<Kernel> make_yolo(const HostContext& context) { return std::make_unique<Yolo>(context); }
 
 }  // namespace dn::ref

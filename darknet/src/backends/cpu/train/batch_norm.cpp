@@ -137,6 +137,7 @@ void NormAndActivate::measure(const Tensor& sums) {
 
 void NormAndActivate::move_rolling(const std::vector<double>& means, const std::vector<double>& variances,
                                    double count) {
+    const NodeParameters& params = *context_.params;
     NodeParameters& rolling = *context_.statistics;
     const std::size_t channels = means.size();
     scale_.resize(channels);
@@ -148,8 +149,8 @@ void NormAndActivate::move_rolling(const std::vector<double>& means, const std::
         const double unbiased = variances[c] * count / std::max(1.0, count - 1);
         inverse_[c] = static_cast<float>(inverse);
         offset_[c] = static_cast<float>(-means[c] * inverse);
-        scale_[c] = static_cast<float>(rolling.scales[c] * inverse);
-        shift_[c] = static_cast<float>(rolling.biases[c] - means[c] * rolling.scales[c] * inverse);
+        scale_[c] = static_cast<float>(params.scales[c] * inverse);
+        shift_[c] = static_cast<float>(params.biases[c] - means[c] * params.scales[c] * inverse);
         rolling.means[c] = kMomentum * rolling.means[c] + (1 - kMomentum) * static_cast<float>(means[c]);
         rolling.variances[c] = kMomentum * rolling.variances[c] + (1 - kMomentum) * static_cast<float>(unbiased);
     }

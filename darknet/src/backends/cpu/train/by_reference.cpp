@@ -18,7 +18,7 @@ constexpr MakeKernel kReference[] = {
 class ByReference : public TrainKernel {
 public:
     explicit ByReference(const TrainContext& context) : context_(context) {
-        KernelContext planes = context;
+        HostContext planes = context;
         for (Tensor& tensor : planes.src) {
             const bool wanted = tensor.delta != nullptr;
             src_.emplace_back(tensor.size());

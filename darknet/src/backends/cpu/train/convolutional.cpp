@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // [convolutional] in training: three oneDNN primitives around NormAndActivate. Weights are kept in float32 and packed
-// again for every pass; gradients are summed in float32. Where oneDNN has no bf16 primitives, tensors and weights are
-// rounded to bf16 as elsewhere, and copied to float32 for them.
+// again after every update; gradients are summed in float32. Where oneDNN has no bf16 primitives, tensors and weights
+// are rounded to bf16 as elsewhere, and copied to float32 for them.
 #include "../isa.hpp"
 #include "../rows.hpp"
 #include "batch_norm.hpp"
@@ -36,7 +36,7 @@ public:
     bool fast() const { return fast_; }  // oneDNN has an implementation for each of its primitives
 
     void forward() override {
-        reorder(plain_weights(), weights_);
+        pack(weights_, packed_);
         const Tensor sums = as_operand(sums_, dst_scratch());
         execute(forward_,
                 {{DNNL_ARG_SRC, source()}, {DNNL_ARG_WEIGHTS, weights_}, {DNNL_ARG_DST, view(dst_desc_, sums.data)}});
@@ -184,6 +184,14 @@ private:
 
     void reorder(memory from, memory to) { dnnl::reorder(from, to).execute(context_.runtime.stream(), from, to); }
 
+    // The weights into the format of a primitive, unless it has these already.
+    void pack(const memory& packed, std::uint64_t& version) {
+        const std::uint64_t wanted = context_.weights_version + 1;
+        if (version == wanted) return;
+        reorder(plain_weights(), packed);
+        version = wanted;
+    }
+
     template <class Primitive>
     void execute(const Primitive& primitive, Arguments arguments) {
         const memory::desc scratch = scratch_of(primitive);
@@ -206,7 +214,7 @@ private:
     }
 
     void pass_back(const memory& diff_dst) {
-        reorder(plain_weights(), backward_weights_format_);
+        pack(backward_weights_format_, packed_backward_);
         const Tensor target = delta_of(context_.src[0]);
         Tensor result = as_operand(target, src_scratch());
         if (!context_.overwrite[0]) result.data = src_scratch();
@@ -230,6 +238,7 @@ private:
     dnnl::convolution_backward_data backward_data_;
     memory::desc scratch_sizes_, backward_weights_scratch_, backward_data_scratch_;
     memory weights_, weight_gradients_, backward_weights_format_;
+    std::uint64_t packed_ = 0, packed_backward_ = 0;  // 1 + the version of the weights in each format; 0: none
     Floats plain_gradients_, rounded_;
 };
 

@@ -6,6 +6,7 @@
 #include "../../../error.hpp"
 #include "../../../layers/layer.hpp"
 #include "../../../passes/passes.hpp"
+#include "../../host/train_state.hpp"
 #include "../isa.hpp"
 #include "../layout.hpp"
 #include "slopes.hpp"
@@ -38,12 +39,14 @@ class TrainPlan : public Plan {
 public:
     TrainPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, const dnnl::engine& engine,
               const PlanOptions& options)
-        : graph_(graph),
+        : Plan(graph, options.batch),
+          graph_(graph),
           parameters_(std::move(parameters)),
           runtime_(engine, options.threads),
           weights_(engine),
           options_(options),
-          training_(*options.training),
+          state_(host_state(*options.training)),
+          frozen_before_(options.training->frozen_before),
           compute_(options.precision == Precision::bf16 ? DType::bf16 : DType::f32),
           input_(options.batch * graph.input.size()) {
         make_tensors();
@@ -70,7 +73,7 @@ public:
                 std::fill_n(kernel.delta_planes(), options_.batch * node.out.size(), 0.0f);
                 reports[node.index] = loss(node, shared, kernel.output_planes(), kernel.delta_planes());
             }
-            for (int i = static_cast<int>(kernels_.size()) - 1; i >= training_.frozen_before; --i)
+            for (int i = static_cast<int>(kernels_.size()) - 1; i >= frozen_before_; --i)
                 if (reached_[i]) kernels_[i]->backward();
         });
     }
@@ -109,7 +112,7 @@ public:
     }
 
 private:
-    bool learns(int node) const { return node >= training_.frozen_before; }
+    bool learns(int node) const { return node >= frozen_before_; }
 
     DType type_of(int node) const {
         if (node < 0) return compute_;
@@ -175,25 +178,22 @@ private:
     }
 
     TrainContext context_of(const Node& node) {
-        TrainContext context{{graph_,
-                              node,
-                              &parameters_->of(graph_, node.index),
-                              {},
-                              tensors_[node.index + 1],
-                              options_.batch,
-                              options_.threads},
+        TrainContext context{{{graph_,
+                               node,
+                               &parameters_->of(graph_, node.index),
+                               {},
+                               tensors_[node.index + 1],
+                               options_.batch,
+                               options_.threads},
+                              {}},
                              runtime_,
                              weights_,
                              compute_,
+                             parameters_->weights_version,
                              overwrites_[node.index],
                              receives_[node.index]};
         for (int input : node.inputs) context.src.push_back(tensors_[input + 1]);
-        if (learns(node.index)) {
-            const int owner = weights_owner(graph_, node.index);
-            context.statistics = &training_.parameters->nodes[owner];
-            context.gradients = &(*training_.gradients)[owner];
-            context.seen = &training_.parameters->seen;
-        }
+        if (learns(node.index)) static_cast<HostTraining&>(context) = state_.of(graph_, node.index);
         return context;
     }
 
@@ -210,7 +210,8 @@ private:
     Runtime runtime_;
     WeightStore weights_;
     PlanOptions options_;
-    Training training_;
+    HostTrainState& state_;
+    const int frozen_before_;
     DType compute_;
     Floats input_;  // (n, c, h, w), as the caller writes it
     AlignedBuffer values_, deltas_;

@@ -3,6 +3,7 @@
 // Convolutions, pools and what moves data have kernels of their own; every other layer runs the reference kernel.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -11,10 +12,11 @@
 namespace dn::cpu {
 
 // What a training kernel is made from. Deltas have the type of their values.
-struct TrainContext : KernelContext {
+struct TrainContext : HostContext {
     Runtime& runtime;
-    WeightStore& weights;  // of this plan alone: training repacks
+    WeightStore& weights;  // of this plan alone
     DType compute;
+    const std::atomic<std::uint64_t>& weights_version;  // of params: what has packed them packs again when it moves
     std::vector<bool> overwrite;  // per source: nobody wrote its delta before this kernel, which must fill all of it
     bool receives;                // a layer behind it wrote dst's delta
 };
