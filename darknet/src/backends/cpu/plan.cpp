@@ -19,21 +19,19 @@ constexpr MakeCpuKernel kKernels[] = {
 
 bool keeps_float(const Node& node) { return layer_def(node.kind).keeps_float; }
 
-// Its output is its first source's, in the same place.
-bool shares_source(const Node& node) { return node.fused_away || is_pass_through(node); }
-
 // Nodes that the wanted outputs depend on; the others are not computed.
-std::vector<bool> find_needed(const Graph& graph, const std::vector<int>& wanted) {
-    std::vector<bool> needed(graph.nodes.size(), false);
+std::vector<bool> find_needed(const FusedGraph& fused, const std::vector<int>& wanted) {
+    const std::vector<Node>& nodes = fused.graph.nodes;
+    std::vector<bool> needed(nodes.size(), false);
     for (int node : wanted) needed[node] = true;
-    for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node)
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
         if (needed[node->index])
-            for (int input : node->inputs)
+            for (int input : fused.inputs(*node))
                 if (input >= 0) needed[input] = true;
     return needed;
 }
 
-bool is_depthwise(const Node& node) {
+bool has_one_channel_groups(const Node& node) {
     return node.kind == Kind::convolutional && node.as<ConvolutionalParams>().groups > 1 &&
            node.as<ConvolutionalParams>().groups == node.in.c;
 }
@@ -42,7 +40,7 @@ bool is_depthwise(const Node& node) {
 // depthwise convolutions leave no matrices to multiply; and rounding that so few channels average out made confidences
 // of such networks differ by 0.06 from float32's; now by less than 0.03.
 int narrow_channels(const Graph& graph) {
-    return std::any_of(graph.nodes.begin(), graph.nodes.end(), is_depthwise) ? 64 : 32;
+    return std::any_of(graph.nodes.begin(), graph.nodes.end(), has_one_channel_groups) ? 64 : 32;
 }
 
 }  // namespace
@@ -51,6 +49,7 @@ CpuPlan::CpuPlan(const Graph& graph, std::shared_ptr<const Parameters> parameter
                  const dnnl::engine& engine, const PlanOptions& options)
     : Plan(graph, options.batch),
       graph_(graph),
+      fused_(graph),
       parameters_(std::move(parameters)),
       weights_(std::move(weights)),
       runtime_(engine, options.threads),
@@ -58,11 +57,11 @@ CpuPlan::CpuPlan(const Graph& graph, std::shared_ptr<const Parameters> parameter
       compute_(options.precision == Precision::bf16 ? DType::bf16 : DType::f32),
       input_(options.batch * graph.input.size()) {
     if (options_.wanted.empty()) options_.wanted = graph_.default_outputs();
-    fuse_shortcuts(graph_, options_.wanted);
-    fuse_bottlenecks(graph_, options_.wanted,
+    fuse_shortcuts(fused_, options_.wanted);
+    fuse_bottlenecks(fused_, options_.wanted,
                      [&](const Bottleneck& bottleneck) { return computes_bottleneck(bottleneck, options_); });
     const std::vector<DType> types = choose_types();
-    placement_ = place_outputs(graph_, options_.wanted, rules(types));
+    placement_ = place_outputs(fused_, options_.wanted, rules(types));
     arena_ = AlignedBuffer(pack_arena(placement_.buffers, options_.batch));
     make_steps();
     runtime_.allocate();
@@ -74,20 +73,21 @@ std::vector<DType> CpuPlan::choose_types() const {
     std::vector<bool> feeds_heads(count, false), feeds_others(count, false);
     for (auto node = graph_.nodes.rbegin(); node != graph_.nodes.rend(); ++node) {
         const std::size_t i = node->index;
-        for (std::size_t k = 0; k < node->inputs.size(); ++k) {
-            if (node->inputs[k] < 0) continue;
-            const bool same_value = k == 0 && shares_source(*node);
+        const std::vector<int>& inputs = fused_.inputs(*node);
+        for (std::size_t k = 0; k < inputs.size(); ++k) {
+            if (inputs[k] < 0) continue;
+            const bool same_value = k == 0 && fused_.shares_source(*node);
             const bool to_head = same_value ? feeds_heads[i] : keeps_float(*node);
             const bool to_other = same_value ? feeds_others[i] : !keeps_float(*node);
-            if (to_head) feeds_heads[node->inputs[k]] = true;
-            if (to_other) feeds_others[node->inputs[k]] = true;
+            if (to_head) feeds_heads[inputs[k]] = true;
+            if (to_other) feeds_others[inputs[k]] = true;
         }
     }
     const int narrow = narrow_channels(graph_);
     std::vector<DType> types(count, compute_);
     for (const Node& node : graph_.nodes) {
         const bool head_alone = feeds_heads[node.index] && !feeds_others[node.index];
-        if (shares_source(node))
+        if (fused_.shares_source(node))
             types[node.index] = node.inputs[0] < 0 ? input_type() : types[node.inputs[0]];
         else if (keeps_float(node) || head_alone || node.out.c < narrow)
             types[node.index] = DType::f32;
@@ -105,7 +105,7 @@ PlacementRules CpuPlan::rules(const std::vector<DType>& types) const {
     rules.type = [&types, this](int node) { return node < 0 ? input_type() : types[node]; };
     // oneDNN wants dense tensors; all kernels of our own take any pitch.
     rules.reads_slices = [this](const Node& node) {
-        if (node.depthwise >= 0) return true;
+        if (fused_.of(node.index).depthwise >= 0) return true;
         if (node.kind == Kind::convolutional) return convolves_in_tiles(node, compute_);
         return node.kind != Kind::connected;
     };
@@ -130,23 +130,24 @@ Tensor CpuPlan::tensor_of(int node) const {
 
 Context CpuPlan::context_of(const Node& node) {
     std::vector<Tensor> src;
-    for (int input : node.inputs) src.push_back(tensor_of(input));
+    for (int input : fused_.inputs(node)) src.push_back(tensor_of(input));
     Context context{{graph_, node, &parameters_->of(graph_, node.index), src, tensor_of(node.index), options_.batch,
                      options_.threads},
                     runtime_,
                     *weights_,
                     compute_,
+                    fused_.of(node.index),
                     {},
                     parameters_.get()};
-    if (node.residual != -2) context.residual = tensor_of(node.residual);
+    if (context.fusion.residual != -2) context.residual = tensor_of(context.fusion.residual);
     return context;
 }
 
 void CpuPlan::make_steps() {
-    const std::vector<bool> needed = find_needed(graph_, options_.wanted);
+    const std::vector<bool> needed = find_needed(fused_, options_.wanted);
     steps_.push_back({-1, make_input(&planes_, tensor_of(-1))});
     for (const Node& node : graph_.nodes) {
-        if (!needed[node.index] || shares_source(node)) continue;
+        if (!needed[node.index] || fused_.shares_source(node)) continue;
         std::unique_ptr<Kernel> kernel = kKernels[static_cast<std::size_t>(node.kind)](context_of(node));
         if (kernel) steps_.push_back({node.index, std::move(kernel)});
     }

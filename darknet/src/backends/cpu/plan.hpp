@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An executable for one batch and input size: the rewritten graph, one arena of activations, a list of kernels.
+// An executable for one batch and input size: the fused graph, one arena of activations, a list of kernels.
 #pragma once
 
 #include <memory>
@@ -42,7 +42,8 @@ private:
     template <class Each>
     void run(const Each& each);
 
-    Graph graph_;
+    const Graph& graph_;
+    FusedGraph fused_;
     std::shared_ptr<const Parameters> parameters_;
     std::shared_ptr<WeightStore> weights_;
     Runtime runtime_;
