@@ -118,6 +118,13 @@ DN_API dn_status dn_network_get_layer(const dn_network *network, int layer, dn_l
 /* The i-th warning of loading (unknown keys when not strict, ...), or NULL after the last. */
 DN_API const char *dn_network_warning(const dn_network *network, int i);
 
+/* Bytes that a plan of the network takes, without making it: for `batch` images at a time, in a precision of its backend
+ * (NULL: the network's), of inference (training 0) or of training (1: gradients, momentum and moving average included).
+ * They are of the memory in which its backend computes, which has free_bytes left; 0: the system does not report it. The
+ * network's own parameters, 4 bytes each, are in main memory already. */
+DN_API dn_status dn_plan_bytes(const dn_network *network, int batch, const char *precision, int training, uint64_t *bytes,
+                               uint64_t *free_bytes);
+
 /* -- inference --------------------------------------------------------------------------------------------------- */
 
 /* Runs n images (n <= batch), planes (n, c, h, w) in 0..1. `layers` (may be NULL): the layers to be read afterwards;

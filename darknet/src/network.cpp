@@ -12,6 +12,7 @@
 #include "backends/registry.hpp"
 #include "error.hpp"
 #include "layers/layer.hpp"
+#include "solver.hpp"
 
 namespace dn {
 namespace {
@@ -206,6 +207,12 @@ std::vector<std::vector<Detection>> Network::detections(const ImageView* images,
 void Network::nms(std::vector<Candidate>& candidates, float thresh) const {
     const NmsSettings settings = nms_settings(*graph_);
     nms_sort(candidates, classes(), thresh, settings.kind, settings.beta);
+}
+
+std::size_t Network::plan_bytes(int batch, Precision precision, bool training) const {
+    if (batch < 1) throw Error(Status::invalid_argument, "", text("found batch ", batch, ", expected 1 or more"));
+    const Training frozen{nullptr, training ? Solver(*graph_).frozen_before() : 0};
+    return backend_->plan_bytes(*graph_, {batch, options_.threads, precision, training ? &frozen : nullptr, {}});
 }
 
 int Network::classes() const {

@@ -59,6 +59,10 @@ public:
 
     int classes() const;  // of the first head; 0 without one
 
+    // Bytes that a plan of this network takes of its backend's memory (see Backend::plan_bytes), for `batch` images at
+    // a time: of inference, or of training.
+    std::size_t plan_bytes(int batch, Precision precision, bool training) const;
+
     std::vector<LayerTime> profile();
     const Plan* compiled_plan() const { return plan_.get(); }
 

@@ -283,6 +283,13 @@ class Handle:
             found.append(text(warning))
         return found
 
+    def plan_bytes(self, batch: int, precision: str, training: bool) -> tuple[int, int | None]:
+        """Bytes that a plan takes of the backend's memory, and those still free; see ``dn_plan_bytes``."""
+        needed, free = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+        c_precision = ffi.new("char[]", precision.encode())
+        check(lib.dn_plan_bytes(self.pointer, batch, c_precision, training, needed, free))
+        return needed[0], free[0] or None
+
     def array(self, layer: int, name: str) -> Floats:
         """A parameter array of a layer, flat, as a weights file holds it; empty where the layer has none."""
         count = ffi.new("size_t *")

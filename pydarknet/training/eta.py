@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydarknet.cfg.memory import smallest_subdivisions, training_memory
+from pydarknet.engine.memory import free_memory
 from pydarknet.errors import DataError
-from pydarknet.system.memory import available_memory, peak_memory
+from pydarknet.system.memory import peak_memory
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
@@ -193,8 +194,9 @@ def _estimate(training: Training, pace: Pace, done: int, max_hours: float | None
         evaluations = max(0, (end - 1 - first) // training.map_every + 1) + 1
         each = _evaluation(training)
     hours = ((end - done) * seconds + evaluations * each) / 3600
-    precision, free = training.network.info.precision, available_memory()
-    smallest = smallest_subdivisions(cfg, free, precision=precision) if free else None
+    info = training.network.info
+    precision, backend, free = info.precision, info.backend, free_memory(info.backend)
+    smallest = smallest_subdivisions(cfg, free, precision=precision, backend=backend) if free else None
     return Estimate(
         done,
         end,
@@ -206,7 +208,7 @@ def _estimate(training: Training, pace: Pace, done: int, max_hours: float | None
         each,
         hours,
         math.ceil(hours / max_hours) if max_hours else 1,
-        training_memory(cfg, precision=precision).total,
+        training_memory(cfg, precision=precision, backend=backend).total,
         peak_memory(),
         free,
         cfg.net.integer("subdivisions"),

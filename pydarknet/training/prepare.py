@@ -12,11 +12,11 @@ import numpy as np
 from pydarknet.cfg import CfgFile, walk
 from pydarknet.cfg.generate import apply_setting, check_size
 from pydarknet.cfg.memory import smallest_subdivisions
+from pydarknet.engine.memory import free_memory
 from pydarknet.engine.names import names_beside
 from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, CfgError, DataError, WeightsError
 from pydarknet.runs.config import TrainConfig
-from pydarknet.system.memory import available_memory
 from pydarknet.weights import file as weights_file
 from pydarknet.weights import fit
 from pydarknet.weights.surgery import Transplant, classes_of, donor, transplant
@@ -51,7 +51,7 @@ def effective_cfg(config: TrainConfig, images: int, say: Say) -> CfgFile:
     if config.lr is not None:
         net.set("learning_rate", config.lr)
     if config.subdivisions == "auto":
-        _choose_subdivisions(cfg, config.precision, say)
+        _choose_subdivisions(cfg, config, say)
     elif config.subdivisions is not None:
         net.set("subdivisions", int(config.subdivisions))
     batch, parts = net.integer("batch"), net.integer("subdivisions")
@@ -99,11 +99,12 @@ def _listed(numbers: list[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def _choose_subdivisions(cfg: CfgFile, precision: str, say: Say) -> None:
-    free = available_memory()
+def _choose_subdivisions(cfg: CfgFile, config: TrainConfig, say: Say) -> None:
+    backend = config.backend
+    free = free_memory(backend)
     if free is None:
         raise ArgumentError("this system does not say how much memory is free; give subdivisions as a number")
-    found = smallest_subdivisions(cfg, int(free * MEMORY_SHARE), precision=precision)
+    found = smallest_subdivisions(cfg, int(free * MEMORY_SHARE), precision=config.precision, backend=backend)
     if found is None:
         raise ArgumentError(
             f"the network does not fit into {free / 2**30:.1f} GiB even with one image at a time; "

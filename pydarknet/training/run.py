@@ -253,7 +253,7 @@ class _Session:
         cfg.path = str(path)
         if not resumed:
             startup_checks.check(self.config, cfg, self.folder.path, self._say)
-        startup_checks.tell_memory(cfg, self.config.precision, self._say)
+        startup_checks.tell_memory(self.config, cfg, self._say)
         return cfg
 
     def _went_back(self, error: NonFinite) -> bool:

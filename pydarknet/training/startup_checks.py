@@ -14,12 +14,12 @@ from pydarknet.data.album import RAM_SHARE
 from pydarknet.data.splits import Splits
 from pydarknet.engine import selftest
 from pydarknet.engine._core import NetworkInfo
+from pydarknet.engine.memory import available_memory, free_memory
 from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
 from pydarknet.errors import BackendError, DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.atomic import write_text
-from pydarknet.system.memory import available_memory
 from pydarknet.training import prepare
 from pydarknet.training.prepare import Say
 
@@ -72,7 +72,13 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, say: Say) -> None:
     Raises:
         DataError: the preflight found an error.
     """
-    plan = PlannedRun(folder=folder, clear=config.clear, transfer=True, precision=config.precision)
+    plan = PlannedRun(
+        folder=folder,
+        clear=config.clear,
+        transfer=True,
+        precision=config.precision,
+        backend=config.backend,
+    )
     ignored = ("L-19",) if config.val_fraction else ()  # they are split off
     found = preflight(cfg, Path(config.data), config.weights, plan, ignore=ignored)
     write_text(folder / "preflight.json", found.to_json())
@@ -82,16 +88,16 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, say: Say) -> None:
         raise DataError(f"the preflight found errors (--force trains all the same):\n{found.to_text()}")
 
 
-def tell_memory(cfg: CfgFile, precision: str, say: Say) -> None:
-    """How much memory the training will take, and how much it could."""
-    net = cfg.net
+def tell_memory(config: TrainConfig, cfg: CfgFile, say: Say) -> None:
+    """How much memory the training will take of what its backend has left, and how much it could."""
+    net, precision, backend = cfg.net, config.precision, config.backend
     batch, parts = net.integer("batch"), net.integer("subdivisions")
-    need = training_memory(cfg, precision=precision).total
+    need = training_memory(cfg, precision=precision, backend=backend).total
     text = f"memory: about {need / 2**30:.2g} GiB for {batch // parts} images at a time ({precision})"
-    free = available_memory()
+    free = free_memory(backend)
     if free is not None:
         text += f", {free / 2**30:.2g} GiB are free"
-        least = smallest_subdivisions(cfg, free, precision=precision)
+        least = smallest_subdivisions(cfg, free, precision=precision, backend=backend)
         text += f"; subdivisions={least} would fit too" if least and least < parts else ""
     say(text)
 

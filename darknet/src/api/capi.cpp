@@ -157,6 +157,16 @@ const char* dn_network_warning(const dn_network* network, int i) {
     return i < static_cast<int>(warnings.size()) ? warnings[i].c_str() : nullptr;
 }
 
+dn_status dn_plan_bytes(const dn_network* network, int batch, const char* precision, int training, uint64_t* bytes,
+                        uint64_t* free_bytes) {
+    return guarded([&] {
+        const dn::Network& net = need(network, "network").net;
+        const dn::Precision asked = precision ? dn::parse_precision(precision) : net.precision().precision;
+        need(bytes, "bytes") = net.plan_bytes(batch, asked, training != 0);
+        need(free_bytes, "free_bytes") = net.shared_backend()->free_bytes();
+    });
+}
+
 dn_status dn_network_predict(dn_network* network, const float* x, int n, const int* layers, int layer_count) {
     return guarded([&] {
         const std::vector<int> wanted =
