@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a conversion takes, and how much memory, against nothing but parsing the same files with lxml.
+"""Time and memory of a conversion, compared with only parsing the same files with lxml.
 
     python benchmarks/datasets.py ilsvrc --files 20000
     python benchmarks/datasets.py coco --megabytes 500

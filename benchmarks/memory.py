@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare ``pydarknet cfg memory`` with the memory that a process really takes.
+"""Compare ``pydarknet cfg memory`` with the measured memory of a process.
 
     python benchmarks/memory.py [MODEL …] [--size 416] [--mini-batch 4]
 
-Each case runs in a process of its own; what counts is its largest resident set (VmHWM).
+Each case runs in its own process; its largest resident set (VmHWM) is compared.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@
     python benchmarks/training.py --envs /tmp/peers --out /tmp/bench
 
 Compute is forward, loss, backward and update of yolov4-tiny 416 with batch 8, in memory, against the same
-network in PyTorch on the CPU, channels-last, bf16 by autocast. Both take turns (A B A B ...), so that a
-machine that slows down slows both; medians over all turns are compared. End to end is `pydarknet train`
-on pictures with augmentation and --cache ram: its seconds an iteration, loading and logging included,
-without evaluation. Writes training.json and training.md (the tables).
+network in PyTorch on the CPU, channels-last, bf16 by autocast. Both alternate (A B A B ...), so that a
+slower machine slows both; medians over all turns are compared. End to end is `pydarknet train` on images
+with augmentation and --cache ram: its seconds per iteration, including loading and logging, without
+evaluation. Writes training.json and training.md (the tables).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def write_pictures(folder: Path) -> Path:
         path.with_suffix(".txt").write_text("".join(" ".join(map(str, box)) + "\n" for box in boxes))
         paths.append(str(path))
     (folder / "train.txt").write_text("\n".join(paths) + "\n")
-    data = folder / "pictures.data"
+    data = folder / "images.data"
     data.write_text(f"classes = 80\ntrain = {folder / 'train.txt'}\nnames = {names}\n")
     return data
 

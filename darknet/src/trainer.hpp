@@ -19,7 +19,7 @@ public:
     // cannot be trained, Error(invalid_argument) while another trainer trains the same parameters.
     // Variances that no file gave begin at 0, as in Darknet: then the rolling ones are right but for a factor that
     // grows to 1, where a 1 would outlast the small variances of many layers.
-    explicit Trainer(const Network& network, std::shared_ptr<const Backend> backend = nullptr);
+    explicit Trainer(const Network& network, const std::shared_ptr<const Backend>& backend = nullptr);
     Trainer(const Trainer&) = delete;  // plans point into it
     Trainer& operator=(const Trainer&) = delete;
 

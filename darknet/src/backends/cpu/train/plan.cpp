@@ -119,7 +119,7 @@ private:
                 receives_[node.index]};
     }
 
-    void run(const std::function<void()>& work) {
+    void run(const std::function<void()>& work) const {
         try {
             with_team(options_.threads, work);
         } catch (const dnnl::error& error) {
