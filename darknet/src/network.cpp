@@ -212,7 +212,8 @@ void Network::nms(std::vector<Candidate>& candidates, float thresh) const {
 std::size_t Network::plan_bytes(int batch, Precision precision, bool training) const {
     if (batch < 1) throw Error(Status::invalid_argument, "", text("found batch ", batch, ", expected 1 or more"));
     const Training frozen{nullptr, training ? Solver(*graph_).frozen_before() : 0};
-    return backend_->plan_bytes(*graph_, {batch, options_.threads, precision, training ? &frozen : nullptr, {}});
+    const Precision used = backend_->resolve(precision).precision;
+    return backend_->plan_bytes(*graph_, {batch, options_.threads, used, training ? &frozen : nullptr, {}});
 }
 
 int Network::classes() const {

@@ -81,17 +81,17 @@ TEST_CASE("fuse: also through a dropout") {
 }
 
 TEST_CASE("fuse: not when another node needs the convolution's own output") {
-    const auto fused = [](const std::string& rest, const std::vector<int>& wanted) {
+    const auto is_fused = [](const std::string& rest, const std::vector<int>& wanted) {
         const Graph graph = graph_of(kConv + kConv + rest, kInput);
         FusedGraph fused(graph);
         fuse_shortcuts(fused, wanted);
         return fused.of(2).computed_elsewhere;
     };
-    CHECK(fused("[shortcut]\nfrom=-2\n", {2}));
-    CHECK_FALSE(fused("[shortcut]\nfrom=-2\n", {1, 2}));                      // it is to be read
-    CHECK_FALSE(fused("[shortcut]\nfrom=-2\n[route]\nlayers=-2,-1\n", {3}));  // a route takes it
-    CHECK_FALSE(fused("[shortcut]\nfrom=-2,-2\n", {2}));                      // two sources
-    CHECK_FALSE(fused("[shortcut]\nfrom=-2\nweights_type=per_feature\nweights_normalization=relu\n", {2}));
+    CHECK(is_fused("[shortcut]\nfrom=-2\n", {2}));
+    CHECK_FALSE(is_fused("[shortcut]\nfrom=-2\n", {1, 2}));                      // it is to be read
+    CHECK_FALSE(is_fused("[shortcut]\nfrom=-2\n[route]\nlayers=-2,-1\n", {3}));  // a route takes it
+    CHECK_FALSE(is_fused("[shortcut]\nfrom=-2,-2\n", {2}));                      // two sources
+    CHECK_FALSE(is_fused("[shortcut]\nfrom=-2\nweights_type=per_feature\nweights_normalization=relu\n", {2}));
 }
 
 TEST_CASE("fuse: a bottleneck becomes one node that reads what its first convolution read") {
@@ -110,10 +110,10 @@ TEST_CASE("fuse: a bottleneck becomes one node that reads what its first convolu
 
     const auto middle_of = [](int node, const std::string& sections, const std::vector<int>& wanted,
                               bool accepted = true) {
-        const Graph graph = graph_of(kConv + sections, kInput);
-        FusedGraph fused(graph);
-        fuse_bottlenecks(fused, wanted, [&](const Bottleneck&) { return accepted; });
-        return fused.of(node).depthwise;
+        const Graph net = graph_of(kConv + sections, kInput);
+        FusedGraph changed(net);
+        fuse_bottlenecks(changed, wanted, [&](const Bottleneck&) { return accepted; });
+        return changed.of(node).depthwise;
     };
     CHECK(middle_of(3, block, {3}, false) == -1);
     CHECK(middle_of(3, block, {2, 3}) == -1);                           // it is to be read
