@@ -59,10 +59,6 @@ public:
 
     int classes() const;  // of the first head; 0 without one
 
-    // Bytes that a plan of this network takes of its backend's memory (see Backend::plan_bytes), for `batch` images at
-    // a time: of inference, or of training.
-    std::size_t plan_bytes(int batch, Precision precision, bool training) const;
-
     std::vector<LayerTime> profile();
     const Plan* compiled_plan() const { return plan_.get(); }
 
@@ -87,5 +83,14 @@ private:
     std::vector<int> wanted_;
     int predicted_ = 0;  // images of the last predict()
 };
+
+struct MemoryNeed {
+    std::size_t plan;        // bytes of a plan, see Backend::plan_bytes
+    std::size_t parameters;  // bytes of the network's own, in main memory
+    std::size_t free;        // bytes that the backend has left for plans; 0: not reported
+};
+
+// What a network would take in inference or training, without making it. width and height 0: those of the cfg.
+MemoryNeed memory_need(const Cfg& cfg, const NetworkOptions& options, int width, int height, bool training);
 
 }  // namespace dn

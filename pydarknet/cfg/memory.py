@@ -6,12 +6,11 @@ What its backend takes, the backend computes without taking it; what the process
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 from pydarknet.cfg.model import CfgFile
-from pydarknet.engine._core import Handle, Options
+from pydarknet.engine._core import Options, memory_need
 
 LARGEST = 1.4  # `random=1` enlarges width and height up to this
 
@@ -90,14 +89,9 @@ def inference_memory(
         CfgError: the network is impossible.
         BackendError: there is no such backend here, or it lacks the precision.
     """
-    with _opened(cfg, backend) as handle:
-        info = handle.info()
-        return Memory(
-            parameters=info.parameters * FLOAT,
-            plan=handle.plan_bytes(batch, precision, training=False)[0],
-            images=0,
-            process=PROCESS,
-        )
+    options = Options(backend, precision, batch, strict=False)
+    need = memory_need(str(cfg), cfg.path, options)
+    return Memory(need.parameters, need.plan, images=0, process=PROCESS)
 
 
 def smallest_subdivisions(
@@ -125,40 +119,26 @@ def training_by_subdivisions(
     backend: str = "auto",
 ) -> Iterator[tuple[int, Memory]]:
     """Numbers of subdivisions in turn, each with the peak memory of training; see :func:`training_memory`."""
-    with _opened(cfg, backend, largest=largest) as handle:
-        for parts in counts:
-            if batch % parts:
-                raise cfg.net.error("batch", f"{batch} is not divisible by {parts} subdivisions")
-            yield parts, _training(handle, batch, parts, precision)
+    text, size = str(cfg), largest_size(cfg) if largest else _size(cfg)
+    pixels = size[0] * size[1] * cfg.net.integer("channels")
+    for parts in counts:
+        if batch % parts:
+            raise cfg.net.error("batch", f"{batch} is not divisible by {parts} subdivisions")
+        mini = batch // parts
+        options = Options(backend, precision, mini, strict=False)
+        need = memory_need(text, cfg.path, options, size=size, training=True)
+        images = mini * pixels * FLOAT + 2 * batch * pixels
+        yield parts, Memory(need.parameters, need.plan, images, TRAINING_PROCESS)
 
 
-@contextlib.contextmanager
-def _opened(cfg: CfgFile, backend: str, *, largest: bool = False) -> Iterator[Handle]:
-    """The network with random weights, at the size of its cfg or the largest one of its training."""
-    handle = Handle.parse(str(cfg), cfg.path, None, Options(backend, strict=False))
-    try:
-        if largest:
-            handle.resize(*largest_size(cfg))
-        yield handle
-    finally:
-        handle.close()
-
-
-def _training(handle: Handle, batch: int, subdivisions: int, precision: str) -> Memory:
-    info, mini = handle.info(), batch // subdivisions
-    inputs = info.width * info.height * info.channels
-    return Memory(
-        parameters=info.parameters * FLOAT,
-        plan=handle.plan_bytes(mini, precision, training=True)[0],
-        images=mini * inputs * FLOAT + 2 * batch * inputs,
-        process=TRAINING_PROCESS,
-    )
+def _size(cfg: CfgFile) -> tuple[int, int]:
+    return cfg.net.integer("width"), cfg.net.integer("height")
 
 
 def largest_size(cfg: CfgFile) -> tuple[int, int]:
     """Largest width and height that training uses: with ``random=1`` about 1.4 times those of ``[net]``."""
     net, heads = cfg.net, cfg.heads
-    width, height = net.integer("width"), net.integer("height")
+    width, height = _size(cfg)
     random = heads[-1].number("random") if heads and "random" in heads[-1] else 0.0
     if not random:
         return width, height

@@ -195,6 +195,27 @@ class Options:
     strict: bool = True
 
 
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes that a network would take, as ``dn_memory`` in ``darknet.h``; ``free`` is None if unknown."""
+
+    plan: int
+    parameters: int
+    free: int | None
+
+
+def memory_need(
+    text: str, name: str, options: Options, *, size: tuple[int, int] = (0, 0), training: bool = False
+) -> MemoryNeed:
+    """Memory of a network of cfg text, without making it; ``size`` (0, 0) is that of the cfg."""
+    c_options, keep = _c_options(options)
+    content = text.encode()
+    out = ffi.new("dn_memory *")
+    check(lib.dn_plan_bytes(content, len(content), name.encode(), c_options, *size, training, out))
+    del keep
+    return MemoryNeed(out.plan, out.parameters, out.free or None)
+
+
 class Handle:
     """A ``dn_network``. Not to be used by two threads at once; closing it twice is fine."""
 
@@ -282,13 +303,6 @@ class Handle:
         while warning := lib.dn_network_warning(self.pointer, len(found)):
             found.append(text(warning))
         return found
-
-    def plan_bytes(self, batch: int, precision: str, training: bool) -> tuple[int, int | None]:
-        """Bytes that a plan takes of the backend's memory, and those still free; see ``dn_plan_bytes``."""
-        needed, free = ffi.new("uint64_t *"), ffi.new("uint64_t *")
-        c_precision = ffi.new("char[]", precision.encode())
-        check(lib.dn_plan_bytes(self.pointer, batch, c_precision, training, needed, free))
-        return needed[0], free[0] or None
 
     def array(self, layer: int, name: str) -> Floats:
         """A parameter array of a layer, flat, as a weights file holds it; empty where the layer has none."""

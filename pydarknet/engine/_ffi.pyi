@@ -43,7 +43,15 @@ class _Lib:
     def dn_network_get_layer(self, network: _C, layer: int, out: _C) -> int: ...
     def dn_network_warning(self, network: _C, i: int) -> _C: ...
     def dn_plan_bytes(
-        self, network: _C, batch: int, precision: _C, training: int, needed: _C, free: _C
+        self,
+        text: _C,
+        length: int,
+        name: _C,
+        options: _C,
+        width: int,
+        height: int,
+        training: int,
+        out: _C,
     ) -> int: ...
     def dn_network_predict(self, network: _C, x: _C, n: int, layers: _C, layer_count: int) -> int: ...
     def dn_network_read(self, network: _C, layer: int, dst: _C, count: int) -> int: ...

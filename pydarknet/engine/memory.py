@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pydarknet.engine._core import Handle, Options
+from pydarknet.engine._core import Options, memory_need
 
 SMALLEST = "[net]\nwidth=1\nheight=1\nchannels=1\n[empty]\n"
 
@@ -20,11 +20,7 @@ def free_memory(backend: str = "auto") -> int | None:
     Raises:
         BackendError: there is no such backend here.
     """
-    handle = Handle.parse(SMALLEST, "memory", None, Options(backend))
-    try:
-        return handle.plan_bytes(1, "auto", training=False)[1]
-    finally:
-        handle.close()
+    return memory_need(SMALLEST, "memory", Options(backend)).free
 
 
 def available_memory() -> int | None:

@@ -83,6 +83,15 @@ dn_status dn_network_parse(const char* text, size_t length, const char* name, co
     });
 }
 
+dn_status dn_plan_bytes(const char* text, size_t length, const char* name, const dn_options* options, int width,
+                        int height, int training, dn_memory* out) {
+    return guarded([&] {
+        const dn::Cfg cfg = dn::parse_cfg({&need(text, "text"), length}, name ? name : "<text>");
+        const dn::MemoryNeed found = dn::memory_need(cfg, convert(options), width, height, training != 0);
+        need(out, "out") = {found.plan, found.parameters, found.free};
+    });
+}
+
 dn_status dn_network_clone(const dn_network* network, dn_network** out) {
     return guarded([&] {
         need(out, "out");
@@ -155,16 +164,6 @@ const char* dn_network_warning(const dn_network* network, int i) {
     if (!network || i < 0) return nullptr;
     const auto& warnings = network->net.graph().warnings;
     return i < static_cast<int>(warnings.size()) ? warnings[i].c_str() : nullptr;
-}
-
-dn_status dn_plan_bytes(const dn_network* network, int batch, const char* precision, int training, uint64_t* bytes,
-                        uint64_t* free_bytes) {
-    return guarded([&] {
-        const dn::Network& net = need(network, "network").net;
-        const dn::Precision asked = precision ? dn::parse_precision(precision) : net.precision().precision;
-        need(bytes, "bytes") = net.plan_bytes(batch, asked, training != 0);
-        need(free_bytes, "free_bytes") = net.shared_backend()->free_bytes();
-    });
 }
 
 dn_status dn_network_predict(dn_network* network, const float* x, int n, const int* layers, int layer_count) {

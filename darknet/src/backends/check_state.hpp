@@ -39,7 +39,8 @@ public:
 private:
     void copy_to_second();
     void compare_parameters(const char* when, float tolerance) const;
-    void compare(StateKind kind, const Node& node, Role role, const std::string& what, float tolerance) const;
+    void compare(StateKind kind, const Node& node, Role role, const std::string& what, float tolerance,
+                 float least_scale) const;
 
     std::shared_ptr<Parameters> second_parameters_;
     std::shared_ptr<const Parameters> const_second_parameters_;

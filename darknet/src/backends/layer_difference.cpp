@@ -10,7 +10,7 @@
 namespace dn {
 
 std::optional<LayerDifference> difference_of(int node, const std::string& what, const Floats& first,
-                                             const Floats& second, float tolerance) {
+                                             const Floats& second, float tolerance, float least_scale) {
     LayerDifference worst{node, what, 0, 0, 0, 0};
     for (std::size_t k = 0; k < first.size(); ++k) {
         const float a = first[k], b = second[k];
@@ -22,7 +22,7 @@ std::optional<LayerDifference> difference_of(int node, const std::string& what, 
         worst.second = b;
         if (std::isnan(a - b)) break;
     }
-    const float scale = std::max(worst.largest_value, kSmallestValue);
+    const float scale = std::max(worst.largest_value, least_scale);
     // Written so that NaN on one side counts as a difference.
     if (std::fabs(worst.first - worst.second) <= tolerance * scale) return std::nullopt;
     return worst;

@@ -22,9 +22,10 @@ struct LayerDifference {
     float first, second, largest_value;
 };
 
-// Equal values, NaN included, are no difference; NaN on one side is one.
+// Equal values, NaN included, are no difference; NaN on one side is one. least_scale: what the tolerance is relative to
+// where all values are smaller.
 std::optional<LayerDifference> difference_of(int node, const std::string& what, const Floats& first,
-                                             const Floats& second, float tolerance);
+                                             const Floats& second, float tolerance, float least_scale = kSmallestValue);
 
 // Throws Error(backend). names: "A and B"; remark: joins the message.
 [[noreturn]] void report_difference(const Graph& graph, const std::string& names, const LayerDifference& difference,
