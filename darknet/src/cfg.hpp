@@ -35,7 +35,7 @@ Cfg read_cfg(const std::string& path);
 // A whole file as text; throws Error(io) when it is missing or larger than `limit` bytes.
 std::string read_file(const std::string& path, std::size_t limit);
 
-// Typed access to one section. Whoever reads a key makes it known; unknown keys are then those nobody asked for.
+// Typed access to one section. Reading a key makes it known; the unknown keys are those that were not read.
 class CfgOptions {
 public:
     explicit CfgOptions(const Section& section) : section_(section) {}
@@ -50,7 +50,7 @@ public:
     std::vector<float> reals(const std::string& key);
     void ignore(std::initializer_list<const char*> keys);  // known to Darknet's users, without effect here
 
-    // One message for each key that nobody read, with the closest known key.
+    // One message for each key that was not read, with the closest known key.
     std::vector<std::string> unknown() const;
     [[noreturn]] void fail(const std::string& key, const std::string& message) const;
     const Section& section() const { return section_; }

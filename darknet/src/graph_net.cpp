@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// [net]: the input's size and everything that training is told.
+// [net]: the input's size and the settings of training.
 #include <algorithm>
 
 #include "error.hpp"

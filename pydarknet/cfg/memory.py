@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory a network needs, before it is started.
+"""Memory that a network will need, computed from its cfg.
 
 What its backend takes, the backend computes without taking it; what the process takes was measured once.
 """
@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 from pydarknet.cfg.model import CfgFile
-from pydarknet.engine._core import Options, memory_need
+from pydarknet.engine._core import memory_need
+from pydarknet.engine.handle import EngineOptions
 
 LARGEST = 1.4  # `random=1` enlarges width and height up to this
 
@@ -89,7 +90,7 @@ def inference_memory(
         CfgError: the network is impossible.
         BackendError: there is no such backend here, or it lacks the precision.
     """
-    options = Options(backend, precision, batch, strict=False)
+    options = EngineOptions(backend, precision, batch, strict=False)
     need = memory_need(str(cfg), cfg.path, options)
     return Memory(need.parameters, need.plan, images=0, process=PROCESS)
 
@@ -125,7 +126,7 @@ def training_by_subdivisions(
         if batch % parts:
             raise cfg.net.error("batch", f"{batch} is not divisible by {parts} subdivisions")
         mini = batch // parts
-        options = Options(backend, precision, mini, strict=False)
+        options = EngineOptions(backend, precision, mini, strict=False)
         need = memory_need(text, cfg.path, options, size=size, training=True)
         images = mini * pixels * FLOAT + 2 * batch * pixels
         yield parts, Memory(need.parameters, need.plan, images, TRAINING_PROCESS)

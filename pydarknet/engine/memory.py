@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from pydarknet.engine._core import Options, memory_need
+from pydarknet.engine._core import memory_need
+from pydarknet.engine.handle import EngineOptions
 
 SMALLEST = "[net]\nwidth=1\nheight=1\nchannels=1\n[empty]\n"
 
@@ -20,7 +21,7 @@ def free_memory(backend: str = "auto") -> int | None:
     Raises:
         BackendError: there is no such backend here.
     """
-    return memory_need(SMALLEST, "memory", Options(backend)).free
+    return memory_need(SMALLEST, "memory", EngineOptions(backend)).free
 
 
 def available_memory() -> int | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the pages on preflight, logs and weights say is so."""
+"""The pages on preflight, logs and weights are true."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def test_python_on_the_preflight_page() -> None:
     exec(example, {})
     try:
         exec(new_rule, {})
-        rule = CATALOGUE["L-36"]
+        rule = CATALOGUE["L-99"]
         cfg = new("yolov4-tiny", 1, 416)
         assert list(rule.run(Inputs(cfg))) == []
         cfg.net.set("decay", 0)
         (finding,) = rule.run(Inputs(cfg))
         assert finding.hint == "Set decay=0.0005."
     finally:
-        del CATALOGUE["L-36"]
+        del CATALOGUE["L-99"]
 
 
 def test_logs_page(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_weights_page(
 def test_from_images_to_a_checked_training(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What `data new` and `cfg new` write passes `check`, but for the remark that more images would help."""
+    """The output of `data new` and `cfg new` passes `check`, with a note that more images would help."""
     monkeypatch.chdir(tmp_path)
     run(f"pydarknet data new {shared / 'data' / 'bccd'} --out ds")
     run("pydarknet cfg new --model yolov4-tiny --data ds/obj.data --size 416 -o my.cfg")

@@ -161,10 +161,10 @@ def test_training(seed: int, tmp_path: Path, other_backend: str) -> None:
     truths[:, :2] = values.uniform(0.2, 0.6, (2, 2, 6))
     truths[..., 4:] = 0  # class, track
     with (
-        Network(cfg, weights, backend="ref", threads=1, training=True) as ref,
-        Network(cfg, weights, backend=other_backend, precision="fp32", threads=1, training=True) as other,
+        Network(cfg, weights, backend="ref", threads=1).trainer() as ref,
+        Network(cfg, weights, backend=other_backend, precision="fp32", threads=1).trainer() as other,
     ):
-        info = ref.info
+        info = ref.network.info
         for _ in range(2):
             x = values.random((2, info.channels, info.height, info.width), np.float32)
             expected, found = ref.accumulate(x, truths), other.accumulate(x, truths)

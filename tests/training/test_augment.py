@@ -73,7 +73,7 @@ def test_mosaic_boxes_follow_pixels() -> None:
 
 
 def test_mosaic_finds_all_bright_pixels() -> None:
-    """What is bright in a mosaic lies in a box: no object loses its label, slivers of a pixel aside."""
+    """Bright pixels in a mosaic lie in a box: no object loses its label, slivers of a pixel aside."""
     config = replace(CONFIG, mosaic=True)
     for seed in range(60):
         planes, boxes = augment.sample(picture, np.random.default_rng(seed), config)
@@ -164,13 +164,37 @@ def test_packed_is_ended_by_zeros() -> None:
 
 @pytest.mark.parametrize(
     ("net", "message"),
-    [("track=1", "track: is not supported"), ("mosaic=1\nletter_box=1", "cannot be combined with mosaic")],
+    [
+        ("track=1", "track: is not supported"),
+        ("contrastive=1", "contrastive: is not supported"),
+        ("mixup=5", "mixup: found 5, expected 0 to 4"),
+        ("mosaic=1\nletter_box=1", "cannot be combined with mosaic"),
+    ],
 )
-def test_recipe_refuses(net: str, message: str) -> None:
-    """What cannot be done is said with the crop in the cfg."""
+def test_unsupported_settings_are_refused(net: str, message: str) -> None:
+    """Unsupported settings are reported with their line in the cfg."""
     text = f"[net]\nwidth=32\nheight=32\nchannels=3\n{net}\n[yolo]\nclasses=1\n"
     with pytest.raises(CfgError, match=message):
         AugmentConfig.of(CfgFile.parse(text))
+
+
+@pytest.mark.parametrize(
+    ("net", "mixup", "mosaic"),
+    [
+        ("mixup=1", True, False),
+        ("mixup=2", False, False),
+        ("mixup=3", False, True),
+        ("mixup=4", False, True),
+        ("cutmix=1", False, False),
+        ("cutmix=1\nmixup=1", False, False),
+        ("mosaic=1\ncutmix=1", False, True),
+        ("mosaic=1\nmixup=1", False, True),
+    ],
+)
+def test_mixing_is_darknets(net: str, mixup: bool, mosaic: bool) -> None:
+    """``mosaic`` and ``cutmix`` come before ``mixup``; a detector never mixes by cutmix."""
+    config = AugmentConfig.of(CfgFile.parse(f"[net]\nwidth=32\nheight=32\n{net}\n[yolo]\nclasses=1\n"))
+    assert (config.mixup, config.mosaic) == (mixup, mosaic)
 
 
 def test_recipe_needs_a_head() -> None:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What each layer is told by its section: one struct per layer, filled by layers/<layer>.cpp, read by the backends.
+// Parsed keys of each layer: one struct per layer, filled by layers/<layer>.cpp, read by the backends.
 // Defaults and meanings are Darknet's (docs/cfg-keys); keys that only training reads stand last in each struct.
 #pragma once
 
