@@ -56,11 +56,32 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=["ref", "cpu"])
+_REDUCED = [
+    (one["name"], precision["name"])
+    for one in _core.build_info()["backends"]
+    if one["available"]
+    for precision in one["precisions"]
+    if precision["name"] != "fp32"
+]
+
+
+@pytest.fixture(scope="session", params=_core.backend_names())
 def backend(request: pytest.FixtureRequest) -> str:
-    if request.param not in _core.backend_names():
-        pytest.skip(f"this build has no backend {request.param} (oneDNN was not found)")
+    """Each backend that is available here."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session", params=[name for name in _core.backend_names() if name != "ref"])
+def other_backend(request: pytest.FixtureRequest) -> str:
+    """Each available backend but ``ref``, with which it is compared."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session", params=_REDUCED, ids="-".join)
+def reduced(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Each available backend in each of its precisions but ``fp32``."""
+    backend, precision = request.param
+    return str(backend), str(precision)
 
 
 @pytest.fixture

@@ -118,6 +118,18 @@ DN_API dn_status dn_network_get_layer(const dn_network *network, int layer, dn_l
 /* The i-th warning of loading (unknown keys when not strict, ...), or NULL after the last. */
 DN_API const char *dn_network_warning(const dn_network *network, int i);
 
+typedef struct {
+    uint64_t plan;       /* bytes that a plan takes of the memory in which the backend computes: activations, weights as it
+                            packs them; in training also gradients, momentum and moving average */
+    uint64_t parameters; /* bytes of the network's own parameters, in main memory */
+    uint64_t free;       /* bytes that the backend's memory has left; 0: the system does not report it */
+} dn_memory;
+
+/* What a network of cfg text would take in inference (training 0) or in training (1), without making it: with the
+ * backend, precision and batch of the options, at another input size unless width and height are 0. */
+DN_API dn_status dn_plan_bytes(const char *text, size_t length, const char *name, const dn_options *options, int width,
+                               int height, int training, dn_memory *out);
+
 /* -- inference --------------------------------------------------------------------------------------------------- */
 
 /* Runs n images (n <= batch), planes (n, c, h, w) in 0..1. `layers` (may be NULL): the layers to be read afterwards;

@@ -65,13 +65,6 @@ struct Node {
     int stop_backward = 0, dont_update = 0, burnin_update = 0;
     bool only_forward = false, train_only_bn = false, dont_load = false, dont_load_scales = false;
 
-    // What graph passes add for inference (see passes/passes.hpp).
-    int residual = -2;  // fused shortcut: the producer added after the activation; -2 none
-    Activation residual_activation = Activation::linear;  // applied to the sum
-    int expand = -1,
-        depthwise = -1;       // fused bottleneck: convolutions that this one computes first; inputs[0] feeds them
-    bool fused_away = false;  // computed by another node: no kernel of its own
-
     template <class P>
     const P& as() const {
         return static_cast<const P&>(*params);

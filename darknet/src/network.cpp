@@ -12,6 +12,7 @@
 #include "backends/registry.hpp"
 #include "error.hpp"
 #include "layers/layer.hpp"
+#include "solver.hpp"
 
 namespace dn {
 namespace {
@@ -218,6 +219,23 @@ int Network::classes() const {
 std::vector<LayerTime> Network::profile() {
     const LockedParameters current = parameters();
     return plan(*current).profile();
+}
+
+MemoryNeed memory_need(const Cfg& cfg, const NetworkOptions& options, int width, int height, bool training) {
+    if (options.batch < 1)
+        throw Error(Status::invalid_argument, "", text("found batch ", options.batch, ", expected 1 or more"));
+    Graph graph = build_graph(cfg, options.strict);
+    if (width > 0 || height > 0) resize_graph(graph, width, height);
+    const std::unique_ptr<Backend> backend = make_backend(options.backend);
+    const Training frozen{nullptr, training ? Solver(graph).frozen_before() : 0};
+    const PlanOptions plan{options.batch,
+                           checked_threads(options.threads),
+                           backend->resolve(options.precision).precision,
+                           training ? &frozen : nullptr,
+                           {}};
+    std::size_t parameters = 0;
+    for (const Node& node : graph.nodes) parameters += node.parameter_count() * sizeof(float);
+    return {backend->plan_bytes(graph, plan), parameters, backend->free_bytes()};
 }
 
 }  // namespace dn

@@ -84,4 +84,13 @@ private:
     int predicted_ = 0;  // images of the last predict()
 };
 
+struct MemoryNeed {
+    std::size_t plan;        // bytes of a plan, see Backend::plan_bytes
+    std::size_t parameters;  // bytes of the network's own, in main memory
+    std::size_t free;        // bytes that the backend has left for plans; 0: not reported
+};
+
+// What a network would take in inference or training, without making it. width and height 0: those of the cfg.
+MemoryNeed memory_need(const Cfg& cfg, const NetworkOptions& options, int width, int height, bool training);
+
 }  // namespace dn

@@ -16,6 +16,8 @@ class TrainState;
 
 using Floats = std::vector<float>;
 
+constexpr double kBatchNormEpsilon = 1e-5;  // added to a variance inside the root, as Darknet does
+
 constexpr Role kRoles[] = {Role::biases, Role::scales, Role::means, Role::variances, Role::weights};
 constexpr Role kTrainedRoles[] = {Role::biases, Role::scales, Role::weights};  // the others are rolling statistics
 

@@ -38,4 +38,10 @@ struct Tensor {
     std::size_t size() const { return n * shape.size(); }
 };
 
+// The delta of a tensor as a tensor.
+inline Tensor delta_of(Tensor tensor) {
+    tensor.data = tensor.delta;
+    return tensor;
+}
+
 }  // namespace dn

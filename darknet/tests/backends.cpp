@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "ops/ops.hpp"
+#include "wrapped.hpp"
 
 using namespace dn;
 using namespace dn::test;
@@ -15,38 +16,28 @@ const std::string kSections = "[maxpool]\nsize=2\nstride=1\n[upsample]\nstride=1
 const Shape kInput{1, 2, 2};
 
 // The ref backend with an error of `error` in the outputs of one layer and all behind it.
-class FaultyPlan : public Plan {
+class FaultyPlan : public WrappedPlan {
 public:
     FaultyPlan(const Graph& graph, int batch, std::unique_ptr<Plan> plan, int layer, float error)
-        : Plan(graph, batch), plan_(std::move(plan)), layer_(layer), error_(error) {}
-    float* input() override { return plan_->input(); }
-    void forward() override { plan_->forward(); }
+        : WrappedPlan(graph, batch, std::move(plan)), layer_(layer), error_(error) {}
     void read(int node, float* dst) const override {
-        plan_->read(node, dst);
+        WrappedPlan::read(node, dst);
         if (node >= layer_) dst[3] += error_;
     }
-    Precision precision() const override { return plan_->precision(); }
-    std::size_t activation_bytes() const override { return plan_->activation_bytes(); }
-    std::vector<LayerTime> profile() override { return plan_->profile(); }
 
 private:
-    std::unique_ptr<Plan> plan_;
     int layer_;
     float error_;
 };
 
-class Faulty : public Backend {
+class Faulty : public WrappedBackend {
 public:
     Faulty(int layer, float error) : layer_(layer), error_(error) {}
     std::string name() const override { return "faulty"; }
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
-        return std::make_unique<FaultyPlan>(graph, options.batch,
-                                            make_backend("ref")->compile(graph, parameters, options), layer_, error_);
-    }
-    std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
-                                            int threads) const override {
-        return make_backend("ref")->train_state(graph, parameters, threads);
+        return std::make_unique<FaultyPlan>(graph, options.batch, WrappedBackend::compile(graph, parameters, options),
+                                            layer_, error_);
     }
 
 private:
@@ -63,10 +54,6 @@ Floats run_checked(int layer, float error) {
 std::string name_error(const std::string& name) {
     return error_of(Status::backend, [&] { make_backend(name); });
 }
-
-}  // namespace
-
-namespace {
 
 bool is_missing(int, std::string* why) {
     *why = "its driver is not installed";
@@ -160,7 +147,8 @@ TEST_CASE("backends: a check of equal backends answers as the first one") {
 
 TEST_CASE("backends: a check names the first layer that differs, not the one that was read") {
     const std::string message = error_of(Status::backend, [] { run_checked(1, 0.5f); });
-    CHECK_CONTAINS(message, "net.cfg:8 [upsample]: backends ref and faulty differ first at layer 1 (upsample)");
+    CHECK_CONTAINS(message,
+                   "net.cfg:8 [upsample]: backends ref and faulty differ first at layer 1 (upsample), in its output");
     CHECK_CONTAINS(message, "found 8 and 8.5 at index 3, a difference of 0.5");
 }
 

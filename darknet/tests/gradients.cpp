@@ -202,11 +202,6 @@ void check_gradients(const Bench& found, const Bench& expected, float tolerance)
         }
 }
 
-bool has_cpu() {
-    const std::vector<std::string> names = backend_names();
-    return std::find(names.begin(), names.end(), "cpu") != names.end();
-}
-
 Floats truths_of(const HeadCase& head) {
     if (head.one_hot) return {0, 1, 0, 0, 0, 0, 0, 1, 0.25f, 0.75f, 0, 0};
     return {0.3f, 0.35f, 0.4f, 0.5f, 1, 0, 0,    0,    0,    0,    0, 0,   // one box
@@ -263,22 +258,21 @@ TEST_CASE("gradients: ref agrees with central differences") {
     }
 }
 
-TEST_CASE("gradients: cpu agrees with ref" * doctest::skip(!has_cpu())) {
+TEST_CASE("gradients: every backend agrees with ref") {
     for (const Case& c : all_cases()) {
         CAPTURE(label(c));
-        Bench ref(whole(c), c.input, "ref"), cpu(whole(c), c.input, "cpu");
-        Bench bf16(whole(c), c.input, "cpu", Precision::bf16);
+        Bench ref(whole(c), c.input, "ref");
         ref.plan->forward();
         const int last = static_cast<int>(ref.graph.nodes.size()) - 1;
         const Floats truths = learn(ref, ref.read(last));
-        for (Bench* bench : {&cpu, &bf16}) {
-            const bool exact = bench == &cpu;
-            CAPTURE(exact);
-            bench->plan->forward();
-            CHECK(distance(bench->read(last), ref.read(last)) <= (exact ? 1e-5f : 0.02f));
-            bench->backward(truths);
-            // Rounding moves a few values to the other side of a kink; a step function jumps too often to compare.
-            if (exact || c.name != "stair") check_gradients(*bench, ref, exact ? 2e-4f : 0.2f);
+        for (const Setup& setup : other_setups()) {
+            CAPTURE(setup.backend);
+            Bench bench(whole(c), c.input, setup.backend, setup.tolerance.precision);
+            bench.plan->forward();
+            CHECK(distance(bench.read(last), ref.read(last)) <= setup.tolerance.output);
+            bench.backward(truths);
+            // Rounding moves a step function too often to compare.
+            if (setup.exact() || c.name != "stair") check_gradients(bench, ref, setup.tolerance.gradient);
         }
     }
 }
@@ -292,13 +286,12 @@ TEST_CASE("gradients: heads pass on what their loss says, alike on every backend
         ref.plan->forward();
         const float cost = ref.backward(truths_of(head)).cost;
         CHECK(cost > 0);
-        if (!has_cpu()) continue;
-        Bench cpu(sections, head_input(head), "cpu"), bf16(sections, head_input(head), "cpu", Precision::bf16);
-        for (Bench* bench : {&cpu, &bf16}) {
-            const bool exact = bench == &cpu;
-            bench->plan->forward();
-            CHECK(bench->backward(truths_of(head)).cost == doctest::Approx(cost).epsilon(exact ? 1e-4 : 0.02));
-            check_gradients(*bench, ref, exact ? 2e-4f : 0.06f);
+        for (const Setup& setup : other_setups()) {
+            CAPTURE(setup.backend);
+            Bench bench(sections, head_input(head), setup.backend, setup.tolerance.precision);
+            bench.plan->forward();
+            CHECK(bench.backward(truths_of(head)).cost == doctest::Approx(cost).epsilon(setup.tolerance.cost));
+            check_gradients(bench, ref, setup.tolerance.head_gradient);
         }
     }
 }

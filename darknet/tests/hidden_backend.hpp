@@ -12,7 +12,7 @@
 #include <mutex>
 
 #include "backends/host/train_state.hpp"
-#include "backends/registry.hpp"
+#include "wrapped.hpp"
 
 namespace dn::test {
 
@@ -149,21 +149,18 @@ private:
 };
 
 // Computes as ref does. Its plans for inference read the parameters of the host, which are current when they run.
-class HiddenBackend : public Backend {
+class HiddenBackend : public WrappedBackend {
 public:
     std::string name() const override { return "hidden"; }
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
-        if (options.training) return std::make_unique<HiddenPlan>(*ref_, graph, options);
-        return ref_->compile(graph, parameters, options);
+        if (options.training) return std::make_unique<HiddenPlan>(wrapped(), graph, options);
+        return WrappedBackend::compile(graph, parameters, options);
     }
     std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
                                             int threads) const override {
         return std::make_shared<HiddenState>(graph, parameters, threads);
     }
-
-private:
-    std::unique_ptr<Backend> ref_ = make_backend("ref");
 };
 
 // Calls test(backend) for every backend of this build, and for the hidden one.

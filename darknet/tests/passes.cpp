@@ -28,7 +28,10 @@ PlacementRules rules() {
     return rules;
 }
 
-Placement place(const Graph& graph, const std::vector<int>& wanted) { return place_outputs(graph, wanted, rules()); }
+Placement place(const FusedGraph& fused, const std::vector<int>& wanted) {
+    return place_outputs(fused, wanted, rules());
+}
+Placement place(const Graph& graph, const std::vector<int>& wanted) { return place(FusedGraph(graph), wanted); }
 
 }  // namespace
 
@@ -61,65 +64,74 @@ TEST_CASE("fold: without batch-norm nothing changes") {
 }
 
 TEST_CASE("fuse: a shortcut goes into the convolution before it") {
-    Graph graph = graph_of(kConv + kConv + "[shortcut]\nfrom=-2\nactivation=leaky\n" + kPool, kInput);
-    fuse_shortcuts(graph, {3});
-    CHECK(graph.nodes[1].residual == 0);
-    CHECK(graph.nodes[1].residual_activation == Activation::leaky);
-    CHECK(graph.nodes[2].fused_away);
+    const Graph graph = graph_of(kConv + kConv + "[shortcut]\nfrom=-2\nactivation=leaky\n" + kPool, kInput);
+    FusedGraph fused(graph);
+    fuse_shortcuts(fused, {3});
+    CHECK(fused.of(1).residual == 0);
+    CHECK(fused.of(1).residual_activation == Activation::leaky);
+    CHECK(fused.of(2).computed_elsewhere);
 }
 
 TEST_CASE("fuse: also through a dropout") {
-    Graph graph = graph_of(kConv + kConv + "[dropout]\n[shortcut]\nfrom=-3\n" + kPool, kInput);
-    fuse_shortcuts(graph, {4});
-    CHECK(graph.nodes[1].residual == 0);
-    CHECK(graph.nodes[3].fused_away);
+    const Graph graph = graph_of(kConv + kConv + "[dropout]\n[shortcut]\nfrom=-3\n" + kPool, kInput);
+    FusedGraph fused(graph);
+    fuse_shortcuts(fused, {4});
+    CHECK(fused.of(1).residual == 0);
+    CHECK(fused.of(3).computed_elsewhere);
 }
 
-TEST_CASE("fuse: not if another node needs the convolution's own output") {
-    const auto fused = [](const std::string& rest, const std::vector<int>& wanted) {
-        Graph graph = graph_of(kConv + kConv + rest, kInput);
-        fuse_shortcuts(graph, wanted);
-        return graph.nodes[2].fused_away;
+TEST_CASE("fuse: not when another node needs the convolution's own output") {
+    const auto is_fused = [](const std::string& rest, const std::vector<int>& wanted) {
+        const Graph graph = graph_of(kConv + kConv + rest, kInput);
+        FusedGraph fused(graph);
+        fuse_shortcuts(fused, wanted);
+        return fused.of(2).computed_elsewhere;
     };
-    CHECK(fused("[shortcut]\nfrom=-2\n", {2}));
-    CHECK_FALSE(fused("[shortcut]\nfrom=-2\n", {1, 2}));                      // it is to be read
-    CHECK_FALSE(fused("[shortcut]\nfrom=-2\n[route]\nlayers=-2,-1\n", {3}));  // a route takes it
-    CHECK_FALSE(fused("[shortcut]\nfrom=-2,-2\n", {2}));                      // two sources
-    CHECK_FALSE(fused("[shortcut]\nfrom=-2\nweights_type=per_feature\nweights_normalization=relu\n", {2}));
+    CHECK(is_fused("[shortcut]\nfrom=-2\n", {2}));
+    CHECK_FALSE(is_fused("[shortcut]\nfrom=-2\n", {1, 2}));                      // it is to be read
+    CHECK_FALSE(is_fused("[shortcut]\nfrom=-2\n[route]\nlayers=-2,-1\n", {3}));  // a route takes it
+    CHECK_FALSE(is_fused("[shortcut]\nfrom=-2,-2\n", {2}));                      // two sources
+    CHECK_FALSE(is_fused("[shortcut]\nfrom=-2\nweights_type=per_feature\nweights_normalization=relu\n", {2}));
 }
 
 TEST_CASE("fuse: a bottleneck becomes one node that reads what its first convolution read") {
     const std::string wide = "[convolutional]\nfilters=32\nsize=1\n";
     const std::string depthwise = "[convolutional]\nfilters=32\ngroups=32\nsize=3\npad=1\n";
-    const auto fused = [](const std::string& sections, const std::vector<int>& wanted, bool accepted = true) {
-        Graph graph = graph_of(kConv + sections, kInput);
-        fuse_bottlenecks(graph, wanted, [&](const Bottleneck&) { return accepted; });
-        return graph;
-    };
     const std::string block = wide + depthwise + "[convolutional]\nfilters=8\nsize=1\n";
-    const Graph graph = fused(block, {3});
-    CHECK(graph.nodes[3].expand == 1);
-    CHECK(graph.nodes[3].depthwise == 2);
-    CHECK(graph.nodes[3].inputs == std::vector<int>{0});
-    CHECK(graph.nodes[1].fused_away);
-    CHECK(graph.nodes[2].fused_away);
-    CHECK_FALSE(graph.nodes[3].fused_away);
-    CHECK(fused(block, {3}, false).nodes[3].depthwise == -1);
-    CHECK(fused(block, {2, 3}).nodes[3].depthwise == -1);                           // it is to be read
-    CHECK(fused(block + "[route]\nlayers=-1,-3\n", {4}).nodes[3].depthwise == -1);  // a route takes it
-    CHECK(fused(kConv + block, {4}).nodes[4].depthwise == 3);
-    CHECK(fused(wide + wide + "[convolutional]\nfilters=8\nsize=1\n", {3}).nodes[3].depthwise == -1);
+    const Graph graph = graph_of(kConv + block, kInput);
+    FusedGraph fused(graph);
+    fuse_bottlenecks(fused, {3}, [](const Bottleneck&) { return true; });
+    CHECK(fused.of(3).expand == 1);
+    CHECK(fused.of(3).depthwise == 2);
+    CHECK(fused.inputs(graph.nodes[3]) == std::vector<int>{0});
+    CHECK(fused.of(1).computed_elsewhere);
+    CHECK(fused.of(2).computed_elsewhere);
+    CHECK_FALSE(fused.of(3).computed_elsewhere);
+
+    const auto middle_of = [](int node, const std::string& sections, const std::vector<int>& wanted,
+                              bool accepted = true) {
+        const Graph net = graph_of(kConv + sections, kInput);
+        FusedGraph changed(net);
+        fuse_bottlenecks(changed, wanted, [&](const Bottleneck&) { return accepted; });
+        return changed.of(node).depthwise;
+    };
+    CHECK(middle_of(3, block, {3}, false) == -1);
+    CHECK(middle_of(3, block, {2, 3}) == -1);                           // it is to be read
+    CHECK(middle_of(3, block + "[route]\nlayers=-1,-3\n", {4}) == -1);  // a route takes it
+    CHECK(middle_of(4, kConv + block, {4}) == 3);
+    CHECK(middle_of(3, wide + wide + "[convolutional]\nfilters=8\nsize=1\n", {3}) == -1);
 }
 
 TEST_CASE("fuse: what a bottleneck reads lives until it is done, and nothing between has a place of its own") {
     const std::string wide = "[convolutional]\nfilters=32\nsize=1\n";
     const std::string depthwise = "[convolutional]\nfilters=32\ngroups=32\nsize=3\npad=1\n";
     const std::string narrow = "[convolutional]\nfilters=8\nsize=1\n";
-    Graph graph = graph_of(kConv + wide + depthwise + narrow + "[shortcut]\nfrom=-4\n", kInput);
-    fuse_shortcuts(graph, {4});
-    fuse_bottlenecks(graph, {4}, [](const Bottleneck&) { return true; });
-    CHECK(graph.nodes[3].residual == 0);
-    const Placement placement = place(graph, {4});
+    const Graph graph = graph_of(kConv + wide + depthwise + narrow + "[shortcut]\nfrom=-4\n", kInput);
+    FusedGraph fused(graph);
+    fuse_shortcuts(fused, {4});
+    fuse_bottlenecks(fused, {4}, [](const Bottleneck&) { return true; });
+    CHECK(fused.of(3).residual == 0);
+    const Placement placement = place(fused, {4});
     CHECK(placement.buffers.size() == 3);  // the input, what it reads and its sum
     CHECK(placement.buffers[placement.of(0).buffer].last == 3);
     CHECK(placement.of(3).buffer != placement.of(0).buffer);
@@ -164,32 +176,35 @@ TEST_CASE("place: dropout and a route of one layer are the layer itself") {
 }
 
 TEST_CASE("place: a residual that the convolution itself reads is not overwritten") {
-    Graph graph = graph_of(kConv + kConv + "[shortcut]\nfrom=-2\n", kInput);
-    fuse_shortcuts(graph, {2});
-    REQUIRE(graph.nodes[2].fused_away);
-    const Placement placement = place(graph, {2});
+    const Graph graph = graph_of(kConv + kConv + "[shortcut]\nfrom=-2\n", kInput);
+    FusedGraph fused(graph);
+    fuse_shortcuts(fused, {2});
+    REQUIRE(fused.of(2).computed_elsewhere);
+    const Placement placement = place(fused, {2});
     CHECK(placement.of(2).buffer != placement.of(0).buffer);
 }
 
 TEST_CASE("place: a residual that is read later is not overwritten") {
     const std::string block = kConv + kConv + kConv + "[shortcut]\nfrom=-3\n";
-    Graph graph = graph_of(block + "[route]\nlayers=-1,-4\n", kInput);
-    fuse_shortcuts(graph, {4});
-    REQUIRE(graph.nodes[3].fused_away);
-    const Placement placement = place(graph, {4});
+    const Graph graph = graph_of(block + "[route]\nlayers=-1,-4\n", kInput);
+    FusedGraph fused(graph);
+    fuse_shortcuts(fused, {4});
+    REQUIRE(fused.of(3).computed_elsewhere);
+    const Placement placement = place(fused, {4});
     CHECK(placement.of(3).buffer != placement.of(0).buffer);
 }
 
 TEST_CASE("place: a chain of residual blocks runs in one buffer") {
     const std::string block = kConv + kConv + "[shortcut]\nfrom=-3\n";
-    Graph graph = graph_of(kConv + block + block, kInput);
-    fuse_shortcuts(graph, {6});
-    const Placement placement = place(graph, {6});
-    CHECK(graph.nodes[3].fused_away);
+    const Graph graph = graph_of(kConv + block + block, kInput);
+    FusedGraph fused(graph);
+    fuse_shortcuts(fused, {6});
+    const Placement placement = place(fused, {6});
+    CHECK(fused.of(3).computed_elsewhere);
     CHECK(placement.of(3).buffer == placement.of(0).buffer);
     CHECK(placement.of(6).buffer == placement.of(0).buffer);
     // The same, but the first block's input is to be read afterwards.
-    const Placement kept = place(graph, {0, 6});
+    const Placement kept = place(fused, {0, 6});
     CHECK(kept.of(3).buffer != kept.of(0).buffer);
 }
 

@@ -4,6 +4,7 @@
 
 #include "hidden_backend.hpp"
 #include "support.hpp"
+#include "wrapped.hpp"
 
 using namespace dn;
 using namespace dn::test;
@@ -24,46 +25,35 @@ Network network_of(const std::string& sections) {
 // A backend whose plans fail in one of their two passes while `fails` says so.
 enum class Fails { never, forward, backward };
 
-class FailingPlan : public Plan {
+class FailingPlan : public WrappedPlan {
 public:
     FailingPlan(const Graph& graph, int batch, std::unique_ptr<Plan> plan, const Fails& fails)
-        : Plan(graph, batch), plan_(std::move(plan)), fails_(fails) {}
-    float* input() override { return plan_->input(); }
+        : WrappedPlan(graph, batch, std::move(plan)), fails_(fails) {}
     void forward() override {
-        plan_->forward();
+        WrappedPlan::forward();
         if (fails_ == Fails::forward) throw Error(Status::backend, "", "out of luck");
     }
     void backward(const LossContext& context, std::vector<LossReport>& reports) override {
-        plan_->backward(context, reports);
+        WrappedPlan::backward(context, reports);
         if (fails_ == Fails::backward) throw Error(Status::backend, "", "out of luck");
     }
-    void read(int node, float* dst) const override { plan_->read(node, dst); }
-    Precision precision() const override { return plan_->precision(); }
-    std::size_t activation_bytes() const override { return plan_->activation_bytes(); }
-    std::vector<LayerTime> profile() override { return plan_->profile(); }
 
 private:
-    std::unique_ptr<Plan> plan_;
     const Fails& fails_;
 };
 
-class FailingBackend : public Backend {
+class FailingBackend : public WrappedBackend {
 public:
     FailingBackend(std::shared_ptr<const Backend> backend, const Fails& fails)
-        : backend_(std::move(backend)), fails_(fails) {}
+        : WrappedBackend(std::move(backend)), fails_(fails) {}
     std::string name() const override { return "failing"; }
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
-        return std::make_unique<FailingPlan>(graph, options.batch, backend_->compile(graph, parameters, options),
+        return std::make_unique<FailingPlan>(graph, options.batch, WrappedBackend::compile(graph, parameters, options),
                                              fails_);
-    }
-    std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
-                                            int threads) const override {
-        return backend_->train_state(graph, parameters, threads);
     }
 
 private:
-    std::shared_ptr<const Backend> backend_;
     const Fails& fails_;
 };
 

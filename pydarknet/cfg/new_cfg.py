@@ -19,8 +19,8 @@ from pydarknet.cfg.families import Family, family
 from pydarknet.cfg.generate import Anchors, new, training_length
 from pydarknet.cfg.memory import smallest_subdivisions
 from pydarknet.cfg.model import CfgFile, Value
+from pydarknet.engine.memory import free_memory
 from pydarknet.errors import CfgError
-from pydarknet.system.memory import available_memory
 
 if TYPE_CHECKING:
     from pydarknet.data import Dataset
@@ -205,7 +205,7 @@ def _subdivisions(request: Request, build: Callable[[int | None], CfgFile], note
         if not request.subdivisions.isdigit():
             raise CfgError(f"subdivisions is {request.subdivisions!r}, expected a number, published or auto")
         return int(request.subdivisions)
-    limit = request.memory or available_memory()
+    limit = request.memory or free_memory()
     if limit is None:
         raise CfgError("the free memory of this system is unknown; set --memory, for example 6G")
     found = smallest_subdivisions(build(1), limit, request.batch)

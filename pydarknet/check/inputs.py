@@ -28,6 +28,7 @@ class PlannedRun:
         memory: bytes that the run may take; asked of the system if None.
         transfer: weights of the same network for other classes may be given; their heads become new.
         precision: in which the run computes.
+        backend: that computes.
     """
 
     folder: Path | None = None
@@ -37,6 +38,7 @@ class PlannedRun:
     memory: int | None = None
     transfer: bool = False
     precision: str = "fp32"
+    backend: str = "auto"
 
 
 @dataclass(frozen=True)

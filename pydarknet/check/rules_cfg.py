@@ -13,7 +13,7 @@ from pydarknet.cfg.memory import LARGEST, smallest_subdivisions, training_memory
 from pydarknet.cfg.model import Section
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
 from pydarknet.check.inputs import Inputs
-from pydarknet.system.memory import available_memory
+from pydarknet.engine.memory import free_memory
 
 
 @rule("L-00", ERROR, "the network is not valid", "Fix that line; `pydarknet cfg show` helps.")
@@ -155,16 +155,19 @@ def memory_suffices(inputs: Inputs) -> Iterator[Found]:
     """The largest training size must fit into the free memory.  With random=1 that is 1.4
     times the size of the cfg: a run that starts well may end minutes later.  An error if the size of the cfg
     is too much already."""
-    limit = inputs.run.memory or available_memory()
+    kind, backend = inputs.run.precision, inputs.run.backend
+    limit = inputs.run.memory or free_memory(backend)
     if not (limit and inputs.heads and inputs.trains and inputs.sound):
         return
-    kind = inputs.run.precision
-    peak, usual = (training_memory(inputs.cfg, largest=x, precision=kind).total for x in (True, False))
+    peak, usual = (
+        training_memory(inputs.cfg, largest=largest, precision=kind, backend=backend).total
+        for largest in (True, False)
+    )
     if peak <= limit:
         return
     growth = f"random=1: training at {LARGEST:g} times the size" if peak > usual else "training"
     text = f"{growth} takes about {_gib(peak)}, {_gib(limit)} are free"
-    parts = smallest_subdivisions(inputs.cfg, limit, precision=kind)
+    parts = smallest_subdivisions(inputs.cfg, limit, precision=kind, backend=backend)
     hint = f"Set subdivisions={parts} or more, lower the size, or set random=0." if parts else ""
     random = next((head for head in inputs.cfg.heads if head.number("random", 0)), None)
     section, key = (random, "random") if random is not None else (inputs.net, "subdivisions")

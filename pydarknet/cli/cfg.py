@@ -364,13 +364,13 @@ def memory(
     """Print how much memory detection and training need, by subdivisions."""
     from pydarknet.cfg import CfgFile
     from pydarknet.cfg import memory as model
-    from pydarknet.system.memory import available_memory
+    from pydarknet.engine.memory import free_memory
 
     cfg = CfgFile.load(file)
     size = batch or cfg.net.integer("batch")
     counts = [subdivisions] if subdivisions else [n for n in range(1, size + 1) if size % n == 0]
-    free = limit or available_memory()
-    rows = [(count, model.training_memory(cfg, size, count, precision=precision)) for count in counts]
+    free = limit or free_memory()
+    rows = list(model.training_by_subdivisions(cfg, size, counts, precision=precision))
     detection = model.inference_memory(cfg, precision=precision)
     if as_json:
         training = [{"subdivisions": n, **dataclasses.asdict(m), "total": m.total} for n, m in rows]

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from pydarknet.data.dataset import Sample
 from pydarknet.engine.images import Pixels, load
+from pydarknet.engine.memory import available_memory
 from pydarknet.errors import DataError
 from pydarknet.system.atomic import replacing
-from pydarknet.system.memory import available_memory
 
 _log = logging.getLogger("pydarknet")
 

@@ -25,6 +25,7 @@ from pydarknet.engine.handle import (
     Image,
     LayerInfo,
     LayerTime,
+    MemoryNeed,
     NetworkInfo,
 )
 
@@ -97,6 +98,18 @@ def compute(call: Callable[[], int]) -> None:
 
 
 # -- networks ------------------------------------------------------------------------------------------------
+
+
+def memory_need(
+    text: str, name: str, options: EngineOptions, *, size: tuple[int, int] = (0, 0), training: bool = False
+) -> MemoryNeed:
+    """Memory of a network of cfg text, without making it; ``size`` (0, 0) is that of the cfg."""
+    c_options, keep = _c_options(options)
+    content = text.encode()
+    out = ffi.new("dn_memory *")
+    check(lib.dn_plan_bytes(content, len(content), name.encode(), c_options, *size, training, out))
+    del keep
+    return MemoryNeed(out.plan, out.parameters, out.free or None)
 
 
 class EngineHandle:

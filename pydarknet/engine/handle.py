@@ -110,6 +110,21 @@ class LayerTime:
 
 
 @dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes that a network would take; see ``dn_memory`` in ``darknet.h``.
+
+    Attributes:
+        plan: of the memory that the backend computes in.
+        parameters: of main memory.
+        free: left of the backend's memory; None if the system does not report it.
+    """
+
+    plan: int
+    parameters: int
+    free: int | None
+
+
+@dataclass(frozen=True)
 class EngineOptions:
     """Options of a network; see ``dn_options`` in ``darknet.h``.
 

@@ -1,21 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory of the process: held now, at its peak, and still available. All values are in bytes."""
+"""Memory of the process, held now and at its peak, in bytes. What is still free, a backend reports."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from pathlib import Path
-
-#: Limit, use, and the part of the use that can be reclaimed, in control groups of version 2 and 1.
-_CONTROL_GROUPS = (
-    ("memory.max", "memory.current", ("memory.stat", "inactive_file")),
-    (
-        "memory/memory.limit_in_bytes",
-        "memory/memory.usage_in_bytes",
-        ("memory/memory.stat", "total_inactive_file"),
-    ),
-)
 
 
 def resident_memory() -> int | None:
@@ -40,28 +30,6 @@ def peak_memory() -> int | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def available_memory(root: Path = Path("/")) -> int | None:
-    """Memory that the process can still take without swapping; None if the system does not report it.
-
-    In a container with a limit, the rest of that limit counts: beyond it processes are killed without a
-    message.
-
-    Args:
-        root: folder that contains ``proc`` and ``sys``.
-    """
-    free: list[int] = []
-    with contextlib.suppress(OSError):
-        lines = (root / "proc/meminfo").read_text("ascii").splitlines()
-        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    for limit, used, cache in _CONTROL_GROUPS:
-        with contextlib.suppress(OSError, ValueError):  # another version, or "max"
-            folder = root / "sys/fs/cgroup"
-            table = dict(line.split() for line in (folder / cache[0]).read_text("ascii").splitlines())
-            left = int((folder / limit).read_text()) - int((folder / used).read_text())
-            free.append(left + int(table.get(cache[1], 0)))
-    return max(min(free), 0) if free else None
 
 
 def _status_field(name: str) -> int | None:

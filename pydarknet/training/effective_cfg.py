@@ -8,9 +8,9 @@ import math
 from pydarknet.cfg import CfgFile, walk
 from pydarknet.cfg.generate import apply_setting, check_size
 from pydarknet.cfg.memory import smallest_subdivisions
+from pydarknet.engine.memory import free_memory
 from pydarknet.errors import ArgumentError, CfgError
 from pydarknet.runs.config import TrainConfig
-from pydarknet.system.memory import available_memory
 from pydarknet.system.notify import Notify
 
 MEMORY_SHARE = 0.8  # of the free memory that subdivisions=auto may use
@@ -41,7 +41,7 @@ def effective_cfg(config: TrainConfig, images: int, notify: Notify) -> CfgFile:
     if config.lr is not None:
         net.set("learning_rate", config.lr)
     if config.subdivisions == "auto":
-        _choose_subdivisions(cfg, config.precision, notify)
+        _choose_subdivisions(cfg, config, notify)
     elif config.subdivisions is not None:
         net.set("subdivisions", int(config.subdivisions))
     batch, parts = net.integer("batch"), net.integer("subdivisions")
@@ -89,11 +89,12 @@ def _listed(numbers: list[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def _choose_subdivisions(cfg: CfgFile, precision: str, notify: Notify) -> None:
-    free = available_memory()
+def _choose_subdivisions(cfg: CfgFile, config: TrainConfig, notify: Notify) -> None:
+    backend = config.backend
+    free = free_memory(backend)
     if free is None:
         raise ArgumentError("the free memory of this system is unknown; give subdivisions as a number")
-    found = smallest_subdivisions(cfg, int(free * MEMORY_SHARE), precision=precision)
+    found = smallest_subdivisions(cfg, int(free * MEMORY_SHARE), precision=config.precision, backend=backend)
     if found is None:
         raise ArgumentError(
             f"the network does not fit into {free / 2**30:.1f} GiB even with one image at a time; "

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydarknet.cfg.memory import smallest_subdivisions, training_memory
 from pydarknet.data.album import ImageCache
+from pydarknet.engine.memory import free_memory
 from pydarknet.errors import DataError
 from pydarknet.evaluation.collect import collect
 from pydarknet.runs.folder import RunFolder
-from pydarknet.system.memory import available_memory, peak_memory
+from pydarknet.system.memory import peak_memory
 from pydarknet.system.notify import Notify
 from pydarknet.training.checkpoint import CheckpointDir, load
 from pydarknet.training.hooks import Hook, Step
@@ -210,8 +211,9 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
         evaluations = max(0, (end - 1 - first) // schedule.map_every + 1) + 1
         each = _evaluation(started)
     hours = ((end - done) * seconds + evaluations * each) / 3600
-    precision, free = started.trainer.network.info.precision, available_memory()
-    smallest = smallest_subdivisions(cfg, free, precision=precision) if free else None
+    info = started.trainer.network.info
+    precision, backend, free = info.precision, info.backend, free_memory(info.backend)
+    smallest = smallest_subdivisions(cfg, free, precision=precision, backend=backend) if free else None
     return Estimate(
         done,
         end,
@@ -223,7 +225,7 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
         each,
         hours,
         math.ceil(hours / max_hours) if max_hours else 1,
-        training_memory(cfg, precision=precision).total,
+        training_memory(cfg, precision=precision, backend=backend).total,
         peak_memory(),
         free,
         cfg.net.integer("subdivisions"),

@@ -120,5 +120,5 @@ def _cfg(config: TrainConfig, folder: RunFolder, splits: Splits, resumed: bool, 
     cfg.path = str(path)
     if not resumed:
         startup_checks.check(config, cfg, folder.path, notices.show)
-    startup_checks.report_memory(cfg, config.precision, notices.show)
+    startup_checks.report_memory(config, cfg, notices.show)
     return cfg

@@ -14,13 +14,13 @@ from pydarknet.data.album import RAM_SHARE
 from pydarknet.data.splits import Splits
 from pydarknet.engine import selftest
 from pydarknet.engine.handle import NetworkInfo
+from pydarknet.engine.memory import available_memory, free_memory
 from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
 from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import BackendError, DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.atomic import write_text
-from pydarknet.system.memory import available_memory
 from pydarknet.system.notify import Notify
 from pydarknet.training.starting_weights import starting_weights
 
@@ -73,7 +73,13 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, notify: Notify) -> No
     Raises:
         DataError: the preflight found an error.
     """
-    plan = PlannedRun(folder=folder, clear=config.clear, transfer=True, precision=config.precision)
+    plan = PlannedRun(
+        folder=folder,
+        clear=config.clear,
+        transfer=True,
+        precision=config.precision,
+        backend=config.backend,
+    )
     ignored = ("L-19",) if config.val_fraction else ()  # they are split off
     found = preflight(cfg, Path(config.data), config.weights, plan, ignore=ignored)
     write_text(folder / "preflight.json", found.to_json())
@@ -84,16 +90,16 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, notify: Notify) -> No
         raise DataError(f"the preflight found errors (--force trains anyway):\n{found.to_text()}")
 
 
-def report_memory(cfg: CfgFile, precision: str, notify: Notify) -> None:
-    """Report the memory that the training takes, and that which is free."""
-    net = cfg.net
+def report_memory(config: TrainConfig, cfg: CfgFile, notify: Notify) -> None:
+    """Report the memory that the training takes of its backend's, and that which is free."""
+    net, precision, backend = cfg.net, config.precision, config.backend
     batch, parts = net.integer("batch"), net.integer("subdivisions")
-    need = training_memory(cfg, precision=precision).total
+    need = training_memory(cfg, precision=precision, backend=backend).total
     text = f"memory: about {need / 2**30:.2g} GiB for {batch // parts} images at a time ({precision})"
-    free = available_memory()
+    free = free_memory(backend)
     if free is not None:
         text += f", {free / 2**30:.2g} GiB are free"
-        least = smallest_subdivisions(cfg, free, precision=precision)
+        least = smallest_subdivisions(cfg, free, precision=precision, backend=backend)
         text += f"; subdivisions={least} would fit too" if least and least < parts else ""
     notify(text)
 

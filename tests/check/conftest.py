@@ -44,4 +44,4 @@ def weights_file(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(autouse=True)
 def _enough_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Findings must not depend on the machine that the tests run on."""
-    monkeypatch.setattr("pydarknet.check.rules_cfg.available_memory", lambda: 2**50)
+    monkeypatch.setattr("pydarknet.check.rules_cfg.free_memory", lambda _: 2**50)

@@ -41,7 +41,6 @@ def planes(network: Network, valid: tuple[Sample, ...]) -> tuple[np.ndarray, np.
     return x, np.stack([truth_boxes.packed(images.boxes(i), 200) for i in range(len(valid))])
 
 
-@pytest.mark.parametrize("backend", ["ref", "cpu"])
 @pytest.mark.parametrize("loss", ["ciou", "mse"])
 def test_equals_the_loss_of_training(
     tmp_path: Path, valid: tuple[Sample, ...], loss: str, backend: str

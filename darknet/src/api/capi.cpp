@@ -83,6 +83,15 @@ dn_status dn_network_parse(const char* text, size_t length, const char* name, co
     });
 }
 
+dn_status dn_plan_bytes(const char* text, size_t length, const char* name, const dn_options* options, int width,
+                        int height, int training, dn_memory* out) {
+    return guarded([&] {
+        const dn::Cfg cfg = dn::parse_cfg({&need(text, "text"), length}, name ? name : "<text>");
+        const dn::MemoryNeed found = dn::memory_need(cfg, convert(options), width, height, training != 0);
+        need(out, "out") = {found.plan, found.parameters, found.free};
+    });
+}
+
 dn_status dn_network_clone(const dn_network* network, dn_network** out) {
     return guarded([&] {
         need(out, "out");

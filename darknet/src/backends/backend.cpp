@@ -2,6 +2,8 @@
 // Plans and kernels that define nothing of their own: images in and boxes out by way of the host; no training.
 #include "backend.hpp"
 
+#include <chrono>
+
 #include "../error.hpp"
 #include "kernel.hpp"
 
@@ -43,6 +45,13 @@ void Plan::backward(const LossContext&, std::vector<LossReport>&) {
 
 void Plan::read_delta(int, float*) const {
     throw Error(Status::backend, "", "this plan was compiled for inference and has no gradients");
+}
+
+LayerTime timed_forward(int node, Kernel& kernel) {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point start = Clock::now();
+    kernel.forward();
+    return {node, kernel.what(), std::chrono::duration<double>(Clock::now() - start).count()};
 }
 
 void Kernel::backward() { throw Error(Status::backend, "", text("kernel ", what(), " has no backward pass")); }

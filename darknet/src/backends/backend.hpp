@@ -85,6 +85,12 @@ public:
     // The graph and parameters outlive the plan. Throws Error(backend) for what this backend cannot do.
     virtual std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                           const PlanOptions& options) const = 0;
+    // Bytes that a plan with these options takes of the memory that free_bytes() is of, without making it: activations,
+    // weights as it packs them and, in training (whose state is not looked at), the TrainState. The parameters of the
+    // network are not among them.
+    virtual std::size_t plan_bytes(const Graph& graph, const PlanOptions& options) const = 0;
+    // What the plans of a backend can still take of their memory; 0 where the system does not report it.
+    virtual std::size_t free_bytes() const = 0;
     // What training plans of this backend work on, begun from the parameters. It updates on as many threads.
     virtual std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
                                                     int threads) const = 0;

@@ -2,24 +2,14 @@
 #include "check.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "../error.hpp"
-#include "../layers/layer.hpp"
+#include "check_state.hpp"
+#include "layer_difference.hpp"
 
 namespace dn {
 namespace {
-
-constexpr float kToleranceF32 = 1e-3f;   // deep networks add up what different orders of summation round
-constexpr float kToleranceBf16 = 0.1f;   // 8 bits of mantissa, through as many layers
-constexpr float kSmallestValue = 1e-6f;  // layers of zeros differ by less than this times the tolerance
-
-struct LayerDifference {
-    int node = -1;  // -1: none
-    std::size_t at = 0;
-    float first = 0, second = 0, largest_value = 0;
-};
 
 using BackendPtr = std::shared_ptr<const Backend>;
 
@@ -29,6 +19,20 @@ bool computes_in(const Backend& backend, Precision precision) {
                        [=](const PrecisionChoice& choice) { return choice.precision == precision; });
 }
 
+// One of the two may lack the precision; comparing with what it has is what a check is for.
+PlanOptions possible(const Backend& backend, PlanOptions options) {
+    if (!computes_in(backend, options.precision)) options.precision = Precision::automatic;
+    return options;
+}
+
+std::string names_of(const Backend& first, const Backend& second) { return first.name() + " and " + second.name(); }
+
+CheckTrainState& check_state(const Training& training) {
+    if (auto* state = dynamic_cast<CheckTrainState*>(training.state)) return *state;
+    throw Error(Status::internal, "", "a plan of a check was given the training state of another backend");
+}
+
+// Two plans of the same graph, their inputs and what they read.
 class CheckPlan : public Plan {
 public:
     CheckPlan(BackendPtr first, BackendPtr second, const Graph& graph, std::shared_ptr<const Parameters> parameters,
@@ -41,19 +45,9 @@ public:
           options_(options) {
         if (options_.wanted.empty()) options_.wanted = graph.default_outputs();
         std::sort(options_.wanted.begin(), options_.wanted.end());
-        first_ = compile(*first_backend_, options_);
-        second_ = compile(*second_backend_, options_);
     }
 
     float* input() override { return first_->input(); }
-
-    // Compares what was asked for, as compiled for that; only where it differs, every layer one by one.
-    void forward() override {
-        run(*first_, *second_);
-        const LayerDifference difference = compare(*first_, *second_, options_.wanted);
-        if (difference.node >= 0) report(difference, first_differing_layer());
-    }
-
     void read(int node, float* dst) const override { first_->read(node, dst); }
     Precision precision() const override { return first_->precision(); }
     std::size_t activation_bytes() const override { return first_->activation_bytes() + second_->activation_bytes(); }
@@ -66,85 +60,141 @@ public:
         return times;
     }
 
-private:
-    std::unique_ptr<Plan> compile(const Backend& backend, PlanOptions options) const {
-        // One of the two may lack the precision; comparing with what it has is what a check is for.
-        if (!computes_in(backend, options.precision)) options.precision = Precision::automatic;
-        return backend.compile(graph_, parameters_, options);
-    }
-
+protected:
     void copy_input(Plan& plan) const {
         std::memcpy(plan.input(), first_->input(), options_.batch * graph_.input.size() * sizeof(float));
     }
 
-    void run(Plan& first, Plan& second) const {
-        if (&first != first_.get()) copy_input(first);
-        copy_input(second);
-        first.forward();
-        second.forward();
+    float tolerance() const {
+        const bool exact = first_->precision() == Precision::f32 && second_->precision() == Precision::f32;
+        return exact ? kToleranceF32 : kToleranceBf16;
     }
 
-    LayerDifference first_differing_layer() const {
-        PlanOptions every = options_;
-        every.wanted.clear();
-        for (const Node& node : graph_.nodes) every.wanted.push_back(node.index);
-        const std::unique_ptr<Plan> first = compile(*first_backend_, every), second = compile(*second_backend_, every);
-        run(*first, *second);
-        return compare(*first, *second, every.wanted);
-    }
-
-    LayerDifference compare(const Plan& first, const Plan& second, const std::vector<int>& nodes) const {
-        const bool exact = first.precision() == Precision::f32 && second.precision() == Precision::f32;
+    // The first of the nodes whose outputs differ.
+    std::optional<LayerDifference> compare(const Plan& first, const Plan& second, const std::vector<int>& nodes) const {
         for (int node : nodes) {
-            const LayerDifference difference = compare_node(first, second, node);
-            const float scale = std::max(difference.largest_value, kSmallestValue);
-            const float found = std::fabs(difference.first - difference.second);
-            // Written so that NaN on one side counts as a difference.
-            if (!(found <= (exact ? kToleranceF32 : kToleranceBf16) * scale)) return difference;
+            Floats a(options_.batch * graph_.nodes[node].out.size()), b(a.size());
+            first.read(node, a.data());
+            second.read(node, b.data());
+            if (auto found = difference_of(node, "output", a, b, tolerance())) return found;
         }
-        return {};
+        return std::nullopt;
     }
 
-    // Where the two are farthest apart; equal values, NaN included, are no difference.
-    LayerDifference compare_node(const Plan& first, const Plan& second, int node) const {
-        Floats a(options_.batch * graph_.nodes[node].out.size()), b(a.size());
-        first.read(node, a.data());
-        second.read(node, b.data());
-        LayerDifference worst{node};
-        for (std::size_t k = 0; k < a.size(); ++k) {
-            worst.largest_value = std::max(worst.largest_value, std::fabs(b[k]));
-            if (a[k] == b[k] || (std::isnan(a[k]) && std::isnan(b[k]))) continue;
-            if (std::fabs(a[k] - b[k]) <= std::fabs(worst.first - worst.second)) continue;
-            worst.at = k;
-            worst.first = a[k];
-            worst.second = b[k];
-            if (std::isnan(a[k] - b[k])) break;
-        }
-        return worst;
+    std::vector<int> all_nodes() const {
+        std::vector<int> all;
+        for (const Node& node : graph_.nodes) all.push_back(node.index);
+        return all;
     }
 
-    [[noreturn]] void report(const LayerDifference& wanted, const LayerDifference& layer) const {
-        // When each layer agrees on its own, what differs is a step that computes several at once.
-        const LayerDifference& shown = layer.node >= 0 ? layer : wanted;
-        const Node& node = graph_.nodes[shown.node];
-        throw Error(Status::backend, node.where,
-                    text("backends ", first_backend_->name(), " and ", second_backend_->name(),
-                         " differ first at layer ", node.index, " (", layer_def(node.kind).name, "): found ",
-                         shown.first, " and ", shown.second, " at index ", shown.at, ", a difference of ",
-                         std::fabs(shown.first - shown.second), " where the largest value is ", shown.largest_value,
-                         layer.node >= 0 ? "" : "; with every layer kept they agree, so a fused step is to blame"));
-    }
-
-    static std::vector<LayerTime> labelled(std::vector<LayerTime> times, const std::string& name) {
-        for (LayerTime& time : times) time.what = name + ":" + time.what;
-        return times;
-    }
+    std::string names() const { return names_of(*first_backend_, *second_backend_); }
 
     BackendPtr first_backend_, second_backend_;
     const Graph& graph_;
     std::shared_ptr<const Parameters> parameters_;
     PlanOptions options_;
     std::unique_ptr<Plan> first_, second_;
+
+private:
+    static std::vector<LayerTime> labelled(std::vector<LayerTime> times, const std::string& name) {
+        for (LayerTime& time : times) time.what = name + ":" + time.what;
+        return times;
+    }
+};
+
+class InferenceCheckPlan : public CheckPlan {
+public:
+    InferenceCheckPlan(BackendPtr first, BackendPtr second, const Graph& graph,
+                       std::shared_ptr<const Parameters> parameters, const PlanOptions& options)
+        : CheckPlan(std::move(first), std::move(second), graph, std::move(parameters), options) {
+        first_ = compile(*first_backend_, options_);
+        second_ = compile(*second_backend_, options_);
+    }
+
+    // Compares what was asked for, as compiled for that; only where it differs, every layer one by one.
+    void forward() override {
+        copy_input(*second_);
+        first_->forward();
+        second_->forward();
+        const auto wanted = compare(*first_, *second_, options_.wanted);
+        if (!wanted) return;
+        if (const auto layer = first_differing_layer()) report_difference(graph_, names(), *layer);
+        report_difference(graph_, names(), *wanted, "; with every layer kept they agree, so a fused step is to blame");
+    }
+
+private:
+    std::unique_ptr<Plan> compile(const Backend& backend, const PlanOptions& options) const {
+        return backend.compile(graph_, parameters_, possible(backend, options));
+    }
+
+    std::optional<LayerDifference> first_differing_layer() const {
+        PlanOptions every = options_;
+        every.wanted = all_nodes();
+        const std::unique_ptr<Plan> first = compile(*first_backend_, every), second = compile(*second_backend_, every);
+        for (Plan* plan : {first.get(), second.get()}) {
+            copy_input(*plan);
+            plan->forward();
+        }
+        return compare(*first, *second, every.wanted);
+    }
+};
+
+class TrainingCheckPlan : public CheckPlan {
+public:
+    TrainingCheckPlan(BackendPtr first, BackendPtr second, const Graph& graph,
+                      std::shared_ptr<const Parameters> parameters, const PlanOptions& options)
+        : CheckPlan(std::move(first), std::move(second), graph, std::move(parameters), options),
+          state_(check_state(*options.training)) {
+        const int frozen_before = options.training->frozen_before;
+        first_ = compile(*first_backend_, parameters_, {&state_.first(), frozen_before});
+        second_ = compile(*second_backend_, state_.second_parameters(), {&state_.second(), frozen_before});
+        options_.training = nullptr;  // the caller's, which may end before the plan
+        state_.set_tolerance(tolerance());
+    }
+
+    void forward() override {
+        copy_input(*second_);
+        first_->forward();
+        second_->forward();
+        if (const auto found = compare(*first_, *second_, all_nodes())) report_difference(graph_, names(), *found);
+    }
+
+    // Compares what each loss reports, then the deltas that they begin with, then the gradients in the order in which
+    // they are computed.
+    void backward(const LossContext& context, std::vector<LossReport>& reports) override {
+        std::vector<LossReport> others(reports.size());
+        first_->backward(context, reports);
+        second_->backward(context, others);
+        for (const Node& node : graph_.nodes) {
+            if (!owns_cost(node)) continue;
+            check(node, "loss", {reports[node.index].cost}, {others[node.index].cost});
+            check(node, "delta", delta_of(*first_, node), delta_of(*second_, node));
+        }
+        state_.compare_gradients();
+    }
+
+    void read_delta(int node, float* dst) const override { first_->read_delta(node, dst); }
+
+private:
+    std::unique_ptr<Plan> compile(const Backend& backend, const std::shared_ptr<const Parameters>& parameters,
+                                  const Training& training) const {
+        PlanOptions options = possible(backend, options_);
+        options.training = &training;
+        return backend.compile(graph_, parameters, options);
+    }
+
+    Floats delta_of(const Plan& plan, const Node& node) const {
+        Floats delta(options_.batch * node.out.size());
+        plan.read_delta(node.index, delta.data());
+        return delta;
+    }
+
+    void check(const Node& node, const char* what, const Floats& first, const Floats& second) const {
+        if (const auto found = difference_of(node.index, what, first, second, tolerance()))
+            report_difference(graph_, names(), *found);
+    }
+
+    CheckTrainState& state_;
 };
 
 class CheckBackend : public Backend {
@@ -163,21 +213,26 @@ public:
 
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
-        if (options.training) refuse_training();
-        return std::make_unique<CheckPlan>(first_, second_, graph, parameters, options);
+        if (options.training) return std::make_unique<TrainingCheckPlan>(first_, second_, graph, parameters, options);
+        return std::make_unique<InferenceCheckPlan>(first_, second_, graph, parameters, options);
     }
 
-    std::shared_ptr<TrainState> train_state(const Graph&, const std::shared_ptr<Parameters>&, int) const override {
-        refuse_training();
+    // The second one trains on parameters of its own.
+    std::size_t plan_bytes(const Graph& graph, const PlanOptions& options) const override {
+        std::size_t own = 0;
+        for (const Node& node : graph.nodes) own += options.training ? node.parameter_count() * sizeof(float) : 0;
+        return first_->plan_bytes(graph, possible(*first_, options)) +
+               second_->plan_bytes(graph, possible(*second_, options)) + own;
+    }
+    std::size_t free_bytes() const override { return std::min(first_->free_bytes(), second_->free_bytes()); }
+
+    std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
+                                            int threads) const override {
+        return std::make_shared<CheckTrainState>(*first_, *second_, graph, parameters, threads,
+                                                 names_of(*first_, *second_));
     }
 
 private:
-    [[noreturn]] void refuse_training() const {
-        throw Error(Status::backend, "",
-                    text("backend \"", name(), "\" compares inference and cannot train; use \"", first_->name(),
-                         "\" or \"", second_->name(), "\""));
-    }
-
     BackendPtr first_, second_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// "check:A,B": a backend that runs two others and throws at the first layer whose outputs differ.
+// "check:A,B": a backend that runs two others and throws at the first layer that differs.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,8 @@
 
 namespace dn {
 
-// Answers with the first one's outputs. Tolerance: the largest difference of a layer, relative to its largest value.
+// Answers with the first one's outputs, losses and gradients. In training, what each mini-batch and each update do is
+// compared from the same state. Tolerance: the largest difference of a layer, relative to its largest value.
 std::unique_ptr<Backend> make_check_backend(std::unique_ptr<Backend> first, std::unique_ptr<Backend> second);
 
 }  // namespace dn

@@ -22,6 +22,16 @@ struct KernelContext {
     int threads;
 };
 
+// tensor_of(node) is the tensor of a node's output; -1: of the network's input. inputs: the producers that the kernel
+// reads.
+template <class TensorOf>
+KernelContext make_context(const Graph& graph, const Node& node, const std::vector<int>& inputs,
+                           const Parameters& parameters, int batch, int threads, const TensorOf& tensor_of) {
+    KernelContext context{graph, node, &parameters.of(graph, node.index), {}, tensor_of(node.index), batch, threads};
+    for (const int input : inputs) context.src.push_back(tensor_of(input));
+    return context;
+}
+
 class Kernel {
 public:
     virtual ~Kernel() = default;
@@ -30,5 +40,9 @@ public:
     virtual void backward();
     virtual std::string what() const = 0;  // the implementation, for profiles
 };
+
+struct LayerTime;
+// Runs the kernel's forward with a clock around it.
+LayerTime timed_forward(int node, Kernel& kernel);
 
 }  // namespace dn

@@ -8,10 +8,8 @@
 namespace dn {
 namespace {
 
-constexpr double kEpsilon = 1e-5;  // inside the root, as Darknet has it
-
 double factor(const NodeParameters& params, std::size_t filter) {
-    return params.scales[filter] / std::sqrt(params.variances[filter] + kEpsilon);
+    return params.scales[filter] / std::sqrt(params.variances[filter] + kBatchNormEpsilon);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fusion of shortcuts: convolution (-> dropout) -> shortcut becomes one convolution that adds the other source itself;
-// and of bottlenecks: convolutions 1x1 -> depthwise -> 1x1 become one node.
+// and of bottlenecks: convolutions 1x1 -> depthwise -> 1x1 become one step.
 #include <algorithm>
 
 #include "../layers/layer.hpp"
@@ -30,13 +30,14 @@ int find_producer(const Graph& graph, int node, const std::vector<int>& readers)
     return node >= 0 && readers[node] == 1 ? node : -1;
 }
 
-bool can_fuse(const Graph& graph, const Node& shortcut, const std::vector<int>& readers) {
+bool can_fuse(const FusedGraph& fused, const Node& shortcut, const std::vector<int>& readers) {
+    const Graph& graph = fused.graph;
     if (shortcut.kind != Kind::shortcut || shortcut.inputs.size() != 2) return false;
     if (shortcut.as<ShortcutParams>().weights_per_source != 0) return false;
     const int producer = find_producer(graph, shortcut.inputs[0], readers), other = shortcut.inputs[1];
     if (producer < 0 || other >= producer) return false;
     const Node& conv = graph.nodes[producer];
-    if (conv.kind != Kind::convolutional || conv.residual != -2) return false;
+    if (conv.kind != Kind::convolutional || fused.of(producer).residual != -2) return false;
     const auto& params = conv.as<ConvolutionalParams>();
     return params.antialiasing == 0 && counts_windows(params, conv.in, conv.out) &&
            !normalizes_channels(params.activation) && !normalizes_channels(shortcut.as<ShortcutParams>().activation) &&
@@ -57,41 +58,50 @@ bool is_depthwise(const Node& node) {
 }
 
 // The only producer of `node`, when `node` is its only reader and nothing else is fused into it.
-int find_private_source(const Graph& graph, const Node& node, const std::vector<int>& readers) {
+int find_private_source(const FusedGraph& fused, const Node& node, const std::vector<int>& readers) {
     if (node.inputs.size() != 1 || node.inputs[0] < 0) return -1;
     const int source = node.inputs[0];
-    return readers[source] == 1 && graph.nodes[source].residual == -2 ? source : -1;
+    return readers[source] == 1 && fused.of(source).residual == -2 ? source : -1;
 }
 
 }  // namespace
 
-void fuse_shortcuts(Graph& graph, const std::vector<int>& wanted) {
-    const std::vector<int> readers = count_readers(graph, wanted);
-    for (Node& node : graph.nodes) {
-        if (!can_fuse(graph, node, readers)) continue;
-        Node& conv = graph.nodes[find_producer(graph, node.inputs[0], readers)];
+const std::vector<int>& FusedGraph::inputs(const Node& node) const {
+    const int expand = of(node.index).expand;
+    return expand < 0 ? node.inputs : graph.nodes[expand].inputs;
+}
+
+bool FusedGraph::shares_source(const Node& node) const {
+    return of(node.index).computed_elsewhere || is_pass_through(node);
+}
+
+void fuse_shortcuts(FusedGraph& fused, const std::vector<int>& wanted) {
+    const std::vector<int> readers = count_readers(fused.graph, wanted);
+    for (const Node& node : fused.graph.nodes) {
+        if (!can_fuse(fused, node, readers)) continue;
+        Fusion& conv = fused.of(find_producer(fused.graph, node.inputs[0], readers));
         conv.residual = node.inputs[1];
         conv.residual_activation = node.as<ShortcutParams>().activation;
-        node.fused_away = true;
+        fused.of(node.index).computed_elsewhere = true;
     }
 }
 
-void fuse_bottlenecks(Graph& graph, const std::vector<int>& wanted,
+void fuse_bottlenecks(FusedGraph& fused, const std::vector<int>& wanted,
                       const std::function<bool(const Bottleneck&)>& accepts) {
-    const std::vector<int> readers = count_readers(graph, wanted);
-    for (Node& project : graph.nodes) {
+    const std::vector<Node>& nodes = fused.graph.nodes;
+    const std::vector<int> readers = count_readers(fused.graph, wanted);
+    for (const Node& project : nodes) {
         if (!is_pointwise(project)) continue;
-        const int middle = find_private_source(graph, project, readers);
-        if (middle < 0 || !is_depthwise(graph.nodes[middle])) continue;
-        Node& depthwise = graph.nodes[middle];
-        const int first = find_private_source(graph, depthwise, readers);
-        if (first < 0 || !is_pointwise(graph.nodes[first])) continue;
-        Node& expand = graph.nodes[first];
-        if (expand.fused_away || expand.depthwise >= 0 || !accepts({expand, depthwise, project})) continue;
-        project.expand = first;
-        project.depthwise = middle;
-        project.inputs = expand.inputs;
-        expand.fused_away = depthwise.fused_away = true;
+        const int middle = find_private_source(fused, project, readers);
+        if (middle < 0 || !is_depthwise(nodes[middle])) continue;
+        const int first = find_private_source(fused, nodes[middle], readers);
+        if (first < 0 || !is_pointwise(nodes[first])) continue;
+        Fusion &expand = fused.of(first), &depthwise = fused.of(middle);
+        if (expand.computed_elsewhere || expand.depthwise >= 0) continue;
+        if (!accepts({nodes[first], nodes[middle], project})) continue;
+        fused.of(project.index).expand = first;
+        fused.of(project.index).depthwise = middle;
+        expand.computed_elsewhere = depthwise.computed_elsewhere = true;
     }
 }
 

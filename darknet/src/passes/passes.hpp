@@ -18,20 +18,45 @@ namespace dn {
 void fold_weights(const NodeParameters& params, float* folded);
 void fold_biases(const NodeParameters& params, float* folded);
 
-// -- fuse: a plain shortcut into the convolution before it ------------------------------------------------------
+// -- fuse: several nodes into one step of the plan --------------------------------------------------------------
 
-// Marks every shortcut that its convolution can add itself: convolution.residual names the other source and the
-// shortcut is fused_away, its output being the convolution's. Layers in `wanted` keep an output of their own.
-void fuse_shortcuts(Graph& graph, const std::vector<int>& wanted);
+// What one node computes besides itself, or that another node computes it.
+struct Fusion {
+    int residual = -2;  // fused shortcut: the producer added after the activation; -2 none
+    Activation residual_activation = Activation::linear;  // applied to the sum
+    int expand = -1, depthwise = -1;  // fused bottleneck: the convolutions that this one computes first; -1 none
+    bool computed_elsewhere = false;  // by another node: no kernel of its own
+};
 
-// A bottleneck: 1x1 convolution -> depthwise convolution -> 1x1 convolution, without other readers between them.
+// A graph, and beside it what the passes below fuse in it.
+class FusedGraph {
+public:
+    explicit FusedGraph(const Graph& source) : graph(source), fusions_(source.nodes.size()) {}
+
+    Fusion& of(int node) { return fusions_[node]; }
+    const Fusion& of(int node) const { return fusions_[node]; }
+    // The producers that the node's kernel reads: of a bottleneck, those of its first convolution.
+    const std::vector<int>& inputs(const Node& node) const;
+    // Whether the node's output is its first input's, in the same place.
+    bool shares_source(const Node& node) const;
+
+    const Graph& graph;
+
+private:
+    std::vector<Fusion> fusions_;
+};
+
+// Every shortcut that its convolution can add itself is computed there, its output being the convolution's. Layers in
+// `wanted` keep an output of their own.
+void fuse_shortcuts(FusedGraph& fused, const std::vector<int>& wanted);
+
+// A bottleneck: 1x1 convolution -> depthwise convolution -> 1x1 convolution, no other node reading between them.
 struct Bottleneck {
     const Node &expand, &depthwise, &project;
 };
 
-// Makes one node of each bottleneck that the backend accepts: `project` names the other two, which are fused_away, and
-// reads what `expand` read.
-void fuse_bottlenecks(Graph& graph, const std::vector<int>& wanted,
+// Each bottleneck that the backend accepts is computed by its last convolution, `project`.
+void fuse_bottlenecks(FusedGraph& fused, const std::vector<int>& wanted,
                       const std::function<bool(const Bottleneck&)>& accepts);
 
 // -- place: which buffer, and which channels of it, every output lives in ---------------------------------------
@@ -66,7 +91,7 @@ struct Placement {
 
 // Routes become views where their sources can be written there directly; pass-through layers share their source's
 // place; element-wise layers and fused shortcuts overwrite a source that no other node reads.
-Placement place_outputs(const Graph& graph, const std::vector<int>& wanted, const PlacementRules& rules);
+Placement place_outputs(const FusedGraph& fused, const std::vector<int>& wanted, const PlacementRules& rules);
 // True when the node's output is its source's (dropout, empty, single routes, cost): nothing is computed.
 bool is_pass_through(const Node& node);
 

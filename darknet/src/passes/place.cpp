@@ -18,8 +18,8 @@ int group_size(const Graph& graph, const Node& route, std::size_t input) {
 
 class Placer {
 public:
-    Placer(const Graph& graph, const std::vector<int>& wanted, const PlacementRules& rules)
-        : graph_(graph), rules_(rules), values_(graph.nodes.size() + 1) {
+    Placer(const FusedGraph& fused, const std::vector<int>& wanted, const PlacementRules& rules)
+        : fused_(fused), graph_(fused.graph), rules_(rules), values_(graph_.nodes.size() + 1) {
         for (std::size_t v = 0; v < values_.size(); ++v) values_[v].storage = {v, 0};
         for (int node : wanted) values_[value_of(node)].wanted = true;
     }
@@ -77,10 +77,11 @@ private:
     void share_contents() {
         for (auto node = graph_.nodes.rbegin(); node != graph_.nodes.rend(); ++node) {
             Value& value = values_[value_of(node->index)];
-            const bool view = !node->fused_away && !is_pass_through(*node) && is_view(*node);
-            if (!view && !node->fused_away && !is_pass_through(*node)) {
-                for (int input : node->inputs) values_[value_of(input)].readers.push_back(node->index);
-                if (node->residual != -2) values_[value_of(node->residual)].readers.push_back(node->index);
+            const bool shared = fused_.shares_source(*node), view = !shared && is_view(*node);
+            if (!view && !shared) {
+                const int residual = fused_.of(node->index).residual;
+                for (int input : fused_.inputs(*node)) values_[value_of(input)].readers.push_back(node->index);
+                if (residual != -2) values_[value_of(residual)].readers.push_back(node->index);
                 continue;
             }
             const std::size_t source = value_of(node->inputs[0]);
@@ -124,16 +125,18 @@ private:
 
     // Another input than the i-th lies in the same storage; i = inputs.size() stands for the residual.
     bool shared_with_other_input(const Node& node, std::size_t i, std::size_t source) const {
-        for (std::size_t other = 0; other < node.inputs.size(); ++other)
-            if (other != i && storage(value_of(node.inputs[other])).first == storage(source).first) return true;
+        const std::vector<int>& inputs = fused_.inputs(node);
+        for (std::size_t other = 0; other < inputs.size(); ++other)
+            if (other != i && storage(value_of(inputs[other])).first == storage(source).first) return true;
         return false;
     }
 
     void overwrite_source(const Node& node) {
         const std::size_t v = value_of(node.index);
         if (values_[v].placed || node.kind == Kind::route) return;
-        for (std::size_t i = 0; i <= node.inputs.size(); ++i) {
-            const int input = i < node.inputs.size() ? node.inputs[i] : node.residual;
+        const std::vector<int>& inputs = fused_.inputs(node);
+        for (std::size_t i = 0; i <= inputs.size(); ++i) {
+            const int input = i < inputs.size() ? inputs[i] : fused_.of(node.index).residual;
             if (input < 0 || !rules_.in_place(node, i)) continue;
             if (graph_.shape_of(input) != node.out || rules_.type(input) != rules_.type(node.index)) continue;
             const std::size_t source = value_of(input);
@@ -162,6 +165,7 @@ private:
         return placement;
     }
 
+    const FusedGraph& fused_;
     const Graph& graph_;
     const PlacementRules& rules_;
     std::vector<Value> values_;
@@ -174,8 +178,8 @@ bool is_pass_through(const Node& node) {
     return pass_through && pass_through(node);
 }
 
-Placement place_outputs(const Graph& graph, const std::vector<int>& wanted, const PlacementRules& rules) {
-    return Placer(graph, wanted, rules).run();
+Placement place_outputs(const FusedGraph& fused, const std::vector<int>& wanted, const PlacementRules& rules) {
+    return Placer(fused, wanted, rules).run();
 }
 
 }  // namespace dn

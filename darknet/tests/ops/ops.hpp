@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "../support.hpp"
-#include "backends/registry.hpp"
+#include "../tolerances.hpp"
 
 namespace dn::test {
 
@@ -44,7 +44,7 @@ inline Floats run(const Op& op, const Graph& graph, const std::shared_ptr<Parame
 }
 
 // Runs the op on every backend; the output of its last section must be `expected`.
-inline void check_op(const Op& op, const Floats& expected, float tolerance = 1e-5f) {
+inline void check_op(const Op& op, const Floats& expected, float tolerance = tolerance_of(Precision::f32).output) {
     const Graph graph = graph_of(op.sections, op.input);
     const std::shared_ptr<Parameters> parameters = initial_parameters(graph, 1);
     op.set(*parameters);

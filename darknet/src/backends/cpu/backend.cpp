@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cpu backend: its precisions, its plans, and which of them share packed weights.
-#include <map>
-#include <mutex>
-
 #include "../../error.hpp"
+#include "../host/memory.hpp"
 #include "../host/train_state.hpp"
+#include "../shared_weights.hpp"
 #include "isa.hpp"
 #include "per_thread_plan.hpp"
 #include "plan.hpp"
@@ -40,10 +39,8 @@ public:
             with_team(options.threads, [&] {
                 if (options.training)
                     plan = make_train_plan(graph, parameters, engine_, resolved);
-                else if (suits_per_thread_plan(graph, resolved))
-                    plan = std::make_unique<PerThreadPlan>(graph, parameters, store_of(parameters), engine_, resolved);
                 else
-                    plan = std::make_unique<CpuPlan>(graph, parameters, store_of(parameters), engine_, resolved);
+                    plan = inference_plan(graph, parameters, resolved);
             });
         } catch (const dnnl::error& error) {
             throw Error(Status::backend, "cpu", text("oneDNN failed: ", error.message));
@@ -56,30 +53,27 @@ public:
         return std::make_shared<HostTrainState>(graph, parameters, threads);
     }
 
-private:
-    struct Store {
-        std::weak_ptr<WeightStore> weights;
-        std::uint64_t weights_version = 0, statistics_version = 0;  // of the parameters that were packed
-    };
+    std::size_t plan_bytes(const Graph& graph, const PlanOptions& options) const override {
+        PlanOptions resolved = options;
+        resolved.precision = resolve(options.precision).precision;
+        if (options.training) return train_plan_bytes(graph, resolved);
+        return suits_per_thread_plan(graph, resolved) ? PerThreadPlan::bytes(graph, resolved)
+                                                      : CpuPlan::bytes(graph, resolved);
+    }
+    std::size_t free_bytes() const override { return free_host_bytes(); }
 
-    // The packed weights of these parameters, while any plan holds them and the values are the same.
-    std::shared_ptr<WeightStore> store_of(const std::shared_ptr<const Parameters>& parameters) const {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        for (auto entry = stores_.begin(); entry != stores_.end();)
-            entry = entry->second.weights.expired() ? stores_.erase(entry) : std::next(entry);
-        Store& shared = stores_[parameters.get()];
-        std::shared_ptr<WeightStore> store = shared.weights.lock();
-        if (!store || shared.weights_version != parameters->weights_version ||
-            shared.statistics_version != parameters->statistics_version) {
-            store = std::make_shared<WeightStore>(engine_);
-            shared = {store, parameters->weights_version, parameters->statistics_version};
-        }
-        return store;
+private:
+    std::unique_ptr<Plan> inference_plan(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                                         const PlanOptions& options) const {
+        const std::shared_ptr<WeightStore> store =
+            stores_.get(*parameters, options.precision, [this] { return std::make_shared<WeightStore>(engine_); });
+        if (suits_per_thread_plan(graph, options))
+            return std::make_unique<PerThreadPlan>(graph, parameters, store, engine_, options);
+        return std::make_unique<CpuPlan>(graph, parameters, store, engine_, options);
     }
 
     dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
-    mutable std::mutex mutex_;
-    mutable std::map<const Parameters*, Store> stores_;
+    mutable SharedWeights<WeightStore> stores_;
 };
 
 }  // namespace

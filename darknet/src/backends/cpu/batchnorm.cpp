@@ -8,7 +8,7 @@
 namespace dn::cpu {
 namespace {
 
-constexpr float kEpsilon = 1e-5f;
+constexpr float kEpsilon = static_cast<float>(kBatchNormEpsilon);
 
 class BatchNorm : public Kernel {
 public:

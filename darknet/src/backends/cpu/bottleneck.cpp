@@ -48,7 +48,7 @@ class BottleneckKernel : public Kernel {
 public:
     explicit BottleneckKernel(const Context& context)
         : runtime_(context.runtime), src_(context.src[0]), dst_(context.dst), residual_(context.residual) {
-        const Stage expand(context, context.node.expand), depthwise(context, context.node.depthwise),
+        const Stage expand(context, context.fusion.expand), depthwise(context, context.fusion.depthwise),
             project(context, context.node.index);
         wide_ = depthwise.node.in.c;
         stride_ = depthwise.node.as<ConvolutionalParams>().stride_x;
@@ -56,7 +56,7 @@ public:
         project_type_ = bf16 ? DType::bf16 : DType::f32;
         expand_type_ = bf16 && src_.shape.c >= kNarrowSource ? DType::bf16 : DType::f32;
         reads_source_ = src_.type == expand_type_ && src_.pitch % 2 == 0;
-        finish_ = {project.activation, residual_.data != nullptr, context.node.residual_activation};
+        finish_ = {project.activation, residual_.data != nullptr, context.fusion.residual_activation};
         expand_ = make_product(context.weights, expand, expand_type_, slope_of(expand.activation));
         expand_.x_pitch = reads_source_ ? src_.pitch : src_.shape.c;
         project_ = make_product(context.weights, project, project_type_, 1);

@@ -24,7 +24,7 @@ ConvTask task_of(const Context& context, const Tensor& dst) {
             context.src[0],
             dst,
             context.residual,
-            {params.activation, context.residual.data != nullptr, context.node.residual_activation}};
+            {params.activation, context.residual.data != nullptr, context.fusion.residual_activation}};
 }
 
 // Activations that cost oneDNN more in its pass than finish_pixels() costs behind it.
@@ -73,7 +73,7 @@ bool convolves_in_tiles(const Node& node, DType type) {
 }
 
 std::unique_ptr<Kernel> make_convolutional(const Context& context) {
-    if (context.node.depthwise >= 0) return make_bottleneck(context);
+    if (context.fusion.depthwise >= 0) return make_bottleneck(context);
     const auto& params = context.node.as<ConvolutionalParams>();
     if (needs_reference(context)) return make_by_reference(context, ref::make_convolutional);
     const bool in_tiles = convolves_in_tiles(context.node, context.compute);

@@ -21,8 +21,9 @@ struct Context : KernelContext {
     Runtime& runtime;
     WeightStore& weights;
     DType compute = DType::f32;              // type of weights and of activations between layers
+    Fusion fusion;                           // what the kernel computes besides its node
     Tensor residual;                         // of a fused shortcut; data null: none
-    const Parameters* parameters = nullptr;  // of all nodes, for those that compute others too
+    const Parameters* parameters = nullptr;  // of all nodes, for kernels that compute several
 };
 
 // Null when nothing is left to do, as in a route whose sources already lie in place.

@@ -34,6 +34,16 @@ PerThreadPlan::PerThreadPlan(const Graph& graph, const std::shared_ptr<const Par
     for (int node : plans_.front()->wanted()) outputs_[node].resize(batch_ * graph.nodes[node].out.size());
 }
 
+std::size_t PerThreadPlan::bytes(const Graph& graph, const PlanOptions& options) {
+    std::size_t floats = graph.input.size();
+    for (int node : options.wanted.empty() ? graph.default_outputs() : options.wanted)
+        floats += graph.nodes[node].out.size();
+    PlanOptions single = options;
+    single.batch = single.threads = 1;
+    const std::size_t one = CpuPlan::bytes(graph, single), weights = packed_bytes(graph, options.precision);
+    return options.threads * (one - weights) + weights + options.batch * floats * sizeof(float);
+}
+
 // each(plan of the calling thread, image); its outputs are kept.
 template <class Each>
 void PerThreadPlan::for_each_image(const Each& each) {

@@ -19,6 +19,9 @@ public:
     PerThreadPlan(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                   const std::shared_ptr<WeightStore>& weights, const dnnl::engine& engine, const PlanOptions& options);
 
+    // Of such a plan, without making it, as CpuPlan::bytes().
+    static std::size_t bytes(const Graph& graph, const PlanOptions& options);
+
     float* input() override { return input_.data(); }
     bool read_from(const float* planes) override {
         planes_ = planes;

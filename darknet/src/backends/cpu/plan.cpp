@@ -2,10 +2,9 @@
 #include "plan.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 #include "../../error.hpp"
-#include "../../layers/layer.hpp"
+#include "isa.hpp"
 #include "layout.hpp"
 
 namespace dn::cpu {
@@ -17,32 +16,21 @@ constexpr MakeCpuKernel kKernels[] = {
 #undef DN_LAYER
 };
 
-bool keeps_float(const Node& node) { return layer_def(node.kind).keeps_float; }
-
-// Its output is its first source's, in the same place.
-bool shares_source(const Node& node) { return node.fused_away || is_pass_through(node); }
+PlanOptions with_outputs(const Graph& graph, PlanOptions options) {
+    if (options.wanted.empty()) options.wanted = graph.default_outputs();
+    return options;
+}
 
 // Nodes that the wanted outputs depend on; the others are not computed.
-std::vector<bool> find_needed(const Graph& graph, const std::vector<int>& wanted) {
-    std::vector<bool> needed(graph.nodes.size(), false);
+std::vector<bool> find_needed(const FusedGraph& fused, const std::vector<int>& wanted) {
+    const std::vector<Node>& nodes = fused.graph.nodes;
+    std::vector<bool> needed(nodes.size(), false);
     for (int node : wanted) needed[node] = true;
-    for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node)
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
         if (needed[node->index])
-            for (int input : node->inputs)
+            for (int input : fused.inputs(*node))
                 if (input >= 0) needed[input] = true;
     return needed;
-}
-
-bool is_depthwise(const Node& node) {
-    return node.kind == Kind::convolutional && node.as<ConvolutionalParams>().groups > 1 &&
-           node.as<ConvolutionalParams>().groups == node.in.c;
-}
-
-// In a bf16 network, values of fewer channels than this stay float32. bf16 gains little in narrow layers, least where
-// depthwise convolutions leave no matrices to multiply; and rounding that so few channels average out made confidences
-// of such networks differ by 0.06 from float32's; now by less than 0.03.
-int narrow_channels(const Graph& graph) {
-    return std::any_of(graph.nodes.begin(), graph.nodes.end(), is_depthwise) ? 64 : 32;
 }
 
 }  // namespace
@@ -54,99 +42,51 @@ CpuPlan::CpuPlan(const Graph& graph, std::shared_ptr<const Parameters> parameter
       parameters_(std::move(parameters)),
       weights_(std::move(weights)),
       runtime_(engine, options.threads),
-      options_(options),
-      compute_(options.precision == Precision::bf16 ? DType::bf16 : DType::f32),
-      input_(options.batch * graph.input.size()) {
-    if (options_.wanted.empty()) options_.wanted = graph_.default_outputs();
-    fuse_shortcuts(graph_, options_.wanted);
-    fuse_bottlenecks(graph_, options_.wanted,
-                     [&](const Bottleneck& bottleneck) { return computes_bottleneck(bottleneck, options_); });
-    const std::vector<DType> types = choose_types();
-    placement_ = place_outputs(graph_, options_.wanted, rules(types));
-    arena_ = AlignedBuffer(pack_arena(placement_.buffers, options_.batch));
+      options_(with_outputs(graph, options)),
+      activations_(graph, options_),
+      input_(options.batch * graph.input.size()),
+      arena_(activations_.arena_bytes()) {
     make_steps();
     runtime_.allocate();
 }
 
-// Values between layers have the compute type; heads, and what feeds heads alone, are float32.
-std::vector<DType> CpuPlan::choose_types() const {
-    const std::size_t count = graph_.nodes.size();
-    std::vector<bool> feeds_heads(count, false), feeds_others(count, false);
-    for (auto node = graph_.nodes.rbegin(); node != graph_.nodes.rend(); ++node) {
-        const std::size_t i = node->index;
-        for (std::size_t k = 0; k < node->inputs.size(); ++k) {
-            if (node->inputs[k] < 0) continue;
-            const bool same_value = k == 0 && shares_source(*node);
-            const bool to_head = same_value ? feeds_heads[i] : keeps_float(*node);
-            const bool to_other = same_value ? feeds_others[i] : !keeps_float(*node);
-            if (to_head) feeds_heads[node->inputs[k]] = true;
-            if (to_other) feeds_others[node->inputs[k]] = true;
+std::size_t packed_bytes(const Graph& graph, Precision precision) {
+    std::size_t count = 0, largest = 0;
+    for (const Node& node : graph.nodes)
+        for (const ArraySpec& array : node.arrays) {
+            count += array.count;
+            largest = std::max(largest, array.count);
         }
-    }
-    const int narrow = narrow_channels(graph_);
-    std::vector<DType> types(count, compute_);
-    for (const Node& node : graph_.nodes) {
-        const bool head_alone = feeds_heads[node.index] && !feeds_others[node.index];
-        if (shares_source(node))
-            types[node.index] = node.inputs[0] < 0 ? input_type() : types[node.inputs[0]];
-        else if (keeps_float(node) || head_alone || node.out.c < narrow)
-            types[node.index] = DType::f32;
-    }
-    return types;
+    const DType type = multiplied_as(precision == Precision::bf16 ? DType::bf16 : DType::f32);
+    return count * dn::bytes(type) + largest * sizeof(float);
 }
 
-// The input follows its first reader, so that this one need not convert it.
-DType CpuPlan::input_type() const {
-    return graph_.nodes.front().out.c < narrow_channels(graph_) ? DType::f32 : compute_;
-}
-
-PlacementRules CpuPlan::rules(const std::vector<DType>& types) const {
-    PlacementRules rules;
-    rules.type = [&types, this](int node) { return node < 0 ? input_type() : types[node]; };
-    // oneDNN wants dense tensors; all kernels of our own take any pitch.
-    rules.reads_slices = [this](const Node& node) {
-        if (node.depthwise >= 0) return true;
-        if (node.kind == Kind::convolutional) return convolves_in_tiles(node, compute_);
-        return node.kind != Kind::connected;
-    };
-    rules.writes_slices = rules.reads_slices;
-    rules.in_place = [](const Node& node, std::size_t input) {
-        return input < node.inputs.size() ? layer_def(node.kind).element_wise && node.inputs[input] >= 0 : true;
-    };
-    return rules;
-}
-
-Tensor CpuPlan::tensor_of(int node) const {
-    const Place& place = placement_.of(node);
-    const Buffer& buffer = placement_.buffers[place.buffer];
-    Tensor tensor;
-    tensor.data = arena_.data() + buffer.start + place.offset * bytes(buffer.type);
-    tensor.type = buffer.type;
-    tensor.n = options_.batch;
-    tensor.shape = graph_.shape_of(node);
-    tensor.pitch = buffer.shape.c;
-    return tensor;
+std::size_t CpuPlan::bytes(const Graph& graph, const PlanOptions& options) {
+    const Activations activations(graph, with_outputs(graph, options));
+    return activations.arena_bytes() + options.batch * graph.input.size() * sizeof(float) +
+           packed_bytes(graph, options.precision);
 }
 
 Context CpuPlan::context_of(const Node& node) {
-    std::vector<Tensor> src;
-    for (int input : node.inputs) src.push_back(tensor_of(input));
-    Context context{{graph_, node, &parameters_->of(graph_, node.index), src, tensor_of(node.index), options_.batch,
-                     options_.threads},
+    const FusedGraph& fused = activations_.fused();
+    Context context{make_context(graph_, node, fused.inputs(node), *parameters_, options_.batch, options_.threads,
+                                 [this](int other) { return tensor_of(other); }),
                     runtime_,
                     *weights_,
-                    compute_,
+                    activations_.compute(),
+                    fused.of(node.index),
                     {},
                     parameters_.get()};
-    if (node.residual != -2) context.residual = tensor_of(node.residual);
+    if (context.fusion.residual != -2) context.residual = tensor_of(context.fusion.residual);
     return context;
 }
 
 void CpuPlan::make_steps() {
-    const std::vector<bool> needed = find_needed(graph_, options_.wanted);
+    const FusedGraph& fused = activations_.fused();
+    const std::vector<bool> needed = find_needed(fused, options_.wanted);
     steps_.push_back({-1, make_input(&planes_, tensor_of(-1))});
     for (const Node& node : graph_.nodes) {
-        if (!needed[node.index] || shares_source(node)) continue;
+        if (!needed[node.index] || fused.shares_source(node)) continue;
         std::unique_ptr<Kernel> kernel = kKernels[static_cast<std::size_t>(node.kind)](context_of(node));
         if (kernel) steps_.push_back({node.index, std::move(kernel)});
     }
@@ -172,13 +112,8 @@ void CpuPlan::forward() {
 }
 
 std::vector<LayerTime> CpuPlan::profile() {
-    using Clock = std::chrono::steady_clock;
     std::vector<LayerTime> times;
-    run([&](Step& step) {
-        const auto start = Clock::now();
-        step.kernel->forward();
-        times.push_back({step.node, step.kernel->what(), std::chrono::duration<double>(Clock::now() - start).count()});
-    });
+    run([&](Step& step) { times.push_back(timed_forward(step.node, *step.kernel)); });
     return times;
 }
 

@@ -94,6 +94,14 @@ HostTrainState::HostTrainState(const Graph& graph, std::shared_ptr<Parameters> p
     begin_batch(seen_);
 }
 
+std::size_t HostTrainState::bytes(const Graph& graph) {
+    std::size_t trained = 0, statistics = 0;
+    for (const Node& node : graph.nodes)
+        for (const ArraySpec& spec : node.arrays) (is_trained(spec.role) ? trained : statistics) += spec.count;
+    const std::size_t copies = 1 + (graph.net.adam ? 2 : 0) + (graph.net.ema_alpha > 0 ? 1 : 0);
+    return (copies * trained + statistics) * sizeof(float);
+}
+
 const Floats& HostTrainState::array(StateKind kind, int node, Role role) const {
     static const Floats none;
     const std::vector<NodeParameters>* const arrays[] = {&parameters_->nodes, &gradients_, &adam_m_, &adam_v_, &ema_};
@@ -239,9 +247,16 @@ HostTraining HostTrainState::of(const Graph& graph, int node) {
     return {&statistics_[owner], &gradients_[owner], &seen_};
 }
 
-HostTrainState& host_state(const Training& training) {
-    if (auto* state = dynamic_cast<HostTrainState*>(training.state)) return *state;
-    throw Error(Status::internal, "", "a plan on host memory was given the training state of another backend");
+PlanTraining::PlanTraining(const Training* training) {
+    if (!training) return;
+    state_ = dynamic_cast<HostTrainState*>(training->state);
+    frozen_before_ = training->frozen_before;
+    if (!state_)
+        throw Error(Status::internal, "", "a plan on host memory was given the training state of another backend");
+}
+
+HostTraining PlanTraining::of(const Graph& graph, int node) const {
+    return trains(node) ? state_->of(graph, node) : HostTraining{};
 }
 
 }  // namespace dn

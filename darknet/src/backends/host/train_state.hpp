@@ -19,7 +19,9 @@ public:
     void keep_batch() override;
     std::string first_non_finite() const override;
 
-    // Arrays that a node's kernel trains. They keep their addresses.
+    // Bytes of such a state, the parameters apart.
+    static std::size_t bytes(const Graph& graph);
+    // What a node's kernel trains. The arrays keep their addresses.
     HostTraining of(const Graph& graph, int node);
 
 private:
@@ -49,7 +51,21 @@ private:
     std::uint64_t seen_;
 };
 
-// The training's part of a plan on host memory. Throws Error(internal) when the state is another backend's.
-HostTrainState& host_state(const Training& training);
+// The training's part of a plan on host memory.
+class PlanTraining {
+public:
+    // Null: inference. Throws Error(internal) when the state is another backend's.
+    explicit PlanTraining(const Training* training);
+
+    explicit operator bool() const { return state_ != nullptr; }
+    int frozen_before() const { return frozen_before_; }
+    bool trains(int node) const { return state_ && node >= frozen_before_; }
+    // Of a node that is not trained: nothing.
+    HostTraining of(const Graph& graph, int node) const;
+
+private:
+    HostTrainState* state_ = nullptr;
+    int frozen_before_ = 0;
+};
 
 }  // namespace dn

@@ -6,7 +6,7 @@
 
 namespace dn::ref {
 
-constexpr float kBatchNormEps = 1e-5f;  // inside the root
+constexpr float kBatchNormEps = static_cast<float>(kBatchNormEpsilon);
 
 // x = (x - mean) / sqrt(variance + eps) * scale + bias per channel, planes (n, c, h, w), with the rolling statistics.
 void normalize_batch(const NodeParameters& parameters, float* x, int n, Shape shape);

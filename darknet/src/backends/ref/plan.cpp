@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reference backend's plan: every layer's output in a buffer of its own, kernels run one after the other.
 #include <algorithm>
-#include <chrono>
 
 #include "../../error.hpp"
+#include "../host/memory.hpp"
 #include "../host/train_state.hpp"
 #include "ref.hpp"
 
@@ -19,11 +19,11 @@ constexpr MakeKernel kMakers[] = {
 class RefPlan : public Plan {
 public:
     RefPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, const PlanOptions& options)
-        : Plan(graph, options.batch), graph_(graph), parameters_(std::move(parameters)), batch_(options.batch) {
-        if (options.training) {
-            training_ = &host_state(*options.training);
-            frozen_before_ = options.training->frozen_before;
-        }
+        : Plan(graph, options.batch),
+          graph_(graph),
+          parameters_(std::move(parameters)),
+          batch_(options.batch),
+          training_(options.training) {
         input_.resize(batch_ * graph.input.size());
         outputs_.resize(graph.nodes.size());
         deltas_.resize(graph.nodes.size());
@@ -42,7 +42,7 @@ public:
         for (const Node& node : graph_.nodes)
             if (owns_cost(node))
                 reports[node.index] = loss(node, context, outputs_[node.index].data(), deltas_[node.index].data());
-        for (int i = static_cast<int>(kernels_.size()) - 1; i >= frozen_before_; --i)
+        for (int i = static_cast<int>(kernels_.size()) - 1; i >= training_.frozen_before(); --i)
             if (!graph_.nodes[i].only_forward) kernels_[i]->backward();
     }
 
@@ -63,14 +63,9 @@ public:
     }
 
     std::vector<LayerTime> profile() override {
-        using Clock = std::chrono::steady_clock;
         std::vector<LayerTime> times;
-        for (std::size_t i = 0; i < kernels_.size(); ++i) {
-            const Clock::time_point start = Clock::now();
-            kernels_[i]->forward();
-            const std::chrono::duration<double> elapsed = Clock::now() - start;
-            times.push_back({static_cast<int>(i), kernels_[i]->what(), elapsed.count()});
-        }
+        for (std::size_t i = 0; i < kernels_.size(); ++i)
+            times.push_back(timed_forward(static_cast<int>(i), *kernels_[i]));
         return times;
     }
 
@@ -84,15 +79,12 @@ private:
         return tensor;
     }
 
-    bool learns(int node) const { return training_ && node >= frozen_before_; }
-
     void add_kernel(const Node& node, int threads) {
         outputs_[node.index].resize(batch_ * node.out.size());
-        if (learns(node.index)) deltas_[node.index].resize(batch_ * node.out.size());
-        HostContext context{
-            {graph_, node, &parameters_->of(graph_, node.index), {}, tensor_of(node.index), batch_, threads}, {}};
-        for (int input : node.inputs) context.src.push_back(tensor_of(input));
-        if (learns(node.index)) static_cast<HostTraining&>(context) = training_->of(graph_, node.index);
+        if (training_.trains(node.index)) deltas_[node.index].resize(batch_ * node.out.size());
+        const HostContext context{make_context(graph_, node, node.inputs, *parameters_, batch_, threads,
+                                               [this](int other) { return tensor_of(other); }),
+                                  training_.of(graph_, node.index)};
         kernels_.push_back(kMakers[static_cast<std::size_t>(node.kind)](context));
     }
 
@@ -100,10 +92,9 @@ private:
     std::shared_ptr<const Parameters> parameters_;
     int batch_;
     Floats input_;
-    std::vector<Floats> outputs_;         // by node: planes (batch, c, h, w)
-    std::vector<Floats> deltas_;          // likewise, in training; empty for frozen nodes
-    HostTrainState* training_ = nullptr;  // null: inference
-    int frozen_before_ = 0;
+    std::vector<Floats> outputs_;  // by node: planes (batch, c, h, w)
+    std::vector<Floats> deltas_;   // likewise, in training; empty for frozen nodes
+    PlanTraining training_;
     std::vector<std::unique_ptr<Kernel>> kernels_;
 };
 
@@ -116,6 +107,16 @@ public:
         resolve(options.precision);
         return std::make_unique<RefPlan>(graph, parameters, options);
     }
+
+    std::size_t plan_bytes(const Graph& graph, const PlanOptions& options) const override {
+        std::size_t floats = graph.input.size();
+        for (const Node& node : graph.nodes) {
+            const bool trains = options.training && node.index >= options.training->frozen_before;
+            floats += node.out.size() * (trains ? 2 : 1);
+        }
+        return options.batch * floats * sizeof(float) + (options.training ? HostTrainState::bytes(graph) : 0);
+    }
+    std::size_t free_bytes() const override { return free_host_bytes(); }
 
     std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
                                             int threads) const override {

@@ -10,7 +10,6 @@
 namespace dn::cpu {
 namespace {
 
-constexpr double kEps = 1e-5;       // inside the root
 constexpr float kMomentum = 0.99f;  // of the rolling statistics
 constexpr std::size_t kBlock = 64;  // rows summed in float before they join a double
 
@@ -145,7 +144,7 @@ void NormAndActivate::move_rolling(const std::vector<double>& means, const std::
     inverse_.resize(channels);
     offset_.resize(channels);
     for (std::size_t c = 0; c < channels; ++c) {
-        const double inverse = 1 / std::sqrt(variances[c] + kEps);
+        const double inverse = 1 / std::sqrt(variances[c] + kBatchNormEpsilon);
         const double unbiased = variances[c] * count / std::max(1.0, count - 1);
         inverse_[c] = static_cast<float>(inverse);
         offset_[c] = static_cast<float>(-means[c] * inverse);
@@ -163,7 +162,7 @@ void NormAndActivate::use_rolling() {
     scale_.assign(channels, 1.0f);
     shift_ = params.biases;
     for (std::size_t c = 0; c < channels && normalize_; ++c) {
-        const double scale = params.scales[c] / std::sqrt(params.variances[c] + kEps);
+        const double scale = params.scales[c] / std::sqrt(params.variances[c] + kBatchNormEpsilon);
         scale_[c] = static_cast<float>(scale);
         shift_[c] = static_cast<float>(params.biases[c] - params.means[c] * scale);
     }

@@ -29,6 +29,8 @@ public:
 };
 
 std::unique_ptr<TrainKernel> make_train_kernel(const TrainContext& context);
+// Bytes that the kernel of a node with these tensors takes besides them; their addresses do not matter.
+std::size_t train_kernel_bytes(const Node& node, const std::vector<Tensor>& src, const Tensor& dst, DType compute);
 
 // Null where oneDNN has nothing but a definition of its own.
 std::unique_ptr<TrainKernel> make_train_convolution(const TrainContext& context);
@@ -39,14 +41,11 @@ std::unique_ptr<TrainKernel> make_train_by_reference(const TrainContext& context
 
 std::unique_ptr<Plan> make_train_plan(const Graph& graph, std::shared_ptr<const Parameters> parameters,
                                       const dnnl::engine& engine, const PlanOptions& options);
+// Bytes of such a plan and of the training state, without making them.
+std::size_t train_plan_bytes(const Graph& graph, const PlanOptions& options);
 
 // -- helpers of the kernels ------------------------------------------------------------------------------------------
 
-// The delta of a tensor as a tensor.
-inline Tensor delta_of(Tensor tensor) {
-    tensor.data = tensor.delta;
-    return tensor;
-}
 // Channels [from_channel, + channels) of `from` into [to_channel, ...) of `to`: replaced, or added to what is there.
 void move_channels(const Tensor& from, int from_channel, const Tensor& to, int to_channel, int channels,
                    bool overwrite);
