@@ -110,10 +110,10 @@ TEST_CASE("fuse: a bottleneck becomes one node that reads what its first convolu
 
     const auto middle_of = [](int node, const std::string& sections, const std::vector<int>& wanted,
                               bool accepted = true) {
-        const Graph graph = graph_of(kConv + sections, kInput);
-        FusedGraph fused(graph);
-        fuse_bottlenecks(fused, wanted, [&](const Bottleneck&) { return accepted; });
-        return fused.of(node).depthwise;
+        const Graph other = graph_of(kConv + sections, kInput);
+        FusedGraph passed(other);
+        fuse_bottlenecks(passed, wanted, [&](const Bottleneck&) { return accepted; });
+        return passed.of(node).depthwise;
     };
     CHECK(middle_of(3, block, {3}, false) == -1);
     CHECK(middle_of(3, block, {2, 3}) == -1);                           // it is to be read

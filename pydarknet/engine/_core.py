@@ -291,10 +291,17 @@ class Handle:
         )
 
     def warnings(self) -> list[str]:
-        """What loading found odd."""
+        """Warnings of loading, such as unknown keys."""
+        return self._texts(lib.dn_network_warning)
+
+    def without_effect(self) -> list[str]:
+        """Keys of the cfg that are set and change nothing here, although they do in Darknet, with file and line."""
+        return self._texts(lib.dn_network_without_effect)
+
+    def _texts(self, entry: Callable[[Any, int], Any]) -> list[str]:
         found: list[str] = []
-        while warning := lib.dn_network_warning(self.pointer, len(found)):
-            found.append(text(warning))
+        while line := entry(self.pointer, len(found)):
+            found.append(text(line))
         return found
 
     def array(self, layer: int, name: str) -> Floats:

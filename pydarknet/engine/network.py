@@ -87,6 +87,8 @@ class Network(Learning):
         self._take(handle, path, names)
         if training:
             self._trainer = TrainerHandle(handle)
+            for line in handle.without_effect():
+                _log.warning("%s", line)
 
     @classmethod
     def parse(
