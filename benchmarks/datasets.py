@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a conversion takes, and how much memory, against nothing but parsing the same files with lxml.
+"""Time and memory of a conversion, compared with only parsing the same files with lxml.
 
     python benchmarks/datasets.py ilsvrc --files 20000
     python benchmarks/datasets.py coco --megabytes 500
@@ -111,10 +111,10 @@ def make_coco(root: Path, megabytes: int) -> Path:
     return file
 
 
-def measured(name: str, command: list[str]) -> None:
-    """Run a command and print its time and the peak of its memory, workers included."""
+def measured(name: str, command: list[str], folder: Path) -> None:
+    """Run a command in a folder and print its time and the peak of its memory, workers included."""
     start = time.perf_counter()
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL)
+    process = psutil.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     peak = [0]
     watch = threading.Thread(target=_watch, args=(process, peak))
     watch.start()
@@ -150,21 +150,23 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     convert = [sys.executable, "-m", "pydarknet", "convert"]
-    root = Path(tempfile.mkdtemp(prefix="pydarknet-bench-"))
+    root = Path(tempfile.mkdtemp(prefix="pydarknet-bench-")).absolute()
     try:
         if given.what == "ilsvrc":
             make_ilsvrc(root, given.files)
             files = sorted(root.rglob("*.xml"))
             timed(f"lxml alone, {len(files)} files, one core", lambda: [etree.parse(str(f)) for f in files])
             jobs = ["--jobs", str(given.jobs)]
-            measured(f"convert, {given.jobs} jobs", [*convert, str(root), "--out", str(root / "ds"), *jobs])
+            measured(
+                f"convert, {given.jobs} jobs", [*convert, str(root), "--out", str(root / "ds"), *jobs], root
+            )
         else:
             file = make_coco(root, given.megabytes)
             size = f"{file.stat().st_size / 2**20:.0f} MiB"
             options = ["--missing-images", "keep", "--to", "csv", "--jobs", str(given.jobs)]
             if given.megabytes <= 100:
                 timed(f"json alone, {size}", lambda: json.loads(file.read_text()))
-            measured(f"convert {size}", [*convert, str(file), "--out", str(root / "ds.csv"), *options])
+            measured(f"convert {size}", [*convert, str(file), "--out", str(root / "ds.csv"), *options], root)
     finally:
         shutil.rmtree(root)
 

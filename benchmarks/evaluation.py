@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long it takes to judge stored detections, against faster-coco-eval and pycocotools in the same run.
+"""Time of the evaluation of stored detections, compared with faster-coco-eval and pycocotools in one run.
 
     pip install faster-coco-eval pycocotools
     python benchmarks/evaluation.py
     python benchmarks/evaluation.py --slow     # pycocotools as well
 
-The detections are made up, from a seed: most truths are found, some several times, places shift and classes
-are mistaken at times, and the rest are weak detections of nothing.
+The detections are generated from a seed: most truths are detected, some several times, some with a shifted
+box or a wrong class; the rest are weak false detections.
 """
 
 from __future__ import annotations

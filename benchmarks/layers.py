@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the time of one network goes, by kind of layer.
+"""Time of one network by kind of layer.
 
     python benchmarks/layers.py cfg/yolov4.cfg 608 bf16
 

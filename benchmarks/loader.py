@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Should images be prepared in threads or in processes?  Samples per second of both, decoded images cached.
+"""Samples per second that threads and processes prepare from cached decoded images.
 
     python benchmarks/loader.py DATA [--size 416] [--rounds 3]
 
 DATA is anything that ``pydarknet convert`` reads.  A sample is a mosaic of four images, as yolov4-tiny trains
-on.  Processes send it back through a pipe, as they must where shared memory is scarce.
+on.  Processes send it back through a pipe, which is necessary if shared memory is scarce.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pydarknet.data import read
 from pydarknet.data.album import ImageCache
 from pydarknet.data.splits import Splits
 from pydarknet.system.machine import usable_cores
-from pydarknet.training.augment import Recipe
+from pydarknet.training.augment import AugmentConfig
 from pydarknet.training.loader import generator, sample
 
 SAMPLES = 96
@@ -32,11 +32,11 @@ class Work:
     """One sample by number; the images are inherited by forked processes."""
 
     images: ImageCache
-    recipe: Recipe
+    augmentation: AugmentConfig
 
     @classmethod
     def one(cls, number: int) -> object:
-        return sample(cls.images, cls.recipe, generator(0, 0, number))
+        return sample(cls.images, cls.augmentation, generator(0, 0, number))
 
 
 def rate(pool: Executor) -> float:
@@ -59,7 +59,7 @@ def main() -> None:
     sets = Splits.of(read(args.data))
     cfg = yolov4_tiny(classes=len(sets.names), size=args.size)
     cfg.net.set("mosaic", 1)
-    Work.recipe, Work.images = Recipe.of(cfg), ImageCache(sets.train, 3, "ram")
+    Work.augmentation, Work.images = AugmentConfig.of(cfg), ImageCache(sets.train, 3, "ram")
     for number in range(len(sets.train)):
         Work.images.pixels(number)
     best: dict[tuple[int, str], float] = {}

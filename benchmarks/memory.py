@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare ``pydarknet cfg memory`` with the memory that a process really takes.
+"""Compare ``pydarknet cfg memory`` with the measured memory of a process.
 
     python benchmarks/memory.py [MODEL …] [--size 416] [--mini-batch 4]
 
-Each case runs in a process of its own; what counts is its largest resident set (VmHWM).
+Each case runs in its own process; its largest resident set (VmHWM) is compared.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from peers import run_elsewhere
 
 from pydarknet import cfg
 from pydarknet.cfg.memory import inference_memory, training_memory
@@ -45,7 +46,7 @@ with Network(sys.argv[1], precision=sys.argv[2], training=True) as network:
 def measured(path: Path, code: str, *arguments: str) -> int:
     """Peak resident bytes of a process that runs the code on a cfg."""
     command = [sys.executable, "-c", code, path, *arguments]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) * 1024
+    return int(run_elsewhere(command, capture_output=True).stdout) * 1024
 
 
 def report(model: str, task: str, need: int, real: int) -> None:
@@ -64,7 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in options.models:
             made = cfg.new(name, 80, options.size, batch=options.mini_batch, subdivisions=1)
-            path = Path(folder) / f"{name}.cfg"
+            path = Path(folder).absolute() / f"{name}.cfg"
             made.save(path)
             for precision in ("fp32", "bf16"):
                 need = inference_memory(made, precision=precision).total

@@ -5,7 +5,7 @@ usage: runtimes.py RUNTIME MODEL BATCH WIDTH HEIGHT PRECISION SECONDS THREADS
 
 MODEL is a path without suffix: MODEL.cfg, MODEL.weights and MODEL.onnx must exist. Every runtime gets the
 same float32 input (n, 3, h, w) and returns the heads' outputs; decoding of boxes and NMS are not timed.
-Imports stand inside the functions because each environment has one runtime only.
+Imports are inside the functions because each environment has one runtime only.
 """
 
 from __future__ import annotations

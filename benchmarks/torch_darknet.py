@@ -2,7 +2,7 @@
 """Networks of cfg files in PyTorch, with a plain detection loss: the peer of the training benchmark.
 
 Only what yolov4-tiny needs: convolutional, maxpool, route, upsample, shortcut, yolo.
-The loss does less than Darknet's (no search for predictions to ignore), which is in PyTorch's favour.
+The loss is simpler than Darknet's (no search for predictions to ignore), which favours PyTorch.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@
     python benchmarks/training.py --envs /tmp/peers --out /tmp/bench
 
 Compute is forward, loss, backward and update of yolov4-tiny 416 with batch 8, in memory, against the same
-network in PyTorch on the CPU, channels-last, bf16 by autocast. Both take turns (A B A B ...), so that a
-machine that slows down slows both; medians over all turns are compared. End to end is `pydarknet train`
-on pictures with augmentation and --cache ram: its seconds an iteration, loading and logging included,
-without evaluation. Writes training.json and training.md (the tables).
+network in PyTorch on the CPU, channels-last, bf16 by autocast. Both alternate (A B A B ...), so that a
+slower machine slows both; medians over all turns are compared. End to end is `pydarknet train` on images
+with augmentation and --cache ram: its seconds per iteration, including loading and logging, without
+evaluation. Writes training.json and training.md (the tables).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from peers import peer_python
+from peers import peer_python, run_elsewhere
 
 MODEL, SIZE, BATCH = "yolov4-tiny", 416, 8
 ITERATIONS, SKIPPED = 60, 10  # of end to end; the first ones fill the cache
@@ -34,7 +34,7 @@ def write_cfg(folder: Path) -> Path:
     cfg = folder / f"{MODEL}.cfg"
     new = ["cfg", "new", "--model", MODEL, "--classes", "80", "--size", str(SIZE), "--batch", str(BATCH)]
     more = ["--subdivisions", "1", "--augment", "high", "--set", "yolo.random=0", "--out", str(cfg)]
-    subprocess.run([sys.executable, "-m", "pydarknet", *new, *more], check=True, stdout=subprocess.DEVNULL)
+    run_elsewhere([sys.executable, "-m", "pydarknet", *new, *more], stdout=subprocess.DEVNULL)
     return cfg
 
 
@@ -57,7 +57,7 @@ def write_pictures(folder: Path) -> Path:
         path.with_suffix(".txt").write_text("".join(" ".join(map(str, box)) + "\n" for box in boxes))
         paths.append(str(path))
     (folder / "train.txt").write_text("\n".join(paths) + "\n")
-    data = folder / "pictures.data"
+    data = folder / "images.data"
     data.write_text(f"classes = 80\ntrain = {folder / 'train.txt'}\nnames = {names}\n")
     return data
 
@@ -93,7 +93,7 @@ def end_to_end(cfg: Path, data: Path, precision: str, threads: int, folder: Path
         "ram",
     ]
     more = ["--max-batches", ITERATIONS, "--threads", threads, "--force", "--quiet"]
-    subprocess.run([sys.executable, "-m", "pydarknet", *map(str, [*command, *more])], check=True)
+    run_elsewhere([sys.executable, "-m", "pydarknet", *map(str, [*command, *more])])
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     return [row["seconds"] - row["save"] for row in rows[SKIPPED:]]
 
@@ -145,7 +145,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name).absolute()
         cfg, data = write_cfg(folder), write_pictures(folder)
         for precision in ("fp32", "bf16"):
             results[precision] = run(precision, args, cfg, data, folder)

@@ -5,7 +5,7 @@ usage: training_step.py FRAMEWORK CFG BATCH SIZE PRECISION SECONDS THREADS
 
 An iteration is forward, loss, backward and update on one mini-batch that is already in memory.
 Both frameworks get the same cfg, the same images and the same boxes.
-Imports stand inside the functions because each environment has one framework only.
+Imports are inside the functions because each environment has one framework only.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ python_add_library(_ffi MODULE WITH_SOABI USE_SABI 3.10 ${FFI_SOURCE})
 target_include_directories(_ffi PRIVATE darknet/include)
 target_link_libraries(_ffi PRIVATE darknet)
 target_compile_options(_ffi PRIVATE -Wno-error -w) # generated code
-set_target_properties(_ffi PROPERTIES BUILD_RPATH_USE_ORIGIN ON INSTALL_RPATH "$ORIGIN")
+set_target_properties(_ffi PROPERTIES BUILD_RPATH "$ORIGIN" INSTALL_RPATH "$ORIGIN")
 
 if(DN_PYTHON_INPLACE)
   set_target_properties(_ffi darknet PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/pydarknet/engine)

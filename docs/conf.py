@@ -20,7 +20,7 @@ nitpicky = False
 
 
 def escape_markup(_app, _command, lines):
-    """Help texts are plain: a star in an example is no emphasis, ``my_`` no link."""
+    """Help texts are plain: a star in an example is not emphasis, ``my_`` is not a link."""
     lines[:] = [re.sub(r"([*_`|])", r"\\\1", line) for line in lines]
 
 

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import pydarknet
 from pydarknet import Network
 from pydarknet.engine import _core, selftest
+
+# No test depends on the speed of the machine.
+settings.register_profile("pydarknet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pydarknet")
 
 pytest_plugins = ["required"]
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Take the documentation's pictures of the page of a run: wide and narrow, light and dark.
+"""Take the documentation's screenshots of the page of a run: wide and narrow, light and dark.
 
     apt install chromium chromium-driver
     pip install selenium
     python tools/screenshots.py runs/bccd                 into docs/images
-    python tools/screenshots.py runs/bccd --out /tmp/x    elsewhere, to look at
+    python tools/screenshots.py runs/bccd --out /tmp/x    into another folder
 
 Writes watch-light.png and watch-dark.png (the first screen), watch-phone.png, and report.png (the whole
-report, made smaller).
+report, reduced).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pydarknet.runs.html_report import write_report
 from pydarknet.runs.page.server import Page
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-MOST = 8000  # pixels of height of a picture
+MOST = 8000  # pixels of height of an image
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def browser() -> Iterator[Any]:
 
 
 def take(driver: Any, url: str, width: int, height: int | None, *, dark: bool = False) -> np.ndarray:
-    """A picture of a page; of its whole height if none is given."""
+    """A screenshot of a page; of its whole height if none is given."""
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     size = {"width": width, "height": height or 900, "deviceScaleFactor": 1, "mobile": width < 600}

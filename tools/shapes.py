@@ -22,7 +22,7 @@ Shape = tuple[int, int, int, int, int]  # class, left, top, right, bottom; right
 
 
 def images(number: int, size: int, seed: int) -> Iterator[tuple[np.ndarray, list[Shape]]]:
-    """Pictures (size, size, 3) uint8 and what is in them; squares are three times as frequent."""
+    """Images (size, size, 3) uint8 and their shapes; squares are three times as frequent as the others."""
     for i in range(number):
         rng = np.random.default_rng((seed, i))
         base = rng.integers(90, 150)

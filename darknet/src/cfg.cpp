@@ -207,7 +207,7 @@ void CfgOptions::unsupported(const char* key, float fallback) {
     const float value = std::strtof(option->value.c_str(), &end);
     if (*end == '\0' && value == fallback) return;
     without_effect_.push_back(
-        text(section_.where(key), "=", option->value, " has no effect: Darknet uses this key, this engine does not"));
+        text(section_.where(key), "=", option->value, " has no effect: only Darknet uses this key"));
 }
 
 void CfgOptions::unsupported(std::initializer_list<const char*> keys) {

@@ -115,7 +115,7 @@ float diou(Box a, Box b, float beta) {
     return iou(a, b) - static_cast<float>(std::pow(double{distance / diagonal}, double{beta}));
 }
 
-// Darknet sorts all records anew for every class, stably and by that class's probability alone. Records without one
+// Darknet sorts all records again for every class, stably and by that class's probability alone. Records without one
 // therefore keep their order behind those that have one, which is what `rank` records without moving anything.
 void nms_sort(std::vector<Candidate>& candidates, int classes, float thresh, NmsKind kind, float beta) {
     const std::size_t total = partition_by_objectness(candidates);

@@ -32,8 +32,8 @@ bool all_equal(const Floats& values, float value) {
 
 }  // namespace
 
-Trainer::Trainer(const Network& network, std::shared_ptr<const Backend> backend)
-    : backend_(backend ? std::move(backend) : network.shared_backend()),
+Trainer::Trainer(const Network& network, const std::shared_ptr<const Backend>& backend)
+    : backend_(backend ? backend : network.shared_backend()),
       options_(network.options()),
       graph_(network.shared_graph()),
       parameters_(network.shared_parameters()),

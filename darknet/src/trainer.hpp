@@ -19,13 +19,13 @@ public:
     // cannot be trained, Error(invalid_argument) while another trainer trains the same parameters.
     // Variances that no file gave begin at 0, as in Darknet: then the rolling ones are right but for a factor that
     // grows to 1, where a 1 would outlast the small variances of many layers.
-    explicit Trainer(const Network& network, std::shared_ptr<const Backend> backend = nullptr);
+    explicit Trainer(const Network& network, const std::shared_ptr<const Backend>& backend = nullptr);
     Trainer(const Trainer&) = delete;  // plans point into it
     Trainer& operator=(const Trainer&) = delete;
 
     // One mini-batch: images are planes (n, c, h, w) in 0..1. Forward, loss, backward; returns Darknet's cost, the mean
     // over the layers that own one. When it throws, counters and rolling statistics are as before; if it was as late as
-    // in backward, gradients are not, and nothing goes on until set_counters() says that they were replaced.
+    // in backward, gradients are not, and training continues only after set_counters(), once they were replaced.
     float accumulate(const float* images, int n, const float* truths, std::size_t truth_stride);
     // Moves the weights by what was accumulated since the last update; throws Error(invalid_argument) after nothing.
     void update();

@@ -50,11 +50,11 @@ void check_version(const std::string& path, const Header& header) {
     std::memcpy(first, &header.major, 4);
     for (const Foreign& foreign : kForeign)
         if (std::strncmp(first, foreign.magic, std::strlen(foreign.magic)) == 0)
-            throw Error(Status::weights, path, text("is no Darknet weights file but ", foreign.what));
+            throw Error(Status::weights, path, text("is not a Darknet weights file but ", foreign.what));
     for (const std::int32_t number : {header.major, header.minor, header.revision})
         if (number < 0 || number > kMaxVersion)
             throw Error(Status::weights, path,
-                        text("is no Darknet weights file: found version ", header.major, ".", header.minor, ".",
+                        text("is not a Darknet weights file: found version ", header.major, ".", header.minor, ".",
                              header.revision, ", expected one as 0.2.5"));
 }
 
@@ -130,8 +130,8 @@ std::uint64_t count_floats(const InputFile& file, const Header& header, const st
     if (bytes % sizeof(float) != 0)
         throw Error(Status::weights, path,
                     text("ends inside a number: ", bytes,
-                         " bytes after the header are no whole count of floats. It "
-                         "was cut off, or is no weights file."));
+                         " bytes after the header are not a whole number of floats. "
+                         "It was cut off, or is not a weights file."));
     return bytes / sizeof(float);
 }
 

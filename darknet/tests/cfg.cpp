@@ -182,7 +182,7 @@ TEST_CASE("cfg: keys that only Darknet uses are listed with their line, unless t
         "[cost]\nratio=.5\n";
     const std::vector<std::string> found = graph_of(cfg).without_effect;
     REQUIRE(found.size() == 3);
-    CHECK(found[0] == "net.cfg:7 [net] loss_scale=128 has no effect: Darknet uses this key, this engine does not");
+    CHECK(found[0] == "net.cfg:7 [net] loss_scale=128 has no effect: only Darknet uses this key");
     CHECK_CONTAINS(found[1], "net.cfg:10 [dropout] dropblock=1 has no effect");
     CHECK_CONTAINS(found[2], "net.cfg:12 [cost] ratio=.5 has no effect");
 }

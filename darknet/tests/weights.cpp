@@ -194,11 +194,11 @@ TEST_CASE("weights: sizes that are none are refused") {
 
 TEST_CASE("weights: other kinds of files are called what they are") {
     const std::string zeros(100, '\0');
-    CHECK_CONTAINS(load_error(kTwo, "PK\x03\x04" + zeros), "is no Darknet weights file but a zip or PyTorch file");
+    CHECK_CONTAINS(load_error(kTwo, "PK\x03\x04" + zeros), "is not a Darknet weights file but a zip or PyTorch file");
     CHECK_CONTAINS(load_error(kTwo, "<!DOCTYPE html>" + zeros), "but a web page; was the download refused?");
     CHECK_CONTAINS(load_error(kTwo, "version https://git-lfs.github.com/spec/v1\n"), "but a Git LFS pointer");
     CHECK_CONTAINS(load_error(kTwo, "[net]\nwidth=416\n" + zeros), "but a cfg");
-    CHECK_CONTAINS(load_error(kTwo, "garbage!garbage!garbage!"), "is no Darknet weights file: found version ");
+    CHECK_CONTAINS(load_error(kTwo, "garbage!garbage!garbage!"), "is not a Darknet weights file: found version ");
     CHECK_CONTAINS(load_error(kTwo, header(0, -3, 0, true) + zeros), "found version 0.-3.5, expected one as 0.2.5");
 }
 

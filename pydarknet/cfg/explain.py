@@ -9,6 +9,14 @@ from dataclasses import dataclass
 from pydarknet.cfg import keys
 from pydarknet.cfg.model import CfgFile
 
+# How the reference page shows the uses that are not shown as they are.
+_USES = {
+    "both": "training, inference",
+    "ignored": "nothing",
+    "unsupported": "no effect here (Darknet only)",
+    "refused": "refused here (Darknet only)",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -21,7 +29,7 @@ class Explanation:
         key: name of the key.
         value: text in the file, or the default.
         default: Darknet's default, or the rule that replaces it.
-        use: ``both``, ``inference``, ``training``, ``ignored`` or ``unknown``.
+        use: the use of :class:`pydarknet.cfg.keys.Key`, or ``unknown``.
         meaning: one or two sentences; for an unknown key, the key probably meant.
     """
 
@@ -85,5 +93,5 @@ def reference() -> str:
 
 def _reference_row(row: keys.Key) -> str:
     choices = " One of " + ", ".join(f"`{choice}`" for choice in row.choices) + "." if row.choices else ""
-    use = {"both": "training, inference", "ignored": "nothing"}.get(row.use, row.use)
+    use = _USES.get(row.use, row.use)
     return f"| `{row.name}` | {row.type} | {row.default_text} | {use} | {row.meaning}{choices} |"

@@ -83,7 +83,8 @@ class Key:
         type: ``int``, ``float``, ``str``, ``ints`` or ``floats`` (comma-separated lists).
         default: value when the key is absent; None if it is required or computed (see ``otherwise``).
         otherwise: the rule for an absent key without a fixed default.
-        use: ``both``, ``inference``, ``training``, or ``ignored`` when it is read but has no effect.
+        use: ``both``, ``inference`` or ``training``; ``ignored`` if Darknet's results do not depend on it;
+            ``unsupported`` if they do, while it has no effect here; ``refused`` if pydarknet refuses it.
         meaning: one or two sentences.
         choices: the values that a ``str`` may have; empty if any.
     """
@@ -97,6 +98,17 @@ class Key:
     meaning: str
     choices: tuple[str, ...] = ()
 
+    def is_default(self, value: str) -> bool:
+        """Whether a value, as text, is the default; False where the default is computed."""
+        if self.default is None:
+            return False
+        if isinstance(self.default, str):
+            return value == self.default
+        try:
+            return float(value) == self.default
+        except ValueError:
+            return False
+
     @property
     def default_text(self) -> str:
         """The default as text: its value, the rule that replaces it, or ``required``."""
@@ -107,7 +119,8 @@ class Key:
 
 _ROW = re.compile(
     r"(?P<name>\S+)\s+(?P<type>int|float|str|ints|floats)\s+(?P<default>\([^)]*\)|\S+)\s+"
-    r"(?P<use>both|inference|training|ignored)\s+(?P<meaning>.*?)(?: \{(?P<choices>.*)\})?"
+    r"(?P<use>both|inference|training|ignored|unsupported|refused)\s+(?P<meaning>.*?)"
+    r"(?: \{(?P<choices>.*)\})?"
 )
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Create a cfg for a request (``pydarknet cfg new``) from the data, the free memory and the time.
 
-``generate.new`` only computes; the decisions that need files or the machine are made here, and every
-one of them is told in a note.
+``generate.new`` only computes; the decisions that need files or the machine are made here, and each
+is reported in a note.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 from pydarknet.cfg import FAMILIES, keys, new
@@ -56,6 +57,23 @@ def known_keys(inputs: Inputs) -> Iterator[Found]:
                 text = f"[{section.name}] {key} is {option.value!r}, expected one of {choices}"
                 yield Found(text, found.file, found.line, option.value, choices)
             seen.add(key)
+
+
+@rule("L-36", WARNING, "key without effect", "Delete the key, or do without what it does in Darknet.")
+def keys_have_effect(inputs: Inputs) -> Iterator[Found]:
+    """Keys that change training or tracking in Darknet, but are not implemented here; the default of a key is
+    not reported.  Keys that are refused here are errors."""
+    for section in inputs.cfg.sections:
+        for option in section.options:
+            row = keys.lookup(section.type, option.key)
+            if row is None or row.is_default(option.value):
+                continue
+            text = f"[{section.name}] {option.key}={option.value}"
+            found = Found(text, section.path, option.line, option.value, row.default_text)
+            if row.use == "unsupported":
+                yield replace(found, message=f"{text} has no effect: only Darknet uses this key")
+            elif row.use == "refused":
+                yield replace(found, message=f"{text} is refused: not supported", severity=ERROR)
 
 
 @rule("L-02", ERROR, "batch is not divisible by subdivisions", "Choose subdivisions that divide batch.")
@@ -164,6 +182,7 @@ _REJECTED = (
     ("cutmix", "mosaic", "a detector uses mosaic only"),
     ("mixup", "mosaic", "mosaic is used and mixup ignored"),
 )
+_MIXUP_CUTMIX, _MIXUP_BOTH = 2, 4  # values of mixup
 
 
 @rule("L-34", WARNING, "settings that exclude each other", "Switch one of them off.")
@@ -173,8 +192,18 @@ def compatible_settings(inputs: Inputs) -> Iterator[Found]:
     for key, other, outcome in _REJECTED:
         if net.integer(key) and net.integer(other):
             yield at(net, key, f"{key} and {other} are both on: {outcome}")
+    alone = not net.integer("cutmix") and not net.integer("mosaic") and bool(inputs.cfg.heads)
     if net.integer("cutmix") and not net.integer("mosaic") and inputs.cfg.heads:
         yield at(net, "cutmix", "cutmix is for classifiers; a detector trains without it", "mosaic=1")
+    if alone and net.integer("mixup") == _MIXUP_CUTMIX:
+        yield at(
+            net,
+            "mixup",
+            "mixup=2 is cutmix, which is for classifiers; a detector trains without it",
+            "mosaic=1",
+        )
+    if alone and net.integer("mixup") == _MIXUP_BOTH:
+        yield at(net, "mixup", "mixup=4 is mosaic and cutmix; a detector uses mosaic only", "mosaic=1")
     mini = net.integer("batch") // max(net.integer("subdivisions"), 1)
     if net.integer("contrastive") and mini < 2:
         text = f"contrastive needs a mini-batch of at least 2, found {mini}"

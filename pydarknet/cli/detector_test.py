@@ -54,8 +54,8 @@ def command(
 ) -> int:
     """Detect objects in an image, or in those whose paths are read from standard input, one per line.
 
-    The annotated image is written to predictions.jpg. An image that cannot be read is reported and the others
-    go on; the exit code is then 1.
+    The annotated image is written to predictions.jpg. An image that cannot be read is reported and
+    skipped; the exit code is then 1.
 
     \b
     Examples:

@@ -30,9 +30,9 @@ def command(
 ) -> int:
     """Train a detector; `pydarknet train` has more options.
 
-    The run's folder is `backup` of the .data file, its weights are in the folder `weights` there, saved as
-    often as `saveweights` and `savelast` say. The same command goes on where it ended; so does one that
-    names the weights of that folder.
+    The run's folder is `backup` of the .data file; its weights are in the folder `weights` there, saved as
+    often as `saveweights` and `savelast` specify. Run the same command again to resume; a command that
+    names the weights of that folder resumes, too.
 
     \b
     Examples:

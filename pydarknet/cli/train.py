@@ -7,7 +7,6 @@ The options are those of :class:`pydarknet.training.TrainConfig`, made from its 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,6 @@ from typing import Any
 import click
 
 from pydarknet.cli._impl.options import options_from
-
-# Before the engine is loaded: its threads must not spin on the cores that prepare the next images.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 from pydarknet.runs.config import TrainConfig
 
 _EXIT = """\b
@@ -104,19 +99,12 @@ def train_and_tell(config: TrainConfig, *, echo: bool = True) -> int:
 
     hooks = [] if echo else [progress.Bar()]
     try:
-        outcome = train(config, hooks, echo=echo, say=progress.say)
+        outcome = train(config, hooks, echo=echo, notify=progress.say)
     except (DarknetError, KeyboardInterrupt) as error:
         click.echo(f"error: {error}" if str(error) else "interrupted", err=True)
         return EXIT_CODES[reason_of(error)]
-    _tell(outcome)
+    click.echo(outcome.to_text())
     return EXIT_CODES[outcome.reason]
-
-
-def _tell(outcome: Any) -> None:
-    if outcome.summary:
-        click.echo(outcome.summary.to_text(outcome.folder))
-    else:
-        click.echo(f"{outcome.reason} at iteration {outcome.iteration}: {outcome.folder}")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was written for Darknet's Python modules, run on pydarknet.
+"""Darknet's Python modules on top of pydarknet, so that scripts for them run.
 
-Either import the module under its new name, or put it where scripts look for it::
+Either import the module under its new name, or install it under the name that scripts import::
 
     import pydarknet.compat.darknet as darknet
 
@@ -9,7 +9,7 @@ Either import the module under its new name, or put it where scripts look for it
     pydarknet.compat.install()
     import darknet, darknet_images
 
-``python -m pydarknet.compat script.py ...`` does the second for a script that shall stay as it is.
+``python -m pydarknet.compat script.py ...`` does the second for an unchanged script.
 """
 
 from __future__ import annotations
@@ -21,6 +21,6 @@ MODULES = ("darknet", "darknet_images")
 
 
 def install() -> None:
-    """Make ``import darknet`` and ``import darknet_images`` find pydarknet's, wherever they stand."""
+    """Make ``import darknet`` and ``import darknet_images`` import pydarknet's modules, in every module."""
     for name in MODULES:
         sys.modules[name] = importlib.import_module(f"pydarknet.compat.{name}")

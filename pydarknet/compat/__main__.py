@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m pydarknet.compat script.py ...``: run a script, ``import darknet`` being pydarknet's."""
+"""``python -m pydarknet.compat script.py ...``: run a script with pydarknet's ``darknet`` module."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pydarknet.compat import install
 
 
 def main() -> None:
-    """Run the script named first on the command line with the rest as its arguments."""
+    """Run the script that is the first argument; the rest are its arguments."""
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit("usage: python -m pydarknet.compat SCRIPT.py [ARGUMENT]...")
     install()
     del sys.argv[0]
-    sys.path[0] = str(Path(sys.argv[0]).resolve().parent)  # where python puts it for a script
+    sys.path[0] = str(Path(sys.argv[0]).resolve().parent)  # as Python does for a script
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

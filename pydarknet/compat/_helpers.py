@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of Darknet's ``darknet.py`` that need no network: images, records, boxes, drawing."""
+"""Parts of Darknet's ``darknet.py`` that need no network: images, records, boxes, drawing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def copy_image_from_bytes(image: IMAGE, data: bytes) -> None:
 
 
 def image_of(pixels: np.ndarray[Any, Any]) -> IMAGE:
-    """An image of its own from an array (h, w, c), uint8, blue first."""
+    """Copy an array (h, w, c), uint8, blue first, into a new image."""
     height, width, channels = pixels.shape
     image = lib.make_image(width, height, channels)
     if pixels.dtype == np.uint16:
@@ -47,7 +47,7 @@ def image_of(pixels: np.ndarray[Any, Any]) -> IMAGE:
 
 
 def array_to_image(arr: np.ndarray[Any, Any]) -> tuple[IMAGE, np.ndarray[Any, Any]]:
-    """An image over the memory of the array that comes back with it, which must outlive it.
+    """An image in the memory of the returned array, which must outlive the image.
 
     Args:
         arr: (h, w, c) uint8, red first.
@@ -61,7 +61,7 @@ def array_to_image(arr: np.ndarray[Any, Any]) -> tuple[IMAGE, np.ndarray[Any, An
 
 
 def sample(probs: Sequence[float]) -> int:
-    """An index at random, by these weights."""
+    """A random index with these weights as probabilities."""
     return random.choices(range(len(probs)), probs)[0]
 
 
@@ -85,14 +85,14 @@ def _box(det: DETECTION) -> Box:
 
 
 def remove_negatives(detections: Any, class_names: Sequence[str], num: int) -> list[tuple[str, float, Box]]:
-    """Every class of every box that has a probability, as ``(name, probability, box)``."""
+    """All classes of all boxes with a probability above 0, as ``(name, probability, box)``."""
     return found_in(detections, class_names, num, ())
 
 
 def remove_negatives_faster(
     detections: Any, class_names: Sequence[str], num: int
 ) -> list[tuple[str, float, Box]]:
-    """As :func:`remove_negatives`, of each box the best class alone."""
+    """Like :func:`remove_negatives`, but only the best class of each box."""
     best = ((dets, dets.best_class_idx) for dets in (detections[i] for i in range(num)))
     return [(class_names[j], det.prob[j], _box(det)) for det, j in best if j >= 0 and det.prob[j] > 0]
 
@@ -103,7 +103,7 @@ def decode_detection(detections: Iterable[tuple[Any, float, Box]]) -> list[tuple
 
 
 def non_max_suppression_fast(detections: Sequence[tuple[Any, ...]], overlap_thresh: float) -> list[Any]:
-    """Suppress boxes by the part of them that a lower one covers; the box is the last of each tuple."""
+    """Suppress boxes by the fraction that a lower box covers; the box is the last of each tuple."""
     if not detections:
         return []
     corners = np.array([bbox2points(row[-1]) for row in detections], float)
@@ -124,7 +124,7 @@ def non_max_suppression_fast(detections: Sequence[tuple[Any, ...]], overlap_thre
 
 
 def bbox2points(bbox: Box) -> tuple[int, int, int, int]:
-    """Centre and size to ``(xmin, ymin, xmax, ymax)``, rounded."""
+    """Convert centre and size to ``(xmin, ymin, xmax, ymax)``, rounded."""
     x, y, w, h = bbox
     return round(x - w / 2), round(y - h / 2), round(x + w / 2), round(y + h / 2)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""libdarknet's compatibility interface (``darknet_compat.h``) through ctypes, as Darknet's scripts hold it.
+"""libdarknet's compatibility interface (``darknet_compat.h``) through ctypes, as Darknet's scripts use it.
 
 Scripts build ``IMAGE``, index ``dets[i].prob[j]`` and pass ``None``, so this one binding is ctypes, not cffi.
 """
@@ -79,7 +79,7 @@ def _fail() -> Any:
 
 
 def _not_null(result: Any, _function: Any, _arguments: Any) -> Any:
-    """Instead of NULL, which a script would carry on with, the reason as an exception."""
+    """Raise the reason instead of returning NULL, which a script would continue with."""
     return result or _fail()
 
 
@@ -139,5 +139,5 @@ for _name, (_arguments, _result, _check) in _SIGNATURES.items():
 
 
 def path_bytes(path: Any) -> bytes | None:
-    """A path as C wants it; ``None`` and bytes as they are."""
+    """A path as bytes for C; ``None`` and bytes are returned unchanged."""
     return None if path is None else os.fsencode(path)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Darknet's ``darknet.py``, in the names and result types that its users' scripts rely on.
+"""Darknet's ``darknet.py``, with the names and result types that scripts rely on.
 
-It serves the scripts of all years. Where these differ, the arguments tell: ``detect_image`` with metadata
-gives ``(name, probability, box)``, best first, as until 2020; with a list of names
-``(name, "percent", box)``, sorted by that text, as since; and what ``load_network`` returns is both the
+It serves scripts of all years, whose variants are distinguished by their arguments: ``detect_image`` with
+metadata returns ``(name, probability, box)``, best first, as until 2020; with a list of names it returns
+``(name, "percent", box)``, sorted by that text, as since 2020. The result of ``load_network`` is both the
 triple and the network itself.
-New code is better off with :class:`pydarknet.Network`.
+New code should use :class:`pydarknet.Network`.
 """
 
 # ruff: noqa: N802, N803, N816, ARG001, A002, F403, F405 - the names are Darknet's
@@ -92,24 +92,24 @@ def get_network_boxes(
     num: Any,
     letter: int = 0,
 ) -> Any:
-    """Candidates of the last prediction; the last argument came in 2019 and may be left out."""
+    """Candidates of the last prediction; the last argument, which was added in 2019, is optional."""
     return lib.get_network_boxes(net, w, h, thresh, hier, map, relative, num, letter)
 
 
 def make_network_boxes(net: Network, thresh: float = 0.5, num: Any = None) -> Any:
-    """Empty records, as many as :func:`get_network_boxes` would give."""
+    """Empty records, as many as :func:`get_network_boxes` would return."""
     return lib.make_network_boxes(net, thresh, num)
 
 
 def load_net(config: str | bytes, weights: str | bytes | None, clear: int = 0) -> Network:
-    """A network with the batch of its cfg."""
+    """Load a network with the batch of its cfg."""
     return lib.load_network(path_bytes(config), path_bytes(weights), clear)
 
 
 def load_net_custom(
     config: str | bytes, weights: str | bytes | None, clear: int = 0, batch_size: int = 1
 ) -> Network:
-    """A network with a batch of one's own."""
+    """Load a network with the given batch."""
     return lib.load_network_custom(path_bytes(config), path_bytes(weights), clear, batch_size)
 
 
@@ -139,7 +139,7 @@ def load_image(path: str | bytes, w: int = 0, h: int = 0, c: int = 3) -> IMAGE:
 
 
 class LoadedNetwork(tuple[Any, ...]):
-    """What ``load_network`` returns: ``(network, class_names, class_colors)``, usable as the network too."""
+    """Result of ``load_network``: ``(network, class_names, class_colors)``, also usable as the network."""
 
     @property
     def _as_parameter_(self) -> c_void_p:
@@ -151,7 +151,7 @@ def load_network(config_file: str, data_file: str, weights: str, batch_size: int
 
     Args:
         config_file: the cfg.
-        data_file: a ``.data`` file, or one of names.
+        data_file: a ``.data`` file, or a file of names.
         weights: the weights.
         batch_size: images of ``network_predict_batch``.
     """
@@ -181,22 +181,22 @@ def network_dimensions(net: Network, w: Any = None, h: Any = None, c: Any = None
     return values[0].value, values[1].value, values[2].value
 
 
-# -- settings of the newest generation
+# -- settings since 2024
 
 
 def set_verbose(flag: bool) -> None:
-    """Without effect: this library prints nothing."""
+    """Do nothing: this library does not print."""
 
 
 set_trace = set_verbose
 
 
 def set_output_stream(path: str | bytes) -> None:
-    """Without effect: this library prints nothing."""
+    """Do nothing: this library does not print."""
 
 
 def version_short() -> bytes:
-    """Version of pydarknet; its records are those of before 5.1."""
+    """Version of pydarknet; its records are those of Darknet before 5.1."""
     return __version__.encode()
 
 
@@ -219,7 +219,7 @@ def _address(net: Network) -> int:
 
 
 def add_skipped_class(net: Network, index: int) -> None:
-    """Leave a class out of what :func:`detect_image` reports."""
+    """Leave a class out of the results of :func:`detect_image`."""
     _skipped.setdefault(_address(net), set()).add(index)
 
 
@@ -245,11 +245,11 @@ def detect_image(
     nms: float = 0.45,
     debug: bool = False,
 ) -> list[tuple[Any, Any, Box]]:
-    """Objects in an image.
+    """Detect objects in an image.
 
     Returns:
         For a list of names ``(name, "percent", (x, y, w, h))``, sorted by the text of the percentage, as
-        Darknet does, so that ``"9.5"`` follows ``"88.1"``. For metadata ``(name, probability, box)``, best
+        in Darknet, so ``"9.5"`` follows ``"88.1"``. For metadata ``(name, probability, box)``, best
         first; names are bytes unless ``altNames`` is set. Boxes are centre and size in pixels of the image.
     """
     old = isinstance(class_names, METADATA)
@@ -295,7 +295,7 @@ def detect(
     nms: float = 0.45,
     debug: bool = False,
 ) -> list[tuple[Any, float, Box]]:
-    """Objects in an image file: ``(name, probability, (x, y, w, h))``, best first."""
+    """Detect objects in an image file: ``(name, probability, (x, y, w, h))``, best first."""
     loaded = load_image(image, 0, 0)
     try:
         return detect_image(net, meta, loaded, thresh, hier_thresh, nms, debug)
@@ -313,11 +313,11 @@ def performDetect(
     makeImageOnly: bool = False,
     initOnly: bool = False,
 ) -> Any:
-    """Load once, then detect objects in an image file.
+    """Detect objects in an image file; the network is loaded once.
 
     Returns:
-        What :func:`detect` returns; with ``showImage`` a dict of ``detections``, ``image`` (drawn, red first)
-        and ``caption``. No window opens.
+        The result of :func:`detect`; with ``showImage`` a dict of ``detections``, ``image`` (drawn, red
+        first) and ``caption``. No window opens.
 
     Raises:
         ValueError: a file is missing, or the threshold is not between 0 and 1.
@@ -328,7 +328,7 @@ def performDetect(
     if initOnly:
         return None
     if not os.path.exists(imagePath):  # noqa: PTH110
-        raise errors.DataError(f"{imagePath}: there is no such image")
+        raise errors.DataError(f"{imagePath}: image not found")
     detections = detect(netMain, metaMain, imagePath, thresh)
     if not showImage:
         return detections
@@ -344,11 +344,11 @@ def _text(label: bytes | str) -> str:
 
 
 def _initialise(config: str, weights: str, data: str) -> None:
-    """Set the globals that scripts of those years read and preset."""
+    """Set the globals that scripts of 2018 to 2020 read and preset."""
     global netMain, metaMain, altNames  # noqa: PLW0603
     for what, path in (("config", config), ("weight", weights), ("data file", data)):
         if not os.path.exists(path):  # noqa: PTH110
-            raise errors.DataError(f"{os.path.abspath(path)}: invalid {what} path, there is no such file")  # noqa: PTH100
+            raise errors.DataError(f"{os.path.abspath(path)}: invalid {what} path, file not found")  # noqa: PTH100
     if netMain is None:
         netMain = load_net_custom(config, weights, 0, 1)
     if metaMain is None:

@@ -42,7 +42,7 @@ def parser() -> argparse.Namespace:
     p.add_argument("--save_labels", action="store_true", help="save detections in YOLO format")
     p.add_argument("--config_file", default="./cfg/yolov4.cfg", help="path to the config file")
     p.add_argument("--data_file", default="./cfg/coco.data", help="path to the data file")
-    p.add_argument("--thresh", type=float, default=0.25, help="least confidence that is shown")
+    p.add_argument("--thresh", type=float, default=0.25, help="lowest confidence that is shown")
     return p.parse_args()
 
 
@@ -51,16 +51,16 @@ def check_arguments_errors(args: argparse.Namespace) -> None:
         raise ArgumentError(f"found --thresh {args.thresh}, expected a number between 0 and 1")
     for path in (args.config_file, args.weights, args.data_file):
         if not Path(path).exists():
-            raise DataError(f"{Path(path).absolute()}: there is no such file")
+            raise DataError(f"{Path(path).absolute()}: file not found")
     if args.input and not Path(args.input).exists():
-        raise DataError(f"{Path(args.input).absolute()}: there is no such image, list or folder")
+        raise DataError(f"{Path(args.input).absolute()}: image, list or folder not found")
 
 
 def check_batch_shape(images: Sequence[np.ndarray[Any, Any]], batch_size: int) -> tuple[int, ...]:
-    """The shape that all images have.
+    """The common shape of all images.
 
     Raises:
-        ValueError: they have several, or are not as many as the batch.
+        ValueError: the shapes differ, or the number of images is not the batch.
     """
     shapes: set[tuple[int, ...]] = {image.shape for image in images}
     if len(shapes) > 1:
@@ -88,7 +88,7 @@ def _fitted(image: np.ndarray[Any, Any], network: Any) -> np.ndarray[Any, Any]:
 
 
 def prepare_batch(images: Sequence[np.ndarray[Any, Any]], network: Any, channels: int = 3) -> IMAGE:
-    """Images (blue first) at the network's size, back to back; the result keeps its memory alive."""
+    """Images (blue first) at the network's size, concatenated; the result keeps its memory alive."""
     planes = [_fitted(image, network).transpose(2, 0, 1) for image in images]
     batch = np.ascontiguousarray(planes, np.float32) / np.float32(255)
     width, height = darknet.network_width(network), darknet.network_height(network)
@@ -125,7 +125,7 @@ def batch_detection(
     nms: float = 0.45,
     batch_size: int = 4,
 ) -> tuple[Sequence[np.ndarray[Any, Any]], list[list[Detection]]]:
-    """The images, annotated in place, and the detections of each in its pixels; all of one shape."""
+    """The images, annotated in place, and the detections of each in its pixels; all images have one shape."""
     height, width, _ = check_batch_shape(images, batch_size)
     batch = prepare_batch(images, network)
     pairs = darknet.network_predict_batch(
@@ -156,7 +156,7 @@ def image_classification(image: Any, network: Any, class_names: Sequence[str]) -
 
 
 def convert2relative(image: np.ndarray[Any, Any], bbox: Box) -> Box:
-    """A box in pixels of the image as parts of its sides."""
+    """Convert a box from pixels of the image to fractions of its sides."""
     x, y, w, h = bbox
     height, width = image.shape[:2]
     return x / width, y / height, w / width, h / height
@@ -167,8 +167,8 @@ def save_annotations(
 ) -> None:
     """Write ``class x y w h confidence`` lines beside the image.
 
-    Darknet overwrites the labels of the image, which have the same name; here they are kept, once, as
-    NAME.txt.orig.
+    Darknet overwrites the labels of the image, which have the same name; here a first overwrite keeps a copy
+    as NAME.txt.orig.
     """
     path = Path(os.path.splitext(name)[0] + ".txt")  # noqa: PTH122 - "a.b" stays "a.b"
     lines = []
@@ -182,7 +182,7 @@ def save_annotations(
 
 
 def main() -> None:
-    """Detect in each image of ``--input``; annotated ones go to ``predictions/``, as there is no window."""
+    """Detect in each image of ``--input``; write annotated images to ``predictions/``; open no window."""
     args = parser()
     check_arguments_errors(args)
     random.seed(3)  # the same colours each time

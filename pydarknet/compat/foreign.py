@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detection through a libdarknet.so built upstream: the handle behind ``Network(..., library=...)``.
 
-Records differ between versions in size, so the size is measured on a forward pass. What such a library does
-stays as it is: it prints, and it ends the process on files that it cannot use, which is why the files are
-looked at here first.
+The size of records differs between versions, so it is measured on a forward pass. The library keeps its
+behaviour: it prints, and it ends the process on files that it cannot use. Therefore the files are checked
+here first.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ ffi.cdef(
 )
 
 RECORD_SIZES = (56, 64, 88, 96)
-"""Of a ``detection`` in the versions since 2019-11; in all of them box, classes and prob stand alike."""
+"""Of a ``detection`` in the versions since 2019-11; box, classes and prob have the same offsets in all."""
 _CLASSES, _PROB = 16, 24  # offsets in a record
 _NMS_KINDS = {"default": 0, "greedynms": 1, "diounms": 2, "cornersnms": 3}
 
 
 class ForeignHandle(Handle):
-    """A network of a foreign library. It detects; all else raises ArgumentError.
+    """A network of a foreign library. It only detects; everything else raises ArgumentError.
 
     Args:
         library: path of the shared library.
         cfg: path of the cfg.
         weights: path of the weights.
-        options: of the engine, which is not used: ``batch`` is what ``info`` says (images run one by one),
-            the others must be the defaults.
+        options: of the engine, which is not used: ``batch`` is reported by ``info`` (images run one by one),
+            the others must have their defaults.
 
     Raises:
         ArgumentError: an option that only the engine has.
@@ -69,13 +69,13 @@ class ForeignHandle(Handle):
         for name, value in given.items():
             if value not in ("auto", 0):
                 raise ArgumentError(
-                    f"found {name}={value!r}, which {library} has not; only pydarknet's engine has it"
+                    f"found {name}={value!r}, which {library} does not support; only pydarknet's engine does"
                 )
         self._lib = _open(library)
         self._info, self._nms = _read_cfg(cfg, Path(library).name, options.batch)
         for path in (cfg, weights):
             if not path or not Path(path).is_file():
-                raise FileError(f"{path}: there is no such file; {library} would end the process")
+                raise FileError(f"{path}: file not found; {library} would end the process")
         assert weights is not None
         self._net = self._lib.load_network_custom(os.fsencode(cfg), os.fsencode(weights), 1, 1)
         if self._net == ffi.NULL:
@@ -84,11 +84,11 @@ class ForeignHandle(Handle):
 
     @property
     def pointer(self) -> Any:
-        """There is no engine's handle here; everything inherited that needs one ends in this error."""
+        """The engine's handle, which does not exist here: inherited methods that need it raise this error."""
         if self.closed:
             raise ArgumentError("the network is closed")
         raise ArgumentError(
-            f"{self._library}: through a foreign library a network only detects; "
+            f"{self._library}: a network of a foreign library only detects; "
             "for anything else leave out library= and PYDARKNET_LIBRARY"
         )
 
@@ -104,13 +104,13 @@ class ForeignHandle(Handle):
         return self._net is None
 
     def info(self) -> NetworkInfo:
-        """What the cfg says; what only the engine knows is 0."""
+        """Facts from the cfg; values that only the engine knows are 0."""
         if self.closed:
             raise ArgumentError("the network is closed")
         return self._info
 
     def warnings(self) -> list[str]:
-        """None: the library prints its own."""
+        """Empty: the library prints its own."""
         return []
 
     def detect(
@@ -146,9 +146,9 @@ class ForeignHandle(Handle):
             self._lib.free_detections(dets, count[0])
 
     def _rows(self, dets: Any, count: int, width: int, height: int) -> npt.NDArray[Any]:
-        """Every (box, class) with a probability, in the library's order.
+        """All (box, class) with a probability above 0, in the library's order.
 
-        Records are relative to the image, as suppression measures distances in them; rows are in its pixels.
+        Records are relative to the image, because NMS measures distances in them; rows are in its pixels.
         """
         base = ffi.cast("char *", dets)
         rows = []
@@ -164,7 +164,7 @@ class ForeignHandle(Handle):
         return np.array(rows, DETECTION)
 
     def _measure(self) -> int:
-        """Size of the library's records: that at which the number of classes stands in every one of them."""
+        """Size of the library's records: the one for which every record contains the number of classes."""
         noise = np.random.default_rng(0).random(
             (self._info.channels, self._info.height, self._info.width), np.float32
         )
@@ -172,7 +172,7 @@ class ForeignHandle(Handle):
         count = ffi.new("int *")
         dets = self._lib.get_network_boxes(self._net, 1, 1, 0.0, 0.5, ffi.NULL, 1, count, 0)
         smallest, largest = min(RECORD_SIZES), max(RECORD_SIZES)
-        records = min(20, count[0] * smallest // largest)  # so many lie in the block, whatever their size is
+        records = min(20, count[0] * smallest // largest)  # at least these are in the block
         base = ffi.cast("char *", dets)
         sizes = [
             size
@@ -186,8 +186,8 @@ class ForeignHandle(Handle):
         if len(sizes) != 1:
             found = " or ".join(map(str, sizes)) or "none of these"
             raise BackendError(
-                f"{self._library}: cannot tell how it lays out detections; expected records of "
-                f"{', '.join(map(str, RECORD_SIZES))} bytes, {found} fit"
+                f"{self._library}: unknown layout of detections; expected records of "
+                f"{', '.join(map(str, RECORD_SIZES))} bytes; {found} fit"
             )
         return sizes[0]
 
@@ -200,7 +200,7 @@ class ForeignHandle(Handle):
 
 
 def _open(library: str) -> Any:
-    # Deep binding, where there is any, keeps a library's `error` and the like apart from those of libc.
+    # Deep binding, if available, keeps a library's `error` and similar names apart from those of libc.
     flags = ffi.RTLD_NOW | getattr(ffi, "RTLD_DEEPBIND", 0)
     try:
         lib = ffi.dlopen(library, flags)
@@ -216,13 +216,13 @@ def _open(library: str) -> Any:
 
 
 def _read_cfg(path: str, backend: str, batch: int) -> tuple[NetworkInfo, tuple[int, float]]:
-    """What the cfg says of the network, and of its suppression: kind and beta."""
+    """Facts about the network from its cfg, and kind and beta of its NMS."""
     cfg = CfgFile.load(path)
     if cfg.problems:
         raise CfgError(str(cfg.problems[0]))
     heads = [s for s in cfg.layers if s.type in ("yolo", "gaussian_yolo", "region", "detection")]
     if not heads:
-        raise CfgError(f"{path}: has no detection head, and through a foreign library a network only detects")
+        raise CfgError(f"{path}: has no detection head, but a network of a foreign library only detects")
     net, head = cfg.net, heads[-1]
     kind = (head.get("nms_kind") or "default").strip()
     if kind not in _NMS_KINDS:

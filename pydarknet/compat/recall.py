@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recall of boxes whatever their class, as ``darknet detector recall`` counts it.
+"""Recall of boxes regardless of class, as ``darknet detector recall`` counts it.
 
-It tells how good the boxes of a head are apart from its classes: of every true box the best overlap with
-any proposal, which is a box whose objectness is above 0.001 after suppression by objectness.
+It measures the boxes of a head without its classes: the best overlap of every true box with any proposal,
+which is a box with an objectness above 0.001 after NMS by objectness.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OBJECTNESS, NMS, IOU = 0.001, 0.4, 0.5
 
 
 class Proposer:
-    """A network that gives boxes by objectness, which :class:`pydarknet.Network` does not.
+    """A network that returns boxes by objectness, unlike :class:`pydarknet.Network`.
 
     Args:
         cfg: path of the cfg.
@@ -71,9 +71,9 @@ class Recall:
     """Counts over the images so far.
 
     Attributes:
-        images: seen.
-        proposals: boxes that were proposed.
-        truths: true boxes.
+        images: number of images.
+        proposals: number of proposed boxes.
+        truths: number of true boxes.
         correct: truths that a proposal overlaps by more than 0.5.
         overlap: sum of the best overlap of each truth.
     """
@@ -85,7 +85,7 @@ class Recall:
     overlap: float = 0.0
 
     def add(self, proposals: npt.NDArray[np.float64], truths: npt.NDArray[np.float64]) -> None:
-        """Count one image; both are corners (n, 4) in the same unit."""
+        """Count one image; proposals and truths are corners (n, 4) in the same unit."""
         self.images += 1
         self.proposals += len(proposals)
         self.truths += len(truths)
@@ -98,7 +98,7 @@ class Recall:
         self.correct += int((best > IOU).sum())
 
     def line(self) -> str:
-        """Darknet's line about the images so far."""
+        """Darknet's line for the images so far."""
         mean = 100 * self.overlap / self.truths if self.truths else math.nan
         recall = 100 * self.correct / self.truths if self.truths else math.nan
         return (

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``Detector`` and ``Image`` as in YOLO3-4-Py, the older wrapper that imports as ``pydarknet``.
+"""``Detector`` and ``Image`` as in YOLO3-4-Py, the older wrapper that is imported as ``pydarknet``.
 
-Its scripts run unchanged, since ``pydarknet`` has these names at top level::
+Its scripts run unchanged, because ``pydarknet`` has these names::
 
     from pydarknet import Detector, Image
     net = Detector(b"yolov3.cfg", b"yolov3.weights", 0, b"coco.data")
@@ -24,7 +24,7 @@ Box = tuple[float, float, float, float]
 
 
 class Name(str):
-    """A class name; some versions of the wrapper gave bytes, so that callers decode it."""
+    """A class name; some versions of the wrapper returned bytes, so callers decode it."""
 
     __slots__ = ()
 
@@ -34,7 +34,7 @@ class Name(str):
 
 
 class Image:
-    """A picture.
+    """An image.
 
     Args:
         pixels: (h, w, 3) uint8, blue first, as OpenCV reads it.
@@ -44,10 +44,10 @@ class Image:
         self.pixels = pixels
 
     def show_image(self, title: str | bytes = b"image", ms: int = 1) -> None:
-        """Show it in a window.
+        """Show the image in a window.
 
         Raises:
-            MissingExtra: this OpenCV has no windows.
+            MissingExtra: this OpenCV does not support windows.
         """
         import cv2
 
@@ -65,7 +65,7 @@ class Detector:
         config: path of the cfg, bytes or str.
         weights: path of the weights.
         clear: without effect.
-        data: path of the ``.data`` file, which tells the names.
+        data: path of the ``.data`` file with the names.
     """
 
     def __init__(self, config: Path, weights: Path, clear: int, data: Path) -> None:
@@ -78,7 +78,7 @@ class Detector:
     def detect(
         self, image: Image, thresh: float = 0.5, hier_thresh: float = 0.5, nms: float = 0.45
     ) -> list[tuple[str, float, Box]]:
-        """Objects as ``(name, probability, (x, y, w, h))``, best first; centre and size in pixels."""
+        """Detect objects: ``(name, probability, (x, y, w, h))``, best first; centre and size in pixels."""
         del hier_thresh
         if not isinstance(image, Image):
             raise ArgumentError(f"found {type(image).__name__}, expected Image(array)")
@@ -99,7 +99,7 @@ class Detector:
 
 
 def set_cuda_device(index: int) -> None:
-    """Without effect: this build computes on the CPU."""
+    """Do nothing: this build computes on the CPU."""
 
 
 def is_compiled_with_gpu() -> bool:
@@ -108,5 +108,5 @@ def is_compiled_with_gpu() -> bool:
 
 
 def is_compiled_with_opencv() -> bool:
-    """Whether images come through OpenCV."""
+    """Whether images are read with OpenCV."""
     return True

@@ -27,7 +27,7 @@ except ImportError:
 
 if TYPE_CHECKING:
     from pydarknet.evaluation.evaluation import Evaluation
-    from pydarknet.training.loop import Training
+    from pydarknet.training.loop import TrainingLoop
 
 _log = logging.getLogger("pydarknet")
 
@@ -58,7 +58,7 @@ class Mlflow(Hook):
         self._waiting: list[Any] = []
         self._next = 0.0
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingLoop) -> None:
         """Begin a run, or take up that of the session before."""
         self._client = self._client or MlflowClient()
         if self._run:
@@ -67,11 +67,11 @@ class Mlflow(Hook):
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "pydarknet")
         found = self._client.get_experiment_by_name(name)
         experiment = found.experiment_id if found else self._client.create_experiment(name)
-        run = self._client.create_run(experiment, run_name=training.run.path.name)
+        run = self._client.create_run(experiment, run_name=training.config.run.path.name)
         self._run = run.info.run_id
-        settings = training.run.read()["config"]
+        settings = training.config.run.read()["config"]
         parameters = [Param(key, str(value)[:500]) for key, value in settings.items() if value is not None]
-        tags = [RunTag("folder", str(training.run.path.absolute()))]
+        tags = [RunTag("folder", str(training.config.run.path.absolute()))]
         self._client.log_batch(self._run, params=parameters, tags=tags)
 
     def _keep(self, step: int, **values: float) -> None:
@@ -92,12 +92,12 @@ class Mlflow(Hook):
             pause = PAUSE
         self._next = time.monotonic() + pause
 
-    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
+    def after_step(self, training: TrainingLoop, step: Step) -> None:  # noqa: ARG002
         """Keep the numbers, and send them now and then."""
         self._keep(step.iteration, loss=step.loss, avg_loss=step.avg_loss, rate=step.rate)
         self._send()
 
-    def evaluated(self, training: Training, report: Evaluation) -> None:
+    def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
         """Send what was found."""
         darknet = report.darknet
         self._keep(
@@ -108,11 +108,11 @@ class Mlflow(Hook):
             recall=darknet.recall,
             f1=darknet.f1,
         )
-        if training.val_loss:
-            self._keep(training.iteration, val_loss=training.val_loss.loss)
+        if training.step.val_loss:
+            self._keep(training.iteration, val_loss=training.step.val_loss.loss)
         self._send()
 
-    def end(self, training: Training, reason: str) -> None:
+    def end(self, training: TrainingLoop, reason: str) -> None:
         """Send the rest and some files, and say how it ended."""
         if not self._run:
             return
@@ -120,8 +120,8 @@ class Mlflow(Hook):
         self._send()
         try:
             for name in ARTIFACTS:
-                if training.run.file(name).is_file():
-                    self._client.log_artifact(self._run, str(training.run.file(name)))
+                if training.config.run.file(name).is_file():
+                    self._client.log_artifact(self._run, str(training.config.run.file(name)))
             self._client.set_tag(self._run, "stop_reason", reason)
             self._client.set_terminated(self._run, _STATUS.get(reason, "FINISHED"))
         except MlflowException as error:

@@ -202,7 +202,7 @@ def reorg_map(kind: str, stride: int, reverse: bool, shape: tuple[int, int, int]
         return np.asarray((k % c * h + j * s + block // s) * w + i * s + block % s).ravel()
     # The legacy map, walked over the tensor with smaller planes, (c, h, w); `wide` lies in the other tensor.
     c, h, w = shape
-    if kind == "reorg3d":  # reversed: Darknet walks its result, so this is no inverse of the above
+    if kind == "reorg3d":  # Darknet iterates over its result, so this is not an inverse of the above
         c, h, w = c // (s * s), h * s, w * s
     k, j, i = np.ogrid[:c, :h, :w]
     small = max(1, c // (s * s))

@@ -20,7 +20,7 @@ except ImportError:
 
 if TYPE_CHECKING:
     from pydarknet.evaluation.evaluation import Evaluation
-    from pydarknet.training.loop import Training
+    from pydarknet.training.loop import TrainingLoop
 
 
 class TensorBoard(Hook):
@@ -34,9 +34,9 @@ class TensorBoard(Hook):
         self._folder = folder
         self._writer: Any = None
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingLoop) -> None:
         """Begin an event file; what an earlier session wrote beyond this iteration is hidden."""
-        folder = self._folder or training.run.file("tensorboard")
+        folder = self._folder or training.config.run.file("tensorboard")
         begin = training.iteration + 1
         # Files are named by the second, and a session may take less.
         self._writer = SummaryWriter(str(folder), purge_step=begin, filename_suffix=f".{begin}")
@@ -47,7 +47,7 @@ class TensorBoard(Hook):
                 continue
             self._writer.add_scalar(name.replace("__", "/"), value, step)
 
-    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
+    def after_step(self, training: TrainingLoop, step: Step) -> None:  # noqa: ARG002
         """One point of each curve."""
         self._scalars(
             step.iteration,
@@ -57,7 +57,7 @@ class TensorBoard(Hook):
             speed__images_per_second=len(step.paths) / step.seconds,
         )
 
-    def evaluated(self, training: Training, report: Evaluation) -> None:
+    def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
         """One point of each curve of validation."""
         darknet = report.darknet
         self._scalars(
@@ -68,11 +68,11 @@ class TensorBoard(Hook):
             validation__recall=darknet.recall,
             validation__f1=darknet.f1,
         )
-        if training.val_loss:
-            self._scalars(training.iteration, loss__validation=training.val_loss.loss)
+        if training.step.val_loss:
+            self._scalars(training.iteration, loss__validation=training.step.val_loss.loss)
         self._writer.flush()
 
-    def end(self, training: Training, reason: str) -> None:
+    def end(self, training: TrainingLoop, reason: str) -> None:
         """Close the file."""
         if self._writer is not None:
             self._writer.add_text("stop reason", reason, training.iteration)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pydarknet import __version__, errors
+from pydarknet.engine import openmp
 
 _ROOT = Path(__file__).parents[2]
+_REINSTALL = "Install the package again; in a source tree, `pip install -e .`"
 
 try:
-    from pydarknet.engine._ffi import ffi, lib
+    with openmp.sleeping_threads():
+        from pydarknet.engine._ffi import ffi, lib
 except ModuleNotFoundError as error:
     if error.name != "pydarknet.engine._ffi":
         raise
@@ -31,6 +33,10 @@ except ModuleNotFoundError as error:
         f"pydarknet was imported from its source tree ({_ROOT}), which has no compiled module. "
         "Run from another folder, or `pip install -e .` here"
     ) from None
+except ImportError as error:
+    raise ImportError(
+        f"the compiled module of pydarknet {__version__} ({_ROOT}) does not load: {error}. {_REINSTALL}"
+    ) from error
 
 Floats = npt.NDArray[np.float32]
 
@@ -67,8 +73,7 @@ def text(pointer: Any) -> str:
 
 if (_built := text(lib.dn_version())) != __version__:
     raise ImportError(
-        f"pydarknet {__version__} ({_ROOT}) found a compiled module of version {_built}. "
-        "Install the package again; in a source tree, `pip install -e .`"
+        f"pydarknet {__version__} ({_ROOT}) found a compiled module of version {_built}. {_REINSTALL}"
     )
 
 
@@ -84,28 +89,9 @@ def backend_names() -> list[str]:
     return [backend["name"] for backend in build_info()["backends"] if backend["available"]]
 
 
-# -- after fork() --------------------------------------------------------------------------------------------
-# OpenMP's workers belong to the thread that started them and do not survive fork(); a parallel region on the
-# thread that forked would wait for them for ever. A new thread makes its own, so a child computes on one.
-
-_child_worker: ThreadPoolExecutor | None = None
-
-
-def _enter_child() -> None:
-    global _child_worker  # noqa: PLW0603  the process, not an object, was forked
-    _child_worker = ThreadPoolExecutor(1, thread_name_prefix="pydarknet")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_enter_child)
-
-
 def compute(call: Callable[[], int]) -> None:
     """Make a call that uses OpenMP and check its status on the thread that made it."""
-    if _child_worker is None:
-        check(call())
-    else:
-        _child_worker.submit(lambda: check(call())).result()
+    openmp.computing_thread(lambda: check(call()))
 
 
 # -- networks ------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast a network is on this machine: latency, throughput, memory and the time of each layer."""
+"""Speed of a network on this machine: latency, throughput, memory and the time of each layer."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from pydarknet.system.memory import peak_memory, reset_peak_memory, resident_mem
 
 @dataclass(frozen=True)
 class Row:
-    """One setting, measured; times are milliseconds of a call on ``batch`` images.
+    """Measurements of one setting; times are milliseconds of a call on ``batch`` images.
 
     Attributes:
         width: of the network's input.
         height: of the network's input.
         batch: images in a call.
-        precision: that was used: ``"fp32"``, ``"bf16"``, ...
+        precision: the one that was used: ``"fp32"``, ``"bf16"``, ...
         p50: median time of a forward pass.
         p95: 95th percentile of it.
         detect_p50: median time of ``detect()`` on arrays: resize, forward pass, decoding, NMS.
         images_per_second: of the forward pass, from the median.
         runs: forward passes that were timed.
-        memory_mb: the most memory that the process took beyond what it held before loading; None if unknown.
+        memory_mb: peak memory of the process beyond that before loading; None if unknown.
     """
 
     width: int
@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Setting:
-    """What to measure: arguments of :class:`pydarknet.Network`, and size, (width, height) or the cfg's."""
+    """Case to measure: arguments of :class:`pydarknet.Network`, and size, (width, height) or the cfg's."""
 
     cfg: str
     weights: str | None = None
@@ -74,7 +74,7 @@ class Setting:
 
 
 def measure_apart(setting: Setting, seconds: float) -> Row:
-    """:func:`measure` in a process of its own: memory freed by earlier measurements does not count."""
+    """:func:`measure` in its own process: memory freed by earlier measurements does not count."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, setting, seconds).result()
 
@@ -83,9 +83,9 @@ def measure(setting: Setting, seconds: float, warmup: int = 3) -> Row:
     """Load a network and time it.
 
     Args:
-        setting: which, and how.
-        seconds: how long to time the forward pass, and again ``detect()``; at least three calls each.
-        warmup: calls beforehand that do not count.
+        setting: network and options.
+        seconds: time for the forward pass, and again for ``detect()``; at least three calls each.
+        warmup: untimed calls before.
     """
     before = resident_memory()
     reset_peak_memory()
@@ -137,7 +137,7 @@ class LayerRow:
     gflops: float  # per second
 
     def share(self, total: float) -> float:
-        """Of the whole pass, 0..1."""
+        """Share of the whole pass, 0..1."""
         return self.milliseconds / total if total else 0.0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network found in one image: a frozen value of columns."""
+"""Detections of a network in one image: an immutable table of columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Detections:
     """Objects of one image, one row each, in the order in which Darknet lists them.
 
-    A box that passes the threshold for several classes is several rows with equal corners.
+    A box that passes the threshold for several classes has several rows with equal corners.
 
     Attributes:
         xyxy: corners x1, y1, x2, y2 in image pixels, float32 (n, 4); not clipped to the image.
@@ -27,8 +27,8 @@ class Detections:
         class_id: int (n,).
         names: of the classes, by class id; empty when unknown.
         image_size: (width, height) of the image, to which relative coordinates refer.
-        tracker_id: number of the object through the frames of a film, int (n,), -1 where it has none yet;
-            None when nobody tracks. See :mod:`pydarknet.contrib.tracking`.
+        tracker_id: number of the object across the frames of a video, int (n,), -1 if it has none yet;
+            None without tracking. See :mod:`pydarknet.contrib.tracking`.
 
     Indexing with a mask, a slice, integers or one integer gives Detections of those rows::
 
@@ -76,17 +76,17 @@ class Detections:
 
     @property
     def labels(self) -> list[str]:
-        """Class name of each row; the id as text where the names do not reach."""
+        """Class name of each row; the id as text if there is no name."""
         known = range(len(self.names))
         return [self.names[i] if i in known else str(i) for i in self.class_id.tolist()]
 
     def count_text(self) -> str:
-        """How many of each class, as people say it: ``"2 dog, 1 car"``; ``""`` for nothing."""
+        """Number of objects per class as text: ``"2 dog, 1 car"``; ``""`` for none."""
         return ", ".join(f"{count} {name}" for name, count in Counter(self.labels).items())
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dict per row: ``xmin, ymin, xmax, ymax`` in pixels, ``confidence``, ``class``, ``name``;
-        also ``track_id`` when tracked."""
+        also ``track_id`` with tracking."""
         keys = ("xmin", "ymin", "xmax", "ymax")
         columns = (self.xyxy.tolist(), self.confidence.tolist(), self.class_id.tolist(), self.labels)
         records = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes and labels on pictures: one colour per class, the same everywhere; sizes that suit the image."""
+"""Boxes and labels on images: one colour per class in all images; sizes follow the image."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def draw(
     """Draw detections into a copy of an image.
 
     Args:
-        image: whatever ``Network.detect`` takes; 16 bits are shown as 8, grey as colour.
+        image: as for ``Network.detect``; 16 bits are shown as 8, grey as colour.
         detections: in this image's pixels.
         line_width: in pixels; by default one for every 300 pixels of the image's sides, 2 at least.
         labels: write class names.
-        confidence: write the confidence in percent behind the name.
+        confidence: write the confidence in percent after the name.
 
     Returns:
         (h, w, 3) uint8, blue first.
@@ -76,7 +76,7 @@ def _canvas(image: ImageLike) -> npt.NDArray[np.uint8]:
 
 
 def _boxes(detections: Detections) -> list[list[int]]:
-    """Rows of one box together, the most confident first, in each box and among the boxes."""
+    """Rows grouped by box; boxes, and rows of each, in descending order of confidence."""
     boxes: dict[bytes, list[int]] = {}
     for row in np.argsort(-detections.confidence, kind="stable"):
         boxes.setdefault(detections.xyxy[row].tobytes(), []).append(int(row))
@@ -84,7 +84,7 @@ def _boxes(detections: Detections) -> list[list[int]]:
 
 
 def _corners(canvas: Pixels, detections: Detections, rows: list[int], line_width: int) -> Area:
-    """Whole pixels; far outside, OpenCV's fixed point would overflow, and just outside looks the same."""
+    """Whole pixels, clipped near the image, because OpenCV's fixed-point numbers overflow far outside it."""
     height, width = canvas.shape[:2]
     limits = np.array([width, height, width, height], np.float32) + line_width
     box = np.rint(np.clip(np.nan_to_num(detections.xyxy[rows[0]]), -line_width, limits))
@@ -125,7 +125,7 @@ def draw_label(
         corner: the upper left one of the box, (x, y).
         colour: of the strip.
         line_width: of the box; the text's size follows it.
-        taken: areas of labels to keep clear of, by going below the corner or further; this one's is added.
+        taken: areas of labels that must stay readable; the label moves down to avoid them, and is added.
     """
     import cv2
 

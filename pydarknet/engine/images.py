@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures in: whatever a user holds becomes an array (h, w, c) of the channels that a network takes.
+"""Image input: files, bytes, arrays and PIL images become arrays (h, w, c) with the network's channels.
 
-Arrays are OpenCV's kind: uint8 or uint16, blue first. Files and bytes are decoded with OpenCV, turned as
-their EXIF orientation says; arrays and PIL images are taken as they are, so that boxes are in their pixels.
+Arrays have OpenCV's layout: uint8 or uint16, blue first. Files and bytes are decoded with OpenCV and rotated
+by their EXIF orientation; arrays and PIL images are used unchanged, so boxes are in their pixels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Pixels = npt.NDArray[Any]
 
 @runtime_checkable
 class PilImage(Protocol):
-    """What is used of ``PIL.Image.Image``; PIL itself is not imported."""
+    """Part of ``PIL.Image.Image`` that is used; PIL itself is not imported."""
 
     @property
     def mode(self) -> str: ...  # noqa: D102
@@ -34,9 +34,9 @@ ImageLike: TypeAlias = "Pixels | str | os.PathLike[str] | bytes | bytearray | me
 
 
 def glance(path: Path, flags: int = 1) -> Pixels | None:
-    """The pixels of a file as ``cv2.imread`` gives them for these flags; None if they cannot be read.
+    """The pixels of a file as ``cv2.imread`` returns them for these flags; None if they cannot be read.
 
-    OpenCV itself crashes on names that are not UTF-8, which only Python can open.
+    ``cv2.imread`` itself crashes on names that are not UTF-8, which only Python can open.
     """
     import cv2
 
@@ -52,14 +52,14 @@ def load(image: ImageLike, channels: int = 3) -> Pixels:
 
     Args:
         image: array (h, w) or (h, w, c), blue first; path of a file; the bytes of one; PIL image.
-        channels: 1, 3 or 4 as the network takes them; other numbers need an array of just as many.
+        channels: of the network: 1, 3 or 4; other numbers need an array with that number.
 
     Returns:
-        (h, w, channels) uint8 or uint16, blue first. A view of the caller's array where that will do.
+        (h, w, channels) uint8 or uint16, blue first. A view of the caller's array if possible.
 
     Raises:
         DataError: the file cannot be read or decoded, or its channels cannot become the network's.
-        ArgumentError: the object is no image, or an array of another type or shape.
+        ArgumentError: the object is not an image, or an array of another type or shape.
     """
     if isinstance(image, np.ndarray):
         return _match(_checked(image), channels, "the array")
@@ -92,7 +92,7 @@ def decode(data: bytes | bytearray | memoryview, channels: int, name: str) -> Pi
     except cv2.error as error:
         raise DataError(f"{name}: cannot be decoded: {error.err}") from None
     if pixels is None:
-        raise DataError(f"{name}: cannot be decoded; it is no image that OpenCV knows, or it is damaged")
+        raise DataError(f"{name}: cannot be decoded; it is damaged or not in a format that OpenCV reads")
     try:
         return _match(_checked(pixels), channels, name)
     except ArgumentError as error:
@@ -105,7 +105,7 @@ def save_image(path: Path, pixels: Pixels, quality: int = 92) -> None:
     OpenCV only encodes: ``cv2.imwrite`` itself crashes on names that are not UTF-8.
 
     Args:
-        path: the file; its folder is made.
+        path: the file; its folder is created.
         pixels: (h, w) or (h, w, c) uint8 or uint16, blue first.
         quality: of JPEG, 1..100.
 
@@ -125,7 +125,7 @@ def save_image(path: Path, pixels: Pixels, quality: int = 92) -> None:
 
 
 def _checked(pixels: Pixels) -> Pixels:
-    """The array as (h, w, c), or an error that says what is wrong with it."""
+    """The array as (h, w, c); raises ArgumentError for other types or shapes."""
     if pixels.dtype.kind != "u" or pixels.itemsize > 2:
         raise ArgumentError(
             f"found an image of {pixels.dtype}; expected uint8 (0..255) or uint16 (0..65535). "
@@ -139,7 +139,7 @@ def _checked(pixels: Pixels) -> Pixels:
 
 
 def _match(pixels: Pixels, channels: int, name: str) -> Pixels:
-    """Give the image the network's channels where that is a matter of course."""
+    """Convert the image to the network's channels if the conversion is unambiguous."""
     found = pixels.shape[2]
     if found != channels:
         if channels == 3 and found == 1:
@@ -158,7 +158,7 @@ def _match(pixels: Pixels, channels: int, name: str) -> Pixels:
 
 
 def _rows_are_plain(pixels: Pixels) -> bool:
-    """Whether the engine can walk the array in place: pixels side by side, rows downwards at any distance."""
+    """Whether the engine can read the array in place: adjacent pixels, rows at any positive distance."""
     height, width, channels = pixels.shape
     pixel = channels * pixels.itemsize
     return (

@@ -205,7 +205,7 @@ def _lines(
         evaluation: knows the classes.
         x: places of the values.
         values: (classes, n).
-        ends: a number for each class that tells weak from strong.
+        ends: a score for each class, by which the weakest are selected.
         note: how it is written in the legend.
     """
     from matplotlib import colormaps

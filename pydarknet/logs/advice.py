@@ -135,7 +135,7 @@ def _verdict(log: Log, trend: _Trend | None, best: Evaluation | None) -> tuple[s
         return (
             "overfit",
             f"mAP fell by {drop:.1%} from {best.map:.1%} at iteration {best.iteration} to "
-            f"{evaluations[-1].map:.1%}, while the loss went on falling",
+            f"{evaluations[-1].map:.1%}, while the loss continued to fall",
             f"Use the weights of iteration {best.iteration} (`_best`); more data or augmentation would help.",
         )
     if trend is None:

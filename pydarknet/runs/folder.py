@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pydarknet.engine.info import info
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.runs.config import TrainConfig, changed
 from pydarknet.system.atomic import persistently, write_text
+from pydarknet.system.notify import Notify
 
 SILENT = 900.0  # seconds without a heartbeat after which the lock of another machine counts as left behind
 BEAT = 20.0  # seconds between heartbeats
@@ -55,26 +56,26 @@ class RunFolder:
         try:
             table = json.loads(self.file("run.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise FileError(f"{self.path}: is not the folder of a run: {error}") from None
+            raise FileError(f"{self.path}: is not a run folder: {error}") from None
         if not isinstance(table, dict):
-            raise FileError(f"{self.path}: is not the folder of a run: run.json is no object")
+            raise FileError(f"{self.path}: is not a run folder: run.json is not a JSON object")
         return table
 
     def config(self) -> TrainConfig:
         """The settings that the run was last started with."""
         return TrainConfig.from_json(self.read()["config"])
 
-    def begin(self, config: TrainConfig, network: NetworkInfo, say: Callable[[str], None]) -> None:
+    def begin(self, config: TrainConfig, network: NetworkInfo, notify: Notify) -> None:
         """Enter a session into ``run.json``; report what makes its results differ from those of the last one.
 
         Args:
             config: the settings, their precision settled.
             network: of the network to be trained.
-            say: takes a line for each difference.
+            notify: receives a line for each difference.
         """
         table = self.read() if self.exists else {"sessions": []}
         now = {"threads": network.threads, "backend": network.backend, "device": network.device}
-        _report_rounding((table["sessions"] or [{}])[-1], now, say)
+        _report_rounding((table["sessions"] or [{}])[-1], now, notify)
         table.pop("result", None)  # of the session before: this one may be killed
         table["config"] = config.to_json()
         table["versions"] = {"pydarknet": __version__, "python": platform.python_version()}
@@ -85,8 +86,16 @@ class RunFolder:
         )
         self.write(table)
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Enter what became of the session."""
+    def finish(self, reason: str, iteration: int, best_map: float | None, notices: Sequence[str]) -> None:
+        """Enter the end of the session into ``run.json``.
+
+        Args:
+            reason: a key of :data:`pydarknet.runs.outcome.EXIT_CODES`.
+            iteration: number of updates done.
+            best_map: highest mAP@0.5, 0..1; None if nothing was evaluated.
+            notices: of the session.
+        """
+        result = {"reason": reason, "iteration": iteration, "best_map": best_map, "notes": list(notices)}
         table = self.read()
         table["sessions"][-1] |= {"ended": _now(), **result}
         table["result"] = result
@@ -249,15 +258,20 @@ def _move_aside(folder: Path) -> None:
     folder.rename(place)
 
 
-def _report_rounding(before: dict[str, Any], now: dict[str, Any], say: Callable[[str], None]) -> None:
+def _place(session: dict[str, Any]) -> str:
+    """Backend and device of a session: ``"cpu (avx2)"``."""
+    return f"{session['backend']} ({session['device']})" if session["device"] else str(session["backend"])
+
+
+def _report_rounding(before: dict[str, Any], now: dict[str, Any], notify: Notify) -> None:
     """Report what rounds the sums of a session differently from those of the session before."""
     lost = "so results will no longer be bit-identical"
     used, uses = before.get("threads", now["threads"]), now["threads"]
     if used != uses:
-        say(
+        notify(
             f"computed in {used} threads so far, in {uses} from now on: "
             f"rounding depends on the thread count, {lost} (--threads {used} keeps them so)"
         )
-    places = [f"{one['backend']} ({one['device']})" for one in (before, now) if "device" in one]
+    places = [_place(one) for one in (before, now) if "device" in one]
     if len(set(places)) > 1:
-        say(f"computed on {places[0]} so far, on {places[1]} from now on: rounding depends on it, {lost}")
+        notify(f"computed on {places[0]} so far, on {places[1]} from now on: rounding depends on it, {lost}")

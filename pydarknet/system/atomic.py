@@ -24,11 +24,10 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A file to write that takes the place of ``path`` when the block ends, and goes when it fails.
+    """A temporary file that replaces ``path`` when the block ends, and is deleted if the block fails.
 
-    It has the name of ``path``, since some writers choose their format by it, in a folder of its own beside
-    ``path``, since some make temporary files of theirs: after a crash one folder ``.NAME.*`` is all that is
-    left.
+    It has the name of ``path``, because some writers choose their format by it, in its own folder beside
+    ``path``, because some writers make temporary files: a crash leaves only one folder ``.NAME.*``.
 
     Raises:
         FileError: the folder cannot be made or written to.
@@ -52,17 +51,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 _PASSING = (errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY)
-_PAUSES = (0.2, 1.0, 5.0)  # seconds before another try
+_PAUSES = (0.2, 1.0, 5.0)  # seconds before the next attempt
 
 
 def persistently(action: Callable[[], T]) -> T:
-    """Call something that writes a file as a whole, again and again if the trouble is one that passes.
+    """Call a function that writes a complete file; repeat it after an error that may be temporary.
 
-    Mounted drives lose files for a moment; a full disk, or one that must not be written, stays as it is.
-    Which it is stands in the message: writers outside Python tell no number.
+    Mounted drives fail for a moment; a full or read-only disk does not recover. The two are distinguished by
+    the message, because writers outside Python give no error number.
 
     Raises:
-        FileError: the last try failed too, or the trouble is not of that kind.
+        FileError: the last attempt failed, or the error is not temporary.
     """
     for pause in _PAUSES:
         try:
@@ -92,5 +91,5 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def finite(value: Any) -> Any:
-    """The value for JSON, which has no nan and no infinity: None stands for them."""
+    """The value for JSON, with None in place of nan and infinity, which JSON lacks."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Optional parts of the package, found by name, so that no room imports ``contrib`` or an optional library.
 
-A part is a class or function that needs a library which pydarknet does not depend on. Those of this package
-stand in a table here; other packages add theirs as entry points of the same groups.
+A part is a class or function that needs a library which pydarknet does not depend on. The table below lists
+the parts of this package; other packages add theirs as entry points of the same groups.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of matplotlib as files, whatever is written in them."""
+"""Figures of matplotlib as files, with text in any script."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 
 def save(figure: Figure, place: Path | IO[bytes], dpi: int = 100) -> None:
-    """Write a figure as a PNG, or as the ending of the path says.
+    """Write a figure as PNG, or in the format of the path's suffix.
 
-    Names in scripts that the font does not have become boxes; matplotlib would warn of each of their letters,
-    about which nobody can do anything here.
+    Characters that the font lacks become boxes; matplotlib's warnings about them are suppressed.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What our web pages have in common: an address, a server in its own threads, answers that print nothing."""
+"""Shared HTTP server for the project's pages: address, threads, answers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from pydarknet.errors import ArgumentError, FileError
 
 _MOST_CLIENTS = 32
-_PATIENCE = 10.0  # seconds for which a client may not take anything
+_PATIENCE = 10.0  # seconds until a client that receives nothing is dropped
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """``"8090"`` (this machine only) or ``"0.0.0.0:8090"`` (everybody who can reach it) as host and port.
+    """``"8090"`` (this machine only) or ``"0.0.0.0:8090"`` (all machines) as host and port.
 
     Raises:
-        ArgumentError: it is neither.
+        ArgumentError: the text has another form.
     """
     match = re.fullmatch(r"(?:(.+):)?(\d{1,5})", text)
     if not match or int(match[2]) > 65535:
@@ -28,15 +28,15 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 class Server(ThreadingHTTPServer):
-    """A web server that runs in threads of its own until it is closed; they keep no process alive.
+    """A web server that runs in daemon threads until it is closed.
 
     Args:
         host: address to listen on; ``127.0.0.1`` is this machine only.
-        port: 0 takes a free one.
-        handler: class that answers.
+        port: 0 chooses a free one.
+        handler: class that answers requests.
 
     Attributes:
-        url: of the first page.
+        url: address of the first page.
 
     Raises:
         FileError: the port is taken or may not be used.
@@ -59,17 +59,17 @@ class Server(ThreadingHTTPServer):
         self._thread.start()
 
     def close(self) -> None:
-        """End the server; connections that are open end with their next answer."""
+        """Stop the server; open connections end with their next answer."""
         self.shutdown()
         self.server_close()
         self._thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is nobody's error; the library prints nothing."""
+        """Ignore the error: a client that disconnects is normal."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers of a :class:`Server`; whatever is not reading is refused."""
+    """Handler of a :class:`Server`; requests other than GET and HEAD are refused."""
 
     server: Server
     timeout = _PATIENCE
@@ -84,16 +84,16 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(503, "too many clients")
             return
         try:
-            with contextlib.suppress(ConnectionError, TimeoutError):  # the client is gone
+            with contextlib.suppress(ConnectionError, TimeoutError):  # the client has disconnected
                 self.answer(self.path.partition("?")[0])
         finally:
             self.server.clients.release()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: the library prints nothing."""
+        """Do nothing: the library does not print."""
 
     def head(self, kind: str, length: int | None = None, **more: str) -> None:
-        """Begin an answer of a media type."""
+        """Send the head of an answer with a media type."""
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Cache-Control", "no-store")
@@ -104,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def send(self, body: bytes, kind: str, **more: str) -> None:
-        """A whole answer; the body is left out for HEAD."""
+        """Send a complete answer; without the body for HEAD."""
         self.head(kind, len(body), **more)
         if self.command != "HEAD":
             self.wfile.write(body)

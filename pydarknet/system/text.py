@@ -34,7 +34,7 @@ def decode(data: bytes, path: str | os.PathLike[str], line: int = 0) -> str:
     Args:
         data: the contents.
         path: of the file, for messages.
-        line: where the contents stand in it; by default counted from their beginning.
+        line: line of the file at which the contents begin; by default counted from their beginning.
     """
     encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "utf-8")
     try:

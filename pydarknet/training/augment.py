@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a training image is varied: place, flip, colour, blur, noise, mosaic and mixup, as Darknet does it.
+"""How a training image is varied: crop, flip, colour, blur, noise, mosaic and mixup, as Darknet does it.
 
 Everything random comes from the generator that is passed in; the same generator gives the same pixels.
 Images are uint8 (h, w, c), blue first, until :func:`planes`.
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet.cfg.model import CfgFile
+from pydarknet.cfg import keys
+from pydarknet.cfg.model import CfgFile, Section
 from pydarknet.engine.images import Pixels
 from pydarknet.errors import CfgError
 from pydarknet.training import truth_boxes
@@ -25,8 +27,28 @@ Draw = Callable[[np.random.Generator], tuple[Pixels, Boxes]]  # another image wi
 BACKGROUND_BLUR = 17  # kernel of blur mode 1, in pixels
 
 
+class Mixing(IntEnum):
+    """How images are combined; the values of ``mixup`` in Darknet."""
+
+    NONE = 0
+    MIXUP = 1
+    CUTMIX = 2  # for classifiers; detectors train without
+    MOSAIC = 3
+    BOTH = 4  # cutmix and mosaic: for detectors mosaic alone
+
+
+def _mixing(net: Section) -> Mixing:
+    """``mosaic`` and ``cutmix`` come before ``mixup``."""
+    mosaic, cutmix, mixup = (net.integer(key) for key in ("mosaic", "cutmix", "mixup"))
+    if mosaic or cutmix:
+        return Mixing.BOTH if mosaic and cutmix else Mixing.MOSAIC if mosaic else Mixing.CUTMIX
+    if mixup not in list(Mixing):
+        raise net.error("mixup", f"found {mixup}, expected 0 to {max(Mixing)}")
+    return Mixing(mixup)
+
+
 @dataclass(frozen=True)
-class Recipe:
+class AugmentConfig:
     """The augmentation of a cfg; names and values are those of ``[net]`` and of the last head."""
 
     width: int
@@ -47,7 +69,7 @@ class Recipe:
     letter_box: bool = False
 
     @classmethod
-    def of(cls, cfg: CfgFile) -> Recipe:
+    def of(cls, cfg: CfgFile) -> AugmentConfig:
         """What a cfg asks for.
 
         Raises:
@@ -57,10 +79,11 @@ class Recipe:
         heads = [head for head in cfg.heads if head.type != "detection"]
         if not heads:
             raise CfgError(f"{cfg.path}: has no [yolo], [Gaussian_yolo] or [region] head to train")
-        for key in ("track", "contrastive", "cutmix", "adversarial_lr"):
-            if key in net and net.number(key):
-                raise net.error(key, "is not supported in training")
-        recipe = cls(
+        for key in keys.known("net").values():
+            if key.use == "refused" and key.name in net and net.number(key.name):
+                raise net.error(key.name, "is not supported in training")
+        mixed = _mixing(net)
+        config = cls(
             width=net.integer("width"),
             height=net.integer("height"),
             channels=net.integer("channels"),
@@ -73,18 +96,18 @@ class Recipe:
             exposure=net.number("exposure") or 1.0,
             blur=net.integer("blur"),
             gaussian_noise=net.number("gaussian_noise"),
-            mixup=net.integer("mixup") == 1,
-            mosaic=net.integer("mosaic") != 0 or net.integer("mixup") == 3,
+            mixup=mixed == Mixing.MIXUP,
+            mosaic=mixed in (Mixing.MOSAIC, Mixing.BOTH),
             mosaic_bound=net.integer("mosaic_bound") != 0,
             letter_box=net.integer("letter_box") != 0,
         )
-        if recipe.mosaic and recipe.letter_box:
+        if config.mosaic and config.letter_box:
             raise net.error("letter_box", "cannot be combined with mosaic")
-        return recipe
+        return config
 
 
 @dataclass(frozen=True)
-class Place:
+class Crop:
     """The rectangle that is cut from an image; margins in its pixels, negative ones reach beyond it."""
 
     left: int
@@ -104,42 +127,47 @@ def rand_scale(rng: np.random.Generator, limit: float) -> float:
     return factor if rng.random() < 0.5 else 1 / factor
 
 
-def draw_place(rng: np.random.Generator, image: Pixels, recipe: Recipe, tile: int | None = None) -> Place:
+def draw_crop(
+    rng: np.random.Generator, image: Pixels, config: AugmentConfig, tile: int | None = None
+) -> Crop:
     """Where to cut: jitter, resize and letter box; in a mosaic towards its centre every other time."""
     height, width = image.shape[:2]
     q1, q2, r1, r2, r3, r4 = rng.random(6)
     (left, right), (top, bottom) = (
-        _margins(side, recipe, (float(a), float(b)), (float(q1), float(q2)))
+        _margins(side, config, (float(a), float(b)), (float(q1), float(q2)))
         for side, a, b in ((width, r1, r2), (height, r3, r4))
     )
-    if recipe.letter_box:
-        ratio = width / height / (recipe.width / recipe.height)
+    if config.letter_box:
+        ratio = width / height / (config.width / config.height)
         if ratio > 1:
-            widen = (width * recipe.height / recipe.width - height) / 2
+            widen = (width * config.height / config.width - height) / 2
             top, bottom = int(top - widen), int(bottom - widen)
         else:
-            widen = (height * recipe.width / recipe.height - width) / 2
+            widen = (height * config.width / config.height - width) / 2
             left, right = int(left - widen), int(right - widen)
-    flip = bool(recipe.flip and rng.random() < 0.5)
+    flip = bool(config.flip and rng.random() < 0.5)
     if tile is not None and rng.random() < 0.5:
         if (tile in (0, 2)) != flip:
             left, right = 0, right + left
         else:
             left, right = left + right, 0
         top, bottom = (0, bottom + top) if tile in (0, 1) else (top + bottom, 0)
-    place = Place(left, right, top, bottom, flip)
-    if min(place.size(image)) <= 0 or max(left, right) >= width or max(top, bottom) >= height:
-        return Place(0, 0, 0, 0, flip)
-    return place
+    crop = Crop(left, right, top, bottom, flip)
+    if min(crop.size(image)) <= 0 or max(left, right) >= width or max(top, bottom) >= height:
+        return Crop(0, 0, 0, 0, flip)
+    return crop
 
 
 def _margins(
-    side: int, recipe: Recipe, jitter: tuple[float, float], resize: tuple[float, float]
+    side: int, config: AugmentConfig, jitter: tuple[float, float], resize: tuple[float, float]
 ) -> tuple[int, int]:
     """Both margins along one side; all numbers are cut to integers as Darknet does."""
-    d = int(side * recipe.jitter)
-    shrink, grow = min(recipe.resize, 1 / recipe.resize), max(recipe.resize, 1 / recipe.resize)
-    if recipe.resize < 1:
+    d = int(side * config.jitter)
+    shrink, grow = (
+        min(config.resize, 1 / config.resize),
+        max(config.resize, 1 / config.resize),
+    )
+    if config.resize < 1:
         grow = 1.0
     low, high = int(side * (1 - 1 / shrink) / 2), int(side * (1 - 1 / grow) / 2)
     first, second = (
@@ -148,36 +176,36 @@ def _margins(
     return first, second
 
 
-def cut(image: Pixels, place: Place, size: tuple[int, int]) -> Pixels:
+def cut(image: Pixels, crop: Crop, size: tuple[int, int]) -> Pixels:
     """The rectangle, resized to (width, height); beyond the image is its mean colour."""
     height, width = image.shape[:2]
     part = image[
-        max(place.top, 0) : height - max(place.bottom, 0), max(place.left, 0) : width - max(place.right, 0)
+        max(crop.top, 0) : height - max(crop.bottom, 0), max(crop.left, 0) : width - max(crop.right, 0)
     ]
-    top, bottom, left, right = (max(-m, 0) for m in (place.top, place.bottom, place.left, place.right))
+    top, bottom, left, right = (max(-m, 0) for m in (crop.top, crop.bottom, crop.left, crop.right))
     if top or bottom or left or right:
         colour = np.rint(cv2.mean(image)).tolist()
         part = cv2.copyMakeBorder(part, top, bottom, left, right, cv2.BORDER_CONSTANT, value=colour)
     resized = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
-    if place.flip:
+    if crop.flip:
         resized = cv2.flip(resized, 1)
     return np.asarray(resized).reshape(size[1], size[0], -1)
 
 
-def follow(boxes: Boxes, image: Pixels, place: Place, recipe: Recipe, rng: np.random.Generator) -> Boxes:
+def follow(boxes: Boxes, image: Pixels, crop: Crop, config: AugmentConfig, rng: np.random.Generator) -> Boxes:
     """The boxes after :func:`cut`, shuffled, at most ``max_boxes``, without those that cannot be shown."""
     boxes = boxes[~truth_boxes.outside(boxes)]
-    boxes = boxes[rng.permutation(len(boxes))][: recipe.max_boxes]
+    boxes = boxes[rng.permutation(len(boxes))][: config.max_boxes]
     height, width = image.shape[:2]
-    w, h = place.size(image)
-    moved = truth_boxes.transform(boxes, (w / width, h / height), (place.left / w, place.top / h), place.flip)
-    return moved[truth_boxes.visible(moved, (recipe.width, recipe.height))]
+    w, h = crop.size(image)
+    moved = truth_boxes.transform(boxes, (w / width, h / height), (crop.left / w, crop.top / h), crop.flip)
+    return moved[truth_boxes.visible(moved, (config.width, config.height))]
 
 
-def recolour(image: Pixels, rng: np.random.Generator, recipe: Recipe) -> Pixels:
+def recolour(image: Pixels, rng: np.random.Generator, config: AugmentConfig) -> Pixels:
     """Hue, saturation and exposure; hue saturates below 0 instead of wrapping, as Darknet's does."""
-    hue = float(rng.uniform(-recipe.hue, recipe.hue))
-    saturation, exposure = rand_scale(rng, recipe.saturation), rand_scale(rng, recipe.exposure)
+    hue = float(rng.uniform(-config.hue, config.hue))
+    saturation, exposure = rand_scale(rng, config.saturation), rand_scale(rng, config.exposure)
     if hue == 0 and saturation == 1 and exposure == 1:
         return image
     levels = np.arange(256, dtype=np.float64)
@@ -192,9 +220,9 @@ def recolour(image: Pixels, rng: np.random.Generator, recipe: Recipe) -> Pixels:
     return table(levels * exposure)[image] if image.shape[2] == 1 else image
 
 
-def blurred(image: Pixels, boxes: Boxes, rng: np.random.Generator, recipe: Recipe) -> Pixels:
+def blurred(image: Pixels, boxes: Boxes, rng: np.random.Generator, config: AugmentConfig) -> Pixels:
     """A third each: as it is, blurred behind the objects, blurred with kernel ``blur``."""
-    mode = (0, 1, recipe.blur)[int(rng.integers(3))] if recipe.blur else 0
+    mode = (0, 1, config.blur)[int(rng.integers(3))] if config.blur else 0
     height, width = image.shape[:2]
     if mode > 1 and len(boxes):
         mode = min(mode, int(min((boxes[:, 2] * width).min(), (boxes[:, 3] * height).min())) // 8)
@@ -209,43 +237,48 @@ def blurred(image: Pixels, boxes: Boxes, rng: np.random.Generator, recipe: Recip
     return soft
 
 
-def noisy(image: Pixels, rng: np.random.Generator, recipe: Recipe) -> Pixels:
+def noisy(image: Pixels, rng: np.random.Generator, config: AugmentConfig) -> Pixels:
     """Noise that only brightens, every other time: Darknet draws it in unsigned bytes."""
-    if not recipe.gaussian_noise or rng.random() < 0.5:
+    if not config.gaussian_noise or rng.random() < 0.5:
         return image
-    noise = rng.standard_normal(image.shape, np.float32) * min(recipe.gaussian_noise, 127)
+    noise = rng.standard_normal(image.shape, np.float32) * min(config.gaussian_noise, 127)
     return np.asarray(cv2.add(image, np.clip(np.rint(noise), 0, 255).astype(np.uint8))).reshape(image.shape)
 
 
 def one(
-    source: tuple[Pixels, Boxes], rng: np.random.Generator, recipe: Recipe, tile: int | None = None
-) -> tuple[Pixels, Boxes, Place]:
+    source: tuple[Pixels, Boxes],
+    rng: np.random.Generator,
+    config: AugmentConfig,
+    tile: int | None = None,
+) -> tuple[Pixels, Boxes, Crop]:
     """One image, varied, at the size of the network."""
     image, boxes = source
-    place = draw_place(rng, image, recipe, tile)
-    boxes = follow(boxes, image, place, recipe, rng)
-    pixels = cut(image, place, (recipe.width, recipe.height))
-    pixels = recolour(pixels, rng, recipe)
-    pixels = blurred(pixels, boxes, rng, recipe)
-    return noisy(pixels, rng, recipe), boxes, place
+    crop = draw_crop(rng, image, config, tile)
+    boxes = follow(boxes, image, crop, config, rng)
+    pixels = cut(image, crop, (config.width, config.height))
+    pixels = recolour(pixels, rng, config)
+    pixels = blurred(pixels, boxes, rng, config)
+    return noisy(pixels, rng, config), boxes, crop
 
 
-def sample(draw: Draw, rng: np.random.Generator, recipe: Recipe) -> tuple[npt.NDArray[np.float32], Boxes]:
+def sample(
+    draw: Draw, rng: np.random.Generator, config: AugmentConfig
+) -> tuple[npt.NDArray[np.float32], Boxes]:
     """A training sample: one image, or four in a mosaic, or two mixed.
 
     Returns:
         float32 (channels, height, width) in 0..1, red first; at most ``max_boxes`` boxes.
     """
     mixed = bool(rng.random() < 0.5)
-    if recipe.mosaic and mixed:
-        pixels, boxes = _mosaic(draw, rng, recipe)
+    if config.mosaic and mixed:
+        pixels, boxes = _mosaic(draw, rng, config)
     else:
-        pixels, boxes, _ = one(draw(rng), rng, recipe)
-        if recipe.mixup and mixed:
-            other, more, _ = one(draw(rng), rng, recipe)
+        pixels, boxes, _ = one(draw(rng), rng, config)
+        if config.mixup and mixed:
+            other, more, _ = one(draw(rng), rng, config)
             blend = cv2.addWeighted(pixels, 0.5, other, 0.5, 0, dtype=cv2.CV_32F)
-            return planes(blend.reshape(pixels.shape)), np.concatenate([boxes, more])[: recipe.max_boxes]
-    return planes(pixels), boxes[: recipe.max_boxes]
+            return planes(blend.reshape(pixels.shape)), np.concatenate([boxes, more])[: config.max_boxes]
+    return planes(pixels), boxes[: config.max_boxes]
 
 
 def planes(pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -256,34 +289,34 @@ def planes(pixels: Pixels) -> npt.NDArray[np.float32]:
     return scaled
 
 
-def _mosaic(draw: Draw, rng: np.random.Generator, recipe: Recipe) -> tuple[Pixels, Boxes]:
-    w, h = recipe.width, recipe.height
+def _mosaic(draw: Draw, rng: np.random.Generator, config: AugmentConfig) -> tuple[Pixels, Boxes]:
+    w, h = config.width, config.height
     cut_x, cut_y = (int(rng.integers(int(side * 0.2), int(side * 0.8) + 1)) for side in (w, h))
-    canvas, parts = np.empty((h, w, recipe.channels), np.uint8), []
+    canvas, parts = np.empty((h, w, config.channels), np.uint8), []
     for tile in range(4):
         source = draw(rng)
-        pixels, boxes, place = one(source, rng, recipe, tile)
-        sx, sy = _offset(tile, place, source[0], (w, h), (cut_x, cut_y))
+        pixels, boxes, crop = one(source, rng, config, tile)
+        sx, sy = _offset(tile, crop, source[0], (w, h), (cut_x, cut_y))
         x1, x2 = (0, cut_x) if tile in (0, 2) else (cut_x, w)
         y1, y2 = (0, cut_y) if tile in (0, 1) else (cut_y, h)
         canvas[y1:y2, x1:x2] = pixels[sy : sy + y2 - y1, sx : sx + x2 - x1]
         boxes = boxes.copy()
         boxes[:, 0] += (x1 - sx) / w
         boxes[:, 1] += (y1 - sy) / h
-        bounds = (x1, x2, y1, y2) if recipe.mosaic_bound else None
+        bounds = (x1, x2, y1, y2) if config.mosaic_bound else None
         parts.append(_clipped(boxes, (w, h), bounds))
     return canvas, np.concatenate(parts)
 
 
 def _offset(
-    tile: int, place: Place, image: Pixels, size: tuple[int, int], cuts: tuple[int, int]
+    tile: int, crop: Crop, image: Pixels, size: tuple[int, int], cuts: tuple[int, int]
 ) -> tuple[int, int]:
     """Where a tile's part begins inside its picture: past the filling at its margins."""
     (w, h), (cut_x, cut_y) = size, cuts
     height, width = image.shape[:2]
-    left, right = (place.right, place.left) if place.flip else (place.left, place.right)
+    left, right = (crop.right, crop.left) if crop.flip else (crop.left, crop.right)
     filled = [max(0, -margin * w // width) for margin in (left, right)]
-    filled += [max(0, -margin * h // height) for margin in (place.top, place.bottom)]
+    filled += [max(0, -margin * h // height) for margin in (crop.top, crop.bottom)]
     x = w - cut_x - min(w - cut_x, filled[1]) if tile in (0, 2) else min(cut_x, filled[0])
     y = h - cut_y - min(h - cut_y, filled[3]) if tile in (0, 1) else min(cut_y, filled[2])
     return x, y

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saved states of a training: complete, and on disk either whole or not at all.
+"""Saved states of a training: complete, and written atomically.
 
 ``NAME_last.state`` is a safetensors file: all arrays of the network's state, and in its metadata the JSON of
-everything else.  One file, so that no crash can leave halves that do not belong together.  Beside it
-stands ``NAME_last.weights`` in Darknet's format, for everybody else.
+everything else.  It is a single file, so no crash can leave parts that do not belong together.  Beside it
+is ``NAME_last.weights`` in Darknet's format, for other programs.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from pydarknet.engine.network import Network
     from pydarknet.engine.trainer import State
 
-VERSION = "1"
+VERSION = "2"
 _EMA_ROLES = {"biases": "biases", "scales": "scales", "weights": "weights"}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a training needs to go on as if it had never stopped.
+    """State from which a training resumes exactly.
 
     Attributes:
-        network: what :meth:`pydarknet.Network.state` returned.
-        meta: JSON values: the states of the hooks, and whatever else the loop wants back.
+        network: result of :meth:`pydarknet.Network.state`.
+        meta: JSON values: the states of the loop and of the hooks.
     """
 
     network: State
@@ -66,7 +66,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint, of this or an earlier version.
 
     Raises:
         DataError: the file is damaged, or of another version of this program.
@@ -76,22 +76,33 @@ def load(path: Path) -> Checkpoint:
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
-            if metadata.get("version") != VERSION:
-                raise DataError(f"{path}: is no state of a training that this version can read")
+            if metadata.get("version") not in ("1", VERSION):
+                raise DataError(f"{path}: is not a training state that this version can read")
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
         state = {**json.loads(metadata["counters"]), "arrays": found}
-        return Checkpoint(state, json.loads(metadata["meta"]))
+        meta = json.loads(metadata["meta"])
+        return Checkpoint(state, _upgraded(meta) if metadata["version"] == "1" else meta)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
-            f"{path}: is damaged: {error}; to go on without momentum, start a run in another folder (--out) "
-            "with --weights and the Darknet weights that stand beside it"
+            f"{path}: is damaged: {error}; to continue without momentum, start a run in another folder "
+            "(--out) with --weights and the Darknet weights beside it"
         ) from None
 
 
+def _upgraded(meta: dict[str, Any]) -> dict[str, Any]:
+    """Convert the metadata of version 1, in which the loop kept the state of the evaluator."""
+    loop, hooks = dict(meta["training"]), dict(meta["hooks"])
+    hooks["evaluator"] = {name: loop.pop(name) for name in ("best", "last_map", "next_map")}
+    if "trouble" in hooks:
+        hooks["diagnostics"] = {**hooks["trouble"], "reported": hooks["trouble"]["silent"]}
+        del hooks["trouble"], hooks["diagnostics"]["silent"]
+    return {"training": loop, "hooks": hooks}
+
+
 def _sync(folder: Path) -> None:
-    """Make a rename survive a power failure, where the file system lets one."""
+    """Make a rename survive a power failure, where the file system supports it."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -99,19 +110,19 @@ def _sync(folder: Path) -> None:
     try:
         os.fsync(handle)
     except OSError:
-        pass  # network drives; the rename itself is atomic all the same
+        pass  # network drives do not support it; the rename is atomic all the same
     finally:
         os.close(handle)
 
 
-class Shelf:
-    """The folder ``weights`` of a run: what is written there, under which names, and what is cleared away.
+class CheckpointDir:
+    """The folder ``weights`` of a run: names of its files, writing and deleting them.
 
     Args:
         folder: of the files.
-        base: first part of their names, as Darknet's: the name of the cfg up to its first dot.
+        base: first part of their names, as in Darknet: the name of the cfg up to its first dot.
         keep_best: keep ``_best``.
-        numbered: how many numbered files stay.
+        numbered: number of numbered files to keep; may be infinite.
     """
 
     def __init__(self, folder: Path, base: str, keep_best: bool, numbered: float) -> None:
@@ -119,7 +130,7 @@ class Shelf:
 
     @property
     def last(self) -> Path:
-        """The state from which a run goes on."""
+        """Path of the state from which a run resumes."""
         return self.folder / f"{self.base}_last.state"
 
     def weights(self, kind: str) -> Path:
@@ -127,14 +138,14 @@ class Shelf:
         return self.folder / f"{self.base}_{kind}.weights"
 
     def clean(self) -> None:
-        """Take away what a killed process was writing; only the owner of the run's lock may."""
+        """Delete unfinished files of a killed process; only for the owner of the run's lock."""
         for path in self.folder.glob(f".{self.base[:70]}_*"):
             shutil.rmtree(path, ignore_errors=True)
         for path in self.folder.glob(f"{self.base}_*.tmp-*"):
             path.unlink(missing_ok=True)
 
     def save_state(self, network: Network, meta: dict[str, Any]) -> None:
-        """Write ``_last``: weights first, then the state that counts.
+        """Write ``_last``: the weights, then the state.
 
         Raises:
             FileError: the disk is full or gone; the previous state is intact.
@@ -144,7 +155,7 @@ class Shelf:
         persistently(lambda: save(self.last, Checkpoint(state, meta)))
 
     def save_weights(self, network: Network, kind: str) -> Path:
-        """Write one file of weights; of numbered ones the oldest go.
+        """Write one weights file, and delete the oldest numbered ones beyond the limit.
 
         Raises:
             FileError: it cannot be written.
@@ -158,7 +169,7 @@ class Shelf:
         return path
 
     def complete(self, network: Network) -> bool:
-        """Write ``_final`` of a finished run, if it ended between its last state and that; returns whether.
+        """Write a missing or outdated ``_final`` of a finished run; returns whether it was written.
 
         Raises:
             FileError: it cannot be written.
@@ -170,7 +181,7 @@ class Shelf:
         return True
 
     def numbered_files(self) -> list[Path]:
-        """Weights of iterations, the oldest first."""
+        """List the numbered weights files, the oldest first."""
         pattern = re.compile(re.escape(self.base) + r"_(\d+)\.weights")
         found = [
             (int(match[1]), path) for path in self.folder.iterdir() if (match := pattern.fullmatch(path.name))
@@ -178,7 +189,7 @@ class Shelf:
         return [path for _, path in sorted(found)]
 
     def save_ema(self, network: Network, cfg: CfgFile) -> Path | None:
-        """Write ``_ema``: the moving averages with the rolling statistics of now; None before they begin."""
+        """Write ``_ema``: moving averages with the present rolling statistics; None before they begin."""
         state = network.state()
         averages = {name: array for name, array in state["arrays"].items() if name.startswith("ema/")}
         if not averages:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trouble said aloud: what can be told to be wrong while a training goes on, and what to do about it.
+"""Runtime diagnostics: faults that show while a training runs, and how to fix them.
 
-Findings have the ids of the preflight's rules.  They are said once, written into ``train.log``, and appended
-to ``findings.jsonl`` in the folder of the run.
+Findings have the ids of the preflight's rules.  Each is reported once, written into ``train.log``, and
+appended to ``findings.jsonl`` in the folder of the run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydarknet.evaluation.diagnose import TrainingFacts, usual_causes
+from pydarknet.system.notify import Notify
 from pydarknet.training.darknet_log import open_to_append
 from pydarknet.training.hooks import Hook, Step
 from pydarknet.training.tables import Stall
@@ -22,114 +23,117 @@ from pydarknet.training.tables import Stall
 if TYPE_CHECKING:
     from pydarknet.data import Sample
     from pydarknet.evaluation.evaluation import Evaluation
-    from pydarknet.training.darknet_log import Log
-    from pydarknet.training.loop import Training
-    from pydarknet.training.prepare import Say
+    from pydarknet.training.darknet_log import DarknetLog
+    from pydarknet.training.loop import TrainingLoop
 
-SETTLED = 300  # iterations after which the rolling statistics of batch norm are 95 % of what they will be
+SETTLED = 300  # iterations after which the rolling statistics of batch norm have reached 95 % of their values
 UNSETTLED = "The statistics of batch norm need some hundred iterations to settle: evaluate later."
-EXPLODED = "The loss has probably exploded: go back, with a tenth of the learning rate; check the labels."
+DIVERGED = (
+    "The loss has probably diverged: start from earlier weights with a tenth of the learning rate, and check "
+    "the labels."
+)
 # D-02.  Networks with random weights (yolov4, yolov4-tiny, yolov4-tiny-3l, yolov3-tiny on BCCD) cost 1.01 to
-# 1.05 times what heads cost that say "perhaps" everywhere; one trained on it 0.06 times.
+# 1.05 times the loss of heads with an objectness of 0.5 everywhere; one trained on it 0.06 times.
 START_FACTOR, TRAINED_SHARE = 2.0, 0.5
-RISE, RISE_WINDOW = 3.0, 500  # D-04: times the smallest average loss of so many iterations
+RISE, RISE_WINDOW = 3.0, 500  # D-04: times the smallest average loss of this many iterations
 RISE_STEPS = 20  # D-04: iterations after the burn-in before it is judged; the average is one of about ten
 STALL, STALL_STEPS = 0.1, 50  # L-50: share of the time, and iterations before it is judged
 
 
-def untrained_loss(training: Training, size: tuple[int, int]) -> float | None:
-    """The loss of heads that say 0.5 for every objectness: a quarter for each box that they can report.
+def untrained_loss(training: TrainingLoop, size: tuple[int, int]) -> float | None:
+    """Expected loss of heads with an objectness of 0.5 everywhere: a quarter for each box they can report.
 
     Args:
-        training: knows the network.
-        size: of the input.
+        training: the loop.
+        size: (width, height) of the input in pixels.
 
     Returns:
         The mean over the heads; None if a head has another loss than ``[yolo]``.
     """
-    net, costs = training.cfg.net, []
+    cfg, costs = training.config.cfg, []
+    net = cfg.net
     grow = size[0] * size[1] / (net.integer("width") * net.integer("height"))
-    for index, section in enumerate(training.cfg.layers):
-        if index not in training.detecting:
+    for index, section in enumerate(cfg.layers):
+        if index not in training.config.head_layers:
             continue
         if section.type != "yolo":
             return None
-        _, height, width = training.network.layers[index].out_shape
+        _, height, width = training.trainer.layers[index].out_shape
         boxes = len(section.integers("mask")) * height * width * grow
-        # Twice in the squares of its deltas; class_loss, which mse has no use for, has it once more.
+        # Squared in its deltas; class_loss, which mse does not use, multiplies by it once more.
         power = 2 if section.text("iou_loss") == "mse" else 3
         costs.append(0.25 * boxes * section.number("obj_normalizer", 1.0) ** power)
     return sum(costs) / len(costs) if costs else None
 
 
-def heads_are_new(training: Training) -> bool:
-    """Whether all layers in front of the heads have biases of 0, which training never leaves."""
-    before = (training.network.parameters(index - 1) for index in training.detecting)
+def heads_are_new(training: TrainingLoop) -> bool:
+    """Whether all layers before the heads have biases of 0, which are never 0 after training."""
+    before = (training.trainer.parameters(index - 1) for index in training.config.head_layers)
     return all(not arrays["biases"].any() for arrays in before if "biases" in arrays)
 
 
-class Trouble(Hook):
-    """Looks for trouble, and says it.
+class Diagnostics(Hook):
+    """Looks for faults and reports each once.
 
     Args:
         train: training images, for the checks of D-05.
         weights: description of the initial weights, for the same.
         log: of the run.
-        say: takes the lines for people.
+        notify: receives the findings.
     """
 
-    name = "trouble"
+    name = "diagnostics"
 
-    def __init__(self, train: Sequence[Sample], weights: str, log: Log, say: Say) -> None:
-        self.train, self.weights, self.log, self._say = train, weights, log, say
+    def __init__(self, train: Sequence[Sample], weights: str, log: DarknetLog, notify: Notify) -> None:
+        self.train, self.weights, self.log, self._notify = train, weights, log, notify
         self._lowest: deque[float] = deque(maxlen=RISE_WINDOW)
         self._stall, self._zeros = Stall(2 * STALL_STEPS), 0
-        self._silent: set[str] = set()
+        self._reported: set[str] = set()
         self._new: bool | None = None
 
-    def start(self, training: Training) -> None:
-        """Look at the heads before they learn."""
-        self._file = open_to_append(training.run.file("findings.jsonl"))
+    def start(self, training: TrainingLoop) -> None:
+        """Check whether the heads are new."""
+        self._file = open_to_append(training.config.run.file("findings.jsonl"))
         self._new = heads_are_new(training) if training.iteration == 0 else None
 
-    def tell(self, training: Training, rule: str, text: str, hint: str, **values: Any) -> None:
-        """Say a finding."""
+    def report(self, training: TrainingLoop, rule: str, text: str, hint: str, **values: Any) -> None:
+        """Report a finding."""
         line = f"{rule}: {text}. {hint}"
-        self._say(line)
+        self._notify(line)
         self.log.note(line)
         finding = {"rule": rule, "iteration": training.iteration, "message": text, "hint": hint, **values}
         finding["time"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self._file.write(json.dumps(finding, ensure_ascii=False) + "\n")
         self._file.flush()
 
-    def evaluated(self, training: Training, report: Evaluation) -> None:
-        """Saturated detections, and mAP that stays 0."""
+    def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
+        """Check for saturated detections, and for a mAP that stays 0."""
         if why := report.saturation.reason:
-            self.tell(
+            self.report(
                 training,
                 "D-01",
                 f"the detections are saturated: {why}",
-                "This evaluation is no basis for best weights. "
-                + (UNSETTLED if training.iteration < SETTLED else EXPLODED),
+                "This evaluation is not used to choose the best weights. "
+                + (UNSETTLED if training.iteration < SETTLED else DIVERGED),
             )
         self._zeros = self._zeros + 1 if report.map50 == 0 else 0
         if self._zeros == 2:
-            burn_in = training.cfg.net.integer("burn_in")
-            done = (training.iteration, training.max_batches, burn_in)
+            burn_in = training.config.cfg.net.integer("burn_in")
+            done = (training.iteration, training.config.max_batches, burn_in)
             facts = TrainingFacts(self.train, self.weights, *done)
-            causes = usual_causes(report, training.network.info, facts)
+            causes = usual_causes(report, training.trainer.info, facts)
             text = "\n".join(["mAP is 0 at two evaluations in a row; the usual causes", *causes])
-            self.tell(training, "D-05", text, "What is marked with ! is where to look first.", causes=causes)
+            self.report(training, "D-05", text, "Check the causes marked with ! first.", causes=causes)
 
-    def after_step(self, training: Training, step: Step) -> None:
-        """The first loss, a rising loss, a loader that is too slow."""
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
+        """Check the first loss, a rising loss, and a loader that is too slow."""
         if step.iteration == 1 and self._new is not None:
             self._start_loss(training, step, self._new)
         self._rising(training, step)
         share = self._stall.add(step)
-        if len(self._stall) >= STALL_STEPS and share > STALL and "L-50" not in self._silent:
-            self._silent.add("L-50")
-            self.tell(
+        if len(self._stall) >= STALL_STEPS and share > STALL and "L-50" not in self._reported:
+            self._reported.add("L-50")
+            self.report(
                 training,
                 "L-50",
                 f"the network waits for images {share:.0%} of the time",
@@ -138,23 +142,23 @@ class Trouble(Hook):
                 share=share,
             )
 
-    def _start_loss(self, training: Training, step: Step, new: bool) -> None:
+    def _start_loss(self, training: TrainingLoop, step: Step, new: bool) -> None:
         expected = untrained_loss(training, step.size)
         if not expected:
             return
         share = step.loss / expected
         values = {"loss": step.loss, "expected": expected, "heads": "new" if new else "loaded"}
         if new and not 1 / START_FACTOR <= share <= START_FACTOR:
-            self.tell(
+            self.report(
                 training,
                 "D-02",
                 f"the loss begins at {step.loss:.4g}; new heads should begin near {expected:.4g}",
-                "Much less: the heads hardly answer; much more: the weights in front of them are of another "
-                "network or damaged.",
+                "Much less: the heads hardly respond; much more: the weights before them belong to another "
+                "network or are damaged.",
                 **values,
             )
         if not new and share > TRAINED_SHARE:
-            self.tell(
+            self.report(
                 training,
                 "D-02",
                 f"the loss begins at {step.loss:.4g}, as high as that of new heads ({expected:.4g}), "
@@ -163,34 +167,34 @@ class Trouble(Hook):
                 **values,
             )
 
-    def _rising(self, training: Training, step: Step) -> None:
-        if step.iteration <= training.cfg.net.integer("burn_in") or not math.isfinite(step.avg_loss):
+    def _rising(self, training: TrainingLoop, step: Step) -> None:
+        if step.iteration <= training.config.cfg.net.integer("burn_in") or not math.isfinite(step.avg_loss):
             return
         self._lowest.append(step.avg_loss)
         lowest = min(self._lowest)
         if step.avg_loss <= RISE * lowest:
-            self._silent.discard("D-04")
-        elif len(self._lowest) >= RISE_STEPS and "D-04" not in self._silent:
-            self._silent.add("D-04")
-            self.tell(
+            self._reported.discard("D-04")
+        elif len(self._lowest) >= RISE_STEPS and "D-04" not in self._reported:
+            self._reported.add("D-04")
+            self.report(
                 training,
                 "D-04",
                 f"the average loss is {step.avg_loss:.4g}, {step.avg_loss / lowest:.1f} times the smallest "
                 f"of the last {len(self._lowest)} iterations ({lowest:.4g})",
-                "The learning rate is probably too high: go back to weights from before, with a tenth of it.",
+                "The learning rate is probably too high: start from earlier weights with a tenth of it.",
                 loss=step.avg_loss,
                 lowest=lowest,
             )
 
-    def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
+    def end(self, training: TrainingLoop, reason: str) -> None:  # noqa: ARG002
         """Close the file."""
         self._file.close()
 
     def state(self) -> dict[str, Any]:
-        """What was counted and said."""
-        return {"lowest": list(self._lowest), "zeros": self._zeros, "silent": sorted(self._silent)}
+        """Counts, and findings that were reported."""
+        return {"lowest": list(self._lowest), "zeros": self._zeros, "reported": sorted(self._reported)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take it back; the loader may be another one now."""
+        """Restore; L-50 is judged again, since the loader may have changed."""
         self._lowest.extend(state["lowest"])
-        self._zeros, self._silent = state["zeros"], set(state["silent"]) - {"L-50"}
+        self._zeros, self._reported = state["zeros"], set(state["reported"]) - {"L-50"}

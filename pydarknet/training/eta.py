@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a training will take, from its first iterations: said in every run, and by ``--estimate``."""
+"""Estimate of the time a training takes, from its first iterations: in every run, and by ``--estimate``."""
 
 from __future__ import annotations
 
@@ -14,37 +14,40 @@ from typing import TYPE_CHECKING, Any
 from pydarknet.cfg.memory import smallest_subdivisions, training_memory
 from pydarknet.errors import DataError
 from pydarknet.system.memory import available_memory, peak_memory
+from pydarknet.system.notify import Notify
 from pydarknet.training.hooks import Hook, Step
+from pydarknet.training.loader import input_sizes
 
 if TYPE_CHECKING:
     from pydarknet.runs.config import TrainConfig
-    from pydarknet.training.loop import Training
+    from pydarknet.training.loop import TrainingLoop
+    from pydarknet.training.start import Started
 
-WARM = 2  # iterations that are not counted: the first ones open files and make code
+WARM = 2  # iterations that are not counted: the first ones open files and compile code
 COUNT = 8  # iterations that are
 SAMPLE = 32  # validation images that are measured
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a training will take.
+    """Time and memory that a training takes.
 
     Attributes:
-        iteration: where it stands; ``max_batches`` is its end.
-        max_batches: see ``iteration``.
+        iteration: number of updates done.
+        max_batches: number of the last iteration.
         seconds: of an iteration, the mean over all sizes that ``random=1`` will choose.
-        load: seconds of it that are spent waiting for images; ``compute`` and ``update`` likewise.
-        compute: see ``load``.
-        update: see ``load``.
-        evaluations: still to come; one takes ``evaluation_seconds``.
-        evaluation_seconds: see ``evaluations``.
-        hours: to the end.
-        sessions: of ``--max-hours``; 1 without it.
-        memory_bytes: the most that it will take, by the sizes of its arrays.
-        peak_bytes: the most that the measurement took; None where that cannot be told.
-        free_bytes: of memory; None where that cannot be told.
-        subdivisions: of the cfg; ``smallest_subdivisions`` would fit into the free memory.
-        smallest_subdivisions: see ``subdivisions``; None if none fits or nobody knows.
+        load: seconds of an iteration spent waiting for images.
+        compute: seconds of an iteration spent computing.
+        update: seconds of an iteration spent updating weights.
+        evaluations: number of evaluations to come.
+        evaluation_seconds: seconds of one evaluation.
+        hours: time to the end.
+        sessions: number of sessions of ``--max-hours``; 1 without it.
+        memory_bytes: the most that the training will take, from the sizes of its arrays.
+        peak_bytes: the most that the measurement took; None where it cannot be measured.
+        free_bytes: free memory; None where it cannot be measured.
+        subdivisions: of the cfg.
+        smallest_subdivisions: fewest that fit into the free memory; None if none fit, or if unknown.
         precision: fp32 or bf16.
     """
 
@@ -66,7 +69,7 @@ class Estimate:
     precision: str
 
     def text(self) -> str:
-        """For people."""
+        """Format for people."""
         least = self.smallest_subdivisions
         lines = [
             f"{self.seconds:.3g} s an iteration ({self.precision}): waiting for images {self.load:.3g}, "
@@ -78,7 +81,7 @@ class Estimate:
             + (f", {self.free_bytes / 2**30:.2g} GiB are free" if self.free_bytes else "")
             + f" with subdivisions={self.subdivisions}"
             + (f"; {least} would fit too" if least and least < self.subdivisions else "")
-            + (f"; it takes {least}" if least and least > self.subdivisions else ""),
+            + (f"; {least} is needed" if least and least > self.subdivisions else ""),
         ]
         return "\n".join(lines)
 
@@ -87,19 +90,26 @@ class Estimate:
         return asdict(self)
 
 
-class Pace(Hook):
-    """Measures the first iterations.
+class EtaHook(Hook):
+    """Measures the first iterations of a session.
 
     Args:
-        done: called once with the training when that is over.
+        done: called once when that is over.
     """
 
-    def __init__(self, done: Callable[[Training, Pace], None]) -> None:
+    def __init__(self, done: Callable[[TrainingLoop, EtaHook], None]) -> None:
         self._done = done
         self._steps: list[Step] = []
 
-    def after_step(self, training: Training, step: Step) -> None:
-        """Take the time."""
+    @property
+    def complete(self) -> bool:
+        """Whether enough iterations have been measured."""
+        return len(self._steps) >= WARM + COUNT
+
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
+        """Measure."""
+        if self.complete:
+            return
         self._steps.append(step)
         if len(self._steps) == WARM + COUNT:
             self._done(training, self)
@@ -109,25 +119,25 @@ class Pace(Hook):
         counted = self._steps[WARM:]
         return sum(step.times.get(part, 0.0) for step in counted for part in parts) / len(counted)
 
-    def growth(self, training: Training) -> float:
-        """Pixels of a mean iteration still to come over those of the measured ones (``random=1``)."""
-        size_of = training.loader.size_of
-        rest = range(training.iteration, training.max_batches, 10) or [training.iteration]
+    def growth(self, training: TrainingLoop) -> float:
+        """Pixels of a mean iteration to come, relative to those of the measured ones (``random=1``)."""
+        size_of = input_sizes(training.config.cfg, training.config.settings.seed)
+        rest = range(training.iteration, training.config.max_batches, 10) or [training.iteration]
         to_come = sum(math.prod(size_of(i)) for i in rest) / len(rest)
         counted = self._steps[WARM:]
         return to_come / (sum(math.prod(step.size) for step in counted) / len(counted))
 
 
-def forecast(say: Callable[[str], None], max_hours: float | None = None) -> Hook:
-    """Says after the first iterations how long the rest takes.
+def eta_hook(notify: Notify, max_hours: float | None = None) -> EtaHook:
+    """Make a hook that reports after the first iterations how long the rest takes.
 
-    More time than ``max_hours`` is no error, for such a run saves, stops in time and goes on: it is said how
-    often it will have to.
+    More time than ``max_hours`` is not an error, since such a run saves, stops in time and can be resumed;
+    the notice contains the number of sessions.
     """
 
-    def told(training: Training, pace: Pace) -> None:
-        seconds = pace.mean("load", "compute", "update", "save") * pace.growth(training)
-        left = training.max_batches - training.iteration
+    def report(training: TrainingLoop, eta: EtaHook) -> None:
+        seconds = eta.mean("load", "compute", "update", "save") * eta.growth(training)
+        left = training.config.max_batches - training.iteration
         hours = seconds * left / 3600
         text = f"note L-33: {left} iterations of {seconds:.3g} s take {_hours(hours)}, evaluations apart"
         if max_hours and hours > max_hours:
@@ -136,64 +146,69 @@ def forecast(say: Callable[[str], None], max_hours: float | None = None) -> Hook
                 "each of which saves and stops in time"
             )
         if left > COUNT:
-            say(text)
+            notify(text)
 
-    return Pace(told)
+    return EtaHook(report)
 
 
 def estimate(config: TrainConfig) -> Estimate:
-    """Measure a few iterations on real batches, and an evaluation; nothing of it is kept.
+    """Measure a few iterations on real batches, and an evaluation; nothing is kept.
 
     Args:
-        config: of the training; of a run that was begun the rest is estimated.
+        config: settings of the training; for a run that exists the rest is estimated.
 
     Raises:
         DataError: the preflight found an error, or the training is too short to be measured.
     """
     from pydarknet.runs.folder import RunFolder
-    from pydarknet.training.checkpoint import Shelf, load
-    from pydarknet.training.run import train
+    from pydarknet.training.checkpoint import CheckpointDir, load
+    from pydarknet.training.prepare import base_of, prepare
+    from pydarknet.training.run import run
+    from pydarknet.training.start import start
 
-    found: list[Estimate] = []
-    base = Path(config.cfg).name.partition(".")[0]
-    state = Shelf(Path(config.out or "", "weights"), base, False, 0).last
+    state = CheckpointDir(Path(config.out or "", "weights"), base_of(config), False, 0).last
     done = 0
     if config.out and state.is_file():
         done = int(load(state).network["iteration"])
         config = replace(config, precision=RunFolder(Path(config.out)).config().precision)
 
-    def measured(training: Training, pace: Pace) -> None:
-        found.append(_estimate(training, pace, done, config.max_hours))
+    def stop(training: TrainingLoop, eta: EtaHook) -> None:  # noqa: ARG001
         training.stop_reason = "signal"
 
-    class NoEvaluation(Hook):
-        def before_step(self, training: Training) -> None:
-            training.next_map = training.max_batches
-
-    with tempfile.TemporaryDirectory(prefix="pydarknet-") as folder:
+    eta = EtaHook(stop)
+    with tempfile.TemporaryDirectory(prefix="pydarknet-") as place:
         cache = "none" if config.cache == "disk" else config.cache
-        probe = replace(config, out=Path(folder, "run"), cache=cache, max_hours=None, dump_batches=0)
+        probe = replace(config, out=Path(place, "run"), cache=cache, max_hours=None, dump_batches=0)
         probe = replace(probe, plots=False, http=None, tensorboard=False, mlflow=False, on_end=None)
-        outcome = train(probe, [NoEvaluation(), Pace(measured)], say=lambda _: None)
-    if not found and outcome.reason == "signal":
+        folder = RunFolder(Path(place, "run"))
+        with folder.locked(), start(prepare(probe, folder, notify=_silent), [eta]) as started:
+            started.evaluator.next_map = started.loop.config.max_batches
+            outcome = run(started)
+            found = _estimate(started, eta, done, config.max_hours) if eta.complete else None
+    if found:
+        return found
+    if outcome.reason == "signal":
         raise KeyboardInterrupt
-    if not found:
-        raise DataError(f"the training is shorter than the {WARM + COUNT} iterations that are measured")
-    return found[0]
+    raise DataError(f"the training is shorter than the {WARM + COUNT} iterations that are measured")
 
 
-def _estimate(training: Training, pace: Pace, done: int, max_hours: float | None) -> Estimate:
-    cfg, end = training.cfg, training.max_batches
-    growth = pace.growth(training)
-    load, compute, update = (pace.mean(part) for part in ("load", "compute", "update"))
+def _silent(text: str) -> None:
+    """Ignore notices."""
+
+
+def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None) -> Estimate:
+    training, schedule = started.loop, started.evaluator.schedule
+    cfg, end = training.config.cfg, training.config.max_batches
+    growth = eta.growth(training)
+    load, compute, update = (eta.mean(part) for part in ("load", "compute", "update"))
     seconds = (load + compute) * growth + update
     evaluations, each = 0, 0.0
-    if training.map_every and training.valid is not None:
-        first = max(cfg.net.integer("burn_in"), done + training.map_every)
-        evaluations = max(0, (end - 1 - first) // training.map_every + 1) + 1
-        each = _evaluation(training)
+    if schedule.map_every:
+        first = max(cfg.net.integer("burn_in"), done + schedule.map_every)
+        evaluations = max(0, (end - 1 - first) // schedule.map_every + 1) + 1
+        each = _evaluation(started)
     hours = ((end - done) * seconds + evaluations * each) / 3600
-    precision, free = training.network.info.precision, available_memory()
+    precision, free = started.network.info.precision, available_memory()
     smallest = smallest_subdivisions(cfg, free, precision=precision) if free else None
     return Estimate(
         done,
@@ -215,16 +230,16 @@ def _estimate(training: Training, pace: Pace, done: int, max_hours: float | None
     )
 
 
-def _evaluation(training: Training) -> float:
-    """Seconds that an evaluation takes, from some of its images."""
+def _evaluation(started: Started) -> float:
+    """Seconds of an evaluation, measured on some of its images."""
     from pydarknet.data.album import ImageCache
     from pydarknet.evaluation.collect import collect
 
-    valid = training.valid
-    assert valid is not None
-    some = ImageCache(valid.samples[:SAMPLE], valid.channels, limit=valid.limit)
+    valid = started.prepared.splits.valid
+    channels, limit = started.network.info.channels, started.prepared.config.max_bad
+    some = ImageCache(valid[:SAMPLE], channels, limit=limit)
     begun = time.perf_counter()
-    collect(training.network, some)
+    collect(started.network, some)
     return (time.perf_counter() - begun) / len(some) * len(valid)
 
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training tells others, and what they may do with it."""
+"""Interface of hooks: the calls that a training makes, and the record of one iteration."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,8 @@ from pydarknet.errors import HookError
 if TYPE_CHECKING:
     from pydarknet.engine._trainer import LossReport
     from pydarknet.evaluation.evaluation import Evaluation
-    from pydarknet.training.loop import Training
+    from pydarknet.training.loop import TrainingLoop
+    from pydarknet.training.validation_loss import ValidationLoss
 
 
 @dataclass
@@ -19,17 +23,23 @@ class Step:
     """One iteration.
 
     Attributes:
-        iteration: updates done with it.
+        iteration: number of updates, this one included.
         loss: Darknet's: the costs of the mini-batches, divided by the images.
-        avg_loss: Darknet's running average.
+        avg_loss: Darknet's running average; nan before the first iteration.
         rate: learning rate of the update.
-        images: images seen so far.
+        images: number of images processed since the start of the training.
         heads: for each mini-batch the losses of each head, sums over its ``mini`` images.
         paths: for each sample the images that it was made of.
-        size: (width, height) of the input.
+        size: (width, height) of the input in pixels.
         times: seconds for ``load``, ``compute``, ``update``, ``eval``, ``save``, and ``other``: reports and
             hooks, those of the iteration before included.
         mini: images of a mini-batch.
+        boxes: truths assigned to predictions since the start of the training.
+        rewritten: those of ``boxes`` that replaced another truth.
+        last_map: newest mAP@0.5, 0..1; None before the first evaluation.
+        best_map: highest mAP@0.5 so far, 0..1; saturated evaluations (D-01) do not count.
+        val_loss: validation loss of the evaluation after this iteration; None without one.
+        broken: the iteration was broken off, so the state of the network must not be saved.
     """
 
     iteration: int
@@ -42,54 +52,69 @@ class Step:
     size: tuple[int, int] = (0, 0)
     times: dict[str, float] = field(default_factory=dict)
     mini: int = 1
+    boxes: int = 0
+    rewritten: int = 0
+    last_map: float | None = None
+    best_map: float | None = None
+    val_loss: ValidationLoss | None = None
+    broken: bool = False
 
     @property
     def seconds(self) -> float:
         """Time of the whole iteration."""
         return sum(self.times.values())
 
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add the time of the block to a part of ``times``."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.times[part] = self.times.get(part, 0.0) + time.perf_counter() - begun
+
 
 class Hook:
-    """Override what is of interest; a hook may set ``training.stop_reason`` to end the training.
+    """Base class of hooks: override the calls of interest; set ``training.stop_reason`` to end the training.
 
     The training calls, in this order::
 
         start
         before_step, after_step     for every iteration
         evaluated                   after each evaluation, before that iteration's after_step
-        end                         whatever the end is
+        end                         for every stop reason
     """
 
     name = ""  #: key of the hook's state in a checkpoint; "" if it has none
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingLoop) -> None:
         """Before the first iteration of this session."""
 
-    def before_step(self, training: Training) -> None:
+    def before_step(self, training: TrainingLoop) -> None:
         """Before an iteration."""
 
-    def after_step(self, training: Training, step: Step) -> None:
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
         """After an iteration."""
 
-    def evaluated(self, training: Training, report: Evaluation) -> None:
-        """After an evaluation on the validation images."""
+    def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
+        """After an evaluation on the validation images; its validation loss is in ``training.step``."""
 
-    def end(self, training: Training, reason: str) -> None:
+    def end(self, training: TrainingLoop, reason: str) -> None:
         """After the last iteration; ``reason`` is a key of ``pydarknet.training.EXIT_CODES``."""
 
     def state(self) -> dict[str, Any]:
-        """What goes into a checkpoint: JSON values."""
+        """State of the hook for a checkpoint, as JSON values."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """The inverse of :meth:`state`."""
+        """Restore what :meth:`state` returned."""
 
 
-class Guest(Hook):
-    """Somebody else's hook: what goes wrong in it is told apart, and loses nothing of the training.
+class IsolatedHook(Hook):
+    """A hook of the caller: its first failure becomes a :class:`HookError`, later ones are ignored.
 
     Args:
-        hook: all calls go to it.
+        hook: receives all calls.
     """
 
     def __init__(self, hook: Hook) -> None:
@@ -102,33 +127,33 @@ class Guest(Hook):
             return getattr(self._hook, method)(*arguments)
         except Exception as error:
             if self._failed:
-                return None  # the first failure is what counts
+                return None
             self._failed = True
             kind = type(self._hook).__name__
             raise HookError(f"the hook {kind} failed in {method}: {type(error).__name__}: {error}") from error
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingLoop) -> None:
         """Pass on."""
         self._call("start", training)
 
-    def before_step(self, training: Training) -> None:
+    def before_step(self, training: TrainingLoop) -> None:
         """Pass on."""
         self._call("before_step", training)
 
-    def after_step(self, training: Training, step: Step) -> None:
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
         """Pass on."""
         self._call("after_step", training, step)
 
-    def evaluated(self, training: Training, report: Evaluation) -> None:
+    def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
         """Pass on."""
         self._call("evaluated", training, report)
 
-    def end(self, training: Training, reason: str) -> None:
+    def end(self, training: TrainingLoop, reason: str) -> None:
         """Pass on."""
         self._call("end", training, reason)
 
     def state(self) -> dict[str, Any]:
-        """The hook's, or its last one from before it failed."""
+        """State of the hook; after a failure the last one from before it."""
         if not self._failed:
             self._state = self._call("state")
         return self._state

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images on their way into the network: read, kept, varied, stacked, a few batches ahead of the training.
+"""Loader of training batches: reads and augments images in threads, a few batches ahead of the training.
 
-Which image a sample shows and how it is varied is a function of (seed, iteration, number in the batch) alone,
-so neither the number of threads nor a restart changes anything.  Threads share this process's memory;
-decoding and OpenCV let go of the interpreter lock.
+Which image a sample shows and how it is augmented is a function of (seed, iteration, number in the batch)
+alone, so neither the number of threads nor a restart changes anything.  Threads share this process's memory;
+decoding and OpenCV release the interpreter lock.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet.cfg import CfgFile
 from pydarknet.data.album import ImageCache
 from pydarknet.engine.images import Pixels, save_image
 from pydarknet.training import augment
 from pydarknet.training import truth_boxes as truths
-from pydarknet.training.augment import Recipe
+from pydarknet.training.augment import AugmentConfig
 from pydarknet.training.truth_boxes import Boxes
 
 Size = tuple[int, int]
@@ -35,7 +36,7 @@ class Batch:
     Attributes:
         images: float32 (n, channels, height, width), 0..1, red first.
         truths: float32 (n, max_boxes, 6).
-        paths: the images that each sample was made of.
+        paths: for each sample the images that it was made of.
     """
 
     images: npt.NDArray[np.float32]
@@ -44,14 +45,14 @@ class Batch:
 
 
 def generator(seed: int, iteration: int, number: int) -> np.random.Generator:
-    """The random numbers of one sample: a stream of their own for each (seed, iteration, number)."""
+    """Random numbers of one sample: a separate stream for each (seed, iteration, number)."""
     return np.random.Generator(np.random.Philox(key=[seed, iteration], counter=[0, 0, 0, number]))
 
 
 def sample(
-    images: ImageCache, recipe: Recipe, rng: np.random.Generator
+    images: ImageCache, augmentation: AugmentConfig, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], Boxes, tuple[str, ...]]:
-    """One augmented sample, drawn with replacement as Darknet draws; and the images it is made of."""
+    """Make one augmented sample, drawn with replacement as in Darknet; returns its image paths, too."""
     used: list[str] = []
 
     def draw(rng: np.random.Generator) -> tuple[Pixels, Boxes]:
@@ -62,16 +63,16 @@ def sample(
                 used.append(str(images.samples[index].image))
                 return pixels, images.boxes(index)
 
-    planes, boxes = augment.sample(draw, rng, recipe)
+    planes, boxes = augment.sample(draw, rng, augmentation)
     return planes, boxes, tuple(used)
 
 
 class Loader:
-    """Mini-batches of one iteration after the other, prepared in threads ahead of time.
+    """Mini-batches, iteration by iteration, prepared in threads ahead of time.
 
     Args:
         images: to draw from.
-        recipe: of the augmentation; its size is replaced by ``size_of``.
+        augmentation: settings; their size is replaced by ``size_of``.
         batch: images per iteration.
         subdivisions: mini-batches per iteration.
         seed: of everything random.
@@ -82,28 +83,28 @@ class Loader:
     def __init__(
         self,
         images: ImageCache,
-        recipe: Recipe,
+        augmentation: AugmentConfig,
         batch: int,
         subdivisions: int,
         seed: int,
         workers: int,
         size_of: Callable[[int], Size],
     ) -> None:
-        self.images, self.recipe, self.seed, self.size_of = images, recipe, seed, size_of
+        self.images, self.augmentation, self.seed, self.size_of = images, augmentation, seed, size_of
         self.mini, self.parts = batch // subdivisions, subdivisions
         self._threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)  # the workers are the threads; OpenCV's own would get in their way
+        cv2.setNumThreads(1)  # the workers are the threads; OpenCV's own would compete with them
         self._pool = ThreadPoolExecutor(workers, "pydarknet-loader")
         self._ahead = max(2, -(-2 * workers // self.mini))
         self._queue: deque[tuple[Batch, list[Future[tuple[str, ...]]]]] = deque()
 
     def close(self) -> None:
-        """End the threads; what they were preparing is dropped."""
+        """End the threads; unfinished batches are dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         cv2.setNumThreads(self._threads)
 
     def batches(self, iteration: int, end: int) -> Iterator[Batch]:
-        """The mini-batches of the iterations from ``iteration`` up to, not including, ``end``.
+        """Yield the mini-batches of the iterations from ``iteration`` up to, not including, ``end``.
 
         Raises:
             DataError: too many images cannot be read.
@@ -117,20 +118,20 @@ class Loader:
             yield self._finished()
 
     def first(self, iteration: int) -> Batch:
-        """The first mini-batch of one iteration, out of turn."""
+        """Make the first mini-batch of one iteration, out of turn."""
         batch, futures = self._begin(iteration, 0)
         return replace(batch, paths=tuple(future.result() for future in futures))
 
     def _begin(self, iteration: int, part: int) -> tuple[Batch, list[Future[tuple[str, ...]]]]:
         width, height = self.size_of(iteration)
-        recipe = replace(self.recipe, width=width, height=height)
-        images = np.empty((self.mini, recipe.channels, height, width), np.float32)
-        table = np.empty((self.mini, recipe.max_boxes, truths.FIELDS), np.float32)
+        augmentation = replace(self.augmentation, width=width, height=height)
+        images = np.empty((self.mini, augmentation.channels, height, width), np.float32)
+        table = np.empty((self.mini, augmentation.max_boxes, truths.FIELDS), np.float32)
 
         def fill(slot: int) -> tuple[str, ...]:
             rng = generator(self.seed, iteration, part * self.mini + slot)
-            images[slot], boxes, used = sample(self.images, recipe, rng)
-            table[slot] = truths.packed(boxes, recipe.max_boxes)
+            images[slot], boxes, used = sample(self.images, augmentation, rng)
+            table[slot] = truths.packed(boxes, augmentation.max_boxes)
             return used
 
         return Batch(images, table, ()), [self._pool.submit(fill, slot) for slot in range(self.mini)]
@@ -143,16 +144,16 @@ class Loader:
 def network_size(
     cfg_size: Size, random: float, step: int, max_batches: int, seed: int
 ) -> Callable[[int], Size]:
-    """Input size by iteration: with ``random`` another one every 10, the largest at first and at the end.
+    """Input size by iteration: with ``random`` it changes every 10 iterations.
 
-    The largest first means that memory which suffices once suffices always.
+    The first and the last iterations have the largest size, so that a lack of memory shows at once.
 
     Args:
         cfg_size: width and height of the cfg.
-        random: of the last head; 1 stands for factors up to 1.4.
+        random: of the last head; 1 means factors up to 1.4.
         step: sizes are multiples of it.
         max_batches: length of the training.
-        seed: of the choice.
+        seed: of the random choice.
     """
     limit = 1.4 if random == 1 else random
 
@@ -165,7 +166,7 @@ def network_size(
             return cfg_size
         if iteration < 10 or iteration // 10 * 10 > max_batches - 100:
             return scaled(limit)
-        rng = generator(seed, iteration // 10, 2**32)  # a number that no sample has
+        rng = generator(seed, iteration // 10, 2**32)  # not the number of any sample
         factor = augment.rand_scale(rng, limit)
         found = scaled(factor)
         return cfg_size if factor < 1 and (found[0] > cfg_size[0] or found[1] > cfg_size[1]) else found
@@ -173,8 +174,20 @@ def network_size(
     return size
 
 
+def input_sizes(cfg: CfgFile, seed: int) -> Callable[[int], Size]:
+    """Input size by iteration of a training, see :func:`network_size`."""
+    net = cfg.net
+    return network_size(
+        (net.integer("width"), net.integer("height")),
+        cfg.heads[-1].number("random", 0.0),
+        max(net.integer("resize_step"), 1),
+        net.integer("max_batches"),
+        seed,
+    )
+
+
 def draw_boxes(batch: Batch, names: Sequence[str], path: Path) -> None:
-    """Write a mini-batch as one picture, its boxes drawn: what the network is shown."""
+    """Write a mini-batch as one image with its boxes drawn, as the network sees it."""
     tiles = []
     for planes, rows in zip(batch.images, batch.truths, strict=True):
         canvas = np.ascontiguousarray(np.rint(planes[:3][::-1].transpose(1, 2, 0) * 255).astype(np.uint8))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The number a training is judged by: which evaluation is the best, and whether it is time to stop.
+"""Monitoring of a metric: choice of the best evaluation, and early stopping.
 
-Two rules can end a training.  Patience: so many evaluations in a row that are not strictly better than the
-best, so a peak at evaluation 3 with patience 5 ends at evaluation 8.  Over-fitting: the validation loss rose
-at so many evaluations in a row while the training loss fell.
+Two rules can end a training.  Patience: N evaluations in a row that are not strictly better than the best, so
+a peak at evaluation 3 with patience 5 ends at evaluation 8.  Overfitting: the validation loss rose at K
+evaluations in a row while the training loss fell.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from pydarknet.system.notify import Notify
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
     from pydarknet.evaluation.evaluation import Evaluation
     from pydarknet.runs.config import TrainConfig
-    from pydarknet.training.loop import Training
-    from pydarknet.training.prepare import Say
+    from pydarknet.training.loop import TrainingLoop
 
-#: A validation loss that rises by less than this share from one evaluation to the next has not risen.
+#: A rise of the validation loss by less than this share from one evaluation to the next is noise.
 NOISE = 0.005
 
 
 @dataclass(frozen=True)
 class Point:
-    """One evaluation in short.
+    """Summary of one evaluation.
 
     Attributes:
-        iteration: when.
+        iteration: number of updates done.
         epoch: passes over the training images until then.
         value: of the monitored metric; nan if it cannot be measured.
         map50, map5095, fitness: 0..1.
         val_loss: on the validation images; nan if unknown.
         train_loss: mean loss of the iterations since the evaluation before.
-        saturated: no basis for a best (D-01).
+        saturated: its detections are saturated (D-01), so it cannot be the best.
     """
 
     iteration: int
@@ -52,22 +52,27 @@ class Point:
 
 
 class Monitor(Hook):
-    """Judges every evaluation.
+    """Chooses the best evaluation and stops the training by the rules of its settings.
+
+    Args:
+        config: the settings.
+        images: number of training images.
+        notify: receives the rule that ended the training.
 
     Attributes:
-        metric: ``map50``, ``map5095``, ``fitness`` or ``val_loss``, of which less is better.
+        metric: ``map50``, ``map5095``, ``fitness`` or ``val_loss``; less is better for the last.
         points: all evaluations so far.
-        best: the best of them, of equals the last; None before the first.
+        best: the best of them, the last of equal ones; None before the first.
         is_best: whether the newest evaluation is the best.
         waited: evaluations since the metric was strictly better than ever before.
-        rule: what ended the training, in words; "" if no rule did.
+        rule: description of the rule that ended the training; "" if none did.
     """
 
     name = "monitor"
 
-    def __init__(self, config: TrainConfig, images: int, say: Say) -> None:
+    def __init__(self, config: TrainConfig, images: int, notify: Notify) -> None:
         self.config, self.images, self.metric = config, images, config.monitor
-        self._say = say
+        self._notify = notify
         self.points: list[Point] = []
         self.best: Point | None = None
         self.is_best, self.waited, self.rule = False, 0, ""
@@ -77,17 +82,17 @@ class Monitor(Hook):
         """Whether ``a`` is strictly better than ``b``."""
         return a < b if self.metric == "val_loss" else a > b
 
-    def evaluated(self, training: Training, report: Evaluation) -> None:
-        """Judge, and stop if a rule says so."""
+    def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
+        """Count the evaluation, and stop the training if a rule applies."""
         self.take(self._point(training, report))
         self._loss, self._steps = 0.0, 0
         reason = self.verdict()
         if reason and not training.stop_reason:
             training.stop_reason = reason
-            self._say(f"stopped: {self.rule}")
+            self._notify(f"stopped: {self.rule}")
 
-    def _point(self, training: Training, report: Evaluation) -> Point:
-        loss, validation = training.step.loss, training.val_loss
+    def _point(self, training: TrainingLoop, report: Evaluation) -> Point:
+        loss, validation = training.step.loss, training.step.val_loss
         val_loss = validation.loss if validation else math.nan
         values = {"map50": report.map50, "map5095": report.map5095, "fitness": report.fitness}
         return Point(
@@ -97,7 +102,7 @@ class Monitor(Hook):
             **values,
             val_loss=val_loss,
             train_loss=(self._loss + loss) / (self._steps + 1),
-            saturated=training.doubtful,
+            saturated=bool(report.saturation.reason),
         )
 
     def take(self, point: Point) -> None:
@@ -112,15 +117,15 @@ class Monitor(Hook):
             self.best = point
 
     def verdict(self) -> str:
-        """Why to stop, a key of ``EXIT_CODES``; "" if there is no reason."""
+        """Reason to stop, a key of ``EXIT_CODES``; "" if there is none."""
         patience, overfit = self.config.patience, self.config.overfit
         if patience and self.best and self.waited >= patience:
-            # The first of equal ones; that of a way that was left is among the points no longer.
+            # The first of equal ones; after a rollback the best may belong to the abandoned branch.
             counted = (point for point in self.points if not point.saturated)
             best = next((point for point in counted if point.value == self.best.value), self.best)
             self.rule = (
                 f"--patience {patience}: {self.metric} was best, {best.value:.4f}, at iteration "
-                f"{best.iteration}, and {self.waited} evaluations brought nothing better"
+                f"{best.iteration}, and {self.waited} evaluations were not better"
             )
             return "early-stop"
         if overfit and overfitted(self.points, overfit):
@@ -134,15 +139,15 @@ class Monitor(Hook):
             return "overfit-stop"
         return ""
 
-    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
-        """Add to the mean loss between evaluations."""
+    def after_step(self, training: TrainingLoop, step: Step) -> None:  # noqa: ARG002
+        """Add to the mean training loss since the last evaluation."""
         if self.points and self.points[-1].iteration == step.iteration:
-            return  # it is in the mean of that evaluation
+            return  # counted in the mean of that evaluation
         self._loss += step.loss
         self._steps += 1
 
     def state(self) -> dict[str, Any]:
-        """All that is counted."""
+        """Counts and points."""
         return {
             "metric": self.metric,
             "points": [asdict(point) for point in self.points],
@@ -152,7 +157,7 @@ class Monitor(Hook):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take it back; with another metric than before, all evaluations are judged anew by it."""
+        """Restore; if the metric has changed, judge all evaluations again by the new one."""
         points = [_point_of(values) for values in state["points"]]
         self._loss, self._steps = state["mean"]
         if state["metric"] == self.metric:
@@ -163,7 +168,7 @@ class Monitor(Hook):
         for point in points:
             value = getattr(point, self.metric)
             self.take(Point(**{**asdict(point), "value": value}))
-        self._say(f"best and patience go by {self.metric} now, no longer by {state['metric']}")
+        self._notify(f"best and patience now use {self.metric} instead of {state['metric']}")
 
 
 def overfitted(points: Sequence[Point], count: int) -> bool:
@@ -171,7 +176,7 @@ def overfitted(points: Sequence[Point], count: int) -> bool:
 
     Args:
         points: all evaluations.
-        count: how many.
+        count: number of the last evaluations.
     """
     window = points[-1 - count :]
     if len(window) <= count:

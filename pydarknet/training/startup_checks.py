@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens between the command and the first iteration: precision, preflight, memory, the network."""
+"""Checks before the first iteration: precision, preflight, memory, weights."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from pydarknet.engine import selftest
 from pydarknet.engine._core import NetworkInfo
 from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
-from pydarknet.errors import DataError, FileError
+from pydarknet.errors import BackendError, DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.atomic import write_text
 from pydarknet.system.memory import available_memory
-from pydarknet.training import prepare
-from pydarknet.training.prepare import Say
+from pydarknet.system.notify import Notify
+from pydarknet.training.starting_weights import starting_weights
 
 
-def settle_precision(config: TrainConfig, before: TrainConfig | None, say: Say) -> str:
-    """The precision to compute in, never ``auto``.
+def settle_precision(config: TrainConfig, before: TrainConfig | None, notify: Notify) -> str:
+    """Choose the precision to compute in, never ``auto``.
 
-    A run keeps the one that it began with, wherever it is resumed: another one gives other bits.
+    A run keeps the one that it began with, since another one gives other bits; where the backend of this
+    machine lacks it, the run continues in what the backend prefers, and that is reported.
 
     Args:
         config: the settings.
-        before: those of the run that is continued.
-        say: takes a line if the choice needs one.
+        before: settings of the run that is resumed.
+        notify: receives a notice if the precision changes, or is slow here.
 
     Raises:
         BackendError: this machine cannot compute in it.
@@ -40,28 +41,33 @@ def settle_precision(config: TrainConfig, before: TrainConfig | None, say: Say) 
     asked, used = config.precision, before.precision if before else ""
     if asked == "auto" and used:
         asked = used
-    info = engine_info(config.backend, asked)
+    try:
+        info = engine_info(config.backend, asked)
+    except BackendError:
+        if asked != used:
+            raise
+        info = engine_info(config.backend)
     if asked != "auto" and info.precision_reason:
-        say(info.precision_reason)
+        notify(info.precision_reason)
     if used and used != info.precision:
-        say(f"precision {used} -> {info.precision}: results will no longer be bit-identical")
+        notify(f"precision {used} -> {info.precision}: results will no longer be bit-identical")
     return info.precision
 
 
 def engine_info(backend: str, precision: str = "auto") -> NetworkInfo:
-    """What the engine makes of a backend's and a precision's name, reported by its smallest network."""
+    """Backend and precision that these names resolve to, reported by the engine's smallest network."""
     with Network.parse(selftest.CFG, backend=backend, precision=precision) as network:
         return network.info
 
 
-def check(config: TrainConfig, cfg: CfgFile, folder: Path, say: Say) -> None:
-    """The preflight: errors stop the run, unless ``force``; everything is kept in ``preflight.json``.
+def check(config: TrainConfig, cfg: CfgFile, folder: Path, notify: Notify) -> None:
+    """Run the preflight and write ``preflight.json``; errors end the training unless ``force`` is set.
 
     Args:
         config: the settings, their precision settled.
         cfg: the network to be trained.
         folder: of the run.
-        say: takes a line for each finding.
+        notify: receives each finding.
 
     Raises:
         DataError: the preflight found an error.
@@ -71,13 +77,14 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, say: Say) -> None:
     found = preflight(cfg, Path(config.data), config.weights, plan, ignore=ignored)
     write_text(folder / "preflight.json", found.to_json())
     for finding in found.findings:
-        say(f"{finding.severity.value} {finding.rule}: {finding.message}")
+        place = f" ({finding.where})" if finding.line else ""
+        notify(f"{finding.severity.value} {finding.rule}: {finding.message}{place}")
     if found.errors and not config.force:
-        raise DataError(f"the preflight found errors (--force trains all the same):\n{found.to_text()}")
+        raise DataError(f"the preflight found errors (--force trains anyway):\n{found.to_text()}")
 
 
-def tell_memory(cfg: CfgFile, precision: str, say: Say) -> None:
-    """How much memory the training will take, and how much it could."""
+def report_memory(cfg: CfgFile, precision: str, notify: Notify) -> None:
+    """Report the memory that the training takes, and that which is free."""
     net = cfg.net
     batch, parts = net.integer("batch"), net.integer("subdivisions")
     need = training_memory(cfg, precision=precision).total
@@ -87,23 +94,23 @@ def tell_memory(cfg: CfgFile, precision: str, say: Say) -> None:
         text += f", {free / 2**30:.2g} GiB are free"
         least = smallest_subdivisions(cfg, free, precision=precision)
         text += f"; subdivisions={least} would fit too" if least and least < parts else ""
-    say(text)
+    notify(text)
 
 
 def open_network(
-    config: TrainConfig, cfg: CfgFile, names: Sequence[str], folder: Path, resumed: bool, say: Say
+    config: TrainConfig, cfg: CfgFile, names: Sequence[str], folder: Path, resumed: bool, notify: Notify
 ) -> Network:
-    """The network, with the weights to start from unless the run is ``resumed``.
+    """Open the network, with its starting weights unless the run is ``resumed``.
 
     Raises:
         WeightsError: the weights belong to another network.
-        DataError: the names given for the weights are not theirs.
+        DataError: the names given for the weights do not belong to them.
     """
     given = None if resumed or config.weights is None else Path(config.weights)
     if given is not None:
         old = names_from(config.weights_names) if config.weights_names else None
         with Network(cfg.path, backend="ref", strict=False) as blank:
-            given = prepare.starting_weights(given, cfg, names, blank, folder, say, old)
+            given = starting_weights(given, cfg, names, blank, folder, notify, old)
     network = Network(
         cfg.path,
         given,
@@ -116,16 +123,16 @@ def open_network(
     if given is not None and config.clear:
         network.load_state({**network.state(), "iteration": 0, "seen": 0})
     elif network.iteration:
-        say(
-            f"{given}: goes on at iteration {network.iteration}, its {network.seen} images in batches of "
-            f"{cfg.net.integer('batch')}; momentum, best mAP and the state of the augmentation are not in a "
-            "weights file and start anew (--clear begins at 0)"
+        notify(
+            f"{given}: resuming at iteration {network.iteration} ({network.seen} images in batches of "
+            f"{cfg.net.integer('batch')}); a weights file does not store momentum, best mAP or augmentation "
+            "state, so these are reset (--clear starts at 0)"
         )
     return network
 
 
-def check_cache(kind: str, sets: Splits, channels: int, folder: Path, say: Say) -> None:
-    """Whether the decoded images fit where they are to be kept.
+def check_cache(kind: str, sets: Splits, channels: int, folder: Path, notify: Notify) -> None:
+    """Check that the decoded images fit into the cache.
 
     Raises:
         FileError: they do not fit on the disk.
@@ -136,9 +143,9 @@ def check_cache(kind: str, sets: Splits, channels: int, folder: Path, say: Say) 
     if kind == "ram":
         room = int((available_memory() or need / RAM_SHARE) * RAM_SHARE)
         if need > room:
-            say(
+            notify(
                 f"cache ram: {_gib(need)} of decoded images, {_gib(room)} are kept; the others are decoded "
-                "each time"
+                "every time"
             )
         return
     free = shutil.disk_usage(folder).free + sum(path.stat().st_size for path in folder.glob("cache/*/*.npy"))

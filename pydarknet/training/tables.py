@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numbers of a run as data: a row for each iteration, and what the evaluations found.
+"""Tables of a run: a row for each iteration, and the results of evaluations.
 
-Rows are appended, so that history survives whatever happens; those written after the last saved state are
-told apart by their session.
+Rows are only appended, so the tables keep the iterations that a resumed run repeats; the column ``session``
+tells them apart.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 import csv
 import json
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydarknet.system import usage
 from pydarknet.system.atomic import finite, replacing, write_text
+from pydarknet.system.notify import Notify
 from pydarknet.training.darknet_log import open_to_append
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
     from pydarknet.evaluation.evaluation import Evaluation
     from pydarknet.training.darknet_log import Clock
-    from pydarknet.training.loop import Training
+    from pydarknet.training.loop import TrainingLoop
     from pydarknet.training.monitor import Monitor
 
 TIMES = ("load", "compute", "update", "eval", "save", "other")  # of an iteration; their sum is ``seconds``
@@ -56,13 +56,13 @@ COLUMNS = (
 
 
 class Stall:
-    """The share of the last iterations' time that the network waited for images."""
+    """Share of the time of the last iterations that the network waited for images."""
 
     def __init__(self, window: int = 100) -> None:
         self._times: deque[tuple[float, float]] = deque(maxlen=window)
 
     def add(self, step: Step) -> float:
-        """Take in an iteration; evaluations and savings are no part of it. Returns the share, 0..1."""
+        """Add an iteration, without its evaluation and saving; returns the share, 0..1."""
         waited = step.times.get("load", 0.0)
         self._times.append((waited, waited + step.times.get("compute", 0.0) + step.times.get("update", 0.0)))
         whole = sum(times[1] for times in self._times)
@@ -76,28 +76,27 @@ class Tables(Hook):
     """``results.csv`` and ``results.jsonl``: one row for each iteration.
 
     Args:
-        clock: the estimate of the remaining time.
-        session: number of this start of the run.
-        images: to train on.
+        clock: estimate of the remaining time.
     """
 
-    def __init__(self, clock: Clock, session: int, images: int) -> None:
-        self.clock, self.session, self.images = clock, session, images
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self._stall, self._resources = Stall(), usage.Resources()
         self._measured: dict[str, float | None] = {}
 
-    def start(self, training: Training) -> None:
-        """Open both, with a header where there is none."""
-        path = training.run.file("results.csv")
+    def start(self, training: TrainingLoop) -> None:
+        """Open both, and write a header where there is none."""
+        run = training.config.run
+        self._session, path = len(run.read()["sessions"]) - 1, run.file("results.csv")
         fresh = _ready(path)
-        self._csv, self._json = open_to_append(path), open_to_append(training.run.file("results.jsonl"))
+        self._csv, self._json = open_to_append(path), open_to_append(run.file("results.jsonl"))
         self._writer = csv.DictWriter(self._csv, COLUMNS, extrasaction="ignore", lineterminator="\n")
         if fresh:
             self._writer.writeheader()
 
-    def evaluated(self, training: Training, report: Evaluation) -> None:
-        """Keep the numbers for the row of this iteration."""
-        darknet, loss = report.darknet, training.val_loss
+    def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
+        """Keep the results for the row of this iteration."""
+        darknet, loss = report.darknet, training.step.val_loss
         numbers = (
             report.map50,
             report.map5095,
@@ -111,8 +110,8 @@ class Tables(Hook):
             losses = (loss.loss, loss.class_loss, loss.iou_loss)
             self._measured |= dict(zip(LOSSES, losses, strict=True))
 
-    def after_step(self, training: Training, step: Step) -> None:
-        """Add the row."""
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
+        """Append the row."""
         row = self._row(training, step)
         self._measured = {}
         self._writer.writerow({k: "" if v is None else v for k, v in row.items()})
@@ -120,14 +119,14 @@ class Tables(Hook):
         self._csv.flush()
         self._json.flush()
 
-    def _row(self, training: Training, step: Step) -> dict[str, Any]:
+    def _row(self, training: TrainingLoop, step: Step) -> dict[str, Any]:
         reports = [report for mini in step.heads for report in mini]
         images = max(len(step.heads), 1) * step.mini
         count = sum(report.count for report in reports)
         row: dict[str, Any] = {
-            "session": self.session,
+            "session": self._session,
             "iteration": step.iteration,
-            "epoch": step.images / self.images,
+            "epoch": step.images / training.config.images,
             "loss": step.loss,
             "avg_loss": step.avg_loss,
             "class_loss": sum(r.class_loss for r in reports) / images,
@@ -145,7 +144,7 @@ class Tables(Hook):
             **self._resources.sample(),
             "hours_left": self.clock.hours_left,
             **{name: self._measured.get(name) for name in (*MEASURED, *LOSSES)},
-            "best_map": training.best,
+            "best_map": step.best_map,
             "heads": {},
         }
         for layer in sorted({report.layer for report in reports}):
@@ -156,14 +155,14 @@ class Tables(Hook):
             }
         return row
 
-    def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
+    def end(self, training: TrainingLoop, reason: str) -> None:  # noqa: ARG002
         """Close both."""
         self._csv.close()
         self._json.close()
 
 
 def _ready(path: Path) -> bool:
-    """Whether the table needs a header; one of another version gets the columns of this one."""
+    """Whether the table needs a header; a table of another version gets today's columns."""
     if not path.exists() or not path.stat().st_size:
         return True
     with path.open(encoding="utf-8", newline="") as file:
@@ -186,24 +185,24 @@ HEADER_EVERY = 20  # lines
 
 
 class Evaluations(Hook):
-    """``evaluation.json``, ``evaluation_best.json``, and a line of a table for people at each evaluation.
+    """Writes ``evaluation.json`` and ``evaluation_best.json``; shows each evaluation as a line of a table.
 
     Args:
-        monitor: knows the best.
-        show: takes the lines.
+        monitor: knows the best evaluation.
+        show: receives the lines.
     """
 
-    def __init__(self, monitor: Monitor, show: Callable[[str], None]) -> None:
+    def __init__(self, monitor: Monitor, show: Notify) -> None:
         self.monitor, self._show = monitor, show
         self._rows = 0
         self._report: Evaluation | None = None
 
-    def evaluated(self, training: Training, report: Evaluation) -> None:
-        """Write the newest, and the best if it is that."""
+    def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
+        """Write the newest evaluation, and the best if it is that."""
         self._report = report
         newest = self.monitor.points[-1]
-        loss = training.val_loss
-        told: dict[str, Any] = {
+        loss = training.step.val_loss
+        values: dict[str, Any] = {
             "iteration": newest.iteration,
             "epoch": newest.epoch,
             "metric": self.monitor.metric,
@@ -214,14 +213,16 @@ class Evaluations(Hook):
             **dict.fromkeys(LOSSES),
         }
         if loss:
-            told |= dict(zip(LOSSES, (loss.loss, loss.class_loss, loss.iou_loss), strict=True))
-        text = json.dumps({**told, **report.to_dict()}, indent=1) + "\n"  # ASCII: a name may be no Unicode
-        write_text(training.run.file("evaluation.json"), text)
+            values |= dict(zip(LOSSES, (loss.loss, loss.class_loss, loss.iou_loss), strict=True))
+        text = (
+            json.dumps({**values, **report.to_dict()}, indent=1) + "\n"
+        )  # ASCII: a class name may be invalid Unicode
+        write_text(training.config.run.file("evaluation.json"), text)
         if self.monitor.is_best:
-            write_text(training.run.file("evaluation_best.json"), text)
+            write_text(training.config.run.file("evaluation_best.json"), text)
 
-    def after_step(self, training: Training, step: Step) -> None:  # noqa: ARG002
-        """Print the line; the time of the evaluation is known now."""
+    def after_step(self, training: TrainingLoop, step: Step) -> None:  # noqa: ARG002
+        """Show the line; the time of the evaluation is known now."""
         if self._report is None:
             return
         report, newest = self._report.darknet, self.monitor.points[-1]

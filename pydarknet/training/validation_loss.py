@@ -21,7 +21,7 @@ from pydarknet.data.album import relative_boxes
 from pydarknet.data.fingerprint import fingerprint
 from pydarknet.evaluation.darknet_map import NMS, SCORE
 from pydarknet.training import truth_boxes
-from pydarknet.training.augment import Recipe
+from pydarknet.training.augment import AugmentConfig
 from pydarknet.training.truth_boxes import Boxes
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class LossMeter:
     """
 
     def __init__(self, cfg: CfgFile, mini: int) -> None:
-        self.mini, self.images, self._recipe = mini, 0, Recipe.of(cfg)
+        self.mini, self.images, self._config = mini, 0, AugmentConfig.of(cfg)
         self._averaging = {
             i for i, s in enumerate(cfg.layers) if s.type == "yolo" and s.text("iou_loss") != "mse"
         }
@@ -77,8 +77,14 @@ class LossMeter:
     ) -> Detections:
         """What :meth:`pydarknet.Network.detect` finds; the loss comes from the same forward pass."""
         boxes = relative_boxes(sample)
-        recipe, size = self._recipe, (pixels.shape[1], pixels.shape[0])
-        shown = table(boxes, size, (recipe.width, recipe.height), recipe.letter_box, recipe.max_boxes)
+        config, size = self._config, (pixels.shape[1], pixels.shape[0])
+        shown = table(
+            boxes,
+            size,
+            (config.width, config.height),
+            config.letter_box,
+            config.max_boxes,
+        )
         found, reports = network.examine(pixels, shown, score, nms)
         self.add(reports)
         return found

@@ -74,7 +74,7 @@ def test_error(good: Path) -> None:
 def test_ignore(good: Path) -> None:
     assert check(broken(good, "width=416", "width=418"), "--ignore", "L-03").exit_code == 0
     result = check(good, "--ignore", "L-99")
-    assert "No rule is called 'L-99'" in str(result.exception)
+    assert "'L-99' is not a rule" in str(result.exception)
 
 
 def test_json(good: Path) -> None:

@@ -59,14 +59,14 @@ def test_python_on_the_preflight_page() -> None:
     exec(example, {})
     try:
         exec(new_rule, {})
-        rule = CATALOGUE["L-36"]
+        rule = CATALOGUE["L-99"]
         cfg = new("yolov4-tiny", 1, 416)
         assert list(rule.run(Inputs(cfg))) == []
         cfg.net.set("decay", 0)
         (finding,) = rule.run(Inputs(cfg))
         assert finding.hint == "Set decay=0.0005."
     finally:
-        del CATALOGUE["L-36"]
+        del CATALOGUE["L-99"]
 
 
 def test_logs_page(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

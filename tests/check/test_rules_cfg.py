@@ -62,7 +62,13 @@ SPEAKS = [
     ("L-34", ["net.mosaic=1", "net.cutmix=1"], "uses mosaic only"),
     ("L-34", ["net.mosaic=1", "net.mixup=1"], "mixup ignored"),
     ("L-34", ["net.mosaic=0", "net.cutmix=1"], "trains without it"),
+    ("L-34", ["net.mosaic=0", "net.mixup=2"], "trains without it"),
+    ("L-34", ["net.mosaic=0", "net.mixup=4"], "uses mosaic only"),
     ("L-34", ["net.contrastive=1", "net.subdivisions=64"], "at least 2"),
+    ("L-36", ["net.angle=7"], "[net] angle=7 has no effect: only Darknet uses this key"),
+    ("L-36", ["net.max_crop=448"], "max_crop=448 has no effect"),
+    ("L-36", ["net.adversarial_lr=0.1"], "adversarial_lr=0.1 is refused"),
+    ("L-36", ["yolo.map=classes.map"], "[yolo] map=classes.map has no effect"),
     ("L-35", ["net.width=1024", "net.height=1024"], "1024 is far from the 416"),
 ]
 
@@ -83,6 +89,11 @@ QUIET = [
     ("L-12", ["net.batch=8", "net.subdivisions=1"]),
     ("L-13", ["net.width=320", "net.height=320"]),
     ("L-34", ["net.mosaic=1", "net.mixup=0"]),
+    ("L-34", ["net.mosaic=0", "net.mixup=3"]),
+    (
+        "L-36",
+        ["net.angle=0", "net.aspect=1.0", "net.loss_scale=1", "net.optimized_memory=1", "yolo.random=1"],
+    ),
     ("L-35", ["net.width=608", "net.height=608"]),
 ]
 
@@ -266,8 +277,8 @@ def test_folder_that_cannot_be_written(cfg: CfgFile, tmp_path: Path, monkeypatch
 
 
 def test_catalogue_is_whole() -> None:
-    """Every rule of the catalogue has an id, a docstring and a remedy; L-01 … L-35 are all there."""
-    assert set(CATALOGUE) == {f"L-{number:02}" for number in range(36)}
+    """Every rule of the catalogue has an id, a docstring and a remedy; L-00 … L-36 are all there."""
+    assert set(CATALOGUE) == {f"L-{number:02}" for number in range(37)}
     for rule in CATALOGUE.values():
         assert rule.why.endswith("."), rule.id
         assert rule.remedy.endswith((".", "…")), rule.id

@@ -330,5 +330,5 @@ def test_darknet_images_as_a_program(
     with pytest.raises(ValueError, match="found --thresh 3"):
         darknet_images.main()
     monkeypatch.setattr("sys.argv", ["darknet_images", "--input", "gone.jpg", *map(str, files)])
-    with pytest.raises(ValueError, match=r"gone\.jpg: there is no such image"):
+    with pytest.raises(ValueError, match=r"gone\.jpg: image, list or folder not found"):
         darknet_images.main()

@@ -69,7 +69,7 @@ def test_the_environment_names_the_library(model: Model, monkeypatch: pytest.Mon
 def test_it_only_detects(model: Model) -> None:
     with Network(model.cfg, model.weights, library=libdarknet_path()) as net:
         with pytest.raises(
-            ArgumentError, match=r"libdarknet\.so: through a foreign library a network only detects"
+            ArgumentError, match=r"libdarknet\.so: a network of a foreign library only detects"
         ):
             net.resize(416, 416)
         with pytest.raises(ArgumentError, match="only detects"):
@@ -80,7 +80,7 @@ def test_it_only_detects(model: Model) -> None:
 
 def test_files_are_looked_at_before_the_library_sees_them(model: Model, tmp_path: Path) -> None:
     library = libdarknet_path()
-    with pytest.raises(FileError, match=r"gone\.weights: there is no such file"):
+    with pytest.raises(FileError, match=r"gone\.weights: file not found"):
         Network(model.cfg, "gone.weights", library=library)
     bad = tmp_path / "bad.cfg"
     bad.write_text("[convolutional]\n")
@@ -93,7 +93,7 @@ def test_files_are_looked_at_before_the_library_sees_them(model: Model, tmp_path
     cut.write_bytes(model.weights.read_bytes()[:1001])
     with pytest.raises(CfgError, match=r"cannot load .* with .*cut\.weights: "):
         Network(model.cfg, cut, library=library)
-    with pytest.raises(ArgumentError, match=r"found backend='cpu', which .*libdarknet\.so has not"):
+    with pytest.raises(ArgumentError, match=r"found backend='cpu', which .*libdarknet\.so does not support"):
         Network(model.cfg, model.weights, library=library, backend="cpu")
 
 
@@ -120,7 +120,7 @@ def test_the_size_of_records_is_measured(model: Model, tmp_path: Path, size: int
 
 def test_records_of_unknown_size_are_refused(model: Model, tmp_path: Path) -> None:
     stub = compiled(tmp_path, STUB.replace("SIZE", "104"))
-    with pytest.raises(BackendError, match="cannot tell how it lays out detections"):
+    with pytest.raises(BackendError, match="unknown layout of detections"):
         Network(model.cfg, model.weights, library=stub)
 
 

@@ -105,8 +105,8 @@ def floats(*, spoil: dict[int, float] | None = None, count: int | None = None) -
         (floats(spoil={3: -1.0}), r"layer 0 .*variances\[0\] is -1, expected"),
         (floats(spoil={5: float("nan")}), r"layer 0 .*weights\[1\] is -?nan"),
         (floats(spoil={13: float("inf")}), r"layer 2 .*biases\[0\] is inf"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), r"is no Darknet weights file"),
-        (b"PK\x03\x04" + bytes(100), r"is no Darknet weights file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), r"is not a Darknet weights file"),
+        (b"PK\x03\x04" + bytes(100), r"is not a Darknet weights file"),
     ],
 )
 def test_a_wrong_weights_file_is_refused_with_the_layer(

@@ -89,7 +89,7 @@ def test_files_are_turned_as_exif_says(channels: int) -> None:
     ("content", "message"),
     [
         (b"", r"x\.jpg: is empty; expected an image file"),
-        (b"hello", r"x\.jpg: cannot be decoded; it is no image that OpenCV knows, or it is damaged"),
+        (b"hello", r"x\.jpg: cannot be decoded; it is damaged or not in a format that OpenCV reads"),
         (png(np.zeros((2, 2), np.uint8))[:20], r"x\.jpg: cannot be decoded"),
     ],
 )

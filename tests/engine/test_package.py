@@ -41,18 +41,19 @@ def test_an_unknown_name() -> None:
         pydarknet.Netwerk  # noqa: B018
 
 
-def run_in_copy(folder: Path, version: str | None) -> str:
-    """Copy the sources as a checkout, use the engine from its root, and return the last line of the error.
+def copy_sources(folder: Path) -> Path:
+    """Make a checkout in a folder, without compiled modules."""
+    shutil.copytree(PACKAGE, folder / "pydarknet", ignore=shutil.ignore_patterns("__pycache__", "*.so*"))
+    return write_version(folder, pydarknet.__version__)
 
-    Args:
-        folder: of the checkout.
-        version: in its pyproject.toml, with the compiled module; None copies no compiled module.
-    """
-    pattern = "*.so*" if version is None else "*.pyc"
-    shutil.copytree(PACKAGE, folder / "pydarknet", ignore=shutil.ignore_patterns(pattern, "__pycache__"))
-    (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "pydarknet"\nversion = "{version or "0.1.0"}"\n'
-    )
+
+def write_version(folder: Path, version: str) -> Path:
+    (folder / "pyproject.toml").write_text(f'[project]\nname = "pydarknet"\nversion = "{version}"\n')
+    return folder
+
+
+def error_in(folder: Path) -> str:
+    """Use the engine from the root of a checkout and return the last line of the error."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-m", "pydarknet", "info"]
     run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -64,13 +65,29 @@ def test_a_source_tree_without_compiled_module(tmp_path: Path) -> None:
     """After a normal install, the root of a checkout hides the installed package."""
     place = f"pydarknet was imported from its source tree ({tmp_path}), which has no compiled module"
     advice = "Run from another folder, or `pip install -e .` here"
-    assert run_in_copy(tmp_path, None) == f"ImportError: {place}. {advice}"
+    assert error_in(copy_sources(tmp_path)) == f"ImportError: {place}. {advice}"
+
+
+def test_a_compiled_module_that_does_not_load(tmp_path: Path) -> None:
+    """As one whose libraries are missing."""
+    name = next((PACKAGE / "engine").glob("_ffi.*.so")).name
+    (copy_sources(tmp_path) / "pydarknet/engine" / name).write_bytes(b"")
+    error = error_in(tmp_path)
+    start = (
+        f"ImportError: the compiled module of pydarknet {pydarknet.__version__} ({tmp_path}) does not load"
+    )
+    assert error.startswith(f"{start}: {tmp_path}/pydarknet/engine/{name}: ")
+    assert error.endswith(". Install the package again; in a source tree, `pip install -e .`")
 
 
 def test_a_compiled_module_of_another_version(tmp_path: Path) -> None:
+    """The engine is linked, not copied, since the module finds its libraries relative to its own folder."""
+    package = tmp_path / "pydarknet"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "engine"))
+    (package / "engine").symlink_to(PACKAGE / "engine")
+    error = error_in(write_version(tmp_path, "7.8.9"))
     own = pydarknet.__version__
-    found = run_in_copy(tmp_path, "7.8.9")
-    assert f"pydarknet 7.8.9 ({tmp_path}) found a compiled module of version {own}. Install" in found
+    assert f"pydarknet 7.8.9 ({tmp_path}) found a compiled module of version {own}. Install" in error
 
 
 def test_import_takes_little_time() -> None:

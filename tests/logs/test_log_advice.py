@@ -203,11 +203,11 @@ def test_parse_command(log_file: Path, tmp_path: Path) -> None:
     assert json.loads(out.read_text())["evaluations"][0]["map"] == 0.25
 
 
-def test_parse_command_tells_of_damage(log_file: Path) -> None:
+def test_parse_command_reports_damage(log_file: Path) -> None:
     with log_file.open("a") as file:
         file.write("\n 61: 1.5, 1.6 avg lo")
     result = run("parse", log_file)
-    assert "1 lines end too early" in result.stderr
+    assert "1 incomplete lines were skipped" in result.stderr
 
 
 def test_plot_command(log_file: Path, tmp_path: Path) -> None:

@@ -150,8 +150,8 @@ def test_plot_draws_what_the_place_asks_for(tmp_path: Path) -> None:
     assert all((tmp_path / f"{name}.png").is_file() for name in ("chart", "results", "loss", "x"))
 
 
-def test_one_name_for_two_pictures(tmp_path: Path) -> None:
+def test_one_name_for_two_plots(tmp_path: Path) -> None:
     arguments = ["plot", str(tmp_path), "--kind", "loss", "--kind", "chart", "--out", "x.png"]
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 2
-    assert "--out names one picture" in result.output
+    assert "--out is one file; give one --kind" in result.output

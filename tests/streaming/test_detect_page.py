@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The how-to on detection: its code runs, its commands parse."""
+"""The page on detection: its code runs, its commands parse."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def test_the_code_on_streams_runs(
     Path("yolov4.cfg").write_text(selftest.CFG)
     shutil.copy(tiny_files[1], "yolov4.weights")
     Path("coco.names").write_text("thing\n")
-    film("film.mp4", frames=6)
+    film("video.mp4", frames=6)
     cv2.imwrite("street.jpg", np.full((700, 900, 3), 200, np.uint8))
-    part = PAGE[PAGE.index("## Films, cameras, streams") : PAGE.index("## From the command line")]
+    part = PAGE[PAGE.index("## Videos, cameras, streams") : PAGE.index("## From the command line")]
     blocks = re.findall(r"^```python\n(.*?)^```", part, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 6
     space: dict[str, object] = {}
@@ -40,7 +40,7 @@ def test_the_code_on_streams_runs(
     for block in blocks:
         exec(compile(block, "docs/detect.md", "exec"), space)
     assert space["results"].stats.frames == 3  # type: ignore[attr-defined]
-    assert space["picture"].shape == (120, 160, 3)  # type: ignore[attr-defined]
+    assert space["annotated"].shape == (120, 160, 3)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("line", re.findall(r"^\$ (.*)$", PAGE, re.MULTILINE))

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from pydarknet.training import Hook, Step
-from pydarknet.training.loop import Training
+from pydarknet.training.evaluator import Evaluator
+from pydarknet.training.loop import TrainingLoop
 
 NAMES = ("square", "disc", "triangle")
 
@@ -131,12 +132,17 @@ def cfg(folder: Path, max_batches: int = 20, **values: object) -> Path:
     return path
 
 
+def evaluator(training: TrainingLoop) -> Evaluator:
+    """The hook that evaluates."""
+    return next(hook for hook in training._hooks if isinstance(hook, Evaluator))
+
+
 class StopAt(Hook):
     """Ends a training after an iteration, as a signal does."""
 
     def __init__(self, iteration: int) -> None:
         self.iteration = iteration
 
-    def after_step(self, training: Training, step: Step) -> None:
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
         if step.iteration == self.iteration:
             training.stop_reason = "signal"

@@ -11,9 +11,9 @@ import pytest
 from pydarknet.cfg import CfgFile
 from pydarknet.errors import CfgError
 from pydarknet.training import augment, truth_boxes
-from pydarknet.training.augment import Place, Recipe
+from pydarknet.training.augment import AugmentConfig, Crop
 
-RECIPE = Recipe(96, 64, jitter=0.3, resize=1.5, flip=True)
+CONFIG = AugmentConfig(96, 64, jitter=0.3, resize=1.5, flip=True)
 
 
 def picture(rng: np.random.Generator, height: int = 120, width: int = 200) -> tuple[np.ndarray, np.ndarray]:
@@ -40,12 +40,12 @@ def bright(planes: np.ndarray) -> tuple[float, float, float, float] | None:
 )
 def test_boxes_follow_pixels(options: dict[str, object]) -> None:
     """In 200 random crops the box encloses the bright rectangle to about a pixel."""
-    recipe = replace(RECIPE, **options)
+    config = replace(CONFIG, **options)
     seen = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
         source = picture(rng)
-        pixels, boxes, _ = augment.one(source, rng, recipe)
+        pixels, boxes, _ = augment.one(source, rng, config)
         found = bright(augment.planes(pixels))
         if len(boxes) == 0 or found is None or min(boxes[0, 2] * 96, boxes[0, 3] * 64) < 4:
             continue
@@ -58,11 +58,11 @@ def test_boxes_follow_pixels(options: dict[str, object]) -> None:
 
 def test_mosaic_boxes_follow_pixels() -> None:
     """In a mosaic every box that lies inside one tile covers bright pixels and is itself bright."""
-    recipe = replace(RECIPE, mosaic=True, mosaic_bound=True)
+    config = replace(CONFIG, mosaic=True, mosaic_bound=True)
     boxes_seen = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        planes, boxes = augment.sample(picture, rng, recipe)
+        planes, boxes = augment.sample(picture, rng, config)
         for left, right, top, bottom in zip(*truth_boxes.edges(boxes), strict=True):
             rows = slice(int(top * 64) + 2, int(bottom * 64) - 2)
             area = planes[0, rows, int(left * 96) + 2 : int(right * 96) - 2]
@@ -74,9 +74,9 @@ def test_mosaic_boxes_follow_pixels() -> None:
 
 def test_mosaic_finds_all_bright_pixels() -> None:
     """What is bright in a mosaic lies in a box: no object loses its label, slivers of a pixel aside."""
-    recipe = replace(RECIPE, mosaic=True)
+    config = replace(CONFIG, mosaic=True)
     for seed in range(60):
-        planes, boxes = augment.sample(picture, np.random.default_rng(seed), recipe)
+        planes, boxes = augment.sample(picture, np.random.default_rng(seed), config)
         left_over = planes[0] > 0.6
         for left, right, top, bottom in zip(*truth_boxes.edges(boxes), strict=True):
             rows = slice(max(int(top * 64) - 2, 0), int(bottom * 64) + 3)
@@ -86,10 +86,10 @@ def test_mosaic_finds_all_bright_pixels() -> None:
 
 def test_the_same_generator_gives_the_same_sample() -> None:
     """A sample is a function of the generator's key."""
-    recipe = replace(RECIPE, mosaic=True, hue=0.1, saturation=1.5, exposure=1.5, blur=5, gaussian_noise=20)
+    config = replace(CONFIG, mosaic=True, hue=0.1, saturation=1.5, exposure=1.5, blur=5, gaussian_noise=20)
 
     def sample(seed: int) -> tuple[np.ndarray, np.ndarray]:
-        return augment.sample(picture, np.random.default_rng(seed), recipe)
+        return augment.sample(picture, np.random.default_rng(seed), config)
 
     assert all((a == b).all() for a, b in zip(sample(3), sample(3), strict=True))
     assert (sample(3)[0] != sample(4)[0]).any()
@@ -97,16 +97,16 @@ def test_the_same_generator_gives_the_same_sample() -> None:
 
 def test_margins_by_hand() -> None:
     """resize=1.5 moves edges from -25 % to +16.67 % of the side; jitter adds its share, cut to integers."""
-    recipe = replace(RECIPE, jitter=0.1, resize=1.5)
-    assert augment._margins(100, recipe, (0.0, 1.0), (0.0, 1.0)) == (-10 - 25, 10 + 16)
-    assert augment._margins(100, replace(recipe, jitter=0, resize=0.5), (0, 0), (0.0, 1.0)) == (-50, 0)
+    config = replace(CONFIG, jitter=0.1, resize=1.5)
+    assert augment._margins(100, config, (0.0, 1.0), (0.0, 1.0)) == (-10 - 25, 10 + 16)
+    assert augment._margins(100, replace(config, jitter=0, resize=0.5), (0, 0), (0.0, 1.0)) == (-50, 0)
 
 
 def test_beyond_the_image_is_its_mean_colour() -> None:
     """A crop that reaches beyond the image is filled with the mean of each channel."""
     image = np.zeros((10, 10, 3), np.uint8)
     image[:, :5] = (200, 100, 50)
-    cut = augment.cut(image, Place(-10, 0, 0, 0), (20, 10))
+    cut = augment.cut(image, Crop(-10, 0, 0, 0), (20, 10))
     assert cut[5, 2].tolist() == [100, 50, 25]
     assert cut[5, 12].tolist() == [200, 100, 50]
 
@@ -114,8 +114,8 @@ def test_beyond_the_image_is_its_mean_colour() -> None:
 def test_noise_only_brightens() -> None:
     """Negative noise becomes 0, as in Darknet's unsigned bytes."""
     image = np.full((50, 50, 3), 100, np.uint8)
-    recipe = replace(RECIPE, gaussian_noise=30)
-    changed = [augment.noisy(image, np.random.default_rng(seed), recipe) for seed in range(8)]
+    config = replace(CONFIG, gaussian_noise=30)
+    changed = [augment.noisy(image, np.random.default_rng(seed), config) for seed in range(8)]
     assert all((noisy >= 100).all() for noisy in changed)
     assert any((noisy > 100).any() for noisy in changed)
 
@@ -125,7 +125,7 @@ def test_hue_below_red_saturates() -> None:
     image = np.full((2, 2, 3), 0, np.uint8)
     image[:] = (0, 40, 255)  # a little above red
     rng = np.random.default_rng(1)
-    found = [augment.recolour(image, rng, replace(RECIPE, hue=0.2)) for _ in range(40)]
+    found = [augment.recolour(image, rng, replace(CONFIG, hue=0.2)) for _ in range(40)]
     assert all(pixels[0, 0, 0] <= pixels[0, 0, 1] or pixels[0, 0, 1] > 0 for pixels in found)
     assert any(pixels[0, 0].tolist() == [0, 0, 255] for pixels in found)
 
@@ -137,7 +137,7 @@ def test_blur_keeps_objects_sharp() -> None:
     boxes = np.array([[0.5, 0.5, 0.25, 0.5, 0]])
     seen = set()
     for seed in range(12):
-        soft = augment.blurred(image, boxes, np.random.default_rng(seed), replace(RECIPE, blur=1))
+        soft = augment.blurred(image, boxes, np.random.default_rng(seed), replace(CONFIG, blur=1))
         inside = (soft[16:48, 36:60] == image[16:48, 36:60]).all()
         outside = (soft[:, :30] == image[:, :30]).all()
         assert inside
@@ -164,16 +164,40 @@ def test_packed_is_ended_by_zeros() -> None:
 
 @pytest.mark.parametrize(
     ("net", "message"),
-    [("track=1", "track: is not supported"), ("mosaic=1\nletter_box=1", "cannot be combined with mosaic")],
+    [
+        ("track=1", "track: is not supported"),
+        ("contrastive=1", "contrastive: is not supported"),
+        ("mixup=5", "mixup: found 5, expected 0 to 4"),
+        ("mosaic=1\nletter_box=1", "cannot be combined with mosaic"),
+    ],
 )
 def test_recipe_refuses(net: str, message: str) -> None:
-    """What cannot be done is said with the place in the cfg."""
+    """What cannot be done is said with the crop in the cfg."""
     text = f"[net]\nwidth=32\nheight=32\nchannels=3\n{net}\n[yolo]\nclasses=1\n"
     with pytest.raises(CfgError, match=message):
-        Recipe.of(CfgFile.parse(text))
+        AugmentConfig.of(CfgFile.parse(text))
+
+
+@pytest.mark.parametrize(
+    ("net", "mixup", "mosaic"),
+    [
+        ("mixup=1", True, False),
+        ("mixup=2", False, False),
+        ("mixup=3", False, True),
+        ("mixup=4", False, True),
+        ("cutmix=1", False, False),
+        ("cutmix=1\nmixup=1", False, False),
+        ("mosaic=1\ncutmix=1", False, True),
+        ("mosaic=1\nmixup=1", False, True),
+    ],
+)
+def test_mixing_is_darknets(net: str, mixup: bool, mosaic: bool) -> None:
+    """``mosaic`` and ``cutmix`` come before ``mixup``; a detector never mixes by cutmix."""
+    config = AugmentConfig.of(CfgFile.parse(f"[net]\nwidth=32\nheight=32\n{net}\n[yolo]\nclasses=1\n"))
+    assert (config.mixup, config.mosaic) == (mixup, mosaic)
 
 
 def test_recipe_needs_a_head() -> None:
     """A network without heads cannot be trained as a detector."""
     with pytest.raises(CfgError, match="head to train"):
-        Recipe.of(CfgFile.parse("[net]\nwidth=32\nheight=32\n[convolutional]\nfilters=2\n"))
+        AugmentConfig.of(CfgFile.parse("[net]\nwidth=32\nheight=32\n[convolutional]\nfilters=2\n"))

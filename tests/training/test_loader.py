@@ -16,7 +16,7 @@ from pydarknet.data import read
 from pydarknet.data.album import ImageCache
 from pydarknet.data.splits import Splits
 from pydarknet.errors import DataError
-from pydarknet.training.augment import Recipe
+from pydarknet.training.augment import AugmentConfig
 from pydarknet.training.loader import Loader, draw_boxes, network_size
 
 
@@ -28,9 +28,9 @@ def sets(tmp_path: Path) -> Splits:
 def batches(
     sets: Splits, place: Path, workers: int = 1, first: int = 0, **options: object
 ) -> list[np.ndarray]:
-    recipe = Recipe.of(CfgFile.load(shapes.cfg(place)))
+    augmentation = AugmentConfig.of(CfgFile.load(shapes.cfg(place)))
     images = ImageCache(sets.train, 3, **options)
-    loader = Loader(images, recipe, 4, 2, 7, workers, lambda _: (48, 48))
+    loader = Loader(images, augmentation, 4, 2, 7, workers, lambda _: (48, 48))
     try:
         found = list(loader.batches(first, 3))
     finally:
@@ -68,9 +68,9 @@ def test_unreadable_images_are_skipped_and_named(
     """A damaged image is replaced by another one, named in the log, and never comes back."""
     victim = sets.train[3].image
     victim.write_bytes(victim.read_bytes()[:30])
-    recipe = Recipe.of(CfgFile.load(shapes.cfg(tmp_path)))
+    augmentation = AugmentConfig.of(CfgFile.load(shapes.cfg(tmp_path)))
     images = ImageCache(sets.train, 3)
-    loader = Loader(images, recipe, 8, 1, 0, 2, lambda _: (48, 48))
+    loader = Loader(images, augmentation, 8, 1, 0, 2, lambda _: (48, 48))
     paths = [p for batch in loader.batches(0, 6) for sample in batch.paths for p in sample]
     loader.close()
     assert list(images.bad) == [str(victim)]
@@ -95,8 +95,8 @@ def test_too_many_unreadable_images_end_the_run(sets: Splits, tmp_path: Path) ->
     """Beyond the limit the error says how many, and which was the last."""
     for sample in sets.train[:4]:
         sample.image.write_bytes(b"nothing")
-    recipe = Recipe.of(CfgFile.load(shapes.cfg(tmp_path)))
-    loader = Loader(ImageCache(sets.train, 3, limit=2), recipe, 8, 1, 0, 1, lambda _: (48, 48))
+    augmentation = AugmentConfig.of(CfgFile.load(shapes.cfg(tmp_path)))
+    loader = Loader(ImageCache(sets.train, 3, limit=2), augmentation, 8, 1, 0, 1, lambda _: (48, 48))
     with pytest.raises(DataError, match=r"3 of 8 images cannot be read, the limit is 2; the last: .*decoded"):
         list(loader.batches(0, 6))
     loader.close()
@@ -144,8 +144,8 @@ def test_picture_of_a_batch(sets: Splits, tmp_path: Path) -> None:
     """The picture shows all images of the mini-batch side by side."""
     import cv2
 
-    recipe = Recipe.of(CfgFile.load(shapes.cfg(tmp_path)))
-    loader = Loader(ImageCache(sets.train, 3), recipe, 4, 1, 0, 1, lambda _: (48, 48))
+    augmentation = AugmentConfig.of(CfgFile.load(shapes.cfg(tmp_path)))
+    loader = Loader(ImageCache(sets.train, 3), augmentation, 4, 1, 0, 1, lambda _: (48, 48))
     draw_boxes(loader.first(0), sets.names, tmp_path / "batch.png")
     loader.close()
     assert cv2.imread(str(tmp_path / "batch.png")).shape == (96, 96, 3)

@@ -24,7 +24,7 @@ from pydarknet.evaluation.collect import collect
 from pydarknet.evaluation.columns import Judged
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.training import Hook, Outcome, train
-from pydarknet.training.loop import Training
+from pydarknet.training.loop import TrainingLoop
 from pydarknet.training.monitor import Monitor, Point
 from pydarknet.training.validation_loss import ValidationLoss
 
@@ -49,7 +49,7 @@ def test_patience() -> None:
     assert monitor.best is not None
     assert (monitor.best.iteration, monitor.best.value) == (300, 0.5)
     assert monitor.rule == (
-        "--patience 5: map50 was best, 0.5000, at iteration 300, and 5 evaluations brought nothing better"
+        "--patience 5: map50 was best, 0.5000, at iteration 300, and 5 evaluations were not better"
     )
 
 
@@ -137,7 +137,7 @@ def test_state_comes_back() -> None:
     other.load_state(state)
     assert other.best is not None
     assert (other.best.iteration, other.best.value, other.waited) == (400, 1.0, 3)
-    assert told == ["best and patience go by val_loss now, no longer by map50"]
+    assert told == ["best and patience now use val_loss instead of map50"]
 
 
 # -- in trainings
@@ -166,12 +166,12 @@ class Curve(Hook):
     def __init__(self, values: Sequence[float], losses: Sequence[float] | None = None) -> None:
         self.values, self.losses = values, losses or [1.0] * len(values)
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingLoop) -> None:
         def evaluate() -> tuple[Evaluation, ValidationLoss]:
             at = training.iteration - 1
             return report(self.values[at]), ValidationLoss(self.losses[at], 0.0, 0.0)
 
-        training.evaluate = evaluate
+        shapes.evaluator(training).measure = evaluate
 
 
 CURVE = [0.1, 0.2, 0.5, 0.4, 0.4, 0.4, 0.4, 0.4, 0.9, 0.9, 0.9, 0.9]
@@ -181,7 +181,7 @@ def test_a_run_with_patience(config: TrainConfig) -> None:
     """The rule fires in a real run, the summary names it; stopped and continued as well."""
 
     class StopAt(Hook):
-        def after_step(self, training: Training, step: object) -> None:
+        def after_step(self, training: TrainingLoop, step: object) -> None:
             if training.iteration == 5:
                 training.stop_reason = "signal"
 
@@ -202,18 +202,17 @@ def test_a_run_that_overfits(config: TrainConfig) -> None:
     losses = [5, 4, 3, 2, 3, 4, 5, 6, 7, 8, 9, 10]
     outcome = train(replace(config, stop_on="overfit"), [Falling(), Curve([0.1] * 12, losses)])
     assert (outcome.reason, outcome.iteration) == ("overfit-stop", 7)
-    assert outcome.summary is not None
-    assert "from iteration 4 to 7 the validation loss rose at every evaluation" in outcome.summary.stop_rule
+    assert "from iteration 4 to 7 the validation loss rose at every evaluation" in outcome.stop_rule
 
 
 class Falling(Hook):
     """Makes the loss that is recorded fall."""
 
-    def start(self, training: Training) -> None:
-        monitor = next(hook for hook in training.hooks if isinstance(hook, Monitor))
+    def start(self, training: TrainingLoop) -> None:
+        monitor = next(hook for hook in training._hooks if isinstance(hook, Monitor))
         point = monitor._point
 
-        def falling(training: Training, report: Evaluation) -> Point:
+        def falling(training: TrainingLoop, report: Evaluation) -> Point:
             return replace(point(training, report), train_loss=10 / training.iteration)
 
         monitor._point = falling  # type: ignore[method-assign]
@@ -274,10 +273,10 @@ def test_the_best_survives_going_back(config: TrainConfig) -> None:
     class Raise(Hook):
         done = False
 
-        def before_step(self, training: Training) -> None:
+        def before_step(self, training: TrainingLoop) -> None:
             if training.iteration == 9 and not Raise.done:
                 Raise.done = True
-                training.network.set_learning_rate(float("inf"))
+                training.trainer.set_learning_rate(float("inf"))
 
     values = [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1, 0.1]
     config = replace(config, on_nan="rollback", last_every=2)
@@ -285,17 +284,16 @@ def test_the_best_survives_going_back(config: TrainConfig) -> None:
     again = iter([*values[:9], *[0.3] * 12])
 
     class Then(Curve):
-        def start(self, training: Training) -> None:
-            training.evaluate = lambda: (report(next(again)), ValidationLoss(1.0, 0.0, 0.0))
+        def start(self, training: TrainingLoop) -> None:
+            shapes.evaluator(training).measure = lambda: (report(next(again)), ValidationLoss(1.0, 0.0, 0.0))
 
-    outcome = train(config, [Raise(), Then(values)], say=told.append)
+    outcome = train(config, [Raise(), Then(values)], notify=told.append)
     assert any("back to iteration 6" in line for line in told)
     assert outcome.reason == "finished"
     best = json.loads((outcome.folder / "weights/shapes_best.json").read_text())
     assert (best["iteration"], best["value"]) == (8, pytest.approx(0.9))
-    assert outcome.summary is not None
-    assert (outcome.summary.best_iteration, outcome.best) == (8, pytest.approx(0.9))
-    (file,) = [file for file in outcome.summary.files if file.kind == "best"]
+    assert (outcome.best_iteration, outcome.best) == (8, pytest.approx(0.9))
+    (file,) = [file for file in outcome.files if file.kind == "best"]
     assert (file.iteration, file.map50) == (8, pytest.approx(0.9))
 
 
@@ -316,7 +314,7 @@ def test_the_best_survives_a_hook_that_fails_at_it(config: TrainConfig) -> None:
     """A hook of the caller that fails when it hears of the best does not keep it from being saved."""
 
     class Clumsy(Hook):
-        def evaluated(self, training: Training, report: Evaluation) -> None:
+        def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
             if training.iteration == 3:
                 raise ZeroDivisionError
 
@@ -331,11 +329,11 @@ def test_the_best_survives_a_hook_that_fails_at_it(config: TrainConfig) -> None:
 def test_other_validation_images_are_said(config: TrainConfig) -> None:
     """A best that was measured on other labels cannot be compared with what comes; equal ones are no news."""
     told: list[str] = []
-    train(replace(config, max_batches=4), [Curve(CURVE)], say=told.append)
-    train(replace(config, max_batches=6), [Curve(CURVE)], say=told.append)
+    train(replace(config, max_batches=4), [Curve(CURVE)], notify=told.append)
+    train(replace(config, max_batches=6), [Curve(CURVE)], notify=told.append)
     assert not any("have changed" in line for line in told)
     label = next((Path(config.data).parent / "valid").glob("*.txt"))
     label.write_text("0 0.5 0.5 0.1 0.1\n")
-    train(replace(config, max_batches=8), [Curve(CURVE)], say=told.append)
+    train(replace(config, max_batches=8), [Curve(CURVE)], notify=told.append)
     (line,) = [line for line in told if "have changed" in line]
-    assert "since the best was measured at iteration 3: what comes cannot be compared with it" in line
+    assert "since the best was measured at iteration 3: later results are not comparable with it" in line

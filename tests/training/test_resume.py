@@ -23,7 +23,7 @@ from pydarknet import TrainConfig
 from pydarknet.errors import ArgumentError, DataError, FileError
 from pydarknet.runs.folder import RunFolder
 from pydarknet.training import Hook, Outcome, Step, checkpoint, resume, train
-from pydarknet.training.loop import Training
+from pydarknet.training.loop import TrainingLoop
 
 ROOT = Path(pydarknet.__file__).parents[1]
 LENGTH = 20
@@ -169,10 +169,10 @@ def test_nothing_to_do_and_longer(config: TrainConfig) -> None:
     train(config)
     final = Path(config.out) / "weights/shapes_final.weights"
     before = final.stat().st_mtime_ns
-    assert train(config, say=told.append).reason == "nothing-to-do"
+    assert train(config, notify=told.append).reason == "nothing-to-do"
     assert "nothing to do: iteration 4 of 4 is reached; --max-batches N extends it" in told[-1]
     assert final.stat().st_mtime_ns == before
-    outcome = train(resume(Path(config.out), max_batches=8), say=told.append)
+    outcome = train(resume(Path(config.out), max_batches=8), notify=told.append)
     assert (outcome.reason, outcome.iteration) == ("finished", 8)
     assert "max_batches 4 -> 8" in told
     assert any("steps 3,4 -> 6,8: they keep their share" in line for line in told)
@@ -207,9 +207,12 @@ def test_darknet_weights_go_on(config: TrainConfig) -> None:
     first = train(config, [StopAt(6)])
     told: list[str] = []
     again = replace(config, out=Path(config.out).with_name("other"), weights=first.weights["last"])
-    outcome = train(again, say=told.append)
+    outcome = train(again, notify=told.append)
     assert outcome.iteration == LENGTH
-    assert any("goes on at iteration 6, its 24 images in batches of 4; momentum" in line for line in told)
+    assert any(
+        "resuming at iteration 6 (24 images in batches of 4); a weights file does not store momentum" in line
+        for line in told
+    )
     rows = (outcome.folder / "results.csv").read_text().splitlines()[1:]
     assert int(rows[0].split(",")[1]) == 7
     cleared = replace(again, out=Path(config.out).with_name("cleared"), clear=True)
@@ -220,10 +223,10 @@ def test_epochs_are_as_many_iterations_at_every_start(config: TrainConfig) -> No
     """A length that is no whole number of iterations is rounded in one way: 4 times 16/12 are 6."""
     config = replace(config, batch=12, epochs=4.0)
     told: list[str] = []
-    assert train(config, [StopAt(3)], say=told.append).reason == "signal"
+    assert train(config, [StopAt(3)], notify=told.append).reason == "signal"
     assert "max_batches 20 -> 6" in told
     told.clear()
-    outcome = train(config, say=told.append)
+    outcome = train(config, notify=told.append)
     assert (outcome.reason, outcome.iteration) == ("finished", 6)
     assert not any("max_batches" in line or "steps" in line for line in told)
 
@@ -235,8 +238,8 @@ def test_no_evaluation_in_the_burn_in_after_a_stop(config: TrainConfig) -> None:
     found: list[int] = []
 
     class Look(StopAt):
-        def before_step(self, training: Training) -> None:
-            found.append(training.next_map)
+        def before_step(self, training: TrainingLoop) -> None:
+            found.append(shapes.evaluator(training).next_map)
 
     train(config, [Look(3)])
     assert found == [600]
@@ -251,7 +254,7 @@ def test_evaluations_that_begin_later(config: TrainConfig) -> None:
     found: list[int | None] = []
 
     class Look(Hook):
-        def after_step(self, training: Training, step: Step) -> None:
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
             found.append(step.iteration if step.times.get("eval") else None)
 
     train(replace(config, map_every=5), [Look(), StopAt(8)])
@@ -265,7 +268,7 @@ def test_final_is_written_by_the_next_start(config: TrainConfig, reference: Outc
     whole = final.read_bytes()
     final.unlink()
     told: list[str] = []
-    assert train(config, say=told.append).weights["final"].read_bytes() == whole
+    assert train(config, notify=told.append).weights["final"].read_bytes() == whole
     assert told[-1] == f"{final} was missing, and is written now"
     train(resume(outcome.folder, max_batches=LENGTH + 2))
     longer = final.read_bytes()
@@ -300,17 +303,17 @@ def test_a_reason_of_a_hook_saves_too(config: TrainConfig, reference: Outcome) -
     """Whatever a hook calls its reason to stop, the iterations that were done are saved."""
 
     class Enough(Hook):
-        def after_step(self, training: Training, step: Step) -> None:
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
             if step.iteration == 5:
                 training.stop_reason = "good enough"
 
     assert train(config, [Enough()]).reason == "good enough"
     state = checkpoint.load(Path(config.out) / "weights/shapes_last.state")
     assert state.network["iteration"] == 5
-    assert state.meta["hooks"]["trouble"]["lowest"] == []  # in the burn-in
+    assert state.meta["hooks"]["diagnostics"]["lowest"] == []  # in the burn-in
     assert train(config, [StopAt(7)]).iteration == 7
     meta = checkpoint.load(Path(config.out) / "weights/shapes_last.state").meta
-    assert meta["hooks"]["trouble"]["lowest"][-1] == meta["training"]["avg_loss"]
+    assert meta["hooks"]["diagnostics"]["lowest"][-1] == meta["training"]["avg_loss"]
     assert same(train(config), reference)
 
 

@@ -15,7 +15,7 @@ import shapes
 from pydarknet import TrainConfig
 from pydarknet.errors import HookError, NonFinite
 from pydarknet.training import Hook, Step, checkpoint, train
-from pydarknet.training.loop import Training
+from pydarknet.training.loop import TrainingLoop
 from pydarknet.weights import load
 
 
@@ -43,7 +43,7 @@ class Watch(Hook):
     def __init__(self) -> None:
         self.rates: list[tuple[int, float]] = []
 
-    def after_step(self, training: Training, step: Step) -> None:
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
         self.rates.append((step.iteration, step.rate))
 
 
@@ -51,8 +51,8 @@ class StopAt(Hook):
     def __init__(self, *iterations: int) -> None:
         self.iterations = iterations
 
-    def after_step(self, training: Training, step: Step) -> None:
-        if step.iteration in self.iterations and training.rollbacks:
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
+        if step.iteration in self.iterations and training._rollbacks:
             training.stop_reason = "signal"
 
 
@@ -60,7 +60,7 @@ def test_it_goes_on_with_a_lower_rate(config: TrainConfig) -> None:
     """Iterations begin again at a saved state, the rate is the factor's, the end is finite."""
     told: list[str] = []
     watch = Watch()
-    outcome = train(config, [watch], say=told.append)
+    outcome = train(config, [watch], notify=told.append)
     assert (outcome.reason, outcome.iteration) == ("finished", 40)
     (line,) = [line for line in told if "back to iteration" in line]
     assert "is nan" in line or "is inf" in line or "is not finite" in line
@@ -85,7 +85,7 @@ def test_stopped_and_continued_it_has_the_same_bits(config: TrainConfig) -> None
     reference = train(replace(config, out=Path(config.out).with_name("reference")))
 
     class StopOnce(Hook):
-        def after_step(self, training: Training, step: Step) -> None:
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
             training.stop_reason = "signal"
 
     assert train(config, [StopOnce()]).reason == "signal"
@@ -103,7 +103,7 @@ def test_it_gives_up_after_three_times(config: TrainConfig) -> None:
     """A rate that stays too high ends the run as without rollback, with the exit code of nan."""
     told: list[str] = []
     with pytest.raises(NonFinite, match="iteration"):
-        train(replace(config, lr=1e9, on_nan="rollback:0.9"), say=told.append)
+        train(replace(config, lr=1e9, on_nan="rollback:0.9"), notify=told.append)
     assert sum("back to iteration" in line for line in told) == 3
     words = json.loads((Path(config.out) / "crash.json").read_text())
     assert words["reason"] == "non-finite"
@@ -115,7 +115,7 @@ def test_back_to_where_given_weights_stand(config: TrainConfig, tmp_path: Path) 
     calm = replace(config, lr=1e-3, max_batches=6, out=tmp_path / "first")
     weights = train(calm).weights["last"]
     told: list[str] = []
-    outcome = train(replace(config, weights=weights, last_every=50), say=told.append)
+    outcome = train(replace(config, weights=weights, last_every=50), notify=told.append)
     assert outcome.reason == "finished"
     assert any("back to iteration 6, with 1e-05 times" in line for line in told)
 
@@ -137,7 +137,7 @@ def test_states_to_go_back_to_are_what_they_are_called(config: TrainConfig) -> N
         name = "clumsy"
         iteration = 0
 
-        def after_step(self, training: Training, step: Step) -> None:
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
             self.iteration = step.iteration
 
         def state(self) -> dict[str, object]:

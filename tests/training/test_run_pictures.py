@@ -17,7 +17,7 @@ import shapes
 from pydarknet import TrainConfig
 from pydarknet.errors import ArgumentError
 from pydarknet.training import Hook, train
-from pydarknet.training.loop import Training
+from pydarknet.training.loop import TrainingLoop
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_drawing_never_ends_a_run(config: TrainConfig, monkeypatch: pytest.Monke
     monkeypatch.setattr("pydarknet.training.plots.EVERY", 0.0)
     monkeypatch.setattr("pydarknet.training.plots.SHARE", 0)
     said: list[str] = []
-    outcome = train(config, say=said.append)
+    outcome = train(config, notify=said.append)
     assert outcome.reason == "finished"
     told = [text for text in said if "cannot be drawn" in text]
     assert sorted(told) == [
@@ -93,12 +93,12 @@ def test_the_page_lasts_as_long_as_the_training(config: TrainConfig) -> None:
     seen: list[Any] = []
 
     class Reader(Hook):
-        def before_step(self, training: Training) -> None:
+        def before_step(self, training: TrainingLoop) -> None:
             if training.iteration == 4:
                 with urllib.request.urlopen(f"{said[0].partition(': ')[2]}state.json") as answer:
                     seen.append(json.load(answer))
 
-    train(replace(config, http="0", plots=False), [Reader()], say=said.append)
+    train(replace(config, http="0", plots=False), [Reader()], notify=said.append)
     assert said[0].startswith("live page: http://127.0.0.1:")
     assert seen[0]["kind"] == "running"
     assert seen[0]["progress"]["iteration"] == 4
@@ -111,7 +111,7 @@ def test_a_port_in_use_is_said_before_anything_begins(config: TrainConfig) -> No
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            ArgumentError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*--http takes another"
+            ArgumentError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*choose another with --http"
         ):
             train(replace(config, http=str(port)))
     assert not (Path(str(config.out)) / "crash.json").exists()
@@ -130,7 +130,7 @@ def test_drawing_takes_a_small_share_of_the_time(
         now += 1.0
 
     class Minute(Hook):
-        def before_step(self, training: Training) -> None:
+        def before_step(self, training: TrainingLoop) -> None:
             nonlocal now
             now += 20.0
 

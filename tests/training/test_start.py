@@ -27,7 +27,8 @@ from pydarknet.engine._core import build_info
 from pydarknet.engine.info import info
 from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
 from pydarknet.training import Hook, Step, estimate, startup_checks, train
-from pydarknet.training.loop import Training
+from pydarknet.training.loop import TrainingLoop
+from pydarknet.training.run import resume
 
 
 @pytest.fixture
@@ -96,15 +97,15 @@ def test_no_plots(config: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_every_run_says_how_long(config: TrainConfig) -> None:
     """After the first iterations; more than --max-hours is sessions, not an error."""
     told: list[str] = []
-    train(config, [StopAt(12)], say=told.append)
+    train(config, [StopAt(12)], notify=told.append)
     (line,) = [line for line in told if line.startswith("note L-33: 590 iterations of ")]
     assert "sessions" not in line
 
     class Slow(Hook):
-        def after_step(self, training: Training, step: Step) -> None:
-            step.times["compute"] = 36.0
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
+            step.times.update(load=0.0, compute=36.0, update=0.0)
 
-    train(replace(config, max_hours=2.0, restart=True), [Slow(), StopAt(11)], say=told.append)
+    train(replace(config, max_hours=2.0, restart=True), [Slow(), StopAt(11)], notify=told.append)
     assert "590 iterations of 36 s take 5.9 hours" in told[-1]
     assert "3 sessions of --max-hours 2, each of which saves and stops in time" in told[-1]
 
@@ -115,7 +116,7 @@ def test_every_run_says_how_long(config: TrainConfig) -> None:
 def test_memory_is_said_and_refused(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it takes and what would fit is said; what cannot fit is an error with the number to use."""
     told: list[str] = []
-    train(config, [StopAt(1)], say=told.append)
+    train(config, [StopAt(1)], notify=told.append)
     (line,) = [line for line in told if line.startswith("memory: about")]
     assert "for 2 images at a time" in line
     assert "subdivisions=1 would fit too" in line
@@ -170,13 +171,29 @@ def test_a_precision_that_is_not_there(config: TrainConfig) -> None:
         train(replace(config, backend="ref", precision="bf16"))
 
 
+def test_a_run_whose_precision_this_machine_lacks_continues_in_another(config: TrainConfig) -> None:
+    """A build without oneDNN has only fp32: it resumes a bf16 run all the same, and reports what is lost."""
+    train(replace(config, backend="ref", precision="fp32"), [StopAt(1)])
+    file = Path(config.out or "") / "run.json"
+    record = json.loads(file.read_text())
+    record["config"]["precision"] = "bf16"  # as if begun elsewhere
+    record["sessions"][0] |= {"backend": "cpu", "device": "avx512_core_bf16"}
+    file.write_text(json.dumps(record))
+    told: list[str] = []
+    resumed = replace(resume(config.out or ""), backend="ref")
+    train(resumed, [StopAt(2)], notify=told.append)
+    assert "precision bf16 -> fp32: results will no longer be bit-identical" in told
+    assert any("computed on cpu (avx512_core_bf16) so far, on ref from now on" in line for line in told)
+    assert json.loads(file.read_text())["config"]["precision"] == "fp32"
+
+
 def test_other_threads_are_said(config: TrainConfig) -> None:
     """Sums in other parts are rounded otherwise: who goes on with more cores is told."""
     told: list[str] = []
-    train(config, [StopAt(1)], say=told.append)
-    train(config, [StopAt(2)], say=told.append)
+    train(config, [StopAt(1)], notify=told.append)
+    train(config, [StopAt(2)], notify=told.append)
     assert not any("threads" in line for line in told)
-    train(replace(config, threads=2), [StopAt(3)], say=told.append)
+    train(replace(config, threads=2), [StopAt(3)], notify=told.append)
     assert any("computed in 1 threads so far, in 2 from now on" in line for line in told)
     assert any("(--threads 1 keeps them so)" in line for line in told)
 
@@ -223,7 +240,7 @@ def test_hold_out(config: TrainConfig) -> None:
     again, other = ({str(s.image) for s in Splits.of(read(place), 0.25, seed).valid} for seed in (1, 2))
     assert again == valid_files != other
     told: list[str] = []
-    outcome = train(replace(config, val_fraction=0.25, max_batches=3), say=told.append)
+    outcome = train(replace(config, val_fraction=0.25, max_batches=3), notify=told.append)
     assert outcome.best is not None
     assert not any("L-19" in line or "no validation images" in line for line in told)
     with pytest.raises(ArgumentError, match="another val_fraction"):
@@ -248,8 +265,8 @@ def test_a_cache_that_does_not_fit(config: TrainConfig, monkeypatch: pytest.Monk
     need = 20 * 96 * 96 * 3
     assert Splits.of(read(Path(config.data))).bytes(3) == need
     monkeypatch.setattr(startup_checks, "available_memory", lambda: need)
-    assert train(replace(config, cache="ram", max_batches=2), say=told.append).reason == "finished"
-    assert any("cache ram:" in line and "are decoded each time" in line for line in told)
+    assert train(replace(config, cache="ram", max_batches=2), notify=told.append).reason == "finished"
+    assert any("cache ram:" in line and "are decoded every time" in line for line in told)
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=need - 1))
     with pytest.raises(FileError, match=r"the decoded images take .* are free; leave out --cache disk"):
@@ -274,8 +291,8 @@ def test_weights_of_another_batch_are_explained(config: TrainConfig, tmp_path: P
     assert CfgFile.load(config.cfg).net.integer("batch") == 4
     told: list[str] = []
     again = replace(config, weights=first.weights["last"], out=tmp_path / "other", batch=2)
-    assert train(again, [StopAt(13)], say=told.append).iteration == 13
+    assert train(again, [StopAt(13)], notify=told.append).iteration == 13
     assert any(
-        "goes on at iteration 12, its 24 images in batches of 2" in line and "--clear begins at 0" in line
+        "resuming at iteration 12 (24 images in batches of 2)" in line and "--clear starts at 0" in line
         for line in told
     )

@@ -14,7 +14,7 @@ from pydarknet import TrainConfig
 from pydarknet.cfg import CfgFile, walk
 from pydarknet.errors import DataError, WeightsError
 from pydarknet.training import Hook, Outcome, Step, train
-from pydarknet.training.loop import Training
+from pydarknet.training.loop import TrainingLoop
 from pydarknet.weights import WeightsFile, load
 from pydarknet.weights.arrays import arrays
 from pydarknet.weights.file import Header
@@ -27,7 +27,7 @@ class Losses(Hook):
     def __init__(self) -> None:
         self.losses: list[float] = []
 
-    def after_step(self, training: Training, step: Step) -> None:
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
         self.losses.append(step.loss)
         if len(self.losses) == 4:
             training.stop_reason = "signal"
@@ -71,9 +71,9 @@ def test_what_stays_is_kept_and_helps(config: TrainConfig, trained: Outcome) -> 
     """Square and triangle are known, the disc is new: the first losses are lower than from scratch."""
     told: list[str] = []
     transferred, scratch = Losses(), Losses()
-    train(config, [transferred], say=told.append)
+    train(config, [transferred], notify=told.append)
     assert any("keep the rows of boxes and objectness and of square, triangle; new: disc" in t for t in told)
-    assert any(t.startswith("note L-15") and "begin anew" in t for t in told)
+    assert any(t.startswith("note L-15") and "are reinitialised" in t for t in told)
     train(replace(config, weights=None, out=Path(config.out).with_name("scratch")), [scratch])
     assert np.mean(transferred.losses) < 0.5 * np.mean(scratch.losses)
     start = head(load(Path(config.out) / "start.weights"), CfgFile.load(config.cfg))
@@ -99,13 +99,13 @@ def test_names_by_hand(config: TrainConfig, tmp_path: Path, trained: Outcome) ->
     names = tmp_path / "any.txt"
     told: list[str] = []
     config = replace(config, weights=alone)
-    train(config, [Losses()], say=told.append)
-    assert any("all classes are new (--weights-names FILE tells" in t for t in told)
+    train(config, [Losses()], notify=told.append)
+    assert any("all classes are new (--weights-names FILE names" in t for t in told)
     names.write_text("triangle\nsquare\ndisc\n")
-    with pytest.raises(DataError, match=r"is of 2 classes, but 3 names were given"):
+    with pytest.raises(DataError, match=r"has 2 classes, but 3 names were given"):
         train(replace(config, weights_names=names, restart=True))
     names.write_text("triangle\nbird\n")
-    train(replace(config, weights_names=names, restart=True), [Losses()], say=told.append)
+    train(replace(config, weights_names=names, restart=True), [Losses()], notify=told.append)
     assert any("and of triangle; new: square, disc; forgotten: bird" in t for t in told)
 
 
@@ -115,7 +115,7 @@ def test_the_same_classes_in_another_order(config: TrainConfig, tmp_path: Path) 
     names = tmp_path / "ds/obj.names"
     names.write_text("disc\nsquare\ntriangle\n")
     told: list[str] = []
-    outcome = train(replace(config, weights=first.weights["last"]), [Losses()], say=told.append)
+    outcome = train(replace(config, weights=first.weights["last"]), [Losses()], notify=told.append)
     assert any("and of disc, square, triangle" in t for t in told)
     assert outcome.iteration == 4
     start, old = (
@@ -176,7 +176,7 @@ def test_a_finished_file_is_explained(config: TrainConfig, tmp_path: Path) -> No
     """L-17: complete weights whose counter is at the end already; the flag to use is named."""
     first = train(replace(config, weights=None, out=tmp_path / "first", max_batches=3))
     told: list[str] = []
-    outcome = train(replace(config, weights=first.weights["final"], max_batches=3), say=told.append)
+    outcome = train(replace(config, weights=first.weights["final"], max_batches=3), notify=told.append)
     assert outcome.reason == "nothing-to-do"
     assert any(line.startswith("note L-17") and "is at iteration 3" in line for line in told)
     assert any("--clear counts from 0" in line for line in told)

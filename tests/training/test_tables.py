@@ -17,11 +17,11 @@ from helpers import run
 
 from pydarknet import TrainConfig
 from pydarknet.errors import ArgumentError, HookError, NonFinite
+from pydarknet.runs.outcome import Outcome
 from pydarknet.system.usage import Resources
 from pydarknet.training import Hook, Step, train
 from pydarknet.training import run as training_run
-from pydarknet.training.loop import Training
-from pydarknet.training.run_summary import Summary
+from pydarknet.training.loop import TrainingLoop
 from pydarknet.training.tables import COLUMNS, TIMES, Stall
 
 
@@ -41,17 +41,17 @@ def test_times_sum_to_the_wall(config: TrainConfig) -> None:
     class Watch(Hook):
         """Slow in the places where hooks are called, which is time too."""
 
-        def before_step(self, training: Training) -> None:
+        def before_step(self, training: TrainingLoop) -> None:
             if training.iteration == 0:
                 self.begun = time.perf_counter()
 
-        def evaluated(self, training: Training, report: object) -> None:
+        def evaluated(self, training: TrainingLoop, report: object) -> None:
             time.sleep(0.02)
 
-        def after_step(self, training: Training, step: Step) -> None:
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
             time.sleep(0.02)
 
-        def end(self, training: Training, reason: str) -> None:
+        def end(self, training: TrainingLoop, reason: str) -> None:
             self.wall = time.perf_counter() - self.begun
 
     watch = Watch()
@@ -76,7 +76,7 @@ def test_losses_are_those_of_an_image(config: TrainConfig) -> None:
     seen: list[tuple[float, float]] = []
 
     class Look(Hook):
-        def after_step(self, training: Training, step: Step) -> None:
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
             cost = sum(report.cost for mini in step.heads for report in mini)
             seen.append((cost / 4, sum(r.class_loss for mini in step.heads for r in mini) / 4))
 
@@ -151,7 +151,7 @@ def test_a_table_of_before(config: TrainConfig) -> None:
     """A run begun with other columns goes on with those of now; no number moves to another column."""
 
     class StopAt(Hook):
-        def after_step(self, training: Training, step: Step) -> None:
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
             if step.iteration == 4:
                 training.stop_reason = "signal"
 
@@ -195,7 +195,7 @@ def test_summary(config: TrainConfig) -> None:
     """The facts: files with their mAP, epochs, best, mean epoch, wall time; two sessions are one run."""
 
     class StopAt(Hook):
-        def after_step(self, training: Training, step: Step) -> None:
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
             if step.iteration == 5:
                 training.stop_reason = "signal"
 
@@ -225,7 +225,7 @@ def test_summary_of_a_failure(config: TrainConfig) -> None:
     """A run that came to nothing says where it stands all the same, before the error does."""
     told: list[str] = []
     with pytest.raises(NonFinite):
-        train(replace(config, settings=("learning_rate=1e8", "burn_in=0"), last_every=1), say=told.append)
+        train(replace(config, settings=("learning_rate=1e8", "burn_in=0"), last_every=1), notify=told.append)
     text = told[-1]
     assert text.startswith("non-finite at iteration ")
     assert "shapes_last.weights" in text
@@ -244,8 +244,8 @@ def test_a_summary_that_fails_changes_no_outcome(
     monkeypatch.setattr(training_run, "summarise", fail)
     told: list[str] = []
     place = tmp_path / "ended"
-    outcome = train(replace(config, on_end=f"touch '{place}'", max_batches=2), say=told.append)
-    assert (outcome.reason, outcome.summary) == ("finished", None)
+    outcome = train(replace(config, on_end=f"touch '{place}'", max_batches=2), notify=told.append)
+    assert (outcome.reason, outcome.epochs_done, outcome.files) == ("finished", None, ())
     assert "summary.json cannot be written: ValueError: about nothing" in told
     assert place.exists()
 
@@ -294,8 +294,7 @@ def test_seconds_of_an_epoch_with_given_weights(config: TrainConfig) -> None:
     outcome = train(replace(config, weights=first.weights["last"], out=other))
     seconds = [float(row["seconds"]) for row in rows(outcome.folder)]
     assert (len(seconds), outcome.iteration) == (4, 12)
-    assert outcome.summary is not None
-    assert outcome.summary.mean_epoch_s == pytest.approx(sum(seconds))  # 4 iterations of 4 of 16 images
+    assert outcome.mean_epoch_s == pytest.approx(sum(seconds))  # 4 iterations of 4 of 16 images
 
 
 @pytest.mark.parametrize(
@@ -304,5 +303,5 @@ def test_seconds_of_an_epoch_with_given_weights(config: TrainConfig) -> None:
 )
 def test_duration(seconds: float, text: str) -> None:
     """Minutes are whole ones that went by: 90 s are 1 min 30 s."""
-    told = Summary("finished", "", "", "", 1, 1.0, "map50", None, None, None, None, seconds, None)
-    assert f"time: {text} in all" in told.to_text(Path())
+    outcome = Outcome("finished", Path(), 1, None, {}, epochs_done=1.0, wall_s=seconds)
+    assert f"time: {text} in all" in outcome.to_text()

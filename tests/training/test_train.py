@@ -23,7 +23,7 @@ from pydarknet.cli.train import command
 from pydarknet.errors import ArgumentError, CfgError, DataError, NonFinite, WeightsError
 from pydarknet.logs.load import load as load_log
 from pydarknet.training import EXIT_CODES, Hook, Step, checkpoint, train
-from pydarknet.training.loop import Training
+from pydarknet.training.loop import TrainingLoop
 from pydarknet.weights import load as load_weights
 from pydarknet.weights.arrays import arrays
 
@@ -113,19 +113,19 @@ def test_hooks_see_everything_in_order(config: TrainConfig) -> None:
     class Witness(Hook):
         name = "witness"
 
-        def start(self, training: Training) -> None:
+        def start(self, training: TrainingLoop) -> None:
             seen.append("start")
 
-        def before_step(self, training: Training) -> None:
+        def before_step(self, training: TrainingLoop) -> None:
             seen.append("before")
 
-        def after_step(self, training: Training, step: Step) -> None:
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
             seen.append(f"after {step.iteration} {len(step.paths)}")
 
-        def evaluated(self, training: Training, report: object) -> None:
+        def evaluated(self, training: TrainingLoop, report: object) -> None:
             seen.append("evaluated")
 
-        def end(self, training: Training, reason: str) -> None:
+        def end(self, training: TrainingLoop, reason: str) -> None:
             seen.append(f"end {reason}")
 
         def state(self) -> dict[str, object]:
@@ -178,7 +178,7 @@ def test_freeze(config: TrainConfig) -> None:
 def test_freeze_backbone_of_yolov4_tiny() -> None:
     """The backbone of yolov4-tiny is what yolov4-tiny.conv.29 holds."""
     from pydarknet.cfg import yolov4_tiny
-    from pydarknet.training.prepare import backbone
+    from pydarknet.training.effective_cfg import backbone
 
     assert backbone(yolov4_tiny(classes=3)) == 29
 
@@ -200,13 +200,13 @@ def test_weights_of_another_class_count(config: TrainConfig, tmp_path: Path) -> 
     start: dict[tuple[int, str], np.ndarray] = {}
 
     class Look(Hook):
-        def start(self, training: Training) -> None:
-            training.network.save_weights(tmp_path / "begin.weights")
+        def start(self, training: TrainingLoop) -> None:
+            training.trainer.save_weights(tmp_path / "begin.weights")
             start.update(parameters(tmp_path / "begin.weights", Path(config.cfg)))
 
-    train(replace(config, weights=donor.weights["final"]), [Look(), StopAt(1)], say=told.append)
+    train(replace(config, weights=donor.weights["final"]), [Look(), StopAt(1)], notify=told.append)
     assert any(
-        "3 of 4 layers with weights loaded; 1 in front of the heads keep the rows of boxes and objectness, "
+        "3 of 4 layers with weights loaded; 1 before the heads keep the rows of boxes and objectness, "
         "of no class; new: square, disc, triangle; forgotten: thing" in line
         for line in told
     )
@@ -235,16 +235,14 @@ def test_partial_weights(config: TrainConfig) -> None:
     train(
         replace(config, weights=cut, out=Path(config.out).with_name("two")),
         [StopAt(1)],
-        say=told.append,
+        notify=told.append,
     )
     assert "shapes.conv.2: 2 of 5 layers loaded, the rest is new" in told
 
 
 def test_preflight_stops(config: TrainConfig) -> None:
     """Errors of the preflight stop the training before it begins, unless forced."""
-    with pytest.raises(
-        DataError, match=r"the preflight found errors \(--force trains all the same\)(.|\n)*L-08"
-    ):
+    with pytest.raises(DataError, match=r"the preflight found errors \(--force trains anyway\)(.|\n)*L-08"):
         train(replace(config, force=False))
     assert (Path(config.out) / "preflight.json").is_file()
     assert not (Path(config.out) / "run.json").exists()
@@ -263,7 +261,7 @@ def test_settings_of_the_user(config: TrainConfig) -> None:
         config, size=(64, 32), batch=6, subdivisions="3", lr=0.002, settings=("hue=0",), epochs=1.5
     )
     told: list[str] = []
-    outcome = train(config, [StopAt(1)], say=told.append)
+    outcome = train(config, [StopAt(1)], notify=told.append)
     net = CfgFile.load(outcome.folder / "shapes.cfg").net
     assert [net.text(k) for k in ("width", "height", "batch", "subdivisions")] == ["64", "32", "6", "3"]
     assert net.number("learning_rate") == 0.002
@@ -412,7 +410,7 @@ def test_bad_images_do_not_end_a_run(config: TrainConfig) -> None:
     victim = next((Path(config.data).parent / "train").glob("*3.png"))
     victim.write_bytes(victim.read_bytes()[:200])
     told: list[str] = []
-    assert train(config, say=told.append).reason == "finished"
+    assert train(config, notify=told.append).reason == "finished"
     assert any("1 images could not be read" in line and victim.name in line for line in told)
 
 
@@ -429,7 +427,7 @@ def test_shared_memory_is_left_alone(config: TrainConfig) -> None:
     before, during = used(), set()
 
     class Look(Hook):
-        def after_step(self, training: Training, step: Step) -> None:
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
             during.update(used())
 
     train(replace(config, workers=2), [Look(), StopAt(3)])

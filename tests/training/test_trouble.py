@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trouble said aloud: each finding speaks where it should, and is quiet where it should be."""
+"""Runtime diagnostics: each finding is reported where it should be, and only there."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pydarknet.cfg import CfgFile, walk
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.logs import load as load_log
 from pydarknet.training import Hook, Step, train
-from pydarknet.training.diagnostics import Trouble
-from pydarknet.training.loop import Training
+from pydarknet.training.diagnostics import Diagnostics
+from pydarknet.training.loop import LoopConfig, TrainingLoop
 from pydarknet.training.validation_loss import ValidationLoss
 from pydarknet.weights import load as load_weights
 from pydarknet.weights import save as save_weights
@@ -48,15 +48,15 @@ def test_constants_for_weights(config: TrainConfig) -> None:
     """A network that calls everything everything is said to, and is not kept as the best."""
 
     class Ruin(Hook):
-        def before_step(self, training: Training) -> None:
+        def before_step(self, training: TrainingLoop) -> None:
             if training.iteration == 3:
-                state = training.network.state()
+                state = training.trainer.state()
                 for name, values in state["arrays"].items():
                     if name == "parameters/3/biases":
                         values.reshape(2, 8)[:, 4:] = 30
                     if name.startswith("gradients"):
                         values[:] = 0
-                training.network.load_state(state)
+                training.trainer.load_state(state)
 
     cfg = Path(str(config.cfg))  # without batch norm, whose statistics need time to settle
     cfg.write_text(cfg.read_text().replace("batch_normalize=1\n", ""))
@@ -95,12 +95,12 @@ def test_loss_of_new_heads(config: TrainConfig, loss: float, speaks: bool) -> No
     """6·6 cells of 2 boxes, a quarter each, are 18: less than half and more than twice that is odd."""
     stage = Stage(Path(str(config.cfg)).parent, config)
     with Network(config.cfg, training=True, threads=1) as network:
-        stage.network, stage.iteration, stage.detecting = network, 0, {4}
-        hook = Trouble((), "", stage, stage.note)  # type: ignore[arg-type]
+        stage.trainer, stage.iteration = network, 0
+        hook = Diagnostics((), "", stage, stage.note)  # type: ignore[arg-type]
         hook.start(stage)  # type: ignore[arg-type]
         hook.after_step(stage, Step(1, loss=loss, size=(48, 48)))  # type: ignore[arg-type]
         hook.end(stage, "finished")  # type: ignore[arg-type]
-    found = findings(stage.run.path)
+    found = findings(stage.config.run.path)
     assert [(f["rule"], f["heads"], f["expected"]) for f in found] == [("D-02", "new", 18.0)] * speaks
     if speaks:
         assert found[0]["message"] == f"the loss begins at {loss:.4g}; new heads should begin near 18"
@@ -131,30 +131,29 @@ def mild(path: Path, config: TrainConfig, out: Path) -> None:
 
 
 class Stage:
-    """What the hook needs of a training."""
+    """The attributes of a training that the hook reads."""
 
     def __init__(self, folder: Path, config: TrainConfig) -> None:
         from pydarknet.runs.folder import RunFolder
 
-        self.run, self.cfg = RunFolder(folder), CfgFile.load(config.cfg)
-        self.iteration, self.max_batches, self.detecting = 1, 10_000, set[int]()
-        self.notes: list[str] = []
-        self.network: Any = None
+        self.config = LoopConfig(config, CfgFile.load(config.cfg), RunFolder(folder), "shapes", 16)
+        self.iteration, self.notes = 1, list[str]()
+        self.trainer: Any = None
 
     def note(self, text: str) -> None:
         self.notes.append(text)
 
 
-def play(config: TrainConfig, steps: Sequence[Step]) -> tuple[list[str], Trouble]:
+def play(config: TrainConfig, steps: Sequence[Step]) -> tuple[list[str], Diagnostics]:
     """The findings for some iterations."""
     stage = Stage(Path(str(config.cfg)).parent, config)
-    hook = Trouble((), "", stage, stage.note)  # type: ignore[arg-type]
+    hook = Diagnostics((), "", stage, stage.note)  # type: ignore[arg-type]
     hook.start(stage)  # type: ignore[arg-type]
     for step in steps:
         stage.iteration = step.iteration
         hook.after_step(stage, step)  # type: ignore[arg-type]
     hook.end(stage, "finished")  # type: ignore[arg-type]
-    return rules(stage.run.path), hook
+    return rules(stage.config.run.path), hook
 
 
 def losses(values: Sequence[float]) -> list[Step]:
@@ -183,8 +182,8 @@ def test_rising_loss_after_a_stop(config: TrainConfig) -> None:
     """What was smallest, and what was said, survive a stop."""
     _, hook = play(config, losses([2.0] * 50 + [7.0]))
     stage = Stage(Path(str(config.out)), config)
-    stage.run.path.mkdir()
-    again = Trouble((), "", stage, stage.note)  # type: ignore[arg-type]
+    stage.config.run.path.mkdir()
+    again = Diagnostics((), "", stage, stage.note)  # type: ignore[arg-type]
     again.load_state(json.loads(json.dumps(hook.state())))
     again.start(stage)  # type: ignore[arg-type]
     again.after_step(stage, losses([7.0])[0])  # type: ignore[arg-type]
@@ -217,8 +216,8 @@ class Zero(Hook):
     def __init__(self, values: Sequence[int]) -> None:
         self.values = list(values)
 
-    def start(self, training: Training) -> None:
-        measure = training.evaluate
+    def start(self, training: TrainingLoop) -> None:
+        measure = shapes.evaluator(training).measure
         assert measure is not None
 
         def evaluate() -> tuple[Evaluation, ValidationLoss | None]:
@@ -231,7 +230,7 @@ class Zero(Hook):
             ]
             return Evaluation(found, shapes.NAMES), None
 
-        training.evaluate = evaluate
+        shapes.evaluator(training).measure = evaluate
 
 
 def test_map_of_zero(config: TrainConfig) -> None:

@@ -16,7 +16,7 @@ struct dn_network {
     std::vector<std::string> descriptions;  // one per layer, for dn_layer_info
     std::vector<dn::LayerTime> times;       // strings of the last profile
 
-    explicit dn_network(dn::Network network) : net(std::move(network)) { describe(); }
+    explicit dn_network(const dn::Network& network) : net(network) { describe(); }
     void describe() {
         descriptions.clear();
         for (const dn::Node& node : net.graph().nodes) {

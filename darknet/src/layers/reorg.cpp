@@ -18,9 +18,9 @@ void infer(const Graph&, Node& node) {
     const auto& params = node.as<ReorgParams>();
     const int s = params.stride;
     if (node.in.c % (s * s) != 0)
-        shape_error(node, text("its ", node.in.c, " input channels are no multiple of stride * stride = ", s * s));
+        shape_error(node, text("its ", node.in.c, " input channels are not a multiple of stride * stride = ", s * s));
     if (!params.reverse && (node.in.h % s != 0 || node.in.w % s != 0))
-        shape_error(node, text("its input of ", node.in.w, " x ", node.in.h, " is no multiple of stride=", s));
+        shape_error(node, text("its input of ", node.in.w, " x ", node.in.h, " is not a multiple of stride=", s));
     const long long c = node.in.c, h = node.in.h, w = node.in.w;
     node.out =
         params.reverse ? checked_shape(node, c / s / s, h * s, w * s) : checked_shape(node, c * s * s, h / s, w / s);

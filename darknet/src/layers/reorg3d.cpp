@@ -22,7 +22,7 @@ void infer(const Graph&, Node& node) {
         return;
     }
     if (c % (s * s * s * s) != 0)
-        shape_error(node, text("its ", c, " input channels are no multiple of stride^4 = ", s * s * s * s));
+        shape_error(node, text("its ", c, " input channels are not a multiple of stride^4 = ", s * s * s * s));
     node.out = checked_shape(node, c / (s * s), h * s, w * s);
 }
 

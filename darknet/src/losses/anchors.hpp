@@ -30,11 +30,11 @@ struct Head {
     const YoloParams& params;
     Shape grid;   // (n*(entries)), h, w of the head
     Shape input;  // of the network
-    const float* output;
-    float* delta;  // both of one image
+    const float* output = nullptr;
+    float* delta = nullptr;  // both of one image
 
     Slot slot(int anchor_slot, int row, int column) const;
-    Box anchor(int anchor) const;  // at the origin, relative to the input
+    Box anchor(int index) const;  // at the origin, relative to the input
 };
 
 // Index of the anchor, among all of the head's, that fits the truth's size best.

@@ -13,17 +13,17 @@ namespace dn {
 // Ground truth of a mini-batch. Detectors: `stride` = boxes*6 values an image, rows x, y, w, h (relative, centre form),
 // class, track id, ended by a row with x = 0. Classifiers: one value per class.
 struct Truths {
-    const float* data;  // (n, stride)
-    int n;
-    std::size_t stride;
+    const float* data = nullptr;  // (n, stride)
+    int n = 0;
+    std::size_t stride = 0;
     const float* of(int image) const { return data + image * stride; }
 };
 
 struct LossContext {
     Truths truths;
-    Shape net_input;     // anchors are in pixels of it
-    std::uint64_t seen;  // images trained on, those of this mini-batch included; region layers warm up by it
-    int threads = 1;     // that may work on a loss; its bits do not depend on them
+    Shape net_input;         // anchors are in pixels of it
+    std::uint64_t seen = 0;  // images trained on, those of this mini-batch included; region layers warm up by it
+    int threads = 1;         // that may work on a loss; its bits do not depend on them
 };
 
 // The numbers of Darknet's training log line for one head and one mini-batch.

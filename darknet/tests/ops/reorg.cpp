@@ -15,6 +15,6 @@ TEST_CASE("reorg: Darknet's own order, and reverse undoes it") {
 }
 
 TEST_CASE("reorg: channels and sides that cannot be divided are refused") {
-    CHECK_CONTAINS(cfg_error("[reorg]\nstride=2\n", {3, 4, 4}), "3 input channels are no multiple");
-    CHECK_CONTAINS(cfg_error("[reorg]\nstride=2\n", {4, 4, 5}), "its input of 5 x 4 is no multiple of stride=2");
+    CHECK_CONTAINS(cfg_error("[reorg]\nstride=2\n", {3, 4, 4}), "3 input channels are not a multiple");
+    CHECK_CONTAINS(cfg_error("[reorg]\nstride=2\n", {4, 4, 5}), "its input of 5 x 4 is not a multiple of stride=2");
 }

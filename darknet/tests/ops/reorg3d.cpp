@@ -15,5 +15,5 @@ TEST_CASE("reorg3d: the reverse has Darknet's order") {
     // 16 channels of 1x1 become 4 of 2x2, filled as one 4x4 plane of every second pixel.
     check_op({"[reorg3d]\nstride=2\nreverse=1\n", {16, 1, 1}, ramp(16)},
              {0, 4, 1, 5, 8, 12, 9, 13, 2, 6, 3, 7, 10, 14, 11, 15});
-    CHECK_CONTAINS(cfg_error("[reorg3d]\nstride=2\nreverse=1\n", {8, 1, 1}), "no multiple of stride^4 = 16");
+    CHECK_CONTAINS(cfg_error("[reorg3d]\nstride=2\nreverse=1\n", {8, 1, 1}), "not a multiple of stride^4 = 16");
 }

@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-
-# Before the engine is loaded: its threads must not spin on the cores that decode the next images.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from pydarknet.data import Dataset, Status
 from pydarknet.data.io import open_source

@@ -6,16 +6,12 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-
-# Before the engine is loaded: its threads must not spin on the cores that decode the next images.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from pydarknet import __version__
 from pydarknet.cli._impl.bars import Bars

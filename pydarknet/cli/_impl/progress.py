@@ -12,7 +12,7 @@ from tqdm import tqdm
 from pydarknet.training import Hook, Step
 
 if TYPE_CHECKING:
-    from pydarknet.training.loop import Training
+    from pydarknet.training.loop import TrainingLoop
 
 
 class Bar(Hook):
@@ -25,26 +25,26 @@ class Bar(Hook):
     def __init__(self, lines: int = 0) -> None:
         self._lines = lines
 
-    def start(self, training: Training) -> None:
+    def start(self, training: TrainingLoop) -> None:
         """Begin where the training stands."""
         self._bar = tqdm(
-            total=training.max_batches,
+            total=training.config.max_batches,
             initial=training.iteration,
             desc="training",
             disable=not sys.stderr.isatty(),
         )
 
-    def after_step(self, training: Training, step: Step) -> None:
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
         """Move on."""
-        found = "" if training.last_map is None else f", mAP {training.last_map:.1%}"
+        found = "" if step.last_map is None else f", mAP {step.last_map:.1%}"
         text = f"loss {step.avg_loss:.2f}{found}"
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update()
-        every = max(training.max_batches // self._lines, 1) if self._lines else 0
+        every = max(training.config.max_batches // self._lines, 1) if self._lines else 0
         if self._bar.disable and every and step.iteration % every == 0:
-            click.echo(f"{step.iteration}/{training.max_batches}: {text}")
+            click.echo(f"{step.iteration}/{training.config.max_batches}: {text}")
 
-    def end(self, training: Training, reason: str) -> None:  # noqa: ARG002
+    def end(self, training: TrainingLoop, reason: str) -> None:  # noqa: ARG002
         """Leave the bar as it is."""
         self._bar.close()
 

@@ -15,7 +15,9 @@
 namespace dn::cpu {
 
 struct ConvGeometry {
-    int groups, size, stride_x, stride_y, pad_x, pad_y, dilation;  // pads: left and above, in pixels
+    int groups = 1, size = 1, stride_x = 1, stride_y = 1;
+    int pad_x = 0, pad_y = 0;  // left and above, in pixels
+    int dilation = 1;
 };
 
 // The tensors and numbers of one convolution, whatever way it is computed.
@@ -23,7 +25,7 @@ struct ConvTask {
     Runtime& runtime;
     WeightStore& weights;
     const NodeParameters& params;
-    int owner;  // node that has the parameters
+    int owner = 0;  // node that has the parameters
     ConvGeometry geometry;
     Tensor src, dst, residual;  // residual.data null: none
     Finish finish;

@@ -20,8 +20,8 @@ namespace cpu {
 struct Context : KernelContext {
     Runtime& runtime;
     WeightStore& weights;
-    DType compute;                           // type of weights and of activations between layers
-    Fusion fusion;                           // what the kernel computes besides its node
+    DType compute = DType::f32;              // type of weights and of activations between layers
+    Fusion fusion = {};                      // what the kernel computes besides its node
     Tensor residual;                         // of a fused shortcut; data null: none
     const Parameters* parameters = nullptr;  // of all nodes, for kernels that compute several
 };

@@ -29,6 +29,6 @@ struct FinishPixels {
 };
 
 // dst = after(activation(x) + residual)
-void finish_pixels(const FinishPixels& job, const Finish& finish);
+void finish_pixels(const FinishPixels& pixels, const Finish& finish);
 
 }  // namespace dn::cpu

@@ -197,7 +197,7 @@ private:
         return context;
     }
 
-    void run(const std::function<void()>& work) {
+    void run(const std::function<void()>& work) const {
         try {
             with_team(options_.threads, work);
         } catch (const dnnl::error& error) {

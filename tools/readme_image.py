@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw the README's picture: what a network finds in three free photographs that ship with scikit-image.
+"""Draw the README's image: detections in three free photographs that ship with scikit-image.
 
     pip install scikit-image
-    python tools/readme_picture.py yolo-fastest-1.1-xl.cfg yolo-fastest-1.1-xl.weights coco.names
+    python tools/readme_image.py yolo-fastest-1.1-xl.cfg yolo-fastest-1.1-xl.weights coco.names
 
 The photographs: Eileen Collins (NASA, public domain), Chelsea the cat and a cup of coffee (CC0).
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw the pictures of docs/tutorial-datasets.md anew: ``python tools/tutorial_pictures.py``.
+"""Draw the images of docs/tutorial-datasets.md: ``python tools/tutorial_images.py``.
 
-They show made-up shapes (tools/shapes.py), so that no picture of somebody else is in the repository.
+They show generated shapes (tools/shapes.py), so the repository contains no third-party images.
 """
 
 from __future__ import annotations

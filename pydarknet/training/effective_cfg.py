@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Effective cfg: that of the user with the settings of a training written into it."""
+
+from __future__ import annotations
+
+import math
+
+from pydarknet.cfg import CfgFile, walk
+from pydarknet.cfg.generate import apply_setting, check_size
+from pydarknet.cfg.memory import smallest_subdivisions
+from pydarknet.errors import ArgumentError, CfgError
+from pydarknet.runs.config import TrainConfig
+from pydarknet.system.memory import available_memory
+from pydarknet.system.notify import Notify
+
+MEMORY_SHARE = 0.8  # of the free memory that subdivisions=auto may use
+
+
+def effective_cfg(config: TrainConfig, images: int, notify: Notify) -> CfgFile:
+    """Load the cfg and write the settings into it.
+
+    Args:
+        config: the settings.
+        images: number of training images, for ``epochs``.
+        notify: receives the decisions that were not the user's.
+
+    Raises:
+        CfgError: a value does not fit the network.
+    """
+    cfg = CfgFile.load(config.cfg)
+    net = cfg.net
+    for setting in config.settings:
+        name, _, value = setting.partition("=")
+        apply_setting(cfg, name.strip(), value.strip())
+    if config.size is not None:
+        check_size(cfg.path, config.size, walk(cfg, 2048, 2048, problems=[]).stride)
+        net.set("width", config.size[0])
+        net.set("height", config.size[1])
+    if config.batch is not None:
+        net.set("batch", config.batch)
+    if config.lr is not None:
+        net.set("learning_rate", config.lr)
+    if config.subdivisions == "auto":
+        _choose_subdivisions(cfg, config.precision, notify)
+    elif config.subdivisions is not None:
+        net.set("subdivisions", int(config.subdivisions))
+    batch, parts = net.integer("batch"), net.integer("subdivisions")
+    if parts < 1 or batch % parts:
+        raise net.error("subdivisions", f"batch {batch} cannot be cut into {parts} equal subdivisions")
+    if config.freeze is not None:
+        _freeze(cfg, config.freeze, notify)
+    set_length(cfg, config, images, notify)
+    if net.integer("max_batches") < 1:
+        raise net.error("max_batches", "training length is not set; set max_batches, or give --epochs")
+    return cfg
+
+
+def set_length(cfg: CfgFile, config: TrainConfig, images: int, notify: Notify) -> None:
+    """Set the length that the settings ask for; without one, that of the cfg stays."""
+    length = config.max_batches
+    if config.epochs is not None:
+        length = max(1, math.ceil(config.epochs * images / cfg.net.integer("batch")))
+    if length is not None:
+        stretch(cfg, length, notify)
+
+
+def stretch(cfg: CfgFile, length: int, notify: Notify) -> None:
+    """Change the number of iterations and scale the steps; burn-in takes a quarter at most."""
+    net = cfg.net
+    before = net.integer("max_batches")
+    if length == before:
+        return
+    net.set("max_batches", length)
+    notify(f"max_batches {before} -> {length}")
+    if steps := net.integers("steps"):
+        if before > 0:
+            moved = [round(step * length / before) for step in steps]
+        else:
+            moved = [length * 8 // 10 + i * max(length // 10 // len(steps), 1) for i in range(len(steps))]
+        if moved != steps:
+            net.set("steps", moved)
+            notify(f"steps {_listed(steps)} -> {_listed(moved)}: they keep their share of the training")
+    if net.integer("burn_in") > length // 4 and length < before:
+        net.set("burn_in", length // 4)
+        notify(f"burn_in -> {length // 4}: a quarter of a short training")
+
+
+def _listed(numbers: list[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _choose_subdivisions(cfg: CfgFile, precision: str, notify: Notify) -> None:
+    free = available_memory()
+    if free is None:
+        raise ArgumentError("the free memory of this system is unknown; give subdivisions as a number")
+    found = smallest_subdivisions(cfg, int(free * MEMORY_SHARE), precision=precision)
+    if found is None:
+        raise ArgumentError(
+            f"the network does not fit into {free / 2**30:.1f} GiB even with one image at a time; "
+            "take a smaller size or network"
+        )
+    cfg.net.set("subdivisions", found)
+    notify(f"subdivisions {found}: the smallest that fits into {MEMORY_SHARE:.0%} of {free / 2**30:.1f} GiB")
+
+
+def _freeze(cfg: CfgFile, what: str, notify: Notify) -> None:
+    """Set ``stopbackward`` in the last frozen layer: it freezes all layers up to it."""
+    count = backbone(cfg) if what == "backbone" else int(what)
+    if not 1 <= count < len(cfg.layers):
+        raise ArgumentError(f"cannot freeze {count} layers; the network has {len(cfg.layers)}")
+    cfg.layers[count - 1].set("stopbackward", 1)
+    notify(f"layers 0 to {count - 1} are frozen")
+
+
+def backbone(cfg: CfgFile) -> int:
+    """Count the layers before the convolution that precedes the first head or upsampling.
+
+    For yolov4-tiny these are the 29 of ``yolov4-tiny.conv.29``.
+    """
+    ends = ("upsample", "yolo", "Gaussian_yolo", "region")
+    return max(1, next(i for i, section in enumerate(cfg.layers) if section.type in ends) - 1)
+
+
+def require_network(cfg: CfgFile) -> None:
+    """Reject a cfg that does not describe a network that can be trained.
+
+    Raises:
+        CfgError: naming the first thing that is wrong.
+    """
+    walk(cfg)
+    if len({head.integer("classes") for head in cfg.heads}) > 1:
+        raise CfgError(f"{cfg.path}: the heads have different numbers of classes")
+    if len({head.integer("max") for head in cfg.heads}) > 1:
+        raise CfgError(f"{cfg.path}: the heads have different values of max; use one")

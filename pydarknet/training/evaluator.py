@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluations during a training, and the schedule of everything that does not happen in each iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydarknet.cfg import CfgFile
+from pydarknet.data.album import ImageCache
+from pydarknet.engine.network import Network
+from pydarknet.evaluation.collect import collect
+from pydarknet.evaluation.evaluation import Evaluation
+from pydarknet.runs.config import TrainConfig
+from pydarknet.training.hooks import Hook, Step
+from pydarknet.training.loop import TrainingLoop
+from pydarknet.training.validation_loss import LossMeter, ValidationLoss
+
+#: Evaluates the network as it is now.
+Measure = Callable[[], tuple[Evaluation, ValidationLoss | None]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Iterations between savings and evaluations.
+
+    Attributes:
+        save_every: between numbered weights files.
+        last_every: between saved states.
+        map_every: between evaluations; 0 for none.
+        first_map: iteration of the first evaluation of this session; 0 for none.
+    """
+
+    save_every: int
+    last_every: int
+    map_every: int = 0
+    first_map: int = 0
+
+    @classmethod
+    def of(cls, config: TrainConfig, cfg: CfgFile, images: int, valid: int, iteration: int) -> Schedule:
+        """Schedule of a session.
+
+        Args:
+            config: the settings.
+            cfg: the effective cfg.
+            images: number of training images.
+            valid: number of validation images.
+            iteration: at which the session begins.
+        """
+        net = cfg.net
+        save_every = config.save_every or (1000 if net.integer("max_batches") < 10_000 else 10_000)
+        last_every = config.last_every or min(100, save_every)
+        if not valid or config.map_every == 0:
+            return cls(save_every, last_every)
+        if config.map_every:
+            return cls(save_every, last_every, config.map_every, iteration + config.map_every)
+        map_every = max(100, 4 * images // net.integer("batch"))
+        return cls(save_every, last_every, map_every, max(net.integer("burn_in"), iteration + map_every))
+
+
+def measure_on(
+    images: ImageCache, names: Sequence[str], network: Network, cfg: CfgFile, mini: int
+) -> Measure:
+    """Make the function that evaluates a network.
+
+    Args:
+        images: validation images with their labels.
+        names: of the classes.
+        network: to evaluate.
+        cfg: of the network.
+        mini: images of a mini-batch in training.
+    """
+
+    def measure() -> tuple[Evaluation, ValidationLoss | None]:
+        meter = LossMeter(cfg, mini)
+        found = collect(network, images, detect=meter.detect)
+        return Evaluation(found, names), meter.result()
+
+    return measure
+
+
+class Evaluator(Hook):
+    """Evaluates when it is due and calls ``evaluated`` of all hooks; comes before them.
+
+    Args:
+        schedule: when to evaluate.
+        measure: evaluates the network.
+
+    Attributes:
+        next_map: iteration of the next evaluation; there is one after the last iteration too.
+        last_map: newest mAP@0.5, 0..1; None before the first evaluation.
+        best_map: highest mAP@0.5 so far, 0..1; saturated evaluations (D-01) do not count.
+    """
+
+    name = "evaluator"
+
+    def __init__(self, schedule: Schedule, measure: Measure) -> None:
+        self.schedule, self.measure = schedule, measure
+        self.next_map = schedule.first_map
+        self.last_map: float | None = None
+        self.best_map: float | None = None
+
+    def before_step(self, training: TrainingLoop) -> None:
+        """Enter the mAP known so far."""
+        training.step.last_map, training.step.best_map = self.last_map, self.best_map
+
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
+        """Evaluate if it is due."""
+        due = step.iteration >= self.next_map or step.iteration == training.config.max_batches
+        if not self.schedule.map_every or not due:
+            return
+        with step.timed("eval"):
+            report, step.val_loss = self.measure()
+            self.last_map = step.last_map = report.map50
+            self.next_map = step.iteration + self.schedule.map_every
+            try:
+                training.dispatch("evaluated", report)
+            finally:
+                if self.is_best(report):
+                    self.best_map = report.map50
+                step.best_map = self.best_map
+
+    def is_best(self, report: Evaluation) -> bool:
+        """Whether the mAP of an evaluation is at least the highest before."""
+        return not report.saturation.reason and (self.best_map is None or report.map50 >= self.best_map)
+
+    def state(self) -> dict[str, Any]:
+        """Best, newest and next."""
+        return {"best": self.best_map, "last_map": self.last_map, "next_map": self.next_map}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore; with a shorter interval than before, the next evaluation comes earlier."""
+        self.best_map, self.last_map = state["best"], state["last_map"]
+        planned = self.schedule.first_map
+        self.next_map = min(state["next_map"] or planned, planned)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Second part of a training: the network, the loader, and the loop with its hooks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydarknet.data.album import ImageCache
+from pydarknet.engine.network import Network
+from pydarknet.runs.config import TrainConfig
+from pydarknet.system import extras
+from pydarknet.system.machine import usable_cores
+from pydarknet.training import checkpoint, darknet_log, plots, startup_checks, tables
+from pydarknet.training.augment import AugmentConfig
+from pydarknet.training.checkpoint_hook import CheckpointHook, TimeLimitHook
+from pydarknet.training.diagnostics import Diagnostics
+from pydarknet.training.eta import eta_hook
+from pydarknet.training.evaluator import Evaluator, Schedule, measure_on
+from pydarknet.training.hooks import Hook, IsolatedHook
+from pydarknet.training.loader import Loader, input_sizes
+from pydarknet.training.loop import LoopConfig, TrainingLoop
+from pydarknet.training.monitor import Monitor
+from pydarknet.training.prepare import Prepared
+from pydarknet.training.rollback import RollbackPoints
+from pydarknet.training.validation_loss import protocol
+
+
+@dataclass(frozen=True)
+class Started:
+    """A training that is ready to run; close it afterwards, or use it as a context manager.
+
+    Attributes:
+        prepared: data and settings.
+        network: that is trained.
+        loader: of its training images.
+        loop: the training.
+        evaluator: its evaluations.
+        monitor: its choice of the best.
+        resources: closes the network and the loader.
+    """
+
+    prepared: Prepared
+    network: Network
+    loader: Loader
+    loop: TrainingLoop
+    evaluator: Evaluator
+    monitor: Monitor
+    resources: contextlib.ExitStack
+
+    def __enter__(self) -> Started:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.resources.close()
+
+
+def start(prepared: Prepared, hooks: Sequence[Hook] = (), echo: bool = False) -> Started:
+    """Open the network, restore the saved state, start the loader.
+
+    Args:
+        prepared: data and settings.
+        hooks: of the caller.
+        echo: print the log to standard output.
+
+    Raises:
+        DataError: the saved state is damaged.
+        WeightsError: the weights belong to another network.
+        FileError: the decoded images do not fit on the disk.
+    """
+    config, cfg, splits = prepared.config, prepared.cfg, prepared.splits
+    saved = checkpoint.load(prepared.checkpoints.last) if prepared.resumed else None
+    with contextlib.ExitStack() as stack:
+        network = startup_checks.open_network(
+            config, cfg, splits.names, prepared.folder.path, prepared.resumed, prepared.notices
+        )
+        stack.callback(network.close)
+        if saved:
+            network.load_state(saved.network)
+        loader = _loader(prepared)
+        stack.callback(loader.close)
+        evaluator = _evaluator(prepared, network, loader)
+        monitor = Monitor(config, len(splits.train), prepared.notices)
+        ordered = _hooks(prepared, network, loader, evaluator, monitor, hooks, echo)
+        facts = LoopConfig(config, cfg, prepared.folder, prepared.checkpoints.base, len(splits.train))
+        loop = TrainingLoop(network, facts, loader, ordered)
+        if saved:
+            loop.load_meta(saved.meta)
+        return Started(prepared, network, loader, loop, evaluator, monitor, stack.pop_all())
+
+
+def _loader(prepared: Prepared) -> Loader:
+    config, net = prepared.config, prepared.cfg.net
+    augmentation = AugmentConfig.of(prepared.cfg)
+    channels, folder = augmentation.channels, prepared.folder
+    startup_checks.check_cache(config.cache, prepared.splits, channels, folder.path, prepared.notices.show)
+    images = ImageCache(
+        prepared.splits.train, channels, config.cache, folder.file("cache") / "train", config.max_bad
+    )
+    return Loader(
+        images,
+        augmentation,
+        net.integer("batch"),
+        net.integer("subdivisions"),
+        config.seed,
+        config.workers or usable_cores(),
+        input_sizes(prepared.cfg, config.seed),
+    )
+
+
+def _evaluator(prepared: Prepared, network: Network, loader: Loader) -> Evaluator:
+    config, cfg, splits = prepared.config, prepared.cfg, prepared.splits
+    schedule = Schedule.of(config, cfg, len(splits.train), len(splits.valid), network.iteration)
+    cache, channels = prepared.folder.file("cache") / "valid", cfg.net.integer("channels")
+    valid = ImageCache(splits.valid, channels, config.cache, cache, config.max_bad)
+    return Evaluator(schedule, measure_on(valid, splits.names, network, cfg, loader.mini))
+
+
+def _hooks(
+    prepared: Prepared,
+    network: Network,
+    loader: Loader,
+    evaluator: Evaluator,
+    monitor: Monitor,
+    hooks: Sequence[Hook],
+    echo: bool,
+) -> list[Hook]:
+    """Hooks in the order of their calls: those that judge, those that save, those that report."""
+    config, splits, checkpoints = prepared.config, prepared.splits, prepared.checkpoints
+    notify, schedule, clock = prepared.notices, evaluator.schedule, darknet_log.Clock()
+    log = darknet_log.DarknetLog(clock, evaluator, echo)
+    weights = (
+        "none, the training began with random ones" if config.weights is None else f"from {config.weights}"
+    )
+    judging = [evaluator, TimeLimitHook(config.max_hours, prepared.begun), monitor]
+    callers = [IsolatedHook(hook) for hook in (*hooks, *_optional_hooks(config))]
+    measured = protocol(network, splits)
+    saving: list[Hook] = [CheckpointHook(checkpoints, schedule, log, monitor, measured, notify)]
+    if config.rollback is not None:
+        saving.append(RollbackPoints(checkpoints, schedule.last_every))
+    reporting: list[Hook] = [clock, tables.Evaluations(monitor, notify.show), log, tables.Tables(clock)]
+    if config.plots:
+        reporting.append(plots.Plots(prepared.dataset, loader, config.dump_batches, notify))
+    reporting.append(eta_hook(notify, config.max_hours))
+    return [*judging, *callers, Diagnostics(splits.train, weights, log, notify.show), *saving, *reporting]
+
+
+def _optional_hooks(config: TrainConfig) -> list[Hook]:
+    wanted = {"tensorboard": config.tensorboard, "mlflow": config.mlflow}
+    return [extras.load("pydarknet.hooks", name)() for name, on in wanted.items() if on]

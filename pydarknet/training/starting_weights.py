@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting weights: the given file, or one made of those of its layers that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pydarknet.cfg import CfgFile, walk
+from pydarknet.engine.names import names_beside
+from pydarknet.engine.network import Network
+from pydarknet.errors import DataError, WeightsError
+from pydarknet.system.notify import Notify
+from pydarknet.weights import file as weights_file
+from pydarknet.weights import fit
+from pydarknet.weights.surgery import Transplant, classes_of, donor, transplant
+
+
+def starting_weights(
+    path: Path,
+    cfg: CfgFile,
+    names: Sequence[str],
+    network: Network,
+    folder: Path,
+    notify: Notify,
+    old_names: Sequence[str] | None = None,
+) -> Path:
+    """Choose the weights file to load: the given one if it fits, else one made of the parts that fit.
+
+    Of a file of the same network for other classes every layer is kept; of the layers before the heads only
+    the rows of boxes, of objectness and of classes with equal names.
+
+    Args:
+        path: file that the user gave.
+        cfg: the network to be trained.
+        names: of its classes.
+        network: the same with random values, which fill the parts that the file lacks.
+        folder: where a new file may be written.
+        notify: receives a list of the parts that were loaded.
+        old_names: of the classes in the file; by default those of a ``.names`` file beside it.
+
+    Raises:
+        WeightsError: the file belongs to another network.
+        DataError: the number of ``old_names`` is not the number of classes of the file.
+    """
+    file, nodes = weights_file.load(path), walk(cfg)
+    lie = fit(len(file.values), nodes)
+    known = tuple(old_names or names_beside(path, path) or ())
+    source: CfgFile | None = cfg
+    if not lie.good or file.rest:
+        source = donor(cfg, len(file.values))
+        if source is None or file.rest:
+            raise WeightsError(f"{path}: {lie}; it belongs to another network, or is incomplete")
+    classes = classes_of(source) if source and source.heads else 0
+    if len(known) != classes:
+        if old_names and (lie.complete or source is not cfg):
+            raise DataError(f"{path}: has {classes} classes, but {len(known)} names were given for it")
+        known = ()
+    if source is cfg and (not lie.complete or known in ((), tuple(names))):
+        rest = "" if lie.complete else ", the rest is new"
+        notify(f"{path.name}: {lie.layers} of {lie.total} layers loaded{rest}")
+        return path
+    assert source is not None
+    made = folder / "start.weights"
+    network.save_weights(made)
+    fresh = np.array(weights_file.load(made).values)
+    found = transplant(file, source, cfg, fresh, known, names)
+    weights_file.save(made, weights_file.Header(), found.parts)
+    notify(_described(path, found, classes, len(names), known))
+    return made
+
+
+def _described(path: Path, found: Transplant, before: int, now: int, known: Sequence[str]) -> str:
+    text = (
+        f"{path.name}: of {before} classes, the cfg has {now}; {found.whole} of {found.total} layers with "
+        f"weights loaded; {found.total - found.whole} before the heads keep the rows of boxes and "
+        "objectness"
+    )
+    if not known:
+        return f"{text}, all classes are new (--weights-names FILE names those of the file)"
+    text += f" and of {_words(found.kept)}" if found.kept else ", of no class"
+    text += f"; new: {_words(found.new)}" if found.new else ""
+    return text + (f"; forgotten: {_words(found.dropped)}" if found.dropped else "")
+
+
+def _words(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
