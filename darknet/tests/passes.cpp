@@ -83,9 +83,9 @@ TEST_CASE("fuse: also through a dropout") {
 TEST_CASE("fuse: not when another node needs the convolution's own output") {
     const auto fused = [](const std::string& rest, const std::vector<int>& wanted) {
         const Graph graph = graph_of(kConv + kConv + rest, kInput);
-        FusedGraph fused(graph);
-        fuse_shortcuts(fused, wanted);
-        return fused.of(2).computed_elsewhere;
+        FusedGraph passed(graph);
+        fuse_shortcuts(passed, wanted);
+        return passed.of(2).computed_elsewhere;
     };
     CHECK(fused("[shortcut]\nfrom=-2\n", {2}));
     CHECK_FALSE(fused("[shortcut]\nfrom=-2\n", {1, 2}));                      // it is to be read

@@ -61,6 +61,7 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
         {{"default", NmsKind::standard}, {"greedynms", NmsKind::greedy}, {"diounms", NmsKind::diou}});
     constexpr int kNoEmbedding = 999999;  // Darknet's own way to say none
     const int embedding = options.integer("embedding_layer", kNoEmbedding);
+    options.unsupported("embedding_layer", kNoEmbedding);
     if (embedding != kNoEmbedding)
         params->embedding_layer = resolve_reference(options, "embedding_layer", node, embedding);
     // Darknet's tracker over embeddings.

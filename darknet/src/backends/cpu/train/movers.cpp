@@ -12,7 +12,8 @@ namespace {
 class Mover : public TrainKernel {
 public:
     Mover(const TrainContext& context, MakeCpuKernel make)
-        : context_(context), forward_(make(Context{context, context.runtime, context.weights, context.compute})) {}
+        : context_(context),
+          forward_(make(Context{context, context.runtime, context.weights, context.compute, {}, {}})) {}
     std::string what() const override { return forward_ ? forward_->what() : "view"; }
     void forward() override {
         if (forward_) forward_->forward();
