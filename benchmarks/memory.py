@@ -32,13 +32,14 @@ import sys
 import numpy as np
 from pydarknet import Network
 mini = int(sys.argv[3])
-with Network(sys.argv[1], precision=sys.argv[2], training=True) as network:
+with Network(sys.argv[1], precision=sys.argv[2]) as network:
+    trainer = network.trainer()
     images = np.full((mini, *network.layers[0].in_shape), 0.5, np.float32)
     truths = np.zeros((mini, 200, 6), np.float32)
     truths[:, 0, :4] = 0.5, 0.5, 0.3, 0.3
-    network.accumulate(images, truths)
-    network.accumulate(images, truths)
-    network.update()
+    trainer.accumulate(images, truths)
+    trainer.accumulate(images, truths)
+    trainer.update()
     {PEAK}
 """
 

@@ -40,11 +40,11 @@ def pydarknet_step(cfg: str, batch: int, size: int, precision: str, threads: int
     images, boxes = samples(batch, size)
     truths = np.zeros((batch, 200, 6), np.float32)
     truths[:, :BOXES, :5] = boxes
-    net = pydarknet.Network(cfg, training=True, precision=precision, threads=threads)
+    trainer = pydarknet.Network(cfg, precision=precision, threads=threads).trainer()
 
     def step() -> None:
-        net.accumulate(images, truths)
-        net.update()
+        trainer.accumulate(images, truths)
+        trainer.update()
 
     return step
 

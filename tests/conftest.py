@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests share: the reference files, the backends of this build, and a very small network."""
+"""Shared fixtures: the reference files, the backends of this build, and a very small network."""
 
 from __future__ import annotations
 

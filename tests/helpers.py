@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 
 def is_the_object(dets: Detections) -> bool:
-    """What the self-test's arithmetic says is in the self-test's image."""
+    """Detections in the self-test's image according to the self-test's arithmetic."""
     return (
         len(dets) == 1
         and bool(np.allclose(dets.xyxy, [[2, 2, 4, 4]], atol=1e-4))

@@ -18,7 +18,7 @@ NEEDED = ("pydarknet/__init__.py", "pydarknet/engine/libdarknet.so", "pydarknet/
 
 
 def findings(files: list[PackagePath]) -> Iterator[str]:
-    """What is wrong with the files of the wheel, a line each."""
+    """Errors in the files of the wheel, a line each."""
     for file in files:
         top = file.parts[0]
         if top != "pydarknet" and not top.endswith(".dist-info"):

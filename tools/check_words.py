@@ -14,7 +14,7 @@ from pathlib import Path
 ROOTS = ["pydarknet", "darknet", "docs", "tools", "benchmarks", *Path().glob("*.md")]
 WHOLE, CODE = {".md", ".txt", ".html"}, {".py", ".js", ".cpp", ".hpp", ".h", ".cu", ".cuh"}
 
-#: Pattern -> alternative. Identifiers, options and paths do not count.
+#: Pattern -> alternative. Identifiers, options, paths and names in backticks do not count.
 WORDS = {
     "films?": "video",
     "pictures?": "image",
@@ -30,7 +30,7 @@ WORDS = {
     "looked at|looks at": "viewed, checked, read",
     "wish(?:es)?": "options",
 }
-_WORDS = {rf"(?<![-\w./{{])(?:{word})(?![-\w/(=])": hint for word, hint in WORDS.items()}
+_WORDS = {rf"(?<![-\w./{{`])(?:{word})(?![-\w/(=])": hint for word, hint in WORDS.items()}
 _WORDS[r'(?-i:"""What )'] = "a noun or a verb"
 #: Comments and string literals of C++ and JavaScript.
 _TEXT = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)

@@ -233,7 +233,7 @@ typedef struct {
 } dn_trainer_info;
 
 DN_API dn_status dn_trainer_get_info(const dn_trainer *trainer, dn_trainer_info *out);
-/* For a resumed run, after its arrays were written: where to go on. Nothing is pending then. */
+/* For a resumed run, after its arrays were written: the position to resume at. Nothing is pending then. */
 DN_API dn_status dn_trainer_set_counters(dn_trainer *trainer, int64_t iteration, uint64_t seen);
 /* Replaces the base rate that the schedule multiplies. */
 DN_API dn_status dn_trainer_set_learning_rate(dn_trainer *trainer, float rate);

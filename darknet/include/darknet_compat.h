@@ -4,8 +4,8 @@
  * New programs are better served by darknet.h.
  *
  * Differences that a caller can see
- *   - No call exits, aborts or prints. On failure pointers are NULL, counts 0 (or -1 where said), images empty, and
- *     dn_last_error() (darknet.h) tells why on the same thread.
+ *   - No call exits, aborts or prints. On failure pointers are NULL, counts 0 (or -1 if documented), images empty, and
+ *     dn_last_error() (darknet.h) gives the reason on the same thread.
  *   - Calls on one network from several threads take turns, and each thread decodes its own last prediction; a
  *     thread without one decodes the network's latest.
  *   - Computation is float32; unknown keys in a cfg are passed over; a weights file that does not fit is refused.

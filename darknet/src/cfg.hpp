@@ -35,7 +35,7 @@ Cfg read_cfg(const std::string& path);
 // A whole file as text; throws Error(io) when it is missing or larger than `limit` bytes.
 std::string read_file(const std::string& path, std::size_t limit);
 
-// Typed access to one section. Reading a key makes it known; keys never asked for are unknown.
+// Typed access to one section. Reading a key makes it known; the unknown keys are those that were not read.
 class CfgOptions {
 public:
     explicit CfgOptions(const Section& section) : section_(section) {}
@@ -54,7 +54,7 @@ public:
     void unsupported(const char* key, float fallback = 0);
     void unsupported(std::initializer_list<const char*> keys);  // default 0
 
-    // One message for each unknown key, with the closest known key.
+    // One message for each key that was not read, with the closest known key.
     std::vector<std::string> unknown() const;
     // One message for each unsupported key that is set.
     const std::vector<std::string>& without_effect() const { return without_effect_; }

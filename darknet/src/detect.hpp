@@ -42,7 +42,7 @@ void nms_objectness(std::vector<Candidate>& candidates, int classes, float thres
 float iou(Box a, Box b);
 float diou(Box a, Box b, float beta);
 
-// A box and one class of it: what a user calls a detection.
+// One box with one class.
 struct Detection {
     float x1, y1, x2, y2;  // corners in image pixels, not clipped
     float confidence;

@@ -25,7 +25,7 @@ int available_cores() {
     return std::max(1u, std::thread::hardware_concurrency());
 }
 
-// More threads than cores are allowed, as tests want them, but not so many that the system runs out of them.
+// More threads than cores are allowed, as tests use them, but not more than the system can create.
 int checked_threads(int threads) {
     const int cores = available_cores(), most = std::max(64, 4 * cores);
     if (threads < 0 || threads > most)
@@ -91,7 +91,7 @@ void Network::set_batch(int batch) {
     options_.batch = batch;
 }
 
-// With the plan goes what read() would serve.
+// Dropping the plan invalidates the outputs of read().
 void Network::drop_plan() {
     plan_.reset();
     predicted_ = 0;

@@ -28,7 +28,7 @@ struct NodeParameters {
     const Floats& array(Role role) const;
 };
 
-// The values on the host. Clones share them, so a thread may read them while another trains: whoever shares them reads
+// The values on the host. Clones share them, so a thread may read them while another trains: each of them reads
 // through read_parameters() (backends/train_state.hpp), and a training changes them with `mutex` locked.
 // Indexed like Graph::nodes. A node that shares another's weights (share_index) holds nothing: see of().
 struct Parameters {

@@ -26,7 +26,7 @@ public:
     int frozen_before() const { return frozen_before_; }
 
 private:
-    // What decides how an array of a node moves.
+    // Factors that determine the update of an array of a node.
     struct TrainedArray {
         int node;
         Role role;

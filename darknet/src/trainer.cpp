@@ -73,7 +73,7 @@ void Trainer::set_counters(std::int64_t iteration, std::uint64_t seen) {
 void Trainer::check_whole() const {
     if (gradients_incomplete_)
         throw Error(Status::invalid_argument, "",
-                    "a mini-batch failed half-way and its gradients are incomplete; load a saved state to go on");
+                    "a mini-batch failed half-way and its gradients are incomplete; load a saved state to continue");
 }
 
 Plan& Trainer::plan(int n) {

@@ -25,7 +25,7 @@ public:
 
     // One mini-batch: images are planes (n, c, h, w) in 0..1. Forward, loss, backward; returns Darknet's cost, the mean
     // over the layers that own one. When it throws, counters and rolling statistics are as before; if it was as late as
-    // in backward, gradients are not, and training continues only after set_counters(), once they were replaced.
+    // in backward, gradients are not, and training cannot continue until set_counters() marks them as replaced.
     float accumulate(const float* images, int n, const float* truths, std::size_t truth_stride);
     // Moves the weights by what was accumulated since the last update; throws Error(invalid_argument) after nothing.
     void update();

@@ -42,7 +42,7 @@ constexpr Foreign kForeign[] = {
     {"vers", "a Git LFS pointer; run \"git lfs pull\""},
     {"[net", "a cfg"},
     {"\x1F\x8B", "a gzip archive; unpack it first"},
-    {"\x89PNG", "a picture"},
+    {"\x89PNG", "an image"},
 };
 
 void check_version(const std::string& path, const Header& header) {
@@ -130,8 +130,8 @@ std::uint64_t count_floats(const InputFile& file, const Header& header, const st
     if (bytes % sizeof(float) != 0)
         throw Error(Status::weights, path,
                     text("ends inside a number: ", bytes,
-                         " bytes after the header are not a whole number of floats. "
-                         "It was cut off, or is not a weights file."));
+                         " bytes after the header are not a whole number of floats. It "
+                         "was cut off, or is not a weights file."));
     return bytes / sizeof(float);
 }
 

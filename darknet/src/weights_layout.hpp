@@ -20,9 +20,9 @@ struct WeightsLayout {
     std::uint64_t floats = 0;           // of a complete file
 };
 
-// What a reader expects: without the layers marked dontload and the arrays that dontloadscales drops.
+// Arrays that a reader expects: without the layers marked dontload and the arrays that dontloadscales drops.
 WeightsLayout layout_to_read(const Graph& graph);
-// What a writer puts out: layers [0, cutoff), whatever dontload says, as Darknet does.
+// Arrays that a writer writes: layers [0, cutoff), whatever dontload says, as Darknet does.
 WeightsLayout layout_to_write(const Graph& graph, int cutoff);
 
 // The number of layers that a file of `floats` floats covers: all, or those up to the end of one that owns

@@ -119,7 +119,7 @@ TEST_CASE("cfg: numbers and lists are read exactly, and absent keys give the fal
     CHECK(options.unknown().empty());
 }
 
-TEST_CASE("cfg: a key that nobody read is reported with its line and the closest known key") {
+TEST_CASE("cfg: a key that is not read is reported with its line and the closest known key") {
     const Cfg cfg = parse("[net]\nsubdivision=16\nHeight=8\nquite_else=1\n");
     CfgOptions options(cfg.sections[0]);
     options.integer("subdivisions", 1);

@@ -73,7 +73,7 @@ TEST_CASE("yolo: box, confidences and the strict thresholds") {
     CHECK(found[0].best_class == 0);
 }
 
-TEST_CASE("yolo: candidates come cell by cell, row-major, anchors inner, and NaN is no candidate") {
+TEST_CASE("yolo: candidates come cell by cell, row-major, anchors inner, and NaN is not a candidate") {
     Net net(14, kYolo);
     for (int slot : {0, 1}) {
         net.at(7 * slot + 4, 0, 2) = 0.5f + 0.1f * slot;

@@ -37,7 +37,7 @@ const std::vector<HeadCase>& head_cases() {
     return cases;
 }
 
-// What is refused before a training begins, with what its error says.
+// Cfgs that are refused before a training begins, with a part of the error.
 const std::map<Kind, std::string>& refused() {
     static const std::map<Kind, std::string> layers = {
         {Kind::detection, "[detection]: cannot be trained: the loss of YOLOv1"},
@@ -136,7 +136,7 @@ double projected(Bench& bench) {
     return sum;
 }
 
-// What one value does to the projection within a step: its central difference, and how much the differences to either
+// Effect of one value on the projection within a step: its central difference, and how much the differences to either
 // side disagree, which a curve makes smaller with the step and a kink does not.
 struct Difference {
     double central, bend;

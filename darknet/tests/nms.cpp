@@ -19,7 +19,7 @@ Candidate candidate(Box box, float objectness, std::vector<float> prob) {
     return out;
 }
 
-// The procedure as it is described: records sorted anew for every class, by that class's probability, stably.
+// The procedure as it is described: records sorted again for every class, by that class's probability, stably.
 void nms_by_the_book(std::vector<Candidate>& d, int classes, float thresh, float (*measure)(Box, Box)) {
     int total = static_cast<int>(d.size());
     for (int i = 0; i < total;) {
@@ -49,7 +49,7 @@ std::vector<Candidate> random_candidates(int seed, int count, int classes) {
         for (int c = 0; c < classes; ++c) prob.push_back(random() % 3 ? uniform(8) : 0);
         const Box box{uniform(10), uniform(10), 0.05f + uniform(10) / 2, 0.05f + uniform(10) / 2};
         out.push_back(candidate(box, random() % 5 ? uniform(16) : 0, std::move(prob)));
-        out.back().uncertainty[0] = static_cast<float>(i);  // tells the records apart
+        out.back().uncertainty[0] = static_cast<float>(i);  // identifies the record
     }
     return out;
 }

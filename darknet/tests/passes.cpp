@@ -80,7 +80,7 @@ TEST_CASE("fuse: also through a dropout") {
     CHECK(fused.of(3).computed_elsewhere);
 }
 
-TEST_CASE("fuse: not when another node needs the convolution's own output") {
+TEST_CASE("fuse: not if another node needs the convolution's own output") {
     const auto fused = [](const std::string& rest, const std::vector<int>& wanted) {
         const Graph graph = graph_of(kConv + kConv + rest, kInput);
         FusedGraph passed(graph);

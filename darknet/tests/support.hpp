@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests share: temporary folders, graphs from text, the message of an error, and where the fixtures are.
+// Shared by the tests: temporary folders, graphs from text, the message of an error, and where the fixtures are.
 #pragma once
 
 #include <doctest/doctest.h>

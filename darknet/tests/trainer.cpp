@@ -165,14 +165,14 @@ TEST_CASE("trainer: a mini-batch that fails leaves counters and rolling statisti
     CHECK(moved(trainer) == before);
     CHECK(state_of(trainer, StateKind::gradients, 0, Role::weights) == gradients);
     fails = Fails::never;
-    accumulate();  // nothing was lost: it goes on
+    accumulate();  // nothing was lost: it continues
     CHECK(trainer.seen() == before.seen + 2);
 
     const Moved again = moved(trainer);
     fails = Fails::backward;
     CHECK_CONTAINS(error_of(Status::backend, accumulate), "out of luck");
     CHECK(moved(trainer) == again);
-    const std::string torn = "its gradients are incomplete; load a saved state to go on";
+    const std::string torn = "its gradients are incomplete; load a saved state to continue";
     CHECK_CONTAINS(error_of(Status::invalid_argument, accumulate), torn);
     CHECK_CONTAINS(error_of(Status::invalid_argument, [&] { trainer.update(); }), torn);
     fails = Fails::never;

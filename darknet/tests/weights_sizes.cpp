@@ -51,7 +51,7 @@ int expected_layers(const std::string& cfg, const std::string& file) {
 
 Graph zoo(const std::string& name) { return build_graph(read_cfg(fixtures("zoo/" + name + ".cfg")), false); }
 
-// What the reader says about a file of that many floats; the layer count when it is content.
+// Error of the reader for a file of that many floats; the layer count if it accepts the file.
 std::string verdict(const Graph& graph, std::uint64_t floats, int& layers) {
     return error_of(Status::weights, [&] { layers = layers_covered(graph, layout_to_read(graph), floats, "file"); });
 }

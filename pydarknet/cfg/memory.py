@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory a network needs, before it is started.
+"""Memory that a network will need, computed from its cfg.
 
 A sum of named terms over the shape walk; not a measurement.  Every term is in bytes.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Darknet cfg file that survives being edited.
+"""A Darknet cfg file; edits keep comments, order and spacing.
 
 ``CfgFile`` keeps every byte that is not changed on purpose: comments, order, spacing, CRLF, BOM.
 Reading follows Darknet: all blanks are deleted, the first of two equal keys wins, lines that start

@@ -31,7 +31,7 @@ BACKWARD = 2  # cost of the backward pass in forward passes
 
 @dataclass(frozen=True)
 class Request:
-    """The options of ``pydarknet cfg new``; None means: decide for me.
+    """The options of ``pydarknet cfg new``; None: chosen automatically.
 
     Attributes:
         model: name of the family.

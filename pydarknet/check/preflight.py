@@ -83,7 +83,7 @@ def _paragraph(finding: Finding) -> str:
 
 
 def inspect(inputs: Inputs, ignore: Collection[str] = ()) -> Preflight:
-    """Run every rule over a inputs.
+    """Run every rule over the inputs.
 
     Args:
         inputs: what to check.

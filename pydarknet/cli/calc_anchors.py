@@ -75,7 +75,14 @@ def calc_anchors(
 
 @click.command(name="calc_anchors", cls=DarknetCommand)
 @click.argument("data", type=click.Path(exists=True, dir_okay=False))
-@click.option("-num_of_clusters", "clusters", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "-num_of_clusters",
+    "clusters",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Number of anchors.",
+)
 @click.option("-width", type=click.IntRange(1), required=True, help="Width of the network input in pixels.")
 @click.option("-height", type=click.IntRange(1), required=True, help="Height of the network input in pixels.")
 @click.option("-show", is_flag=True, help="Also save a scatter plot as cloud.png.")

@@ -144,7 +144,13 @@ def split(
     show_default=True,
     help="Largest ratio of the most frequent to the rarest class.",
 )
-@click.option("--by", type=click.Choice(["boxes", "images"]), default="boxes", show_default=True)
+@click.option(
+    "--by",
+    type=click.Choice(["boxes", "images"]),
+    default="boxes",
+    show_default=True,
+    help="Unit of the ratio.",
+)
 @click.option(
     "--how",
     type=click.Choice(["drop", "repeat"]),

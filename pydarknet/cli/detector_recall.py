@@ -14,7 +14,7 @@ from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices
 @click.argument("data")
 @click.argument("cfg")
 @click.argument("weights")
-@click.option("-dont_show", is_flag=True, expose_value=False, help="No window; there never is one.")
+@click.option("-dont_show", is_flag=True, expose_value=False, help="No effect: no window is opened.")
 @devices
 def command(data: str, cfg: str, weights: str) -> int:
     """Measure the fraction of objects of `valid` that have a box, whatever its class.

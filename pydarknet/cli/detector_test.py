@@ -33,12 +33,12 @@ from pydarknet.system.atomic import write_text
 @click.argument("weights")
 @click.argument("image", required=False)
 @click.option("-thresh", type=click.FloatRange(0, 1), default=0.25, show_default=True, help="Confidence.")
-@click.option("-ext_output", is_flag=True, help="Print where the objects are, too.")
+@click.option("-ext_output", is_flag=True, help="Also print the boxes.")
 @click.option("-letter_box", is_flag=True, help="Pad images instead of stretching them.")
 @click.option("-out", metavar="FILE", help="Write detections as JSON.")
 @click.option("-save_labels", is_flag=True, help="Write a label file for each image.")
-@click.option("-dont_show", is_flag=True, expose_value=False, help="No window; there never is one.")
-@click.option("-hier", type=float, expose_value=False, help="Without effect, as in Darknet.")
+@click.option("-dont_show", is_flag=True, expose_value=False, help="No effect: no window is opened.")
+@click.option("-hier", type=float, expose_value=False, help="No effect, as in Darknet.")
 @unsupported("-benchmark_layers", "see pydarknet bench", takes_value=False)
 @devices
 def command(

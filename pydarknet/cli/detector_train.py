@@ -38,7 +38,7 @@ def command(
     Examples:
       pydarknet detector train obj.data yolov4-tiny.cfg yolov4-tiny.conv.29 -map -dont_show -mjpeg_port 8090
     """
-    from pydarknet.cli.train import train_and_tell
+    from pydarknet.cli.train import train_and_report
     from pydarknet.engine.darknet_files import read_data, resolve
     from pydarknet.runs.folder import RunFolder
     from pydarknet.training import TrainConfig
@@ -62,7 +62,7 @@ def command(
         force=force,
         http=None if port is None else str(port),
     )
-    return train_and_tell(config)
+    return train_and_report(config)
 
 
 def _interval(options: dict[str, str], key: str) -> int | None:

@@ -24,12 +24,12 @@ KINDS = ("voc", "coco", "imagenet", "bdd", "kitti")
 @click.argument("weights")
 @click.option("-out", metavar="NAME", help="Base name of the results, instead of the usual one.")
 @click.option("-letter_box", is_flag=True, help="Pad images instead of stretching them.")
-@click.option("-dont_show", is_flag=True, expose_value=False, help="No window; there never is one.")
+@click.option("-dont_show", is_flag=True, expose_value=False, help="No effect: no window is opened.")
 @devices
 def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool) -> int:
     """Write detections in the images of `valid` for an evaluation server.
 
-    `eval` of the .data file says for which: voc (default), coco, imagenet, bdd or kitti; `results` is the
+    `eval` of the .data file selects it: voc (default), coco, imagenet, bdd or kitti; `results` is the
     folder (default: results). Confidences from 0.001 on are written, boxes are cut at the image's border.
 
     \b

@@ -33,13 +33,13 @@ class EvalOptions(PrecisionOptions):
         "AP in the table: area under the curve, or mean over 11 or 101 points of recall.",
         choices=tuple(PROTOCOLS),
     )
-    iou: float = setting(0.5, "Overlap above which a detection is right.", low=0, high=1, exclusive=True)
+    iou: float = setting(0.5, "Overlap above which a detection is correct.", low=0, high=1, exclusive=True)
     thresh: float = setting(
         0.25, "Confidence from which detections are counted, confused and drawn.", low=0, high=1
     )
     score: float = setting(
         0.005,
-        "Confidence from which detections are kept at all; a higher one makes every mAP lower.",
+        "Lowest confidence of the detections to keep; a higher one lowers every mAP.",
         low=0,
         high=1,
     )

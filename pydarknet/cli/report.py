@@ -10,7 +10,11 @@ import click
 
 @click.command(name="report")
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="[default: RUN/report.html]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write.  [default: RUN/report.html]",
+)
 def command(run: Path, out: Path | None) -> None:
     """Write the report of RUN, the folder of a training: one file for any browser.
 

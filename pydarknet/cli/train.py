@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet train``: train a detector, or go on with a training.
+"""``pydarknet train``: train a detector, or resume a training.
 
 The options are those of :class:`pydarknet.training.TrainConfig`, made from its fields.
 """
@@ -18,27 +18,27 @@ from pydarknet.runs.config import TrainConfig
 
 _EXIT = """\b
 Exit codes and stop reasons:
-  0    finished, or nothing-to-do: the schedule is at its end already
+  0    finished, or nothing-to-do: the schedule had already ended
   1    failed, for any other reason
   2    wrong usage
   3    data-error: data or preflight, or too many unreadable images
   4    disk-error: disk full or gone, or folder in use; the last saved state is intact
   5    non-finite: a loss or weight became nan or infinite; the saved state is from before
-  6    time-limit: --max-hours is over; the same command goes on
+  6    time-limit: --max-hours is over; run the same command again to resume
   7    early-stop: the monitored value did not improve (--patience)
   8    overfit-stop: the validation loss rose while the training loss fell (--stop-on)
-  130  signal: SIGTERM or Ctrl-C; the same command goes on
+  130  signal: SIGTERM or Ctrl-C; run the same command again to resume
 """
 
 
 @click.command(name="train", epilog=_EXIT)
 @options_from(TrainConfig, given_only=True)
-@click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run.")
+@click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Resume a run.")
 @click.option("--quiet", is_flag=True, help="Print evaluations only, not the log; it is in RUN/train.log.")
-@click.option("--estimate", "estimate_", is_flag=True, help="Measure, say how long it will take, and end.")
+@click.option("--estimate", "estimate_", is_flag=True, help="Estimate time and memory without training.")
 @click.option("--json", "as_json", is_flag=True, help="With --estimate: print JSON.")
 def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, **values: Any) -> int:
-    """Train a detector. The same command again goes on where it ended, whatever ended it.
+    """Train a detector; run the same command again to resume.
 
     \b
     Examples:
@@ -51,8 +51,8 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
 
     \b
     In the folder of the run:
-      weights/      NAME_last, _best, _final, _1000 ...; NAME_last.state, from which it goes on
-      report.html   everything to look at, in one file; `--http 8090` shows the same while training
+      weights/      NAME_last, _best, _final, _1000 ...; NAME_last.state, from which the run resumes
+      report.html   plots and results in one file; `--http 8090` serves the same during training
       chart.png     loss, mAP and rate; results.png, labels.png, train_batch*.jpg, val_*.jpg ...
       results.csv   one line for each iteration; results.jsonl with each head
       train.log     in Darknet's format; run.json, preflight.json, crash.json
@@ -62,7 +62,7 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
     given = {name: value for name, value in values.items() if value not in (None, ())}
     if resume_ is not None:
         if fixed := given.keys() & {"cfg", "data", "out", "weights", "restart", "clear"}:
-            raise click.UsageError(f"--resume knows the run; leave out --{min(fixed)}")
+            raise click.UsageError(f"--resume takes this setting from the run; leave out --{min(fixed)}")
         config = resume(resume_, **given)
     else:
         for name in ("cfg", "data"):
@@ -72,8 +72,8 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
     if estimate_:
         return _estimate(config, as_json)
     if as_json:
-        raise click.UsageError("--json is for --estimate; a training leaves results.jsonl in its folder")
-    return train_and_tell(config, echo=not quiet)
+        raise click.UsageError("--json is for --estimate; a training writes results.jsonl into its folder")
+    return train_and_report(config, echo=not quiet)
 
 
 def _estimate(config: TrainConfig, as_json: bool) -> int:
@@ -90,8 +90,8 @@ def _estimate(config: TrainConfig, as_json: bool) -> int:
     return 0
 
 
-def train_and_tell(config: TrainConfig, *, echo: bool = True) -> int:
-    """Train, say what came of it, and return the exit code."""
+def train_and_report(config: TrainConfig, *, echo: bool = True) -> int:
+    """Train, print the outcome, and return the exit code."""
     from pydarknet.cli._impl import progress
     from pydarknet.errors import DarknetError
     from pydarknet.runs.outcome import reason_of
@@ -99,7 +99,7 @@ def train_and_tell(config: TrainConfig, *, echo: bool = True) -> int:
 
     hooks = [] if echo else [progress.Bar()]
     try:
-        outcome = train(config, hooks, echo=echo, notify=progress.say)
+        outcome = train(config, hooks, echo=echo, notify=progress.notify)
     except (DarknetError, KeyboardInterrupt) as error:
         click.echo(f"error: {error}" if str(error) else "interrupted", err=True)
         return EXIT_CODES[reason_of(error)]

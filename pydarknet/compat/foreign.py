@@ -18,7 +18,7 @@ import numpy.typing as npt
 from cffi import FFI
 
 from pydarknet.cfg import CfgFile
-from pydarknet.engine._core import DETECTION, Handle, Image, NetworkInfo, Options
+from pydarknet.engine.handle import DETECTION, EngineOptions, Image, NetworkInfo
 from pydarknet.errors import ArgumentError, BackendError, CfgError, FileError
 
 ffi = FFI()
@@ -45,8 +45,8 @@ _CLASSES, _PROB = 16, 24  # offsets in a record
 _NMS_KINDS = {"default": 0, "greedynms": 1, "diounms": 2, "cornersnms": 3}
 
 
-class ForeignHandle(Handle):
-    """A network of a foreign library. It only detects; everything else raises ArgumentError.
+class ForeignHandle:
+    """A network of a foreign library, which detects: a :class:`pydarknet.engine.handle.Handle`.
 
     Args:
         library: path of the shared library.
@@ -62,7 +62,7 @@ class ForeignHandle(Handle):
         FileError: a file is missing.
     """
 
-    def __init__(self, library: str, cfg: str, weights: str | None, options: Options) -> None:
+    def __init__(self, library: str, cfg: str, weights: str | None, options: EngineOptions) -> None:
         self._library = library
         self._net: Any = None
         given = {"backend": options.backend, "precision": options.precision, "threads": options.threads}
@@ -81,16 +81,6 @@ class ForeignHandle(Handle):
         if self._net == ffi.NULL:
             raise CfgError(f"{library}: cannot load {cfg} with {weights}{self._reason()}")
         self._size = self._measure()
-
-    @property
-    def pointer(self) -> Any:
-        """The engine's handle, which does not exist here: inherited methods that need it raise this error."""
-        if self.closed:
-            raise ArgumentError("the network is closed")
-        raise ArgumentError(
-            f"{self._library}: a network of a foreign library only detects; "
-            "for anything else leave out library= and PYDARKNET_LIBRARY"
-        )
 
     def close(self) -> None:
         """Free the network now."""

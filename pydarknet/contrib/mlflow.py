@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training for MLflow: settings as parameters, losses and mAP as metrics, small files as artifacts.
+"""Hook for MLflow: settings as parameters, losses and mAP as metrics, small files as artifacts.
 
-Where it goes is MLflow's own business: ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME``.  A server that
-is not there at the start is an error; one that goes away later is waited for, and no training ends by it.
+``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME`` set the destination.  A server that is unreachable at
+the start is an error; one that becomes unreachable later is retried and does not end the training.
 
 >>> pydarknet.train(config, hooks=[Mlflow()])  # or --mlflow
 """
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pydarknet")
 
-EVERY = 10.0  # seconds between messages to the server; they hold all iterations since the last
-PAUSE = (
-    600.0  # seconds until a server that did not answer is asked again, for MLflow itself tries for minutes
-)
+EVERY = 10.0  # seconds between messages to the server; each has all iterations since the last
+PAUSE = 600.0  # seconds until an unreachable server is tried again; MLflow itself retries for minutes
 ARTIFACTS = ("results.csv", "evaluation.json", "evaluation_best.json", "chart.png", "run.json")
 _STATUS = {
     "signal": "KILLED",
@@ -44,10 +42,10 @@ _MOST = 900  # metrics in a message; the protocol allows 1000
 
 
 class Mlflow(Hook):
-    """Logs to an MLflow server or folder; a training that is continued goes on in the same MLflow run.
+    """Logs to an MLflow server or folder; a resumed training continues the same MLflow run.
 
     Args:
-        client: to log with; by default one that goes by MLflow's environment variables.
+        client: to log with; by default one configured by MLflow's environment variables.
     """
 
     name = "mlflow"
@@ -59,7 +57,7 @@ class Mlflow(Hook):
         self._next = 0.0
 
     def start(self, training: TrainingLoop) -> None:
-        """Begin a run, or take up that of the session before."""
+        """Create a run, or reopen that of the session before."""
         self._client = self._client or MlflowClient()
         if self._run:
             self._client.update_run(self._run, status="RUNNING")
@@ -79,7 +77,7 @@ class Mlflow(Hook):
         self._waiting += [Metric(k, v, now, step) for k, v in values.items() if math.isfinite(v)]
 
     def _send(self) -> None:
-        """Send what waits, if the server answered the last time or long ago."""
+        """Send waiting metrics, unless the server failed a short time ago."""
         if time.monotonic() < self._next:
             return
         pause = EVERY
@@ -88,17 +86,17 @@ class Mlflow(Hook):
                 self._client.log_batch(self._run, metrics=self._waiting[:_MOST])
                 del self._waiting[:_MOST]
         except MlflowException as error:
-            _log.warning("MLflow does not take the numbers, they are sent later: %s", error)
+            _log.warning("MLflow does not accept the metrics, they are sent later: %s", error)
             pause = PAUSE
         self._next = time.monotonic() + pause
 
     def after_step(self, training: TrainingLoop, step: Step) -> None:  # noqa: ARG002
-        """Keep the numbers, and send them now and then."""
+        """Keep the metrics, and send them regularly."""
         self._keep(step.iteration, loss=step.loss, avg_loss=step.avg_loss, rate=step.rate)
         self._send()
 
     def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
-        """Send what was found."""
+        """Send the metrics of the evaluation."""
         darknet = report.darknet
         self._keep(
             training.iteration,
@@ -113,7 +111,7 @@ class Mlflow(Hook):
         self._send()
 
     def end(self, training: TrainingLoop, reason: str) -> None:
-        """Send the rest and some files, and say how it ended."""
+        """Send the remaining metrics, some files, and the stop reason."""
         if not self._run:
             return
         self._next = 0.0
@@ -125,12 +123,12 @@ class Mlflow(Hook):
             self._client.set_tag(self._run, "stop_reason", reason)
             self._client.set_terminated(self._run, _STATUS.get(reason, "FINISHED"))
         except MlflowException as error:
-            _log.warning("MLflow does not take the end of the run: %s", error)
+            _log.warning("MLflow does not accept the end of the run: %s", error)
 
     def state(self) -> dict[str, Any]:
-        """The run that is logged to."""
+        """Id of the MLflow run."""
         return {"run": self._run}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on in the same."""
+        """Continue the same MLflow run."""
         self._run = state["run"]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pydarknet.cfg import Section
-from pydarknet.engine._core import LayerInfo
+from pydarknet.engine.handle import LayerInfo
 from pydarknet.errors import CfgError
 
 Array = npt.NDArray[Any]

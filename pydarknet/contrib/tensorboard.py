@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training for TensorBoard: event files in the folder of the run.
+"""Hook for TensorBoard: event files in the folder of the run.
 
 >>> pydarknet.train(config, hooks=[TensorBoard()])  # or --tensorboard; then: tensorboard --logdir runs
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class TensorBoard(Hook):
-    """Writes losses, rate and speed of every iteration, and what evaluations find.
+    """Writes losses, rate and speed of every iteration, and the results of evaluations.
 
     Args:
         folder: of the event files; by default ``tensorboard`` in the folder of the run.
@@ -35,20 +35,20 @@ class TensorBoard(Hook):
         self._writer: Any = None
 
     def start(self, training: TrainingLoop) -> None:
-        """Begin an event file; what an earlier session wrote beyond this iteration is hidden."""
+        """Create an event file; points of an earlier session beyond this iteration are hidden."""
         folder = self._folder or training.config.run.file("tensorboard")
         begin = training.iteration + 1
-        # Files are named by the second, and a session may take less.
+        # File names have a resolution of one second, and a session may be shorter.
         self._writer = SummaryWriter(str(folder), purge_step=begin, filename_suffix=f".{begin}")
 
     def _scalars(self, step: int, **values: float) -> None:
         for name, value in values.items():
-            if not math.isfinite(value):  # of nothing there is no precision
+            if not math.isfinite(value):  # e.g. precision without detections
                 continue
             self._writer.add_scalar(name.replace("__", "/"), value, step)
 
     def after_step(self, training: TrainingLoop, step: Step) -> None:  # noqa: ARG002
-        """One point of each curve."""
+        """Add a point to each training curve."""
         self._scalars(
             step.iteration,
             loss__train=step.loss,
@@ -58,7 +58,7 @@ class TensorBoard(Hook):
         )
 
     def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
-        """One point of each curve of validation."""
+        """Add a point to each validation curve."""
         darknet = report.darknet
         self._scalars(
             training.iteration,

@@ -90,7 +90,9 @@ def _extract(path: Path, folder: Path) -> None:
                 raise RecordError("path-escape", f"member {entry.name!r} is a link or device", path)
             entry.mode = 0o755 if entry.isdir() else 0o644
         _check_room(path, folder, (entry.size for entry in entries))
-        tar.extractall(folder, filter="data")
+        # Python 3.11.3 and older, such as Debian 12's, have no filters.
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)
+        tar.extractall(folder)
 
 
 def _check_name(path: Path, name: str) -> None:

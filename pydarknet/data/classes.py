@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which classes a data set keeps, under which names, in which order.
+"""Selection, names and order of the classes of a data set.
 
 Renaming and merging come first, then the choice: an explicit list, or the N most frequent.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where chunks of work run: in this process, in several on this machine, or on several machines.
+"""Execution of chunks of work: in this process, in several on this machine, or on several machines.
 
 An engine is a function ``engine(work, chunks, jobs)`` that yields ``work(chunk)`` in the order of the
 chunks and holds only a few of them at a time.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder a data set is written into: where images and labels go, and how images get there.
+"""Output folder of a data set: places of images and labels, and linking or copying of images.
 
 Source images are never changed or deleted. They are hard-linked, symlinked, copied, or left where they are.
 """

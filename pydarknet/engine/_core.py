@@ -2,7 +2,7 @@
 """The binding: the only module that touches cffi.
 
 It turns statuses into exceptions, handles into objects that free themselves, and arrays into pointers without
-copying them. What the calls mean stands in ``darknet.h``; people use :class:`pydarknet.Network`.
+copying them. ``darknet.h`` documents the calls; users call :class:`pydarknet.Network`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,15 @@ import numpy.typing as npt
 
 from pydarknet import __version__, errors
 from pydarknet.engine import openmp
+from pydarknet.engine.handle import (
+    DETECTION,
+    EngineOptions,
+    Floats,
+    Image,
+    LayerInfo,
+    LayerTime,
+    NetworkInfo,
+)
 
 _ROOT = Path(__file__).parents[2]
 _REINSTALL = "Install the package again; in a source tree, `pip install -e .`"
@@ -38,8 +46,6 @@ except ImportError as error:
         f"the compiled module of pydarknet {__version__} ({_ROOT}) does not load: {error}. {_REINSTALL}"
     ) from error
 
-Floats = npt.NDArray[np.float32]
-
 _ERRORS: dict[int, type[errors.DarknetError]] = {
     lib.DN_INVALID_ARGUMENT: errors.ArgumentError,
     lib.DN_IO: errors.FileError,
@@ -49,11 +55,7 @@ _ERRORS: dict[int, type[errors.DarknetError]] = {
     lib.DN_OUT_OF_MEMORY: errors.OutOfMemory,
 }
 
-# dn_detection, read in place.
-DETECTION = np.dtype(
-    [("xyxy", np.float32, 4), ("confidence", np.float32), ("class_id", np.int32), ("box", np.int32)]
-)
-assert DETECTION.itemsize == ffi.sizeof("dn_detection"), "darknet.h and _core.DETECTION differ; rebuild"
+assert DETECTION.itemsize == ffi.sizeof("dn_detection"), "darknet.h and handle.DETECTION differ; rebuild"
 
 
 def check(status: int) -> None:
@@ -67,7 +69,7 @@ def check(status: int) -> None:
 
 
 def text(pointer: Any) -> str:
-    """A C string as str; bytes of a user's file that are no UTF-8 stay readable."""
+    """A C string as str; bytes of a user's file that are not UTF-8 stay readable."""
     return str(ffi.string(pointer).decode("utf-8", "replace")) if pointer else ""
 
 
@@ -97,112 +99,15 @@ def compute(call: Callable[[], int]) -> None:
 # -- networks ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class NetworkInfo:
-    """What a network is; see ``dn_network_info`` in ``darknet.h``.
-
-    Attributes:
-        layers: sections after ``[net]``.
-        batch: images a forward pass takes at most.
-        threads: cores it computes on.
-        width: of the input, in pixels.
-        height: of the input, in pixels.
-        channels: of the input.
-        stride: width and height must be multiples of it.
-        classes: of the heads; 0 when there is none.
-        letter_box: the cfg asks for letterboxed input.
-        layers_loaded: layers that the weights file covered; 0 without a file.
-        seen: images processed in training, from the weights file.
-        parameters: float32 values of the network.
-        bflops: billions of operations of one image, counted as Darknet does.
-        activation_bytes: memory of the compiled plan; 0 before the first prediction.
-        backend: ``"cpu"``, ``"ref"``, ...
-        precision: ``"fp32"``, ``"bf16"``, ...: what ``"auto"`` became.
-        device: part of the hardware and its libraries that the rounding of results depends on: ``"avx2"``.
-        precision_reason: why ``"auto"`` became this precision, or what computing in it costs here; or ``""``.
-    """
-
-    layers: int
-    batch: int
-    threads: int
-    width: int
-    height: int
-    channels: int
-    stride: int
-    classes: int
-    letter_box: bool
-    layers_loaded: int
-    seen: int
-    parameters: int
-    bflops: float
-    activation_bytes: int
-    backend: str
-    precision: str
-    device: str
-    precision_reason: str
-
-
-@dataclass(frozen=True)
-class LayerInfo:
-    """One layer of a network; shapes are (channels, height, width) of one image.
-
-    Attributes:
-        index: counted from 0 after ``[net]``, as Darknet prints it.
-        type: ``"convolutional"``, ``"yolo"``, ...
-        where: ``"net.cfg:57 [convolutional]"``.
-        description: the layer's own numbers, e.g. ``"64 3x3/2 leaky"``.
-        inputs: layers it reads; -1 is the network's input.
-        is_head: its output becomes detections.
-        parameters: float32 values it owns in a weights file.
-        bflops: billions of operations of one image.
-    """
-
-    index: int
-    type: str
-    where: str
-    description: str
-    inputs: tuple[int, ...]
-    in_shape: tuple[int, int, int]
-    out_shape: tuple[int, int, int]
-    is_head: bool
-    parameters: int
-    bflops: float
-
-    @property
-    def outputs(self) -> int:
-        """Values of the output of one image."""
-        channels, height, width = self.out_shape
-        return channels * height * width
-
-
-@dataclass(frozen=True)
-class LayerTime:
-    """Time of one layer in one forward pass; layer -1 is the input's; ``what`` names the kernel that ran."""
-
-    layer: int
-    what: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a network is to be run; see ``dn_options`` in ``darknet.h``."""
-
-    backend: str = "auto"
-    precision: str = "auto"
-    batch: int = 1
-    threads: int = 0
-    strict: bool = True
-
-
-class Handle:
-    """A ``dn_network``. Not to be used by two threads at once; closing it twice is fine."""
+class EngineHandle:
+    """A ``dn_network``; for one thread at a time."""
 
     def __init__(self, pointer: Any) -> None:
         self._pointer = ffi.gc(pointer, lib.dn_network_free)
+        self._info: NetworkInfo | None = None
 
     @classmethod
-    def load(cls, cfg: str, weights: str | None, options: Options) -> Handle:
+    def load(cls, cfg: str, weights: str | None, options: EngineOptions) -> EngineHandle:
         """Load a network from files."""
         c_options, keep = _c_options(options)
         out = ffi.new("dn_network **")
@@ -211,7 +116,7 @@ class Handle:
         return cls(out[0])
 
     @classmethod
-    def parse(cls, text: str, name: str, weights: str | None, options: Options) -> Handle:
+    def parse(cls, text: str, name: str, weights: str | None, options: EngineOptions) -> EngineHandle:
         """Load a network from cfg text; ``name`` stands for the file in messages."""
         c_options, keep = _c_options(options)
         content = text.encode()
@@ -220,11 +125,11 @@ class Handle:
         del keep
         return cls(out[0])
 
-    def clone(self) -> Handle:
-        """A second network over the same weights."""
+    def clone(self) -> EngineHandle:
+        """A second network that shares the weights."""
         out = ffi.new("dn_network **")
         check(lib.dn_network_clone(self.pointer, out))
-        return Handle(out[0])
+        return EngineHandle(out[0])
 
     @property
     def pointer(self) -> Any:
@@ -251,13 +156,21 @@ class Handle:
     # -- what it is ------------------------------------------------------------------------------------------
 
     def info(self) -> NetworkInfo:
-        """The network's numbers."""
-        out = ffi.new("dn_network_info *")
-        check(lib.dn_network_get_info(self.pointer, out))
-        values = {name: getattr(out, name) for name in NetworkInfo.__dataclass_fields__}
-        texts = ("backend", "precision", "device", "precision_reason")
-        values.update({name: text(values[name]) for name in texts}, letter_box=bool(out.letter_box))
-        return NetworkInfo(**values)
+        """Sizes, counts and settings; asked for once until a call may change them."""
+        pointer = self.pointer
+        if self._info is None:
+            out = ffi.new("dn_network_info *")
+            check(lib.dn_network_get_info(pointer, out))
+            values = {name: getattr(out, name) for name in NetworkInfo.__dataclass_fields__}
+            texts = ("backend", "precision", "device", "precision_reason")
+            values.update({name: text(values[name]) for name in texts}, letter_box=bool(out.letter_box))
+            self._info = NetworkInfo(**values)
+        return self._info
+
+    def _compute(self, call: Callable[[], int]) -> None:
+        """Make a call that uses OpenMP and may compile a plan, whose memory info() reports."""
+        self._info = None
+        compute(call)
 
     def layer(self, index: int) -> LayerInfo:
         """One layer."""
@@ -277,11 +190,11 @@ class Handle:
         )
 
     def warnings(self) -> list[str]:
-        """Warnings of loading, such as unknown keys."""
+        """Warnings from loading."""
         return self._texts(lib.dn_network_warning)
 
     def without_effect(self) -> list[str]:
-        """Keys of the cfg that are set and change nothing here, although they do in Darknet, with file and line."""
+        """Keys of the cfg that are set and have an effect in Darknet only, with file and line."""
         return self._texts(lib.dn_network_without_effect)
 
     def _texts(self, entry: Callable[[Any, int], Any]) -> list[str]:
@@ -291,7 +204,7 @@ class Handle:
         return found
 
     def array(self, layer: int, name: str) -> Floats:
-        """A parameter array of a layer, flat, as a weights file holds it; empty where the layer has none."""
+        """A parameter array of a layer, flat, as a weights file holds it; empty if the layer has none."""
         count = ffi.new("size_t *")
         c_name = ffi.new("char[]", name.encode())
         check(lib.dn_network_get_array(self.pointer, layer, c_name, ffi.NULL, 0, count))
@@ -305,14 +218,16 @@ class Handle:
 
     def resize(self, width: int, height: int) -> None:
         """Change the input size."""
+        self._info = None
         check(lib.dn_network_resize(self.pointer, width, height))
 
     def set_batch(self, batch: int) -> None:
         """Change the largest batch."""
+        self._info = None
         check(lib.dn_network_set_batch(self.pointer, batch))
 
     def save_weights(self, path: str, cutoff: int) -> None:
-        """Write a weights file, at once."""
+        """Write a weights file atomically."""
         check(lib.dn_network_save_weights(self.pointer, _path(path), cutoff))
 
     # -- inference -------------------------------------------------------------------------------------------
@@ -322,7 +237,7 @@ class Handle:
         wanted = ffi.new("int[]", list(layers)) if layers else ffi.NULL
         data = ffi.from_buffer("float[]", x)
         pointer = self.pointer
-        compute(lambda: lib.dn_network_predict(pointer, data, len(x), wanted, len(layers)))
+        self._compute(lambda: lib.dn_network_predict(pointer, data, len(x), wanted, len(layers)))
 
     def read(self, layer: int, n: int, outputs: int) -> Floats:
         """The output of a layer of the last predict() of n images, (n, outputs)."""
@@ -334,11 +249,11 @@ class Handle:
         self, images: Sequence[Image], thresh: float, nms: float, letterbox: bool
     ) -> list[npt.NDArray[Any]]:
         """Detections of each image, as arrays of dtype ``DETECTION``."""
-        c_images = ffi.new("dn_image[]", [image.fields() for image in images])
+        c_images = ffi.new("dn_image[]", [_image_fields(image) for image in images])
         options = ffi.new("dn_detect_options *", (thresh, nms, letterbox))
         out = ffi.new("dn_detections **")
         pointer = self.pointer
-        compute(lambda: lib.dn_network_detect(pointer, c_images, len(images), options, out))
+        self._compute(lambda: lib.dn_network_detect(pointer, c_images, len(images), options, out))
         found = ffi.gc(out[0], lib.dn_detections_free)
         try:
             return [_detections_of(found, i) for i in range(len(images))]
@@ -348,33 +263,26 @@ class Handle:
     def preprocess(self, image: Image, letterbox: bool, shape: tuple[int, int, int]) -> Floats:
         """The planes (c, h, w) that detect() would feed; ``shape`` is that of the network's input."""
         out = np.empty(shape, np.float32)
-        c_image = ffi.new("dn_image *", image.fields())
+        c_image = ffi.new("dn_image *", _image_fields(image))
         buffer = ffi.from_buffer("float[]", out)
         check(lib.dn_network_preprocess(self.pointer, c_image, letterbox, buffer, out.size))
         return out
 
     def profile(self, capacity: int) -> list[LayerTime]:
-        """One forward pass with a clock around each layer."""
+        """Run one forward pass and time each layer."""
         times = ffi.new("dn_layer_time[]", capacity)
         count = ffi.new("int *")
         pointer = self.pointer
-        compute(lambda: lib.dn_network_profile(pointer, times, capacity, count))
+        self._compute(lambda: lib.dn_network_profile(pointer, times, capacity, count))
         return [LayerTime(t.layer, text(t.what), t.seconds) for t in times[0 : min(count[0], capacity)]]
 
 
-@dataclass(frozen=True)
-class Image:
-    """Pixels (h, w, c), uint8 or uint16, whose rows may be apart but whose pixels stand together."""
-
-    pixels: npt.NDArray[Any]
-    bgr: bool
-
-    def fields(self) -> tuple[Any, ...]:
-        """The values of a ``dn_image``; the array must outlive their use."""
-        height, width, channels = self.pixels.shape
-        data = ffi.cast("void *", self.pixels.ctypes.data)
-        stride, depth = self.pixels.strides[0], self.pixels.itemsize
-        return (data, width, height, channels, stride, depth, self.bgr)
+def _image_fields(image: Image) -> tuple[Any, ...]:
+    """Values of a ``dn_image``; the array must outlive their use."""
+    height, width, channels = image.pixels.shape
+    data = ffi.cast("void *", image.pixels.ctypes.data)
+    stride, depth = image.pixels.strides[0], image.pixels.itemsize
+    return (data, width, height, channels, stride, depth, image.bgr)
 
 
 def _detections_of(found: Any, image: int) -> npt.NDArray[Any]:
@@ -389,8 +297,8 @@ def _detections_of(found: Any, image: int) -> npt.NDArray[Any]:
     return rows
 
 
-def _c_options(options: Options) -> tuple[Any, Any]:
-    """The struct, and the strings that it points at."""
+def _c_options(options: EngineOptions) -> tuple[Any, Any]:
+    """The struct, and the strings that it points to."""
     backend = ffi.new("char[]", options.backend.encode())
     precision = ffi.new("char[]", options.precision.encode())
     values = (backend, precision, options.batch, options.threads, options.strict)
@@ -401,5 +309,5 @@ def _path(path: str | None) -> Any:
     if path is None:
         return ffi.NULL
     if "\0" in path:
-        raise errors.ArgumentError(f"{path!r} is no file name: it holds a NUL character")
+        raise errors.ArgumentError(f"{path!r} is not a valid file name: it contains a NUL character")
     return ffi.new("char[]", os.fsencode(path))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The binding of ``dn_trainer``: what :mod:`pydarknet.engine._core` is for networks, for learning."""
+"""The binding of ``dn_trainer``, as :mod:`pydarknet.engine._core` is that of networks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pydarknet.engine._core import Floats, Handle, check, compute, text
+from pydarknet.engine._core import EngineHandle, check, compute, text
 from pydarknet.engine._ffi import ffi, lib
+from pydarknet.engine.handle import Floats
 from pydarknet.errors import ArgumentError
 
 KINDS = {
@@ -25,7 +26,7 @@ ROLES = ("biases", "scales", "means", "variances", "weights")
 
 @dataclass(frozen=True)
 class TrainerInfo:
-    """Where a training stands; see ``dn_trainer_info`` in ``darknet.h``.
+    """Position and settings of a training; see ``dn_trainer_info`` in ``darknet.h``.
 
     Attributes:
         iteration: updates done, those before a resume included.
@@ -74,8 +75,8 @@ class LossReport:
 _REPORT_FIELDS = tuple(LossReport.__dataclass_fields__)
 
 
-def losses(network: Handle, truths: Floats, capacity: int) -> list[LossReport]:
-    """What the last prediction of a network costs, given its truths, float32 (n, ...)."""
+def losses(network: EngineHandle, truths: Floats, capacity: int) -> list[LossReport]:
+    """Losses of the last prediction of a network, given its truths, float32 (n, ...)."""
     found, count = ffi.new("dn_loss_report[]", capacity), ffi.new("int *")
     t, stride = ffi.from_buffer("float[]", truths), truths.size // len(truths)
     check(lib.dn_network_losses(network.pointer, t, len(truths), stride, found, capacity, count))
@@ -89,7 +90,7 @@ def _reports(found: Any, count: int) -> list[LossReport]:
 class TrainerHandle:
     """A ``dn_trainer`` of a network; one thread at a time."""
 
-    def __init__(self, network: Handle) -> None:
+    def __init__(self, network: EngineHandle) -> None:
         out = ffi.new("dn_trainer **")
         check(lib.dn_trainer_create(network.pointer, out))
         self._pointer: Any = ffi.gc(out[0], lib.dn_trainer_free)
@@ -99,10 +100,10 @@ class TrainerHandle:
         """The C handle.
 
         Raises:
-            ArgumentError: the network is closed.
+            ArgumentError: the trainer is closed.
         """
         if self._pointer is None:
-            raise ArgumentError("the network is closed")
+            raise ArgumentError("the trainer is closed, or its network")
         return self._pointer
 
     def close(self) -> None:
@@ -112,7 +113,7 @@ class TrainerHandle:
             self._pointer = None
 
     def accumulate(self, images: Floats, truths: Floats) -> float:
-        """One mini-batch; both arrays C-contiguous float32, images (n, c, h, w)."""
+        """Run one mini-batch; both arrays are C-contiguous float32, images (n, c, h, w)."""
         cost = ffi.new("float *")
         x, t, pointer = ffi.from_buffer("float[]", images), ffi.from_buffer("float[]", truths), self.pointer
         n, stride = len(images), truths.size // len(truths)
@@ -120,22 +121,22 @@ class TrainerHandle:
         return float(cost[0])
 
     def update(self) -> None:
-        """Move the weights."""
+        """Update the weights."""
         pointer = self.pointer
         compute(lambda: lib.dn_trainer_update(pointer))
 
     def resize(self, width: int, height: int) -> None:
-        """Another input size from the next mini-batch on."""
+        """Change the input size from the next mini-batch on."""
         check(lib.dn_trainer_resize(self.pointer, width, height))
 
     def info(self) -> TrainerInfo:
-        """Where the training stands."""
+        """Position and settings of the training."""
         out = ffi.new("dn_trainer_info *")
         check(lib.dn_trainer_get_info(self.pointer, out))
         return TrainerInfo(**{name: getattr(out, name) for name in TrainerInfo.__dataclass_fields__})
 
     def set_counters(self, iteration: int, seen: int) -> None:
-        """Where a resumed run goes on."""
+        """Set the position at which a run resumes."""
         check(lib.dn_trainer_set_counters(self.pointer, iteration, seen))
 
     def set_learning_rate(self, rate: float) -> None:
@@ -156,7 +157,7 @@ class TrainerHandle:
         return out
 
     def count(self, kind: str, layer: int, role: str) -> int:
-        """Values of one array of the state; 0 where there is none.
+        """Number of values of one array of the state; 0 if there is none.
 
         Raises:
             ArgumentError: no such kind, layer or role.
@@ -168,7 +169,7 @@ class TrainerHandle:
         return int(count[0])
 
     def get(self, kind: str, layer: int, role: str) -> Floats | None:
-        """A copy, flat, of one array of the state; None where there is none."""
+        """A flat copy of one array of the state; None if there is none."""
         count = self.count(kind, layer, role)
         if not count:
             return None

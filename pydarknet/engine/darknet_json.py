@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from pydarknet.engine.detections import Detections
 from pydarknet.errors import ArgumentError
+
+if TYPE_CHECKING:  # Detections imports this module
+    from pydarknet.engine.detections import Detections
 
 
 def format_record(detections: Detections, filename: str, frame_id: int) -> str:

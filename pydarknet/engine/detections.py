@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from pydarknet.engine.images import ImageLike
+from pydarknet.engine.darknet_json import format_record
+from pydarknet.engine.draw import draw
+from pydarknet.engine.images import ImageLike
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,12 +110,8 @@ class Detections:
         Raises:
             ArgumentError: ``image_size`` is unknown.
         """
-        from pydarknet.engine.darknet_json import format_record
-
         return format_record(self, filename, frame_id)
 
     def plot(self, image: ImageLike) -> npt.NDArray[np.uint8]:
         """A copy of the image with boxes and labels drawn in, (h, w, 3) uint8, blue first."""
-        from pydarknet.engine.draw import draw
-
         return draw(image, self)

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import colorsys
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet.engine.detections import Detections
 from pydarknet.engine.images import ImageLike, Pixels, load
+
+if TYPE_CHECKING:  # Detections imports this module
+    from pydarknet.engine.detections import Detections
 
 Colour = tuple[int, int, int]
 Area = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels

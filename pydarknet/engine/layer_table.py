@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from pydarknet.engine._core import LayerInfo, NetworkInfo
+from pydarknet.engine.handle import LayerInfo, NetworkInfo
 
 _SHORT = {"convolutional": "conv", "maxpool": "max", "avgpool": "avg", "local_avgpool": "lavg"}
 

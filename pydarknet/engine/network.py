@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network, loaded and run: the class that everything else in pydarknet stands on."""
+"""A loaded network: detection, prediction, resizing, cloning."""
 
 from __future__ import annotations
 
 import logging
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
@@ -15,14 +14,15 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet.engine import _core
-from pydarknet.engine._core import LayerInfo, LayerTime, NetworkInfo
-from pydarknet.engine._trainer import LossReport, TrainerHandle, losses
+from pydarknet.engine._core import EngineHandle
+from pydarknet.engine._trainer import LossReport, losses
 from pydarknet.engine.detections import Detections
+from pydarknet.engine.handle import EngineOptions, Handle, Image, LayerInfo, LayerTime, NetworkInfo
 from pydarknet.engine.images import ImageLike, load
 from pydarknet.engine.layer_table import layer_table
 from pydarknet.engine.names import names_for
-from pydarknet.engine.trainer import Learning
+from pydarknet.engine.trainer import Trainer
+from pydarknet.engine.turns import Turns
 from pydarknet.errors import ArgumentError
 
 _log = logging.getLogger("pydarknet")
@@ -30,38 +30,37 @@ _log = logging.getLogger("pydarknet")
 Names = str | os.PathLike[str] | Sequence[str]
 
 
-class Network(Learning):
+class Network:
     """A Darknet network, ready to run.
 
-    Any thread may call it; calls take turns. To compute in several threads at once, give each a
+    Any thread may call it; calls run one after the other. To compute in parallel, give each thread a
     :meth:`clone`.
     Use it as a context manager, or :meth:`close` it, to free its memory at a known moment.
 
     Args:
         cfg: path of the cfg file.
-        weights: path of the weights file; a file that ends on a layer's boundary (``yolov4.conv.137``) loads
-            what it has. Without one, weights are random.
+        weights: path of the weights file; a file that ends on a layer's boundary (``yolov4.conv.137``) is
+            loaded up to there. Without one, weights are random.
         names: path of a ``.names`` file, or the names; by default classes are named by their number.
         backend: ``"auto"``, ``"cpu"``, ``"ref"`` (slow, the definition) or ``"check:cpu,ref"``: runs both
             and raises BackendError at the first layer that differs.
         precision: ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"fp16"``, if the backend has it; ``"auto"``: what
             the backend prefers on its device, bf16 if the CPU supports it natively.
-        batch: images that a forward pass takes at most.
+        batch: largest number of images in a forward pass.
         threads: cores to compute on; by default all that the process may use.
         strict: unknown keys in the cfg are errors; otherwise warnings, logged by the logger ``"pydarknet"``.
-        training: also prepare for learning: :meth:`accumulate`, :meth:`update`, :meth:`state` and their like.
         library: path of a libdarknet.so built upstream, to detect through it instead of pydarknet's engine;
-            by default what the environment variable ``PYDARKNET_LIBRARY`` says. Such a network only detects.
+            by default the environment variable ``PYDARKNET_LIBRARY``. Such a network only detects.
 
     Raises:
         CfgError: the cfg is malformed or describes an impossible network; the message has file and line.
         WeightsError: the weights file is damaged or belongs to another network.
-        DataError: the names cannot be read, or are not as many as the classes.
+        DataError: the names cannot be read, or their number is not that of the classes.
         BackendError: the backend or precision is not available here.
         FileError: a file cannot be opened.
     """
 
-    def __init__(  # noqa: PLR0913  all but two by name
+    def __init__(
         self,
         cfg: str | os.PathLike[str],
         weights: str | os.PathLike[str] | None = None,
@@ -72,23 +71,18 @@ class Network(Learning):
         batch: int = 1,
         threads: int | None = None,
         strict: bool = True,
-        training: bool = False,
         library: str | os.PathLike[str] | None = None,
     ) -> None:
-        options = _core.Options(backend, precision, batch, threads or 0, strict)
+        options = EngineOptions(backend, precision, batch, threads or 0, strict)
         path, weights = os.fspath(cfg), None if weights is None else os.fspath(weights)
         library = library or os.environ.get("PYDARKNET_LIBRARY")
         if library:
             from pydarknet.compat.foreign import ForeignHandle
 
-            handle: _core.Handle = ForeignHandle(os.fspath(library), path, weights, options)
+            handle: Handle = ForeignHandle(os.fspath(library), path, weights, options)
         else:
-            handle = _core.Handle.load(path, weights, options)
+            handle = EngineHandle.load(path, weights, options)
         self._take(handle, path, names)
-        if training:
-            self._trainer = TrainerHandle(handle)
-            for line in handle.without_effect():
-                _log.warning("%s", line)
 
     @classmethod
     def parse(
@@ -111,16 +105,15 @@ class Network(Learning):
         """
         if options.get("threads", 0) is None:
             del options["threads"]
-        chosen = _core.Options(**options)
+        chosen = EngineOptions(**options)
         network = cls.__new__(cls)
-        handle = _core.Handle.parse(text, name, None if weights is None else os.fspath(weights), chosen)
+        handle = EngineHandle.parse(text, name, None if weights is None else os.fspath(weights), chosen)
         network._take(handle, name, names)
         return network
 
-    def _take(self, handle: _core.Handle, cfg: str, names: Names | None) -> None:
-        self._handle = handle
-        self._trainer = None
-        self._lock, self._process = threading.Lock(), os.getpid()
+    def _take(self, handle: Handle, cfg: str, names: Names | None) -> None:
+        self._turns = Turns(handle)
+        self._trainers: weakref.WeakSet[Trainer] = weakref.WeakSet()
         self._cfg = cfg
         self._layers: tuple[LayerInfo, ...] | None = None
         try:
@@ -131,26 +124,29 @@ class Network(Learning):
         for warning in handle.warnings():
             _log.warning("%s", warning)
 
-    @contextmanager
-    def _use(self) -> Iterator[_core.Handle]:
-        """The handle, for one thread at a time."""
-        if self._process != os.getpid():  # forked: whoever held the lock does not exist here
-            self._lock, self._process = threading.Lock(), os.getpid()
-        with self._lock:
-            yield self._handle
-
     def clone(self) -> Network:
-        """A second network over the same weights, to compute at the same time in another thread."""
+        """A second network that shares the weights, for parallel computation in another thread."""
         twin = type(self).__new__(type(self))
-        with self._use() as handle:
+        with self._turns.engine() as handle:
             twin._take(handle.clone(), self._cfg, self._names or None)
         return twin
 
+    def trainer(self) -> Trainer:
+        """Start to train the network's weights; see :class:`pydarknet.engine.trainer.Trainer`.
+
+        Raises:
+            ArgumentError: another trainer trains these weights, those of a clone included.
+            CfgError: a layer of the network cannot be trained.
+        """
+        trainer = Trainer(self)
+        self._trainers.add(trainer)
+        return trainer
+
     def close(self) -> None:
         """Free the network's memory; a second call does nothing, any other call raises ArgumentError."""
-        with self._use() as handle:
-            if self._trainer is not None:
-                self._trainer.close()
+        for trainer in tuple(self._trainers):
+            trainer.close()
+        with self._turns.handle() as handle:
             handle.close()
 
     def __enter__(self) -> Network:
@@ -162,7 +158,7 @@ class Network(Learning):
         self.close()
 
     def __repr__(self) -> str:
-        if self._handle.closed:
+        if self._turns.closed:
             return f"Network(cfg={Path(self._cfg).name!r}, closed)"
         info = self.info
         classes = f"{info.classes} classes, " if info.classes else ""
@@ -176,7 +172,7 @@ class Network(Learning):
     @property
     def info(self) -> NetworkInfo:
         """Sizes, counts and settings of the network."""
-        with self._use() as handle:
+        with self._turns.handle() as handle:
             return handle.info()
 
     @property
@@ -192,10 +188,10 @@ class Network(Learning):
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
         """All layers with their shapes at the present size."""
-        with self._use() as handle:
+        with self._turns.engine() as handle:
             return self._layers_of(handle)
 
-    def _layers_of(self, handle: _core.Handle) -> tuple[LayerInfo, ...]:
+    def _layers_of(self, handle: EngineHandle) -> tuple[LayerInfo, ...]:
         """The layers, asked for once per input size; the caller holds the lock."""
         if self._layers is None or handle.closed:
             self._layers = tuple(handle.layer(i) for i in range(handle.info().layers))
@@ -203,14 +199,14 @@ class Network(Learning):
 
     @property
     def outputs(self) -> tuple[int, ...]:
-        """The layers that :meth:`predict` returns: the heads, or the last layer that is no cost."""
+        """The layers that :meth:`predict` returns: the heads, or the last layer that is not a cost layer."""
         return _default_outputs(self.layers)
 
     def rename(self, names: Names) -> None:
-        """Give the classes other names.
+        """Change the names of the classes.
 
         Raises:
-            DataError: they cannot be read, or are not as many as the classes.
+            DataError: they cannot be read, or their number is not that of the classes.
         """
         self._names = names_for(names, self.info.classes)
 
@@ -220,12 +216,12 @@ class Network(Learning):
 
     @property
     def batch(self) -> int:
-        """Images that a forward pass takes at most; can be set."""
+        """Largest number of images in a forward pass; can be set."""
         return self.info.batch
 
     @batch.setter
     def batch(self, batch: int) -> None:
-        with self._use() as handle:
+        with self._turns.engine() as handle:
             handle.set_batch(batch)
 
     def resize(self, width: int, height: int) -> None:
@@ -239,7 +235,7 @@ class Network(Learning):
             ArgumentError: not such a multiple.
             CfgError: a layer of the network cannot have the size.
         """
-        with self._use() as handle:
+        with self._turns.engine() as handle:
             handle.resize(width, height)
             self._layers = None
 
@@ -251,7 +247,7 @@ class Network(Learning):
             with ``share_index`` has those of the layer it shares.
         """
         roles = ("biases", "scales", "means", "variances", "weights")
-        with self._use() as handle:
+        with self._turns.engine() as handle:
             arrays = {role: handle.array(layer, role) for role in roles}
         return {role: array for role, array in arrays.items() if array.size}
 
@@ -268,7 +264,7 @@ class Network(Learning):
         """
         if cutoff is not None and cutoff < 0:
             raise ArgumentError(f"found cutoff={cutoff}, expected a number of layers or None")
-        with self._use() as handle:
+        with self._turns.engine() as handle:
             handle.save_weights(os.fspath(path), -1 if cutoff is None else cutoff)
 
     # -- inference -------------------------------------------------------------------------------------------
@@ -292,7 +288,7 @@ class Network(Learning):
         nms: float = 0.45,
         letterbox: bool | None = None,
     ) -> Detections | list[Detections]:
-        """Find objects in an image, or in each of a list of images.
+        """Detect objects in an image, or in each image of a list.
 
         Args:
             image: array (h, w, c) or (h, w), uint8 or uint16, blue first; path; bytes of an image file; PIL
@@ -306,11 +302,11 @@ class Network(Learning):
             Detections in the pixels of the image; a list of them for a list.
 
         Raises:
-            DataError: an image cannot be read, or has other channels than the network takes.
-            ArgumentError: a value is out of range, or something is no image.
+            DataError: an image cannot be read, or its channels are not those of the network.
+            ArgumentError: a value is out of range, or an object is not an image.
         """
         if isinstance(image, (list, tuple)):
-            with self._use() as handle:
+            with self._turns.handle() as handle:
                 step = handle.info().batch
             # One batch at a time: decoded images do not pile up, and Ctrl-C is heard in between.
             chunks = (image[i : i + step] for i in range(0, len(image), step))
@@ -320,13 +316,13 @@ class Network(Learning):
     def examine(
         self, image: ImageLike, truths: npt.ArrayLike, thresh: float = 0.25, nms: float = 0.45
     ) -> tuple[Detections, list[LossReport]]:
-        """Find objects in an image, and tell what training would have to say about these predictions.
+        """Detect objects in an image, and compute the losses of these predictions.
 
-        Nothing is learned, and batch norm is that of inference.
+        Weights and rolling statistics stay as they are; batch norm is that of inference.
 
         Args:
             image: as for :meth:`detect`.
-            truths: (boxes, 6) as for :meth:`accumulate`, relative to the network's input: with
+            truths: (boxes, 6) as for :meth:`.Trainer.accumulate`, relative to the network's input: with
                 ``letter_box`` to the padded image.
             thresh: as for :meth:`detect`.
             nms: as for :meth:`detect`.
@@ -335,12 +331,13 @@ class Network(Learning):
             The detections, and the losses, one per head.
         """
         table = np.ascontiguousarray(truths, np.float32)[None]
-        reports: list[LossReport] = []
-
-        def cost(handle: _core.Handle) -> None:
-            reports.extend(losses(handle, table, handle.info().layers))
-
-        return self._detect([image], thresh, nms, None, cost)[0], reports
+        with self._turns.engine() as handle:
+            info = handle.info()
+        loaded = [Image(load(image, info.channels), bgr=True)]
+        with self._turns.engine() as handle:
+            rows = handle.detect(loaded, thresh, nms, info.letter_box)
+            reports = losses(handle, table, info.layers)
+        return self._detections(rows, loaded)[0], reports
 
     def _detect(
         self,
@@ -348,16 +345,15 @@ class Network(Learning):
         thresh: float,
         nms: float,
         letterbox: bool | None,
-        then: Callable[[_core.Handle], None] | None = None,
     ) -> list[Detections]:
-        """``then`` sees the network before anybody else uses it."""
-        with self._use() as handle:
+        with self._turns.handle() as handle:
             info = handle.info()
-        loaded = [_core.Image(load(image, info.channels), bgr=True) for image in images]
-        with self._use() as handle:
+        loaded = [Image(load(image, info.channels), bgr=True) for image in images]
+        with self._turns.handle() as handle:
             found = handle.detect(loaded, thresh, nms, info.letter_box if letterbox is None else letterbox)
-            if then:
-                then(handle)
+        return self._detections(found, loaded)
+
+    def _detections(self, found: list[npt.NDArray[Any]], images: list[Image]) -> list[Detections]:
         return [
             Detections(
                 rows["xyxy"],
@@ -366,7 +362,7 @@ class Network(Learning):
                 self._names,
                 (image.pixels.shape[1], image.pixels.shape[0]),
             )
-            for rows, image in zip(found, loaded, strict=True)
+            for rows, image in zip(found, images, strict=True)
         ]
 
     def predict(
@@ -379,14 +375,14 @@ class Network(Learning):
             layers: which outputs to return; by default those of the heads, or of the last layer.
 
         Returns:
-            For each layer its output, float32 (n, outputs), the planes of each image flattened. Heads hold
-            what Darknet stores in them: x, y, objectness and classes through their activations, w, h raw.
+            For each layer its output, float32 (n, outputs), the planes of each image flattened. Heads contain
+            Darknet's values: x, y, objectness and classes after their activations, w, h raw.
 
         Raises:
             ArgumentError: the shape is not the network's, or there is no such layer.
         """
         x = np.ascontiguousarray(x, np.float32)
-        with self._use() as handle:
+        with self._turns.engine() as handle:
             info = handle.info()
             shape = (info.channels, info.height, info.width)
             if x.ndim != 4 or x.shape[1:] != shape or not len(x):
@@ -407,17 +403,17 @@ class Network(Learning):
         return {i: np.concatenate(rows) if len(rows) > 1 else rows[0] for i, rows in parts.items()}
 
     def preprocess(self, image: ImageLike, letterbox: bool | None = None) -> npt.NDArray[np.float32]:
-        """The planes that :meth:`detect` would feed for an image: float32 (c, h, w), 0..1, red first."""
-        with self._use() as handle:
+        """Input planes of :meth:`detect` for an image: float32 (c, h, w), 0..1, red first."""
+        with self._turns.handle() as handle:
             info = handle.info()
-        loaded = _core.Image(load(image, info.channels), bgr=True)
+        loaded = Image(load(image, info.channels), bgr=True)
         boxed = info.letter_box if letterbox is None else letterbox
-        with self._use() as handle:
+        with self._turns.engine() as handle:
             return handle.preprocess(loaded, boxed, (info.channels, info.height, info.width))
 
     def profile(self) -> list[LayerTime]:
         """Times of the steps of one forward pass over a full batch, in order; fused layers have none."""
-        with self._use() as handle:
+        with self._turns.engine() as handle:
             return handle.profile(2 * handle.info().layers + 8)
 
 

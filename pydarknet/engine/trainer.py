@@ -1,42 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of :class:`pydarknet.Network` that learns: one mini-batch, one update, the complete state.
+"""Training operations on a network: one mini-batch, one update, the complete state.
 
-Loops, schedules of events, data and files stand in :mod:`pydarknet.training`; this is the level for tests and
-research.
+Loops, events, data and files are in :mod:`pydarknet.training`; this is the level for tests and research.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet.engine._core import Floats, Handle
+from pydarknet.engine._core import EngineHandle
 from pydarknet.engine._trainer import KINDS, ROLES, LossReport, TrainerHandle
+from pydarknet.engine.handle import Floats
 from pydarknet.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from pydarknet.engine.network import Network
 
 State = dict[str, Any]
 
+_log = logging.getLogger("pydarknet")
 
-class Learning:
-    """What a network loaded with ``training=True`` can do besides; see :class:`pydarknet.Network`."""
 
-    _trainer: TrainerHandle | None
+class Trainer:
+    """Training of a network's weights; made by :meth:`pydarknet.Network.trainer`.
 
-    def _use(self) -> AbstractContextManager[Handle]:
-        raise NotImplementedError
+    Weights have one trainer at a time. It uses the network's backend, precision and threads, and takes turns
+    with the network's own calls. It ends with :meth:`close`, as a context manager, or with its network.
+
+    Attributes:
+        network: whose weights are trained; it can be used for inference between the calls.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._images = 0  # of the last mini-batch
+        with network._turns.engine() as handle:
+            self._trainer = TrainerHandle(handle)
+            for line in handle.without_effect():
+                _log.warning("%s", line)
 
     @contextmanager
-    def _learn(self) -> Iterator[tuple[Handle, TrainerHandle]]:
-        with self._use() as handle:
-            if self._trainer is None:
-                raise ArgumentError(
-                    "the network was loaded for inference; load it with training=True to train it"
-                )
+    def _use(self) -> Iterator[tuple[EngineHandle, TrainerHandle]]:
+        """Both handles, for one thread at a time."""
+        with self.network._turns.engine() as handle:
             yield handle, self._trainer
+
+    def close(self) -> None:
+        """Free gradients, momentum and activations; a second call does nothing, any other call raises."""
+        with self._use() as (_, trainer):
+            trainer.close()
+
+    def __enter__(self) -> Trainer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Trainer({self.network!r})"
 
     def accumulate(self, images: npt.ArrayLike, truths: npt.ArrayLike) -> float:
         """Run one mini-batch forward and backward; gradients add up until :meth:`update`.
@@ -50,10 +80,10 @@ class Learning:
             The cost as Darknet computes it: the mean over all layers that own one.
 
         Raises:
-            ArgumentError: a shape does not fit, or the network was not loaded with ``training=True``.
+            ArgumentError: a shape does not fit.
         """
         x, t = np.ascontiguousarray(images, np.float32), np.ascontiguousarray(truths, np.float32)
-        with self._learn() as (handle, trainer):
+        with self._use() as (handle, trainer):
             info = trainer.info()
             shape = (handle.info().channels, info.height, info.width)
             if x.ndim != 4 or x.shape[1:] != shape or not len(x):
@@ -68,35 +98,35 @@ class Learning:
             return trainer.accumulate(x, t)
 
     def update(self) -> None:
-        """Move the weights by what was accumulated: momentum, decay, the schedule's rate; counters advance.
+        """Update the weights with the accumulated gradients, momentum, decay and the schedule's rate.
 
         Raises:
             ArgumentError: nothing was accumulated.
         """
-        with self._learn() as (_, trainer):
+        with self._use() as (_, trainer):
             trainer.update()
 
     @property
     def iteration(self) -> int:
         """Updates done, those before a resume included."""
-        with self._learn() as (_, trainer):
+        with self._use() as (_, trainer):
             return trainer.info().iteration
 
     @property
     def seen(self) -> int:
         """Images trained on."""
-        with self._learn() as (_, trainer):
+        with self._use() as (_, trainer):
             return trainer.info().seen
 
     @property
     def rate(self) -> float:
         """The learning rate of the schedule at this iteration: what the last update used."""
-        with self._learn() as (_, trainer):
+        with self._use() as (_, trainer):
             return trainer.info().rate
 
     def losses(self) -> list[LossReport]:
         """The losses of the last mini-batch, one per layer that owns a cost."""
-        with self._learn() as (handle, trainer):
+        with self._use() as (handle, trainer):
             return trainer.reports(handle.info().layers)
 
     def delta(self, layer: int) -> Floats:
@@ -111,8 +141,8 @@ class Learning:
         return self._read(layer, delta=False)
 
     def _read(self, layer: int, *, delta: bool) -> Floats:
-        with self._learn() as (handle, trainer):
-            if not getattr(self, "_images", 0):
+        with self._use() as (handle, trainer):
+            if not self._images:
                 raise ArgumentError("nothing was accumulated yet")
             return trainer.read(layer, self._images, _outputs(handle, trainer, layer), delta=delta)
 
@@ -121,23 +151,31 @@ class Learning:
 
         They stand on top of the momentum that the last update left. ``{}`` for a layer without parameters.
         """
-        with self._learn() as (_, trainer):
+        with self._use() as (_, trainer):
             arrays = {role: trainer.get("gradients", layer, role) for role in ("weights", "biases", "scales")}
             return {role: array for role, array in arrays.items() if array is not None}
 
     def set_learning_rate(self, rate: float) -> None:
         """Replace the base rate that the schedule multiplies."""
-        with self._learn() as (_, trainer):
+        with self._use() as (_, trainer):
             trainer.set_learning_rate(rate)
 
-    def resize_training(self, width: int, height: int) -> None:
-        """Another input size for the next mini-batches, multiples of the network's stride (``random=1``)."""
-        with self._learn() as (_, trainer):
+    def resize(self, width: int, height: int) -> None:
+        """Change the input size of the next mini-batches; that of the network's own calls stays.
+
+        Args:
+            width: in pixels, a multiple of the network's ``info.stride``.
+            height: likewise; it need not equal the width.
+
+        Raises:
+            ArgumentError: a size is not such a multiple.
+        """
+        with self._use() as (_, trainer):
             trainer.resize(width, height)
 
     def non_finite(self) -> str:
         """The first layer and array with NaN or Inf among parameters and gradients, or ""."""
-        with self._learn() as (_, trainer):
+        with self._use() as (_, trainer):
             return trainer.non_finite()
 
     def state(self) -> State:
@@ -147,7 +185,7 @@ class Learning:
             ``iteration``, ``seen``, and ``arrays``: copies of parameters, momentum, Adam's moments and EMA by
             name (``"gradients/3/weights"``).
         """
-        with self._learn() as (handle, trainer):
+        with self._use() as (handle, trainer):
             info = trainer.info()
             if info.pending:
                 raise ArgumentError(f"{info.pending} images are accumulated; take the state after update()")
@@ -155,12 +193,12 @@ class Learning:
             return {"iteration": info.iteration, "seen": info.seen, "arrays": arrays}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state` returned, in this or another process.
+        """Continue from the result of :meth:`state`, in this or another process.
 
         Raises:
             ArgumentError: the state is of another network; nothing was changed.
         """
-        with self._learn() as (handle, trainer):
+        with self._use() as (handle, trainer):
             arrays: Mapping[str, Floats] = state["arrays"]
             missing = [name for name in _names(trainer, handle.info().layers) if name not in arrays]
             wrong = [name for name, array in arrays.items() if _count(trainer, name) != np.size(array)]
@@ -192,7 +230,7 @@ def _count(trainer: TrainerHandle, name: str) -> int:
         return 0
 
 
-def _outputs(handle: Handle, trainer: TrainerHandle, layer: int) -> int:
+def _outputs(handle: EngineHandle, trainer: TrainerHandle, layer: int) -> int:
     """Outputs of a layer at the size that is trained, which need not be the network's own."""
     own, trained = handle.info(), trainer.info()
     if (own.width, own.height) == (trained.width, trained.height):

@@ -14,7 +14,7 @@ from pydarknet.evaluation.matching import point
 
 if TYPE_CHECKING:
     from pydarknet.data import Sample
-    from pydarknet.engine._core import NetworkInfo
+    from pydarknet.engine.handle import NetworkInfo
     from pydarknet.evaluation.evaluation import Evaluation
 
 LOW_MAP = 0.05  # a mAP below this is treated as a failure

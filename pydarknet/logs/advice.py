@@ -82,7 +82,7 @@ class _Trend:
 
     @property
     def falls(self) -> bool:
-        """Clearly, and by more than noise makes of a constant."""
+        """Whether the loss falls clearly, and by more than noise explains."""
         return self.change < -FALLING and math.log1p(self.change) + 2 * self.error < 0
 
 
@@ -178,7 +178,7 @@ def _map_rises(evaluations: Sequence[Evaluation], trend: _Trend) -> bool:
 
 
 def _after_burn_in(rows: Sequence[Iteration]) -> Sequence[Iteration]:
-    """From the iteration on at which the rate first is as high as it gets."""
+    """Iterations from the one at which the rate first reaches its maximum."""
     rates = [row.rate for row in rows if math.isfinite(row.rate)]
     top = max(rates, default=0.0)
     start = next((i for i, row in enumerate(rows) if row.rate >= 0.999 * top), 0) if top > 0 else 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loss chart, as Darknet draws it but readable: loss, average, mAP, learning rate, restarts, nan."""
+"""The loss chart, like Darknet's: loss, average, mAP, learning rate, restarts, nan."""
 
 from __future__ import annotations
 

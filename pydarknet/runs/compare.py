@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare many runs: which settings differ, and what came of it."""
+"""Comparison of runs: settings that differ, and results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydarknet.logs.advice import advise
 from pydarknet.logs.load import IN_RUN, load
 from pydarknet.runs.state import RunState
 
-# Things of run.json that differ in every run and are no settings.
+# Entries of run.json that differ in every run and are not settings.
 _NO_SETTINGS = (
     "time",
     "date",
@@ -35,13 +35,13 @@ _NO_SETTINGS = (
 
 @dataclass(frozen=True)
 class Run:
-    """One training and what came of it.
+    """One training with its settings and results.
 
     Attributes:
         name: of its folder.
-        settings: ``[net]`` of its cfg and what ``run.json`` holds, flat, as text.
-        results: state or stop reason, iterations, hours, best mAP and where, what was measured there, average
-            loss, verdict.
+        settings: ``[net]`` of its cfg and the entries of ``run.json``, flat, as text.
+        results: state or stop reason, iterations, hours, best mAP and its iteration, other metrics of that
+            evaluation, average loss, verdict.
     """
 
     name: str
@@ -50,22 +50,22 @@ class Run:
 
 
 def find(places: Iterable[str | Path]) -> list[Path]:
-    """Folders of runs: the places themselves if they hold a log or ``run.json``, else the folders in them.
+    """List the folders of runs: places that hold a log or ``run.json``, of others the folders in them.
 
     Raises:
-        DataError: there is no run in any of them.
+        DataError: none of them holds a run.
     """
     found: list[Path] = []
     for place in map(Path, places):
         if not place.exists():
-            raise DataError(f"{place}: no such folder")
+            raise DataError(f"{place}: folder not found")
         if place.is_file() or _is_run(place):
             found.append(place)
         else:
             found += sorted(child for child in place.iterdir() if child.is_dir() and _is_run(child))
     if not found:
         looked = ", ".join(map(str, places))
-        raise DataError(f"{looked}: no runs here; a run is a folder with run.json, {' or '.join(IN_RUN)}")
+        raise DataError(f"{looked}: found no runs; a run is a folder with run.json, {' or '.join(IN_RUN)}")
     return found
 
 
@@ -74,7 +74,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def read(place: Path) -> Run:
-    """Settings and results of a run; what is missing or damaged is left out."""
+    """Read settings and results of a run; missing or damaged parts are left out."""
     settings: dict[str, str] = {}
     if place.is_dir():
         for cfg in sorted(place.glob("*.cfg"))[:1]:
@@ -133,20 +133,20 @@ def _results(place: Path) -> dict[str, str]:
 
 
 def _measured(evaluations: Sequence[Mapping[str, Any]], iteration: int | None) -> dict[str, str]:
-    """What else was measured at the best evaluation."""
+    """Other metrics of the best evaluation."""
     best = next((row for row in evaluations if row["iteration"] == iteration), {})
     numbers = {name: best.get(name) for name in ("map5095", "val_loss")}
     return {name: f"{value:.4g}" for name, value in numbers.items() if isinstance(value, (int, float))}
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
-    """Settings that are not the same in all runs, in the order in which they appear."""
+    """List the settings that are not the same in all runs, in order of appearance."""
     names = dict.fromkeys(name for run in runs for name in run.settings)
     return [name for name in names if len({run.settings.get(name) for run in runs}) > 1]
 
 
 def sort(runs: Sequence[Run], key: str) -> list[Run]:
-    """Runs by a result, the best first: the largest number, but the smallest loss; those without it last.
+    """Sort runs by a result, the best first: the largest number, but the smallest loss; runs without it last.
 
     Raises:
         ArgumentError: no run has such a result.
@@ -167,7 +167,7 @@ def sort(runs: Sequence[Run], key: str) -> list[Run]:
 
 
 def table(runs: Sequence[Run], against: Run) -> str:
-    """The runs side by side: results, then settings that differ; ``*`` marks a difference to ``against``."""
+    """Format runs side by side: results, then differing settings; ``*`` marks those not as in ``against``."""
     columns = [*dict.fromkeys(name for run in runs for name in run.results)]
     changed = differing(runs)
     rows = [["run", *columns, *changed]]
@@ -178,7 +178,7 @@ def table(runs: Sequence[Run], against: Run) -> str:
 
 
 def pair(first: Run, second: Run) -> str:
-    """Two runs beside each other: a line for each result, and for each setting that differs."""
+    """Format two runs side by side: a line for each result, and for each setting that differs."""
     results = [*dict.fromkeys([*first.results, *second.results])]
     rows = [["", first.name, second.name]]
     rows += [[name, first.results.get(name, ""), second.results.get(name, "")] for name in results]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user decides about a training: one frozen value, from which the command line is derived."""
+"""Settings of a training: one frozen value, from which the command line is derived."""
 
 # ruff: noqa: RUF009  `_option` makes dataclass fields
 
@@ -29,62 +29,69 @@ class TrainConfig:
     Every field but ``cfg`` and ``data`` has a default; the command line has one option for each field.
 
     Raises:
-        ArgumentError: values that cannot be.
+        ArgumentError: a value is not valid.
     """
 
     cfg: Pathlike = _option("", "Network configuration (.cfg).")
     data: Pathlike = _option("", "Data set: .data file, data.yaml, or any format that `convert` reads.")
-    weights: Pathlike | None = _option(None, "Weights to start from; cut where they stop fitting.")
+    weights: Pathlike | None = _option(None, "Initial weights; layers that do not match are skipped.")
     weights_names: Pathlike | None = _option(
-        None, "Class names of --weights, if not beside it: rows of classes that stay are kept."
+        None, "Class names of --weights, if not beside it. Weights of unchanged classes are kept."
     )
     out: Pathlike | None = _option(None, "Folder of the run.  [default: runs/NAME-1, -2, ...]")
 
     epochs: float | None = _option(None, "Length in passes over the images, instead of max_batches.")
     max_batches: int | None = _option(None, "Length in iterations; a larger one extends a run.", low=1)
-    max_hours: float | None = _option(None, "Save and stop after this time; the same command goes on.")
+    max_hours: float | None = _option(
+        None, "Save and stop after this many hours; run the same command to resume."
+    )
     monitor: str = _option(
         "map50",
-        "What decides on the best weights and on patience.",
+        "Metric by which the best weights are chosen and --patience counts.",
         choices=("map50", "map5095", "fitness", "val_loss"),
     )
-    patience: int = _option(0, "Stop after so many evaluations without a better value; 0: never.", low=0)
+    patience: int = _option(0, "Stop after N evaluations without improvement; 0: never.", low=0)
     stop_on: str | None = _option(
         None,
-        "Stop when the validation loss rose K (3) times in a row while the training loss fell.",
+        "Stop on overfitting: the validation loss rose K (3) times in a row while the training loss fell.",
         metavar="overfit[:K]",
     )
 
     lr: float | None = _option(None, "Learning rate instead of that of the cfg.")
     batch: int | None = _option(None, "Images per update.", low=1)
-    subdivisions: str | None = _option(None, "Parts of a batch, or auto: what fits into memory.", metavar="N")
-    size: tuple[int, int] | None = _option(None, "Input size in pixels, as 416 or 608x320.")
+    subdivisions: str | None = _option(
+        None, "Parts of a batch, or auto: the smallest number that fits into memory.", metavar="N"
+    )
+    size: tuple[int, int] | None = _option(None, "Input size in pixels, e.g. 416 or 608x320.")
     freeze: str | None = _option(
         None, "Do not train the first N layers, or the backbone.", metavar="N|backbone"
     )
     settings: tuple[str, ...] = _option(
         (), "Any other cfg value: KEY=VALUE or SECTION.KEY=VALUE.", flag="--set", metavar="KEY=VALUE"
     )
-    clear: bool = _option(False, "Count iterations from 0, whatever the weights file says.")
+    clear: bool = _option(False, "Count iterations from 0; ignore the count in the weights file.")
 
     save_every: int | None = _option(
-        None, "Iterations between numbered weights.  [default: 1000, in long trainings 10000]", low=1
+        None, "Iterations between numbered weights.  [default: 1000; 10000 if max_batches >= 10000]", low=1
     )
     last_every: int | None = _option(
-        None, "Iterations between savings of the complete state.  [default: 100]", low=1
+        None, "Iterations between saves of the complete state.  [default: 100]", low=1
     )
-    keep: str = _option("best,last,3", "Which weights stay: best, last, and how many numbered ones, or all.")
+    keep: str = _option(
+        "best,last,3", "Weights to keep: best, last, and the number of numbered ones, or all."
+    )
     map_every: int | None = _option(
         None, "Iterations between evaluations; 0: none.  [default: 4 epochs, 100 at least]", low=0
     )
 
     val_fraction: float | None = _option(
-        None, "Share of the training images to hold out for validation, if there are none for it."
+        None,
+        "Fraction of the training images to hold out for validation if the data has no validation images.",
     )
 
-    seed: int = _option(0, "Of the choice of images and of augmentation.", low=0)
+    seed: int = _option(0, "Seed of image order and augmentation.", low=0)
     threads: int | None = _option(None, "Cores to compute on.  [default: all]", low=1)
-    workers: int | None = _option(None, "Threads that prepare images.  [default: as cores]", low=1)
+    workers: int | None = _option(None, "Threads that prepare images.  [default: number of cores]", low=1)
     backend: str = _option("auto", "auto, or a name that `pydarknet info` lists.")
     precision: str = _option(
         "auto",
@@ -92,28 +99,30 @@ class TrainConfig:
         choices=("auto", *PRECISIONS),
     )
     cache: str = _option(
-        "none", "Keep decoded images, in memory as far as it lasts.", choices=("none", "ram", "disk")
+        "none", "Keep decoded images in memory, as many as fit, or on disk.", choices=("none", "ram", "disk")
     )
 
-    http: str | None = _option(None, "Serve a live page of the run while it lasts.", metavar="[HOST:]PORT")
-    plots: bool = _option(True, "No pictures and no report.", flag="--no-plots")
-    max_bad: int = _option(100, "Unreadable images that are skipped before the run stops.", low=0)
+    http: str | None = _option(None, "Serve a live page of the run during training.", metavar="[HOST:]PORT")
+    plots: bool = _option(True, "Do not write plots or the report.", flag="--no-plots")
+    max_bad: int = _option(100, "Number of unreadable images to skip before the run stops.", low=0)
     on_nan: str = _option(
         "stop",
-        "stop, or rollback: go on from earlier with FACTOR (0.1) times the rate, 3 times at most.",
+        "stop, or rollback: after nan, resume from earlier with FACTOR (0.1) times the rate, up to 3 times.",
         metavar="stop|rollback[:FACTOR]",
     )
-    dump_batches: int = _option(3, "Batches of which a picture is drawn, with boxes.", low=0)
-    price_per_hour: float | None = _option(None, "Of this machine: the summary tells the cost of the run.")
-    tensorboard: bool = _option(False, "Also write event files for TensorBoard, into RUN/tensorboard.")
-    mlflow: bool = _option(False, "Also log to MLflow, where MLFLOW_TRACKING_URI says.")
-    on_end: str | None = _option(None, "Command to run at the end, whatever the end is.", metavar="CMD")
-    force: bool = _option(False, "Train although the preflight found errors.")
-    restart: bool = _option(False, "Begin anew; a run already in the folder is moved aside.")
+    dump_batches: int = _option(3, "Number of training batches to draw with their boxes.", low=0)
+    price_per_hour: float | None = _option(
+        None, "Price of this machine per hour; the summary reports the cost of the run."
+    )
+    tensorboard: bool = _option(False, "Also write TensorBoard event files into RUN/tensorboard.")
+    mlflow: bool = _option(False, "Also log to the MLflow server of MLFLOW_TRACKING_URI.")
+    on_end: str | None = _option(None, "Command to run at the end, also after a failure.", metavar="CMD")
+    force: bool = _option(False, "Train even if the preflight finds errors.")
+    restart: bool = _option(False, "Start over; an existing run in the folder is moved aside.")
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.max_batches is not None:
-            raise ArgumentError("epochs and max_batches both say how long to train; give one")
+            raise ArgumentError("epochs and max_batches both set the training length; give one")
         if self.epochs is not None and self.epochs <= 0:
             raise ArgumentError(f"found epochs={self.epochs:g}, expected more than 0")
         if self.subdivisions not in (None, "auto") and not str(self.subdivisions).isdigit():
@@ -129,14 +138,14 @@ class TrainConfig:
             raise ArgumentError(
                 f"found val_fraction={self.val_fraction:g}, expected more than 0 and less than 1"
             )
-        self.kept, self.overfit, self.rollback  # noqa: B018  raise for what cannot be read
+        self.kept, self.overfit, self.rollback  # noqa: B018  raise if they are not valid
 
     @property
     def kept(self) -> tuple[bool, float]:
         """Whether ``_best`` is kept, and how many numbered files (infinity for all); ``_last`` always is.
 
         Raises:
-            ArgumentError: the rule cannot be read.
+            ArgumentError: ``keep`` is not valid.
         """
         best, numbered = False, 0.0
         for word in (part.strip() for part in self.keep.split(",")):
@@ -152,10 +161,10 @@ class TrainConfig:
 
     @property
     def overfit(self) -> int:
-        """Evaluations in a row with over-fitting after which the training stops; 0: never.
+        """Number of evaluations in a row with overfitting after which the training stops; 0: never.
 
         Raises:
-            ArgumentError: ``stop_on`` cannot be read.
+            ArgumentError: ``stop_on`` is not valid.
         """
         if self.stop_on is None:
             return 0
@@ -168,10 +177,10 @@ class TrainConfig:
 
     @property
     def rollback(self) -> float | None:
-        """What the rate is multiplied with after a value that is not finite; None: the training stops.
+        """Factor of the learning rate after a value that is not finite; None: the training stops.
 
         Raises:
-            ArgumentError: ``on_nan`` cannot be read.
+            ArgumentError: ``on_nan`` is not valid.
         """
         if self.on_nan == "stop":
             return None
@@ -184,7 +193,7 @@ class TrainConfig:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for ``run.json``; paths are absolute, so that a run can be continued from anywhere."""
+        """Plain values for ``run.json``; paths are absolute, so that a run can be resumed from any folder."""
         values = asdict(self)
         for name in ("cfg", "data", "weights", "weights_names", "out"):
             values[name] = None if values[name] is None else str(Path(values[name]).absolute())
@@ -192,7 +201,7 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """The inverse of :meth:`to_json`; fields of other versions are left out."""
+        """Inverse of :meth:`to_json`; fields of other versions are ignored."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         known["settings"] = tuple(known.get("settings", ()))
         if known.get("size"):
@@ -200,7 +209,7 @@ class TrainConfig:
         return cls(**known)
 
 
-#: Fields that may differ when a run is continued; all others make another training.
+#: Fields that may differ when a run is resumed; all others make it another training.
 FREE = frozenset(
     (
         "out",
@@ -236,6 +245,6 @@ FREE = frozenset(
 
 
 def changed(before: TrainConfig, now: TrainConfig) -> list[str]:
-    """Fields that make ``now`` another training than ``before``."""
+    """List the fields that make ``now`` another training than ``before``."""
     old, new = before.to_json(), now.to_json()
     return [name for name in old if name not in FREE and old[name] != new[name]]

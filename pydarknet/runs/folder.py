@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet import __version__
-from pydarknet.engine._core import NetworkInfo
+from pydarknet.engine.handle import NetworkInfo
 from pydarknet.engine.info import info
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.runs.config import TrainConfig, changed
@@ -28,30 +28,30 @@ BEAT = 20.0  # seconds between heartbeats
 
 
 class RunFolder:
-    """A run on disk.
+    """The files of a run.
 
     Attributes:
-        path: the folder; it may be a link, slow, and have blanks in its name.
-        weights: where saved weights and states go.
+        path: the folder; may be a link, on a slow drive, and have spaces in its name.
+        weights: folder of the saved weights and states.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.weights = path, path / "weights"
 
     def file(self, name: str) -> Path:
-        """A file in the folder."""
+        """Path of a file in the folder."""
         return self.path / name
 
     @property
     def exists(self) -> bool:
-        """A run was begun here."""
+        """Whether the folder holds a run."""
         return self.file("run.json").is_file()
 
     def read(self) -> dict[str, Any]:
-        """``run.json``.
+        """Read ``run.json``.
 
         Raises:
-            FileError: it is not there or damaged.
+            FileError: it is missing or damaged.
         """
         try:
             table = json.loads(self.file("run.json").read_text("utf-8"))
@@ -62,7 +62,7 @@ class RunFolder:
         return table
 
     def config(self) -> TrainConfig:
-        """The settings that the run was last started with."""
+        """Settings that the run was last started with."""
         return TrainConfig.from_json(self.read()["config"])
 
     def begin(self, config: TrainConfig, network: NetworkInfo, notify: Notify) -> None:
@@ -70,13 +70,13 @@ class RunFolder:
 
         Args:
             config: the settings, their precision settled.
-            network: of the network to be trained.
+            network: facts about the network to be trained.
             notify: receives a line for each difference.
         """
         table = self.read() if self.exists else {"sessions": []}
         now = {"threads": network.threads, "backend": network.backend, "device": network.device}
         _report_rounding((table["sessions"] or [{}])[-1], now, notify)
-        table.pop("result", None)  # of the session before: this one may be killed
+        table.pop("result", None)  # that of the session before; this one may be killed
         table["config"] = config.to_json()
         table["versions"] = {"pydarknet": __version__, "python": platform.python_version()}
         machine = info()
@@ -110,10 +110,10 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other process out.
+        """Lock the folder against other processes.
 
         Raises:
-            FileError: another process is writing here, or the folder cannot be made.
+            FileError: another process holds the lock, or the folder cannot be created.
         """
         lock = self.file("lock")
         mine = {
@@ -128,7 +128,7 @@ class RunFolder:
         except OSError as error:
             if isinstance(error, FileError):
                 raise
-            raise FileError(f"{self.path}: cannot be made: {error.strerror}") from None
+            raise FileError(f"{self.path}: cannot be created: {error.strerror}") from None
         over = threading.Event()
         heart = threading.Thread(target=self._beat, args=(over,), name="pydarknet-lock", daemon=True)
         heart.start()
@@ -152,7 +152,7 @@ class RunFolder:
                         f"{self.path}: {owner} is writing into this folder; two runs in one folder destroy "
                         f"each other. Use another --out, or delete {lock} if that process is gone"
                     ) from None
-                # Only one of several who find it abandoned can rename it away.
+                # Only one of several processes that find it abandoned can rename it.
                 with contextlib.suppress(FileNotFoundError):
                     lock.rename(lock.with_name(f".lock.{os.getpid()}"))
                     lock.with_name(f".lock.{os.getpid()}").unlink()
@@ -161,17 +161,17 @@ class RunFolder:
         raise FileError(f"{lock}: other processes keep taking it")
 
     def owner(self) -> str:
-        """Who is writing into the folder; "" if nobody is."""
+        """Description of the process that writes into the folder; "" if there is none."""
         lock = self.file("lock")
         return self._owner(lock) if lock.exists() else ""
 
     def _owner(self, lock: Path) -> str:
-        """Who holds the lock, or "" if it was left behind."""
+        """Description of the process that holds the lock; "" if the lock was left behind."""
         try:
             owner, beat = json.loads(lock.read_text("utf-8")), lock.stat().st_mtime
             host, pid, birth = owner["host"], int(owner["pid"]), owner["birth"]
         except (OSError, ValueError, KeyError, TypeError):
-            # Just being written, or cut short by a crash: its age tells.
+            # Just being written, or cut short by a crash: the age decides.
             with contextlib.suppress(OSError):
                 return "another process" if time.time() - lock.stat().st_mtime < BEAT else ""
             return ""
@@ -181,7 +181,7 @@ class RunFolder:
         return f"process {pid} on {host} (last sign {silent:.0f} s ago)" if silent < SILENT else ""
 
     def _beat(self, over: threading.Event) -> None:
-        """Show that the run is alive, during a long evaluation too."""
+        """Touch the lock regularly, so that a long evaluation does not look like a dead process."""
         while not over.wait(BEAT):
             with contextlib.suppress(OSError):
                 os.utime(self.file("lock"))
@@ -192,7 +192,7 @@ def _now() -> str:
 
 
 def _birth(pid: int) -> str:
-    """Something that tells a process from a later one with the same number; "" if it is gone."""
+    """Start time of a process, to distinguish it from a later one with the same id; "" if it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -209,10 +209,10 @@ def _birth(pid: int) -> str:
 
 
 def choose(config: TrainConfig, base: str) -> tuple[RunFolder, TrainConfig | None]:
-    """The folder of this training, and the settings of the run that is continued in it.
+    """Choose the folder of a training; returns the settings of the run to resume there, too.
 
-    A run in ``config.out`` is continued, or without ``out`` the newest numbered one if the same training was
-    begun there and not finished.
+    A run in ``config.out`` is resumed, or without ``out`` the newest numbered one if it is the same training
+    and not finished.
 
     Raises:
         ArgumentError: the folder holds another training.
@@ -227,8 +227,8 @@ def choose(config: TrainConfig, base: str) -> tuple[RunFolder, TrainConfig | Non
         before = run.config()
         if different := changed(before, config):
             raise ArgumentError(
-                f"{run.path}: holds a training with another {', '.join(different)}; use another --out, or "
-                "--restart to move that one aside"
+                f"{run.path}: the run there has another {', '.join(different)}; use another --out, or "
+                "--restart to move it aside"
             )
         return run, before
     numbers = _numbers(base)
@@ -254,7 +254,7 @@ def _move_aside(folder: Path) -> None:
     while (place := folder.with_name(f"{folder.name}.before-{number}")).exists():
         number += 1
     with RunFolder(folder).locked():
-        pass  # raises if somebody is writing there
+        pass  # raises if another process is writing there
     folder.rename(place)
 
 
@@ -264,7 +264,7 @@ def _place(session: dict[str, Any]) -> str:
 
 
 def _report_rounding(before: dict[str, Any], now: dict[str, Any], notify: Notify) -> None:
-    """Report what rounds the sums of a session differently from those of the session before."""
+    """Report differences from the session before that change the rounding of sums."""
     lost = "so results will no longer be bit-identical"
     used, uses = before.get("threads", now["threads"]), now["threads"]
     if used != uses:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``report.html``: the page of a run as one file that needs no other: pictures and numbers are inside."""
+"""``report.html``: the page of a run as one self-contained file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pydarknet.runs.page.server import asset
 from pydarknet.runs.state import RunState
 from pydarknet.system.atomic import write_text
 
-WIDEST = 1600  # pixels; larger pictures are made smaller
+WIDEST = 1600  # pixels; larger images are scaled down
 _QUALITY = 85
 
 
@@ -33,22 +33,22 @@ def write_report(folder: Path, path: Path | None = None) -> Path:
         The file.
 
     Raises:
-        DataError: there is no run in the folder.
+        DataError: the folder holds no run.
         FileError: the report cannot be written.
     """
     if not (folder / "run.json").is_file() and not (folder / "results.jsonl").is_file():
-        raise DataError(f"{folder}: is not the folder of a run: neither run.json nor results.jsonl is in it")
+        raise DataError(f"{folder}: is not a run folder: it contains neither run.json nor results.jsonl")
     state = RunState(folder).read()
-    for picture in state["pictures"]:
-        picture["data"] = _data_uri(folder / picture["name"])
-    state["pictures"] = [picture for picture in state["pictures"] if picture["data"]]
+    for image in state["images"]:
+        image["data"] = _data_uri(folder / image["name"])
+    state["images"] = [image for image in state["images"] if image["data"]]
     target = path or folder / "report.html"
     write_text(target, _html(state))
     return target
 
 
 def _data_uri(path: Path) -> str:
-    """A picture as text; "" if it cannot be read."""
+    """Encode an image as a data URI; "" if it cannot be read."""
     pixels = glance(path)
     if pixels is None:
         return ""
@@ -63,9 +63,9 @@ def _data_uri(path: Path) -> str:
 
 
 def _html(state: dict[str, Any]) -> str:
-    """The page with its style, scripts and state inside; nothing else may run in it or be loaded by it."""
+    """Build the page with style, scripts and state inside; its policy forbids anything from elsewhere."""
     page = asset("page.html")
-    # Within a script element only "<" could end it; in ASCII, for names of files need not be Unicode.
+    # Only "<" could end the script element; ASCII, because file names may be invalid Unicode.
     content = json.dumps(state).replace("<", "\\u003c")
     hashes: list[str] = []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``results.png``, ten panels with everything that a training measures, and ``loss.png``, its two losses."""
+"""``results.png``, ten panels with all metrics of a training, and ``loss.png``, its two losses."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-POINTS = 2000  # at most about so many are drawn in a panel
-_STRETCH = 30  # from this ratio of the largest and smallest value on, the axis of a loss is logarithmic
+POINTS = 2000  # points in a panel, at most about
+_STRETCH = 30  # above this ratio of the largest to the smallest value, the axis of a loss is logarithmic
 _COLOURS = ("tab:blue", "tab:orange", "tab:green")
 
 #: title of a panel, its columns, and whether they are shares of 1
@@ -41,12 +41,12 @@ PANELS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
 
 
 def draw_results(rows: Rows, path: str | Path, title: str = "") -> None:
-    """``results.png``: the panels of :data:`PANELS`; one that was not measured says so.
+    """Draw ``results.png``: the panels of :data:`PANELS`; those without data say so.
 
     Args:
         rows: of the training; one is enough.
-        path: picture to write; the ending says which kind.
-        title: above the picture.
+        path: file to write; the suffix sets the format.
+        title: of the figure.
     """
     from matplotlib.figure import Figure
 
@@ -60,12 +60,12 @@ def draw_results(rows: Rows, path: str | Path, title: str = "") -> None:
 
 
 def draw_loss(rows: Rows, path: str | Path, title: str = "") -> None:
-    """``loss.png``: the average loss of training and the loss on the validation images.
+    """Draw ``loss.png``: the average training loss and the validation loss.
 
     Args:
         rows: of the training; one is enough.
-        path: picture to write; the ending says which kind.
-        title: above the picture.
+        path: file to write; the suffix sets the format.
+        title: of the figure.
     """
     from matplotlib.figure import Figure
 
@@ -82,7 +82,7 @@ def draw_loss(rows: Rows, path: str | Path, title: str = "") -> None:
 
 
 def _panel(axes: Axes, rows: Rows, columns: Sequence[str], share: bool) -> list[str]:
-    """Draw the columns that hold numbers; returns which."""
+    """Draw the columns that have numbers; returns their names."""
     drawn: list[str] = []
     for name, colour in zip(columns, _COLOURS, strict=False):
         points = _points(rows, name)
@@ -114,7 +114,7 @@ def _limits(axes: Axes, values: Floats, share: bool, logarithmic: bool) -> None:
 
 
 def _points(rows: Rows, name: str) -> Floats:
-    """Iteration and value where there is a finite one, (n, 2), thinned."""
+    """Iterations and finite values of a column, (n, 2), thinned."""
     if name not in rows.columns:
         return np.zeros((0, 2))
     table: Floats = np.array([rows.columns["iteration"], rows.columns[name]]).T
@@ -125,7 +125,7 @@ def _points(rows: Rows, name: str) -> Floats:
 
 
 def _plain(text: str) -> str:
-    """A $ in a name is no formula."""
+    """Escape $, which would start a formula."""
     return text.replace("$", r"\$")
 
 

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of a run as columns of numbers; ``results.jsonl`` is followed while it grows: a look reads only
-what was added.
-"""
+"""Table of a run as columns of numbers; of a growing ``results.jsonl`` an update reads only the new lines."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ import msgspec
 from pydarknet.errors import DataError
 from pydarknet.logs.load import IN_RUN, load
 
-POINTS = 500  # at most about so many iterations go into a curve
+POINTS = 500  # iterations in a curve, at most about
 
 _UNSEEN = frozenset(
     ("session", "count", "images", "width", "height", "compute", "update", "eval", "save", "hours_left")
@@ -39,14 +37,14 @@ _YOLOV5 = {
 class Rows:
     """Columns of a growing table of JSON lines.
 
-    Iterations that were lost in a crash and done again are told once, by the session that did them last.
+    Of iterations that were lost in a crash and repeated, only the last repetition counts.
 
     Args:
-        path: the table; it may come into being later.
+        path: of the table; need not exist yet.
 
     Attributes:
-        columns: numbers by name and row, nan where there is none.
-        last: the newest row as it was written, empty before the first.
+        columns: numbers by name and row, nan for missing ones.
+        last: the newest row as written; empty before the first.
         evaluations: rows with an evaluation.
     """
 
@@ -64,11 +62,11 @@ class Rows:
         return len(self.columns["iteration"])
 
     def update(self) -> None:
-        """Read the lines that were completed since the last time."""
+        """Read the lines completed since the last update."""
         try:
             with self.path.open("rb") as file:
                 if file.seek(0, 2) < self._offset:
-                    self._begin()  # another run has taken the place
+                    self._begin()  # another run replaced the file
                 file.seek(self._offset)
                 data = file.read()
         except OSError:
@@ -79,7 +77,7 @@ class Rows:
             self.add(row)
 
     def add(self, row: dict[str, Any]) -> None:
-        """Add a row, which has an ``iteration``; rows of it and of later ones were lost and done again."""
+        """Add a row, which has an ``iteration``; replaces earlier rows of it and of later iterations."""
         iteration = row["iteration"]
         steps = self.columns["iteration"]
         while steps and steps[-1] >= iteration:
@@ -100,19 +98,19 @@ class Rows:
             self.evaluations.append({k: v for k, v in row.items() if k != "heads"})
 
     def curves(self, names: Iterable[str]) -> dict[str, list[float | None]]:
-        """Columns thinned for drawing, those that are there; None for what is not finite."""
+        """Return the existing columns, thinned for drawing; None for values that are not finite."""
         every = -(-max(len(self), 1) // POINTS)
         first = (len(self) - 1) % every  # so that the newest is among them
         known = [name for name in ("iteration", *names) if name in self.columns]
         return {name: [_short(value) for value in self.columns[name][first::every]] for name in known}
 
     def mean(self, name: str, count: int) -> float | None:
-        """Mean of the newest values of a column."""
+        """Compute the mean of the newest values of a column."""
         values = [value for value in self.columns.get(name, [])[-count:] if math.isfinite(value)]
         return sum(values) / len(values) if values else None
 
     def total(self, name: str) -> float:
-        """Sum of a column."""
+        """Sum a column."""
         return math.fsum(value for value in self.columns.get(name, []) if math.isfinite(value))
 
 
@@ -127,18 +125,18 @@ def _rows(lines: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _short(value: float) -> float | None:
-    """Five digits suffice for a curve."""
+    """Round to the five digits that suffice for a curve."""
     return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def read_rows(path: str | Path) -> Rows:
-    """The table of a run that is there as a whole.
+    """Read a whole table.
 
     Args:
         path: the folder of a run, a ``results.jsonl`` or ``results.csv`` (YOLOv5's too), or a log of Darknet.
 
     Raises:
-        DataError: there is nothing, or no iteration in it.
+        DataError: the table is missing, or has no iteration.
     """
     path = Path(path)
     if path.is_dir():
@@ -172,7 +170,7 @@ def _text(path: Path) -> str:
 
 
 def _numbers(row: Mapping[str | None, Any]) -> dict[str, Any]:
-    """A line of CSV; cells that hold no number are left out."""
+    """Numbers of a CSV row; other cells are left out."""
     cells: dict[str, float] = {}
     for key, value in row.items():
         with contextlib.suppress(ValueError):

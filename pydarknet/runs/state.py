@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of a run as plain data, from the files in its folder: what the page and the report show.
+"""State of a run as JSON values, read from the files in its folder, for the live page and the report.
 
-Every file may be missing, cut short, or from another version: what cannot be read is left out.
+Any file may be missing, cut short, or from another version; unreadable parts are left out.
 """
 
 from __future__ import annotations
@@ -20,21 +20,23 @@ from pydarknet.runs.rows import Rows
 
 LOG_LINES = 60
 FINDINGS = 100
-SPEED_OVER = 50  # iterations that the shown speed is the mean of
-CELLS = 25  # names in a confusion matrix that is a table; a larger one is the picture
-LINES = 7  # classes that get curves of their own
+SPEED_OVER = 50  # iterations in the mean of the speed
+CELLS = 25  # names in the largest confusion matrix shown as a table; larger ones are shown as a plot
+LINES = 7  # most classes with curves of their own
 MATRIX = "confusion.png"
 
-#: Pictures that are shown, with their captions; a name that is not here is never read.
-PICTURES: dict[str, str] = {
+#: Images and plots to show, with their captions; no other image is read.
+IMAGES: dict[str, str] = {
     **{
         f"val_{number}.jpg": f"Validation images {number}: labels on the left, predictions on the right"
         for number in range(16)
     },
-    **{f"train_batch{number}.jpg": f"Training batch {number}, as the network sees it" for number in range(3)},
-    MATRIX: "What is taken for what: columns are what is there, rows what was detected",
-    "worst.jpg": "The validation images with most mistakes",
-    "labels.png": "Labels: boxes per class, where they lie, how large they are, how many in an image",
+    **{
+        f"train_batch{number}.jpg": f"Training batch {number}, as input to the network" for number in range(3)
+    },
+    MATRIX: "Confusion matrix: columns are labels, rows are detections",
+    "worst.jpg": "Validation images with the most errors",
+    "labels.png": "Labels: boxes per class, their positions and sizes, boxes per image",
 }
 
 #: Columns that the page draws.
@@ -64,10 +66,10 @@ _KINDS = {
 
 
 class RunState:
-    """A run, looked at again and again.
+    """Reader of a run, for repeated reads.
 
     Args:
-        folder: of the run; it may come into being later.
+        folder: of the run; need not exist yet.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,7 +78,7 @@ class RunState:
         self._evaluations: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def read(self) -> dict[str, Any]:
-        """The present state: JSON values; what is not there is None or empty."""
+        """Read the present state as JSON values; missing parts are None or empty."""
         self._rows.update()
         run = _json(self.folder / "run.json")
         config = _table(run.get("config"))
@@ -91,11 +93,11 @@ class RunState:
             "evaluations": self._rows.evaluations,
             "evaluation": evaluation,
             "best_evaluation": best,
-            # That of a session before says nothing of one that goes on.
+            # The summary of an earlier session does not describe the running one.
             "summary": {} if status["kind"] == "running" else _json(self.folder / "summary.json"),
             "findings": self._findings(),
             "checks": _tables(_json(self.folder / "preflight.json").get("findings")),
-            "pictures": self._pictures(tabled="confusion" in (best or evaluation)),
+            "images": self._images(tabled="confusion" in (best or evaluation)),
             "log": self._log(),
             "settings": self._settings(config, cfg),
             "environment": self._environment(run),
@@ -111,7 +113,7 @@ class RunState:
         return None
 
     def _status(self, run: dict[str, Any]) -> dict[str, Any]:
-        """``kind`` is preparing, running, done, stopped, failed or lost; the rest is for reading."""
+        """Status; ``kind`` is preparing, running, done, stopped, failed or lost."""
         sessions = _tables(run.get("sessions"))
         session = sessions[-1] if sessions else {}
         found: dict[str, Any] = {
@@ -130,7 +132,7 @@ class RunState:
         return {
             **found,
             "kind": "lost",
-            "error": "The process ended without a word: killed, or the machine went down.",
+            "error": "The process ended without writing a result: it was killed, or the machine went down.",
         }
 
     def _progress(self, cfg: CfgFile | None) -> dict[str, Any]:
@@ -155,7 +157,7 @@ class RunState:
         }
 
     def _findings(self) -> list[dict[str, Any]]:
-        """What was noticed during the training, the newest first."""
+        """Findings of the runtime diagnostics, the newest first."""
         found: list[dict[str, Any]] = []
         with contextlib.suppress(OSError):
             for line in (self.folder / "findings.jsonl").read_text("utf-8", "replace").splitlines():
@@ -164,7 +166,7 @@ class RunState:
         return found[::-1][:FINDINGS]
 
     def _evaluation(self, name: str) -> dict[str, Any]:
-        """What is shown of an evaluation: of 1000 classes, all of it are megabytes at every look."""
+        """Parts of an evaluation to show; with 1000 classes the whole would be megabytes at every read."""
         try:
             version = (self.folder / name).stat().st_mtime_ns
         except OSError:
@@ -174,9 +176,9 @@ class RunState:
             self._evaluations[name] = known = version, _shown(_json(self.folder / name))
         return known[1]
 
-    def _pictures(self, tabled: bool) -> list[dict[str, Any]]:
+    def _images(self, tabled: bool) -> list[dict[str, Any]]:
         found = []
-        for name, caption in PICTURES.items():
+        for name, caption in IMAGES.items():
             if name == MATRIX and tabled:
                 continue
             with contextlib.suppress(OSError):
@@ -185,7 +187,7 @@ class RunState:
         return found
 
     def _log(self) -> str:
-        """The end of ``train.log``."""
+        """Last lines of ``train.log``."""
         with contextlib.suppress(OSError), (self.folder / "train.log").open("rb") as file:
             file.seek(max(file.seek(0, 2) - 200 * LOG_LINES, 0))
             lines = file.read().decode("utf-8", "replace").splitlines()
@@ -210,7 +212,7 @@ class RunState:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A JSON object; {} if there is none."""
+    """Read a JSON object; {} if there is none."""
     try:
         return _table(_loads(path.read_text("utf-8")))
     except (OSError, ValueError):
@@ -218,12 +220,12 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _loads(text: str) -> Any:
-    """A JSON value; numbers that JSON does not know, as nan, become None: browsers refuse them."""
+    """Parse JSON; nan and infinities, which browsers reject, become None."""
     return json.loads(text, parse_constant=lambda _: None)
 
 
 def _shown(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """An evaluation without what is too much to be shown."""
+    """Evaluation without the parts that are too large to show."""
     found = dict(evaluation)
     if len(_list(_table(found.get("confusion")).get("names"))) > CELLS:
         del found["confusion"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training: from images and labels to weights, in runs that can be stopped and continued at any time.
+"""Training: from images and labels to weights, in runs that can be stopped and resumed at any time.
 
 >>> outcome = pydarknet.train(pydarknet.TrainConfig(cfg="yolov4-tiny.cfg", data="obj.data", out="runs/x"))
 >>> outcome.reason, outcome.best

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a training image is varied: crop, flip, colour, blur, noise, mosaic and mixup, as Darknet does it.
+"""Augmentation of training images: crop, flip, colour, blur, noise, mosaic and mixup, as in Darknet.
 
-Everything random comes from the generator that is passed in; the same generator gives the same pixels.
+All random numbers come from the generator that is passed in; the same generator gives the same pixels.
 Images are uint8 (h, w, c), blue first, until :func:`planes`.
 """
 
@@ -49,7 +49,7 @@ def _mixing(net: Section) -> Mixing:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """The augmentation of a cfg; names and values are those of ``[net]`` and of the last head."""
+    """Augmentation settings; names and values are those of ``[net]`` and of the last head."""
 
     width: int
     height: int
@@ -70,10 +70,10 @@ class AugmentConfig:
 
     @classmethod
     def of(cls, cfg: CfgFile) -> AugmentConfig:
-        """What a cfg asks for.
+        """Read the settings of a cfg.
 
         Raises:
-            CfgError: the cfg has no detection head, or asks for something that is not there.
+            CfgError: the cfg has no detection head, or asks for an unsupported feature.
         """
         net = cfg.net
         heads = [head for head in cfg.heads if head.type != "detection"]
@@ -108,7 +108,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class Crop:
-    """The rectangle that is cut from an image; margins in its pixels, negative ones reach beyond it."""
+    """Rectangle to cut from an image: margins in pixels, negative ones outside of the image."""
 
     left: int
     right: int
@@ -122,7 +122,7 @@ class Crop:
 
 
 def rand_scale(rng: np.random.Generator, limit: float) -> float:
-    """A factor between 1 and ``limit``, or one over it, with equal chances."""
+    """Draw a factor between 1 and ``limit``, or its inverse, with equal probability."""
     factor = float(rng.uniform(min(1.0, limit), max(1.0, limit)))
     return factor if rng.random() < 0.5 else 1 / factor
 
@@ -130,7 +130,7 @@ def rand_scale(rng: np.random.Generator, limit: float) -> float:
 def draw_crop(
     rng: np.random.Generator, image: Pixels, config: AugmentConfig, tile: int | None = None
 ) -> Crop:
-    """Where to cut: jitter, resize and letter box; in a mosaic towards its centre every other time."""
+    """Draw a crop: jitter, resize and letter box; in a mosaic towards its centre in half of the cases."""
     height, width = image.shape[:2]
     q1, q2, r1, r2, r3, r4 = rng.random(6)
     (left, right), (top, bottom) = (
@@ -161,7 +161,7 @@ def draw_crop(
 def _margins(
     side: int, config: AugmentConfig, jitter: tuple[float, float], resize: tuple[float, float]
 ) -> tuple[int, int]:
-    """Both margins along one side; all numbers are cut to integers as Darknet does."""
+    """Both margins along one side; numbers are truncated to integers as in Darknet."""
     d = int(side * config.jitter)
     shrink, grow = (
         min(config.resize, 1 / config.resize),
@@ -177,7 +177,7 @@ def _margins(
 
 
 def cut(image: Pixels, crop: Crop, size: tuple[int, int]) -> Pixels:
-    """The rectangle, resized to (width, height); beyond the image is its mean colour."""
+    """Cut the rectangle and resize it to (width, height); outside of the image is its mean colour."""
     height, width = image.shape[:2]
     part = image[
         max(crop.top, 0) : height - max(crop.bottom, 0), max(crop.left, 0) : width - max(crop.right, 0)
@@ -193,7 +193,7 @@ def cut(image: Pixels, crop: Crop, size: tuple[int, int]) -> Pixels:
 
 
 def follow(boxes: Boxes, image: Pixels, crop: Crop, config: AugmentConfig, rng: np.random.Generator) -> Boxes:
-    """The boxes after :func:`cut`, shuffled, at most ``max_boxes``, without those that cannot be shown."""
+    """Transform boxes as :func:`cut` does the pixels: shuffled, at most ``max_boxes``, visible ones only."""
     boxes = boxes[~truth_boxes.outside(boxes)]
     boxes = boxes[rng.permutation(len(boxes))][: config.max_boxes]
     height, width = image.shape[:2]
@@ -203,7 +203,7 @@ def follow(boxes: Boxes, image: Pixels, crop: Crop, config: AugmentConfig, rng: 
 
 
 def recolour(image: Pixels, rng: np.random.Generator, config: AugmentConfig) -> Pixels:
-    """Hue, saturation and exposure; hue saturates below 0 instead of wrapping, as Darknet's does."""
+    """Change hue, saturation and exposure; hue saturates below 0 instead of wrapping, as in Darknet."""
     hue = float(rng.uniform(-config.hue, config.hue))
     saturation, exposure = rand_scale(rng, config.saturation), rand_scale(rng, config.exposure)
     if hue == 0 and saturation == 1 and exposure == 1:
@@ -221,7 +221,7 @@ def recolour(image: Pixels, rng: np.random.Generator, config: AugmentConfig) -> 
 
 
 def blurred(image: Pixels, boxes: Boxes, rng: np.random.Generator, config: AugmentConfig) -> Pixels:
-    """A third each: as it is, blurred behind the objects, blurred with kernel ``blur``."""
+    """Blur a third of the images behind the objects, and a third as a whole with kernel ``blur``."""
     mode = (0, 1, config.blur)[int(rng.integers(3))] if config.blur else 0
     height, width = image.shape[:2]
     if mode > 1 and len(boxes):
@@ -238,7 +238,7 @@ def blurred(image: Pixels, boxes: Boxes, rng: np.random.Generator, config: Augme
 
 
 def noisy(image: Pixels, rng: np.random.Generator, config: AugmentConfig) -> Pixels:
-    """Noise that only brightens, every other time: Darknet draws it in unsigned bytes."""
+    """Add noise to half of the images; it only brightens, since Darknet draws it in unsigned bytes."""
     if not config.gaussian_noise or rng.random() < 0.5:
         return image
     noise = rng.standard_normal(image.shape, np.float32) * min(config.gaussian_noise, 127)
@@ -251,7 +251,7 @@ def one(
     config: AugmentConfig,
     tile: int | None = None,
 ) -> tuple[Pixels, Boxes, Crop]:
-    """One image, varied, at the size of the network."""
+    """Augment one image, to the size of the network."""
     image, boxes = source
     crop = draw_crop(rng, image, config, tile)
     boxes = follow(boxes, image, crop, config, rng)
@@ -264,7 +264,7 @@ def one(
 def sample(
     draw: Draw, rng: np.random.Generator, config: AugmentConfig
 ) -> tuple[npt.NDArray[np.float32], Boxes]:
-    """A training sample: one image, or four in a mosaic, or two mixed.
+    """Make a training sample: one image, four in a mosaic, or two mixed.
 
     Returns:
         float32 (channels, height, width) in 0..1, red first; at most ``max_boxes`` boxes.
@@ -282,7 +282,7 @@ def sample(
 
 
 def planes(pixels: Pixels) -> npt.NDArray[np.float32]:
-    """(h, w, c) in 0..255, blue first, as float32 (c, h, w) in 0..1, red first."""
+    """Convert (h, w, c) in 0..255, blue first, to float32 (c, h, w) in 0..1, red first."""
     if pixels.shape[2] >= 3:
         pixels = pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]]
     scaled: npt.NDArray[np.float32] = np.divide(pixels.transpose(2, 0, 1), np.float32(255), dtype=np.float32)
@@ -311,7 +311,7 @@ def _mosaic(draw: Draw, rng: np.random.Generator, config: AugmentConfig) -> tupl
 def _offset(
     tile: int, crop: Crop, image: Pixels, size: tuple[int, int], cuts: tuple[int, int]
 ) -> tuple[int, int]:
-    """Where a tile's part begins inside its picture: past the filling at its margins."""
+    """Offset of a tile's part inside its image, after the filled margins."""
     (w, h), (cut_x, cut_y) = size, cuts
     height, width = image.shape[:2]
     left, right = (crop.right, crop.left) if crop.flip else (crop.left, crop.right)
@@ -323,7 +323,7 @@ def _offset(
 
 
 def _clipped(boxes: Boxes, size: tuple[int, int], bounds: tuple[int, int, int, int] | None) -> Boxes:
-    """Boxes cut at the canvas, or at their tile if ``bounds`` is given; those that vanish are left out.
+    """Clip boxes to the canvas, or to their tile if ``bounds`` is given; drop those without area.
 
     Without ``bounds`` a box may reach into a neighbouring tile, as in Darknet.
     """

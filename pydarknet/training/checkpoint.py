@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Saved states of a training: complete, and written atomically.
 
-``NAME_last.state`` is a safetensors file: all arrays of the network's state, and in its metadata the JSON of
+``NAME_last.state`` is a safetensors file: all arrays of the trainer's state, and in its metadata the JSON of
 everything else.  It is a single file, so no crash can leave parts that do not belong together.  Beside it
 is ``NAME_last.weights`` in Darknet's format, for other programs.
 """
@@ -26,7 +26,7 @@ from pydarknet.weights.arrays import arrays
 
 if TYPE_CHECKING:
     from pydarknet.engine.network import Network
-    from pydarknet.engine.trainer import State
+    from pydarknet.engine.trainer import State, Trainer
 
 VERSION = "2"
 _EMA_ROLES = {"biases": "biases", "scales": "scales", "weights": "weights"}
@@ -37,11 +37,11 @@ class Checkpoint:
     """State from which a training resumes exactly.
 
     Attributes:
-        network: result of :meth:`pydarknet.Network.state`.
+        trainer: result of :meth:`pydarknet.engine.trainer.Trainer.state`.
         meta: JSON values: the states of the loop and of the hooks.
     """
 
-    network: State
+    trainer: State
     meta: dict[str, Any]
 
 
@@ -53,11 +53,11 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """
     from safetensors.numpy import save_file
 
-    counters = {name: checkpoint.network[name] for name in ("iteration", "seen")}
+    counters = {name: checkpoint.trainer[name] for name in ("iteration", "seen")}
     metadata = {"version": VERSION, "counters": json.dumps(counters), "meta": json.dumps(checkpoint.meta)}
     try:
         with replacing(path) as temporary:
-            save_file(checkpoint.network["arrays"], temporary, metadata)
+            save_file(checkpoint.trainer["arrays"], temporary, metadata)
         _sync(path.parent)
     except FileError:
         raise
@@ -144,14 +144,14 @@ class CheckpointDir:
         for path in self.folder.glob(f"{self.base}_*.tmp-*"):
             path.unlink(missing_ok=True)
 
-    def save_state(self, network: Network, meta: dict[str, Any]) -> None:
+    def save_state(self, trainer: Trainer, meta: dict[str, Any]) -> None:
         """Write ``_last``: the weights, then the state.
 
         Raises:
             FileError: the disk is full or gone; the previous state is intact.
         """
-        state = network.state()
-        self.save_weights(network, "last")
+        state = trainer.state()
+        self.save_weights(trainer.network, "last")
         persistently(lambda: save(self.last, Checkpoint(state, meta)))
 
     def save_weights(self, network: Network, kind: str) -> Path:
@@ -168,16 +168,16 @@ class CheckpointDir:
                 old.unlink(missing_ok=True)
         return path
 
-    def complete(self, network: Network) -> bool:
+    def complete(self, trainer: Trainer) -> bool:
         """Write a missing or outdated ``_final`` of a finished run; returns whether it was written.
 
         Raises:
             FileError: it cannot be written.
         """
         final = self.weights("final")
-        if final.is_file() and weights_file.read_header(final).seen == network.seen:
+        if final.is_file() and weights_file.read_header(final).seen == trainer.seen:
             return False
-        self.save_weights(network, "final")
+        self.save_weights(trainer.network, "final")
         return True
 
     def numbered_files(self) -> list[Path]:
@@ -188,13 +188,13 @@ class CheckpointDir:
         ]
         return [path for _, path in sorted(found)]
 
-    def save_ema(self, network: Network, cfg: CfgFile) -> Path | None:
+    def save_ema(self, trainer: Trainer, cfg: CfgFile) -> Path | None:
         """Write ``_ema``: moving averages with the present rolling statistics; None before they begin."""
-        state = network.state()
+        state = trainer.state()
         averages = {name: array for name, array in state["arrays"].items() if name.startswith("ema/")}
         if not averages:
             return None
-        current = weights_file.load(self.save_weights(network, "last"))
+        current = weights_file.load(self.save_weights(trainer.network, "last"))
         parts = []
         for node, name, values in arrays(current.values, walk(cfg)):
             average = averages.get(f"ema/{node.index}/{_EMA_ROLES.get(name, '')}")

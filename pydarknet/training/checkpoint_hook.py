@@ -32,7 +32,7 @@ class CheckpointHook(Hook):
         schedule: when they are written.
         log: receives the paths of weights that were written.
         monitor: knows the best evaluation.
-        protocol: how the best is measured; kept beside it.
+        protocol: of evaluations; saved beside the best.
         notify: receives a notice if the validation images have changed.
     """
 
@@ -64,7 +64,7 @@ class CheckpointHook(Hook):
                 )
 
     def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:  # noqa: ARG002
-        """Keep the best, the later of equal ones, and beside it how it was measured."""
+        """Save the best, the later of equal ones, and beside it the protocol of its evaluation."""
         if self.checkpoints.keep_best and self.monitor.is_best and (best := self.monitor.best):
             self._weights(training, "best")
             values = {"metric": self.monitor.metric, **asdict(best), "seen": training.trainer.seen}
@@ -88,7 +88,7 @@ class CheckpointHook(Hook):
             self._weights(training, "final")
 
     def _weights(self, training: TrainingLoop, kind: str) -> None:
-        self.log.saved(self.checkpoints.save_weights(training.trainer, kind))
+        self.log.saved(self.checkpoints.save_weights(training.trainer.network, kind))
 
     def _state(self, training: TrainingLoop) -> None:
         if layer := training.trainer.non_finite():

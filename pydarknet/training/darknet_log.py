@@ -57,7 +57,7 @@ class DarknetLog(Hook):
     Args:
         clock: estimate of the remaining time.
         evaluator: knows the iteration of the next evaluation, and the schedule.
-        echo: print the log to standard output, too.
+        echo: also print the log to standard output.
     """
 
     def __init__(self, clock: Clock, evaluator: Evaluator, echo: bool = False) -> None:

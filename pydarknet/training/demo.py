@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``pydarknet demo`` trains on: real handwriting on textured backgrounds, and a network small enough
-to learn it in minutes.
+"""Data and network of ``pydarknet demo``: real handwriting on textured backgrounds, learned in minutes.
 
 The handwriting is scikit-learn's copy of the UCI digits (8×8 pixels, 43 writers); training and validation
 show different samples of it.
@@ -32,7 +31,7 @@ ANCHORS = ((18, 30), (21, 36), (25, 42), (20, 34), (24, 38), (28, 46))
 _SETTINGS: dict[str, Value] = {
     "learning_rate": 0.02,
     "burn_in": 100,
-    "flip": 0,  # a mirrored digit is none
+    "flip": 0,  # a mirrored digit is not a digit
     "hue": 0.05,
     "saturation": 1.2,
     "exposure": 1.2,
@@ -40,7 +39,7 @@ _SETTINGS: dict[str, Value] = {
     "yolo.jitter": 0.1,
     "yolo.resize": 1,
     "yolo.random": 0,
-    "yolo.iou_thresh": 0.2,  # every anchor that fits a digit learns from it: much faster
+    "yolo.iou_thresh": 0.2,  # every anchor that fits a digit learns from it, which is much faster
 }
 
 Pixels = npt.NDArray[np.uint8]
@@ -50,11 +49,11 @@ def make_data(folder: Path, seed: int = 0) -> Path:
     """Write images, labels, lists and names.
 
     Args:
-        folder: where to.
-        seed: of everything random.
+        folder: to write into.
+        seed: of all random choices.
 
     Returns:
-        The ``.data`` file.
+        Path of the ``.data`` file.
     """
     from sklearn.datasets import load_digits
 
@@ -82,7 +81,7 @@ def make_data(folder: Path, seed: int = 0) -> Path:
 def _image(
     digits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[Pixels, list[str]]:
-    """One image with digits that do not touch, and its label lines."""
+    """Make one image with digits that do not touch, and its label lines."""
     canvas = _background(rng)
     rows: list[str] = []
     taken = np.zeros((SIZE, SIZE), bool)
@@ -103,7 +102,7 @@ def _image(
 
 
 def _enlarged(digit: npt.NDArray[np.float32], height: int) -> npt.NDArray[np.float32]:
-    """A digit without its margins, 0..1, of this height."""
+    """Crop a digit to its bounding box and scale it to a height; values 0..1."""
     rows, columns = np.nonzero(digit > 0.1)
     part = digit[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     width = max(height * part.shape[1] // part.shape[0], 6)
@@ -111,14 +110,14 @@ def _enlarged(digit: npt.NDArray[np.float32], height: int) -> npt.NDArray[np.flo
 
 
 def _ink(area: Pixels, mask: npt.NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Write with a colour that differs from what is below."""
+    """Draw with a colour that contrasts with the background."""
     bright = area.mean() > 127
     colour = rng.integers(0, 70, 3) if bright else rng.integers(185, 256, 3)
     area[:] = (area * (1 - mask[..., None]) + colour * mask[..., None]).astype(np.uint8)
 
 
 def _background(rng: np.random.Generator) -> Pixels:
-    """Clouds of two colours with some grain."""
+    """Make clouds of two colours with some grain."""
     ends = rng.integers(0, 110, (2, 3)) + (0 if rng.random() < 0.5 else 145)
     coarse = rng.random((int(rng.integers(3, 9)),) * 2).astype(np.float32)
     clouds = cv2.resize(coarse, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)[..., None]
@@ -127,7 +126,7 @@ def _background(rng: np.random.Generator) -> Pixels:
 
 
 def make_cfg(iterations: int, batch: int = 16, width: int = 4) -> CfgFile:
-    """yolov4-tiny with a ``width``-th of its filters, for :data:`SIZE` pixels and ten classes.
+    """Make yolov4-tiny with 1/``width`` of its filters, for :data:`SIZE` pixels and ten classes.
 
     Args:
         iterations: length of the training.

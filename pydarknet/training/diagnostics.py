@@ -58,7 +58,7 @@ def untrained_loss(training: TrainingLoop, size: tuple[int, int]) -> float | Non
             continue
         if section.type != "yolo":
             return None
-        _, height, width = training.trainer.layers[index].out_shape
+        _, height, width = training.trainer.network.layers[index].out_shape
         boxes = len(section.integers("mask")) * height * width * grow
         # Squared in its deltas; class_loss, which mse does not use, multiplies by it once more.
         power = 2 if section.text("iou_loss") == "mse" else 3
@@ -68,7 +68,7 @@ def untrained_loss(training: TrainingLoop, size: tuple[int, int]) -> float | Non
 
 def heads_are_new(training: TrainingLoop) -> bool:
     """Whether all layers before the heads have biases of 0, which are never 0 after training."""
-    before = (training.trainer.parameters(index - 1) for index in training.config.head_layers)
+    before = (training.trainer.network.parameters(index - 1) for index in training.config.head_layers)
     return all(not arrays["biases"].any() for arrays in before if "biases" in arrays)
 
 
@@ -121,7 +121,7 @@ class Diagnostics(Hook):
             burn_in = training.config.cfg.net.integer("burn_in")
             done = (training.iteration, training.config.max_batches, burn_in)
             facts = TrainingFacts(self.train, self.weights, *done)
-            causes = usual_causes(report, training.trainer.info, facts)
+            causes = usual_causes(report, training.trainer.network.info, facts)
             text = "\n".join(["mAP is 0 at two evaluations in a row; the usual causes", *causes])
             self.report(training, "D-05", text, "Check the causes marked with ! first.", causes=causes)
 

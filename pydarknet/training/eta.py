@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydarknet.cfg.memory import smallest_subdivisions, training_memory
+from pydarknet.data.album import ImageCache
 from pydarknet.errors import DataError
+from pydarknet.evaluation.collect import collect
+from pydarknet.runs.folder import RunFolder
 from pydarknet.system.memory import available_memory, peak_memory
 from pydarknet.system.notify import Notify
+from pydarknet.training.checkpoint import CheckpointDir, load
 from pydarknet.training.hooks import Hook, Step
 from pydarknet.training.loader import input_sizes
+from pydarknet.training.prepare import base_of, prepare
 
 if TYPE_CHECKING:
     from pydarknet.runs.config import TrainConfig
@@ -160,16 +165,13 @@ def estimate(config: TrainConfig) -> Estimate:
     Raises:
         DataError: the preflight found an error, or the training is too short to be measured.
     """
-    from pydarknet.runs.folder import RunFolder
-    from pydarknet.training.checkpoint import CheckpointDir, load
-    from pydarknet.training.prepare import base_of, prepare
-    from pydarknet.training.run import run
+    from pydarknet.training.run import run  # these import the hook
     from pydarknet.training.start import start
 
     state = CheckpointDir(Path(config.out or "", "weights"), base_of(config), False, 0).last
     done = 0
     if config.out and state.is_file():
-        done = int(load(state).network["iteration"])
+        done = int(load(state).trainer["iteration"])
         config = replace(config, precision=RunFolder(Path(config.out)).config().precision)
 
     def stop(training: TrainingLoop, eta: EtaHook) -> None:  # noqa: ARG001
@@ -208,7 +210,7 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
         evaluations = max(0, (end - 1 - first) // schedule.map_every + 1) + 1
         each = _evaluation(started)
     hours = ((end - done) * seconds + evaluations * each) / 3600
-    precision, free = started.network.info.precision, available_memory()
+    precision, free = started.trainer.network.info.precision, available_memory()
     smallest = smallest_subdivisions(cfg, free, precision=precision) if free else None
     return Estimate(
         done,
@@ -232,14 +234,11 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
 
 def _evaluation(started: Started) -> float:
     """Seconds of an evaluation, measured on some of its images."""
-    from pydarknet.data.album import ImageCache
-    from pydarknet.evaluation.collect import collect
-
     valid = started.prepared.splits.valid
-    channels, limit = started.network.info.channels, started.prepared.config.max_bad
+    channels, limit = started.trainer.network.info.channels, started.prepared.config.max_bad
     some = ImageCache(valid[:SAMPLE], channels, limit=limit)
     begun = time.perf_counter()
-    collect(started.network, some)
+    collect(started.trainer.network, some)
     return (time.perf_counter() - begun) / len(some) * len(valid)
 
 

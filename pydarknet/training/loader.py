@@ -68,7 +68,7 @@ def sample(
 
 
 class Loader:
-    """Mini-batches, iteration by iteration, prepared in threads ahead of time.
+    """Yields the mini-batches of all iterations, prepared ahead of time in threads.
 
     Args:
         images: to draw from.
@@ -93,7 +93,7 @@ class Loader:
         self.images, self.augmentation, self.seed, self.size_of = images, augmentation, seed, size_of
         self.mini, self.parts = batch // subdivisions, subdivisions
         self._threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)  # the workers are the threads; OpenCV's own would compete with them
+        cv2.setNumThreads(1)  # OpenCV's own threads would compete with the workers
         self._pool = ThreadPoolExecutor(workers, "pydarknet-loader")
         self._ahead = max(2, -(-2 * workers // self.mini))
         self._queue: deque[tuple[Batch, list[Future[tuple[str, ...]]]]] = deque()

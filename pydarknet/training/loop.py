@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from pydarknet.cfg import CfgFile
-from pydarknet.engine.network import Network
+from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import HookError, NonFinite
 from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.folder import RunFolder
@@ -54,14 +54,14 @@ class TrainingLoop:
     """A training in progress.
 
     Attributes:
-        trainer: the network that is trained.
+        trainer: of the network that is trained.
         iteration: number of updates done.
         step: the present iteration; between iterations the last one.
         config: facts that do not change.
         stop_reason: set by a hook to end the training after this iteration.
     """
 
-    def __init__(self, trainer: Network, config: LoopConfig, loader: Loader, hooks: Sequence[Hook]) -> None:
+    def __init__(self, trainer: Trainer, config: LoopConfig, loader: Loader, hooks: Sequence[Hook]) -> None:
         self.trainer, self.config = trainer, config
         self.iteration, self.stop_reason = trainer.iteration, ""
         self.step = Step(self.iteration, avg_loss=math.nan)
@@ -153,7 +153,7 @@ class TrainingLoop:
     def _accumulate(self, step: Step, batch: Batch) -> None:
         step.size = (batch.images.shape[3], batch.images.shape[2])
         if step.size != self._size:
-            self.trainer.resize_training(*step.size)
+            self.trainer.resize(*step.size)
             self._size = step.size
         cost = self.trainer.accumulate(batch.images, batch.truths)
         reports = self.trainer.losses()

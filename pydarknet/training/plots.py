@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 EVERY = 60.0  # seconds between drawings of the curves, at least
 SHARE = 100  # drawing curves takes at most 1/100 of the time, drawing evaluations as much
 TILES = 16  # images of a batch that are drawn
-SHEETS = 2  # pictures of validation images
-SHEET = 8  # images on each
+SHEETS = 2  # sheets of validation images
+SHEET = 8  # images on a sheet
 
 
 class Plots(Hook):

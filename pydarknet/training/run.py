@@ -103,7 +103,7 @@ def run(started: Started) -> Outcome:
         return _nothing_to_do(started)
     if prepared.resumed:
         prepared.notices(f"resuming at iteration {loop.iteration} of {loop.config.max_batches}")
-    prepared.folder.begin(prepared.config, started.network.info, prepared.notices)
+    prepared.folder.begin(prepared.config, started.trainer.network.info, prepared.notices)
     names = "".join(f"{name}\n" for name in prepared.splits.names)
     write_text(prepared.folder.file(f"{loop.config.base}.names"), names)
     try:
@@ -125,7 +125,7 @@ def _nothing_to_do(started: Started) -> Outcome:
     prepared.notices(
         f"nothing to do: iteration {loop.iteration} of {loop.config.max_batches} is reached; {how}"
     )
-    if prepared.resumed and prepared.checkpoints.complete(started.network):
+    if prepared.resumed and prepared.checkpoints.complete(started.trainer):
         prepared.notices(f"{prepared.checkpoints.weights('final')} was missing, and is written now")
     return _outcome(started, "nothing-to-do")
 

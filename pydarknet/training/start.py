@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydarknet.data.album import ImageCache
-from pydarknet.engine.network import Network
+from pydarknet.engine.trainer import Trainer
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system import extras
 from pydarknet.system.machine import usable_cores
@@ -33,7 +33,7 @@ class Started:
 
     Attributes:
         prepared: data and settings.
-        network: that is trained.
+        trainer: of the network that is trained.
         loader: of its training images.
         loop: the training.
         evaluator: its evaluations.
@@ -42,7 +42,7 @@ class Started:
     """
 
     prepared: Prepared
-    network: Network
+    trainer: Trainer
     loader: Loader
     loop: TrainingLoop
     evaluator: Evaluator
@@ -72,22 +72,22 @@ def start(prepared: Prepared, hooks: Sequence[Hook] = (), echo: bool = False) ->
     config, cfg, splits = prepared.config, prepared.cfg, prepared.splits
     saved = checkpoint.load(prepared.checkpoints.last) if prepared.resumed else None
     with contextlib.ExitStack() as stack:
-        network = startup_checks.open_network(
+        trainer = startup_checks.open_trainer(
             config, cfg, splits.names, prepared.folder.path, prepared.resumed, prepared.notices
         )
-        stack.callback(network.close)
+        stack.callback(trainer.network.close)
         if saved:
-            network.load_state(saved.network)
+            trainer.load_state(saved.trainer)
         loader = _loader(prepared)
         stack.callback(loader.close)
-        evaluator = _evaluator(prepared, network, loader)
+        evaluator = _evaluator(prepared, trainer, loader)
         monitor = Monitor(config, len(splits.train), prepared.notices)
-        ordered = _hooks(prepared, network, loader, evaluator, monitor, hooks, echo)
+        ordered = _hooks(prepared, trainer, loader, evaluator, monitor, hooks, echo)
         facts = LoopConfig(config, cfg, prepared.folder, prepared.checkpoints.base, len(splits.train))
-        loop = TrainingLoop(network, facts, loader, ordered)
+        loop = TrainingLoop(trainer, facts, loader, ordered)
         if saved:
             loop.load_meta(saved.meta)
-        return Started(prepared, network, loader, loop, evaluator, monitor, stack.pop_all())
+        return Started(prepared, trainer, loader, loop, evaluator, monitor, stack.pop_all())
 
 
 def _loader(prepared: Prepared) -> Loader:
@@ -109,17 +109,17 @@ def _loader(prepared: Prepared) -> Loader:
     )
 
 
-def _evaluator(prepared: Prepared, network: Network, loader: Loader) -> Evaluator:
+def _evaluator(prepared: Prepared, trainer: Trainer, loader: Loader) -> Evaluator:
     config, cfg, splits = prepared.config, prepared.cfg, prepared.splits
-    schedule = Schedule.of(config, cfg, len(splits.train), len(splits.valid), network.iteration)
+    schedule = Schedule.of(config, cfg, len(splits.train), len(splits.valid), trainer.iteration)
     cache, channels = prepared.folder.file("cache") / "valid", cfg.net.integer("channels")
     valid = ImageCache(splits.valid, channels, config.cache, cache, config.max_bad)
-    return Evaluator(schedule, measure_on(valid, splits.names, network, cfg, loader.mini))
+    return Evaluator(schedule, measure_on(valid, splits.names, trainer.network, cfg, loader.mini))
 
 
 def _hooks(
     prepared: Prepared,
-    network: Network,
+    trainer: Trainer,
     loader: Loader,
     evaluator: Evaluator,
     monitor: Monitor,
@@ -135,7 +135,7 @@ def _hooks(
     )
     judging = [evaluator, TimeLimitHook(config.max_hours, prepared.begun), monitor]
     callers = [IsolatedHook(hook) for hook in (*hooks, *_optional_hooks(config))]
-    measured = protocol(network, splits)
+    measured = protocol(trainer.network, splits)
     saving: list[Hook] = [CheckpointHook(checkpoints, schedule, log, monitor, measured, notify)]
     if config.rollback is not None:
         saving.append(RollbackPoints(checkpoints, schedule.last_every))

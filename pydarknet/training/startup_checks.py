@@ -13,9 +13,10 @@ from pydarknet.check import PlannedRun, preflight
 from pydarknet.data.album import RAM_SHARE
 from pydarknet.data.splits import Splits
 from pydarknet.engine import selftest
-from pydarknet.engine._core import NetworkInfo
+from pydarknet.engine.handle import NetworkInfo
 from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
+from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import BackendError, DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.atomic import write_text
@@ -97,10 +98,10 @@ def report_memory(cfg: CfgFile, precision: str, notify: Notify) -> None:
     notify(text)
 
 
-def open_network(
+def open_trainer(
     config: TrainConfig, cfg: CfgFile, names: Sequence[str], folder: Path, resumed: bool, notify: Notify
-) -> Network:
-    """Open the network, with its starting weights unless the run is ``resumed``.
+) -> Trainer:
+    """Open the network for training, with its starting weights unless the run is ``resumed``.
 
     Raises:
         WeightsError: the weights belong to another network.
@@ -115,20 +116,20 @@ def open_network(
         cfg.path,
         given,
         strict=False,
-        training=True,
         backend=config.backend,
         precision=config.precision,
         threads=config.threads,
     )
+    trainer = network.trainer()
     if given is not None and config.clear:
-        network.load_state({**network.state(), "iteration": 0, "seen": 0})
-    elif network.iteration:
+        trainer.load_state({**trainer.state(), "iteration": 0, "seen": 0})
+    elif trainer.iteration:
         notify(
-            f"{given}: resuming at iteration {network.iteration} ({network.seen} images in batches of "
+            f"{given}: resuming at iteration {trainer.iteration} ({trainer.seen} images in batches of "
             f"{cfg.net.integer('batch')}); a weights file does not store momentum, best mAP or augmentation "
             "state, so these are reset (--clear starts at 0)"
         )
-    return network
+    return trainer
 
 
 def check_cache(kind: str, sets: Splits, channels: int, folder: Path, notify: Notify) -> None:

@@ -2,7 +2,7 @@
 """Tables of a run: a row for each iteration, and the results of evaluations.
 
 Rows are only appended, so the tables keep the iterations that a resumed run repeats; the column ``session``
-tells them apart.
+distinguishes them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes of a training image: how they follow the pixels, and which of them the network is shown.
+"""Boxes of a training image: transformation with the pixels, and the choice of visible ones.
 
 Boxes are float64 (n, 5): x, y, w, h relative to the image (centre form), class.
 """
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 Boxes = npt.NDArray[np.float64]
 
-FIELDS = 6  # of a truth as the network takes it: x, y, w, h, class, track id
+FIELDS = 6  # of a truth in the input of the engine: x, y, w, h, class, track id
 
 
 def edges(boxes: Boxes) -> tuple[Boxes, Boxes, Boxes, Boxes]:
@@ -23,26 +23,26 @@ def edges(boxes: Boxes) -> tuple[Boxes, Boxes, Boxes, Boxes]:
 
 
 def from_edges(sides: Sequence[Boxes], classes: Boxes) -> Boxes:
-    """The inverse of :func:`edges`: boxes from left, right, top, bottom."""
+    """Inverse of :func:`edges`: boxes from left, right, top, bottom."""
     left, right, top, bottom = sides
     return np.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top, classes], 1)
 
 
 def outside(boxes: Boxes) -> npt.NDArray[np.bool_]:
-    """Boxes that Darknet calls wrong: wholly outside the image, or at x = y = 0."""
+    """Mask of boxes that Darknet rejects: entirely outside the image, or at x = y = 0."""
     left, right, top, bottom = edges(boxes)
     nowhere = (boxes[:, 0] == 0) & (boxes[:, 1] == 0)
     return np.asarray(nowhere | (right < 0) | (bottom < 0) | (left > 1) | (top > 1))
 
 
 def transform(boxes: Boxes, scale: tuple[float, float], shift: tuple[float, float], flip: bool) -> Boxes:
-    """Boxes of the image in the coordinates of a crop, cut at its edges.
+    """Transform boxes of an image into the coordinates of a crop, clipped at its edges.
 
     Args:
         boxes: of the image.
-        scale: width and height of the crop as shares of the image.
-        shift: left and top of the crop as shares of the crop.
-        flip: mirror left and right afterwards.
+        scale: width and height of the crop relative to the image.
+        shift: left and top of the crop relative to the crop.
+        flip: mirror horizontally afterwards.
     """
     left, right, top, bottom = edges(boxes)
     left, right = left / scale[0] - shift[0], right / scale[0] - shift[0]
@@ -53,9 +53,9 @@ def transform(boxes: Boxes, scale: tuple[float, float], shift: tuple[float, floa
 
 
 def visible(boxes: Boxes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Boxes that are shown to the network: at least one of its pixels, and a centre inside.
+    """Mask of boxes to train on: at least one input pixel in size, and the centre inside.
 
-    There is no minimum for the visible share of an object, as in Darknet: a sliver stays a positive.
+    As in Darknet there is no minimum for the visible fraction of an object.
     """
     x, y, w, h = boxes[:, :4].T
     inside = (x > 0) & (x <= 1) & (y > 0) & (y <= 1)
@@ -63,7 +63,7 @@ def visible(boxes: Boxes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
 
 
 def packed(boxes: Boxes, count: int) -> npt.NDArray[np.float32]:
-    """Truths as the network takes them: (count, 6), rows after the last box 0."""
+    """Pack boxes for the engine: (count, 6), rows after the last box are 0."""
     table = np.zeros((count, FIELDS), np.float32)
     kept = boxes[:count]
     table[: len(kept), :5] = kept

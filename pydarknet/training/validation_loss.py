@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loss on the validation images: that of training, without augmentation, nothing learned.
+"""Loss on the validation images, without augmentation and without an update.
 
-It is comparable with the training's because it is put together in the same way, as if the images came in
-mini-batches of the same number: what is summed over a mini-batch counts by the image, and the box loss of
-``iou_loss``, which is a mean over predictions, by the mini-batch.
+It is comparable with the training loss, since it is composed in the same way, as if the images came in
+mini-batches of the same size: sums over a mini-batch are divided by its images, and the box loss of
+``iou_loss``, a mean over predictions, counts once for each mini-batch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ValidationLoss:
-    """Losses by image, as a training log has them.
+    """Losses per image, as in a training log.
 
     Attributes:
         loss: the cost: mean over the heads.
@@ -75,7 +75,7 @@ class LossMeter:
     def detect(
         self, network: Network, pixels: Pixels, sample: Sample, score: float, nms: float
     ) -> Detections:
-        """What :meth:`pydarknet.Network.detect` finds; the loss comes from the same forward pass."""
+        """Detect as :meth:`pydarknet.Network.detect` does; the loss comes from the same forward pass."""
         boxes = relative_boxes(sample)
         config, size = self._config, (pixels.shape[1], pixels.shape[0])
         shown = table(
@@ -90,7 +90,7 @@ class LossMeter:
         return found
 
     def add(self, reports: Iterable[LossReport]) -> None:
-        """The reports of one image."""
+        """Add the reports of one image."""
         self.images += 1
         for report in reports:
             head = self._heads.setdefault(report.layer, _Head())
@@ -104,7 +104,7 @@ class LossMeter:
                 head.summed += report.cost
 
     def result(self) -> ValidationLoss | None:
-        """The losses; None without an image."""
+        """Losses of all images; None without an image."""
         heads = self._heads.values()
         if not self.images or not heads:
             return None
@@ -119,13 +119,13 @@ class LossMeter:
 def table(
     boxes: Boxes, image: tuple[int, int], net: tuple[int, int], letter_box: bool, count: int
 ) -> npt.NDArray[np.float32]:
-    """Boxes of a whole image as the network is shown it.
+    """Truth table of a whole image, in the coordinates of the input of the network.
 
     Args:
         boxes: (n, 5) relative to the image.
         image: its width and height.
         net: width and height of the network's input.
-        letter_box: the image keeps its shape and is padded.
+        letter_box: the image keeps its aspect ratio and is padded.
         count: rows of the table, which is (count, 6).
     """
     shown = boxes[~truth_boxes.outside(boxes)][:count]
@@ -139,14 +139,14 @@ def table(
 
 
 def _inside(image: tuple[int, int], net: tuple[int, int]) -> tuple[int, int]:
-    """Width and height that an image takes in its letter box; whole pixels, as the engine has them."""
+    """Width and height of an image inside its letter box, in whole pixels as in the engine."""
     if net[0] / image[0] < net[1] / image[1]:
         return net[0], max(image[1] * net[0] // image[0], 1)
     return max(image[0] * net[1] // image[1], 1), net[1]
 
 
 def protocol(network: Network, sets: Splits) -> dict[str, Any]:
-    """How, and on what, the numbers beside ``_best`` were measured."""
+    """Protocol and data of the evaluation, to be kept beside ``_best``."""
     info = network.info
     return {
         "protocol": {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does this weights file belong to that network?  Darknet never asks; a file without names must be counted.
+"""Match of a weights file with a network by the number of values, because the file contains no names.
 
 A file fits if its last value is the last value of some layer and none are left over.  The number of
 values of a network grows linearly with its classes, so the class count can be read off the size of a file.

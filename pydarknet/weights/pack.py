@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put a trained detector into one folder or archive that works elsewhere: cfg, weights, names, story."""
+"""Put a trained detector into one folder or archive that works elsewhere: cfg, weights, names, origin."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the page on cfg files says is so."""
+"""The page on cfg files is true."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What we generate runs, and gives the published networks' outputs with the same weights."""
+"""Generated networks run, and give the published networks' outputs with the same weights."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ import pytest
 
 from pydarknet.cfg import CfgFile, keys
 from pydarknet.engine.network import Network
+from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import DarknetError
 from pydarknet.training.augment import AugmentConfig
 
@@ -184,7 +185,7 @@ def _augmentation(text: str) -> str:
     return repr(AugmentConfig.of(cfg)) if any(head.type != "detection" for head in cfg.heads) else ""
 
 
-def _train(network: Network, found: list[object]) -> None:
+def _train(network: Network, trainer: Trainer, found: list[object]) -> None:
     values = np.random.default_rng(2)
     shape = network.layers[0].in_shape
     images = values.random((2, *shape), np.float32)
@@ -195,10 +196,10 @@ def _train(network: Network, found: list[object]) -> None:
     else:
         truths = np.array([[0, 1, 0, 5], [1, 0, -1234, 0]], np.float32)  # -1234 is masked
     for _ in range(3):
-        found += [network.accumulate(images, truths), repr(network.losses())]
-        network.update()
-        found.append(network.rate)
-    found += [(name, array.tobytes()) for name, array in network.state()["arrays"].items()]
+        found += [trainer.accumulate(images, truths), repr(trainer.losses())]
+        trainer.update()
+        found.append(trainer.rate)
+    found += [(name, array.tobytes()) for name, array in trainer.state()["arrays"].items()]
 
 
 def _load(path: Path, weights: Path, image: Floats) -> object:
@@ -217,7 +218,8 @@ def _outcome(text: str, folder: Path) -> tuple[list[object], list[str]]:
     try:
         found: list[object] = [_augmentation(text)]
         trainable = not any(name in text for name in ("[detection]", "[contrastive]"))
-        with Network(path, backend="ref", threads=1, training=trainable) as network:
+        with Network(path, backend="ref", threads=1) as network:
+            trainer = network.trainer() if trainable else None  # begins at random weights
             image = np.random.default_rng(1).random((1, *network.layers[0].in_shape), np.float32)
             found.append([replace(layer, where="") for layer in network.layers])
             found += [(index, output.tobytes()) for index, output in network.predict(image).items()]
@@ -225,11 +227,11 @@ def _outcome(text: str, folder: Path) -> tuple[list[object], list[str]]:
                 pixels = (image[0].transpose(1, 2, 0)[..., :3] * 255).astype(np.uint8)
                 boxes = network.detect(pixels, thresh=0.01, nms=0.3)
                 found.append((boxes.xyxy.tobytes(), boxes.confidence.tobytes()))
-            if trainable:
-                _train(network, found)
+            if trainer is not None:
+                _train(network, trainer, found)
             network.save_weights(folder / "net.weights")
             found += [(folder / "net.weights").read_bytes(), _load(path, folder / "net.weights", image)]
-            with network._use() as handle:
+            with network._turns.engine() as handle:
                 return found, handle.without_effect()
     except DarknetError as error:
         return [str(error)], []

@@ -77,7 +77,7 @@ PEAK = "print([x for x in open('/proc/self/status') if x.startswith('VmHWM')][0]
 HEAD = (
     "import sys, numpy as np\n"
     "from pydarknet import BackendError, Network\n"
-    "network = Network(sys.argv[1], precision='fp32', training=len(sys.argv) > 2)\n"
+    "network = Network(sys.argv[1], precision='fp32')\n"
 )
 DETECT = HEAD + "network.predict(np.zeros((1, 3, 256, 256), np.float32))\n" + PEAK
 TRAIN = (
@@ -86,11 +86,12 @@ TRAIN = (
         "truths = np.zeros((4, 9, 6), np.float32)\n"
         "truths[:, 0, :4] = 0.5, 0.5, 0.3, 0.3\n"
         "try:\n"
+        "    trainer = network.trainer()\n"
         "    for _ in range(2):\n"
-        "        network.accumulate(np.full((4, 3, 256, 256), 0.5, np.float32), truths)\n"
+        "        trainer.accumulate(np.full((4, 3, 256, 256), 0.5, np.float32), truths)\n"
         "except BackendError:\n"
         "    sys.exit(3)\n"
-        "network.update()\n"
+        "trainer.update()\n"
     )
     + PEAK
 )

@@ -37,7 +37,7 @@ class Images:
         return path
 
     def write(self, **data: str | None) -> Path:
-        """Write lists, names and the ``.data`` file anew."""
+        """Write lists, names and the ``.data`` file again."""
         for split in ("train", "valid"):
             paths = sorted((self.root / split).rglob("*.png"))
             (self.root / f"{split}.txt").write_text("".join(f"{path}\n" for path in paths))

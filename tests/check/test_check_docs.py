@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the pages on preflight, logs and weights say is so."""
+"""The pages on preflight, logs and weights are true."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_weights_page(
 def test_from_images_to_a_checked_training(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What `data new` and `cfg new` write passes `check`, but for the remark that more images would help."""
+    """The output of `data new` and `cfg new` passes `check`, with a note that more images would help."""
     monkeypatch.chdir(tmp_path)
     run(f"pydarknet data new {shared / 'data' / 'bccd'} --out ds")
     run("pydarknet cfg new --model yolov4-tiny --data ds/obj.data --size 416 -o my.cfg")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trained network and its pictures."""
+"""A trained network and its images."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_a_wrong_number_of_names_is_reported_and_made_to_fit(
         (["test", "a.data"], "Missing argument 'CFG'"),
         (
             ["demo", "a", "b", "c", "-json_port", "8070"],
-            "-json_port is not supported here; see pydarknet detect",
+            "-json_port is not supported here; see --http in pydarknet detect --help",
         ),
         (["calc_anchors", "-num", "9"], "no such flag: -num. Did you mean -num_of_clusters?"),
         (["tset"], "No such command 'tset'. Did you mean 'test'?"),
@@ -119,13 +119,13 @@ def test_gpu_flags_are_noted(
 ) -> None:
     assert run(monkeypatch, "detector", "test", "gone.data", *files[1:], "-gpu", "0", "-gpus", "0,1") == 1
     err = capsys.readouterr().err
-    assert "note: -gpu is no flag of Darknet's; it is taken as -i\n" in err
+    assert "note: -gpu is not a flag of Darknet; read as -i\n" in err
     assert "note: -i 0 has no effect" in err
     assert "note: -gpus 0,1 has no effect" in err
-    assert "gone.data: there is no such file" in err
+    assert "gone.data: file not found" in err
 
 
-def film(path: Path, pixels: np.ndarray, frames: int) -> None:
+def video(path: Path, pixels: np.ndarray, frames: int) -> None:
     height, width = pixels.shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (width, height))
     for _ in range(frames):
@@ -133,10 +133,10 @@ def film(path: Path, pixels: np.ndarray, frames: int) -> None:
     writer.release()
 
 
-def test_demo_goes_through_a_film(
+def test_demo_goes_through_a_video(
     files: list[Path], model: Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    film(Path("in.avi"), model.pixels("dog"), 3)
+    video(Path("in.avi"), model.pixels("dog"), 3)
     flags = [
         "-out_filename",
         "out.avi",
@@ -161,7 +161,7 @@ def test_demo_goes_through_a_film(
     assert sorted(path.name for path in Path().glob("f_*.jpg")) == [f"f_0000000{i}.jpg" for i in (1, 2, 3)]
 
 
-def test_demo_without_a_film(
+def test_demo_without_a_video(
     files: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "detector", "demo", *files, "gone.avi", "-out_filename", "out.avi") == 1

@@ -18,7 +18,7 @@ from pydarknet.compat import darknet, darknet_images
 from pydarknet.errors import DarknetError
 
 DOG = {"dog": 0.93, "bicycle": 0.90, "car": 0.80}
-"""What Darknet's own command finds in dog.jpg above 0.5."""
+"""Detections of Darknet's own command in dog.jpg above 0.5."""
 
 
 def strings(*paths: Path) -> list[str]:

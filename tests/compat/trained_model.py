@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trained network, its pictures, and what Darknet found in them."""
+"""A trained network, its images, and what Darknet found in them."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_detections_and_back(tracked):
 
 @needed
 def test_detections_of_others():
-    """What another library's detections leave out is filled in; supervision's own names are found."""
+    """Missing columns of another library's detections are filled in; supervision's own names are found."""
     bare = sv.Detections(xyxy=np.array([[0.0, 0, 2, 2]]))
     assert from_supervision(bare).to_records() == [
         {"xmin": 0, "ymin": 0, "xmax": 2, "ymax": 2, "confidence": 1, "class": 0, "name": "0"}

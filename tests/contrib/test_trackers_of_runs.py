@@ -159,5 +159,5 @@ def test_mlflow_that_goes_away(
     outcome = train(config, [mlflow.Mlflow(server)])
     assert outcome.reason == "finished"
     assert server.steps == list(range(outcome.iteration + 1))
-    assert caplog.text.count("MLflow does not take the numbers, they are sent later: no route to host") == 3
-    assert "MLflow does not take the end of the run: no route to host" in caplog.text
+    assert caplog.text.count("MLflow does not accept the metrics, they are sent later: no route to host") == 3
+    assert "MLflow does not accept the end of the run: no route to host" in caplog.text

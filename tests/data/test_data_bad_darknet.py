@@ -61,7 +61,7 @@ def test_darknet_line_is_dropped(tmp_path: Path, line: str, code: str, message: 
     ],
 )
 def test_darknet_line_is_repaired(tmp_path: Path, line: str, code: str, box: list[float]) -> None:
-    """What can be repaired is kept, and reported."""
+    """Repairable labels are kept, and reported."""
     dataset = darknet(tmp_path, line)
     only(dataset, code)
     assert dataset[0].boxes[0] == pytest.approx(box)
@@ -91,7 +91,7 @@ def test_on_error_policies(tmp_path: Path) -> None:
     ids=["bom-crlf", "utf-16", "comment-comma", "blanks"],
 )
 def test_darknet_spellings(tmp_path: Path, label: bytes) -> None:
-    """What Windows and other tools make of a label file is read."""
+    """Label files of Windows and other tools are read."""
     dataset = darknet(tmp_path, label)
     assert dataset[0].boxes[0] == pytest.approx([45, 45, 55, 55])
 

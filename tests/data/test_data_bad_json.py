@@ -55,7 +55,7 @@ def test_coco_results_file(tmp_path: Path) -> None:
 
 
 def test_coco_corners(tmp_path: Path) -> None:
-    """Corners written where sizes belong are noticed, and can be read when told."""
+    """Corners written where sizes belong are noticed, and can be read with an option."""
     boxes = [{"image_id": 1, "category_id": 1, "bbox": [60 + i, 30, 90 + i % 5, 48]} for i in range(20)]
     with pytest.raises(DataError, match="read with bbox=xyxy"):
         coco(tmp_path, annotations=boxes)
@@ -181,7 +181,7 @@ def test_groundtruth_contradiction(tmp_path: Path) -> None:
 
 
 def test_groundtruth_status_and_uris(tmp_path: Path) -> None:
-    """Empty labels are background, no labels are unlabelled; URIs map to folders, missing files are told."""
+    """Empty labels are background, none are unlabelled; URIs map to folders, missing ones are reported."""
     make_image(tmp_path / "local/1.png", 20, 10)
     make_image(tmp_path / "local/2.png", 20, 10)
     empty = manifest(1, {"0": "drill"})

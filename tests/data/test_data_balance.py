@@ -62,7 +62,7 @@ def test_repeating_prefers_images_without_the_frequent_class():
 
 
 def test_validation_is_not_balanced():
-    """What is measured on stays as it is."""
+    """Validation images stay unchanged."""
     data = ops.merge(tools("train"), tools("val"))
     done = ops.balance(data, 1.0)
     assert ops.class_counts(done.only("val")) == ops.class_counts(tools())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet data``: what people type, what they get, and how they are told what is wrong."""
+"""``pydarknet data``: commands, their output and their errors."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_remap_ids_that_start_at_one(tmp_path):
 
 
 def test_merge(darknet, voc, tmp_path):
-    """Images of the same name in both sets are told apart on demand."""
+    """Images of the same name in both sets are distinguished on demand."""
     run("merge", darknet, voc, "--rename", "hash", "--out", tmp_path / "m")
     done = read(tmp_path / "m")
     assert len(done) == 80
@@ -208,7 +208,7 @@ def test_new_from_other_labels(voc, tmp_path):
 
 
 def test_new_from_yolov5(darknet, tmp_path):
-    """A yaml with relative paths gets lists and a yaml with absolute ones; no label is written anew."""
+    """A yaml with relative paths gets lists and a yaml with absolute ones; no label is written again."""
     write(read(darknet), tmp_path / "y", format="yolov5")
     before = content(tmp_path / "y")
     run("new", tmp_path / "y" / "data.yaml", "--out", tmp_path / "lists", "--yaml")
@@ -255,7 +255,7 @@ def assert_usage(message: str, *arguments: object) -> None:
 
 
 def test_view_saves_pictures(darknet, tmp_path):
-    """Five pictures, whose box corners have the colour of their class."""
+    """Five images, whose box corners have the colour of their class."""
     alone = ops.drop_images(read(darknet), "boxes != 1")  # captions may cover corners of neighbours
     write(alone, tmp_path / "ds")
     run("view", tmp_path / "ds", "--save", tmp_path / "v", "--number", 5, "--only", "square")
@@ -284,7 +284,7 @@ def test_view_needs_a_place(darknet):
 
 
 def test_view_without_windows(darknet, monkeypatch):
-    """A headless OpenCV is told from a broken picture."""
+    """A headless OpenCV is distinguished from a broken image."""
 
     def refuse(*_: object) -> None:
         raise cv2.error("The function is not implemented")
@@ -295,7 +295,7 @@ def test_view_without_windows(darknet, monkeypatch):
 
 
 def test_view_keys(darknet, monkeypatch):
-    """n and p go on and back, q ends."""
+    """n shows the next image, p the previous one, q quits."""
     shown, keys = [], iter([ord("n"), ord("n"), ord("p"), ord(" "), ord("q")])
     monkeypatch.setattr(cv2, "imshow", lambda _, picture: shown.append(picture.tobytes()))
     monkeypatch.setattr(cv2, "waitKey", lambda _: next(keys))

@@ -68,7 +68,7 @@ def ilsvrc(tmp_path: Path) -> Path:
 
 
 def test_ilsvrc(ilsvrc: Path, tmp_path: Path) -> None:
-    """Both trees in one go; the image without XML is left out and reported; repeated names are told apart."""
+    """Both trees; the image without XML is left out and reported; repeated names are distinguished."""
     result = run(ilsvrc, tmp_path / "ds")
     assert result.names == ("tench", "crane", "crane_2")
     assert result.images == {"annotated": 6, "unlabelled": 1, "written": 6}
@@ -228,7 +228,7 @@ def test_dots_in_names(tmp_path: Path) -> None:
     ],
 )
 def test_ignore_policies(tmp_path: Path, policy: str, expected: dict[str, int]) -> None:
-    """What becomes of a crowd in Darknet's files."""
+    """A crowd in Darknet's files."""
     make_image(tmp_path / "in/val/a.png", 100, 100)
     make_text(tmp_path / "in/val/a.txt", "0 0.5 0.5 0.5 0.5\n")
     make_text(tmp_path / "in/val/a.ignore.txt", "0 0.2 0.2 0.2 0.2\n")
@@ -251,7 +251,7 @@ def test_ignore_policies(tmp_path: Path, policy: str, expected: dict[str, int]) 
 
 
 def test_fill_blurs_a_copy(tmp_path: Path) -> None:
-    """What is set aside is blurred in the copy; targets, the rest and the source keep their pixels."""
+    """Ignored boxes are blurred in the copy; targets, the rest and the source keep their pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
     (tmp_path / "in").mkdir()
     cv2.imwrite(str(tmp_path / "in/a.png"), pixels)
@@ -294,7 +294,7 @@ def test_parallel_is_the_same(tools: Path, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_resume(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interrupted conversion goes on with the chunks it has, unless their files have changed since."""
+    """An interrupted conversion resumes with the chunks it has, unless their files have changed since."""
     monkeypatch.setattr(journal, "CHUNK_UNITS", 8)
     parsed: list[int] = []
 
@@ -396,7 +396,7 @@ def test_single_file(tools: Path, tmp_path: Path) -> None:
 
 
 def test_other_options_start_again(tools: Path, tmp_path: Path) -> None:
-    """What was parsed for other options is not used; a folder with nothing else in it is free."""
+    """Chunks parsed with other options are not used; a folder with nothing else in it may be used."""
 
     def stop(stage: str, done: int, total: int | None) -> None:
         raise KeyboardInterrupt
@@ -409,7 +409,7 @@ def test_other_options_start_again(tools: Path, tmp_path: Path) -> None:
 
 
 def test_target_inside_the_source(tools: Path) -> None:
-    """A conversion does not find its own output, neither when it goes on nor the next time."""
+    """A conversion does not find its own output, neither when it resumes nor the next time."""
 
     def stop(stage: str, done: int, total: int | None) -> None:
         if stage == "write":

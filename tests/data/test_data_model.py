@@ -234,7 +234,7 @@ def test_walk(tmp_path: Path) -> None:
 
 
 def test_names_inside() -> None:
-    """What is only layout goes away; what climbs out is cut."""
+    """Redundant parts of a path are removed; parts that leave the folder are cut."""
     assert inner_name("images/train/x/a.jpg") == "x/a.jpg"
     assert inner_name("train.jpg") == "train.jpg"
     assert safe_name("../../etc/passwd") == "etc/passwd"

@@ -25,7 +25,7 @@ OCCLUDED, TRUNCATED = int(Flag.OCCLUDED), int(Flag.TRUNCATED)
 
 @dataclass(frozen=True)
 class Promise:
-    """What a format keeps.
+    """Properties that a format keeps.
 
     Attributes:
         where: what to read, relative to the folder written.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Equal files and look-alikes: copies are found however they were made, other pictures are not."""
+"""Equal files and look-alikes: copies are found however they were made, other images are not."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers, advice and pictures about a data set, against counts by hand and published counts."""
+"""Numbers, advice and images about a data set, against counts by hand and published counts."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_blood_cells(bccd):
 
 
 def test_copies_across_splits(tmp_path):
-    """Ten copies of one picture: nine could go, and those in validation leak."""
+    """Ten copies of one image: nine could go, and those in validation leak."""
     picture = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
     samples = []
     for i in range(10):
@@ -186,7 +186,7 @@ def test_good_data_need_no_advice():
 
 
 def test_pictures(small, tmp_path):
-    """Both pictures are PNG files of a sensible size; class names with $ or _ are no formulas."""
+    """Both images are PNG files of a sensible size; class names with $ or _ are no formulas."""
     odd = Dataset(small.samples, ("a_$b^$", "dog"))
     save_labels(odd, statistics(odd), tmp_path / "labels.png")
     save_images(odd, tmp_path / "sub" / "images.png")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes on pictures: corners where the labels say, in the colour of the class."""
+"""Boxes on images: corners where the labels say, in the colour of the class."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 80, 60
 
 
 class Source(NamedTuple):
-    """What to give to convert, and what must come out."""
+    """Input of convert and its expected output."""
 
     arguments: list[str]
     images: int

@@ -10,6 +10,7 @@ import pytest
 
 from pydarknet import Network
 from pydarknet.engine import _core
+from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import BackendError, CfgError
 
 pytestmark = pytest.mark.skipif(
@@ -72,10 +73,10 @@ def test_bf16_connected_reads_a_narrow_float_layer() -> None:
     np.testing.assert_allclose(found, expected, atol=0.03 * np.abs(expected).max())
 
 
-def learner(folder: Path, sections: str, backend: str, precision: str = "fp32") -> Network:
+def make_trainer(folder: Path, sections: str, backend: str, precision: str = "fp32") -> Trainer:
     cfg = folder / "net.cfg"
     cfg.write_text(net(sections, 6, 6, "learning_rate=0.1\nmomentum=0\ndecay=0\n"))
-    return Network(cfg, backend=backend, precision=precision, threads=1, training=True)
+    return Network(cfg, backend=backend, precision=precision, threads=1).trainer()
 
 
 def batch(outputs: int) -> tuple[np.ndarray, np.ndarray]:
@@ -91,17 +92,17 @@ def test_gradient_through_gates_is_that_of_differences(
     gate = CONV + ("[avgpool]\n" if layer == "scale_channels" else CONV)
     sections = f"{gate}[{layer}]\nfrom=-2\nactivation={activation}\n[cost]\ntype=sse\n"
     x, truths = batch(8 * 6 * 6)
-    with learner(tmp_path, sections, backend) as network:
-        state = network.state()
-        network.accumulate(x, truths)
-        gradient = network.gradients(0)["weights"]
+    with make_trainer(tmp_path, sections, backend) as trainer:
+        state = trainer.state()
+        trainer.accumulate(x, truths)
+        gradient = trainer.gradients(0)["weights"]
         for index in (0, 50, 215):
             costs = []
             for step in (0.02, -0.02):
                 arrays = {name: array.copy() for name, array in state["arrays"].items()}
                 arrays["parameters/0/weights"][index] += step
-                network.load_state({**state, "arrays": arrays})
-                costs.append(network.accumulate(x, truths))
+                trainer.load_state({**state, "arrays": arrays})
+                costs.append(trainer.accumulate(x, truths))
             # The cost is the sum of squares, the delta half its negative gradient.
             assert gradient[index] == pytest.approx(-(costs[0] - costs[1]) / 0.04 / 2, rel=0.02, abs=0.02)
 
@@ -110,27 +111,27 @@ def test_softmax_followed_by_cost_learns_from_both_as_in_darknet(tmp_path: Path,
     plain = "[connected]\noutput=4\nactivation=linear\n[softmax]\n"
     x, _ = batch(4)
     truths = np.eye(4, dtype=np.float32)[[1, 3]]
-    with learner(tmp_path, plain, backend) as network:
-        network.accumulate(x, truths)
-        once = network.gradients(0)
-    with learner(tmp_path, plain + "[cost]\ntype=sse\n", backend) as network:
-        network.accumulate(x, truths)
-        twice = network.gradients(0)
+    with make_trainer(tmp_path, plain, backend) as trainer:
+        trainer.accumulate(x, truths)
+        once = trainer.gradients(0)
+    with make_trainer(tmp_path, plain + "[cost]\ntype=sse\n", backend) as trainer:
+        trainer.accumulate(x, truths)
+        twice = trainer.gradients(0)
     for role in ("weights", "biases"):
         np.testing.assert_allclose(twice[role], 2 * once[role], rtol=1e-4, atol=1e-5)
 
 
 def test_crop_stops_gradients_and_nothing_else(tmp_path: Path, backend: str) -> None:
     sections = "[crop]\ncrop_width=4\ncrop_height=4\n[connected]\noutput=4\nactivation=linear\n[softmax]\n"
-    with learner(tmp_path, sections, backend) as network:
-        network.accumulate(batch(4)[0], np.eye(4, dtype=np.float32)[[1, 3]])
-        assert np.abs(network.gradients(1)["weights"]).max() > 0
+    with make_trainer(tmp_path, sections, backend) as trainer:
+        trainer.accumulate(batch(4)[0], np.eye(4, dtype=np.float32)[[1, 3]])
+        assert np.abs(trainer.gradients(1)["weights"]).max() > 0
 
 
 def test_layer_without_a_loss_here_is_named(tmp_path: Path, backend: str) -> None:
     sections = CONV.replace("filters=8", "filters=7") + "[detection]\nclasses=2\ncoords=4\nside=6\n"
     with pytest.raises(CfgError, match=r"net.cfg:\d+ \[detection\]: cannot be trained: the loss of YOLOv1"):
-        learner(tmp_path, sections, backend)
+        make_trainer(tmp_path, sections, backend)
 
 
 def test_convolution_without_a_fast_kernel_still_trains(tmp_path: Path) -> None:
@@ -139,34 +140,34 @@ def test_convolution_without_a_fast_kernel_still_trains(tmp_path: Path) -> None:
     x, truths = batch(4)[0], np.eye(4, dtype=np.float32)[[1, 3]]
     found = []
     for backend in ("ref", "cpu"):
-        with learner(tmp_path, sections, backend) as network:
-            network.accumulate(x, truths)
-            found.append(network.gradients(1)["weights"])
+        with make_trainer(tmp_path, sections, backend) as trainer:
+            trainer.accumulate(x, truths)
+            found.append(trainer.gradients(1)["weights"])
     np.testing.assert_allclose(found[1], found[0], rtol=1e-3, atol=1e-4)
 
 
 def test_outputs_are_read_at_the_size_that_is_trained(tmp_path: Path, backend: str) -> None:
-    with learner(tmp_path, CONV + "[cost]\ntype=sse\n", backend) as network:
-        network.resize_training(12, 9)
-        network.accumulate(np.zeros((2, 3, 9, 12), np.float32), np.zeros((2, 8 * 9 * 12), np.float32))
-        assert network.output(0).shape == network.delta(1).shape == (2, 8 * 9 * 12)
+    with make_trainer(tmp_path, CONV + "[cost]\ntype=sse\n", backend) as trainer:
+        trainer.resize(12, 9)
+        trainer.accumulate(np.zeros((2, 3, 9, 12), np.float32), np.zeros((2, 8 * 9 * 12), np.float32))
+        assert trainer.output(0).shape == trainer.delta(1).shape == (2, 8 * 9 * 12)
 
 
 def test_check_is_no_backend_to_train_with(tmp_path: Path) -> None:
     with pytest.raises(
         BackendError, match='"check:cpu,ref" compares inference and cannot train; use "cpu" or "ref"'
     ):
-        learner(tmp_path, CONV + "[cost]\ntype=sse\n", "check:cpu,ref")
+        make_trainer(tmp_path, CONV + "[cost]\ntype=sse\n", "check:cpu,ref")
 
 
 def test_truths_of_no_class_are_passed_over(tmp_path: Path, backend: str) -> None:
     head = "[yolo]\nmask=0\nnum=1\nanchors=2,2\nclasses=2\n"
     truths = np.zeros((2, 3, 6), np.float32)
-    with learner(tmp_path, CONV.replace("filters=8", "filters=7") + head, backend) as network:
-        expected = network.accumulate(batch(1)[0], truths)
+    with make_trainer(tmp_path, CONV.replace("filters=8", "filters=7") + head, backend) as trainer:
+        expected = trainer.accumulate(batch(1)[0], truths)
         for wrong in (-1, 2, 1e30, np.nan):
             truths[:, 0] = (0.5, 0.5, 0.3, 0.3, wrong, 0)
-            assert network.accumulate(batch(1)[0], truths) == expected
+            assert trainer.accumulate(batch(1)[0], truths) == expected
 
 
 def test_bf16_trains_a_convolution_behind_a_head(tmp_path: Path) -> None:
@@ -177,11 +178,11 @@ def test_bf16_trains_a_convolution_behind_a_head(tmp_path: Path) -> None:
     )
     x, truths = batch(1)[0], np.zeros((2, 3, 6), np.float32)
     truths[:, 0] = (0.5, 0.5, 0.3, 0.3, 1, 0)
-    with learner(tmp_path, sections, "ref") as network:
-        expected = network.accumulate(x, truths)
-    with learner(tmp_path, sections, "cpu", "bf16") as network:
+    with make_trainer(tmp_path, sections, "ref") as trainer:
+        expected = trainer.accumulate(x, truths)
+    with make_trainer(tmp_path, sections, "cpu", "bf16") as trainer:
         try:
-            assert network.accumulate(x, truths) == pytest.approx(expected, rel=0.05)
+            assert trainer.accumulate(x, truths) == pytest.approx(expected, rel=0.05)
         except BackendError as error:
             if "needs a processor" in str(error):
                 pytest.skip(str(error))
@@ -196,13 +197,13 @@ def test_a_key_holds_the_layers_in_front_as_well(
     tmp_path: Path, backend: str, key: str, first_update: int | None
 ) -> None:
     norm = CONV + "batch_normalize=1\n"
-    with learner(tmp_path, norm + norm + key + "\n" + CONV + "[cost]\ntype=sse\n", backend) as network:
-        before = network.parameters(0)
+    with make_trainer(tmp_path, norm + norm + key + "\n" + CONV + "[cost]\ntype=sse\n", backend) as trainer:
+        before = trainer.network.parameters(0)
         moved = []
         for update in range(1, 4):
-            network.accumulate(*batch(8 * 6 * 6))
-            network.update()
-            now = network.parameters(0)
+            trainer.accumulate(*batch(8 * 6 * 6))
+            trainer.update()
+            now = trainer.network.parameters(0)
             if (now["weights"] != before["weights"]).any():
                 moved.append(update)
             assert (now["means"] != before["means"]).any() == (key != "stopbackward=1")

@@ -51,10 +51,11 @@ def test_detections_are_the_same_while_an_update_that_moves_nothing_repeats(
     cfg = tmp_path / "net.cfg"
     cfg.write_text(CFG)
     with (
-        Network(cfg, training=True, threads=1, backend=backend, precision="fp32") as network,
+        Network(cfg, threads=1, backend=backend, precision="fp32") as network,
+        network.trainer() as trainer,
         network.clone() as clone,
     ):
-        network.set_learning_rate(0)
+        trainer.set_learning_rate(0)
         enough, updates = threading.Event(), 0
         clone.batch = 4
 
@@ -64,8 +65,8 @@ def test_detections_are_the_same_while_an_update_that_moves_nothing_repeats(
         def train() -> None:
             nonlocal updates
             while not enough.is_set() or updates < 20:
-                network.accumulate(batch, truths)
-                network.update()
+                trainer.accumulate(batch, truths)
+                trainer.update()
                 updates += 1
 
         expected = confidences()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The binding: what type checkers are told is what was compiled, and nobody else touches it."""
+"""The binding: its types match the compiled module, and no other module uses it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_build_info_names_the_backends() -> None:
 
 @pytest.mark.parametrize("change", ["resize", "batch", "detect"])
 def test_outputs_go_with_the_plan_that_computed_them(tiny: Callable[..., Network], change: str) -> None:
-    with tiny(backend="ref") as network, network._use() as handle:
+    with tiny(backend="ref") as network, network._turns.engine() as handle:
         handle.predict(np.zeros((1, 1, 4, 4), np.float32), [0] if change == "detect" else [1])
         if change == "resize":
             handle.resize(8, 8)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures in every form become what the network takes."""
+"""Images in every form become what the network takes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_sixteen_bits_stay(tmp_path: Path) -> None:
 
 
 def exif_jpeg(orientation: int) -> bytes:
-    """A wide picture, left half white, whose EXIF says how it is to be turned."""
+    """A wide image, left half white, whose EXIF says how it is to be turned."""
     pixels = np.zeros((16, 32, 3), np.uint8)
     pixels[:, :16] = 255
     data = cv2.imencode(".jpg", pixels)[1].tobytes()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trained network on real pictures finds what Darknet found."""
+"""A trained network on real images finds what Darknet found."""
 
 from __future__ import annotations
 

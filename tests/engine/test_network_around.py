@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must hold around a Network: threads, forks, signals, memory, manners."""
+"""Behaviour around a Network: threads, forks, signals, memory, output."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Real = tuple[Callable[[], Network], list[Path]]
 
 @pytest.fixture
 def real(shared: Path) -> Real:
-    """A trained network and pictures, for answers worth comparing."""
+    """A trained network and images, for answers worth comparing."""
     nets, images = shared / "fixtures" / "nets", shared / "fixtures" / "images"
     cfg, weights = nets / "yolo-fastest-1.1.cfg", nets / "yolo-fastest-1.1.weights"
     return lambda: Network(cfg, weights, precision="fp32"), sorted(images.glob("*.jpg"))

@@ -166,10 +166,10 @@ def test_training(seed: int, tmp_path: Path) -> None:
     truths[:, :2] = values.uniform(0.2, 0.6, (2, 2, 6))
     truths[..., 4:] = 0  # class, track
     with (
-        Network(cfg, weights, backend="ref", threads=1, training=True) as ref,
-        Network(cfg, weights, backend="cpu", precision="fp32", threads=1, training=True) as cpu,
+        Network(cfg, weights, backend="ref", threads=1).trainer() as ref,
+        Network(cfg, weights, backend="cpu", precision="fp32", threads=1).trainer() as cpu,
     ):
-        info = ref.info
+        info = ref.network.info
         for _ in range(2):
             x = values.random((2, info.channels, info.height, info.width), np.float32)
             expected, found = ref.accumulate(x, truths), cpu.accumulate(x, truths)

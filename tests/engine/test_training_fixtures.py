@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pydarknet import Network
+from pydarknet.engine.trainer import Trainer
 
 FOLDER = Path(__file__).parents[1] / "fixtures"
 ROLES = {"weight": "weights", "bias": "biases", "scale": "scales"}
@@ -29,12 +30,12 @@ def check_weights(net: Network, cfg: Path, weights: Path, tolerance: float) -> N
             assert distance(found[role], array) <= tolerance, (weights.name, layer, role)
 
 
-def check_first_iteration(net: Network, numbers: dict[str, np.ndarray], part: int) -> None:
+def check_first_iteration(trainer: Trainer, numbers: dict[str, np.ndarray], part: int) -> None:
     for key, expected in numbers.items():
         if key.startswith(f"output_sub{part}_"):
-            assert distance(net.output(int(key[-3:])), expected) <= DELTA, key
+            assert distance(trainer.output(int(key[-3:])), expected) <= DELTA, key
         if key.startswith(f"delta_sub{part}_"):
-            assert distance(net.delta(int(key[-3:])), expected) <= DELTA, key
+            assert distance(trainer.delta(int(key[-3:])), expected) <= DELTA, key
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (FOLDER / "train").glob("*.npz")))
@@ -46,34 +47,34 @@ def test_training_equals_darknet(backend: str, name: str) -> None:
     parts = sum(key.startswith("cost_step0_") for key in numbers)
     images = np.split(numbers["images"], steps * parts)
     truths = np.split(numbers["truths"], steps * parts)
-    net = Network(cfg, cfg.with_suffix(".weights"), backend=backend, precision="fp32", training=True)
+    trainer = Network(cfg, cfg.with_suffix(".weights"), backend=backend, precision="fp32").trainer()
     for step in range(steps):
         for part in range(parts):
             at = step * parts + part
-            cost = net.accumulate(images[at], truths[at])
+            cost = trainer.accumulate(images[at], truths[at])
             expected = float(numbers[f"cost_step{step}_sub{part}"][0])
             assert cost == pytest.approx(expected, rel=COST if step == 0 else LAST_UPDATE)
             if step == 0:
-                check_first_iteration(net, numbers, part)
+                check_first_iteration(trainer, numbers, part)
         if step == 0:
             for key, expected in numbers.items():
                 if "_updates_layer" in key:
-                    found = net.gradients(int(key[-3:]))[ROLES[key.split("_")[1]]]
+                    found = trainer.gradients(int(key[-3:]))[ROLES[key.split("_")[1]]]
                     assert distance(found, expected) <= GRADIENT, key
-        net.update()
-        assert net.rate == pytest.approx(float(numbers[f"rate_step{step}"][0]))
+        trainer.update()
+        assert trainer.rate == pytest.approx(float(numbers[f"rate_step{step}"][0]))
         after = cfg.with_name(f"{name}.step{step + 1}.weights")
         if after.exists():
-            check_weights(net, cfg, after, FIRST_UPDATE if step == 0 else LAST_UPDATE)
+            check_weights(trainer.network, cfg, after, FIRST_UPDATE if step == 0 else LAST_UPDATE)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (FOLDER / "schedule").glob("*.csv")))
 def test_rates_equal_darknets(name: str) -> None:
     """Every policy, with and without burn-in, and beyond the end."""
     cfg = FOLDER / "schedule" / f"{name}.cfg"
-    net = Network(cfg, backend="ref", training=True)
-    state = net.state()
+    trainer = Network(cfg, backend="ref").trainer()
+    state = trainer.state()
     with cfg.with_suffix(".csv").open() as file:
         for row in csv.DictReader(file):
-            net.load_state({**state, "iteration": int(row["iteration"])})
-            assert net.rate == pytest.approx(float(row["rate"]), rel=1e-5, abs=1e-12), row
+            trainer.load_state({**state, "iteration": int(row["iteration"])})
+            assert trainer.rate == pytest.approx(float(row["rate"]), rel=1e-5, abs=1e-12), row

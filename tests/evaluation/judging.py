@@ -61,7 +61,7 @@ def random_images(
 
 
 def pycocotools(images: list[Judged], classes: int) -> COCOeval | None:
-    """What pycocotools says of the same images; None if there is no detection, which it refuses."""
+    """Results of pycocotools for the same images; None if there is no detection, which it refuses."""
 
     def sides(box: np.ndarray) -> list[float]:
         return [float(v) for v in (box[0], box[1], box[2] - box[0], box[3] - box[1])]

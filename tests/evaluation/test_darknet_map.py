@@ -51,7 +51,7 @@ def test_overlap_must_exceed_the_threshold_and_classes_must_agree() -> None:
 
 
 def test_difficult_truths() -> None:
-    """What overlaps a difficult truth alone is not counted; another truth takes precedence."""
+    """A detection that overlaps only a difficult truth is not counted; another truth takes precedence."""
     image = line(
         [(0, 0.9, 0), (1, 0.8, 0), (100, 0.7, 0), (200, 0.6, 0)],
         [(0, 0), (100, 0), (98, 0)],
@@ -168,7 +168,7 @@ REPORTS = {
 
 @pytest.fixture(scope="module")
 def detections(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Judged]]:
-    """What the reference weights find in the validation images."""
+    """Detections of the reference weights in the validation images."""
     folder, place = shared / "fixtures/map", tmp_path_factory.mktemp("map")
     images = shared / "data/bccd/JPEGImages"
     entries = (folder / "val.txt").read_text().split()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The evaluation as a whole, what it tells others, and two of them side by side."""
+"""The evaluation as a whole, its JSON, and the comparison of two."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts and pictures of an evaluation show its numbers, whatever the number of classes or detections."""
+"""Charts and images of an evaluation show its numbers, whatever the number of classes or detections."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_calibration_has_a_bar_for_each_bin() -> None:
 @pytest.mark.parametrize("name", plots.CHARTS)
 @pytest.mark.parametrize("kind", ["nothing", "no truth", "many classes", "formula", "no glyph"])
 def test_every_chart_of_every_kind_of_evaluation(name: str, kind: str, tmp_path: Path) -> None:
-    """No warning, no error, and a picture."""
+    """No warning, no error, and an image."""
     made = {
         "nothing": Evaluation([judged([], [])], ["cat"]),
         "no truth": Evaluation([judged([(0, 0.5, 0)], [])], ["cat"]),
@@ -112,7 +112,7 @@ def test_a_sheet_has_at_most_sixteen_images(count: int, columns: int, rows: int,
 
 
 def test_the_worst_of_before_do_not_stay(tmp_path: Path) -> None:
-    """A second evaluation into the same folder that has no mistakes has no picture of them."""
+    """A second evaluation into the same folder that has no mistakes has no image of them."""
     path = str(tmp_path / "image.png")
     cv2.imwrite(path, np.full((20, 200, 3), 90, np.uint8))
     assert tmp_path / "out/worst.jpg" in export.save(evaluation(path), tmp_path / "out")

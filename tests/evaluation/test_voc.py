@@ -57,7 +57,7 @@ def test_the_threshold_is_enough() -> None:
 
 
 def test_difficult() -> None:
-    """What points to a difficult truth is neither right nor wrong, however often; it need not be found."""
+    """A detection of a difficult truth is neither right nor wrong, however often; it need not be found."""
     image = line(
         [(0, 0.9, 0), (0, 0.8, 0), (100, 0.7, 0)], [(0, 0), (100, 0)], difficult=np.array([True, False])
     )

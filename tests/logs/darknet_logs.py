@@ -67,7 +67,7 @@ BOXES = " total_bbox = 136, rewritten_bbox = 1.470588 % \n"
 
 
 def evaluation(mean: float, names: Sequence[str] = ("cat", "dog")) -> str:
-    """What Darknet prints after an evaluation; both classes get the mean."""
+    """Darknet's output after an evaluation; both classes get the mean."""
     lines = ["\n calculation mAP (mean average precision)...\n"]
     for number, name in enumerate(names):
         back = "\r" if number == 0 else ""
@@ -83,7 +83,7 @@ def evaluation(mean: float, names: Sequence[str] = ("cat", "dog")) -> str:
 
 
 def rows(count: int, start: int = 1, loss: Callable[[int], float] | None = None) -> list[Row]:
-    """A training that falls like 1/n unless told otherwise; batch 8, burn-in of 10 iterations."""
+    """A training whose loss falls like 1/n by default; batch 8, burn-in of 10 iterations."""
     average = math.nan
     result = []
     for n in range(start, start + count):

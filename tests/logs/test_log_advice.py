@@ -109,7 +109,7 @@ def test_remarks() -> None:
     ("start", "kind"), [(1934.0, "new heads"), (2125.0, "new heads"), (14.2, "trained heads")]
 )
 def test_first_loss(start: float, kind: str) -> None:
-    """First losses of real trainings of YOLOv4 at 416; the one of 14.2 went on from trained heads."""
+    """First losses of real trainings of YOLOv4 at 416; the one of 14.2 continued from trained heads."""
     text = f"1: {start}, {start} avg, 0.0 rate, 1.0 seconds, 64 images\n"
     remarks = advise(parse(text), new("yolov4", classes=1000, size=416)).remarks
     assert any(remark.startswith("D-02") and remark.endswith(f": {kind}") for remark in remarks)

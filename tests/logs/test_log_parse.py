@@ -50,7 +50,7 @@ def test_length_from_the_title() -> None:
 
 @pytest.mark.parametrize("place", range(len(classic(TEN[4])) + 1))
 def test_stderr_in_the_middle_of_a_line(place: int) -> None:
-    """What is printed without a buffer may cut the line of an iteration anywhere."""
+    """Unbuffered output may cut the line of an iteration anywhere."""
     line = classic(TEN[4])
     log = parse(
         classic(TEN[3]) + line[:place] + HEAD + BOXES + "Saving weights to b/x_100.weights\n" + line[place:]
@@ -116,7 +116,7 @@ def test_resumed() -> None:
 
 
 def test_resumed_without_repetition() -> None:
-    """The start-up lines tell of a restart that did nothing twice."""
+    """The start-up lines reveal a restart that did nothing twice."""
     head = "Learning Rate: 0.001, Momentum: 0.9, Decay: 0.0005\n"
     text = head + "".join(map(classic, TEN[:5])) + head + "".join(map(classic, TEN[5:]))
     assert [row.session for row in parse(text).iterations] == [0] * 5 + [1] * 5
@@ -134,7 +134,7 @@ def test_evaluation_block() -> None:
 
 
 def test_evaluation_by_its_last_line_only() -> None:
-    """Old versions print `mAP@0.5`; where the report is missing, the repeated status line tells."""
+    """Old versions print `mAP@0.5`; if the report is missing, the repeated status line is used."""
     text = classic(TEN[0]) + " mean_average_precision (mAP@0.5) = 0.250000 \n" + classic(TEN[1])
     assert [(e.iteration, e.map) for e in parse(text).evaluations] == [(1, 0.25)]
     status = "\n Last accuracy mAP@0.50 = {:.2f} %, best = 50.00 % \n"

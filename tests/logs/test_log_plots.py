@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of a run read while it grows, and the pictures made of it."""
+"""The table of a run read while it grows, and the images made of it."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_losses_that_are_not_finite_do_not_hinder(tmp_path: Path) -> None:
 
 
 def test_plot_draws_what_the_place_asks_for(tmp_path: Path) -> None:
-    """All three in a run, results beside a table; one picture under another name."""
+    """All three in a run, results beside a table; one image under another name."""
     (tmp_path / "results.jsonl").write_text("".join(line(n, avg_loss=9.0) for n in (1, 2, 3)))
 
     def plot(*arguments: object) -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A headless browser: what people look at is looked at as they do."""
+"""A headless browser, which shows pages as to a user."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def browser(chromium: Any) -> Iterator[Any]:
-    """The browser with nothing said before, which must say nothing of errors in the end."""
+    """The browser with an empty log, which must have no errors in the end."""
     chromium.get("about:blank")
     chromium.get_log("browser")
     chromium.get_log("performance")

@@ -84,7 +84,7 @@ def check_content(browser: Any) -> None:
 
 
 def test_the_live_page(browser: Any, page: Page, folder: Path) -> None:
-    """It shows the run, follows it, and asks nobody else for anything."""
+    """It shows the run, follows it, and sends no requests to other servers."""
     browser.get(page.url)
     check_content(browser)
     assert "lost" in shown(browser, "#status")  # no process holds the folder
@@ -98,7 +98,7 @@ def test_the_live_page(browser: Any, page: Page, folder: Path) -> None:
     assert all(url.startswith(page.url) for url in urls)
 
 
-def test_the_page_says_when_the_training_is_gone(browser: Any, folder: Path) -> None:
+def test_the_page_shows_that_the_training_is_gone(browser: Any, folder: Path) -> None:
     with Page(folder, port=0) as served:
         browser.get(served.url)
         wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
@@ -107,7 +107,7 @@ def test_the_page_says_when_the_training_is_gone(browser: Any, folder: Path) -> 
     browser.get_log("browser")  # that the connection was refused
 
 
-def test_the_page_says_when_the_run_cannot_be_read(
+def test_the_page_shows_that_the_run_cannot_be_read(
     browser: Any, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And shows it again as soon as it can."""
@@ -119,9 +119,9 @@ def test_the_page_says_when_the_run_cannot_be_read(
     wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
     with monkeypatch.context() as patch:
         patch.setattr(RunState, "read", broken)
-        wait(lambda: "500 OSError" in shown(browser, "#stamp"), "the fault is told")
+        wait(lambda: "500 OSError" in shown(browser, "#stamp"), "the error is shown")
         assert "40 / 100" in shown(browser, "#tiles")
-    wait(lambda: "Updated" in shown(browser, "#stamp"), "the page goes on")
+    wait(lambda: "Updated" in shown(browser, "#stamp"), "the page continues")
     browser.get_log("browser")  # that the server answered 500
 
 
@@ -137,7 +137,7 @@ def test_narrow_screens_need_no_sideways_scrolling(browser: Any, page: Page) -> 
 
 
 def test_looking_closer(browser: Any, page: Page) -> None:
-    """Values appear under the pointer, a picture is enlarged by a click and goes by the next."""
+    """Values appear under the pointer, an image is enlarged by a click and closed by the next."""
     browser.get(page.url)
     wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
     place = """const box = document.querySelector('.chart svg').getBoundingClientRect();
@@ -248,7 +248,7 @@ def test_clients_that_hang_hold_nothing_up(folder: Path) -> None:
 
 
 def test_too_many_clients(page: Page) -> None:
-    """Whoever opens connections without end keeps the others out for a while, and takes no more memory."""
+    """A client that opens connections without end blocks others for a while, and takes no more memory."""
     busy = page._server.clients
     while busy.acquire(blocking=False):
         pass
@@ -269,7 +269,7 @@ def test_report_command(folder: Path) -> None:
 
 def test_report_of_no_run(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     assert command_line(monkeypatch, "report", tmp_path) == 1
-    assert "is not the folder of a run" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 def test_watch_on_a_bad_address(folder: Path, monkeypatch: Any, capsys: Any) -> None:

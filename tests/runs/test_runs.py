@@ -96,10 +96,10 @@ def test_damaged_runs_are_shown_with_what_is_left(three: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["notes"], "no runs here"),
-        (["nowhere"], "no such folder"),
+        (["notes"], "found no runs"),
+        (["nowhere"], "folder not found"),
         (["", "--sort", "speed"], r"found the column 'speed', expected name, state, iterations"),
-        (["", "--against", "z"], "z: is not among the runs: a, b, c"),
+        (["", "--against", "z"], "z: is not one of the runs: a, b, c"),
     ],
 )
 def test_errors(three: Path, words: list[str], message: str) -> None:

@@ -18,11 +18,11 @@ from pydarknet import Detections
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # helpers.py
 
-Film = Callable[..., Path]
+Video = Callable[..., Path]
 
 
 def picture(number: int, size: tuple[int, int] = (160, 120)) -> np.ndarray:
-    """Frame of a made film: a white square that moves to the right by 2 pixels a frame, on dark grey."""
+    """Frame of a made video: a white square that moves to the right by 2 pixels a frame, on dark grey."""
     image = np.full((size[1], size[0], 3), 40, np.uint8)
     left = 4 + 2 * number % (size[0] - 40)
     image[40:72, left : left + 32] = 255
@@ -30,11 +30,11 @@ def picture(number: int, size: tuple[int, int] = (160, 120)) -> np.ndarray:
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Film:
-    """Writes a film of so many pictures and returns its path."""
+def video(tmp_path: Path) -> Video:
+    """Writes a video of so many images and returns its path."""
 
     def make(
-        name: str = "film.avi", frames: int = 60, fps: float = 25.0, size: tuple[int, int] = (160, 120)
+        name: str = "video.avi", frames: int = 60, fps: float = 25.0, size: tuple[int, int] = (160, 120)
     ) -> Path:
         path = tmp_path / name
         codec = {".avi": "MJPG", ".mp4": "mp4v"}[path.suffix]
@@ -95,7 +95,7 @@ def seer() -> Callable[..., Seer]:
 class FakeCamera:
     """A camera of ``fps`` that behaves as the script says: at each reading the next word of it.
 
-    ``"ok"`` gives a picture, ``"drop"`` fails, ``"stall"`` hangs for half a second and fails, ``"error"``
+    ``"ok"`` gives an image, ``"drop"`` fails, ``"stall"`` hangs for half a second and fails, ``"error"``
     raises OSError. After the script all is well.
     """
 

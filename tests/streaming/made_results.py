@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results made by hand, and films read back, for the tests of outputs."""
+"""Results made by hand, and videos read back, for the tests of outputs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet detect`` on films, live sources and two networks, as people call it."""
+"""``pydarknet detect`` on videos, live sources and two networks, as people call it."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def detect(
     return call
 
 
-def test_a_film_with_everything(detect: Detect, film: Callable[..., Path]) -> None:
-    """60 frames in, 60 out, in the film and in every format."""
+def test_a_video_with_everything(detect: Detect, video: Callable[..., Path]) -> None:
+    """60 frames in, 60 out, in the video and in every format."""
     formats = [f"--to={name}" for name in ("darknet", "jsonl", "csv", "coco", "yolo", "kaggle-loc")]
     code, out, err = detect(
-        film("film.mp4"), "--out", "found.mp4", *formats, "--thresh", 0, "--sheet", "sheet.jpg"
+        video("video.mp4"), "--out", "found.mp4", *formats, "--thresh", 0, "--sheet", "sheet.jpg"
     )
     assert (code, err) == (0, "")
     frames = frames_of(Path("found.mp4"))
@@ -79,9 +79,9 @@ def test_a_film_with_everything(detect: Detect, film: Callable[..., Path]) -> No
     }  # fmt: skip
 
 
-def test_the_summary_as_json(detect: Detect, film: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_summary_as_json(detect: Detect, video: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"bad")
-    code, out, err = detect(film(frames=10), tmp_path / "bad.jpg", "--json", "--no-pictures", "--every", 2)
+    code, out, err = detect(video(frames=10), tmp_path / "bad.jpg", "--json", "--no-pictures", "--every", 2)
     summary = json.loads(out)
     assert code == 1
     assert (summary["frames"], summary["failed"]) == (5, 1)
@@ -90,26 +90,26 @@ def test_the_summary_as_json(detect: Detect, film: Callable[..., Path], tmp_path
     assert "bad.jpg: cannot be decoded" in err
 
 
-def test_jsonl_on_stdout_is_all_there_is_on_it(detect: Detect, film: Callable[..., Path]) -> None:
-    code, out, err = detect(film(frames=3), "--no-pictures", "--to", "jsonl=-", "--frames", 2)
+def test_jsonl_on_stdout_is_all_there_is_on_it(detect: Detect, video: Callable[..., Path]) -> None:
+    code, out, err = detect(video(frames=3), "--no-pictures", "--to", "jsonl=-", "--frames", 2)
     assert code == 0
     assert [json.loads(line)["frame"] for line in out.splitlines()] == [0, 1]
     assert "2 frames in" in err
 
 
 def test_a_log_gets_a_line_now_and_then(
-    detect: Detect, film: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    detect: Detect, video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pydarknet.cli._impl.detect._SECONDS_BETWEEN_LINES", 0.0)
-    code, _, err = detect(film(frames=5), "--no-pictures")
+    code, _, err = detect(video(frames=5), "--no-pictures")
     assert code == 0
     assert re.fullmatch(r"(\d/5 frames, [\d.]+ fps\n)+", err)
     assert "5/5 frames" in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes are POSIX here")
-def test_a_reader_that_has_enough_ends_the_run(network: list, film: Callable[..., Path]) -> None:
-    words = [sys.executable, "-m", "pydarknet", "detect", *map(str, network), str(film(frames=3000))]
+def test_a_reader_that_has_enough_ends_the_run(network: list, video: Callable[..., Path]) -> None:
+    words = [sys.executable, "-m", "pydarknet", "detect", *map(str, network), str(video(frames=3000))]
     child = subprocess.Popen(
         [*words, "--no-pictures", "--to", "jsonl=-"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -196,7 +196,7 @@ def test_a_lost_source_keeps_what_was_found(detect: Detect) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX here")
 def test_ctrl_c_ends_cleanly(network: list, tmp_path: Path) -> None:
-    """In the middle of a live source: films and records are complete, and the code is 130."""
+    """In the middle of a live source: videos and records are complete, and the code is 130."""
     with WebCamera(fps=30) as camera:
         child = subprocess.Popen(
             [sys.executable, "-m", "pydarknet", "detect", *map(str, network), camera.url, "--to", "jsonl",
@@ -224,8 +224,8 @@ def test_ctrl_c_ends_cleanly(network: list, tmp_path: Path) -> None:
     assert frames_of(path)
 
 
-def test_two_networks_on_one_film(
-    detect: Detect, film: Callable[..., Path], tiny_files: tuple[Path, Path]
+def test_two_networks_on_one_video(
+    detect: Detect, video: Callable[..., Path], tiny_files: tuple[Path, Path]
 ) -> None:
     cfg, weights = tiny_files
     other = cfg.with_name("other.weights")
@@ -233,7 +233,7 @@ def test_two_networks_on_one_film(
     data[20 : 20 + 4] = np.float32(-3.0).tobytes()  # another bias
     other.write_bytes(data)
     code, out, err = detect(
-        "--compare", weights, other, film("film.mp4"), "--out", "both.mp4", "--thresh", 0.1
+        "--compare", weights, other, video("video.mp4"), "--out", "both.mp4", "--thresh", 0.1
     )
     assert (code, err) == (0, "")
     frames = frames_of(Path("both.mp4"))
@@ -264,7 +264,7 @@ def test_two_cfgs_with_the_same_weights(
 def test_an_engine_gives_the_same(
     detect: Detect, tmp_path: Path, levels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is spread over workers and comes back is what is found here, a broken image included."""
+    """Detections of workers equal those of this process, a broken image included."""
     monkeypatch.setitem(extras._OWN, ("pydarknet.executors", "here"), "pydarknet.data.executors:local")
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     for number in range(5):
@@ -293,10 +293,10 @@ def test_tiles(detect: Detect, tmp_path: Path) -> None:
     assert counts[1] > counts[0] > 0
 
 
-def test_tracking(detect: Detect, film: Callable[..., Path]) -> None:
+def test_tracking(detect: Detect, video: Callable[..., Path]) -> None:
     pytest.importorskip("trackers")
     code, _, _ = detect(
-        film(frames=20), "--thresh", 0, "--track", "bytetrack", "--to", "csv", "--no-pictures"
+        video(frames=20), "--thresh", 0, "--track", "bytetrack", "--to", "csv", "--no-pictures"
     )
     assert code == 0
     rows = list(csv.DictReader(Path("predictions/detections.csv").read_text().splitlines()))

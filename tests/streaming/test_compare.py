@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two networks on the same pictures."""
+"""Two networks on the same images."""
 
 from __future__ import annotations
 

@@ -54,8 +54,8 @@ class TestTracking:
         assert found.tracker_id[0] == found.tracker_id[1] >= 0
         assert len(tracker.update(dets())) == 0
 
-    def test_a_stream_with_numbers_in_all_that_is_made_of_it(self, film: Callable, seer: Callable) -> None:
-        results = list(tracking.track(pydarknet.stream(seer(), film(frames=20))))
+    def test_a_stream_with_numbers_in_all_that_is_made_of_it(self, video: Callable, seer: Callable) -> None:
+        results = list(tracking.track(pydarknet.stream(seer(), video(frames=20))))
         ids = {int(dets.tracker_id[0]) for _, dets in results[5:]}
         assert len(ids) == 1
         last = results[-1].detections
@@ -64,9 +64,9 @@ class TestTracking:
         assert f'"track_id":{number}' in last.to_json()
         assert last[[0]].tracker_id.tolist() == [number]
 
-    def test_each_film_counts_for_itself(self, film: Callable, seer: Callable) -> None:
-        folder = film("a.avi", frames=6).parent
-        film("b.avi", frames=6)
+    def test_each_video_counts_for_itself(self, video: Callable, seer: Callable) -> None:
+        folder = video("a.avi", frames=6).parent
+        video("b.avi", frames=6)
         results = list(tracking.track(pydarknet.stream(seer(), folder)))
         assert results[5].detections.tracker_id.tolist() == results[11].detections.tracker_id.tolist()
 
@@ -88,13 +88,13 @@ def test_tracking_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
 TWO = dets((1, 2, 3, 4, 0.5, 1), (5, 6, 7, 8, 0.25, 0))
 
 
-def test_pandas(film: Callable, seer: Callable) -> None:
+def test_pandas(video: Callable, seer: Callable) -> None:
     pytest.importorskip("pandas")
     table = frames.to_pandas(TWO)
     assert list(table.columns) == ["xmin", "ymin", "xmax", "ymax", "confidence", "class", "name"]
     assert table["name"].tolist() == ["cat", "dog"]
     assert table.iloc[0, :5].tolist() == [1, 2, 3, 4, 0.5]
-    path: Path = film(frames=4)
+    path: Path = video(frames=4)
     many = frames.to_pandas(pydarknet.stream(seer(), path))
     assert many["frame"].tolist() == [0, 1, 2, 3]
     assert many["source"].tolist() == [str(path)] * 4

@@ -22,7 +22,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "detect.md").read_text()
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_the_code_on_streams_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_files: tuple[Path, Path], film: Callable[..., Path]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_files: tuple[Path, Path], video: Callable[..., Path]
 ) -> None:
     for library in ("trackers", "pandas"):
         pytest.importorskip(library)
@@ -30,7 +30,7 @@ def test_the_code_on_streams_runs(
     Path("yolov4.cfg").write_text(selftest.CFG)
     shutil.copy(tiny_files[1], "yolov4.weights")
     Path("coco.names").write_text("thing\n")
-    film("video.mp4", frames=6)
+    video("video.mp4", frames=6)
     cv2.imwrite("street.jpg", np.full((700, 900, 3), 200, np.uint8))
     part = PAGE[PAGE.index("## Videos, cameras, streams") : PAGE.index("## From the command line")]
     blocks = re.findall(r"^```python\n(.*?)^```", part, re.MULTILINE | re.DOTALL)

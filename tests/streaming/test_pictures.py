@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawing, films by their frames, crops, sheets, windows."""
+"""Drawing, videos by their frames, crops, sheets, windows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydarknet import ArgumentError, FileError
 from pydarknet.engine.draw import draw
 from pydarknet.streaming.outputs.media import AnnotatedFiles, Crops, Sheet, VideoFile, Window
 
-# -- pictures ------------------------------------------------------------------------------------------
+# -- images ------------------------------------------------------------------------------------------
 
 
 def test_a_line_of_one_pixel_is_one_pixel_wide() -> None:
@@ -39,47 +39,47 @@ def test_labels_and_confidences_can_be_hidden_and_tracks_are_shown() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
-def test_a_film_has_the_frames_it_was_given(tmp_path: Path, suffix: str) -> None:
-    film = VideoFile(tmp_path / f"x{suffix}", fps=25)
+def test_a_video_has_the_frames_it_was_given(tmp_path: Path, suffix: str) -> None:
+    video = VideoFile(tmp_path / f"x{suffix}", fps=25)
     for number in range(60):
-        film.write(np.full((120, 160, 3), 4 * number, np.uint8), number / 25)
-    assert not film.path.exists()
-    film.close()
-    capture = cv2.VideoCapture(str(film.path))
+        video.write(np.full((120, 160, 3), 4 * number, np.uint8), number / 25)
+    assert not video.path.exists()
+    video.close()
+    capture = cv2.VideoCapture(str(video.path))
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(25, abs=0.1)
     capture.release()
-    frames = frames_of(film.path)
+    frames = frames_of(video.path)
     assert len(frames) == 60
     assert frames[0].shape == (120, 160, 3)
     assert [abs(int(frame[60, 80, 0]) - 4 * i) <= 6 for i, frame in enumerate(frames)] == [True] * 60
 
 
-def test_a_live_film_runs_as_fast_as_life(tmp_path: Path) -> None:
-    """Five pictures a second, in a film of thirty: each stands for six; an hour's loss is cut to a second."""
-    film = VideoFile(tmp_path / "x.avi", fps=30, live=True)
+def test_a_live_video_runs_as_fast_as_life(tmp_path: Path) -> None:
+    """Five images a second, in a video of thirty: each stands for six; an hour's loss is cut to a second."""
+    video = VideoFile(tmp_path / "x.avi", fps=30, live=True)
     times = [0.2 * i for i in range(10)] + [3600.0]
     for time in times:
-        film.write(np.zeros((16, 16, 3), np.uint8), time)
-    film.close()
-    assert len(frames_of(film.path)) == pytest.approx(1 + 9 * 6 + 30, abs=1)
+        video.write(np.zeros((16, 16, 3), np.uint8), time)
+    video.close()
+    assert len(frames_of(video.path)) == pytest.approx(1 + 9 * 6 + 30, abs=1)
 
 
 def test_pictures_of_another_size_are_fitted(tmp_path: Path) -> None:
-    film = VideoFile(tmp_path / "x.avi", fps=30)
+    video = VideoFile(tmp_path / "x.avi", fps=30)
     for size in ((64, 64), (32, 48), (64, 64)):
-        film.write(np.zeros((*size, 3), np.uint8), 0)
-    film.close()
-    assert [frame.shape for frame in frames_of(film.path)] == [(64, 64, 3)] * 3
+        video.write(np.zeros((*size, 3), np.uint8), 0)
+    video.close()
+    assert [frame.shape for frame in frames_of(video.path)] == [(64, 64, 3)] * 3
 
 
-def test_a_film_of_nothing_replaces_nothing(tmp_path: Path) -> None:
+def test_a_video_of_nothing_replaces_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.avi").write_text("good")
     VideoFile(tmp_path / "x.avi", fps=30).close()
     assert (tmp_path / "x.avi").read_text() == "good"
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_films_of_an_unknown_kind(tmp_path: Path) -> None:
+def test_videos_of_an_unknown_kind(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"x\.wmv: video can be written as \.mp4, "):
         VideoFile(tmp_path / "x.wmv", fps=30)
 
@@ -110,7 +110,7 @@ def test_one_named_picture(tmp_path: Path) -> None:
         output.write(result(TWO, "b.jpg"), lambda: np.zeros((4, 4, 3), np.uint8))
 
 
-def test_the_input_film_is_never_overwritten(tmp_path: Path) -> None:
+def test_the_input_video_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "f.mp4"
     path.write_text("precious")
     output = AnnotatedFiles(str(tmp_path))
@@ -139,11 +139,11 @@ def test_a_contact_sheet_is_one_picture(tmp_path: Path) -> None:
         sheet.write(result(TWO), lambda n=number: np.full((50, 100, 3), 40 * n, np.uint8))
     assert sheet.close() == f"5 of 5 images on {tmp_path / 'sheet.png'}"
     image = cv2.imread(str(tmp_path / "sheet.png"))
-    assert image.shape == (20, 60, 3)  # 3 x 2 pictures of 20 x 10
+    assert image.shape == (20, 60, 3)  # 3 x 2 images of 20 x 10
     assert image[[5, 5, 5, 15, 15, 15], [10, 30, 50, 10, 30, 50], 0].tolist() == [0, 40, 80, 120, 160, 255]
 
 
-def test_a_sheet_of_a_long_film_is_spread_evenly(tmp_path: Path) -> None:
+def test_a_sheet_of_a_long_video_is_spread_evenly(tmp_path: Path) -> None:
     sheet = Sheet(str(tmp_path / "sheet.png"), width=2, limit=8)
     for number in range(100):
         sheet.write(result(TWO), lambda n=number: np.full((2, 2, 3), n, np.uint8))

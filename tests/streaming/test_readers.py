@@ -28,9 +28,9 @@ def encoded(value: int, suffix: str = ".jpg") -> bytes:
     return bytes(cv2.imencode(suffix, np.full((8, 12, 3), value, np.uint8))[1].tobytes())
 
 
-@pytest.mark.parametrize("name", ["film.avi", "film.mp4"])
-def test_a_film_of_sixty_frames_gives_sixty(film: Callable[..., Path], name: str) -> None:
-    path = film(name)
+@pytest.mark.parametrize("name", ["video.avi", "video.mp4"])
+def test_a_video_of_sixty_frames_gives_sixty(video: Callable[..., Path], name: str) -> None:
+    path = video(name)
     frames = read(path)
     assert [frame.index for frame in frames] == list(range(60))
     assert frames[59].time == pytest.approx(59 / 25)
@@ -41,16 +41,18 @@ def test_a_film_of_sixty_frames_gives_sixty(film: Callable[..., Path], name: str
     assert file_sources.count(expand(classify(path))) == 60
 
 
-def test_every_third_frame_of_a_film(film: Callable[..., Path]) -> None:
-    path = film(frames=10)
+def test_every_third_frame_of_a_video(video: Callable[..., Path]) -> None:
+    path = video(frames=10)
     frames = read(path, every=3)
     assert [frame.index for frame in frames] == [0, 3, 6, 9]
-    assert frames[0].fps == pytest.approx(25 / 3)  # so that a film of them runs as long
+    assert frames[0].fps == pytest.approx(25 / 3)  # so that a video of them runs as long
     assert file_sources.count(expand(classify(path)), every=3) == 4
 
 
-def test_a_film_that_ends_early_is_told(film: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
-    path = film(frames=30)
+def test_a_video_that_ends_early_is_told(
+    video: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = video(frames=30)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
     with caplog.at_level(logging.WARNING, "pydarknet"):
@@ -58,7 +60,7 @@ def test_a_film_that_ends_early_is_told(film: Callable[..., Path], caplog: pytes
     assert 5 < len(frames) < 30
     if (
         file_sources.count(expand(classify(path))) == 30
-    ):  # the index is at the end of an AVI; without it nobody knows
+    ):  # the index is at the end of an AVI; without it the length is unknown
         assert "the header has 30 frames, but only" in caplog.text
 
 
@@ -67,7 +69,7 @@ def test_a_film_that_ends_early_is_told(film: Callable[..., Path], caplog: pytes
     [
         ("gone.mp4", None, r"gone\.mp4: cannot be read: No such file"),
         ("empty.mp4", b"", r"empty\.mp4: cannot be opened; expected a video"),
-        ("text.avi", b"this is no film at all", r"text\.avi: cannot be opened"),
+        ("text.avi", b"this is no video at all", r"text\.avi: cannot be opened"),
         ("gone.jpg", None, r"gone\.jpg: cannot be read: No such file"),
         ("text.png", b"no image", r"text\.png: cannot be decoded"),
         ("gone.zip", None, r"gone\.zip: cannot be opened as a ZIP: No such file"),

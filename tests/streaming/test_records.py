@@ -40,8 +40,8 @@ def test_darknet_json(tmp_path: Path) -> None:
 
 def test_json_lines(tmp_path: Path) -> None:
     tracked = dets((10, 20, 50, 60, 0.5, 0), tracks=[7])
-    film = result(tracked, "f.mp4", 3, time=0.12, still=False)
-    (line,) = written(outputs.json_lines, tmp_path, film).splitlines()
+    video = result(tracked, "f.mp4", 3, time=0.12, still=False)
+    (line,) = written(outputs.json_lines, tmp_path, video).splitlines()
     assert json.loads(line) == {
         "source": "f.mp4", "frame": 3, "time": 0.12, "width": 200, "height": 100,
         "objects": [{"xmin": 10, "ymin": 20, "xmax": 50, "ymax": 60, "confidence": 0.5, "class": 0,

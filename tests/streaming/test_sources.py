@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a text means as a source of pictures, and which files it stands for."""
+"""Classification of a text as a source of images, and the files that it stands for."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TABLE = [
     (r"D:\lists\valid.txt", "list", False),
     ("cameras.streams", "streams", True),
     ("pictures.zip", "zip", False),
-    ("film.mp4", "video", False),
+    ("video.mp4", "video", False),
     ("H:/a.mp4", "video", False),
     (r"\\server\share\b.MKV", "video", False),
-    ("file:///tmp/film.avi", "video", False),
-    ("file:///C:/film.avi", "video", False),
-    ("https://host/films/clip.mp4", "video", False),
+    ("file:///tmp/video.avi", "video", False),
+    ("file:///C:/video.avi", "video", False),
+    ("https://host/videos/clip.mp4", "video", False),
     ("0", "camera", True),
     ("12", "camera", True),
     ("/dev/video2", "camera", True),
@@ -61,7 +61,7 @@ def test_values() -> None:
     assert classify("3").value == classify(3).value == 3
     assert classify("screen 2 100 200 640 480").value == (2, 100, 200, 640, 480)
     assert classify("screen 100 200 640 480").value == (100, 200, 640, 480)
-    assert classify("file:///C:/my%20film.avi").value == "C:/my film.avi"
+    assert classify("file:///C:/my%20video.avi").value == "C:/my video.avi"
     assert classify(Path("a") / "b.mp4").value == str(Path("a") / "b.mp4")
 
 
@@ -77,15 +77,15 @@ def test_a_file_of_unknown_suffix_is_looked_into(tmp_path: Path) -> None:
     import cv2
 
     (tmp_path / "picture").write_bytes(cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes())
-    (tmp_path / "film").write_bytes(b"RIFF....AVI ")
+    (tmp_path / "video").write_bytes(b"RIFF....AVI ")
     assert classify(tmp_path / "picture").kind == "image"
-    assert classify(tmp_path / "film").kind == "video"
+    assert classify(tmp_path / "video").kind == "video"
 
 
 def test_a_file_with_brackets_is_no_pattern(tmp_path: Path) -> None:
-    (tmp_path / "film[1].mp4").touch()
-    assert classify(tmp_path / "film[1].mp4").kind == "video"
-    assert classify(str(tmp_path / "film[2].mp4")).kind == "glob"
+    (tmp_path / "video[1].mp4").touch()
+    assert classify(tmp_path / "video[1].mp4").kind == "video"
+    assert classify(str(tmp_path / "video[2].mp4")).kind == "glob"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_names_hold_no_password() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("pic10.jpg", "pic2.jpg", "film.mp4", "notes.md", "labels.txt"):
+    for name in ("pic10.jpg", "pic2.jpg", "video.mp4", "notes.md", "labels.txt"):
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "in" / name).touch()
     return tmp_path / "in"
@@ -127,13 +127,13 @@ def names(sources: list[StreamSource]) -> list[str]:
     return [Path(source.value).name for source in sources]
 
 
-def test_a_folder_is_its_images_and_films_in_natural_order(folder: Path) -> None:
-    assert names(expand(classify(folder))) == ["film.mp4", "pic2.jpg", "pic10.jpg"]
+def test_a_folder_is_its_images_and_videos_in_natural_order(folder: Path) -> None:
+    assert names(expand(classify(folder))) == ["pic2.jpg", "pic10.jpg", "video.mp4"]
 
 
 def test_a_pattern(folder: Path) -> None:
     assert names(expand(classify(f"{folder}/pic*"))) == ["pic2.jpg", "pic10.jpg"]
-    assert names(expand(classify(f"{folder.parent}/**/*.mp4"))) == ["film.mp4"]
+    assert names(expand(classify(f"{folder.parent}/**/*.mp4"))) == ["video.mp4"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -146,14 +146,14 @@ def test_a_list_names_files_beside_it_or_in_the_working_directory(
         "",
         "# not this",
         "in/pic2.jpg",
-        f"{folder / 'film.mp4'}  ",
+        f"{folder / 'video.mp4'}  ",
         "0_is_no_camera.jpg",
         "",
     ]
     text = "\r\n".join(lines)
     (folder / "list.txt").write_bytes(text.encode(encoding))
     assert names(expand(classify(folder / "list.txt"))) == [
-        "pic10.jpg", "pic2.jpg", "film.mp4", "0_is_no_camera.jpg",
+        "pic10.jpg", "pic2.jpg", "video.mp4", "0_is_no_camera.jpg",
     ]  # fmt: skip
 
 

@@ -24,15 +24,15 @@ import pydarknet
 from pydarknet import ArgumentError, DataError
 from pydarknet.system.memory import resident_memory
 
-Film = Callable[..., Path]
+Video = Callable[..., Path]
 
 
 # -- files ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["film.avi", "film.mp4"])
-def test_sixty_frames_in_sixty_out(film: Film, seer: Callable, name: str) -> None:
-    results = list(pydarknet.stream(seer(), film(name)))
+@pytest.mark.parametrize("name", ["video.avi", "video.mp4"])
+def test_sixty_frames_in_sixty_out(video: Video, seer: Callable, name: str) -> None:
+    results = list(pydarknet.stream(seer(), video(name)))
     assert [result.frame.index for result in results] == list(range(60))
     for index, (image, dets) in enumerate(results[:40]):
         assert image.shape == (120, 160, 3)
@@ -40,8 +40,8 @@ def test_sixty_frames_in_sixty_out(film: Film, seer: Callable, name: str) -> Non
         np.testing.assert_allclose(dets.xyxy, [[4 + 2 * index, 40, 36 + 2 * index, 72]], atol=2)
 
 
-def test_none_is_lost_when_the_network_is_slow_or_the_caller_is(film: Film, seer: Callable) -> None:
-    path = film(frames=30)
+def test_none_is_lost_when_the_network_is_slow_or_the_caller_is(video: Video, seer: Callable) -> None:
+    path = video(frames=30)
     assert len(list(pydarknet.stream(seer(0.01), path))) == 30
     count = 0
     with pydarknet.stream(seer(), path) as results:
@@ -52,10 +52,10 @@ def test_none_is_lost_when_the_network_is_slow_or_the_caller_is(film: Film, seer
     assert results.stats.dropped == 0
 
 
-def test_frames_come_in_batches_of_the_network(film: Film, seer: Callable) -> None:
+def test_frames_come_in_batches_of_the_network(video: Video, seer: Callable) -> None:
     net = seer()
     net.batch = 8
-    results = list(pydarknet.stream(net, film(frames=20)))
+    results = list(pydarknet.stream(net, video(frames=20)))
     assert [result.frame.index for result in results] == list(range(20))
     assert net.batches == [8, 8, 4]
 
@@ -75,15 +75,15 @@ def test_decoding_inference_and_drawing_overlap(seer: Callable) -> None:
     assert 50 * 0.02 <= time.monotonic() - start < 1.6  # one after the other it would be 2.0
 
 
-def test_every_third_frame(film: Film, seer: Callable) -> None:
-    results = pydarknet.stream(seer(), film(frames=10), every=3)
+def test_every_third_frame(video: Video, seer: Callable) -> None:
+    results = pydarknet.stream(seer(), video(frames=10), every=3)
     assert [result.frame.index for result in results] == [0, 3, 6, 9]
     assert results.stats.total == 4
 
 
-def test_several_films_and_images_as_one(film: Film, seer: Callable, tmp_path: Path) -> None:
-    film("a.avi", frames=3)
-    film("b.avi", frames=2)
+def test_several_videos_and_images_as_one(video: Video, seer: Callable, tmp_path: Path) -> None:
+    video("a.avi", frames=3)
+    video("b.avi", frames=2)
     cv2.imwrite(str(tmp_path / "c.png"), np.zeros((4, 4, 3), np.uint8))
     results = list(pydarknet.stream(seer(), tmp_path))
     assert [(Path(result.frame.name).name, result.frame.index) for result in results] == [
@@ -120,8 +120,8 @@ def test_an_image_the_network_cannot_take_does_not_lose_the_batch(seer: Callable
     assert [str(error) for error in told] == ["array2: has 5 rows"]
 
 
-def test_classes_by_name_and_number(film: Film, seer: Callable) -> None:
-    path = film(frames=1)
+def test_classes_by_name_and_number(video: Video, seer: Callable) -> None:
+    path = video(frames=1)
     assert [len(dets) for _, dets in pydarknet.stream(seer(), path, classes=["square"])] == [1]
     assert [len(dets) for _, dets in pydarknet.stream(seer(), path, classes=[1])] == [0]
     with pytest.raises(
@@ -132,9 +132,9 @@ def test_classes_by_name_and_number(film: Film, seer: Callable) -> None:
         pydarknet.stream(seer(), path, classes=[7])
 
 
-def test_one_bad_film_does_not_hide_the_others(film: Film, seer: Callable, tmp_path: Path) -> None:
-    film("b.avi", frames=3)
-    (tmp_path / "a.avi").write_bytes(b"no film")
+def test_one_bad_video_does_not_hide_the_others(video: Video, seer: Callable, tmp_path: Path) -> None:
+    video("b.avi", frames=3)
+    (tmp_path / "a.avi").write_bytes(b"no video")
     told: list[DataError] = []
     results = pydarknet.stream(seer(), tmp_path, skip=told.append)
     assert results.stats.total is None
@@ -143,9 +143,9 @@ def test_one_bad_film_does_not_hide_the_others(film: Film, seer: Callable, tmp_p
 
 
 def test_pages_are_resolved_and_keep_their_name(
-    film: Film, seer: Callable, monkeypatch: pytest.MonkeyPatch
+    video: Video, seer: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = film(frames=3)
+    path = video(frames=3)
     asked: list[str] = []
 
     def resolve(url: str) -> tuple[str, bool]:
@@ -158,25 +158,25 @@ def test_pages_are_resolved_and_keep_their_name(
     assert len(results) == 3
 
 
-def test_a_notebook_shows_the_picture(film: Film, seer: Callable) -> None:
-    result = next(pydarknet.stream(seer(), film()))
+def test_a_notebook_shows_the_picture(video: Video, seer: Callable) -> None:
+    result = next(pydarknet.stream(seer(), video()))
     shown = cv2.imdecode(np.frombuffer(result._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
     assert np.array_equal(shown, result.detections.plot(result.frame.image))
 
 
 def test_wrong_values(seer: Callable) -> None:
     with pytest.raises(ArgumentError, match="found every=0, expected 1"):
-        pydarknet.stream(seer(), "film.mp4", every=0)
+        pydarknet.stream(seer(), "video.mp4", every=0)
 
 
-def test_the_networks_error_reaches_the_caller(film: Film, seer: Callable) -> None:
+def test_the_networks_error_reaches_the_caller(video: Video, seer: Callable) -> None:
     net = seer()
     net.detect = lambda *_: (_ for _ in ()).throw(ZeroDivisionError("in the network"))
     with pytest.raises(ZeroDivisionError, match="in the network"):
-        list(pydarknet.stream(net, film()))
+        list(pydarknet.stream(net, video()))
 
 
-def test_one_call(film: Film, tiny_files: tuple[Path, Path], levels: np.ndarray) -> None:
+def test_one_call(video: Video, tiny_files: tuple[Path, Path], levels: np.ndarray) -> None:
     cfg, weights = tiny_files
     with pydarknet.detect(cfg, weights, levels, names=["thing"], thresh=0.5, precision="fp32") as results:
         ((image, dets),) = results
@@ -191,12 +191,12 @@ def test_one_call(film: Film, tiny_files: tuple[Path, Path], levels: np.ndarray)
 
 
 def test_latency_is_bounded_under_a_slow_network(seer: Callable, fake_camera: Callable) -> None:
-    """30 pictures a second, of which the network manages 5: others are dropped, the delay does not grow."""
+    """30 images a second, of which the network manages 5: others are dropped, the delay does not grow."""
     latencies = []
     with pydarknet.stream(seer(0.2), fake_camera(30)) as results:
         for result in itertools.islice(results, 15):
             latencies.append(result.latency)
-    # Inference, and the picture that waited for it; in a queue the last would be 2.5 seconds old.
+    # Inference, and the image that waited for it; in a queue the last would be 2.5 seconds old.
     assert np.median(latencies) < 0.2 + 2 / 30 + 0.15
     assert max(latencies) < 1.5  # a busy machine may hold up single ones
     assert results.stats.dropped > 30
@@ -247,8 +247,8 @@ def test_a_device_that_is_not_there(seer: Callable) -> None:
         next(pydarknet.stream(seer(), 99, patience=0.5))
 
 
-def test_a_capture_of_a_file_gives_every_frame(film: Film, seer: Callable) -> None:
-    capture = cv2.VideoCapture(str(film(frames=20)))
+def test_a_capture_of_a_file_gives_every_frame(video: Video, seer: Callable) -> None:
+    capture = cv2.VideoCapture(str(video(frames=20)))
     results = pydarknet.stream(seer(0.005), capture)
     assert not results.live
     assert len(list(results)) == 20
@@ -313,16 +313,16 @@ def test_the_screen(seer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
 # -- ends ----------------------------------------------------------------------------------------------
 
 
-def test_leaving_the_loop_ends_the_threads(film: Film, seer: Callable, fake_camera: Callable) -> None:
-    for source in (film(), fake_camera()):
+def test_leaving_the_loop_ends_the_threads(video: Video, seer: Callable, fake_camera: Callable) -> None:
+    for source in (video(), fake_camera()):
         for _ in pydarknet.stream(seer(), source):
             break
         gc.collect()
     # that no thread stays is checked after every test here
 
 
-def test_close_twice_and_use_after_it(film: Film, seer: Callable) -> None:
-    results = pydarknet.stream(seer(), film())
+def test_close_twice_and_use_after_it(video: Video, seer: Callable) -> None:
+    results = pydarknet.stream(seer(), video())
     next(results)
     results.close()
     results.close()
@@ -358,10 +358,10 @@ def test_ctrl_c_ends_a_stream_that_waits(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_memory_is_flat_over_five_thousand_frames(film: Film, tiny_files: tuple[Path, Path]) -> None:
+def test_memory_is_flat_over_five_thousand_frames(video: Video, tiny_files: tuple[Path, Path]) -> None:
     if resident_memory() is None:
         pytest.skip("memory cannot be measured on this system")
-    path = film(frames=5000, size=(64, 64))
+    path = video(frames=5000, size=(64, 64))
     sizes = []
     with pydarknet.Network(*tiny_files, threads=1) as net, pydarknet.stream(net, path, thresh=0.0) as results:
         for number, (image, dets) in enumerate(results):

@@ -33,7 +33,7 @@ def web() -> object:
 
 
 def publish_until(web: Web, stop: threading.Event) -> threading.Thread:
-    """Frames as a stream gives them, until somebody has seen enough."""
+    """Frames of a stream, until the test stops it."""
 
     def work() -> None:
         number = 0

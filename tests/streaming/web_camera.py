@@ -20,10 +20,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class WebCamera:
-    """Sends pictures of 160 x 120 with one white square.
+    """Sends images of 160 x 120 with one white square.
 
     Args:
-        fps: pictures per second.
+        fps: images per second.
         frames_per_connection: after so many it hangs up; None: never.
         start: answer from the beginning; otherwise from :meth:`start` on.
 

@@ -44,7 +44,7 @@ def test_a_planted_word_is_caught(tmp_path: Path, name: str, text: str, found: s
     [
         ("a.py", 'picture = f"{picture}"\nstream.tell()\n'),
         ("a.py", '"""There is no file; it is no longer used."""\n'),
-        ("a.md", "Use `--no-pictures` and `tests/film/a.mp4`; we recommend it.\n"),
+        ("a.md", "`pictures` becomes `--no-pictures`; see `tests/film/a.mp4`, as we recommend.\n"),
         ("a.cpp", "int told(int mend);\n"),
     ],
 )

@@ -73,7 +73,7 @@ def test_mosaic_boxes_follow_pixels() -> None:
 
 
 def test_mosaic_finds_all_bright_pixels() -> None:
-    """What is bright in a mosaic lies in a box: no object loses its label, slivers of a pixel aside."""
+    """Bright pixels in a mosaic lie in a box: no object loses its label, slivers of a pixel aside."""
     config = replace(CONFIG, mosaic=True)
     for seed in range(60):
         planes, boxes = augment.sample(picture, np.random.default_rng(seed), config)
@@ -171,8 +171,8 @@ def test_packed_is_ended_by_zeros() -> None:
         ("mosaic=1\nletter_box=1", "cannot be combined with mosaic"),
     ],
 )
-def test_recipe_refuses(net: str, message: str) -> None:
-    """What cannot be done is said with the crop in the cfg."""
+def test_unsupported_settings_are_refused(net: str, message: str) -> None:
+    """Unsupported settings are reported with their line in the cfg."""
     text = f"[net]\nwidth=32\nheight=32\nchannels=3\n{net}\n[yolo]\nclasses=1\n"
     with pytest.raises(CfgError, match=message):
         AugmentConfig.of(CfgFile.parse(text))

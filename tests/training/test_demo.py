@@ -44,7 +44,7 @@ def test_training_and_validation_share_no_digit() -> None:
 def test_the_whole(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """A short one: data, training, chart, pictures, and what to do next."""
+    """A short one: data, training, chart, images, and the next steps."""
     monkeypatch.setattr(demo, "TRAIN", 20)
     monkeypatch.setattr(demo, "VALID", 5)
     out = tmp_path / "demo"

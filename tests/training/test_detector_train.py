@@ -13,7 +13,7 @@ from helpers import run
 def test_darknets_command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """`detector train` writes below `backup`, as often as the .data file says; its own weights go on."""
+    """`detector train` writes below `backup`, as the .data file sets; from its own weights it resumes."""
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 6)
     data.write_text(f"{data.read_text()}backup = {tmp_path}/backup\nsaveweights = 2\nsavelast = 2\n")
     words = ["detector", "train", data, cfg, "-dont_show"]

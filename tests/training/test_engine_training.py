@@ -12,6 +12,7 @@ import pytest
 
 from pydarknet import Network
 from pydarknet.engine import _core
+from pydarknet.engine.trainer import Trainer
 from pydarknet.training.loader import network_size
 
 pytestmark = pytest.mark.skipif(
@@ -40,27 +41,27 @@ def squares(count: int) -> tuple[np.ndarray, np.ndarray]:
     return images, truths
 
 
-def learner(folder: Path, precision: str, rate: float = 0.005) -> Network:
+def make_trainer(folder: Path, precision: str, rate: float = 0.005) -> Trainer:
     cfg = folder / "net.cfg"
     cfg.write_text(CFG.format(rate=rate))
-    return Network(cfg, backend="cpu", precision=precision, threads=2, training=True)
+    return Network(cfg, backend="cpu", precision=precision, threads=2).trainer()
 
 
-def trained(folder: Path, precision: str, updates: int = 80) -> tuple[list[float], Network]:
-    """The costs of a run, and the network behind it."""
-    network = learner(folder, precision)
+def trained(folder: Path, precision: str, updates: int = 80) -> tuple[list[float], Trainer]:
+    """The costs of a run, and its trainer."""
+    trainer = make_trainer(folder, precision)
     images, truths = squares(32)
     costs = []
     for update in range(updates):
         at = slice(update * 4 % 32, update * 4 % 32 + 4)
-        costs.append(network.accumulate(images[at], truths[at]))
-        network.update()
-    return costs, network
+        costs.append(trainer.accumulate(images[at], truths[at]))
+        trainer.update()
+    return costs, trainer
 
 
-def gradients(network: Network) -> dict[str, np.ndarray]:
+def gradients(trainer: Trainer) -> dict[str, np.ndarray]:
     """Those that the last update left behind, with its momentum."""
-    return {name: array for name, array in network.state()["arrays"].items() if name.startswith("gradients/")}
+    return {name: array for name, array in trainer.state()["arrays"].items() if name.startswith("gradients/")}
 
 
 def test_bf16_learns_and_repeats_itself(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_bf16_steps_as_fp32_does_from_the_same_state(tmp_path: Path, updates: in
     """Two runs drift apart, whatever rounds them; one step from the same state must not."""
     images, truths = squares(4)
     _, exact = trained(tmp_path, "fp32", updates)
-    with exact, learner(tmp_path, "bf16") as rounded:
+    with exact, make_trainer(tmp_path, "bf16") as rounded:
         rounded.load_state(exact.state())
         cost = rounded.accumulate(images, truths)
         assert cost == pytest.approx(exact.accumulate(images, truths), rel=0.1)
@@ -92,12 +93,12 @@ def test_bf16_steps_as_fp32_does_from_the_same_state(tmp_path: Path, updates: in
 def test_bf16_keeps_weights_in_float32(tmp_path: Path) -> None:
     """Steps far below what bf16 resolves move the weights all the same, and add up."""
     images, truths = squares(4)
-    with learner(tmp_path, "bf16", rate=1e-7) as network:
-        before = network.parameters(0)["weights"]
+    with make_trainer(tmp_path, "bf16", rate=1e-7) as trainer:
+        before = trainer.network.parameters(0)["weights"]
         for _ in range(3):
-            network.accumulate(images, truths)
-            network.update()
-        moved = np.abs(network.parameters(0)["weights"] - before)
+            trainer.accumulate(images, truths)
+            trainer.update()
+        moved = np.abs(trainer.network.parameters(0)["weights"] - before)
         assert moved.dtype == np.float32
         assert (moved > 0).mean() > 0.9
         assert (moved < np.abs(before) / 2**9).mean() > 0.9
@@ -120,14 +121,14 @@ def peak():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
-network = Network(sys.argv[1], backend="cpu", precision="fp32", threads=2, training=True)
+trainer = Network(sys.argv[1], backend="cpu", precision="fp32", threads=2).trainer()
 truths = np.zeros((2, 1, 6), np.float32)
 peaks = []
 for side in 2 * (512, 416, 320, 448, 352, 480):
     images = np.full((2, 3, side, side), 0.5, np.float32)
-    network.resize_training(side, side)
-    network.accumulate(images, truths)
-    network.update()
+    trainer.resize(side, side)
+    trainer.accumulate(images, truths)
+    trainer.update()
     peaks.append(peak())
 print(*peaks)
 """
@@ -135,7 +136,7 @@ print(*peaks)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_memory_that_suffices_for_the_largest_size_suffices_for_all(tmp_path: Path) -> None:
-    learner(tmp_path, "fp32").close()
+    make_trainer(tmp_path, "fp32").close()
     command = [sys.executable, "-c", RESIZE, tmp_path / "net.cfg"]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     peaks = [int(word) for word in out.split()]

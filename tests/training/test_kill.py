@@ -28,7 +28,7 @@ SCRATCH = ".shapes_last."  # the folder in which a state is written; a weights f
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
-    """Saves after every iteration; the folder is reached by a link and has blanks in its name."""
+    """Saves after every iteration; the folder is reached by a link and has spaces in its name."""
     place = tmp_path / "My Drive" / "x y"
     data = shapes.data_set(place / "ds")
     cfg = shapes.cfg(place, LENGTH, random=1, size=32)
@@ -58,13 +58,13 @@ def start(config: TrainConfig) -> subprocess.Popen[bytes]:
 
 
 def half_written(weights: Path) -> set[str]:
-    """What stands under a temporary name."""
+    """Files with a temporary name."""
     names = {path.name for path in weights.iterdir()} if weights.is_dir() else set()
     return {name for name in names if name.startswith(SCRATCH) or ".tmp-" in name}
 
 
 def kill(config: TrainConfig, when: str, rng: random.Random) -> str:
-    """Start the training, kill it at the wanted kind of instant, and say at what kind it was."""
+    """Start the training, kill it at the wanted kind of instant, and return at what kind it was."""
     weights = Path(config.out or "") / "weights"
     state = weights / "shapes_last.state"
     process = start(config)
@@ -90,7 +90,7 @@ def kill(config: TrainConfig, when: str, rng: random.Random) -> str:
 
 @pytest.mark.slow
 def test_sigkill_at_random_instants(config: TrainConfig) -> None:
-    """In start-up, between saves and in the middle of them: the state is always whole, nothing is left."""
+    """In start-up, between and during saves: the state is complete, and no temporary files are left."""
     reference = train(replace(config, out=Path(config.out or "").with_name("reference")))
     rng = random.Random(5)
     wanted = ["start-up"] * 4 + ["any"] * 8 + ["save"] * 8
@@ -101,7 +101,7 @@ def test_sigkill_at_random_instants(config: TrainConfig) -> None:
     for when in wanted:
         hit[kill(config, when, rng)] += 1
         if state.exists():
-            iteration = checkpoint.load(state).network["iteration"]
+            iteration = checkpoint.load(state).trainer["iteration"]
             assert reached <= iteration < LENGTH
             reached = iteration
     assert hit["too late"] == 0, hit
@@ -111,7 +111,7 @@ def test_sigkill_at_random_instants(config: TrainConfig) -> None:
     outcome = train(config)
     assert (outcome.reason, outcome.iteration) == ("finished", LENGTH)
     states = [checkpoint.load(o.folder / "weights/shapes_last.state") for o in (outcome, reference)]
-    first, second = (found.network["arrays"] for found in states)
+    first, second = (found.trainer["arrays"] for found in states)
     assert first.keys() == second.keys()
     assert all((first[name] == second[name]).all() for name in second)
     assert states[0].meta["training"] == states[1].meta["training"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader: the same batches whatever the threads, bad images counted, negatives kept."""
+"""The loader: the same batches with any number of threads, bad images counted, negatives kept."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_unreadable_images_are_skipped_and_named(
 
 
 def test_a_cut_photograph_is_named(sets: Splits, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A JPEG whose end is missing is no image either, though decoders make something of it."""
+    """A JPEG whose end is missing counts as damaged, although decoders accept it."""
     sample = sets.train[2]
     victim = sample.image.with_suffix(".jpg")
     cv2.imwrite(str(victim), cv2.imread(str(sample.image)))
@@ -92,7 +92,7 @@ def test_a_cut_photograph_is_named(sets: Splits, tmp_path: Path, caplog: pytest.
 
 
 def test_too_many_unreadable_images_end_the_run(sets: Splits, tmp_path: Path) -> None:
-    """Beyond the limit the error says how many, and which was the last."""
+    """Beyond the limit the error reports how many, and the last one."""
     for sample in sets.train[:4]:
         sample.image.write_bytes(b"nothing")
     augmentation = AugmentConfig.of(CfgFile.load(shapes.cfg(tmp_path)))
@@ -140,8 +140,8 @@ def test_sizes_of_a_random_training() -> None:
     assert network_size((416, 320), 0, 32, 1000, 0)(500) == (416, 320)
 
 
-def test_picture_of_a_batch(sets: Splits, tmp_path: Path) -> None:
-    """The picture shows all images of the mini-batch side by side."""
+def test_plot_of_a_batch(sets: Splits, tmp_path: Path) -> None:
+    """The plot shows all images of the mini-batch side by side."""
     import cv2
 
     augmentation = AugmentConfig.of(CfgFile.load(shapes.cfg(tmp_path)))

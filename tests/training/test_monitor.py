@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What decides on the best and on stopping: exact arithmetic, ties, over-fitting, resuming."""
+"""Choice of the best and early stopping: exact arithmetic, ties, overfitting, resuming."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_equal_is_not_better() -> None:
 
 
 def test_zero_ends_too() -> None:
-    """mAP that stays 0 is no improvement."""
+    """A mAP that stays 0 does not count as an improvement."""
     assert judge([0.0] * 9, patience=2)[1] == 3
 
 
@@ -102,7 +102,7 @@ def test_overfit() -> None:
     turning = [9, 7, 5, 4, 3.5, 3.4, 3.6, 3.9, 4.3, 4.8, 5.4, 6.0]
     assert overfit(turning, falling) == 9
     assert overfit(turning, falling, k=1) == 7
-    assert overfit(turning, falling[::-1]) is None  # both rise: that is no over-fitting
+    assert overfit(turning, falling[::-1]) is None  # both rise: not overfitting
     assert overfit(falling, falling) is None
 
 
@@ -126,7 +126,7 @@ def test_stop_on_that_cannot_be(word: str) -> None:
 
 
 def test_state_comes_back() -> None:
-    """A monitor that is continued counts on; with another metric it judges the old evaluations anew."""
+    """A resumed monitor continues to count; with another metric it judges the old evaluations again."""
     monitor, _ = judge([0.1, 0.5, 0.4, 0.3], patience=9)
     state = json.loads(json.dumps(monitor.state()))
     again = Monitor(monitor.config, 10, lambda text: None)
@@ -227,7 +227,7 @@ def evaluated_again(outcome: Outcome, config: TrainConfig, precision: str) -> fl
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_best_is_what_it_says(config: TrainConfig, precision: str) -> None:
+def test_best_equals_the_number_beside_it(config: TrainConfig, precision: str) -> None:
     """Evaluating ``_best`` again gives the number beside it, to the last bit."""
     config = replace(config, max_batches=80, map_every=8, precision=precision, settings=("burn_in=0",))
     outcome = train(config)
@@ -298,7 +298,7 @@ def test_the_best_survives_going_back(config: TrainConfig) -> None:
 
 
 def test_patience_after_going_back_to_before_the_best(config: TrainConfig) -> None:
-    """The best is not among the evaluations of the new way; patience counts these and names the best."""
+    """The best is not among the evaluations of the new branch; patience counts these and names the best."""
     monitor = Monitor(replace(config, patience=2), 10, lambda text: None)
     peak = Point(800, 8, 0.9, 0.9, 0.9, 0.9, 1.0, 1.0)
     state = monitor.state() | {"best": asdict(peak)}
@@ -311,7 +311,7 @@ def test_patience_after_going_back_to_before_the_best(config: TrainConfig) -> No
 
 
 def test_the_best_survives_a_hook_that_fails_at_it(config: TrainConfig) -> None:
-    """A hook of the caller that fails when it hears of the best does not keep it from being saved."""
+    """A hook of the caller that fails when it gets the best does not prevent it from being saved."""
 
     class Clumsy(Hook):
         def evaluated(self, training: TrainingLoop, report: Evaluation) -> None:
@@ -326,8 +326,8 @@ def test_the_best_survives_a_hook_that_fails_at_it(config: TrainConfig) -> None:
     assert (outcome.best, json.loads(best.read_text())["iteration"]) == (pytest.approx(0.5), 3)
 
 
-def test_other_validation_images_are_said(config: TrainConfig) -> None:
-    """A best that was measured on other labels cannot be compared with what comes; equal ones are no news."""
+def test_other_validation_images_are_reported(config: TrainConfig) -> None:
+    """A best measured on other labels is not comparable with later results; equal ones are not reported."""
     told: list[str] = []
     train(replace(config, max_batches=4), [Curve(CURVE)], notify=told.append)
     train(replace(config, max_batches=6), [Curve(CURVE)], notify=told.append)

@@ -20,6 +20,7 @@ from shapes import StopAt
 
 import pydarknet
 from pydarknet import TrainConfig
+from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import ArgumentError, DataError, FileError
 from pydarknet.runs.folder import RunFolder
 from pydarknet.training import Hook, Outcome, Step, checkpoint, resume, train
@@ -31,7 +32,7 @@ LENGTH = 20
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
-    """A training of 20 iterations with mosaic and sizes that change; its folder has a blank in its name."""
+    """A training of 20 iterations with mosaic and sizes that change; its folder has a space in its name."""
     place = tmp_path / "my drive"
     data = shapes.data_set(place / "ds")
     cfg = shapes.cfg(place, LENGTH, random=1)
@@ -51,7 +52,7 @@ def reference(config: TrainConfig) -> Outcome:
 def same(outcome: Outcome, reference: Outcome) -> bool:
     """Equal weights, equal momentum, equal best."""
     states = [checkpoint.load(o.folder / "weights/shapes_last.state") for o in (outcome, reference)]
-    arrays = [state.network["arrays"] for state in states]
+    arrays = [state.trainer["arrays"] for state in states]
     assert arrays[0].keys() == arrays[1].keys()
     assert any(name.startswith("gradients/") for name in arrays[0])
     equal = all((arrays[0][name] == arrays[1][name]).all() for name in arrays[0])
@@ -71,7 +72,7 @@ def test_twenty_is_ten_and_ten(config: TrainConfig, reference: Outcome) -> None:
 
 
 def test_other_numbers_of_workers_change_nothing(config: TrainConfig, reference: Outcome) -> None:
-    """The loader's threads have no say in the result."""
+    """The number of loader threads does not change the result."""
     assert same(train(replace(config, workers=3, cache="ram")), reference)
 
 
@@ -92,7 +93,7 @@ def start(config: TrainConfig, limit: int | None = None) -> subprocess.Popen[byt
 
 @pytest.mark.slow
 def test_sigterm_saves_and_ends(config: TrainConfig, reference: Outcome) -> None:
-    """SIGTERM: the iteration is finished, the state saved, exit code 130; the same command goes on."""
+    """SIGTERM: the iteration is finished, the state saved, exit code 130; the same command resumes."""
     config = replace(config, last_every=1000)
     process = start(config)
     log = Path(config.out) / "results.csv"
@@ -132,7 +133,7 @@ def test_a_second_writer_is_refused(config: TrainConfig) -> None:
 
 
 def test_a_stale_lock_is_taken(config: TrainConfig) -> None:
-    """The lock of a process that is gone, or of a silent machine, is in nobody's way."""
+    """The lock of a process that is gone, or of a silent machine, does not block a run."""
     folder = RunFolder(Path(config.out))
     folder.weights.mkdir(parents=True)
     lock = folder.file("lock")
@@ -151,7 +152,7 @@ def test_a_stale_lock_is_taken(config: TrainConfig) -> None:
 
 
 def test_the_lock_beats_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever takes long, an evaluation say, other machines see that the run is alive."""
+    """During a long evaluation other machines see that the run is alive."""
     monkeypatch.setattr("pydarknet.runs.folder.BEAT", 0.01)
     folder = RunFolder(tmp_path / "run")
     with folder.locked():
@@ -190,11 +191,11 @@ def test_restart_moves_the_old_run_aside(config: TrainConfig) -> None:
     train(config, [StopAt(2)])
     assert train(replace(config, restart=True, seed=4), [StopAt(1)]).iteration == 1
     aside = Path(config.out).with_name("run.before-1")
-    assert checkpoint.load(aside / "weights/shapes_last.state").network["iteration"] == 2
+    assert checkpoint.load(aside / "weights/shapes_last.state").trainer["iteration"] == 2
 
 
-def test_a_damaged_state_says_so(config: TrainConfig) -> None:
-    """A state that somebody cut is an error with its name, not a crash."""
+def test_a_damaged_state_is_reported(config: TrainConfig) -> None:
+    """A truncated state is an error that names the file, not a crash."""
     train(config, [StopAt(2)])
     state = Path(config.out) / "weights/shapes_last.state"
     state.write_bytes(state.read_bytes()[:-100])
@@ -202,8 +203,8 @@ def test_a_damaged_state_says_so(config: TrainConfig) -> None:
         train(config)
 
 
-def test_darknet_weights_go_on(config: TrainConfig) -> None:
-    """Plain weights continue at the iteration of their counter; what is lost is said aloud."""
+def test_darknet_weights_continue(config: TrainConfig) -> None:
+    """Plain weights continue at the iteration of their counter; losses are reported."""
     first = train(config, [StopAt(6)])
     told: list[str] = []
     again = replace(config, out=Path(config.out).with_name("other"), weights=first.weights["last"])
@@ -220,7 +221,7 @@ def test_darknet_weights_go_on(config: TrainConfig) -> None:
 
 
 def test_epochs_are_as_many_iterations_at_every_start(config: TrainConfig) -> None:
-    """A length that is no whole number of iterations is rounded in one way: 4 times 16/12 are 6."""
+    """A length that is not a whole number of iterations is rounded in one way: 4 times 16/12 are 6."""
     config = replace(config, batch=12, epochs=4.0)
     told: list[str] = []
     assert train(config, [StopAt(3)], notify=told.append).reason == "signal"
@@ -281,21 +282,21 @@ def test_a_second_interrupt_breaks_the_iteration_off(
     config: TrainConfig, reference: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In an iteration nothing is saved; the error is the interrupt, the state that of before."""
-    update = pydarknet.Network.update
+    update = Trainer.update
 
-    def interrupted(network: pydarknet.Network) -> None:
-        if network.iteration == 8:
+    def interrupted(trainer: Trainer) -> None:
+        if trainer.iteration == 8:
             raise KeyboardInterrupt
-        update(network)
+        update(trainer)
 
-    monkeypatch.setattr(pydarknet.Network, "update", interrupted)
+    monkeypatch.setattr(Trainer, "update", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(config)
-    monkeypatch.setattr(pydarknet.Network, "update", update)
+    monkeypatch.setattr(Trainer, "update", update)
     words = json.loads((Path(config.out) / "crash.json").read_text())
     assert words["reason"] == "signal"
     state = checkpoint.load(Path(config.out) / "weights/shapes_last.state")
-    assert state.network["iteration"] == 7  # of the evaluation
+    assert state.trainer["iteration"] == 7  # of the evaluation
     assert same(train(config), reference)
 
 
@@ -309,7 +310,7 @@ def test_a_reason_of_a_hook_saves_too(config: TrainConfig, reference: Outcome) -
 
     assert train(config, [Enough()]).reason == "good enough"
     state = checkpoint.load(Path(config.out) / "weights/shapes_last.state")
-    assert state.network["iteration"] == 5
+    assert state.trainer["iteration"] == 5
     assert state.meta["hooks"]["diagnostics"]["lowest"] == []  # in the burn-in
     assert train(config, [StopAt(7)]).iteration == 7
     meta = checkpoint.load(Path(config.out) / "weights/shapes_last.state").meta
@@ -318,18 +319,18 @@ def test_a_reason_of_a_hook_saves_too(config: TrainConfig, reference: Outcome) -
 
 
 @pytest.mark.parametrize("words", [["--clear"], ["--restart"], ["--out", "other"]])
-def test_what_a_resumed_run_cannot_be_told(
+def test_options_that_resume_refuses(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     """--resume takes no option that it would have to ignore."""
     assert run(monkeypatch, "train", "--resume", "runs/x", *words) == 2
-    assert f"--resume knows the run; leave out {words[0]}" in capsys.readouterr().err
+    assert f"--resume takes this setting from the run; leave out {words[0]}" in capsys.readouterr().err
 
 
-def test_an_extended_run_that_was_killed_goes_on(
+def test_an_extended_run_that_was_killed_resumes(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """That it had been finished before is no reason for a new numbered folder."""
+    """A run that was extended after its end does not get a new numbered folder."""
     monkeypatch.chdir(tmp_path)
     config = replace(config, out=None, max_batches=2)
     assert train(config).reason == "finished"

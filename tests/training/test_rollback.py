@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--on-nan rollback: a training that runs into nan goes on from earlier with a lower rate."""
+"""--on-nan rollback: a training that reaches nan resumes from earlier with a lower rate."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class StopAt(Hook):
             training.stop_reason = "signal"
 
 
-def test_it_goes_on_with_a_lower_rate(config: TrainConfig) -> None:
+def test_it_resumes_with_a_lower_rate(config: TrainConfig) -> None:
     """Iterations begin again at a saved state, the rate is the factor's, the end is finite."""
     told: list[str] = []
     watch = Watch()
@@ -81,7 +81,7 @@ def test_it_goes_on_with_a_lower_rate(config: TrainConfig) -> None:
 
 
 def test_stopped_and_continued_it_has_the_same_bits(config: TrainConfig) -> None:
-    """Neither a stop before nor one after going back has a say in the result."""
+    """A stop before or after the rollback does not change the result."""
     reference = train(replace(config, out=Path(config.out).with_name("reference")))
 
     class StopOnce(Hook):
@@ -94,7 +94,7 @@ def test_stopped_and_continued_it_has_the_same_bits(config: TrainConfig) -> None
     outcome = train(config)
     assert (outcome.reason, outcome.iteration) == ("finished", 40)
     states = [checkpoint.load(o.folder / "weights/shapes_last.state") for o in (outcome, reference)]
-    first, second = (state.network["arrays"] for state in states)
+    first, second = (state.trainer["arrays"] for state in states)
     assert all((first[name] == second[name]).all() for name in second)
     assert states[0].meta["training"] == states[1].meta["training"]
 
@@ -111,7 +111,7 @@ def test_it_gives_up_after_three_times(config: TrainConfig) -> None:
 
 
 def test_back_to_where_given_weights_stand(config: TrainConfig, tmp_path: Path) -> None:
-    """Weights that go on at an iteration that is no multiple of anything are gone back to as well."""
+    """Initial weights with an odd iteration number are a rollback point, too."""
     calm = replace(config, lr=1e-3, max_batches=6, out=tmp_path / "first")
     weights = train(calm).weights["last"]
     told: list[str] = []
@@ -131,7 +131,7 @@ def test_drives_without_hard_links(config: TrainConfig, monkeypatch: pytest.Monk
 
 
 def test_states_to_go_back_to_are_what_they_are_called(config: TrainConfig) -> None:
-    """A state that could not be taken, since a hook of the caller failed at it, is not kept in its stead."""
+    """A state that could not be taken, since a hook of the caller failed at it, is not kept."""
 
     class Clumsy(Hook):
         name = "clumsy"
@@ -150,6 +150,6 @@ def test_states_to_go_back_to_are_what_they_are_called(config: TrainConfig) -> N
     kept = list((Path(config.out) / "weights").glob("*_back-*.state"))
     names = {int(path.stem.rpartition("-")[2]): path for path in kept}
     assert names
-    assert {n: checkpoint.load(path).network["iteration"] for n, path in names.items()} == {
+    assert {n: checkpoint.load(path).trainer["iteration"] for n, path in names.items()} == {
         n: n for n in names
     }

@@ -48,9 +48,9 @@ def test_a_run_of_an_earlier_version_continues_with_equal_bits(saved: Path) -> N
     )
     found = checkpoint.load(saved / "run/weights/tiny_last.state")
     expected = checkpoint.load(saved / "expected.state")
-    assert (found.network["iteration"], found.network["seen"]) == (8, 32)
-    arrays = found.network["arrays"]
-    assert arrays.keys() == expected.network["arrays"].keys()
-    for name, values in expected.network["arrays"].items():
+    assert (found.trainer["iteration"], found.trainer["seen"]) == (8, 32)
+    arrays = found.trainer["arrays"]
+    assert arrays.keys() == expected.trainer["arrays"].keys()
+    for name, values in expected.trainer["arrays"].items():
         np.testing.assert_array_equal(arrays[name].view(np.uint32), values.view(np.uint32), err_msg=name)
     assert found.meta == expected.meta

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mounted drives that stumble: what passes is waited for, what stays is said at once."""
+"""Mounted drives with errors: temporary ones are retried, others reported at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pydarknet.training import checkpoint, train
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits, which are not waited for."""
+    """Recorded waits, without waiting."""
     waited: list[float] = []
     monkeypatch.setattr(atomic.time, "sleep", waited.append)
     return waited
@@ -59,7 +59,7 @@ def test_what_passes_is_tried_again(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT])
-def test_what_stays_is_said_at_once(
+def test_lasting_errors_are_reported_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pauses: list[float], number: int
 ) -> None:
     (tmp_path / "x").write_text("old")
@@ -80,7 +80,7 @@ def test_it_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pauses: li
 def test_a_training_gets_over_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
 ) -> None:
-    """A stumble in the middle of saving a state costs a pause, not the run."""
+    """A temporary error while a state is saved costs a pause, not the run."""
     data, cfg = shapes.data_set(tmp_path / "ds"), shapes.cfg(tmp_path, 6)
     config = TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, last_every=1, map_every=0)
     real, calls = checkpoint.save, []
@@ -95,4 +95,4 @@ def test_a_training_gets_over_it(
     outcome = train(replace(config))
     assert outcome.reason == "finished"
     assert len(pauses) == 1
-    assert checkpoint.load(tmp_path / "run/weights/shapes_last.state").network["iteration"] == 6
+    assert checkpoint.load(tmp_path / "run/weights/shapes_last.state").trainer["iteration"] == 6

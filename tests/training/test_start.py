@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is settled and said before the first iteration: time, memory, precision, hold-out, caches."""
+"""Decisions and notices before the first iteration: time, memory, precision, hold-out, caches."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ import shapes
 from helpers import run
 from shapes import StopAt
 
-import pydarknet
 from pydarknet import TrainConfig
 from pydarknet.cfg import CfgFile
 from pydarknet.data import read
 from pydarknet.data.splits import Splits
 from pydarknet.engine._core import build_info
 from pydarknet.engine.info import info
+from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
 from pydarknet.training import Hook, Step, estimate, startup_checks, train
 from pydarknet.training.loop import TrainingLoop
@@ -43,7 +43,7 @@ def config(tmp_path: Path) -> TrainConfig:
 def test_estimate(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """--estimate measures, keeps nothing, and adds up; --json says the same."""
+    """--estimate measures, keeps nothing, and adds up; --json has the same values."""
     words = ["train", "--cfg", config.cfg, "--data", config.data, "--out", config.out, "--force"]
     words += ["--threads", 1, "--map-every", 200]
     assert run(monkeypatch, *words, "--estimate", "--max-hours", 1e-4, "--json") == 0
@@ -73,20 +73,20 @@ def test_estimate_of_the_rest(config: TrainConfig) -> None:
 
 def test_estimate_that_is_interrupted(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while it measures is an interrupt, and not a training that is too short."""
-    update = pydarknet.Network.update
+    update = Trainer.update
 
-    def pressed(network: pydarknet.Network) -> None:
-        update(network)
-        if network.iteration == 2:
+    def pressed(trainer: Trainer) -> None:
+        update(trainer)
+        if trainer.iteration == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(pydarknet.Network, "update", pressed)
+    monkeypatch.setattr(Trainer, "update", pressed)
     with pytest.raises(KeyboardInterrupt):
         estimate(replace(config, max_batches=40))
 
 
 def test_no_plots(config: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """--no-plots leaves out pictures and report, the same command without it does not."""
+    """--no-plots leaves out plots and report, the same command without it does not."""
     words = ["train", "--cfg", config.cfg, "--data", config.data, "--max-batches", 1, "--force", "--quiet"]
     drawn = {"labels.png", "chart.png", "report.html"}
     for folder, more, expected in ((tmp_path / "a", ["--no-plots"], set()), (tmp_path / "b", [], drawn)):
@@ -94,7 +94,7 @@ def test_no_plots(config: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path
         assert drawn & {path.name for path in folder.iterdir()} == expected
 
 
-def test_every_run_says_how_long(config: TrainConfig) -> None:
+def test_every_run_reports_the_rest(config: TrainConfig) -> None:
     """After the first iterations; more than --max-hours is sessions, not an error."""
     told: list[str] = []
     train(config, [StopAt(12)], notify=told.append)
@@ -113,8 +113,8 @@ def test_every_run_says_how_long(config: TrainConfig) -> None:
 # -- memory
 
 
-def test_memory_is_said_and_refused(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it takes and what would fit is said; what cannot fit is an error with the number to use."""
+def test_memory_is_reported_or_refused(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Need and fitting subdivisions are reported; too large a need is an error with the number to use."""
     told: list[str] = []
     train(config, [StopAt(1)], notify=told.append)
     (line,) = [line for line in told if line.startswith("memory: about")]
@@ -187,19 +187,19 @@ def test_a_run_whose_precision_this_machine_lacks_continues_in_another(config: T
     assert json.loads(file.read_text())["config"]["precision"] == "fp32"
 
 
-def test_other_threads_are_said(config: TrainConfig) -> None:
-    """Sums in other parts are rounded otherwise: who goes on with more cores is told."""
+def test_another_thread_count_is_reported(config: TrainConfig) -> None:
+    """Rounding depends on the thread count: a resumed run reports another count."""
     told: list[str] = []
     train(config, [StopAt(1)], notify=told.append)
     train(config, [StopAt(2)], notify=told.append)
-    assert not any("threads" in line for line in told)
+    assert not any("computed in" in line for line in told)
     train(replace(config, threads=2), [StopAt(3)], notify=told.append)
     assert any("computed in 1 threads so far, in 2 from now on" in line for line in told)
     assert any("(--threads 1 keeps them so)" in line for line in told)
 
 
 def test_bf16_resumes_on_a_lesser_processor(config: TrainConfig) -> None:
-    """Another instruction set rounds sums otherwise: the run goes on in bf16 there, and reports it."""
+    """Another instruction set rounds sums differently: the run continues in bf16 there, and reports it."""
     started = replace(config, precision="bf16", max_batches=3)
     if "bf16" not in _precisions(config.backend):
         pytest.skip("no backend of this build has bf16")
@@ -260,7 +260,7 @@ def test_hold_out_needs_a_reason(config: TrainConfig) -> None:
 
 
 def test_a_cache_that_does_not_fit(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """RAM: said, and as much as possible is kept.  Disk: refused before the start."""
+    """RAM: reported, and as much as possible is kept.  Disk: refused before the start."""
     told: list[str] = []
     need = 20 * 96 * 96 * 3
     assert Splits.of(read(Path(config.data))).bytes(3) == need
@@ -276,17 +276,17 @@ def test_a_cache_that_does_not_fit(config: TrainConfig, monkeypatch: pytest.Monk
 def test_a_folder_that_cannot_be(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A missing folder is made with all above it; one below a file is refused before anything else."""
+    """A missing folder is created with its parents; one below a file is refused first."""
     deep = Path(config.out or "") / "a/b c/run"
     assert train(replace(config, out=deep, max_batches=1)).folder == deep
     (deep / "file").write_text("")
     words = ["train", "--cfg", config.cfg, "--data", config.data, "--force", "--quiet"]
     assert run(monkeypatch, *words, "--out", deep / "file/run") == 4
-    assert "cannot be made: Not a directory" in capsys.readouterr().err
+    assert "cannot be created: Not a directory" in capsys.readouterr().err
 
 
 def test_weights_of_another_batch_are_explained(config: TrainConfig, tmp_path: Path) -> None:
-    """Darknet's counter is of images: with another batch it is another iteration, and that is said."""
+    """Darknet's counter is of images: with another batch it is another iteration, which is reported."""
     first = train(config, [StopAt(6)])
     assert CfgFile.load(config.cfg).net.integer("batch") == 4
     told: list[str] = []

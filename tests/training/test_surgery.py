@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights of other classes: the rows that stay are found again, and are worth something."""
+"""Weights of other classes: the rows of unchanged classes are kept and help."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def test_what_stays_is_kept_and_helps(config: TrainConfig, trained: Outcome) -> 
 
 
 def head(file: WeightsFile, cfg: CfgFile) -> dict[str, np.ndarray]:
-    """Arrays of the convolution in front of the head."""
+    """Arrays of the convolution before the head."""
     return {name: values for node, name, values in arrays(file.values, walk(cfg)) if node.index == 3}
 
 
 def test_names_by_hand(config: TrainConfig, tmp_path: Path, trained: Outcome) -> None:
-    """Weights that lie alone are told about with --weights-names; a wrong count of names is refused."""
+    """Weights without names beside them need --weights-names; a wrong number of names is refused."""
     alone = tmp_path / "alone/x.weights"
     alone.parent.mkdir()
     alone.write_bytes(trained.weights["final"].read_bytes())
@@ -158,7 +158,7 @@ def test_every_kind_of_head(kind: str, per_box: int) -> None:
 
 
 def test_damaged_weights_are_found_before_the_start(config: TrainConfig, trained: Outcome) -> None:
-    """L-16 looks into files of other class counts too."""
+    """L-16 checks files of other class counts too."""
     bad = Path(config.out).with_name("bad.weights")
     raw = bytearray(trained.weights["final"].read_bytes())
     raw[200:204] = np.array([np.nan], "<f4").tobytes()

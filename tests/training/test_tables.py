@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers that a run leaves: where time went, resources, losses by image, lines for people, the summary."""
+"""Results of a run: times, resources, losses per image, lines for people, the summary."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_times_sum_to_the_wall(config: TrainConfig) -> None:
     assert all(float(row["save"]) > 0 for row in table if int(row["iteration"]) % 2 == 0)
 
 
-def test_a_run_is_evaluated_unless_told_otherwise(config: TrainConfig) -> None:
+def test_a_run_is_evaluated_by_default(config: TrainConfig) -> None:
     """With images in ``valid`` at least at the end; ``--map-every 0`` switches it off."""
     assert [row["iteration"] for row in rows(train(config).folder) if row["map"]] == ["12"]
     off = replace(config, map_every=0, out=Path(str(config.out)).with_name("off"))
@@ -122,7 +122,7 @@ def test_resources(config: TrainConfig) -> None:
 
 
 def test_gpu_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nvidia-ml-py says of the first GPU; without a driver the columns are empty."""
+    """Values of nvidia-ml-py for the first GPU; without a driver the columns are empty."""
     import sys
     from types import SimpleNamespace
 
@@ -140,7 +140,7 @@ def test_gpu_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stall() -> None:
-    """Of 100 seconds, 25 were spent waiting; an evaluation in between is no part of it."""
+    """Of 100 seconds, 25 were spent waiting; an evaluation in between does not count."""
     stall = Stall()
     for _ in range(10):
         share = stall.add(Step(1, times={"load": 2.5, "compute": 7, "update": 0.5, "eval": 1000, "save": 9}))
@@ -148,7 +148,7 @@ def test_stall() -> None:
 
 
 def test_a_table_of_before(config: TrainConfig) -> None:
-    """A run begun with other columns goes on with those of now; no number moves to another column."""
+    """A run begun with other columns continues with those of this version; no number changes its column."""
 
     class StopAt(Hook):
         def after_step(self, training: TrainingLoop, step: Step) -> None:
@@ -222,7 +222,7 @@ def test_summary(config: TrainConfig) -> None:
 
 
 def test_summary_of_a_failure(config: TrainConfig) -> None:
-    """A run that came to nothing says where it stands all the same, before the error does."""
+    """A run that failed prints its summary before the error."""
     told: list[str] = []
     with pytest.raises(NonFinite):
         train(replace(config, settings=("learning_rate=1e8", "burn_in=0"), last_every=1), notify=told.append)
@@ -288,7 +288,7 @@ def test_a_hook_that_fails(config: TrainConfig, method: str) -> None:
 
 
 def test_seconds_of_an_epoch_with_given_weights(config: TrainConfig) -> None:
-    """Iterations that the weights had behind them are no part of the mean."""
+    """Iterations that the weights had behind them do not count in the mean."""
     first = train(replace(config, max_batches=8))
     other = Path(str(config.out)).with_name("other")
     outcome = train(replace(config, weights=first.weights["last"], out=other))

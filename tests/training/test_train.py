@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training from outside: what it leaves behind, how it ends, what it says when something is wrong."""
+"""A training from outside: its files, its ends, its errors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def parameters(path: Path, cfg: Path) -> dict[tuple[int, str], np.ndarray]:
 
 
 def test_the_run_folder(config: TrainConfig) -> None:
-    """Everything that was promised is there, and says the same thing."""
+    """All documented files exist and agree with each other."""
     outcome = train(
         replace(
             config, map_every=5, last_every=4, save_every=4, keep="best,last,2", dump_batches=1, plots=True
@@ -184,7 +184,7 @@ def test_freeze_backbone_of_yolov4_tiny() -> None:
 
 
 def test_weights_of_another_class_count(config: TrainConfig, tmp_path: Path) -> None:
-    """Layers in front of the heads are new, all others come from the file; the user is told."""
+    """Layers before the heads are new, all others come from the file; this is reported."""
     (tmp_path / "one").mkdir()
     single = shapes.cfg(tmp_path / "one", 12, classes=1)
     data = shapes.data_set(tmp_path / "one/ds")
@@ -201,7 +201,7 @@ def test_weights_of_another_class_count(config: TrainConfig, tmp_path: Path) -> 
 
     class Look(Hook):
         def start(self, training: TrainingLoop) -> None:
-            training.trainer.save_weights(tmp_path / "begin.weights")
+            training.trainer.network.save_weights(tmp_path / "begin.weights")
             start.update(parameters(tmp_path / "begin.weights", Path(config.cfg)))
 
     train(replace(config, weights=donor.weights["final"]), [Look(), StopAt(1)], notify=told.append)
@@ -249,7 +249,7 @@ def test_preflight_stops(config: TrainConfig) -> None:
 
 
 def test_class_counts_must_agree(config: TrainConfig) -> None:
-    """Three names and two classes are told apart before anything is trained."""
+    """Three names for two classes are an error before anything is trained."""
     cfg = shapes.cfg(Path(config.cfg).parent, 12, classes=2)
     with pytest.raises(DataError, match=r"has 3 class names, .* has classes=2"):
         train(replace(config, cfg=cfg))
@@ -303,7 +303,7 @@ def test_config_refuses(change: dict[str, object], message: str) -> None:
 
 
 def test_config_survives_json() -> None:
-    """What is written to run.json comes back."""
+    """Settings written to run.json are read back."""
     config = TrainConfig("/a.cfg", "/a.data", size=(32, 64), settings=("hue=1",), epochs=2.0)
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
@@ -406,7 +406,7 @@ def test_numbered_folders(config: TrainConfig, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_bad_images_do_not_end_a_run(config: TrainConfig) -> None:
-    """A truncated picture is named and left out; the run finishes."""
+    """A truncated image is named and left out; the run finishes."""
     victim = next((Path(config.data).parent / "train").glob("*3.png"))
     victim.write_bytes(victim.read_bytes()[:200])
     told: list[str] = []
@@ -438,7 +438,7 @@ def test_checkpoint_is_one_file_with_everything(config: TrainConfig) -> None:
     """Parameters, momentum, counters and the states of the hooks come back from one file."""
     outcome = train(config, [StopAt(3)])
     found = checkpoint.load(outcome.folder / "weights/shapes_last.state")
-    assert (found.network["iteration"], found.network["seen"]) == (3, 12)
-    kinds = {name.split("/")[0] for name in found.network["arrays"]}
+    assert (found.trainer["iteration"], found.trainer["seen"]) == (3, 12)
+    kinds = {name.split("/")[0] for name in found.trainer["arrays"]}
     assert kinds >= {"parameters", "gradients"}
     assert found.meta["training"]["boxes"] > 0

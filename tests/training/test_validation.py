@@ -48,11 +48,12 @@ def test_equals_the_loss_of_training(
 ) -> None:
     """The same number as a mini-batch of all validation images gives in training."""
     cfg = plain(tmp_path, loss)
-    with Network(cfg, backend=backend, precision="fp32", training=True, threads=1) as network:
+    with Network(cfg, backend=backend, precision="fp32", threads=1) as network:
         meter = validation_loss.LossMeter(CfgFile.load(cfg), len(valid))
         collect(network, ImageCache(valid, 3), detect=meter.detect)
-        cost = network.accumulate(*planes(network, valid))
-        (report,) = network.losses()
+        trainer = network.trainer()
+        cost = trainer.accumulate(*planes(network, valid))
+        (report,) = trainer.losses()
     found = meter.result()
     assert found is not None
     assert found.loss == pytest.approx(cost / len(valid), rel=1e-5)
@@ -63,9 +64,10 @@ def test_equals_the_loss_of_training(
 def test_mean_of_mini_batches(tmp_path: Path, valid: tuple[Sample, ...]) -> None:
     """Without boxes nothing is a mean over predictions: any mini-batch gives the mean over the images."""
     cfg = plain(tmp_path, "mse")
-    with Network(cfg, training=True, threads=1, precision="fp32") as network:
+    with Network(cfg, threads=1, precision="fp32") as network:
         x, t = planes(network, valid)
-        singles = [network.accumulate(x[i : i + 1], t[i : i + 1]) for i in range(len(x))]
+        trainer = network.trainer()
+        singles = [trainer.accumulate(x[i : i + 1], t[i : i + 1]) for i in range(len(x))]
         meter = validation_loss.LossMeter(CfgFile.load(cfg), 2)
         collect(network, ImageCache(valid, 3), detect=meter.detect)
     found = meter.result()
@@ -75,14 +77,15 @@ def test_mean_of_mini_batches(tmp_path: Path, valid: tuple[Sample, ...]) -> None
 
 def test_nothing_is_learned(tmp_path: Path, valid: tuple[Sample, ...]) -> None:
     """The state of the training has the same bits before and after, rolling statistics and counters too."""
-    with Network(plain(tmp_path, batch_norm=True), training=True, threads=1) as network:
+    with Network(plain(tmp_path, batch_norm=True), threads=1) as network:
         x, t = planes(network, valid)
-        network.accumulate(x, t)
-        network.update()
-        before = network.state()
+        trainer = network.trainer()
+        trainer.accumulate(x, t)
+        trainer.update()
+        before = trainer.state()
         meter = validation_loss.LossMeter(CfgFile.load(network.cfg), 2)
         collect(network, ImageCache(valid, 3), detect=meter.detect)
-        after = network.state()
+        after = trainer.state()
     assert (before["iteration"], before["seen"]) == (after["iteration"], after["seen"])
     for name, array in before["arrays"].items():
         assert (array == after["arrays"][name]).all(), name
@@ -123,8 +126,9 @@ def test_letter_box_is_that_of_the_engine(tmp_path: Path) -> None:
 def test_losses_need_a_prediction(tmp_path: Path) -> None:
     """Truths of other than the predicted images are refused."""
     from pydarknet.engine import _core, _trainer
+    from pydarknet.engine.handle import EngineOptions
 
-    handle = _core.Handle.load(str(plain(tmp_path)), None, _core.Options())
+    handle = _core.EngineHandle.load(str(plain(tmp_path)), None, EngineOptions())
     with pytest.raises(ArgumentError, match="found truths of 1 images, the last prediction had 0"):
         _trainer.losses(handle, np.zeros((1, 6), np.float32), 5)
     handle.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From somebody's labels to a trained network, by commands alone."""
+"""From labels to a trained network, by commands alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydarknet.data import read, write
 
 @pytest.mark.slow
 def test_from_labels_to_a_trained_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """convert, stats, view, split, cfg new, check, train, detect: each takes what the one before left."""
+    """convert, stats, view, split, cfg new, check, train, detect: each reads the output of the one before."""
     write(read(shapes.data_set(tmp_path / "shapes", 20, 4)), tmp_path / "voc", format="voc")
 
     def command(*words: object, code: int = 0) -> None:

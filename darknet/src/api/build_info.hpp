@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this build and this machine have.
+// Facts about this build and this machine.
 #pragma once
 
 #include <string>

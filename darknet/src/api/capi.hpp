@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files behind darknet.h share: the one catch of the engine, argument checks, the network handle.
+// Shared by the files behind darknet.h: the one catch of the engine, argument checks, the network handle.
 #pragma once
 
 #include <new>

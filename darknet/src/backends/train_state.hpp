@@ -16,7 +16,7 @@ namespace dn {
 // momentum. Adam's first and second moments. ema: the moving average of the parameters.
 enum class StateKind { parameters, gradients, adam_m, adam_v, ema };
 
-// What an update does with the moving average, which begins as a copy of the parameters where there is none yet: let it
+// Effect of an update on the moving average, which begins as a copy of the parameters if there is none yet: let it
 // be, move it towards the parameters, make it the parameters.
 enum class Ema { off, start, blend, adopt };
 
@@ -59,7 +59,7 @@ public:
     virtual std::string first_non_finite() const = 0;
 };
 
-// Parameters that nobody changes while this object lives.
+// Parameters that do not change while this object lives.
 class LockedParameters {
 public:
     LockedParameters(const Parameters& parameters, std::shared_lock<FairSharedMutex> lock)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files behind darknet_compat.h share: the network block, its state, and images as the engine's planes.
+// Shared by the files behind darknet_compat.h: the network block, its state, and images as the engine's planes.
 #pragma once
 
 #include <cstdlib>

@@ -130,9 +130,7 @@ std::shared_ptr<const Forward> State::predict(const float* x, int n) {
 std::shared_ptr<const Forward> State::last() const {
     if (auto own = last_forwards().get(this)) return own;
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (!latest_)
-        throw Error(Status::invalid_argument, "",
-                    "there is no prediction yet to take boxes from; run a prediction first");
+    if (!latest_) throw Error(Status::invalid_argument, "", "no prediction yet; run one before reading its boxes");
     return latest_;
 }
 

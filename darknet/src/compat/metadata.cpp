@@ -81,7 +81,7 @@ metadata load_metadata(const std::string& path) {
     if (names.size() < static_cast<std::size_t>(classes))
         throw dn::Error(dn::Status::cfg, file,
                         dn::text("found ", names.size(), " class names, ", path, " says classes=", classes));
-    // Never freed: no client does, and when it is done with them is unknown.
+    // Never freed: clients do not free it, and when they are done with it is unknown.
     char** list = allocate<char*>(names.size() + 1);
     for (std::size_t i = 0; i < names.size(); ++i) list[i] = copy_of(names[i]);
     return {classes, list};

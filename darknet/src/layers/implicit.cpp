@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// [implicit]: learned constants, the same for every image; its input is not looked at.
+// [implicit]: learned constants, the same for every image; its input is not read.
 #include "layer.hpp"
 
 namespace dn {

@@ -182,7 +182,8 @@ void fill_by_fan_in(std::vector<float>& values, std::size_t fan_in, std::uint64_
 Shape checked_shape(const Node& node, long long c, long long h, long long w) {
     constexpr long long limit = std::numeric_limits<int>::max();
     if (c < 1 || h < 1 || w < 1 || c > limit || h > limit || w > limit || c > limit / h || c * h > limit / w)
-        shape_error(node, text("its output would be ", w, " x ", h, " x ", c, "; expected 1 to 2147483647 values"));
+        shape_error(node, text("its output would be ", w, " x ", h, " x ", c,
+                               "; expected at least 1 x 1 x 1 and at most ", limit, " values"));
     return {static_cast<int>(c), static_cast<int>(h), static_cast<int>(w)};
 }
 

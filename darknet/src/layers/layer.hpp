@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a layer IS: its spellings and keys in a cfg, its shapes, its parameters in file order.
+// Definition of a layer: its spellings and keys in a cfg, its shapes, its parameters in file order.
 // How it is computed stands in backends/. Register a layer with one line in layers.def.
 #pragma once
 

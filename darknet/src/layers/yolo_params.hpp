@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What [yolo] and [Gaussian_yolo] have in common.
+// Keys and shapes common to [yolo] and [Gaussian_yolo].
 #pragma once
 
 #include "head.hpp"

@@ -12,7 +12,7 @@ std::vector<TruthBox> truths_of(const Truths& truths, int image, int classes) {
     const float* row = truths.of(image);
     for (std::size_t i = 0; i + kRow <= truths.stride && row[i] != 0; i += kRow) {
         const float id = row[i + 4];
-        if (!(id >= 0 && id < static_cast<float>(classes))) continue;  // NaN is not a class either
+        if (!(id >= 0 && id < static_cast<float>(classes))) continue;  // also skips NaN
         found.push_back({{row[i], row[i + 1], row[i + 2], row[i + 3]}, static_cast<int>(id)});
     }
     return found;

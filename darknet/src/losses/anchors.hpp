@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What yolo and gaussian_yolo losses share: addressing a head's planes, truths, class multipliers, anchor choice.
+// Shared by the losses of yolo and gaussian_yolo: addressing a head's planes, truths, class multipliers, anchor choice.
 #pragma once
 
 #include <vector>

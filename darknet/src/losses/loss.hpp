@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a head should have said: losses and their gradients with respect to the head's stored output. One definition,
+// Losses of the heads and their gradients with respect to the head's stored output. One definition,
 // plain float32 loops, used by every backend. Sign and scale are Darknet's: delta = -dLoss/dOutput.
 #pragma once
 

@@ -24,7 +24,7 @@ std::vector<int> count_readers(const Graph& graph, const std::vector<int>& wante
     return readers;
 }
 
-// The node whose output `node` passes on; -1 when another node reads it on the way.
+// The node whose output `node` passes on, if no other node reads it on the way; otherwise -1.
 int find_producer(const Graph& graph, int node, const std::vector<int>& readers) {
     while (node >= 0 && readers[node] == 1 && is_pass_through(graph.nodes[node])) node = graph.nodes[node].inputs[0];
     return node >= 0 && readers[node] == 1 ? node : -1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an inference plan does to a graph before any kernel is made: fold, fuse, place, pack into one arena.
-// The passes know no backend: PlacementRules state what a backend can do. The graph itself stays as it is.
+// Passes of an inference plan over a graph before kernels are made: fold, fuse, place, pack into one arena.
+// The passes know no backend; PlacementRules states what a backend can do. The graph itself stays as it is.
 #pragma once
 
 #include <cstddef>
@@ -50,7 +50,7 @@ private:
 // `wanted` keep an output of their own.
 void fuse_shortcuts(FusedGraph& fused, const std::vector<int>& wanted);
 
-// A bottleneck: 1x1 convolution -> depthwise convolution -> 1x1 convolution, no other node reading between them.
+// A bottleneck: 1x1 convolution -> depthwise convolution -> 1x1 convolution, without other readers between them.
 struct Bottleneck {
     const Node &expand, &depthwise, &project;
 };
@@ -75,12 +75,12 @@ struct Buffer {
     std::size_t start = 0;  // byte offset in the arena, set by pack_arena
 };
 
-// What a backend whose activations are channels-last can do.
+// Abilities of a backend whose activations are channels-last.
 struct PlacementRules {
     std::function<DType(int node)> type;             // of the output; -1: of the input
     std::function<bool(const Node&)> writes_slices;  // into a channel slice of a wider buffer
     std::function<bool(const Node&)> reads_slices;
-    std::function<bool(const Node&, std::size_t input)> in_place;  // over that input, when no other node needs it
+    std::function<bool(const Node&, std::size_t input)> in_place;  // over that input, if no other node needs it
 };
 
 struct Placement {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Placement: decides which buffer, and which channels of it, each output lives in, so that routes and pass-through
-// layers cost nothing where possible and element-wise layers overwrite what is not needed any more.
+// layers cost nothing where possible and element-wise layers overwrite what is no longer needed.
 #include <algorithm>
 
 #include "../layers/layer.hpp"
@@ -66,7 +66,7 @@ private:
                            [&](int reader) { return rules_.reads_slices(graph_.nodes[reader]); });
     }
 
-    // A route of one source with groups > 1 is a view of it unless a reader needs it dense.
+    // A route of one source with groups > 1 is a view of it if no reader needs it dense.
     bool is_view(const Node& node) const {
         return node.kind == Kind::route && node.inputs.size() == 1 &&
                rules_.type(node.index) == rules_.type(node.inputs[0]) &&
@@ -108,7 +108,7 @@ private:
         }
     }
 
-    // v fills its storage and nothing there is written or read after `node`.
+    // v fills its storage, and nothing is written or read there after `node`.
     bool last_use(std::size_t v, const Node& node) const {
         const auto [root, offset] = storage(v);
         if (root == 0 || offset != 0) return false;

@@ -23,7 +23,7 @@ TEST_CASE("contrastive: its input, the embeddings, passes through") {
     check_op({kHead + end, {1, 1, 2}, {1, 2}, set}, {1, 2, 2, 4, 3, 6, 5, 9});
 }
 
-TEST_CASE("contrastive: refuses a layer that is no head, and embeddings of another shape") {
+TEST_CASE("contrastive: refuses a layer that is not a head, and embeddings of another shape") {
     CHECK_CONTAINS(cfg_error(kHead + "[contrastive]\nyolo_layer=0\n", {1, 1, 2}),
                    "layer 0 is net.cfg:5 [convolutional]");
     CHECK_CONTAINS(cfg_error(kHead + "[contrastive]\nyolo_layer=-1\n", {1, 1, 2}), "the shape of the embeddings");

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A progress bar for trainings; elsewhere than on a terminal a line now and then, if wanted."""
+"""Progress bar of a training on a terminal; elsewhere, optionally, some lines of text."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Bar(Hook):
     """Shows iterations, loss and mAP.
 
     Args:
-        lines: where there is no terminal, how many lines to print in the whole training.
+        lines: to print in the whole training if standard error is not a terminal.
     """
 
     def __init__(self, lines: int = 0) -> None:
         self._lines = lines
 
     def start(self, training: TrainingLoop) -> None:
-        """Begin where the training stands."""
+        """Start the bar at the present iteration."""
         self._bar = tqdm(
             total=training.config.max_batches,
             initial=training.iteration,
@@ -35,7 +35,7 @@ class Bar(Hook):
         )
 
     def after_step(self, training: TrainingLoop, step: Step) -> None:
-        """Move on."""
+        """Advance the bar."""
         found = "" if step.last_map is None else f", mAP {step.last_map:.1%}"
         text = f"loss {step.avg_loss:.2f}{found}"
         self._bar.set_postfix_str(text, refresh=False)
@@ -45,10 +45,10 @@ class Bar(Hook):
             click.echo(f"{step.iteration}/{training.config.max_batches}: {text}")
 
     def end(self, training: TrainingLoop, reason: str) -> None:  # noqa: ARG002
-        """Leave the bar as it is."""
+        """Close the bar and leave it on the screen."""
         self._bar.close()
 
 
-def say(text: str) -> None:
-    """Print a line above the bar."""
+def notify(text: str) -> None:
+    """Print a notice above the bar."""
     tqdm.write(text, file=sys.stdout)

@@ -46,7 +46,7 @@ class FoundImage(NamedTuple):
 
 
 class ImageFinder:
-    """Where a format's images may be; picklable.
+    """Search for the images of a format; picklable.
 
     Args:
         folders: searched in order, first with the relative name, then with its last component; an absolute

@@ -23,7 +23,7 @@ function s(tag, attributes = {}, text = "") {
 
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
-/** A number for people: as many digits as say something. */
+/** Format a number for people, with its significant digits. */
 function short(value) {
   if (!isNumber(value)) return "–";
   const size = Math.abs(value);
@@ -78,7 +78,7 @@ function drawChart(card, spec) {
 
 function makeScales(spec, series, plot) {
   const xs = series.flatMap((one) => one.x.filter((x, i) => isNumber(x) && isNumber(one.y[i])));
-  // What is drawn faintly (single iterations) may leave the picture; the others decide its height.
+  // Faint series (single iterations) may leave the chart; the others set its height.
   const firm = series.filter((one) => !one.faint);
   const ys = (firm.length ? firm : series).flatMap((one) => one.y.filter(isNumber));
   const log = spec.log === "auto" ? worthLog(ys) : Boolean(spec.log) && Math.min(...ys) > 0;
@@ -100,7 +100,7 @@ function makeScales(spec, series, plot) {
   };
 }
 
-/** A loss that falls by more than the thirtieth part is only readable on a logarithmic axis. */
+/** Whether values span a factor of more than 30, which only a logarithmic axis shows readably. */
 function worthLog(values) {
   const low = Math.min(...values), high = Math.max(...values);
   return low > 0 && high / low > 30;

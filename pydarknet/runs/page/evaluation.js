@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An evaluation: classes, slices, confusion, curves, calibration, worst images; what was not measured is left out.
+// An evaluation: classes, slices, confusion, curves, calibration, worst images; parts without data are left out.
 "use strict";
 
 function card(title, ...children) {
@@ -39,7 +39,7 @@ function slicesCard(found) {
   return card("Slices", table(["part of the data", "AP@0.5", "precision", "recall", "labels", "images"], rows));
 }
 
-/** Rows are what was predicted, columns what is there; colours are shares of the column. */
+/** Rows are predictions, columns are labels; colours are shares of the column. */
 function confusionCard(found) {
   const { names, counts } = found.confusion || {};
   if (!names?.length) return null;
@@ -49,8 +49,8 @@ function confusionCard(found) {
     cell.style.setProperty("--share", sums[column] ? value / sums[column] : 0);
     return cell;
   })]);
-  return card("Confusion", table(["predicted ↓  is →", ...names], rows),
-    h("p", { class: "quiet small" }, "Colours are shares of what is there; the last column is found where nothing is, the last row is missed."));
+  return card("Confusion", table(["predicted ↓  label →", ...names], rows),
+    h("p", { class: "quiet small" }, "Colours are shares of the labels; the last column has detections without a label, the last row missed labels."));
 }
 
 function lines(found, x, key, words) {
@@ -76,13 +76,13 @@ function calibrationChart(found) {
   if (!confidence) return null;
   return {
     title: `Calibration${isNumber(ece) ? `, error ${ece.toFixed(3)}` : ""}`, xStart: 0, xEnd: 1, yRange: [0, 1], xName: "confidence", show: (value) => (isNumber(value) ? value.toFixed(2) : "–"),
-    series: [{ name: "ideal", x: [0, 1], y: [0, 1], ink: 7, ideal: true, noValue: true }, { name: "share that is right", x: confidence, y: accuracy, ink: 2, dots: true, noValue: true }],
+    series: [{ name: "ideal", x: [0, 1], y: [0, 1], ink: 7, ideal: true, noValue: true }, { name: "share that is correct", x: confidence, y: accuracy, ink: 2, dots: true, noValue: true }],
   };
 }
 
 function worstCard(found) {
   const rows = (found.worst || []).slice(0, 10).map((one) => [String(one.path || one.image).split(/[\\/]/).pop(), count(one.fn), count(one.fp), count(one.tp)]);
-  return rows.length ? card("Images with most mistakes", table(["image", "missed", "wrong", "right"], rows)) : null;
+  return rows.length ? card("Images with the most errors", table(["image", "missed", "wrong", "correct"], rows)) : null;
 }
 
 function showEvaluation(state) {

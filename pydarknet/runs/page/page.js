@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fills the page from the state of a run: fetched again and again, or once from inside a report.
+// Fills the page from the state of a run: fetched repeatedly, or read once from inside a report.
 "use strict";
 
-const EVERY = 2000; // milliseconds between looks
+const EVERY = 2000; // milliseconds between updates
 const find = (id) => document.getElementById(id);
 
 const STATUS = { preparing: "preparing", running: "training", done: "finished", stopped: "stopped", failed: "failed", lost: "lost" };
 const REASONS = {
-  "early-stop": "stopped early: no longer improving", "overfit-stop": "stopped: over-fitting", signal: "stopped by a signal; the same command goes on",
-  "time-limit": "time limit reached; the same command goes on", "non-finite": "a loss or weight became nan or infinite",
-  "data-error": "a fault in the data", "disk-error": "the disk is full or gone", "nothing-to-do": "nothing left to do",
+  "early-stop": "stopped early: no longer improving", "overfit-stop": "stopped: overfitting", signal: "stopped by a signal; run the same command to resume",
+  "time-limit": "time limit reached; run the same command to resume", "non-finite": "a loss or weight became nan or infinite",
+  "data-error": "error in the data", "disk-error": "the disk is full or gone", "nothing-to-do": "nothing left to do",
 };
 
 function duration(hours) {
@@ -52,7 +52,7 @@ function tile(label, value, note = "") {
 function showTiles(state) {
   const { progress } = state, newest = state.evaluations.at(-1) || {};
   const left = state.kind === "running" ? progress.hours_left : null;
-  const until = isNumber(left) && left >= 0 ? `done about ${clock(new Date(1000 * state.now + 3.6e6 * left))}` : "";
+  const until = isNumber(left) && left >= 0 ? `finished about ${clock(new Date(1000 * state.now + 3.6e6 * left))}` : "";
   const best = isNumber(progress.best_iteration) ? `best ${percent(progress.best_map)} at\u00a0${progress.best_iteration}` : "not measured yet";
   const strict = isNumber(newest.map5095) ? `, 0.5:0.95 ${percent(newest.map5095)}` : "";
   const all = [
@@ -63,7 +63,7 @@ function showTiles(state) {
     isNumber(newest.precision) ? tile("Precision / recall", `${(100 * newest.precision).toFixed(0)} / ${percent(newest.recall, 0)}`, isNumber(newest.f1) ? `F1 ${percent(newest.f1, 0)}` : "") : null,
     tile("Learning rate", short(progress.rate)),
     tile("Speed", isNumber(progress.images_per_second) ? `${short(progress.images_per_second)} img/s` : "–", isNumber(progress.seconds) ? `${short(progress.seconds)} s per iteration` : ""),
-    isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`, isNumber(progress.stall) ? `${percent(progress.stall)} of time without images` : "") : null,
+    isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`, isNumber(progress.stall) ? `${percent(progress.stall)} of the time waiting for images` : "") : null,
   ];
   find("tiles").replaceChildren(...all.filter(Boolean));
 }
@@ -88,12 +88,12 @@ function showSummary(state) {
   const best = isNumber(summary.best_value) ? `${summary.metric} ${short(summary.best_value)} at iteration ${summary.best_iteration}, epoch ${short(summary.best_epoch)}` : null;
   const facts = {
     "stopped by": summary.stop_rule, best, trend: [summary.trend, summary.trend_reason].filter(Boolean).join(": "),
-    "passes over the images": isNumber(summary.epochs_done) ? short(summary.epochs_done) : null,
-    "a pass": isNumber(summary.mean_epoch_s) ? duration(summary.mean_epoch_s / 3600) : null,
-    "time in all": isNumber(summary.wall_s) ? duration(summary.wall_s / 3600) : null, cost: isNumber(summary.cost) ? summary.cost.toFixed(2) : null,
+    epochs: isNumber(summary.epochs_done) ? short(summary.epochs_done) : null,
+    "time per epoch": isNumber(summary.mean_epoch_s) ? duration(summary.mean_epoch_s / 3600) : null,
+    "total time": isNumber(summary.wall_s) ? duration(summary.wall_s / 3600) : null, cost: isNumber(summary.cost) ? summary.cost.toFixed(2) : null,
   };
   const files = (summary.files || []).map((file) => [file.path, isNumber(file.iteration) ? String(file.iteration) : "–", percent(file.map50)]);
-  parent.replaceChildren(card("What came of it", definitions(Object.entries(facts).filter(([, value]) => value))),
+  parent.replaceChildren(card("Result", definitions(Object.entries(facts).filter(([, value]) => value))),
     ...(files.length ? [card("Weights", table(["file", "iteration", "mAP@0.5"], files))] : []));
 }
 
@@ -101,7 +101,7 @@ function definitions(entries) {
   return h("dl", {}, ...entries.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)]));
 }
 
-/** Charts, each with the columns that it needs; one without any numbers is not shown. */
+/** Charts with their columns; a chart without numbers is hidden. */
 function chartsOf(state) {
   const x = state.curves.iteration, column = (name) => state.curves[name] || [];
   const at = state.evaluations.map((row) => row.iteration), measured = (name) => state.evaluations.map((row) => row[name]);
@@ -113,10 +113,10 @@ function chartsOf(state) {
     { title: "mAP, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("mAP@0.5", "map", 1), point("mAP@0.5:0.95", "map5095", 3)] },
     { title: "Precision, recall, F1, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("precision", "precision", 0), point("recall", "recall", 1), point("F1", "f1", 2)] },
     { title: "Learning rate", series: [line("rate", column("rate"), 3)] },
-    { title: "IoU with labels in training, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("IoU", column("iou"), 2)] },
+    { title: "Training IoU with labels, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("IoU", column("iou"), 2)] },
     { title: "Images per second", series: [line("images/s", column("images_per_second"), 6)] },
     { title: "Memory, GiB", series: [line("resident", times("rss_mb", 1 / 1024), 5), line("GPU", times("gpu_mb", 1 / 1024), 3)] },
-    { title: "Use of the machine, %", show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("CPU", times("cpu_percent", 0.01), 0), line("GPU", times("gpu_percent", 0.01), 3), line("waiting for images", column("stall"), 1)] },
+    { title: "Machine use, %", show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("CPU", times("cpu_percent", 0.01), 0), line("GPU", times("gpu_percent", 0.01), 3), line("waiting for images", column("stall"), 1)] },
     { title: "Disk, MB in this session", series: [line("read", column("read_mb"), 0), line("written", column("written_mb"), 1)] },
   ];
 }
@@ -135,12 +135,12 @@ function showCurves(state) {
   specs.forEach((spec, i) => { if (!cards[i].matches(":hover")) drawChart(cards[i], { xStart: 0, xEnd: end, ...spec }); });
 }
 
-function showPictures(state) {
-  const parent = find("samples").lastElementChild, wanted = JSON.stringify(state.pictures.map((one) => [one.name, one.version]));
-  find("samples").hidden = !state.pictures.length;
+function showImages(state) {
+  const parent = find("samples").lastElementChild, wanted = JSON.stringify(state.images.map((one) => [one.name, one.version]));
+  find("samples").hidden = !state.images.length;
   if (parent.dataset.shown === wanted) return;
   parent.dataset.shown = wanted;
-  parent.replaceChildren(...state.pictures.map((one) => {
+  parent.replaceChildren(...state.images.map((one) => {
     const source = one.data || `${one.name}?${one.version}`;
     const button = h("button", { type: "button", "aria-label": `Enlarge: ${one.caption}` }, h("img", { src: source, alt: one.caption, loading: one.data ? null : "lazy" }));
     button.addEventListener("click", () => {
@@ -173,9 +173,9 @@ let shown = null;
 
 function show(state) {
   shown = state;
-  // What one part cannot make of its numbers is no reason to hide the others.
+  // An error in one part must not hide the others.
   const wrong = (error) => setTimeout(() => { throw error; });
-  for (const part of [showHead, showTiles, showFindings, showSummary, showCurves, showEvaluation, showPictures, showLog, showAbout]) {
+  for (const part of [showHead, showTiles, showFindings, showSummary, showCurves, showEvaluation, showImages, showLog, showAbout]) {
     try { part(state); } catch (error) { wrong(error); }
   }
 }
@@ -185,25 +185,25 @@ function stamp(text, wrong = false) {
   find("stamp").className = wrong ? "error" : "";
 }
 
-async function look() {
+async function update() {
   try {
     const answer = await fetch("state.json", { cache: "no-store" });
     if (!answer.ok) throw new Error(`the server answers ${answer.status} ${answer.statusText}`);
     show(await answer.json());
     stamp(`Updated ${new Date().toLocaleTimeString()} · pydarknet`);
   } catch (error) {
-    const when = shown ? `; what is shown is of ${clock(new Date(1000 * shown.now))}` : "";
-    if (!(error instanceof TypeError)) { // not the connection
-      stamp(`Cannot be shown anew: ${error.message}${when}.`, true);
+    const when = shown ? `; showing the state of ${clock(new Date(1000 * shown.now))}` : "";
+    if (!(error instanceof TypeError)) { // not a connection error
+      stamp(`Cannot update: ${error.message}${when}.`, true);
       return;
     }
-    stamp(`Not reachable: the training's process has ended, or the network is down${when}. "pydarknet watch RUN" shows it again.`, true);
+    stamp(`Not reachable: the training has ended, or the network is down${when}. Run "pydarknet watch RUN" to show the page again.`, true);
   }
 }
 
 async function follow() {
   for (;;) {
-    if (!document.hidden) await look();
+    if (!document.hidden) await update();
     await new Promise((done) => { setTimeout(done, EVERY); });
   }
 }
@@ -217,6 +217,6 @@ if (inside) {
   show(JSON.parse(inside.textContent));
   stamp(`Written ${clock(new Date(1000 * shown.now))} by pydarknet`);
 } else {
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) update(); });
   follow();
 }

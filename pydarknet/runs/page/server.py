@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The live page of a run: ``/`` is the page, ``/state.json`` what it shows, and the pictures by their names.
+"""Server of the live page of a run: ``/`` is the page, ``/state.json`` its content, images by file name.
 
-Nothing can be changed through it, and nothing is read but the files of a fixed table. It costs nothing while
-nobody looks.
+Requests cannot change anything, and read only the files of a fixed table. Without requests it does no work.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from pydarknet.runs.state import PICTURES, RunState
+from pydarknet.runs.state import IMAGES, RunState
 from pydarknet.system.http_server import Handler, Server
 
-FRESH = 1.0  # seconds for which one reading of the folder serves everybody
+FRESH = 1.0  # seconds for which one read of the folder serves all requests
 
 _KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -39,7 +38,7 @@ _HEADERS = {
 
 @cache
 def asset(name: str) -> str:
-    """The text of a file of the page."""
+    """Read the text of a file of the page."""
     return resources.files("pydarknet.runs.page").joinpath(name).read_text("utf-8")
 
 
@@ -47,15 +46,15 @@ class Page:
     """The page of a run, served until it is closed.
 
     Args:
-        folder: of the run; it may come into being later.
+        folder: of the run; need not exist yet.
         host: address to listen on; ``127.0.0.1`` is this machine only.
-        port: 0 takes a free one.
+        port: to listen on; 0 chooses a free one.
 
     Attributes:
         url: of the page.
 
     Raises:
-        FileError: the port is taken or may not be used.
+        FileError: the port is in use or not permitted.
     """
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 8090) -> None:
@@ -63,7 +62,7 @@ class Page:
         self.url = self._server.url
 
     def close(self) -> None:
-        """End it."""
+        """Stop serving."""
         self._server.close()
 
     def __enter__(self) -> Page:
@@ -81,7 +80,7 @@ class _Server(Server):
         super().__init__(host, port, _Handler)
 
     def state(self) -> bytes:
-        """The state of the run, at most a second old."""
+        """State of the run as JSON, at most a second old."""
         with self._lock:
             if time.monotonic() - self._read >= FRESH:
                 self._state = json.dumps(self._run.read()).encode()
@@ -93,29 +92,31 @@ class _Handler(Handler):
     server: _Server
 
     def answer(self, path: str) -> None:
-        """Answer with the page, the state or a picture."""
+        """Answer with the page, the state or an image."""
         name = "page.html" if path == "/" else path[1:]
         if self.server.private and self.headers.get("Host", "localhost").rsplit(":", 1)[0] not in _LOOPBACK:
-            # A foreign site may have its name point here, to read what only this machine should.
-            self.send_error(403, "not asked for by the name of this machine; --http 0.0.0.0:PORT allows that")
+            # The host name of another site may resolve to this machine, to read the page from its scripts.
+            self.send_error(
+                403, "the Host header does not name this machine; --http 0.0.0.0:PORT allows others"
+            )
         elif name == "state.json":
             self._state()
         elif name in _ASSETS:
             self._send(asset(name).encode(), _KINDS[Path(name).suffix])
-        elif name in PICTURES:
-            self._picture(name)
+        elif name in IMAGES:
+            self._image(name)
         else:
             self.send_error(404)
 
     def _state(self) -> None:
         try:
             state = self.server.state()
-        except Exception as error:  # said on the page: whoever looks should not think that the run is over
+        except Exception as error:  # shown on the page, so that the run does not appear to have ended
             self.send_error(500, type(error).__name__)
         else:
             self._send(state, "application/json")
 
-    def _picture(self, name: str) -> None:
+    def _image(self, name: str) -> None:
         try:
             body = (self.server.folder / name).read_bytes()
         except OSError:
@@ -137,5 +138,5 @@ class _Handler(Handler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_HEAD = Handler.do_GET  # noqa: N815  the names that the standard library asks for
+    do_HEAD = Handler.do_GET  # noqa: N815  names required by the standard library
     do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse  # noqa: N815

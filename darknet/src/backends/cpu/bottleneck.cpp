@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A bottleneck in one pass: 1x1 convolution -> depthwise 3x3 -> 1x1 convolution. Each thread takes strips of rows, and
-// in them a band of a few output rows at a time: it expands the input rows that the band adds into a ring,
+// in them a band of a few output rows at a time: it expands the additional input rows of the band into a ring,
 // convolves them and projects the result. The wide tensors between, several times larger than input and output, never
 // leave the thread's own cache, and one parallel region does the work of three.
 #include "avx512.hpp"

@@ -30,7 +30,7 @@ struct ConvTask {
     Tensor src, dst, residual;  // residual.data null: none
     Finish finish;
 
-    // What is multiplied. oneDNN has no convolution from float32 to bfloat16: there the source is rounded first.
+    // Type of the factors. oneDNN has no convolution from float32 to bfloat16: there the source is rounded first.
     DType value_type() const { return src.type == DType::f32 ? dst.type : src.type; }
     DType operand_type() const { return multiplied_as(value_type()); }
     bool rounds_weights() const { return operand_type() != value_type(); }
@@ -70,7 +70,8 @@ private:
     dnnl::convolution_forward primitive_;
 };
 
-// A primitive with its arguments at hand, for one thread at a time: making them anew costs as much as a small strip.
+// A primitive with its arguments at hand, for one thread at a time: making them each time costs as much as a small
+// strip.
 class ConvCall {
 public:
     // addend_at: position of a binary post-op whose operand run() gets; negative: none.
@@ -90,7 +91,7 @@ private:
 std::unique_ptr<Kernel> make_fused_convolution(const ConvTask& task);
 // In strips of rows that stay in cache between oneDNN's sums and what follows them. Any activation, any pitch.
 std::unique_ptr<Kernel> make_tiled_convolution(const ConvTask& task);
-// Whether the weights are small enough to be read anew for every strip.
+// Whether the weights are small enough to be read again for every strip.
 bool weights_fit_tiles(const Node& node, DType type);
 // Sums by oneDNN over the whole batch, then what follows them: any activation, any pitch.
 std::unique_ptr<Kernel> make_whole_convolution(const ConvTask& task);

@@ -46,7 +46,7 @@ std::unique_ptr<Kernel> make_convolution(const ConvTask& task, bool in_tiles) {
     return kernel ? std::move(kernel) : make_whole_convolution(task);
 }
 
-// What the convolution itself computes, in front of the blur of antialiasing.
+// Output of the convolution itself, before the blur of antialiasing.
 Shape before_blur_shape(const Context& context) {
     const auto& params = context.node.as<ConvolutionalParams>();
     if (params.antialiasing == 0) return context.dst.shape;

@@ -16,7 +16,7 @@ std::unique_ptr<Backend> make_cpu_backend();
 
 namespace cpu {
 
-// What a kernel of this backend is made from, beyond what every backend's kernels get.
+// Input of this backend's kernels in addition to that of every backend's kernels.
 struct Context : KernelContext {
     Runtime& runtime;
     WeightStore& weights;
@@ -33,7 +33,7 @@ struct Context : KernelContext {
 
 using MakeCpuKernel = std::unique_ptr<Kernel> (*)(const Context&);
 
-// Runs the reference kernel between two changes of layout; for layers too rare to deserve a kernel here.
+// Runs the reference kernel between two changes of layout; for rarely used layers without a kernel of their own here.
 std::unique_ptr<Kernel> make_by_reference(const Context& context, MakeKernel make);
 
 // Whether the convolution is computed in strips, with tensors of any pitch, and not by oneDNN alone.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What follows the sums of a convolution: activation, addition of a fused shortcut, its activation, rounding to the
+// Steps after the sums of a convolution: activation, addition of a fused shortcut, its activation, rounding to the
 // output's type. Done here, on results that are still in cache, it costs less than oneDNN's post-operations.
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernels of one plan share: oneDNN's engine and stream, one scratch area, and weights packed once.
+// Shared by the kernels of one plan: oneDNN's engine and stream, one scratch area, and weights packed once.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace dn::cpu {
 
 std::size_t aligned(std::size_t bytes);  // rounded up to the arena's alignment
 
-// Memory aligned for the widest vectors, freed with its owner. Not cleared: pages that nobody touches cost nothing.
+// Memory aligned for the widest vectors, freed with its owner. Not cleared: pages that are not touched cost nothing.
 // Large ones are pages of their own, which the system has back at once: on the heap, buffers of changing sizes (another
 // input size, another batch) leave gaps, and a training that fitted would grow.
 class AlignedBuffer {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What kernels that compute on host memory (ref, cpu) get besides the neutral context.
+// Additional context of kernels that compute on host memory (ref, cpu).
 #pragma once
 
 #include "../kernel.hpp"

@@ -224,7 +224,7 @@ std::string HostTrainState::first_non_finite() const {
     });
     for (std::size_t node = 0; node < where_.size(); ++node)
         for (const Role role : kRoles) {
-            if (finite && is_trained(role)) continue;  // looked at already
+            if (finite && is_trained(role)) continue;  // checked already
             const char* name = role_name(role);
             if (!all_finite(gradients_[node].array(role)))
                 return text(where_[node], ": its gradient of ", name, " is not finite (layer ", node, ")");

@@ -19,7 +19,7 @@ public:
     void keep_batch() override;
     std::string first_non_finite() const override;
 
-    // What a node's kernel trains. The arrays keep their addresses.
+    // Arrays that a node's kernel trains. They keep their addresses.
     HostTraining of(const Graph& graph, int node);
 
 private:

@@ -16,7 +16,7 @@ void activate(Activation activation, float* x, int n, Shape shape);
 
 // f'(x) of a pointwise activation, given x and y = f(x). Most need y alone, which is what Darknet keeps.
 float slope(Activation activation, float x, float y);
-// Whether slope() looks at x, so that training must keep it.
+// Whether slope() uses x, so that training must keep it.
 bool slope_needs_input(Activation activation);
 // delta *= f' over planes (n, c, h, w). For normalize_channels* this is Darknet's rule, not the true Jacobian.
 // x may be null when slope_needs_input() is false.

@@ -119,7 +119,7 @@ private:
         });
     }
 
-    // What Darknet computes where its shape of the output is not that of the windows: it writes these as a matrix
+    // Darknet's result if its output shape is not that of the windows: it writes these as a matrix
     // (unfolded.c, unfolded.h * unfolded.w) and reads them back with rows of out.h * out.w.
     void correlate_misread(const float* x, float* y) const {
         const Shape out = before_blur_shape_, unfolded = unfolded_shape(params(), src_shape());

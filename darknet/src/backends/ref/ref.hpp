@@ -15,7 +15,7 @@ namespace dn::ref {
 
 std::unique_ptr<Backend> make_backend();
 
-// What every kernel of this backend holds: its context, under short names.
+// Members of every kernel of this backend: its context, under short names.
 class RefKernel : public Kernel {
 public:
     explicit RefKernel(const HostContext& context) : context_(context) {}
@@ -29,7 +29,7 @@ protected:
     const float* src(int i, int input = 0) const {
         return context_.src[input].f32() + i * context_.src[input].shape.size();
     }
-    // The same of their deltas. That of an input is null when nobody wants it.
+    // The same of their deltas. That of an input is null if it is not needed.
     float* ddst(int i) const { return context_.dst.delta_f32() + i * node().out.size(); }
     float* dsrc(int i, int input = 0) const {
         float* first = context_.src[input].delta_f32();

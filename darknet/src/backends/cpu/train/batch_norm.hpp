@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands between a convolution's sums and its output in training: batch norm or biases, then the activation.
+// Steps between a convolution's sums and its output in training: batch norm or biases, then the activation.
 // Forward reads the sums twice (statistics, values), backward reads sums and deltas twice; nothing else is kept.
 #pragma once
 

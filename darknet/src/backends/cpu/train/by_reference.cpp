@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reference kernel between two changes of layout, forward and backward: heads, and layers too rare or too small
-// to deserve a training kernel here.
+// The reference kernel between two changes of layout, forward and backward: heads, and rarely used or small layers
+// without a training kernel here.
 #include "../../ref/ref.hpp"
 #include "../layout.hpp"
 #include "../rows.hpp"

@@ -123,7 +123,7 @@ private:
         return head || owns_cost(graph_.nodes[node]) ? DType::f32 : compute_;
     }
 
-    // The last node that reads each output, by node + 1; the node itself when nobody does.
+    // The last node that reads each output, by node + 1; the node itself if none does.
     std::vector<int> last_readers() const {
         std::vector<int> last(graph_.nodes.size() + 1, -1);
         for (const Node& node : graph_.nodes) {

@@ -11,13 +11,13 @@
 
 namespace dn::cpu {
 
-// What a training kernel is made from. Deltas have the type of their values.
+// Input of a training kernel. Deltas have the type of their values.
 struct TrainContext : HostContext {
     Runtime& runtime;
     WeightStore& weights;  // of this plan alone
     DType compute;
     const std::atomic<std::uint64_t>& weights_version;  // of params: what has packed them packs again when it moves
-    std::vector<bool> overwrite;  // per source: nobody wrote its delta before this kernel, which must fill all of it
+    std::vector<bool> overwrite;  // per source: this kernel is the first to write its delta and must fill all of it
     bool receives;                // a layer behind it wrote dst's delta
 };
 

@@ -45,7 +45,7 @@ def rules(folder: Path | str | None) -> list[str]:
 
 
 def test_constants_for_weights(config: TrainConfig) -> None:
-    """A network that calls everything everything is said to, and is not kept as the best."""
+    """A network that detects everything everywhere is reported, and is not kept as the best."""
 
     class Ruin(Hook):
         def before_step(self, training: TrainingLoop) -> None:
@@ -84,7 +84,7 @@ def test_new_heads_are_quiet(config: TrainConfig) -> None:
 
 @pytest.mark.parametrize("kind", ["ciou", "mse"])
 def test_new_heads_with_a_normaliser_are_quiet(config: TrainConfig, kind: str) -> None:
-    """What obj_normalizer does to the first loss depends on the box loss."""
+    """The effect of obj_normalizer on the first loss depends on the box loss."""
     settings = (f"yolo.iou_loss={kind}", "yolo.obj_normalizer=4")
     train(replace(config, map_every=0, settings=settings, max_batches=1))
     assert rules(config.out) == []
@@ -94,8 +94,8 @@ def test_new_heads_with_a_normaliser_are_quiet(config: TrainConfig, kind: str) -
 def test_loss_of_new_heads(config: TrainConfig, loss: float, speaks: bool) -> None:
     """6·6 cells of 2 boxes, a quarter each, are 18: less than half and more than twice that is odd."""
     stage = Stage(Path(str(config.cfg)).parent, config)
-    with Network(config.cfg, training=True, threads=1) as network:
-        stage.trainer, stage.iteration = network, 0
+    with Network(config.cfg, threads=1) as network:
+        stage.trainer, stage.iteration = network.trainer(), 0
         hook = Diagnostics((), "", stage, stage.note)  # type: ignore[arg-type]
         hook.start(stage)  # type: ignore[arg-type]
         hook.after_step(stage, Step(1, loss=loss, size=(48, 48)))  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ def test_trained_heads(config: TrainConfig) -> None:
 
 
 def mild(path: Path, config: TrainConfig, out: Path) -> None:
-    """A copy of a weights file whose heads say nothing clearly."""
+    """A copy of a weights file with heads of low confidence."""
     file, nodes = load_weights(path), walk(CfgFile.load(config.cfg))
     found = arrays(np.array(file.values), nodes)
     save_weights(out, file.header, [v * np.float32(0.01 if n.index == 3 else 1) for n, _, v in found])
@@ -179,7 +179,7 @@ def test_rising_loss(config: TrainConfig, values: Sequence[float], count: int) -
 
 
 def test_rising_loss_after_a_stop(config: TrainConfig) -> None:
-    """What was smallest, and what was said, survive a stop."""
+    """The smallest loss and the reported findings are kept over a stop."""
     _, hook = play(config, losses([2.0] * 50 + [7.0]))
     stage = Stage(Path(str(config.out)), config)
     stage.config.run.path.mkdir()
@@ -199,7 +199,7 @@ def waiting(load: float, count: int) -> list[Step]:
     ("load", "count", "expected"), [(0.11, 60, 1), (0.09, 600, 0), (0.9, 40, 0), (0.5, 900, 1)]
 )
 def test_loader_too_slow(config: TrainConfig, load: float, count: int, expected: int) -> None:
-    """L-50: more than a tenth of the time is spent waiting, after 50 iterations, said once."""
+    """L-50: more than a tenth of the time is spent waiting, after 50 iterations, reported once."""
     assert play(config, waiting(load, count))[0] == ["L-50"] * expected
     if expected:
         (found,) = findings(Path(str(config.cfg)).parent)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training draws, that drawing never ends it, and the page that it serves while it lasts."""
+"""Plots of a training, errors while drawing, and the page served during the training."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ DRAWN = {
 DRAWN |= {f"train_batch{n}.jpg" for n in range(3)}
 
 
-def test_pictures_and_report(config: TrainConfig) -> None:
-    """All of them can be opened, and the report knows how it ended."""
+def test_plots_and_report(config: TrainConfig) -> None:
+    """All of them can be opened, and the report has the stop reason."""
     folder = train(config).folder
     for name in DRAWN:
         assert cv2.imread(str(folder / name)) is not None, name
@@ -51,7 +51,7 @@ def test_pictures_and_report(config: TrainConfig) -> None:
     report = (folder / "report.html").read_text()
     state = json.loads(report.partition('id="state">')[2].partition("</script>")[0])
     assert (state["kind"], state["reason"]) == ("done", "finished")
-    assert {picture["name"] for picture in state["pictures"]} >= {
+    assert {image["name"] for image in state["images"]} >= {
         "labels.png",
         "train_batch0.jpg",
         "val_0.jpg",
@@ -68,7 +68,7 @@ def test_no_plots(config: TrainConfig) -> None:
 
 
 def test_drawing_never_ends_a_run(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure is said once, and the rest is drawn."""
+    """A failure is reported once, and the rest is drawn."""
 
     def broken(*arguments: Any, **options: Any) -> None:
         raise RuntimeError("no ink")
@@ -88,7 +88,7 @@ def test_drawing_never_ends_a_run(config: TrainConfig, monkeypatch: pytest.Monke
 
 
 def test_the_page_lasts_as_long_as_the_training(config: TrainConfig) -> None:
-    """It shows the run while it goes on, and is gone with it."""
+    """It shows the run during the training, and ends with it."""
     said: list[str] = []
     seen: list[Any] = []
 
@@ -107,7 +107,7 @@ def test_the_page_lasts_as_long_as_the_training(config: TrainConfig) -> None:
         urllib.request.urlopen(said[0].partition(": ")[2])
 
 
-def test_a_port_in_use_is_said_before_anything_begins(config: TrainConfig) -> None:
+def test_a_port_in_use_is_an_error_at_the_start(config: TrainConfig) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
