@@ -273,3 +273,13 @@ def test_effect_is_that_of_the_table(
         assert after == before
     reported = [line for line in idle if f"] {name}=" in line]
     assert len(reported) == (key.use == "unsupported")
+
+
+def test_a_training_reports_keys_without_effect_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Inference does not need them; a trainer logs each with its line."""
+    text = "[net]\nwidth=4\nheight=4\nchannels=3\nangle=0\n[dropout]\ndropblock=1\n[cost]\n"
+    with Network.parse(text) as network:
+        assert caplog.messages == []
+        network.trainer().close()
+    (message,) = caplog.messages
+    assert ":7 [dropout] dropblock=1 has no effect: only Darknet uses this key" in message
