@@ -117,6 +117,9 @@ typedef struct {
 DN_API dn_status dn_network_get_layer(const dn_network *network, int layer, dn_layer_info *out);
 /* The i-th warning of loading (unknown keys when not strict, ...), or NULL after the last. */
 DN_API const char *dn_network_warning(const dn_network *network, int i);
+/* The i-th key that is set although it changes nothing here, while it does in Darknet's training or tracker, as
+ * "FILE:LINE [SECTION] KEY=VALUE ..."; NULL after the last. */
+DN_API const char *dn_network_without_effect(const dn_network *network, int i);
 
 typedef struct {
     uint64_t plan;       /* bytes that a plan takes of the memory in which the backend computes: activations, weights as it

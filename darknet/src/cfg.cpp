@@ -196,8 +196,22 @@ std::vector<float> CfgOptions::reals(const std::string& key) {
     return option ? parse_list<float>(*this, key, option->value) : std::vector<float>{};
 }
 
-void CfgOptions::ignore(std::initializer_list<const char*> keys) {
+void CfgOptions::accept(std::initializer_list<const char*> keys) {
     for (const char* key : keys) known_.insert(key);
+}
+
+void CfgOptions::unsupported(const char* key, float fallback) {
+    const Option* option = find(key);
+    if (!option) return;
+    char* end = nullptr;
+    const float value = std::strtof(option->value.c_str(), &end);
+    if (*end == '\0' && value == fallback) return;
+    without_effect_.push_back(
+        text(section_.where(key), "=", option->value, " has no effect: only Darknet uses this key"));
+}
+
+void CfgOptions::unsupported(std::initializer_list<const char*> keys) {
+    for (const char* key : keys) unsupported(key);
 }
 
 std::vector<std::string> CfgOptions::unknown() const {

@@ -48,10 +48,16 @@ public:
     std::string word(const std::string& key, const std::string& fallback);
     std::vector<int> integers(const std::string& key);
     std::vector<float> reals(const std::string& key);
-    void ignore(std::initializer_list<const char*> keys);  // known to Darknet's users, without effect here
+    // Known keys that the engine does not read: others read them, or they change no result in Darknet either.
+    void accept(std::initializer_list<const char*> keys);
+    // A known key that changes results in Darknet but not here, and Darknet's default, which needs no message.
+    void unsupported(const char* key, float fallback = 0);
+    void unsupported(std::initializer_list<const char*> keys);  // default 0
 
     // One message for each key that was not read, with the closest known key.
     std::vector<std::string> unknown() const;
+    // One message for each unsupported key that is set.
+    const std::vector<std::string>& without_effect() const { return without_effect_; }
     [[noreturn]] void fail(const std::string& key, const std::string& message) const;
     const Section& section() const { return section_; }
 
@@ -60,6 +66,7 @@ private:
 
     const Section& section_;
     std::set<std::string> known_;
+    std::vector<std::string> without_effect_;
 };
 
 // The entry of `candidates` nearest to `word` by edit distance, or "" when none is near.

@@ -23,11 +23,14 @@ void read_common_keys(CfgOptions& options, Node& node) {
     node.dont_load_scales = options.flag("dontloadscales");
 }
 
-void report_unknown(const CfgOptions& options, bool strict, std::vector<std::string>& warnings) {
-    const std::vector<std::string> messages = options.unknown();
-    if (messages.empty()) return;
-    if (strict) throw Error(Status::cfg, "", messages.front());
-    warnings.insert(warnings.end(), messages.begin(), messages.end());
+// strict: unknown keys are errors.
+void report_keys(const CfgOptions& options, bool strict, Graph& graph) {
+    const std::vector<std::string>& idle = options.without_effect();
+    graph.without_effect.insert(graph.without_effect.end(), idle.begin(), idle.end());
+    const std::vector<std::string> unknown = options.unknown();
+    if (unknown.empty()) return;
+    if (strict) throw Error(Status::cfg, "", unknown.front());
+    graph.warnings.insert(graph.warnings.end(), unknown.begin(), unknown.end());
 }
 
 const LayerDef& layer_of(const Section& section) {
@@ -53,7 +56,7 @@ void add_node(const Section& section, bool strict, Graph& graph) {
     CfgOptions options(section);
     read_common_keys(options, node);
     def.parse(options, graph, node);
-    report_unknown(options, strict, graph.warnings);
+    report_keys(options, strict, graph);
     infer_node(graph, node);
     graph.nodes.push_back(std::move(node));
 }
@@ -117,7 +120,7 @@ Graph build_graph(const Cfg& cfg, bool strict) {
     graph.file = cfg.file;
     CfgOptions options(first);
     graph.net = read_net(options, graph.warnings);
-    report_unknown(options, strict, graph.warnings);
+    report_keys(options, strict, graph);
     graph.input = {graph.net.channels, graph.net.height, graph.net.width};
     for (std::size_t i = 1; i < cfg.sections.size(); ++i) add_node(cfg.sections[i], strict, graph);
     return graph;

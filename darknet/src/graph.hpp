@@ -18,7 +18,7 @@ enum class Kind {
 #undef DN_LAYER
 };
 
-// The [net] section. Training reads all of it; inference the input's size and letter_box.
+// The [net] section: input and schedule. Augmentation is read by those who prepare the images.
 struct NetParams {
     int batch = 1, subdivisions = 1, width = 0, height = 0, channels = 0;
     bool letter_box = false;
@@ -27,17 +27,12 @@ struct NetParams {
     float power = 4;
     std::string policy = "constant";
     std::vector<int> steps;
-    std::vector<float> scales, seq_scales;
+    std::vector<float> scales;
     int step = 1;
     float scale = 1, gamma = 1;
     int sgdr_cycle = 0, sgdr_mult = 2;
     bool adam = false;
-    float adam_b1 = 0.9f, adam_b2 = 0.999f, adam_eps = 1e-6f;
-    float angle = 0, aspect = 1, saturation = 1, exposure = 1, hue = 0;
-    bool flip = true, gaussian_noise = false;
-    int blur = 0, mixup = 0, mosaic_bound = 0, resize_step = 32;  // mixup: 0 none 1 mixup 2 cutmix 3 mosaic 4 both
-    float label_smooth_eps = 0, max_chart_loss = 20, loss_scale = 1, ema_alpha = 0;
-    int min_crop = 0, max_crop = 0;
+    float adam_b1 = 0.9f, adam_b2 = 0.999f, adam_eps = 1e-6f, ema_alpha = 0;
 };
 
 // One parameter array of a node, in the order of the weights file.
@@ -79,6 +74,7 @@ struct Graph {
     Shape input;
     std::vector<Node> nodes;
     std::vector<std::string> warnings;
+    std::vector<std::string> without_effect;  // keys that are set and change nothing here, though they do in Darknet
 
     Shape shape_of(int node) const { return node < 0 ? input : nodes[node].out; }
     const Node& node(int layer) const;  // throws Error(invalid_argument) for a number that no layer has

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// [net]: the input's size and the settings of training.
+// [net]: the input's size and the schedule of training.
 #include <algorithm>
 
 #include "error.hpp"
@@ -52,7 +52,6 @@ void read_schedule(CfgOptions& o, NetParams& net, std::vector<std::string>& warn
     read_policy(o, net, warnings);
     net.steps = o.integers("steps");
     net.scales = o.reals("scales");
-    net.seq_scales = o.reals("seq_scales");
     if (net.policy == "steps" && (net.steps.empty() || net.scales.size() < net.steps.size()))
         o.fail(net.steps.empty() ? "steps" : "scales",
                text("policy=steps needs one scale per step; found ", net.steps.size(), " steps and ", net.scales.size(),
@@ -67,27 +66,31 @@ void read_schedule(CfgOptions& o, NetParams& net, std::vector<std::string>& warn
     net.adam_b2 = o.real("B2", 0.999f);
     net.adam_eps = o.real("eps", 1e-6f);
     net.ema_alpha = o.real("ema_alpha", 0);
-    net.loss_scale = o.real("loss_scale", 1);
-    net.max_chart_loss = o.real("max_chart_loss", 20);
 }
 
-void read_augmentation(CfgOptions& o, NetParams& net) {
-    net.angle = o.real("angle", 0);
-    net.aspect = o.real("aspect", 1);
-    net.saturation = o.real("saturation", 1);
-    net.exposure = o.real("exposure", 1);
-    net.hue = o.real("hue", 0);
-    net.flip = o.flag("flip", true);
-    net.blur = o.integer("blur", 0);
-    net.gaussian_noise = o.flag("gaussian_noise");
-    const int mixup = o.integer("mixup", 0, 0, 4);
-    const bool cutmix = o.flag("cutmix"), mosaic = o.flag("mosaic");
-    net.mixup = mosaic && cutmix ? 4 : cutmix ? 2 : mosaic ? 3 : mixup;
-    net.mosaic_bound = o.integer("mosaic_bound", 0);
-    net.resize_step = o.integer("resize_step", 32, 1, 1 << 12);
-    net.label_smooth_eps = o.real("label_smooth_eps", 0);
-    net.min_crop = o.integer("min_crop", net.width);
-    net.max_crop = o.integer("max_crop", net.width * 2);
+// Keys of other readers, and keys that change no result in Darknet.
+void accept_others(CfgOptions& o) {
+    // Read by Python: augmentation, sizes, the chart.
+    o.accept({"saturation", "exposure", "hue", "flip", "blur", "gaussian_noise", "mixup", "cutmix", "mosaic",
+              "mosaic_bound", "resize_step", "max_chart_loss"});
+    o.accept({"optimized_memory", "workspace_size_limit_MB", "use_cuda_graph", "attention", "show_receptive_field"});
+    // Of public files; no Darknet reads them.
+    o.accept({"letterbox", "random", "max_epochs", "init_sequential_subdivisions", "cudnn_half"});
+}
+
+void report_unsupported(CfgOptions& o) {
+    // Sequences and recurrent layers.
+    o.unsupported("time_steps", 1);
+    o.unsupported("augment_speed", 2);
+    o.unsupported({"track", "sequential_subdivisions", "seq_scales"});
+    // Classifiers and embeddings.
+    o.unsupported("aspect", 1);
+    o.unsupported({"angle", "min_crop", "max_crop", "label_smooth_eps", "unsupervised", "contrastive",
+                   "contrastive_jit_flip", "contrastive_color", "adversarial_lr"});
+    // Experiments of Darknet's training on a GPU.
+    o.unsupported("loss_scale", 1);
+    o.unsupported({"try_fix_nan", "dynamic_minibatch", "weights_reject_freq", "equidistant_point",
+                   "badlabels_rejection_percentage", "num_sigmas_reject_badlabels"});
 }
 
 }  // namespace
@@ -96,33 +99,8 @@ NetParams read_net(CfgOptions& o, std::vector<std::string>& warnings) {
     NetParams net;
     read_input(o, net);
     read_schedule(o, net, warnings);
-    read_augmentation(o, net);
-    // Known to Darknet or to its users; without effect on this engine's results.
-    o.ignore({"time_steps",
-              "track",
-              "augment_speed",
-              "sequential_subdivisions",
-              "try_fix_nan",
-              "dynamic_minibatch",
-              "optimized_memory",
-              "workspace_size_limit_MB",
-              "use_cuda_graph",
-              "weights_reject_freq",
-              "equidistant_point",
-              "badlabels_rejection_percentage",
-              "num_sigmas_reject_badlabels",
-              "contrastive",
-              "contrastive_jit_flip",
-              "contrastive_color",
-              "unsupervised",
-              "attention",
-              "adversarial_lr",
-              "show_receptive_field",
-              "letterbox",
-              "random",
-              "max_epochs",
-              "init_sequential_subdivisions",
-              "cudnn_half"});
+    accept_others(o);
+    report_unsupported(o);
     return net;
 }
 

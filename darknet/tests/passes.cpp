@@ -83,9 +83,9 @@ TEST_CASE("fuse: also through a dropout") {
 TEST_CASE("fuse: not when another node needs the convolution's own output") {
     const auto is_fused = [](const std::string& rest, const std::vector<int>& wanted) {
         const Graph graph = graph_of(kConv + kConv + rest, kInput);
-        FusedGraph fused(graph);
-        fuse_shortcuts(fused, wanted);
-        return fused.of(2).computed_elsewhere;
+        FusedGraph passed(graph);
+        fuse_shortcuts(passed, wanted);
+        return passed.of(2).computed_elsewhere;
     };
     CHECK(is_fused("[shortcut]\nfrom=-2\n", {2}));
     CHECK_FALSE(is_fused("[shortcut]\nfrom=-2\n", {1, 2}));                      // it is to be read
@@ -110,10 +110,10 @@ TEST_CASE("fuse: a bottleneck becomes one node that reads what its first convolu
 
     const auto middle_of = [](int node, const std::string& sections, const std::vector<int>& wanted,
                               bool accepted = true) {
-        const Graph net = graph_of(kConv + sections, kInput);
-        FusedGraph changed(net);
-        fuse_bottlenecks(changed, wanted, [&](const Bottleneck&) { return accepted; });
-        return changed.of(node).depthwise;
+        const Graph other = graph_of(kConv + sections, kInput);
+        FusedGraph passed(other);
+        fuse_bottlenecks(passed, wanted, [&](const Bottleneck&) { return accepted; });
+        return passed.of(node).depthwise;
     };
     CHECK(middle_of(3, block, {3}, false) == -1);
     CHECK(middle_of(3, block, {2, 3}) == -1);                           // it is to be read

@@ -204,9 +204,16 @@ class EngineHandle:
 
     def warnings(self) -> list[str]:
         """Warnings from loading."""
+        return self._texts(lib.dn_network_warning)
+
+    def without_effect(self) -> list[str]:
+        """Keys of the cfg that are set and have an effect in Darknet only, with file and line."""
+        return self._texts(lib.dn_network_without_effect)
+
+    def _texts(self, entry: Callable[[Any, int], Any]) -> list[str]:
         found: list[str] = []
-        while warning := lib.dn_network_warning(self.pointer, len(found)):
-            found.append(text(warning))
+        while line := entry(self.pointer, len(found)):
+            found.append(text(line))
         return found
 
     def array(self, layer: int, name: str) -> Floats:

@@ -6,6 +6,7 @@ Loops, events, data and files are in :mod:`pydarknet.training`; this is the leve
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 State = dict[str, Any]
 
+_log = logging.getLogger("pydarknet")
+
 
 class Trainer:
     """Training of a network's weights; made by :meth:`pydarknet.Network.trainer`.
@@ -40,6 +43,8 @@ class Trainer:
         self._images = 0  # of the last mini-batch
         with network._turns.engine() as handle:
             self._trainer = TrainerHandle(handle)
+            for line in handle.without_effect():
+                _log.warning("%s", line)
 
     @contextmanager
     def _use(self) -> Iterator[tuple[EngineHandle, TrainerHandle]]:

@@ -24,6 +24,8 @@ from pydarknet.system.atomic import write_text
 from pydarknet.system.notify import Notify
 from pydarknet.training.starting_weights import starting_weights
 
+ENGINE_REPORTS = "L-36"  # keys without effect: the trainer logs them, with file and line
+
 
 def settle_precision(config: TrainConfig, before: TrainConfig | None, notify: Notify) -> str:
     """Choose the precision to compute in, never ``auto``.
@@ -84,6 +86,8 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, notify: Notify) -> No
     found = preflight(cfg, Path(config.data), config.weights, plan, ignore=ignored)
     write_text(folder / "preflight.json", found.to_json())
     for finding in found.findings:
+        if finding.rule == ENGINE_REPORTS:
+            continue
         place = f" ({finding.where})" if finding.line else ""
         notify(f"{finding.severity.value} {finding.rule}: {finding.message}{place}")
     if found.errors and not config.force:

@@ -43,6 +43,10 @@ dn::ImageView convert(const dn_image& image) {
     return {image.data, image.width, image.height, image.channels, image.stride, image.depth, image.bgr != 0};
 }
 
+const char* entry(const std::vector<std::string>& lines, int i) {
+    return i >= 0 && i < static_cast<int>(lines.size()) ? lines[i].c_str() : nullptr;
+}
+
 void load(const dn::Cfg& cfg, const char* weights, const dn_options* options, dn_network** out) {
     need(out, "out");
     *out = std::make_unique<dn_network>(dn::Network(cfg, weights ? weights : "", convert(options))).release();
@@ -161,9 +165,11 @@ dn_status dn_network_get_layer(const dn_network* network, int layer, dn_layer_in
 }
 
 const char* dn_network_warning(const dn_network* network, int i) {
-    if (!network || i < 0) return nullptr;
-    const auto& warnings = network->net.graph().warnings;
-    return i < static_cast<int>(warnings.size()) ? warnings[i].c_str() : nullptr;
+    return network ? entry(network->net.graph().warnings, i) : nullptr;
+}
+
+const char* dn_network_without_effect(const dn_network* network, int i) {
+    return network ? entry(network->net.graph().without_effect, i) : nullptr;
 }
 
 dn_status dn_network_predict(dn_network* network, const float* x, int n, const int* layers, int layer_count) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // [contrastive]: a loss over the embeddings of a [yolo] head; at inference its input passes through.
+#include <limits>
+
 #include "layer.hpp"
 
 #include "../error.hpp"
@@ -9,17 +11,17 @@ namespace {
 
 void parse(CfgOptions& options, const Graph& graph, Node& node) {
     auto params = std::make_shared<ContrastiveParams>();
-    params->classes = options.integer("classes", params->classes, 1, 1 << 24);
     if (!options.has("yolo_layer"))
         options.fail("yolo_layer", "is missing; expected the [yolo] layer of the embeddings");
     params->yolo_layer = resolve_reference(options, "yolo_layer", node, options.integer("yolo_layer", 0));
     if (graph.nodes[params->yolo_layer].kind != Kind::yolo)
         options.fail("yolo_layer", text("layer ", params->yolo_layer, " is ", graph.nodes[params->yolo_layer].where,
                                         ", expected a [yolo]"));
-    params->temperature = options.real("temperature", params->temperature);
-    params->cls_normalizer = options.real("cls_normalizer", params->cls_normalizer);
-    params->max_delta = options.real("max_delta", params->max_delta);
-    params->neg_max = options.integer("contrastive_neg_max", params->neg_max, 0, 1 << 24);
+    options.unsupported("classes", 1000);
+    options.unsupported("temperature", 1);
+    options.unsupported("cls_normalizer", 1);
+    options.unsupported("max_delta", std::numeric_limits<float>::max());
+    options.unsupported("contrastive_neg_max", 3);
     node.params = params;
 }
 

@@ -31,9 +31,11 @@ void parse(CfgOptions& options, const Graph& graph, Node& node) {
         const int owner = graph.nodes[node.share_index].share_index;
         if (owner >= 0) node.share_index = owner;
     }
-    // Darknet reads these; they act in GPU training only, or not at all.
-    options.ignore({"bin_output", "assisted_excitation", "rotate", "stretch", "sway", "stretch_sway", "angle",
-                    "grad_centr", "reverse", "coordconv", "dot", "stream", "wait_stream"});
+    // Experiments of Darknet's training; bin_output needs xnor, angle needs rotate or sway.
+    options.unsupported("angle", 15);
+    options.unsupported({"bin_output", "assisted_excitation", "rotate", "stretch", "sway", "stretch_sway", "grad_centr",
+                         "reverse", "coordconv"});
+    options.accept({"dot", "stream", "wait_stream"});
     node.params = params;
 }
 

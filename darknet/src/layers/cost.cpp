@@ -12,7 +12,7 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
         parse_choice<CostType>(options, "type", CostType::sse,
                                {{"sse", CostType::sse}, {"masked", CostType::masked}, {"smooth", CostType::smooth}});
     params->scale = options.real("scale", params->scale);
-    params->ratio = options.real("ratio", params->ratio);
+    options.unsupported("ratio");
     node.params = params;
 }
 

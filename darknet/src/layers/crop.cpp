@@ -13,7 +13,9 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
     params->crop_width = options.integer("crop_width", 1, 1, 1 << 20);
     params->noadjust = options.flag("noadjust");
     // Augmentation of Darknet's first networks; training augments before the network instead.
-    options.ignore({"flip", "angle", "saturation", "exposure", "shift"});
+    options.unsupported({"flip", "angle", "shift"});
+    options.unsupported("saturation", 1);
+    options.unsupported("exposure", 1);
     node.params = params;
 }
 

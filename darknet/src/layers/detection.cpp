@@ -16,14 +16,13 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
     params->side = options.integer("side", params->side, 1, 1 << 12);
     params->softmax = options.flag("softmax");
     params->sqrt = options.flag("sqrt");
-    params->rescore = options.flag("rescore");
-    params->forced = options.flag("forced");
-    params->coord_scale = options.real("coord_scale", params->coord_scale);
-    params->object_scale = options.real("object_scale", params->object_scale);
-    params->noobject_scale = options.real("noobject_scale", params->noobject_scale);
-    params->class_scale = options.real("class_scale", params->class_scale);
-    read_augmentation(options, *params);
-    options.ignore({"reorg"});
+    // Its training is not implemented.
+    options.unsupported({"rescore", "forced", "random"});
+    for (const char* key : {"coord_scale", "object_scale", "noobject_scale", "class_scale", "resize"})
+        options.unsupported(key, 1);
+    options.unsupported("jitter", 0.2f);
+    options.unsupported("max", 200);
+    options.accept({"reorg"});
     node.params = params;
 }
 

@@ -8,7 +8,6 @@ namespace dn {
 
 constexpr int kMaxClasses = 1 << 20;
 constexpr int kMaxAnchors = 1 << 12;
-constexpr int kMaxBoxes = 1 << 20;
 
 // `num` pairs (w, h). Darknet drops what is too much and leaves 0.5 where there is none.
 inline std::vector<float> read_anchors(CfgOptions& options, int num) {
@@ -19,12 +18,7 @@ inline std::vector<float> read_anchors(CfgOptions& options, int num) {
     return anchors;
 }
 
-template <class Params>
-void read_augmentation(CfgOptions& options, Params& params) {
-    params.max_boxes = options.integer("max", params.max_boxes, 1, kMaxBoxes);
-    params.jitter = options.real("jitter", params.jitter);
-    params.resize = options.real("resize", params.resize);
-    params.random = options.real("random", params.random);
-}
+// Read by those who prepare the images of training.
+inline void accept_augmentation(CfgOptions& options) { options.accept({"max", "jitter", "resize", "random"}); }
 
 }  // namespace dn

@@ -16,7 +16,7 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
     params->antialiasing = options.integer("antialiasing", 0, 0, 2);
     if (params->depth && params->antialiasing)
         options.fail("antialiasing", "cannot be combined with maxpool_depth, which leaves the image's size");
-    options.ignore({"maxpool_zero_nonmax"});  // an experiment of Darknet's GPU training
+    options.unsupported("maxpool_zero_nonmax");  // an experiment of Darknet's GPU training
     node.params = params;
 }
 

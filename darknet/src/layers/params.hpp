@@ -86,9 +86,6 @@ struct SamParams : LayerParams {
 
 struct DropoutParams : LayerParams {
     float probability = 0.2f;
-    bool dropblock = false;
-    float dropblock_size_rel = 0;
-    int dropblock_size_abs = 0;
 };
 
 struct ActivationParams : LayerParams {
@@ -119,7 +116,7 @@ enum class CostType { sse, masked, smooth };
 
 struct CostParams : LayerParams {
     CostType type = CostType::sse;
-    float scale = 1, ratio = 0;
+    float scale = 1;
 };
 
 struct CropParams : LayerParams {
@@ -144,8 +141,7 @@ struct ImplicitParams : LayerParams {
 };
 
 struct ContrastiveParams : LayerParams {
-    int classes = 1000, yolo_layer = 0, neg_max = 3;
-    float temperature = 1, cls_normalizer = 1, max_delta = std::numeric_limits<float>::max();
+    int yolo_layer = 0;  // the head whose embeddings are compared
 };
 
 enum class NmsKind { standard, greedy, diou, corners };
@@ -157,7 +153,7 @@ enum class IouKind { iou, giou, diou, ciou, mse };
 enum class YoloPoint { center, left_top, right_bottom };
 
 struct YoloParams : LayerParams {  // yolo and gaussian_yolo
-    int classes = 20, num = 1, max_boxes = 200;
+    int classes = 20, num = 1;
     std::vector<int> mask;
     std::vector<float> anchors;  // num pairs (w, h), in pixels of the network's input
     float scale_x_y = 1;
@@ -172,14 +168,12 @@ struct YoloParams : LayerParams {  // yolo and gaussian_yolo
     float max_delta = std::numeric_limits<float>::max(), label_smooth_eps = 0;
     bool objectness_smooth = false, focal_loss = false;
     std::vector<int> counters_per_class;
-    std::string map;
-    float jitter = 0.2f, resize = 1, random = 0;
 
     int entries() const { return (gaussian ? 9 : 5) + classes; }  // values per anchor and cell
 };
 
 struct RegionParams : LayerParams {
-    int classes = 20, coords = 4, num = 1, max_boxes = 200;
+    int classes = 20, coords = 4, num = 1;
     std::vector<float> anchors;  // in grid cells
     bool softmax = false;
     Tree tree;
@@ -188,16 +182,11 @@ struct RegionParams : LayerParams {
 
     float thresh = 0.5f, coord_scale = 1, object_scale = 1, noobject_scale = 1, class_scale = 1;
     bool bias_match = false, rescore = false, focal_loss = false;
-    float jitter = 0.2f, resize = 1, random = 0;
 };
 
 struct DetectionParams : LayerParams {  // YOLOv1
-    int classes = 1, coords = 1, num = 1, side = 7, max_boxes = 200;
+    int classes = 1, coords = 1, num = 1, side = 7;
     bool softmax = false, sqrt = false;
-
-    bool rescore = false, forced = false;
-    float coord_scale = 1, object_scale = 1, noobject_scale = 1, class_scale = 1;
-    float jitter = 0.2f, resize = 1, random = 0;
 };
 
 struct EmptyParams : LayerParams {};  // avgpool, batchnorm, empty: no keys of their own

@@ -51,8 +51,8 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
     params->bias_match = options.flag("bias_match");
     params->rescore = options.flag("rescore");
     params->focal_loss = options.flag("focal_loss");
-    read_augmentation(options, *params);
-    options.ignore({"absolute", "log", "sqrt", "mask_scale"});  // Darknet reads them to no effect
+    accept_augmentation(options);
+    options.accept({"absolute", "log", "sqrt", "mask_scale"});  // Darknet reads them to no effect
     node.params = params;
 }
 

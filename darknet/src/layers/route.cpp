@@ -15,7 +15,7 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
     for (int reference : layers) node.inputs.push_back(resolve_reference(options, "layers", node, reference));
     params->groups = options.integer("groups", 1, 1, 1 << 20);
     params->group_id = options.integer("group_id", 0, 0, params->groups - 1);
-    options.ignore({"stream", "wait_stream"});  // hints for CUDA streams
+    options.accept({"stream", "wait_stream"});  // hints for CUDA streams
     node.params = params;
 }
 

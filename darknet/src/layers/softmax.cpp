@@ -16,7 +16,7 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
         options.fail("temperature", text("found ", params->temperature, ", expected more than 0"));
     if (options.has("tree")) params->tree = read_tree(options.word("tree", ""), node.where);
     params->noloss = options.flag("noloss");
-    options.ignore({"spatial"});  // acts in Darknet's GPU build only
+    options.unsupported("spatial");  // acts in Darknet's GPU build only
     node.params = params;
 }
 

@@ -61,11 +61,16 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
         {{"default", NmsKind::standard}, {"greedynms", NmsKind::greedy}, {"diounms", NmsKind::diou}});
     constexpr int kNoEmbedding = 999999;  // Darknet's own way to say none
     const int embedding = options.integer("embedding_layer", kNoEmbedding);
+    options.unsupported("embedding_layer", kNoEmbedding);
     if (embedding != kNoEmbedding)
         params->embedding_layer = resolve_reference(options, "embedding_layer", node, embedding);
-    // The form of Darknet's training log, its tracker, and keys seen in public files that Darknet never read.
-    options.ignore({"show_details", "track_history_size", "dets_for_track", "dets_for_show", "sim_thresh",
-                    "track_ciou_norm", "uc_normalizer", "beta1"});
+    // Darknet's tracker over embeddings.
+    options.unsupported("track_history_size", 5);
+    options.unsupported("dets_for_track", 1);
+    options.unsupported("dets_for_show", 1);
+    options.unsupported("sim_thresh", 0.8f);
+    options.unsupported("track_ciou_norm", 0.01f);
+    options.accept({"show_details", "uc_normalizer", "beta1"});
     node.params = params;
 }
 
@@ -91,9 +96,9 @@ void read_yolo(CfgOptions& options, YoloParams& params) {
     params.anchors = read_anchors(options, params.num);
     params.scale_x_y = options.real("scale_x_y", params.scale_x_y);
     params.nms.beta = options.real("beta_nms", params.nms.beta);
-    params.map = options.word("map", "");
+    options.unsupported("map");
     read_losses(options, params);
-    read_augmentation(options, params);
+    accept_augmentation(options);
 }
 
 void infer_yolo(const Graph& graph, Node& node) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Passes of an inference plan over a graph before kernels are made: fold, fuse, place, pack into one arena.
-// The passes know no backend; PlacementRules states what a backend can do.
+// The passes know no backend; PlacementRules states what a backend can do. The graph itself stays as it is.
 #pragma once
 
 #include <cstddef>
@@ -50,7 +50,7 @@ private:
 // `wanted` keep an output of their own.
 void fuse_shortcuts(FusedGraph& fused, const std::vector<int>& wanted);
 
-// A bottleneck: 1x1 convolution -> depthwise convolution -> 1x1 convolution, no other node reading between them.
+// A bottleneck: 1x1 convolution -> depthwise convolution -> 1x1 convolution, without other readers between them.
 struct Bottleneck {
     const Node &expand, &depthwise, &project;
 };
