@@ -14,6 +14,7 @@ from typing_extensions import assert_type
 
 import pydarknet
 from pydarknet import DarknetError, DataError, Detections, Evaluation, Network, TrainConfig, cfg, data, train
+from pydarknet.engine.trainer import Trainer
 
 
 def detect(network: Network, image: npt.NDArray[np.uint8]) -> None:
@@ -50,6 +51,17 @@ def network() -> None:
         assert_type(net.batch, int)
         assert_type(net.info.width, int)
     Network("a.cfg", backend=3)  # type: ignore[arg-type]
+
+
+def steps(net: Network, x: npt.NDArray[np.float32]) -> None:
+    with net.trainer() as trainer:
+        assert_type(trainer, Trainer)
+        assert_type(trainer.network, Network)
+        assert_type(trainer.accumulate(x, x), float)
+        assert_type(trainer.gradients(0), dict[str, npt.NDArray[np.float32]])
+        trainer.load_state(trainer.state())
+        trainer.acumulate(x, x)  # type: ignore[attr-defined]
+    net.accumulate(x, x)  # type: ignore[attr-defined]
 
 
 def training(config: TrainConfig) -> None:

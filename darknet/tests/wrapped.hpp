@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reference backend, for tests that change a part of what it does.
+// A backend, by default the reference one, for tests that change a part of what it does.
 #pragma once
 
 #include <memory>
@@ -32,22 +32,27 @@ private:
 
 class WrappedBackend : public Backend {
 public:
+    explicit WrappedBackend(std::shared_ptr<const Backend> backend = make_backend("ref"))
+        : backend_(std::move(backend)) {}
     std::string name() const override { return "wrapped"; }
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
-        return ref_->compile(graph, parameters, options);
+        return backend_->compile(graph, parameters, options);
     }
     std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
                                             int threads) const override {
-        return ref_->train_state(graph, parameters, threads);
+        return backend_->train_state(graph, parameters, threads);
     }
     std::size_t plan_bytes(const Graph& graph, const PlanOptions& options) const override {
-        return ref_->plan_bytes(graph, options);
+        return backend_->plan_bytes(graph, options);
     }
-    std::size_t free_bytes() const override { return ref_->free_bytes(); }
+    std::size_t free_bytes() const override { return backend_->free_bytes(); }
+
+protected:
+    const Backend& wrapped() const { return *backend_; }
 
 private:
-    std::unique_ptr<Backend> ref_ = make_backend("ref");
+    std::shared_ptr<const Backend> backend_;
 };
 
 }  // namespace dn::test

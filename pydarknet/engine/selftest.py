@@ -65,7 +65,7 @@ _CONFIDENCE = 0.7310586 * 0.9990889
 
 
 @dataclass(frozen=True)
-class Result:
+class SelfTestResult:
     """One comparison: what was computed, whether it holds, and how far off it is."""
 
     name: str
@@ -73,7 +73,7 @@ class Result:
     detail: str
 
 
-def run() -> list[Result]:
+def run() -> list[SelfTestResult]:
     """Compute the network with every backend of this build in fp32, and with ``auto``."""
     from pydarknet.engine import _core
 
@@ -85,7 +85,7 @@ def run() -> list[Result]:
         return [_compare(str(weights), *settings) for settings in runs]
 
 
-def _compare(weights: str, backend: str, precision: str, tolerance: float) -> Result:
+def _compare(weights: str, backend: str, precision: str, tolerance: float) -> SelfTestResult:
     from pydarknet.engine.network import Network
     from pydarknet.errors import DarknetError
 
@@ -99,13 +99,13 @@ def _compare(weights: str, backend: str, precision: str, tolerance: float) -> Re
             found = network.detect(levels, thresh=0.5)
             name = f"{network.info.backend} {network.info.precision}"
     except DarknetError as error:
-        return Result(name, False, str(error))
+        return SelfTestResult(name, False, str(error))
     if len(found) != 1:
-        return Result(name, False, f"found {len(found)} objects, expected 1")
+        return SelfTestResult(name, False, f"found {len(found)} objects, expected 1")
     off = max(
         float(np.max(np.abs(outputs[1][0] - _POOLED) / np.max(_POOLED))),
         float(np.max(np.abs(outputs[3][0] - _HEAD))),
         float(np.max(np.abs(found.xyxy[0] - _BOX))),
         abs(float(found.confidence[0]) - _CONFIDENCE),
     )
-    return Result(name, off <= tolerance, f"off by {off:.1e} at most, allowed {tolerance:.0e}")
+    return SelfTestResult(name, off <= tolerance, f"off by {off:.1e} at most, allowed {tolerance:.0e}")
