@@ -85,6 +85,7 @@ const Node& Graph::node(int layer) const {
 std::vector<int> Graph::default_outputs() const {
     std::vector<int> outputs = heads();
     if (outputs.empty()) outputs.push_back(output_node());
+    if (outputs.front() < 0) throw Error(Status::cfg, file, "has no output: expected a layer besides [cost]");
     return outputs;
 }
 

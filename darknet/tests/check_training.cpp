@@ -2,6 +2,7 @@
 // "check:A,B" in training: a planted difference is found, and named by the layer and the pass in which it was planted.
 #include "backends/check.hpp"
 #include "backends/host/train_state.hpp"
+#include "hidden_backend.hpp"
 #include "support.hpp"
 #include "trainer.hpp"
 #include "wrapped.hpp"
@@ -123,6 +124,12 @@ TEST_CASE("check in training: backends that agree train like the first one") {
         CAPTURE(name);
         CHECK(train(make_backend("check:" + name + ",ref")) == train(make_backend(name)));
     }
+}
+
+TEST_CASE("check in training: backends may keep their numbers where they like") {
+    const Floats expected = train(make_backend("ref"));
+    CHECK(train(make_check_backend(make_backend("ref"), std::make_unique<HiddenBackend>())) == expected);
+    CHECK(train(make_check_backend(std::make_unique<HiddenBackend>(), make_backend("ref"))) == expected);
 }
 
 TEST_CASE("check in training: the first layer that differs is named, with what differs") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A backend, the reference unless another is given, for tests that change a part of what it does.
+// A backend, by default the reference one, for tests that change a part of what it does.
 #pragma once
 
 #include <memory>

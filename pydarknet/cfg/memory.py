@@ -65,6 +65,7 @@ def training_memory(
 
     Raises:
         CfgError: the network is impossible, or the batch does not divide.
+        FileError: a class tree of the cfg cannot be read.
         BackendError: there is no such backend here, or it lacks the precision.
     """
     batch = batch or cfg.net.integer("batch")
@@ -88,6 +89,7 @@ def inference_memory(
 
     Raises:
         CfgError: the network is impossible.
+        FileError: a class tree of the cfg cannot be read.
         BackendError: there is no such backend here, or it lacks the precision.
     """
     options = EngineOptions(backend, precision, batch, strict=False)

@@ -121,7 +121,7 @@ def test_memory_is_reported_or_refused(config: TrainConfig, monkeypatch: pytest.
     assert "for 2 images at a time" in line
     assert "subdivisions=1 would fit too" in line
     big = replace(config, size=(1024, 1024), batch=64, subdivisions="1", out=Path(config.cfg).parent / "big")
-    monkeypatch.setattr("pydarknet.check.rules_cfg.free_memory", lambda _: 2**29)
+    monkeypatch.setattr("pydarknet.check.rules_cfg.free_memory", lambda _: 2**30)
     with pytest.raises(DataError, match=r"error +L-14(.|\n)*Set subdivisions=\d+ or more"):
         train(replace(big, force=False))
 

@@ -27,12 +27,13 @@ bool plain_shortcut(const ShortcutParams& params) {
     return params.weights_per_source == 0 && params.activation == Activation::linear;
 }
 
-Choice choose(const Node& node, DType src, DType dst, DType compute) {
+// Layers without a source have reference kernels.
+Choice choose(const Node& node, const std::vector<Tensor>& src, DType dst, DType compute) {
     switch (node.kind) {
         case Kind::convolutional:
-            return plain_convolution(node, src, compute) ? Choice::convolution : Choice::reference;
+            return plain_convolution(node, src[0].type, compute) ? Choice::convolution : Choice::reference;
         case Kind::maxpool:
-            return plain_pool(node.as<PoolParams>(), src, dst) ? Choice::maxpool : Choice::reference;
+            return plain_pool(node.as<PoolParams>(), src[0].type, dst) ? Choice::maxpool : Choice::reference;
         case Kind::shortcut:
             return plain_shortcut(node.as<ShortcutParams>()) ? Choice::mover : Choice::reference;
         case Kind::upsample:
@@ -67,7 +68,7 @@ std::size_t reference_bytes(const std::vector<Tensor>& src, const Tensor& dst) {
 }  // namespace
 
 std::unique_ptr<TrainKernel> make_train_kernel(const TrainContext& context) {
-    switch (choose(context.node, context.src[0].type, context.dst.type, context.compute)) {
+    switch (choose(context.node, context.src, context.dst.type, context.compute)) {
         case Choice::convolution:
             if (auto kernel = make_train_convolution(context)) return kernel;
             break;
@@ -82,7 +83,7 @@ std::unique_ptr<TrainKernel> make_train_kernel(const TrainContext& context) {
 }
 
 std::size_t train_kernel_bytes(const Node& node, const std::vector<Tensor>& src, const Tensor& dst, DType compute) {
-    switch (choose(node, src[0].type, dst.type, compute)) {
+    switch (choose(node, src, dst.type, compute)) {
         case Choice::convolution:
             return convolution_bytes(node, dst, compute);
         case Choice::maxpool:
