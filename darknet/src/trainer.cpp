@@ -38,9 +38,9 @@ Trainer::Trainer(const Network& network, const std::shared_ptr<const Backend>& b
       graph_(network.shared_graph()),
       parameters_(network.shared_parameters()),
       solver_(checked(*graph_)),
-      state_(backend_->train_state(*graph_, parameters_, options_.threads)),
-      active_(graph_, parameters_, state_),
-      training_{state_.get(), solver_.frozen_before()},
+      active_(graph_, parameters_, [&] { return backend_->train_state(*graph_, parameters_, options_.threads); }),
+      state_(active_.state()),
+      training_{&state_, solver_.frozen_before()},
       reports_(graph_->nodes.size()) {
     clear_initial_variances(network.weights_report());
     const std::uint64_t batch = static_cast<std::uint64_t>(graph_->net.batch);
@@ -52,11 +52,11 @@ void Trainer::clear_initial_variances(const WeightsReport& loaded) {
     const Alone alone(parameters_->mutex);
     for (const Node& node : graph_->nodes) {
         const bool from_file = node.index < loaded.layers_loaded && !node.dont_load;
-        const Floats variances = values_of(*state_, node.index, Role::variances);
+        const Floats variances = values_of(state_, node.index, Role::variances);
         if (node.index < solver_.frozen_before() || from_file || variances.empty()) continue;
-        if (!all_equal(values_of(*state_, node.index, Role::means), 0) || !all_equal(variances, 1)) continue;
+        if (!all_equal(values_of(state_, node.index, Role::means), 0) || !all_equal(variances, 1)) continue;
         const Floats zeros(variances.size());
-        state_->set(StateKind::parameters, node.index, Role::variances, zeros.data());
+        state_.set(StateKind::parameters, node.index, Role::variances, zeros.data());
     }
 }
 
@@ -110,7 +110,7 @@ float Trainer::accumulate(const float* images, int n, const float* truths, std::
 }
 
 void Trainer::run(Plan& compiled, const LossContext& context) {
-    state_->begin_batch(context.seen);
+    state_.begin_batch(context.seen);
     compiled.forward();
     gradients_incomplete_ = true;
     std::fill(reports_.begin(), reports_.end(), LossReport{});
@@ -118,14 +118,14 @@ void Trainer::run(Plan& compiled, const LossContext& context) {
     gradients_incomplete_ = false;
     images_ += context.truths.n;
     const Alone alone(parameters_->mutex);
-    state_->keep_batch();
+    state_.keep_batch();
 }
 
 void Trainer::update() {
     check_whole();
     if (images_ == 0) throw Error(Status::invalid_argument, "", "nothing was accumulated since the last update");
     const Alone alone(parameters_->mutex);
-    state_->update(solver_.rule(++iteration_, images_));
+    state_.update(solver_.rule(++iteration_, images_));
     images_ = 0;
 }
 
@@ -156,19 +156,19 @@ void Trainer::read_delta(int layer, float* dst, std::size_t count) const {
 }
 
 std::size_t Trainer::count(StateKind kind, int layer, Role role) const {
-    return state_->count(kind, graph_->node(layer).index, role);
+    return state_.count(kind, graph_->node(layer).index, role);
 }
 
 void Trainer::get(StateKind kind, int layer, Role role, float* dst, std::size_t count) const {
     check_count(layer, role, this->count(kind, layer, role), count);
-    state_->get(kind, layer, role, dst);
+    state_.get(kind, layer, role, dst);
 }
 
 void Trainer::set(StateKind kind, int layer, Role role, const float* src, std::size_t count) {
     // A moving average that there is not yet is as long as the gradients are.
     check_count(layer, role, this->count(kind == StateKind::ema ? StateKind::gradients : kind, layer, role), count);
     const Alone alone(parameters_->mutex);
-    state_->set(kind, layer, role, src);
+    state_.set(kind, layer, role, src);
 }
 
 void Trainer::check_count(int layer, Role role, std::size_t expected, std::size_t count) const {

@@ -53,7 +53,7 @@ public:
     const std::vector<LossReport>& reports() const { return reports_; }  // by node, of the last accumulate()
     std::size_t activation_bytes() const { return plan_ ? plan_->activation_bytes() : 0; }
     // Names the first layer and array that holds NaN or Inf, gradients included; "" when all is finite.
-    std::string first_non_finite() const { return state_->first_non_finite(); }
+    std::string first_non_finite() const { return state_.first_non_finite(); }
 
 private:
     void clear_initial_variances(const WeightsReport& loaded);
@@ -68,8 +68,8 @@ private:
     std::shared_ptr<const Graph> graph_;
     std::shared_ptr<Parameters> parameters_;
     Solver solver_;
-    std::shared_ptr<TrainState> state_;
     ActiveTraining active_;
+    TrainState& state_;
     Training training_;
     std::unique_ptr<Plan> plan_;
     int plan_images_ = 0;

@@ -2,7 +2,7 @@
 // Where rolling statistics begin, and that a mini-batch which fails leaves nothing behind.
 #include "trainer.hpp"
 
-#include "backends/registry.hpp"
+#include "hidden_backend.hpp"
 #include "support.hpp"
 
 using namespace dn;
@@ -21,7 +21,7 @@ Network network_of(const std::string& sections) {
     return Network(parse_cfg(kNet + sections, "net.cfg"), "", options);
 }
 
-// The reference backend, whose plans fail in one of their two passes while `fails` says so.
+// A backend whose plans fail in one of their two passes while `fails` says so.
 enum class Fails { never, forward, backward };
 
 class FailingPlan : public Plan {
@@ -49,19 +49,21 @@ private:
 
 class FailingBackend : public Backend {
 public:
-    explicit FailingBackend(const Fails& fails) : fails_(fails) {}
+    FailingBackend(std::shared_ptr<const Backend> backend, const Fails& fails)
+        : backend_(std::move(backend)), fails_(fails) {}
     std::string name() const override { return "failing"; }
     std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                   const PlanOptions& options) const override {
-        return std::make_unique<FailingPlan>(graph, options.batch,
-                                             make_backend("ref")->compile(graph, parameters, options), fails_);
+        return std::make_unique<FailingPlan>(graph, options.batch, backend_->compile(graph, parameters, options),
+                                             fails_);
     }
     std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
                                             int threads) const override {
-        return make_backend("ref")->train_state(graph, parameters, threads);
+        return backend_->train_state(graph, parameters, threads);
     }
 
 private:
+    std::shared_ptr<const Backend> backend_;
     const Fails& fails_;
 };
 
@@ -97,51 +99,58 @@ TEST_CASE("trainer: a network without a loss is refused") {
 }
 
 TEST_CASE("trainer: rolling variances that no file gave begin at 0, as in Darknet") {
-    Network network = network_of(kConv + "[cost]\n");
-    CHECK(network.shared_parameters()->nodes[0].variances == Floats{1, 1});
-    Trainer trainer(network);
-    CHECK(variances(trainer, 0) == Floats{0, 0});
-    trainer.accumulate(kImages.data(), 2, kTruths.data(), 32);
-    const float rolling = variances(trainer, 0)[0];
-    CHECK(rolling > 0);
-    // All images are equal: each mini-batch has the same statistics, of which a hundredth joins.
-    trainer.accumulate(kImages.data(), 2, kTruths.data(), 32);
-    CHECK(variances(trainer, 0)[0] == doctest::Approx(1.99 * rolling));
+    on_every_backend([](const std::shared_ptr<const Backend>& backend) {
+        Network network = network_of(kConv + "[cost]\n");
+        CHECK(network.shared_parameters()->nodes[0].variances == Floats{1, 1});
+        Trainer trainer(network, backend);
+        CHECK(variances(trainer, 0) == Floats{0, 0});
+        trainer.accumulate(kImages.data(), 2, kTruths.data(), 32);
+        const float rolling = variances(trainer, 0)[0];
+        CHECK(rolling > 0);
+        // All images are equal: each mini-batch has the same statistics, of which a hundredth joins.
+        trainer.accumulate(kImages.data(), 2, kTruths.data(), 32);
+        CHECK(variances(trainer, 0)[0] == doctest::Approx(1.99 * rolling));
+    });
 }
 
 TEST_CASE("trainer: variances from a file, and those of frozen layers, stay") {
-    const TemporaryFolder folder;
-    const std::string cfg = kNet + kConv + "stopbackward=1\n" + kConv + "[cost]\n", file = folder.file("a.weights");
-    {
-        Network network = network_of(kConv + kConv + "[cost]\n");
-        write_weights(file, network.graph(), *network.shared_parameters(), -1);
-    }
-    NetworkOptions options;
-    options.backend = "ref";
-    Trainer loaded(Network(parse_cfg(kNet + kConv + kConv + "[cost]\n", "net.cfg"), file, options));
-    CHECK(variances(loaded, 1) == Floats{1, 1});
-    Trainer frozen(Network(parse_cfg(cfg, "net.cfg"), "", options));
-    CHECK(variances(frozen, 0) == Floats{1, 1});
-    CHECK(variances(frozen, 1) == Floats{0, 0});
+    on_every_backend([&](const std::shared_ptr<const Backend>& backend) {
+        const TemporaryFolder folder;
+        const std::string cfg = kNet + kConv + "stopbackward=1\n" + kConv + "[cost]\n", file = folder.file("a.weights");
+        {
+            Network network = network_of(kConv + kConv + "[cost]\n");
+            write_weights(file, network.graph(), *network.shared_parameters(), -1);
+        }
+        NetworkOptions options;
+        options.backend = "ref";
+        Trainer loaded(Network(parse_cfg(kNet + kConv + kConv + "[cost]\n", "net.cfg"), file, options), backend);
+        CHECK(variances(loaded, 1) == Floats{1, 1});
+        Trainer frozen(Network(parse_cfg(cfg, "net.cfg"), "", options), backend);
+        CHECK(variances(frozen, 0) == Floats{1, 1});
+        CHECK(variances(frozen, 1) == Floats{0, 0});
+    });
 }
 
 TEST_CASE("trainer: truths of a wrong size are refused before anything moves") {
-    Trainer trainer(network_of(kConv + "[cost]\n"));
-    const Moved before = moved(trainer);
-    const auto accumulate = [&](std::size_t stride) {
-        return error_of(Status::invalid_argument,
-                        [&] { trainer.accumulate(kImages.data(), 2, kTruths.data(), stride); });
-    };
-    CHECK_CONTAINS(accumulate(31), "[cost]: found 31 truth values an image, expected one for each of its 32 outputs");
-    CHECK(moved(trainer) == before);
-    CHECK(accumulate(32).empty());
-    CHECK(trainer.seen() == 2);
-    Trainer detector(
-        network_of("[convolutional]\nfilters=7\nactivation=linear\n"
-                   "[yolo]\nmask=0\nnum=1\nanchors=2,2\nclasses=2\n"));
-    CHECK_CONTAINS(
-        error_of(Status::invalid_argument, [&] { detector.accumulate(kImages.data(), 2, kTruths.data(), 8); }),
-        "[yolo]: found 8 truth values an image, expected rows of 6: x, y, w, h, class, track id");
+    on_every_backend([](const std::shared_ptr<const Backend>& backend) {
+        Trainer trainer(network_of(kConv + "[cost]\n"), backend);
+        const Moved before = moved(trainer);
+        const auto accumulate = [&](std::size_t stride) {
+            return error_of(Status::invalid_argument,
+                            [&] { trainer.accumulate(kImages.data(), 2, kTruths.data(), stride); });
+        };
+        CHECK_CONTAINS(accumulate(31),
+                       "[cost]: found 31 truth values an image, expected one for each of its 32 outputs");
+        CHECK(moved(trainer) == before);
+        CHECK(accumulate(32).empty());
+        CHECK(trainer.seen() == 2);
+        Trainer detector(network_of("[convolutional]\nfilters=7\nactivation=linear\n"
+                                    "[yolo]\nmask=0\nnum=1\nanchors=2,2\nclasses=2\n"),
+                         backend);
+        CHECK_CONTAINS(
+            error_of(Status::invalid_argument, [&] { detector.accumulate(kImages.data(), 2, kTruths.data(), 8); }),
+            "[yolo]: found 8 truth values an image, expected rows of 6: x, y, w, h, class, track id");
+    });
 }
 
 TEST_CASE("losses of a prediction: truths of a wrong size are refused") {
@@ -152,32 +161,34 @@ TEST_CASE("losses of a prediction: truths of a wrong size are refused") {
 }
 
 TEST_CASE("trainer: a mini-batch that fails leaves counters and rolling statistics as they were") {
-    Fails fails = Fails::never;
-    Network network = network_of(kConv + "[cost]\n");
-    Trainer trainer(network, std::make_shared<FailingBackend>(fails));
-    const auto accumulate = [&] { return trainer.accumulate(kImages.data(), 2, kTruths.data(), 32); };
-    accumulate();
-    const Moved before = moved(trainer);
-    const Floats gradients = state_of(trainer, StateKind::gradients, 0, Role::weights);
+    on_every_backend([](const std::shared_ptr<const Backend>& backend) {
+        Fails fails = Fails::never;
+        Network network = network_of(kConv + "[cost]\n");
+        Trainer trainer(network, std::make_shared<FailingBackend>(backend, fails));
+        const auto accumulate = [&] { return trainer.accumulate(kImages.data(), 2, kTruths.data(), 32); };
+        accumulate();
+        const Moved before = moved(trainer);
+        const Floats gradients = state_of(trainer, StateKind::gradients, 0, Role::weights);
 
-    fails = Fails::forward;
-    CHECK_CONTAINS(error_of(Status::backend, accumulate), "out of luck");
-    CHECK(moved(trainer) == before);
-    CHECK(state_of(trainer, StateKind::gradients, 0, Role::weights) == gradients);
-    fails = Fails::never;
-    accumulate();  // nothing was lost: it continues
-    CHECK(trainer.seen() == before.seen + 2);
+        fails = Fails::forward;
+        CHECK_CONTAINS(error_of(Status::backend, accumulate), "out of luck");
+        CHECK(moved(trainer) == before);
+        CHECK(state_of(trainer, StateKind::gradients, 0, Role::weights) == gradients);
+        fails = Fails::never;
+        accumulate();  // nothing was lost: it continues
+        CHECK(trainer.seen() == before.seen + 2);
 
-    const Moved again = moved(trainer);
-    fails = Fails::backward;
-    CHECK_CONTAINS(error_of(Status::backend, accumulate), "out of luck");
-    CHECK(moved(trainer) == again);
-    const std::string torn = "its gradients are incomplete; load a saved state to continue";
-    CHECK_CONTAINS(error_of(Status::invalid_argument, accumulate), torn);
-    CHECK_CONTAINS(error_of(Status::invalid_argument, [&] { trainer.update(); }), torn);
-    fails = Fails::never;
-    trainer.set_counters(3, 12);
-    CHECK(trainer.pending() == 0);
-    accumulate();
-    CHECK(trainer.seen() == 14);
+        const Moved again = moved(trainer);
+        fails = Fails::backward;
+        CHECK_CONTAINS(error_of(Status::backend, accumulate), "out of luck");
+        CHECK(moved(trainer) == again);
+        const std::string torn = "its gradients are incomplete; load a saved state to continue";
+        CHECK_CONTAINS(error_of(Status::invalid_argument, accumulate), torn);
+        CHECK_CONTAINS(error_of(Status::invalid_argument, [&] { trainer.update(); }), torn);
+        fails = Fails::never;
+        trainer.set_counters(3, 12);
+        CHECK(trainer.pending() == 0);
+        accumulate();
+        CHECK(trainer.seen() == 14);
+    });
 }

@@ -14,6 +14,7 @@ import pytest
 from pydarknet import Network
 from pydarknet.engine import _core
 from pydarknet.engine._ffi import ffi, lib
+from pydarknet.engine.handle import Image
 from pydarknet.errors import ArgumentError
 
 PACKAGE = Path(_core.__file__).parent
@@ -86,3 +87,21 @@ def test_outputs_go_with_the_plan_that_computed_them(tiny: Callable[..., Network
             handle.detect([], 0.5, 0.45, False)  # compiles for the heads, then has no image to run
         with pytest.raises(ArgumentError, match="layer 1 was not asked for in the last prediction"):
             handle.read(1, 1, handle.layer(1).outputs)
+
+
+def test_facts_are_asked_for_again_after_each_change(tiny: Callable[..., Network]) -> None:
+    with tiny(backend="ref") as network, network._turns.engine() as handle:
+        before = handle.info()
+        assert handle.info() is before
+        assert before.activation_bytes == 0
+        handle.predict(np.zeros((1, 1, 4, 4), np.float32), [])
+        small = handle.info()
+        assert small.activation_bytes > 0
+        handle.resize(8, 8)
+        assert (handle.info().width, handle.info().height) == (8, 8)
+        handle.detect([Image(np.zeros((8, 8, 1), np.uint8), bgr=True)], 0.5, 0.45, letterbox=False)
+        assert handle.info().activation_bytes > small.activation_bytes
+        handle.set_batch(3)
+        assert handle.info().batch == 3
+        handle.profile(20)
+        assert handle.info().activation_bytes > 0

@@ -50,9 +50,9 @@ def test_the_whole(
     out = tmp_path / "demo"
     assert run(monkeypatch, "demo", "--out", out, "--iterations", 10) == 0
     text = capsys.readouterr().out
-    assert "mAP@0.5 on digits it never saw" in text
+    assert "mAP@0.5 on validation images" in text
     assert "pydarknet convert YOUR_LABELS" in text
     assert cv2.imread(str(out / "detections.jpg")) is not None
     assert (out / "run/chart.png").is_file()
     assert run(monkeypatch, "demo", "--out", out) == 2
-    assert "holds a demo already" in capsys.readouterr().err
+    assert "already contains a demo" in capsys.readouterr().err

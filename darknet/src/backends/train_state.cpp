@@ -43,14 +43,14 @@ LockedParameters read_parameters(const Graph& graph, Parameters& parameters) {
 }
 
 ActiveTraining::ActiveTraining(std::shared_ptr<const Graph> graph, std::shared_ptr<Parameters> parameters,
-                               std::shared_ptr<TrainState> state)
+                               const std::function<std::shared_ptr<TrainState>()>& make)
     : graph_(std::move(graph)), parameters_(std::move(parameters)) {
     const std::lock_guard<FairSharedMutex> alone(parameters_->mutex);
     if (parameters_->training)
         throw Error(Status::invalid_argument, graph_->file,
                     "another trainer trains the weights of this network already; free it first, or load the network "
                     "once more for weights of its own");
-    parameters_->training = std::move(state);
+    parameters_->training = make();
 }
 
 ActiveTraining::~ActiveTraining() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <shared_mutex>
 #include <string>
@@ -75,15 +76,17 @@ private:
 // Waits for an update that is running, and copies from the training's memory what is newer there.
 LockedParameters read_parameters(const Graph& graph, Parameters& parameters);
 
-// While it lives, `state` is the training that moves these parameters; at its end they are on the host.
+// While it lives, the state that it makes is the training that moves these parameters; at its end they are on the host.
 class ActiveTraining {
 public:
-    // Throws Error(invalid_argument) when another training moves them.
+    // `make` reads the parameters, which are locked and on the host. Throws Error(invalid_argument) when another
+    // training moves them.
     ActiveTraining(std::shared_ptr<const Graph> graph, std::shared_ptr<Parameters> parameters,
-                   std::shared_ptr<TrainState> state);
+                   const std::function<std::shared_ptr<TrainState>()>& make);
     ~ActiveTraining();
     ActiveTraining(const ActiveTraining&) = delete;
     ActiveTraining& operator=(const ActiveTraining&) = delete;
+    TrainState& state() const { return *parameters_->training; }
 
 private:
     std::shared_ptr<const Graph> graph_;
