@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A backend that trains in memory of its own, as one on another device does: outside of its plans and updates its
 // values lie there with their bytes reversed, only copies leave it, and the host's parameters are NaN whenever its own
-// are newer. Whoever reads or writes the memory of the host where it should ask the TrainState computes nonsense.
+// are newer. Code that reads or writes the memory of the host instead of the TrainState computes NaN.
 #pragma once
 
 #include <doctest/doctest.h>
