@@ -14,7 +14,7 @@ static int errors(char *cfg, char *weights) {
     network *net = load_network_custom(cfg, weights, 1, 1);
     if (!net) return 3;
     none = get_network_boxes(net, 1, 1, .5f, .5f, NULL, 1, &n, 0);
-    if (none || n != 0 || !strstr(dn_last_error(), "run a prediction first")) return 4;
+    if (none || n != 0 || !strstr(dn_last_error(), "no prediction yet")) return 4;
     if (network_predict_image(net, make_empty_image(4, 4, 3))) return 5;
     free_network_ptr(net);
     free_network_ptr(net);
