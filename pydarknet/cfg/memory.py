@@ -13,6 +13,7 @@ from pydarknet.cfg.model import CfgFile
 from pydarknet.engine._core import memory_need
 from pydarknet.engine.handle import EngineOptions
 
+_LARGEST_INT = 2**31 - 1  # of the engine
 LARGEST = 1.4  # `random=1` enlarges width and height up to this
 
 
@@ -123,6 +124,10 @@ def training_by_subdivisions(
 ) -> Iterator[tuple[int, Memory]]:
     """Numbers of subdivisions in turn, each with the peak memory of training; see :func:`training_memory`."""
     text, size = str(cfg), largest_size(cfg) if largest else _size(cfg)
+    if max(size) > _LARGEST_INT:
+        raise cfg.net.error("width", f"inputs of {size[0]}x{size[1]} exceed {_LARGEST_INT} pixels per side")
+    if batch > _LARGEST_INT:
+        raise cfg.net.error("batch", f"{batch} exceeds {_LARGEST_INT}")
     pixels = size[0] * size[1] * cfg.net.integer("channels")
     for parts in counts:
         if batch % parts:

@@ -183,7 +183,7 @@ def test_contradicting_classes_are_refused(data: Path) -> None:
 def test_existing_files_are_kept(folder: Path) -> None:
     (folder / "yolov4-tiny.cfg").write_text("mine")
     options = ["--model", "yolov4-tiny", "--classes", "3"]
-    with pytest.raises(FileError, match=r"yolov4-tiny\.cfg: exists already; choose another name with -o"):
+    with pytest.raises(FileError, match=r"yolov4-tiny\.cfg: already exists; choose another name with -o"):
         run("new", *options)
     assert (folder / "yolov4-tiny.cfg").read_text() == "mine"
     run("new", *options, "--force")

@@ -137,3 +137,17 @@ def test_training_needs_what_the_model_says(name: str, tmp_path: Path) -> None:
     network.save(tmp_path / "a.cfg")
     need = training_memory(network, largest=False).total
     assert need == pytest.approx(_peak(TRAIN, tmp_path / "a.cfg", "train"), rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("net", "head", "message"),
+    [
+        ("width=32", "random=1e9", "exceed 2147483647 pixels per side"),
+        ("width=99999999999", "", "exceed 2147483647 pixels per side"),
+        ("width=32\nbatch=99999999999", "", "99999999999 exceeds 2147483647"),
+    ],
+)
+def test_sizes_beyond_an_int(net: str, head: str, message: str) -> None:
+    text = f"[net]\n{net}\nheight=32\nchannels=3\n[convolutional]\nfilters=18\n[yolo]\nmask=0,1,2\n{head}\n"
+    with pytest.raises(CfgError, match=message):
+        training_memory(parse(text))

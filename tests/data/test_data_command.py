@@ -78,7 +78,9 @@ def test_split_of_other_labels_writes_a_darknet_set(voc, tmp_path):
     assert split_sizes(done) == {"train": 32, "val": 8}
     assert ops.class_counts(done).total() == ops.class_counts(read(voc)).total()
     assert content(voc) == before
-    with pytest.raises(DataError, match="the labels are not Darknet's, so lists alone are not enough"):
+    with pytest.raises(
+        DataError, match="the labels are not in Darknet's format, so lists alone are not enough"
+    ):
         run("split", voc, "--ratios", "0.8,0.2", "--to", "lists", "--out", tmp_path / "l")
 
 
@@ -123,7 +125,7 @@ def test_balance_by_repeating(darknet, tmp_path):
     run("balance", darknet, "--how", "repeat", "--max-ratio", 1.2, "--out", tmp_path / "b")
     lines = (tmp_path / "b" / "train.txt").read_text().split()
     assert len(lines) > len(set(lines)) == 30
-    with pytest.raises(DataError, match="can only be written as lists: use --to lists"):
+    with pytest.raises(DataError, match="can only be written as lists; use --to lists"):
         run("balance", darknet, "--how", "repeat", "--to", "voc", "--out", tmp_path / "v")
 
 
@@ -134,7 +136,7 @@ def test_filter_boxes_writes_new_labels(darknet, tmp_path):
     assert 1 not in ops.class_counts(done)
     assert len(done) == 40
     assert content(darknet) == before
-    with pytest.raises(DataError, match="lists alone would lead to the old labels"):
+    with pytest.raises(DataError, match="lists alone would refer to the old labels"):
         run("filter", darknet, "--drop-boxes", "label == 'disc'", "--to", "lists", "--out", tmp_path / "g")
 
 
@@ -199,7 +201,7 @@ def test_new_beside_labels(tmp_path):
 
 
 def test_new_from_other_labels(voc, tmp_path):
-    with pytest.raises(DataError, match=r"the labels are not Darknet's; name a folder .* --out"):
+    with pytest.raises(DataError, match=r"the labels are not in Darknet's format; give a folder .* --out"):
         run("new", voc)
     run("new", voc, "--out", tmp_path / "n", "--yaml")
     done = read(tmp_path / "n" / "obj.data")
@@ -278,7 +280,7 @@ def test_view_sheet(darknet, tmp_path):
 
 
 def test_view_needs_a_place(darknet):
-    assert_usage("say where to: --save FOLDER, --sheet FILE or --show", "view", darknet)
+    assert_usage("expected --save FOLDER, --sheet FILE or --show", "view", darknet)
     with pytest.raises(DataError, match="no split 'vall'; there are: train, val"):
         run("view", darknet, "--sheet", "x.png", "--split", "vall")
 
