@@ -8,10 +8,11 @@ copying them. ``darknet.h`` documents the calls; users call :class:`pydarknet.Ne
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -105,9 +106,9 @@ def memory_need(
 ) -> MemoryNeed:
     """Memory of a network of cfg text, without making it; ``size`` (0, 0) is that of the cfg."""
     c_options, keep = _c_options(options)
-    content = text.encode()
+    content = text.encode("utf-8", "surrogateescape")
     out = ffi.new("dn_memory *")
-    check(lib.dn_plan_bytes(content, len(content), name.encode(), c_options, *size, training, out))
+    check(lib.dn_plan_bytes(content, len(content), os.fsencode(name), c_options, *size, training, out))
     del keep
     return MemoryNeed(out.plan, out.parameters, out.free or None)
 
@@ -132,9 +133,9 @@ class EngineHandle:
     def parse(cls, text: str, name: str, weights: str | None, options: EngineOptions) -> EngineHandle:
         """Load a network from cfg text; ``name`` stands for the file in messages."""
         c_options, keep = _c_options(options)
-        content = text.encode()
+        content = text.encode("utf-8", "surrogateescape")
         out = ffi.new("dn_network **")
-        check(lib.dn_network_parse(content, len(content), name.encode(), _path(weights), c_options, out))
+        check(lib.dn_network_parse(content, len(content), os.fsencode(name), _path(weights), c_options, out))
         del keep
         return cls(out[0])
 
@@ -314,8 +315,18 @@ def _c_options(options: EngineOptions) -> tuple[Any, Any]:
     """The struct, and the strings that it points to."""
     backend = ffi.new("char[]", options.backend.encode())
     precision = ffi.new("char[]", options.precision.encode())
-    values = (backend, precision, options.batch, options.threads, options.strict)
+    batch, threads = _count("batch", options.batch), _count("threads", options.threads)
+    values = (backend, precision, batch, threads, options.strict)
     return ffi.new("dn_options *", values), (backend, precision)
+
+
+def _count(name: str, value: SupportsIndex) -> int:
+    """A number that the engine can judge; one that no C int holds becomes the largest or smallest."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise errors.ArgumentError(f"found {name} {value!r}, expected a whole number") from None
+    return max(-(2**31), min(number, 2**31 - 1))
 
 
 def _path(path: str | None) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydarknet.cfg import CfgFile
+from pydarknet.cfg.trainable import require
 from pydarknet.data import Dataset, read
 from pydarknet.data.splits import Splits
 from pydarknet.errors import DataError
@@ -15,9 +16,8 @@ from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.folder import RunFolder
 from pydarknet.system.notify import Notify
 from pydarknet.training import startup_checks
-from pydarknet.training.augment import AugmentConfig
 from pydarknet.training.checkpoint import CheckpointDir
-from pydarknet.training.effective_cfg import effective_cfg, require_network, set_length
+from pydarknet.training.effective_cfg import effective_cfg, set_length
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,7 @@ def _cfg(config: TrainConfig, folder: RunFolder, splits: Splits, resumed: bool, 
         set_length(cfg, config, len(splits.train), notices)
     else:
         cfg = effective_cfg(config, len(splits.train), notices)
-    require_network(cfg)
-    AugmentConfig.of(cfg)
+    require(cfg)
     if len(splits.names) != (classes := cfg.heads[0].integer("classes")):
         raise DataError(
             f"{config.data}: has {len(splits.names)} class names, {cfg.path} has classes={classes}"
