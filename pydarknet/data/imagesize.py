@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydarknet.errors import DataError
+from pydarknet.system.files import open_file
 
 #: File name endings (lower case) that count as images.
 IMAGE_SUFFIXES = frozenset(
@@ -67,7 +68,7 @@ def _turn(width: int, height: int, orientation: int) -> tuple[int, int]:
 def exif_orientation(path: str | Path) -> int:
     """EXIF orientation of a JPEG file, 1 (upright) … 8; 1 if there is none or the file is something else."""
     try:
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             return _jpeg_header(file)[2] if file.read(2) == b"\xff\xd8" else 1
     except (OSError, struct.error, ValueError, IndexError):
         return 1

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pydarknet.errors import ArgumentError, DataError, FileError
 from pydarknet.system.atomic import replacing
+from pydarknet.system.files import read_file
 
 Pixels = npt.NDArray[Any]
 
@@ -41,7 +42,7 @@ def glance(path: Path, flags: int = 1) -> Pixels | None:
     import cv2
 
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        data = np.frombuffer(read_file(path), np.uint8)
     except OSError:
         return None
     return cv2.imdecode(data, flags) if len(data) else None
@@ -66,7 +67,7 @@ def load(image: ImageLike, channels: int = 3) -> Pixels:
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         try:
-            data = Path(path).read_bytes()
+            data = read_file(path)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from None
         return decode(data, channels, path)
@@ -114,8 +115,10 @@ def save_image(path: Path, pixels: Pixels, quality: int = 92) -> None:
     """
     import cv2
 
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     try:
-        done, data = cv2.imencode(path.suffix or ".png", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if jpeg else []
+        done, data = cv2.imencode(path.suffix or ".png", pixels, settings)
     except cv2.error as error:
         raise FileError(f"{path}: cannot be written: {error.err}") from None
     if not done:
