@@ -17,8 +17,8 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarknet.data.imagesize import image_size
 from pydarknet.data.issues import Report
+from pydarknet.engine.image_header import image_size
 from pydarknet.errors import DataError
 
 FloatArray: TypeAlias = NDArray[np.float64]
