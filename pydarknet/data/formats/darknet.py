@@ -324,7 +324,6 @@ def data_text(names: tuple[str, ...], out: Output, lists: dict[str, str], relati
     for key, split in _LIST_KEYS.items():
         if split in lists:
             rows[key] = base + lists[split]
-    rows.setdefault("train", base + next(iter(lists.values()), "train.txt"))
     if out.ignore == "difficult" and "valid" in rows:
         rows["difficult"] = f"{base}difficult_{lists['val']}"
     rows["names"] = f"{base}obj.names"
