@@ -31,6 +31,7 @@ from pydarknet.data.paths import JOURNAL_NAME, REPORT_NAME
 from pydarknet.data.records import ReadOptions, Record, Rules, to_samples
 from pydarknet.errors import DataError
 from pydarknet.system.notify import Progress, no_progress
+from pydarknet.system.text import encode
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class ConvertResult:
         format: format the source was read as.
         names: class names, in the order of their index.
         images: images read, by status, and those written.
-        boxes: boxes kept by cleaning, and those written.
+        boxes: boxes kept by cleaning, and those written as ordinary and as ignored boxes.
         deselected: boxes left out because their class was not asked for, per class.
         report: counts and examples of everything dropped or changed; the full list is in ``report_file``.
         report_file: the JSON report.
@@ -153,7 +154,7 @@ def _convert(
         write_samples(pick.samples(), names, out, job.to)
     report_file = _own_files(out)[1]
     images = {**summary.statuses, "written": out.images}
-    boxes = {"kept": sum(summary.labels.values()), "written": out.boxes}
+    boxes = {"kept": sum(summary.labels.values()), "written": out.boxes, "ignored": out.ignored}
     dropped = dict(sorted((Counter(summary.dropped) + pick.deselected).items()))
     result = ConvertResult(source.format, names, images, boxes, dropped, report, report_file)
     _write_report(result, job, journal.folder / "issues")
@@ -205,7 +206,10 @@ class Selection:
             else:
                 self.deselected[box.label] += 1
         had_boxes, record.boxes = bool(record.boxes), kept
-        if kept or record.status != Status.ANNOTATED.value or self.job.keep_emptied:
+        if kept or record.status != Status.ANNOTATED.value:
+            return True
+        if self.job.keep_emptied:
+            record.status = Status.BACKGROUND.value
             return True
         reason = "no box of a chosen class" if had_boxes else "all its boxes were dropped"
         self.report.add("emptied", f"{reason}; not known to be background", record.image, action="left out")
@@ -244,7 +248,7 @@ def result_json(result: ConvertResult, job: ConvertJob) -> str:
 def _write_report(result: ConvertResult, job: ConvertJob, issues: Path) -> None:
     """The JSON report: counts first, then one issue per line."""
     with atomic(result.report_file) as file, issues.open("rb") as lines:
-        file.write(result_json(result, job)[:-2].encode() + b',\n  "issues": [')
+        file.write(encode(result_json(result, job)[:-2]) + b',\n  "issues": [')
         separator = b"\n    "
         for line in lines:
             file.write(separator + line.rstrip())

@@ -21,6 +21,7 @@ from pydarknet.data.issues import Report
 from pydarknet.data.label_files import atomic
 from pydarknet.engine.images import save_image
 from pydarknet.errors import DataError
+from pydarknet.system.text import encode
 
 LINKS = ("hard", "sym", "copy", "none")
 LAYOUTS = ("same", "images-labels")
@@ -46,7 +47,8 @@ class Output:
         report: receives the issues of writing.
         settings: options of one format only.
         images: images written so far.
-        boxes: boxes of those images.
+        boxes: ordinary boxes of those images.
+        ignored: boxes of those images that are written as ignored, by the policy ``ignore``.
     """
 
     root: Path
@@ -60,6 +62,7 @@ class Output:
     settings: Mapping[str, str] = field(default_factory=dict)
     images: int = field(default=0, init=False)
     boxes: int = field(default=0, init=False)
+    ignored: int = field(default=0, init=False)
     _taken: dict[str, set[int]] = field(default_factory=dict, repr=False)
     _folders: set[str] = field(default_factory=set, repr=False)
 
@@ -98,9 +101,15 @@ class Output:
         return self.root.name if self.single else pattern.format(split=split or "train")
 
     def admitted(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """The samples that are written: unlabelled ones only if asked for, and reported either way."""
+        """The samples that are written: unlabelled ones only if asked for, and reported either way.
+
+        An image that lost all its boxes is left out and reported: every format would show it as background.
+        """
         for sample in samples:
-            if sample.status is not Status.UNLABELLED:
+            if sample.emptied:
+                reason = "all its boxes were dropped; not known to be background"
+                self.report.add("emptied", reason, sample.image, action="left out")
+            elif sample.status is not Status.UNLABELLED:
                 yield sample
             elif self.unlabelled == "negatives":
                 self.report.add(
@@ -136,8 +145,14 @@ class Output:
             elif not stay and not self._put(str(sample.image), image):
                 continue
             self.images += 1
-            self.boxes += len(sample)
+            self._count(sample)
             yield sample, Path(image), _without_suffix(name)
+
+    def _count(self, sample: Sample) -> None:
+        ordinary = sample.classes >= 0 if self.ignore == "box" else sample.target
+        self.boxes += int(ordinary.sum())
+        if self.ignore in ("keep", "difficult", "box"):
+            self.ignored += int((~ordinary).sum())
 
     def side_boxes(self, sample: Sample) -> tuple[Sample, Sample]:
         """The sample's ordinary boxes and those set aside, after the ``ignore`` policy."""
@@ -178,7 +193,7 @@ class Output:
             def append(relative: str, text: str) -> None:
                 if relative not in files:
                     files[relative] = stack.enter_context(atomic(self.folder / relative))
-                files[relative].write(text.encode())
+                files[relative].write(encode(text))
 
             yield append
 
@@ -204,7 +219,7 @@ class Output:
         path = PurePosixPath(name)
         if self.rename == "prefix" and attempt == 0:
             return str(path.with_name(f"{sample.image.parent.name}_{path.name}"))
-        digest = hashlib.sha1(str(sample.image).encode(), usedforsecurity=False).hexdigest()[:8]
+        digest = hashlib.sha1(encode(str(sample.image)), usedforsecurity=False).hexdigest()[:8]
         return str(path.with_name(f"{path.stem}_{digest}{path.suffix}"))
 
     def _put(self, source: str, target: str) -> bool:
