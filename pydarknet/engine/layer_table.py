@@ -33,7 +33,7 @@ def layer_table(info: NetworkInfo, layers: Sequence[LayerInfo]) -> str:
 
 
 def default_outputs(layers: Sequence[LayerInfo]) -> tuple[int, ...]:
-    """Indices of the layers whose outputs are the network's: its heads, or the last that is not a cost layer."""
+    """Indices of the layers that are the outputs: the heads, or the last that is not a cost layer."""
     heads = tuple(layer.index for layer in layers if layer.is_head)
     return heads or tuple(layer.index for layer in layers if layer.type != "cost")[-1:]
 
