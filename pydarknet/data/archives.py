@@ -8,19 +8,33 @@ contains one.
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from pydarknet.errors import DataError, RecordError
+from pydarknet.errors import DarknetError, DataError, RecordError
 from pydarknet.system.text import encode
 
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+#: Exceptions by which the libraries report damage, passwords and methods that they do not know.
+DAMAGED = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+)
 _RESERVE = 1 << 28  # bytes left free on the disk
 
 
@@ -50,8 +64,12 @@ def unpacked(path: Path, cache: Path | None = None) -> Path:
     folder = base / f"{path.name.split('.')[0]}-{digest}"
     if folder.is_dir():
         return _inner(folder)
-    base.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=base))
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=base))
+    except OSError as error:
+        remedy = "set XDG_CACHE_HOME to a folder that can be written, or unpack the archive yourself"
+        raise DataError(f"{base}: cannot be written: {error.strerror}; {remedy}") from None
     try:
         _extract(path, temporary)
         try:
@@ -59,7 +77,9 @@ def unpacked(path: Path, cache: Path | None = None) -> Path:
         except OSError:  # another process was faster
             if not folder.is_dir():
                 raise
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+    except DarknetError:
+        raise
+    except DAMAGED as error:
         raise DataError(f"{path}: cannot be unpacked: {error}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -21,6 +21,7 @@ from pydarknet.data.issues import Report
 from pydarknet.data.label_files import atomic
 from pydarknet.engine.images import save_image
 from pydarknet.errors import DataError
+from pydarknet.system.atomic import abandon
 from pydarknet.system.text import encode
 
 LINKS = ("hard", "sym", "copy", "none")
@@ -184,6 +185,8 @@ class Output:
     def growing(self) -> Iterator[Callable[[str, str], None]]:
         """Files below the root that are written bit by bit and appear together when the block ends well.
 
+        If no image was written, none of them appears: lists without images help nobody.
+
         Yields:
             ``append(relative path, text)``; an empty text only makes the file.
         """
@@ -196,6 +199,8 @@ class Output:
                 files[relative].write(encode(text))
 
             yield append
+            if not self.images:
+                abandon(stack)
 
     def _claim(self, directory: str, sample: Sample) -> str | None:
         """A name that no other image of the folder has (labels go by the stem), or ``None`` if refused."""
