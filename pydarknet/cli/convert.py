@@ -188,6 +188,8 @@ def command(**given: Any) -> int:
         click.echo(conversion.result_json(result, job))
     else:
         _print(result)
+    if not result.images["written"]:
+        raise DataError(f"nothing was written: {result.report.why_nothing()}")
     return 1 if result.report.errors else 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import lzma
 import os
 import shutil
 import stat
@@ -16,12 +17,26 @@ import tarfile
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from pydarknet.errors import DataError, RecordError
+from pydarknet.errors import DarknetError, DataError, RecordError
+from pydarknet.system.text import encode
 
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+#: Exceptions by which the libraries report damage, passwords and methods that they do not know.
+DAMAGED = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+)
 _RESERVE = 1 << 28  # bytes left free on the disk
 _RATIO, _SMALL = 100, 1 << 28  # images hardly shrink: a larger ratio is refused, unless the content is small
 _UNUSED = 30 * 86400.0  # seconds after which an unpacked archive is deleted when another one is unpacked
@@ -82,15 +97,19 @@ def unpacked(path: Path, cache: Path | None = None, *, trusted: bool = False) ->
     base = cache or cache_folder()
     info = path.stat()
     identity = f"{path.absolute()}|{info.st_size}|{info.st_mtime_ns}"
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    digest = hashlib.sha256(encode(identity)).hexdigest()[:12]
     folder = base / f"{path.name.split('.')[0]}-{digest}"
     if folder.is_dir():
         with contextlib.suppress(OSError):
             os.utime(folder)  # the time of last use
         return _inner(folder)
     clean(_UNUSED)
-    base.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=base))
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=base))
+    except OSError as error:
+        remedy = "set XDG_CACHE_HOME to a folder that can be written, or unpack the archive yourself"
+        raise DataError(f"{base}: cannot be written: {error.strerror}; {remedy}") from None
     try:
         _extract(path, temporary, trusted)
         try:
@@ -98,7 +117,9 @@ def unpacked(path: Path, cache: Path | None = None, *, trusted: bool = False) ->
         except OSError:  # another process was faster
             if not folder.is_dir():
                 raise
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+    except DarknetError:
+        raise
+    except DAMAGED as error:
         raise DataError(f"{path}: cannot be unpacked: {error}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -32,6 +32,7 @@ from pydarknet.data.records import ReadOptions, Record, Rules, to_samples
 from pydarknet.data.superseded import BestRecords
 from pydarknet.errors import DataError
 from pydarknet.system.notify import Progress, no_progress
+from pydarknet.system.text import printable
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def _issue_file(path: Path, max_errors: int | None) -> Iterator[Report]:
 def result_json(result: ConvertResult, job: ConvertJob) -> str:
     """The counts of a conversion as JSON, without the individual issues."""
     head = {
-        "source": str(job.source),
+        "source": printable(str(job.source)),
         "format": result.format,
         "to": job.to,
         "names": result.names,

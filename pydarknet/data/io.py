@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from pydarknet.data.output import Output
 from pydarknet.data.paths import JOURNAL_NAME
 from pydarknet.data.records import LabelSource, ReadOptions, Rules, Unit, cleaned, parse_min_size, to_samples
 from pydarknet.data.superseded import BestRecords
-from pydarknet.errors import DataError
+from pydarknet.errors import DarknetError, DataError
 from pydarknet.system.notify import Progress, counted, no_progress
 
 
@@ -92,8 +95,26 @@ def open_source(path: Path, format: str, options: ReadOptions, report: Report) -
         path = unpacked(path, trusted=options.trusted)
     name = formats.sniff(path) if format == "auto" else format
     formats.check_settings(name, dict(options.settings))
-    source: LabelSource = formats.load(name).read(path, options, report)
-    return replace(source, format=name)
+    with _unreadable(path, name):
+        source: LabelSource = formats.load(name).read(path, options, report)
+    return replace(source, format=name, units=functools.partial(_readable_units, source.units, path, name))
+
+
+def _readable_units(units: Callable[[], Iterable[Unit]], path: Path, name: str) -> Iterator[Unit]:
+    with _unreadable(path, name):
+        yield from units()
+
+
+@contextlib.contextmanager
+def _unreadable(path: Path, name: str) -> Iterator[None]:
+    """Report what the system says about a file, such as a folder where the format expects a file."""
+    try:
+        yield
+    except DarknetError:
+        raise
+    except OSError as error:
+        file = path if error.filename is None else os.fsdecode(error.filename)
+        raise DataError(f"{file}: cannot be read as {name}: {error.strerror or error}") from None
 
 
 def open_sources(paths: Sequence[Path], format: str, options: ReadOptions, report: Report) -> LabelSource:  # noqa: A002
@@ -125,13 +146,16 @@ def write(
         The report of everything that was dropped or changed while writing.
 
     Raises:
-        DataError: if the format cannot be written, or the target exists and ``overwrite`` is not set.
+        DataError: if the format cannot be written, the target exists and ``overwrite`` is not set, or there
+            is no image to write.
     """
     common = {name: value for name, value in options.items() if name in Output.__dataclass_fields__}
     settings = {name: value for name, value in options.items() if name not in common and value is not None}
     out = Output(Path(path), **common, settings=settings)  # type: ignore[arg-type]
     refuse_occupied(out.root, overwrite)
     write_samples(dataset, dataset.names, out, format)
+    if not out.images:
+        raise DataError(f"{path}: nothing was written: {out.report.why_nothing()}")
     return out.report
 
 

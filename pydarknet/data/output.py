@@ -22,6 +22,8 @@ from pydarknet.data.issues import Report
 from pydarknet.data.label_files import atomic
 from pydarknet.engine.images import save_image
 from pydarknet.errors import DataError
+from pydarknet.system.atomic import abandon
+from pydarknet.system.text import encode
 
 LINKS = ("hard", "sym", "copy", "none")
 LAYOUTS = ("same", "images-labels")
@@ -189,6 +191,8 @@ class Output:
     def growing(self) -> Iterator[Callable[[str, str], None]]:
         """Files below the root that are written bit by bit and appear together when the block ends well.
 
+        If no image was written, none of them appears: lists without images help nobody.
+
         Yields:
             ``append(relative path, text)``; an empty text only makes the file.
         """
@@ -198,9 +202,11 @@ class Output:
             def append(relative: str, text: str) -> None:
                 if relative not in files:
                     files[relative] = stack.enter_context(atomic(self.folder / relative))
-                files[relative].write(text.encode())
+                files[relative].write(encode(text))
 
             yield append
+            if not self.images:
+                abandon(stack)
 
     def _claim(self, directory: str, sample: Sample) -> str | None:
         """A name that no other image of the folder has (labels go by the stem), or ``None`` if refused."""
@@ -224,7 +230,7 @@ class Output:
         path = PurePosixPath(name)
         if self.rename == "prefix" and attempt == 0:
             return str(path.with_name(f"{sample.image.parent.name}_{path.name}"))
-        digest = hashlib.sha1(str(sample.image).encode(), usedforsecurity=False).hexdigest()[:8]
+        digest = hashlib.sha1(encode(str(sample.image)), usedforsecurity=False).hexdigest()[:8]
         return str(path.with_name(f"{path.stem}_{digest}{path.suffix}"))
 
     def _put(self, source: str, target: str) -> bool:

@@ -44,7 +44,7 @@ def label_candidates(image: str | Path, labels: str | Path | None = None) -> lis
     ``image1.jpg`` stays what it is.
     """
     path = Path(image)
-    text = path.with_suffix(".txt")
+    text = path.parent / f"{path.stem}.txt"  # with_suffix() refuses "/"
     found = [Path(labels) / text.name] if labels else []
     found.append(text)
     parts = text.parts

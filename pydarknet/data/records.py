@@ -24,6 +24,7 @@ from pydarknet.data.dataset import ANY_CLASS, SET_ASIDE, Flag, Sample, Status
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import natural_key, split_of
 from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import is_utf8
 
 
 class Box(msgspec.Struct, array_like=True):
@@ -250,6 +251,8 @@ def cleaned(source: LabelSource, units: Iterable[Unit], rules: Rules, report: Re
     for unit in units:
         try:
             for record in source.parse(unit, report):
+                if not record.image.isascii() and not is_utf8(record.image):
+                    raise RecordError("encoding", "the name is not UTF-8; rename it", record.image)
                 if known is not None:
                     record.boxes = [box for box in record.boxes if _known(box, known, record, report)]
                 yield clean(record, rules, report)

@@ -90,8 +90,9 @@ def test_a_compiled_module_of_another_version(tmp_path: Path) -> None:
     assert f"pydarknet 7.8.9 ({tmp_path}) found a compiled module of version {own}. Install" in error
 
 
-def test_import_takes_little_time() -> None:
-    script = "import time; t = time.perf_counter(); import pydarknet; print(time.perf_counter() - t)"
-    command = [sys.executable, "-c", script]
-    times = [float(subprocess.check_output(command, text=True)) for _ in range(3)]
-    assert min(times) < 0.3
+def test_import_loads_no_other_package() -> None:
+    """What takes long to import (NumPy, OpenCV, the engine) is imported at its first use."""
+    script = "import sys; import pydarknet; print(*{name.partition('.')[0] for name in sys.modules})"
+    command = [sys.executable, "-S", "-c", script]  # -S: without what site-packages load at the start
+    loaded = set(subprocess.check_output(command, text=True).split())
+    assert loaded - set(sys.stdlib_module_names) == {"__main__", "pydarknet"}

@@ -20,6 +20,7 @@ from pydarknet.data.paths import find_image, images_below, inner_name, split_of,
 from pydarknet.data.records import ReadOptions, Record
 from pydarknet.engine.image_header import image_size, is_image
 from pydarknet.errors import DataError, RecordError
+from pydarknet.system.files import open_file
 from pydarknet.system.text import read_text
 
 T = TypeVar("T")
@@ -252,7 +253,7 @@ def parse_json(text: str, kind: type[T], where: tuple[str, int], report: Report)
 
 def json_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
     """(line number, UTF-8 line) of every line that is not blank, one at a time."""
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         file.seek(0)
         if wide:

@@ -19,6 +19,7 @@ from pydarknet.data.formats._tables import csv_rows, plain_name
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import CONVERSION_MARKS
 from pydarknet.errors import DataError, RecordError
+from pydarknet.system.files import open_file
 from pydarknet.system.text import decode
 
 _ELEMENTS = 200  # array elements that are read through to reach the next key
@@ -50,7 +51,7 @@ def root_tag(path: Path) -> str:
         return ""
     from lxml import etree
 
-    with suppress(etree.XMLSyntaxError, OSError), path.open("rb") as file:
+    with suppress(etree.XMLSyntaxError, OSError), open_file(path) as file:
         for _, element in etree.iterparse(file, events=("start",), no_network=True, resolve_entities=False):
             return str(etree.QName(element).localname)
     return ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydarknet.errors import RecordError
+from pydarknet.system.files import open_file
 from pydarknet.system.text import decode, read_text
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ def csv_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
     Raises:
         RecordError: ``encoding`` or ``parse`` at the row that cannot be read.
     """
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         file.seek(0)
         lines = iter(io.StringIO(read_text(path))) if wide else _text_lines(file, path)

@@ -81,6 +81,9 @@ def _is_coco(file: Path) -> bool:
     return {"annotations", "categories"} <= keys
 
 
+_LARGEST_ID = (1 << 63) - 1
+
+
 @dataclass
 class _Table:
     """One file's annotations as columns, its images, and the ids of those that lost an annotation."""
@@ -167,7 +170,7 @@ def _load(path: Path, report: Report) -> _Table:
             else:
                 count += 1
                 _add_annotation(table, value, count, report)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             if key == "annotations":
                 table.lost.add(str(value.get("image_id")))
             what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
@@ -195,14 +198,17 @@ def _add_annotation(table: _Table, value: dict[str, Any], count: int, report: Re
         flags |= Flag.CROWD
     if value.get("ignore"):
         flags |= Flag.IGNORE
-    score = value.get("score")
+    score = float("nan") if value.get("score") is None else float(value["score"])
     category = int(value["category_id"])
+    if abs(category) > _LARGEST_ID:
+        raise ValueError(f"category_id is {category}, expected at most {_LARGEST_ID}")
     key = str(value["image_id"])
+    # Nothing below can fail, so that the columns keep one length.
     table.image.append(table.image_ids.setdefault(key, len(table.image_ids)))
     table.category.append(category)
     table.boxes.extend((x, y, w, h))
     table.flags.append(flags)
-    table.scores.append(float("nan") if score is None else float(score))
+    table.scores.append(score)
     table.records.append(count)
 
 
