@@ -75,4 +75,6 @@ def test_a_score_that_is_not_a_number(
     assert run(monkeypatch, "convert", "coco.json", "--out", "ds", "--jobs", 1) == 1
     assert "annotation 1: could not convert string to float" in capsys.readouterr().out
     labels = {path.stem: path.read_text().split() for path in Path("ds/train").glob("*.txt")}
-    assert {stem: float(values[1]) * 9 for stem, values in labels.items()} == pytest.approx({"1": 3, "2": 4}, abs=1e-4)
+    assert {stem: float(values[1]) * 9 for stem, values in labels.items()} == pytest.approx(
+        {"1": 3, "2": 4}, abs=1e-4
+    )
