@@ -17,9 +17,11 @@ from pydarknet.data import formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.dataset import Dataset, Sample
 from pydarknet.data.issues import Report
+from pydarknet.data.joined import joined
 from pydarknet.data.output import Output
 from pydarknet.data.paths import JOURNAL_NAME
 from pydarknet.data.records import LabelSource, ReadOptions, Rules, Unit, cleaned, parse_min_size, to_samples
+from pydarknet.data.superseded import BestRecords
 from pydarknet.errors import DarknetError, DataError
 from pydarknet.system.notify import Progress, counted, no_progress
 
@@ -75,6 +77,8 @@ def read(
 def read_units(source: LabelSource, units: Iterable[Unit], rules: Rules, report: Report) -> Dataset:
     """Read some or all units of an opened source into memory; the data set takes the report."""
     records = list(cleaned(source, units, rules, report))
+    best = BestRecords(records)
+    records = [record for record in records if best.keeps(record, report)]
     names = source.class_names({box.label for record in records for box in record.boxes if box.label})
     return Dataset(to_samples(records, names), names, report)
 
@@ -88,7 +92,7 @@ def open_source(path: Path, format: str, options: ReadOptions, report: Report) -
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     if is_archive(path):
-        path = unpacked(path)
+        path = unpacked(path, trusted=options.trusted)
     name = formats.sniff(path) if format == "auto" else format
     formats.check_settings(name, dict(options.settings))
     with _unreadable(path, name):
@@ -111,6 +115,13 @@ def _unreadable(path: Path, name: str) -> Iterator[None]:
     except OSError as error:
         file = path if error.filename is None else os.fsdecode(error.filename)
         raise DataError(f"{file}: cannot be read as {name}: {error.strerror or error}") from None
+
+
+def open_sources(paths: Sequence[Path], format: str, options: ReadOptions, report: Report) -> LabelSource:  # noqa: A002
+    """Open one or several data sets as one, see :func:`open_source`; classes of the same name are one."""
+    sources = [open_source(path, format, options, report) for path in paths]
+    formats_found = dict.fromkeys(source.format for source in sources)
+    return replace(joined(sources, paths[0], report), format=", ".join(formats_found))
 
 
 def write(

@@ -96,6 +96,7 @@ class ReadOptions:
         missing: ``"skip"`` leaves out annotations whose image file is missing, ``"keep"`` keeps those of
             known size.
         settings: options of one format only, see its module's ``SETTINGS``.
+        trusted: unpack an archive that grows to more than 100 times its size.
     """
 
     images: Path | None = None
@@ -103,6 +104,7 @@ class ReadOptions:
     coords: str | None = None
     missing: str = "skip"
     settings: Mapping[str, str] = field(default_factory=dict)
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
