@@ -21,6 +21,7 @@ VARIABLE = "PYDARKNET_TESTS_REQUIRE"
 OPTIONAL = {
     "fixtures": "set PYDARKNET_FIXTURES",
     "browser": "apt install chromium",
+    "namespaces": "no right to make a PID namespace",
     "trackers": "could not import 'trackers'",
     "upstream": "PYDARKNET_LIBRARY names no library",
     "bf16": "needs a processor|no backend of this build has bf16",

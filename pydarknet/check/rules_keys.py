@@ -115,7 +115,7 @@ def values_are_numbers(inputs: Inputs) -> Iterator[Found]:
 
 
 def _rests(value: str, plain: str) -> list[str]:
-    """What follows the digits that are read, in each item of a list."""
+    """Text behind the digits that are read, in each item of a list."""
     pairs = zip(value.split(","), plain.split(","), strict=True)
     return [item.removeprefix(read) for item, read in pairs]
 

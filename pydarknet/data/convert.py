@@ -22,15 +22,17 @@ from pydarknet.data.class_cap import limited
 from pydarknet.data.classes import ClassPlan
 from pydarknet.data.dataset import Sample, Status
 from pydarknet.data.executors import Engine, local
-from pydarknet.data.io import open_source, refuse_occupied, write_samples
+from pydarknet.data.io import open_sources, refuse_occupied, write_samples
 from pydarknet.data.issues import Issue, Report
 from pydarknet.data.journal import ChunkSummary, Journal
 from pydarknet.data.label_files import atomic
 from pydarknet.data.output import Output
 from pydarknet.data.paths import JOURNAL_NAME, REPORT_NAME
 from pydarknet.data.records import ReadOptions, Record, Rules, to_samples
+from pydarknet.data.superseded import BestRecords
 from pydarknet.errors import DataError
 from pydarknet.system.notify import Progress, no_progress
+from pydarknet.system.text import printable
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class ConvertJob:
 
     Attributes:
         source: file, folder or archive to read.
+        more: further ones that belong to the same set.
         to: format to write.
         format: format of the source, or ``"auto"``.
         options: how to read.
@@ -58,6 +61,7 @@ class ConvertJob:
     limit: int | None = None
     seed: int = 0
     keep_emptied: bool = False
+    more: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class ConvertResult:
         format: format the source was read as.
         names: class names, in the order of their index.
         images: images read, by status, and those written.
-        boxes: boxes kept by cleaning, and those written.
+        boxes: boxes kept by cleaning, and those written as ordinary and as ignored boxes.
         deselected: boxes left out because their class was not asked for, per class.
         report: counts and examples of everything dropped or changed; the full list is in ``report_file``.
         report_file: the JSON report.
@@ -141,19 +145,20 @@ def _convert(
 ) -> ConvertResult:
     with _issue_file(journal.folder / "issues", max_errors) as report:
         report.strict = job.rules.on_error == "raise"
-        source = open_source(job.source, job.format, job.options, report)
+        source = open_sources([job.source, *job.more], job.format, job.options, report)
         summary = ChunkSummary()
         for done in journal.fill(source, job.rules, job.classes, engine, jobs):
             summary.add(done)
             progress("read", summary.units, None)
         known = source.class_names(set(summary.labels))
         names = job.classes.choose(known, summary.images, summary.boxes)
-        pick = Selection(journal, job, names, report, progress, summary.records)
+        best = BestRecords(record for chunk in journal.chunks() for record in chunk.records)
+        pick = Selection(journal, job, names, report, progress, summary.records, best)
         out.report = report
         write_samples(pick.samples(), names, out, job.to)
     report_file = _own_files(out)[1]
     images = {**summary.statuses, "written": out.images}
-    boxes = {"kept": sum(summary.labels.values()), "written": out.boxes}
+    boxes = {"kept": sum(summary.labels.values()), "written": out.boxes, "ignored": out.ignored}
     dropped = dict(sorted((Counter(summary.dropped) + pick.deselected).items()))
     result = ConvertResult(source.format, names, images, boxes, dropped, report, report_file)
     _write_report(result, job, journal.folder / "issues")
@@ -171,6 +176,7 @@ class Selection:
     report: Report
     progress: Progress
     total: int
+    best: BestRecords
     deselected: Counter[str] = field(default_factory=Counter)
 
     def samples(self) -> Iterator[Sample]:
@@ -185,7 +191,8 @@ class Selection:
         for chunk in self.journal.chunks():
             self.report.extend(chunk.issues)
             for record in chunk.records:
-                if (taken is None or taken[number]) and self._select(record, index):
+                chosen = taken is None or taken[number]
+                if chosen and self.best.keeps(record, self.report) and self._select(record, index):
                     yield record
                 number += 1
             self.progress("write", number, self.total)
@@ -205,7 +212,10 @@ class Selection:
             else:
                 self.deselected[box.label] += 1
         had_boxes, record.boxes = bool(record.boxes), kept
-        if kept or record.status != Status.ANNOTATED.value or self.job.keep_emptied:
+        if kept or record.status != Status.ANNOTATED.value:
+            return True
+        if self.job.keep_emptied:
+            record.status = Status.BACKGROUND.value
             return True
         reason = "no box of a chosen class" if had_boxes else "all its boxes were dropped"
         self.report.add("emptied", f"{reason}; not known to be background", record.image, action="left out")
@@ -229,7 +239,7 @@ def _issue_file(path: Path, max_errors: int | None) -> Iterator[Report]:
 def result_json(result: ConvertResult, job: ConvertJob) -> str:
     """The counts of a conversion as JSON, without the individual issues."""
     head = {
-        "source": str(job.source),
+        "source": printable(str(job.source)),
         "format": result.format,
         "to": job.to,
         "names": result.names,

@@ -15,12 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from pydarknet.data.archives import is_cached
 from pydarknet.data.blur import blurred
 from pydarknet.data.dataset import SET_ASIDE, Sample, Status, flag_names
 from pydarknet.data.issues import Report
 from pydarknet.data.label_files import atomic
 from pydarknet.engine.images import save_image
 from pydarknet.errors import DataError
+from pydarknet.system.atomic import abandon
+from pydarknet.system.text import encode
 
 LINKS = ("hard", "sym", "copy", "none")
 LAYOUTS = ("same", "images-labels")
@@ -34,6 +37,7 @@ class Output:
     Attributes:
         root: the folder (or, for formats of a single file, the file) to write.
         link: ``"hard"`` (falls back to a symlink across file systems), ``"sym"``, ``"copy"``, or ``"none"``.
+            Images of an archive are linked hard or copied, so that they outlast the cache.
         layout: label files beside the image (``"same"``) or in a ``labels`` tree; ``None`` = the format's
             habit.
         unlabelled: ``"exclude"`` images without annotation, or write them as ``"negatives"``.
@@ -46,7 +50,8 @@ class Output:
         report: receives the issues of writing.
         settings: options of one format only.
         images: images written so far.
-        boxes: boxes of those images.
+        boxes: ordinary boxes of those images.
+        ignored: boxes of those images that are written as ignored, by the policy ``ignore``.
     """
 
     root: Path
@@ -60,6 +65,7 @@ class Output:
     settings: Mapping[str, str] = field(default_factory=dict)
     images: int = field(default=0, init=False)
     boxes: int = field(default=0, init=False)
+    ignored: int = field(default=0, init=False)
     _taken: dict[str, set[int]] = field(default_factory=dict, repr=False)
     _folders: set[str] = field(default_factory=set, repr=False)
 
@@ -98,9 +104,15 @@ class Output:
         return self.root.name if self.single else pattern.format(split=split or "train")
 
     def admitted(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """The samples that are written: unlabelled ones only if asked for, and reported either way."""
+        """The samples that are written: unlabelled ones only if asked for, and reported either way.
+
+        An image that lost all its boxes is left out and reported: every format would show it as background.
+        """
         for sample in samples:
-            if sample.status is not Status.UNLABELLED:
+            if sample.emptied:
+                reason = "all its boxes were dropped; not known to be background"
+                self.report.add("emptied", reason, sample.image, action="left out")
+            elif sample.status is not Status.UNLABELLED:
                 yield sample
             elif self.unlabelled == "negatives":
                 self.report.add(
@@ -126,6 +138,10 @@ class Output:
         """
         stay = self.single or self.link == "none"
         for sample in self.admitted(samples):
+            if self.link == "none" and not self.single and is_cached(sample.image):
+                raise DataError(
+                    f"{sample.image}: images of an archive must be placed; use --link hard or copy"
+                )
             directory = folder(sample)
             name = self._claim(directory, sample) if by_name else safe_name(sample.name)
             if name is None:
@@ -136,8 +152,14 @@ class Output:
             elif not stay and not self._put(str(sample.image), image):
                 continue
             self.images += 1
-            self.boxes += len(sample)
+            self._count(sample)
             yield sample, Path(image), _without_suffix(name)
+
+    def _count(self, sample: Sample) -> None:
+        ordinary = sample.classes >= 0 if self.ignore == "box" else sample.target
+        self.boxes += int(ordinary.sum())
+        if self.ignore in ("keep", "difficult", "box"):
+            self.ignored += int((~ordinary).sum())
 
     def side_boxes(self, sample: Sample) -> tuple[Sample, Sample]:
         """The sample's ordinary boxes and those set aside, after the ``ignore`` policy."""
@@ -169,6 +191,8 @@ class Output:
     def growing(self) -> Iterator[Callable[[str, str], None]]:
         """Files below the root that are written bit by bit and appear together when the block ends well.
 
+        If no image was written, none of them appears.
+
         Yields:
             ``append(relative path, text)``; an empty text only makes the file.
         """
@@ -178,9 +202,11 @@ class Output:
             def append(relative: str, text: str) -> None:
                 if relative not in files:
                     files[relative] = stack.enter_context(atomic(self.folder / relative))
-                files[relative].write(text.encode())
+                files[relative].write(encode(text))
 
             yield append
+            if not self.images:
+                abandon(stack)
 
     def _claim(self, directory: str, sample: Sample) -> str | None:
         """A name that no other image of the folder has (labels go by the stem), or ``None`` if refused."""
@@ -204,7 +230,7 @@ class Output:
         path = PurePosixPath(name)
         if self.rename == "prefix" and attempt == 0:
             return str(path.with_name(f"{sample.image.parent.name}_{path.name}"))
-        digest = hashlib.sha1(str(sample.image).encode(), usedforsecurity=False).hexdigest()[:8]
+        digest = hashlib.sha1(encode(str(sample.image)), usedforsecurity=False).hexdigest()[:8]
         return str(path.with_name(f"{path.stem}_{digest}{path.suffix}"))
 
     def _put(self, source: str, target: str) -> bool:
@@ -213,10 +239,11 @@ class Output:
         if folder not in self._folders:
             os.makedirs(folder, exist_ok=True)  # noqa: PTH103
             self._folders.add(folder)
+        cached = is_cached(source)  # the files of an unpacked archive do not last
         try:
             if self.link == "copy":
                 self._copy(source, target)
-            elif self.link == "sym":
+            elif self.link == "sym" and not cached:
                 self._symlink(source, target)
             else:
                 # A hard link to a symbolic link would break with it.
@@ -231,9 +258,12 @@ class Output:
             self.report.add("missing-image", "no such image", source)
             return False
         except OSError:  # another file system, or one without hard links: a symbolic link serves as well
-            if self.link != "hard":
+            if cached:
+                self._copy(source, target)
+            elif self.link == "hard":
+                self._symlink(source, target)
+            else:
                 raise
-            self._symlink(source, target)
         return True
 
     def _blur(self, sample: Sample, target: str) -> None:

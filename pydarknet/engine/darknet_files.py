@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydarknet.errors import RecordError
@@ -69,13 +71,23 @@ def read_names(path: str | os.PathLike[str], *, strict: bool = False) -> tuple[s
 def resolve(entry: str, *folders: str | Path) -> Path:
     """Make an entry of a list or ``.data`` file an absolute path.
 
-    Tried in order: as it is (absolute, or from the working directory), then from each folder. If nothing
-    exists the last folder's path is returned, so that messages can name it.
+    Tried in order: as it is (absolute, or from the working directory), then from each folder; then the same
+    with the separators of Windows, and without a leading ``data/``, which means the export's own folder in
+    CVAT. If nothing exists the last folder's path is returned, so that messages can name it.
     """
     entry = os.path.expanduser(entry.strip())  # noqa: PTH111 - Path would drop a trailing slash's meaning
-    path = Path(os.path.abspath(entry))  # noqa: PTH100 - keep symbolic links as the user wrote them
-    for folder in ("", *folders):
-        path = Path(os.path.abspath(os.path.join(folder, entry)))  # noqa: PTH100, PTH118
-        if path.exists():
-            return path
-    return path
+    for spelling in _spellings(entry):
+        for folder in ("", *folders):
+            path = Path(os.path.abspath(os.path.join(folder, spelling)))  # noqa: PTH100, PTH118
+            if path.exists():
+                return path
+    return Path(os.path.abspath(os.path.join(("", *folders)[-1], entry)))  # noqa: PTH100, PTH118
+
+
+def _spellings(entry: str) -> Iterator[str]:
+    yield entry
+    slashes = re.sub(r"^[A-Za-z]:/*", "", entry.replace("\\", "/"))
+    if slashes != entry:
+        yield slashes
+    if slashes.startswith("data/"):
+        yield slashes.removeprefix("data/")

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import platform
 import socket
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,11 +20,11 @@ from pydarknet.engine.handle import NetworkInfo
 from pydarknet.engine.info import info
 from pydarknet.errors import ArgumentError, FileError
 from pydarknet.runs.config import TrainConfig, changed
+from pydarknet.runs.lock import FolderLock, acquire, owner
 from pydarknet.system.atomic import persistently, write_text
 from pydarknet.system.notify import Notify
 
-SILENT = 900.0  # seconds without a heartbeat after which the lock of another machine counts as left behind
-BEAT = 20.0  # seconds between heartbeats
+_log = logging.getLogger("pydarknet")
 
 
 class RunFolder:
@@ -37,6 +37,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path, self.weights = path, path / "weights"
+        self._lock: FolderLock | None = None
 
     def file(self, name: str) -> Path:
         """Path of a file in the folder."""
@@ -103,109 +104,58 @@ class RunFolder:
 
     def write(self, table: dict[str, Any]) -> None:
         """Replace ``run.json``."""
+        self.require_lock()
         text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
         persistently(lambda: write_text(self.file("run.json"), text))
 
     # -- the lock
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Lock the folder against other processes.
+    def locked(self, notify: Notify = _log.info) -> Iterator[None]:
+        """Lock the folder against other processes, see :mod:`pydarknet.runs.lock`.
+
+        Args:
+            notify: receives a notice if that takes long, or the lock of a process that is gone is taken over.
 
         Raises:
-            FileError: another process holds the lock, or the folder cannot be created.
+            FileError: another process writes into the folder, or it cannot be created.
         """
-        lock = self.file("lock")
-        mine = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "time": _now(),
-            "birth": _birth(os.getpid()),
-        }
         try:
             self.weights.mkdir(parents=True, exist_ok=True)
-            self._take(lock, json.dumps(mine))
+            lock = self._lock = acquire(self.file("lock"), notify)
         except OSError as error:
             if isinstance(error, FileError):
                 raise
             raise FileError(f"{self.path}: cannot be created: {error.strerror}") from None
-        over = threading.Event()
-        heart = threading.Thread(target=self._beat, args=(over,), name="pydarknet-lock", daemon=True)
-        heart.start()
         try:
             yield
         finally:
-            over.set()
-            heart.join()
-            with contextlib.suppress(OSError):
-                lock.unlink()
+            lock.release()
 
-    def _take(self, lock: Path, text: str) -> None:
-        for _ in range(3):
-            try:
-                with lock.open("x", encoding="utf-8") as file:
-                    file.write(text)
-            except FileExistsError:
-                owner = self._owner(lock)
-                if owner:
-                    raise FileError(
-                        f"{self.path}: {owner} is writing into this folder; two runs in one folder destroy "
-                        f"each other. Use another --out, or delete {lock} if that process is gone"
-                    ) from None
-                # Only one of several processes that find it abandoned can rename it.
-                with contextlib.suppress(FileNotFoundError):
-                    lock.rename(lock.with_name(f".lock.{os.getpid()}"))
-                    lock.with_name(f".lock.{os.getpid()}").unlink()
-            else:
-                return
-        raise FileError(f"{lock}: other processes keep taking it")
+    @property
+    def is_lost(self) -> bool:
+        """Whether another process has taken the lock over, because this one gave no sign of life."""
+        return bool(self._lock and self._lock.usurper)
+
+    def require_lock(self) -> None:
+        """Check that the lock is still ours.
+
+        Raises:
+            FileError: it :attr:`is_lost`.
+        """
+        if self._lock and (usurper := self._lock.usurper):
+            raise FileError(
+                f"{self.path}: {usurper} has taken over this folder, since this process was suspended or cut "
+                "off from the drive; nothing more is written here"
+            )
 
     def owner(self) -> str:
         """Description of the process that writes into the folder; "" if there is none."""
-        lock = self.file("lock")
-        return self._owner(lock) if lock.exists() else ""
-
-    def _owner(self, lock: Path) -> str:
-        """Description of the process that holds the lock; "" if the lock was left behind."""
-        try:
-            owner, beat = json.loads(lock.read_text("utf-8")), lock.stat().st_mtime
-            host, pid, birth = owner["host"], int(owner["pid"]), owner["birth"]
-        except (OSError, ValueError, KeyError, TypeError):
-            # Just being written, or cut short by a crash: the age decides.
-            with contextlib.suppress(OSError):
-                return "another process" if time.time() - lock.stat().st_mtime < BEAT else ""
-            return ""
-        if host == socket.gethostname():
-            return f"process {pid} (since {owner['time']})" if _birth(pid) == birth and birth else ""
-        silent = time.time() - beat
-        return f"process {pid} on {host} (last sign {silent:.0f} s ago)" if silent < SILENT else ""
-
-    def _beat(self, over: threading.Event) -> None:
-        """Touch the lock regularly, so that a long evaluation does not look like a dead process."""
-        while not over.wait(BEAT):
-            with contextlib.suppress(OSError):
-                os.utime(self.file("lock"))
+        return owner(self.file("lock"))
 
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def _birth(pid: int) -> str:
-    """Start time of a process, to distinguish it from a later one with the same id; "" if it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        pass
-    if Path("/proc/self").exists():
-        return ""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "alive"
 
 
 def choose(config: TrainConfig, base: str) -> tuple[RunFolder, TrainConfig | None]:

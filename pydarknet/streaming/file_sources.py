@@ -18,6 +18,8 @@ from io import BufferedReader
 from time import perf_counter
 from typing import IO, Any
 
+from pydarknet.data.archives import DAMAGED
+from pydarknet.engine import opencv
 from pydarknet.engine.images import Pixels, decode, load
 from pydarknet.errors import DataError
 from pydarknet.streaming.sources import IMAGE_SUFFIXES, StreamSource, _natural
@@ -144,7 +146,7 @@ def _archive(path: str, channels: int) -> Iterator[Frame | DataError]:
     """The images in a ZIP, read in place: nothing is unpacked to the disk."""
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be opened as a ZIP: {reason}") from None
     with archive:
@@ -159,7 +161,7 @@ def _archive(path: str, channels: int) -> Iterator[Frame | DataError]:
                 yield Frame(decode(archive.read(info), channels, name), name, still=True)
             except DataError as error:
                 yield error
-            except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+            except DAMAGED as error:
                 yield DataError(f"{name}: cannot be unpacked: {error}")
 
 
@@ -184,9 +186,9 @@ def open_capture(address: str | int, name: str, *settings: int) -> Any:
     # CAP_ANY would read frame_001.mp4 as the first of a series of images.
     backend = cv2.CAP_FFMPEG if isinstance(address, str) and not address.startswith("/dev/") else cv2.CAP_ANY
     try:
-        capture = cv2.VideoCapture(address, backend, list(settings))
+        capture = opencv.capture(address, backend, list(settings))
         if not capture.isOpened() and not isinstance(address, int) and "://" not in address:
-            capture = cv2.VideoCapture(address)
+            capture = opencv.capture(address)
     except cv2.error as error:
         raise DataError(f"{name}: cannot be opened: {error.err}") from None
     if not capture.isOpened():

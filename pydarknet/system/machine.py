@@ -19,7 +19,7 @@ def usable_cores() -> int:
 
 
 def bounded_threads(count: int, what: str = "threads") -> int:
-    """Return ``count``, if the system can create so many threads; the engine has the same bound.
+    """Return ``count``, if the system can create this number of threads; the engine has the same bound.
 
     Args:
         count: number of threads, at least 1.

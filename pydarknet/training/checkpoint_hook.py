@@ -74,6 +74,7 @@ class CheckpointHook(Hook):
 
     def after_step(self, training: TrainingLoop, step: Step) -> None:
         """Save what is due."""
+        training.config.run.require_lock()
         with step.timed("save"):
             if self.checkpoints.numbered and step.iteration % self.schedule.save_every == 0:
                 self._weights(training, str(step.iteration))
@@ -88,9 +89,11 @@ class CheckpointHook(Hook):
             self._weights(training, "final")
 
     def _weights(self, training: TrainingLoop, kind: str) -> None:
+        training.config.run.require_lock()
         self.log.saved(self.checkpoints.save_weights(training.trainer.network, kind))
 
     def _state(self, training: TrainingLoop) -> None:
+        training.config.run.require_lock()
         if layer := training.trainer.non_finite():
             raise NonFinite(f"iteration {training.iteration}: {layer} is not finite; nothing was saved")
         self.checkpoints.save_state(training.trainer, training.meta())

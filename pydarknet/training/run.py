@@ -58,7 +58,7 @@ def train(
         ArgumentError: the settings contradict the run in the folder.
     """
     folder, before = choose(config, base_of(config))
-    with folder.locked(), plots.page(folder, config, notify):
+    with folder.locked(notify), plots.page(folder, config, notify):
         reason = "failed"
         try:
             outcome = _train(config, folder, before, hooks, echo, notify)
@@ -111,6 +111,8 @@ def run(started: Started) -> Outcome:
     except BaseException as error:
         if isinstance(error, NonFinite) and _rolled_back(started, error):
             raise RolledBack from error
+        if prepared.folder.is_lost:
+            raise
         write_crash_report(prepared.folder.path, error, loop)
         outcome = _conclude(started, reason_of(error))
         if outcome.epochs_done is not None:  # the caller gets the exception, not the outcome

@@ -22,6 +22,7 @@ import pydarknet
 from pydarknet import TrainConfig
 from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import ArgumentError, DataError, FileError
+from pydarknet.runs import lock
 from pydarknet.runs.folder import RunFolder
 from pydarknet.training import Hook, Outcome, Step, checkpoint, resume, train
 from pydarknet.training.loop import TrainingLoop
@@ -132,35 +133,32 @@ def test_a_second_writer_is_refused(config: TrainConfig) -> None:
         train(config)
 
 
-def test_a_stale_lock_is_taken(config: TrainConfig) -> None:
-    """The lock of a process that is gone, or of a silent machine, does not block a run."""
-    folder = RunFolder(Path(config.out))
-    folder.weights.mkdir(parents=True)
-    lock = folder.file("lock")
-    lock.write_text(json.dumps({"host": os.uname().nodename, "pid": 2**22 + 5, "time": "then", "birth": "1"}))
-    with folder.locked():
-        pass
-    lock.write_text(json.dumps({"host": "elsewhere", "pid": 1, "time": "then", "birth": "1"}))
-    with pytest.raises(FileError, match="process 1 on elsewhere"), folder.locked():
-        pass
-    os.utime(lock, (time.time() - 3600,) * 2)
-    with folder.locked():
-        pass
-    lock.write_text("")  # being written just now
-    with pytest.raises(FileError, match="another process"), folder.locked():
-        pass
+def test_a_training_ends_when_its_lock_is_lost(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After another machine took the folder over, nothing is written into it."""
+    monkeypatch.setattr(lock, "BEAT", 0.02)
+    config = replace(config, map_every=0)
+    train(config, [StopAt(2)])
+    folder = Path(config.out)
 
+    def content() -> dict[str, bytes]:
+        return {
+            path.name: path.read_bytes() for path in folder.rglob("*") if path.suffix in (".state", ".json")
+        }
 
-def test_the_lock_beats_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """During a long evaluation other machines see that the run is alive."""
-    monkeypatch.setattr("pydarknet.runs.folder.BEAT", 0.01)
-    folder = RunFolder(tmp_path / "run")
-    with folder.locked():
-        os.utime(folder.file("lock"), (time.time() - 3600,) * 2)
-        deadline = time.monotonic() + 30
-        while time.time() - folder.file("lock").stat().st_mtime > 1800 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert time.time() - folder.file("lock").stat().st_mtime < 1800
+    class Suspended(Hook):
+        def before_step(self, training: TrainingLoop) -> None:
+            if training.step.iteration == 4:
+                self.before = content()
+                deadline = time.monotonic() + 30
+                while not training.config.run.is_lost and time.monotonic() < deadline:
+                    (folder / "lock").write_text('{"token": "other", "pid": 1}')
+                    time.sleep(0.02)
+
+    hook = Suspended()
+    with pytest.raises(FileError, match=r"process 1 on .* has taken over this folder"):
+        train(config, [hook])
+    assert content() == hook.before
+    assert json.loads((folder / "lock").read_text())["token"] == "other"
 
 
 def test_nothing_to_do_and_longer(config: TrainConfig) -> None:

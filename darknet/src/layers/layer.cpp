@@ -79,7 +79,7 @@ constexpr Accessor kLayers[] = {
 #undef DN_LAYER
 };
 
-// "; did you mean ...?" or the like, for a word that is no activation; "" without a guess.
+// "; did you mean ...?" or the like, for a word that is not an activation; "" without a guess.
 std::string activation_hint(const std::string& word) {
     std::string plain;
     for (const char ch : word)
