@@ -146,8 +146,8 @@ def write(
         The report of everything that was dropped or changed while writing.
 
     Raises:
-        DataError: if the format cannot be written, the target exists and ``overwrite`` is not set, or there
-            is no image to write.
+        DataError: if the format cannot be written, the target exists and ``overwrite`` is not set, or the
+            data set has no image.
     """
     common = {name: value for name, value in options.items() if name in Output.__dataclass_fields__}
     settings = {name: value for name, value in options.items() if name not in common and value is not None}

@@ -191,7 +191,7 @@ class Output:
     def growing(self) -> Iterator[Callable[[str, str], None]]:
         """Files below the root that are written bit by bit and appear together when the block ends well.
 
-        If no image was written, none of them appears: lists without images help nobody.
+        If no image was written, none of them appears.
 
         Yields:
             ``append(relative path, text)``; an empty text only makes the file.

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from helpers import run
 
+from pydarknet.data.formats import FORMATS
+
 DEEP = "[" * 50_000
 LONG = "n" * 300
 
@@ -69,8 +71,6 @@ DETECT = "detect tiny.cfg tiny.weights"
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("convert folder --from kaggle --out o", "folder: cannot be read as kaggle: is a folder"),
-        ("convert folder --from groundtruth --out o", "folder: cannot be read as groundtruth: is a folder"),
         (
             "convert label_2/train/1.txt --from kitti --out o",
             "1.txt: cannot be read as kitti: Not a directory",
@@ -101,6 +101,16 @@ def test_a_message(
     out, err = capsys.readouterr()
     assert message in out + err
     assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_folder_without_annotations(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert run(monkeypatch, "convert", "folder", "--from", name, "--out", "o", "--jobs", 1) == 1
+    err = capsys.readouterr().err.strip().splitlines()
+    assert err[0].startswith("error: ")
+    assert "folder: no " in err[0] or "no image was found" in err[0] or "expected" in err[0]
 
 
 @pytest.mark.parametrize("log", ["cr.csv", "deep.jsonl"])

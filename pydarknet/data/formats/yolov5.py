@@ -68,6 +68,8 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
         RecordError: if the YAML is broken, names and nc disagree, or a split is nowhere to be found.
     """
     file = _yaml_file(path) or path
+    if file.is_dir():
+        raise RecordError("parse", "no YAML file with names and train or val in this folder", path)
     data = load_yaml(file)
     names = class_names(data, file)
     splits: dict[str, list[Path]] = {}
