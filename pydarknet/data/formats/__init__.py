@@ -78,8 +78,10 @@ def sniff(path: Path) -> str:
         with contextlib.suppress(RecordError, OSError):  # an unreadable file has another format
             if load(name).sniff(path):
                 return name
-    known = "\n  ".join(f"{name:14} {title}" for name, title in FORMATS.items())
-    raise DataError(f"{path}: the format is not recognised; name one of\n  {known}")
+    from pydarknet.data.formats._seen import seen
+
+    hint = "pydarknet convert --formats lists all"
+    raise DataError(f"{path}: the format is not recognised; {seen(path)}\n  {hint}")
 
 
 def check_settings(name: str, settings: dict[str, str]) -> None:
