@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.dataset import Status
-from pydarknet.data.formats.darknet import read_boxes
-from pydarknet.data.imagesize import exif_orientation, image_size
+from pydarknet.data.formats._yolo_lines import read_boxes, survey
 from pydarknet.data.io import open_source
 from pydarknet.data.issues import Issue, Report
 from pydarknet.data.paths import find_label, label_candidates
 from pydarknet.data.records import LabelSource, ReadOptions, Record, Rules, clean, cleaned
 from pydarknet.engine.darknet_files import read_data, resolve
+from pydarknet.engine.image_header import exif_orientation, image_size
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.notify import Progress, counted, no_progress
 from pydarknet.system.text import lines_of
@@ -206,6 +206,8 @@ def _look_at(reader: Reader, path: Path, deep: bool, progress: Progress) -> Spli
 
 def _list_records(path: Path, split: Split) -> Iterator[Record]:
     """Records of a Darknet list; unlike a reader it continues after every error, and keeps class ids."""
+    images = (resolve(line, path.parent.parent, path.parent) for line in lines_of(path) if line)
+    lines = survey(label for label in map(find_label, images) if label is not None)
     for number, line in enumerate(lines_of(path), 1):
         if not line:
             continue
@@ -227,7 +229,7 @@ def _list_records(path: Path, split: Split) -> Iterator[Record]:
         record = Record(str(image), image.name, width, height, [], status.value, "", str(label or image))
         if label is not None:
             try:
-                record.boxes = read_boxes(label, width, height, None, split.report)
+                record.boxes = read_boxes(label, width, height, None, split.report, lines)
             except RecordError as error:
                 split.report.add(error.code, error.reason, error.file, error.line)
         yield clean(record, Rules(), split.report)

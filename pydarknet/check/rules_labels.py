@@ -157,7 +157,7 @@ def class_ids_possible(inputs: Inputs) -> Iterator[Found]:
     "L-24",
     WARNING,
     "odd boxes",
-    "Correct the labels; pydarknet convert clips or drops faulty boxes.",
+    "Correct the labels at their source; convert clips boxes, which is right only if few exceed by little.",
     "data",
 )
 def boxes_in_order(inputs: Inputs) -> Iterator[Found]:

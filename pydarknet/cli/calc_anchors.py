@@ -52,12 +52,12 @@ def calc_anchors(
     echo(f" read labels from {len(dataset)} images \n")
     boxes = 0
     for number, sample in enumerate(dataset, start=1):
-        boxes += len(sample)
+        boxes += int(sample.target.sum())
         echo(f"\r loaded \t image: {number} \t box: {boxes}")
     echo("\n all loaded. \n\n calculating k-means++ ...\n")
     found = anchors.kmeans(anchors.sizes_of(dataset, width, height), clusters)
     echo(f"\n iterations = {found.iterations} \n\n")
-    labels = np.concatenate([sample.classes for sample in dataset])
+    labels = np.concatenate([sample.classes[sample.target] for sample in dataset])
     counts = np.bincount(labels, minlength=len(dataset.names))
     counters = f"counters_per_class = {', '.join(map(str, counts))}"
     echo(f"\n{counters}\n\n avg IoU = {100 * found.mean_iou:2.2f} % \n")

@@ -249,7 +249,9 @@ def _print(result: conversion.ConvertResult) -> None:
     images, boxes = result.images, result.boxes
     known = ", ".join(f"{count} {status}" for status, count in images.items() if status != "written")
     click.echo(f"format {result.format}: {known or 'no images'}")
-    click.echo(f"written: {images['written']} images, {boxes['written']} boxes, {len(result.names)} classes")
+    aside = f", {boxes['ignored']} ignored boxes" if boxes["ignored"] else ""
+    counts = f"{images['written']} images, {boxes['written']} boxes{aside}, {len(result.names)} classes"
+    click.echo(f"written: {counts}")
     if result.deselected:
         listed = sorted(result.deselected.items(), key=lambda item: -item[1])
         more = f" and {len(listed) - 5} more classes" if len(listed) > 5 else ""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from pydarknet.data.dataset import Dataset, Sample, Status
-from pydarknet.data.imagesize import image_size
 from pydarknet.data.issues import Report
 from pydarknet.engine.detections import Detections
+from pydarknet.engine.image_header import image_size
 from pydarknet.system.extras import require
 
 if TYPE_CHECKING:

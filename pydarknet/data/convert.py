@@ -68,7 +68,7 @@ class ConvertResult:
         format: format the source was read as.
         names: class names, in the order of their index.
         images: images read, by status, and those written.
-        boxes: boxes kept by cleaning, and those written.
+        boxes: boxes kept by cleaning, and those written as ordinary and as ignored boxes.
         deselected: boxes left out because their class was not asked for, per class.
         report: counts and examples of everything dropped or changed; the full list is in ``report_file``.
         report_file: the JSON report.
@@ -153,7 +153,7 @@ def _convert(
         write_samples(pick.samples(), names, out, job.to)
     report_file = _own_files(out)[1]
     images = {**summary.statuses, "written": out.images}
-    boxes = {"kept": sum(summary.labels.values()), "written": out.boxes}
+    boxes = {"kept": sum(summary.labels.values()), "written": out.boxes, "ignored": out.ignored}
     dropped = dict(sorted((Counter(summary.dropped) + pick.deselected).items()))
     result = ConvertResult(source.format, names, images, boxes, dropped, report, report_file)
     _write_report(result, job, journal.folder / "issues")
@@ -205,7 +205,10 @@ class Selection:
             else:
                 self.deselected[box.label] += 1
         had_boxes, record.boxes = bool(record.boxes), kept
-        if kept or record.status != Status.ANNOTATED.value or self.job.keep_emptied:
+        if kept or record.status != Status.ANNOTATED.value:
+            return True
+        if self.job.keep_emptied:
+            record.status = Status.BACKGROUND.value
             return True
         reason = "no box of a chosen class" if had_boxes else "all its boxes were dropped"
         self.report.add("emptied", f"{reason}; not known to be background", record.image, action="left out")

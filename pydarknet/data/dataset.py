@@ -17,8 +17,8 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarknet.data.imagesize import image_size
 from pydarknet.data.issues import Report
+from pydarknet.engine.image_header import image_size
 from pydarknet.errors import DataError
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -168,10 +168,15 @@ class Sample:
         """(n,) bool: an ordinary training target, that is neither difficult nor crowd nor ignore."""
         return ~self._flag(SET_ASIDE)
 
+    @property
+    def emptied(self) -> bool:
+        """Whether the image lost all its boxes: it shows objects, so it must not count as background."""
+        return self.status is Status.ANNOTATED and not len(self)
+
     def select(self, keep: ArrayLike) -> Sample:
         """The same image with only the boxes chosen by a mask or by indices.
 
-        A sample that loses its last box keeps the status annotated: it is not known to be empty.
+        A sample that loses its last box keeps the status annotated, see :attr:`emptied`.
         """
         keep = np.asarray(keep)
         keep = keep.astype(np.int64) if keep.size == 0 and keep.dtype != np.bool_ else keep

@@ -46,7 +46,8 @@ class Output:
         report: receives the issues of writing.
         settings: options of one format only.
         images: images written so far.
-        boxes: boxes of those images.
+        boxes: ordinary boxes of those images.
+        ignored: boxes of those images that are written as ignored, by the policy ``ignore``.
     """
 
     root: Path
@@ -60,6 +61,7 @@ class Output:
     settings: Mapping[str, str] = field(default_factory=dict)
     images: int = field(default=0, init=False)
     boxes: int = field(default=0, init=False)
+    ignored: int = field(default=0, init=False)
     _taken: dict[str, set[int]] = field(default_factory=dict, repr=False)
     _folders: set[str] = field(default_factory=set, repr=False)
 
@@ -98,9 +100,15 @@ class Output:
         return self.root.name if self.single else pattern.format(split=split or "train")
 
     def admitted(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """The samples that are written: unlabelled ones only if asked for, and reported either way."""
+        """The samples that are written: unlabelled ones only if asked for, and reported either way.
+
+        An image that lost all its boxes is left out and reported: every format would show it as background.
+        """
         for sample in samples:
-            if sample.status is not Status.UNLABELLED:
+            if sample.emptied:
+                reason = "all its boxes were dropped; not known to be background"
+                self.report.add("emptied", reason, sample.image, action="left out")
+            elif sample.status is not Status.UNLABELLED:
                 yield sample
             elif self.unlabelled == "negatives":
                 self.report.add(
@@ -136,8 +144,14 @@ class Output:
             elif not stay and not self._put(str(sample.image), image):
                 continue
             self.images += 1
-            self.boxes += len(sample)
+            self._count(sample)
             yield sample, Path(image), _without_suffix(name)
+
+    def _count(self, sample: Sample) -> None:
+        ordinary = sample.classes >= 0 if self.ignore == "box" else sample.target
+        self.boxes += int(ordinary.sum())
+        if self.ignore in ("keep", "difficult", "box"):
+            self.ignored += int((~ordinary).sum())
 
     def side_boxes(self, sample: Sample) -> tuple[Sample, Sample]:
         """The sample's ordinary boxes and those set aside, after the ``ignore`` policy."""

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pydarknet.data.imagesize import IMAGE_SUFFIXES, is_image
 from pydarknet.data.issues import Report
+from pydarknet.engine.image_header import IMAGE_SUFFIXES, is_image
 
 #: Names under which a split goes in files and folders.
 SPLIT_NAMES = {

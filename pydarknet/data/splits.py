@@ -20,12 +20,14 @@ class Splits:
         train: images to train on; those without boxes are negatives.
         valid: images to validate on; may be empty.
         unlabelled: images left out because they have no label file.
+        emptied: images left out because none of their boxes can be used.
     """
 
     names: tuple[str, ...]
     train: tuple[Sample, ...]
     valid: tuple[Sample, ...]
     unlabelled: tuple[Sample, ...]
+    emptied: tuple[Sample, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset, val_fraction: float | None = None, seed: int = 0) -> Splits:
@@ -40,11 +42,13 @@ class Splits:
             DataError: no images are left to train on, or the data set already has validation images and
                 ``val_fraction`` is set.
         """
-        known = [sample for sample in dataset if sample.status != Status.UNLABELLED]
+        emptied = tuple(sample for sample in dataset if sample.emptied)
+        known = [sample for sample in dataset if not sample.emptied and sample.status != Status.UNLABELLED]
         unlabelled = tuple(sample for sample in dataset if sample.status == Status.UNLABELLED)
         train = tuple(sample for sample in known if sample.split not in ("val", "test"))
         if not train:
             why = f"; {len(unlabelled)} images have no label file" if unlabelled else ""
+            why += f"; {len(emptied)} have no box that can be used" if emptied else ""
             raise DataError(f"the data set has no images to train on{why}")
         valid = tuple(sample for sample in known if sample.split == "val")
         if val_fraction is not None:
@@ -53,7 +57,7 @@ class Splits:
                     f"the data set already has {len(valid)} validation images; leave out --val-fraction"
                 )
             train, valid = _held_out(train, val_fraction, seed)
-        return cls(dataset.names, train, valid, unlabelled)
+        return cls(dataset.names, train, valid, unlabelled, emptied)
 
     def bytes(self, channels: int) -> int:
         """Memory of all training and validation images when decoded to uint8, in bytes."""

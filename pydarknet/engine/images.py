@@ -14,10 +14,12 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet.engine.image_header import exif_orientation
 from pydarknet.errors import ArgumentError, DataError, FileError
 from pydarknet.system.atomic import replacing
 
 Pixels = npt.NDArray[Any]
+_TURNED_BY_OPENCV = (b"II*\0", b"MM\0*")  # TIFF: with IMREAD_UNCHANGED, too
 
 
 @runtime_checkable
@@ -85,18 +87,31 @@ def decode(data: bytes | bytearray | memoryview, channels: int, name: str) -> Pi
 
     if not len(data):
         raise DataError(f"{name}: is empty; expected an image file")
-    # 16 bits stay 16; IMREAD_UNCHANGED alone keeps a fourth channel (and ignores EXIF, rare there).
+    # 16 bits stay 16; IMREAD_UNCHANGED alone keeps a fourth channel.
     flags = {1: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, 3: cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH}
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags.get(channels, cv2.IMREAD_UNCHANGED))
     except cv2.error as error:
         raise DataError(f"{name}: cannot be decoded: {error.err}") from None
+    if pixels is not None and channels not in flags and bytes(data[:4]) not in _TURNED_BY_OPENCV:
+        pixels = _upright(pixels, exif_orientation(data))
     if pixels is None:
         raise DataError(f"{name}: cannot be decoded; it is damaged or not in a format that OpenCV reads")
     try:
         return _match(_checked(pixels), channels, name)
     except ArgumentError as error:
         raise DataError(f"{name}: {error}") from None
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Rotate and mirror an image by its EXIF orientation, which IMREAD_UNCHANGED ignores."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def save_image(path: Path, pixels: Pixels, quality: int = 92) -> None:

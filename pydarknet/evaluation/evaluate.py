@@ -93,12 +93,14 @@ def labelled(data: Dataset | str | Path, split: str = "valid") -> Dataset:
     if not samples:
         listed = ", ".join(name or "images of no split" for name in there) or "no images"
         raise DataError(f"{where}: has no images of the split {split}; there are {listed}")
-    known = [sample for sample in samples if sample.status is not Status.UNLABELLED]
+    known = [s for s in samples if not s.emptied and s.status is not Status.UNLABELLED]
     if not known:
-        raise DataError(f"{where}: none of {len(samples)} images has a label file")
+        raise DataError(f"{where}: none of {len(samples)} images has a label file with a usable box")
     if len(known) < len(samples):
         _log.warning(
-            "%d of %d images have no label file and are left out", len(samples) - len(known), len(samples)
+            "%d of %d images have no label file or no usable box and are left out",
+            len(samples) - len(known),
+            len(samples),
         )
     return dataset.replace(samples=known)
 

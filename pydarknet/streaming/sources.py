@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from pydarknet.engine import image_header
 from pydarknet.errors import ArgumentError, DataError
 
 Kind = Literal[
@@ -24,10 +25,9 @@ Kind = Literal[
     "camera", "stream", "site", "screen", "stdin", "array", "object",
 ]  # fmt: skip
 
-_IMAGES = "bmp dib jpeg jpg jpe jp2 mpo pgm png pnm ppm tif tiff webp avif"
 _VIDEOS = "asf avi flv gif m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
-IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in _IMAGES.split())
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _VIDEOS.split())
+IMAGE_SUFFIXES = image_header.IMAGE_SUFFIXES - VIDEO_SUFFIXES
 SCHEMES = ("file", "http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp")
 #: Hosts of web pages, whose video yt-dlp finds.
 _SITES = re.compile(

@@ -141,6 +141,9 @@ def _read(config: TrainConfig, folder: RunFolder, resumed: bool, notices: Notice
     if splits.unlabelled:
         first = splits.unlabelled[0].image
         notices(f"{len(splits.unlabelled)} images without a label file are left out, the first: {first}")
+    if splits.emptied:
+        first = splits.emptied[0].image
+        notices(f"{len(splits.emptied)} images without a usable box are left out, the first: {first}")
     if not splits.valid:
         notices("there are no validation images, so mAP is not measured")
     return dataset, splits

@@ -105,3 +105,18 @@ def test_wrong_usage(bccd24: Path, arguments: list[str], message: str) -> None:
     result = CliRunner().invoke(command, ["--data", str(bccd24), *arguments])
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_calc_anchors_leaves_ignored_boxes_out(tmp_path: Path) -> None:
+    """Regions of any class, as convert writes them for crowds, are neither counted nor a crash."""
+    (tmp_path / "a.ppm").write_bytes(b"P6 100 100 255\n" + b"\0" * 30000)
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.2 0.4\n1 0.5 0.5 0.4 0.2\n")
+    (tmp_path / "a.ignore.txt").write_text("-1 0.2 0.2 0.3 0.3\n0 0.7 0.7 0.1 0.1\n")
+    (tmp_path / "obj.names").write_text("cat\ndog\n")
+    (tmp_path / "train.txt").write_text("a.ppm\n")
+    (tmp_path / "obj.data").write_text("classes=2\ntrain=train.txt\nnames=obj.names\n")
+    pieces: list[str] = []
+    found = calc_anchors(tmp_path / "obj.data", 2, 100, 100, echo=pieces.append, folder=tmp_path)
+    assert found.anchors.round().tolist() == [[20, 40], [40, 20]]
+    assert "image: 1 \t box: 2" in "".join(pieces)
+    assert (tmp_path / "counters_per_class.txt").read_text() == "counters_per_class = 1, 1"

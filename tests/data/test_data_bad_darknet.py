@@ -62,7 +62,7 @@ def test_darknet_line_is_dropped(tmp_path: Path, line: str, code: str, message: 
 )
 def test_darknet_line_is_repaired(tmp_path: Path, line: str, code: str, box: list[float]) -> None:
     """Repairable labels are kept, and reported."""
-    dataset = darknet(tmp_path, line)
+    dataset = darknet(tmp_path, line, lines="polygon")
     only(dataset, code)
     assert dataset[0].boxes[0] == pytest.approx(box)
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from data_files import make_image, make_text
 
-from pydarknet.data import Dataset, Sample, Status, read
+from pydarknet.data import Dataset, Sample, Status, ops, read, write
 from pydarknet.data.image_lists import has_darknet_labels, write_lists
 from pydarknet.errors import DataError
 
@@ -89,3 +89,18 @@ def test_a_path_of_two_lines(tmp_path):
     make_text(image.with_suffix(".txt"), "")
     with pytest.raises(DataError, match="a list has one path per line"):
         write_lists(Dataset([Sample(image)], "a"), tmp_path / "out")
+
+
+def test_validation_part_alone_stays_validation(photos, tmp_path):
+    """No key ``train`` where nothing is to be trained on; a merge keeps both roles."""
+    train = photos.replace(samples=[s.replace(split="train") for s in photos][:1])
+    val = photos.replace(samples=[s.replace(split="val") for s in photos][1:3])
+    for name, part in (("train", train), ("val", val)):
+        write(part, tmp_path / name)
+    text = (tmp_path / "val/obj.data").read_text()
+    assert "train =" not in text
+    assert f"valid = {tmp_path}/val/valid.txt" in text
+    both = ops.merge(read(tmp_path / "train/obj.data"), read(tmp_path / "val/obj.data"))
+    assert {split: len(both.only(split)) for split in both.splits} == {"train": 1, "val": 2}
+    write(both, tmp_path / "both")
+    assert [s.split for s in read(tmp_path / "both")] == ["train", "val", "val"]

@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import struct
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from data_files import make_image, make_text
@@ -17,7 +14,6 @@ from hypothesis import strategies as st
 
 from pydarknet.data import Dataset, Flag, Sample, Status
 from pydarknet.data.coords import CONVENTIONS, from_edges, to_edges
-from pydarknet.data.imagesize import image_size
 from pydarknet.data.issues import Report
 from pydarknet.data.label_files import atomic, write_text
 from pydarknet.data.output import safe_name
@@ -98,77 +94,6 @@ def test_dataset_is_a_sequence() -> None:
     )
     assert [sample.image.name for sample in dataset.only("train")] == ["1.jpg", "2.jpg"]
     assert repr(dataset) == "Dataset(3 images, 0 boxes, 1 classes)"
-
-
-# Image headers
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tiff", ".ppm", ".pgm", ".gif"])
-@pytest.mark.parametrize("size", [(1, 1), (640, 480), (333, 77)])
-def test_image_size(tmp_path: Path, suffix: str, size: tuple[int, int]) -> None:
-    """The header says what OpenCV decodes."""
-    path = tmp_path / f"a{suffix}"
-    shape = (size[1], size[0]) if suffix == ".pgm" else (size[1], size[0], 3)
-    assert cv2.imwrite(str(path), np.zeros(shape, np.uint8))
-    assert image_size(path) == size
-
-
-def exif(orientation: int) -> bytes:
-    """A JPEG APP1 segment with nothing but an orientation."""
-    tiff = b"MM\0*" + struct.pack(">IH", 8, 1) + struct.pack(">HHIHH", 274, 3, 1, orientation, 0) + b"\0" * 4
-    body = b"Exif\0\0" + tiff
-    return b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_image_size_follows_exif(tmp_path: Path, orientation: int) -> None:
-    """Turned as OpenCV turns it."""
-    data = make_image(tmp_path / "a.jpg", 64, 32).read_bytes()
-    path = tmp_path / "turned.jpg"
-    path.write_bytes(data[:2] + exif(orientation) + data[2:])
-    height, width = cv2.imread(str(path)).shape[:2]
-    assert image_size(path) == (width, height)
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "not a JPEG"),
-        (b"\xff\xd8", "ends before its frame header"),
-        (b"\xff\xd8\xff\xe0\x00\x01", "segment without a length"),
-        (b"\xff\xd8\xff\xe0\xff", "damaged image header"),
-        (b"\x89PNG\r\n\x1a\n", "damaged image header"),
-        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "impossible image size 0x0"),
-        (b"RIFF....WEBPJUNK", "unknown WebP chunk"),
-        (b"II*\0\xff\xff\xff\xff", "damaged image header"),
-        (b"P6\n# only a comment\n", "PNM header without a size"),
-    ],
-)
-def test_image_size_of_damaged_files(tmp_path: Path, data: bytes, message: str) -> None:
-    """A damaged header is an error that names the file."""
-    (tmp_path / "a.jpg").write_bytes(data)
-    with pytest.raises(DataError, match=f"a.jpg: .*{message}"):
-        image_size(tmp_path / "a.jpg")
-
-
-@given(
-    st.binary(max_size=300),
-    st.sampled_from([b"", b"\xff\xd8", b"II*\0", b"MM\0*", b"BM", b"RIFF", b"P5", b"GIF8"]),
-)
-def test_image_size_never_crashes(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes, magic: bytes
-) -> None:
-    """Any bytes give a size or a DataError."""
-    path = tmp_path_factory.getbasetemp() / "fuzz.bin"
-    path.write_bytes(magic + data)
-    with contextlib.suppress(DataError):
-        assert min(image_size(path)) > 0
-
-
-def test_missing_image(tmp_path: Path) -> None:
-    """A missing file is not a damaged one."""
-    with pytest.raises(DataError, match="no such image"):
-        image_size(tmp_path / "gone.jpg")
 
 
 # Paths

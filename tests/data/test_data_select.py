@@ -141,7 +141,7 @@ def test_emptied_images_are_left_out_and_reported():
     assert done.report.counts["emptied"] == 2
     kept = ops.drop_boxes(tools(), "label == 'screwdriver'", keep_emptied=True)
     assert names_of(kept) == names_of(tools())
-    assert kept[0].status is Status.ANNOTATED
+    assert kept[0].status is Status.BACKGROUND
     assert kept[4].status is Status.BACKGROUND
 
 

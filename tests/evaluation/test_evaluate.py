@@ -153,7 +153,7 @@ def test_splits(caplog: pytest.LogCaptureFixture) -> None:
 
     with caplog.at_level(logging.WARNING, "pydarknet"):
         assert names("valid") == names("val") == ["b"]
-    assert "1 of 2 images have no label file and are left out" in caplog.text
+    assert "1 of 2 images have no label file or no usable box and are left out" in caplog.text
     assert names("test") == ["d"]
     assert names("all") == ["a", "b", "d"]
     plain = dataset.replace(samples=[sample("x", "")])

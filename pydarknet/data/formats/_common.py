@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from pydarknet.data.dataset import Status
-from pydarknet.data.imagesize import image_size
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import find_image, images_below, inner_name, split_of, walk
 from pydarknet.data.records import ReadOptions, Record
+from pydarknet.engine.image_header import image_size
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import decode, read_text
 

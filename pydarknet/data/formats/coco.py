@@ -38,7 +38,7 @@ from pydarknet.errors import DataError, RecordError
 SETTINGS = {"bbox": "the four numbers: xywh (default) or xyxy, which some writers put there by mistake"}
 
 _Row = tuple[str, float, float, float, float, int, float | None, int]
-_Unit = tuple[str, str, tuple[int, int] | None, str, list[_Row]]
+_Unit = tuple[str, str, tuple[int, int] | None, str, list[_Row], bool]
 
 
 def sniff(path: Path) -> bool:
@@ -80,12 +80,13 @@ def _is_coco(file: Path) -> bool:
 
 @dataclass
 class _Table:
-    """One file's annotations as columns, and its images."""
+    """One file's annotations as columns, its images, and the ids of those that lost an annotation."""
 
     path: Path
     images: dict[str, tuple[str, tuple[int, int] | None]] = field(default_factory=dict)
     categories: dict[int, str] = field(default_factory=dict)
     image_ids: dict[str, int] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
     image: array[int] = field(default_factory=lambda: array("q"))
     category: array[int] = field(default_factory=lambda: array("q"))
     boxes: array[float] = field(default_factory=lambda: array("d"))
@@ -152,6 +153,8 @@ def _load(path: Path, report: Report) -> _Table:
                 count += 1
                 _add_annotation(table, value, count, report)
         except (KeyError, TypeError, ValueError, IndexError) as error:
+            if key == "annotations":
+                table.lost.add(str(value.get("image_id")))
             what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
             report.add("parse", f"{key[:-1]} {count or value.get('id', '?')}: {what}", path, count)
     return table
@@ -219,7 +222,7 @@ def _units(
             row = table.image_ids.get(key)
             places = order[starts[row] : starts[row + 1]].tolist() if row is not None else []
             rows = [_row(table, place, names, corners) for place in places]
-            yield str(table.path), file_name, size, splits[table.path], rows
+            yield str(table.path), file_name, size, splits[table.path], rows, key in table.lost
         for key, row in table.image_ids.items():
             if key not in table.images:
                 place = int(order[starts[row]])
@@ -236,14 +239,14 @@ def _row(table: _Table, place: int, names: dict[int, str], corners: bool) -> _Ro
 
 
 def _parse(unit: _Unit, report: Report, *, images: Mapping[str, ImageFinder]) -> Iterable[Record]:
-    path, file_name, size, split, rows = unit
+    path, file_name, size, split, rows, lost = unit
     line = rows[0][-1] if rows else 0
     found = images[path].locate([file_name], size, (path, line), report)
     boxes = [
         Box(label, x1 * found.sx, y1 * found.sy, x2 * found.sx, y2 * found.sy, flags, score, record)
         for label, x1, y1, x2, y2, flags, score, record in rows
     ]
-    status = Status.ANNOTATED if rows else Status.BACKGROUND
+    status = Status.ANNOTATED if rows or lost else Status.BACKGROUND
     return [Record(found.image, file_name, found.width, found.height, boxes, status.value, split, path)]
 
 

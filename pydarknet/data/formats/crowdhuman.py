@@ -79,7 +79,7 @@ def _parse(
         if not isinstance(person, dict):
             raise RecordError("parse", "gtboxes contains a value that is not an object", *where)
         boxes += _boxes(person, kinds, where, report)
-    status = Status.ANNOTATED if boxes else Status.BACKGROUND
+    status = Status.ANNOTATED if persons else Status.BACKGROUND
     suffix = Path(found.image).suffix
     return [Record(found.image, name + suffix, found.width, found.height, boxes, status.value, split, path)]
 

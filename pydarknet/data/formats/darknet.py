@@ -11,35 +11,36 @@ from __future__ import annotations
 
 import functools
 import itertools
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from pydarknet.data.dataset import Flag, Sample, Status
-from pydarknet.data.imagesize import image_size, is_image
+from pydarknet.data.formats import _yolo_lines
+from pydarknet.data.formats._common import choice
+from pydarknet.data.formats._yolo_lines import KINDS, Lines, looks_like_label, read_boxes, survey
 from pydarknet.data.issues import Report
 from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
 from pydarknet.data.paths import find_label, images_below, inner_name, label_candidates, natural_key, split_of
-from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
+from pydarknet.data.records import LabelSource, ReadOptions, Record
 from pydarknet.engine.darknet_files import read_data, read_names, resolve
+from pydarknet.engine.image_header import image_size, is_image
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of
 
 SETTINGS = {
     "labels": "folder of the label files, tried before the usual places",
+    "lines": _yolo_lines.SETTING,
     "relative": "write list paths relative to the output folder: yes or no (default)",
 }
 
 # list file, split, folders its paths may start from, list of the difficult labels
 _List = tuple[Path, str, tuple[Path, ...], Path | None]
-_MOST_CLASSES = 1 << 16  # without names a wild number would make as many classes
 _LIST_KEYS = {"train": "train", "valid": "val", "test": "test"}
 _LIST_NAMES = {"val": "valid"}
 _NAME_FILES = ("classes.txt", "_darknet.labels")
-_LABEL_LINE = re.compile(r"\s*\d+(\.0*)?([\s,]+[-+.\deE]+){4,}\s*$")
 
 
 def sniff(path: Path) -> bool:
@@ -52,7 +53,7 @@ def sniff(path: Path) -> bool:
         return True
     for image in itertools.islice(images_below(path), 50):
         label = find_label(image)
-        if label and all(_LABEL_LINE.match(line) for line in lines_of(label) if line):
+        if label and looks_like_label(label):
             return True
     return False
 
@@ -79,8 +80,11 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
         lists = [(path, split_of(path.stem), (path.parent,), None)]
         names, folder = _folder_names(path.parent), None
     names = options.names or names
-    parse = functools.partial(parse_image, names=names, labels=options.settings.get("labels"))
+    labels = options.settings.get("labels")
     units = functools.partial(_units, lists, folder)
+    parse = functools.partial(
+        parse_image, names=names, labels=labels, lines=line_kind(options, units, labels)
+    )
     return LabelSource(units, parse, names, _numeric)
 
 
@@ -198,8 +202,26 @@ def _units(lists: list[_List], folder: Path | None) -> Iterator[Listed]:
             yield Listed(str(image), image.name, split, str(file), number, place)
 
 
+def line_kind(
+    options: ReadOptions,
+    units: Callable[[], Iterable[Listed]],
+    labels: str | None,
+    declared: Lines = Lines(),  # noqa: B008 - immutable
+) -> Lines:
+    """Meaning of long lines: as set, else as declared, else as the set's first label files prove."""
+    kind = choice(options, "lines", *KINDS)
+    if kind != "auto":
+        return Lines(kind)
+    if declared.kind:
+        return declared
+    with suppress(RecordError):  # a broken list is reported where it is read
+        found = (find_label(unit.image, labels) for unit in units())
+        return survey(label for label in found if label is not None)
+    return Lines()
+
+
 def parse_image(
-    unit: Listed, report: Report, *, names: tuple[str, ...] | None, labels: str | None
+    unit: Listed, report: Report, *, names: tuple[str, ...] | None, labels: str | None, lines: Lines
 ) -> Iterable[Record]:
     """The record of one image, with its label file found beside it or in the usual places."""
     image, name, split, list_file, line, difficult = unit
@@ -214,15 +236,15 @@ def parse_image(
         tried = ", ".join(str(path) for path in label_candidates(image, labels))
         report.add("missing-label", f"no label file; tried {tried}", image, action="unlabelled")
         return [record]
-    record.boxes = read_boxes(label, width, height, names, report)
+    record.boxes = read_boxes(label, width, height, names, report, lines)
     side = label.with_name(f"{label.stem}.ignore.txt")
     if side.is_file():
-        for box in read_boxes(side, width, height, names, report):
+        for box in read_boxes(side, width, height, names, report, lines):
             box.flags |= Flag.IGNORE
             record.boxes.append(box)
     if difficult and (hard := find_label(difficult)):
         known = {(box.label, box.x1, box.y1, box.x2, box.y2) for box in record.boxes}
-        for box in read_boxes(hard, width, height, names, report):
+        for box in read_boxes(hard, width, height, names, report, lines):
             if (box.label, box.x1, box.y1, box.x2, box.y2) not in known:
                 box.flags |= Flag.DIFFICULT
                 record.boxes.append(box)
@@ -230,69 +252,6 @@ def parse_image(
     empty = not record.boxes and not any(lines_of(label))
     record.status = (Status.BACKGROUND if empty else Status.ANNOTATED).value
     return [record]
-
-
-def read_boxes(
-    path: Path, width: int, height: int, names: tuple[str, ...] | None, report: Report
-) -> list[Box]:
-    """Boxes of one label file: 5 columns, a 6th as score, or a polygon (its envelope); bad lines are
-    reported."""
-    boxes = []
-    for number, line in enumerate(lines_of(path), 1):
-        if not line:
-            continue
-        if line.startswith("#"):
-            report.add("note", "comment; Darknet would stop reading here", path, number, action="skipped")
-            continue
-        box = _box(line.replace(",", " ").split(), width, height, names, (path, number), report)
-        if box:
-            boxes.append(box)
-    return boxes
-
-
-def _box(
-    words: list[str],
-    width: int,
-    height: int,
-    names: tuple[str, ...] | None,
-    where: tuple[Path, int],
-    report: Report,
-) -> Box | None:
-    try:
-        class_id, *values = map(float, words)  # a line of commas alone has no words
-    except ValueError:
-        report.add("parse", f"expected numbers 'class cx cy w h', found {' '.join(words)[:60]!r}", *where)
-        return None
-    if not class_id.is_integer() or len(values) < 4 or (len(values) > 5 and len(values) % 2):
-        report.add("parse", f"expected 'class cx cy w h', found {len(words)} columns", *where)
-        return None
-    label = _class_name(int(class_id), names, where, report)
-    if label is None:
-        return None
-    if len(values) > 5:
-        report.add("polygon", f"polygon of {len(values) // 2} points", *where, action="envelope taken")
-        xs, ys = values[0::2], values[1::2]
-        corners = (min(xs), min(ys), max(xs), max(ys))
-    else:
-        x, y, w, h = values[:4]
-        corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-    score = values[4] if len(values) == 5 else None
-    x1, y1, x2, y2 = corners
-    return Box(label, x1 * width, y1 * height, x2 * width, y2 * height, 0, score, where[1])
-
-
-def _class_name(
-    class_id: int, names: tuple[str, ...] | None, where: tuple[Path, int], report: Report
-) -> str | None:
-    if class_id == -1 and where[0].name.endswith(".ignore.txt"):
-        return ""
-    if class_id < 0 or class_id >= (_MOST_CLASSES if names is None else len(names)):
-        hint = f"; there are {len(names)} names, so ids go from 0 to {len(names) - 1}" if names else ""
-        if names and class_id == len(names):
-            hint += " (do the ids start at 1?)"
-        report.add("class-range", f"class {class_id}{hint}", *where)
-        return None
-    return str(class_id) if names is None else names[class_id]
 
 
 def label_text(sample: Sample) -> str:
@@ -365,7 +324,6 @@ def data_text(names: tuple[str, ...], out: Output, lists: dict[str, str], relati
     for key, split in _LIST_KEYS.items():
         if split in lists:
             rows[key] = base + lists[split]
-    rows.setdefault("train", base + next(iter(lists.values()), "train.txt"))
     if out.ignore == "difficult" and "valid" in rows:
         rows["difficult"] = f"{base}difficult_{lists['val']}"
     rows["names"] = f"{base}obj.names"

@@ -17,10 +17,10 @@ from pydarknet.data.coords import Convention, convention
 from pydarknet.data.dataset import Status
 from pydarknet.data.formats._common import ImageFinder, choice, parse_xml, size_of, unique_names, unlabelled
 from pydarknet.data.formats.voc import read_objects
-from pydarknet.data.imagesize import is_image
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import natural_key
 from pydarknet.data.records import LabelSource, ReadOptions, Record
+from pydarknet.engine.image_header import is_image
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of
 

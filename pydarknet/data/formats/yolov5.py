@@ -16,7 +16,8 @@ import yaml
 
 from pydarknet.data.dataset import Sample
 from pydarknet.data.formats._common import choice
-from pydarknet.data.formats.darknet import Listed, parse_image, write_label
+from pydarknet.data.formats._yolo_lines import SETTING, Lines
+from pydarknet.data.formats.darknet import Listed, line_kind, parse_image, write_label
 from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import images_below
@@ -26,6 +27,7 @@ from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of, read_text
 
 SETTINGS = {
+    "lines": SETTING,
     "allow_same": "yes: train and val may be the same images (read once); no (default)",
     "style": "tree to write: ultralytics (default: images/train) or roboflow (train/images)",
 }
@@ -81,8 +83,24 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
         if choice(options, "allow_same", "no", "yes") == "no":
             raise RecordError("parse", "train and val are the same images; allow_same=yes accepts that", file)
         del splits["val"]
-    parse = functools.partial(parse_image, names=names, labels=None)
-    return LabelSource(functools.partial(_units, splits), parse, names)
+    units = functools.partial(_units, splits)
+    lines = line_kind(options, units, None, _declared(data, file))
+    parse = functools.partial(parse_image, names=names, labels=None, lines=lines)
+    return LabelSource(units, parse, names)
+
+
+def _declared(data: dict[str, Any], path: Path) -> Lines:
+    """Meaning of long lines by ``kpt_shape`` (points, numbers per point) or ``task``.
+
+    Raises:
+        RecordError: if ``kpt_shape`` is not two numbers.
+    """
+    shape = data.get("kpt_shape")
+    if shape is not None:
+        if not (isinstance(shape, list) and len(shape) == 2 and all(isinstance(n, int) for n in shape)):
+            raise RecordError("parse", f"kpt_shape is {shape!r}, expected [points, 2 or 3]", path)
+        return Lines("box", 5 + shape[0] * shape[1])
+    return Lines({"segment": "polygon", "obb": "polygon", "pose": "box"}.get(str(data.get("task")), ""))
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

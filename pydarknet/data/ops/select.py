@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pydarknet.data.dataset import BoolArray, Dataset, Sample
+from pydarknet.data.dataset import BoolArray, Dataset, Sample, Status
 from pydarknet.data.issues import Report
 from pydarknet.data.ops.expression import box_condition, closest, image_condition
 from pydarknet.data.ops.hash_order import rank
@@ -132,15 +132,17 @@ def keep_boxes(
 ) -> Dataset:
     """The data set with only the boxes for which the mask of a sample is true, and this report.
 
-    An image that loses its last box is left out and reported, unless ``keep_emptied``.
+    An image that loses its last box is left out and reported, or with ``keep_emptied`` becomes background.
     """
     samples = []
     for sample in dataset:
         mask = keep(sample)
         if mask.all():
             samples.append(sample)
-        elif mask.any() or keep_emptied:
+        elif mask.any():
             samples.append(sample.select(mask))
+        elif keep_emptied:
+            samples.append(sample.select(mask).replace(status=Status.BACKGROUND))
         else:
             reason = "all its boxes were dropped; not known to be background"
             report.add("emptied", reason, sample.image, action="left out")
