@@ -127,9 +127,7 @@ def image_changes(before: dict[str, Any], now: dict[str, Any], held_out: bool) -
             text = f"the training list has changed: other names among its {now['count']} images"
         text += "; from now on images are chosen from the new list"
         if held_out:
-            text += (
-                ", and --val-fraction holds out other images, so some were trained on before: mAP is too high"
-            )
+            text += ", and --val-fraction holds out other images: some were trained on, so mAP is too high"
         found.append(text)
     elif before["order"] != now["order"]:
         found.append("the training list has another order: the choice of images differs from now on")
