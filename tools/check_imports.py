@@ -30,6 +30,12 @@ PLACES = {
     ),
 }  # fmt: skip
 
+#: Functions that take a text.
+OPENCV_TEXT = {
+    f"cv2.{name}"
+    for name in ("VideoCapture", "VideoWriter", "getTextSize", "imread", "imshow", "imwrite", "putText")
+}
+
 #: ``Network(library=...)`` detects through a foreign library.
 EXCEPTIONS = {("engine/network.py", "pydarknet.compat.foreign.ForeignHandle")}
 
@@ -71,8 +77,13 @@ def findings(root: Path) -> Iterator[str]:
             if reason := forbidden(path.relative_to(root / "pydarknet"), name):
                 yield f"{path.relative_to(root)}:{line}: imports {name}: {reason}"
         for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and node.attr == "imwrite":
-                yield f"{path.relative_to(root)}:{node.lineno}: cv2.imwrite leaves half a file on a full disk"
+            if (
+                isinstance(node, ast.Attribute)
+                and ast.unparse(node) in OPENCV_TEXT
+                and not path.match("engine/opencv.py")
+            ):
+                reason = "crashes on text that is not UTF-8; use pydarknet.engine.images or opencv"
+                yield f"{path.relative_to(root)}:{node.lineno}: {ast.unparse(node)} {reason}"
 
 
 if __name__ == "__main__":

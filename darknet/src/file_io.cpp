@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 #include "error.hpp"
@@ -31,6 +33,25 @@ std::string folder_of(const std::string& path) {
 std::string temporary_name(const std::string& path) {
     static std::atomic<unsigned> counter{0};
     return text(path, ".tmp-", ::getpid(), "-", counter++);
+}
+
+// The file at the end of symbolic links, which need not exist yet: a link stays when its file is replaced.
+std::string without_links(std::string path) {
+    constexpr int kMostLinks = 40;  // as the kernel
+    for (int i = 0; i < kMostLinks; ++i) {
+        std::array<char, PATH_MAX> target{};
+        const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+        if (length < 0) break;
+        const std::string next(target.data(), static_cast<std::size_t>(length));
+        path = next.rfind('/', 0) == 0 ? next : folder_of(path) + "/" + next;
+    }
+    return path;
+}
+
+// Whether the path leads to a device, pipe or socket, which can only be written to.
+bool is_irreplaceable(const std::string& path) {
+    struct stat info {};
+    return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
 }
 
 void sync_folder(const std::string& path) {
@@ -72,14 +93,15 @@ void InputFile::read(std::uint64_t offset, void* dst, std::size_t bytes) const {
 }
 
 ReplacingFile::ReplacingFile(const std::string& path)
-    : path_(path),
-      temporary_(temporary_name(path)),
-      file_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) {
-    if (file_.get() < 0) io_error(path, "cannot create a file in its folder");
+    : path_(is_irreplaceable(path) ? path : without_links(path)),
+      temporary_(is_irreplaceable(path) ? "" : temporary_name(path_)),
+      file_(temporary_.empty() ? ::open(path.c_str(), O_WRONLY | O_CLOEXEC)
+                               : ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) {
+    if (file_.get() < 0) io_error(path, temporary_.empty() ? "cannot be opened" : "cannot create a file in its folder");
 }
 
 ReplacingFile::~ReplacingFile() {
-    if (!committed_ && file_.get() >= 0) ::unlink(temporary_.c_str());
+    if (!committed_ && file_.get() >= 0 && !temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 void ReplacingFile::write(const void* src, std::size_t bytes) {
@@ -94,6 +116,7 @@ void ReplacingFile::write(const void* src, std::size_t bytes) {
 }
 
 void ReplacingFile::commit() {
+    if (temporary_.empty()) return;
     if (::fsync(file_.get()) != 0) fail("cannot be written to disk");
     if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot be replaced");
     committed_ = true;

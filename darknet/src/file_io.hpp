@@ -38,7 +38,8 @@ private:
 };
 
 // Writes to a temporary file beside `path`. commit() syncs it, renames it over `path` and syncs the folder; without
-// commit() the destructor removes it, and what stood at `path` is untouched.
+// commit() the destructor removes it, and what stood at `path` is untouched. Of a symbolic link the file that it leads
+// to is replaced; a device, pipe or socket is not replaced but written to.
 class ReplacingFile {
 public:
     explicit ReplacingFile(const std::string& path);
@@ -51,7 +52,7 @@ public:
 private:
     [[noreturn]] void fail(const char* what) const;
 
-    std::string path_, temporary_;
+    std::string path_, temporary_;  // temporary_ is empty where `path` is written to
     Descriptor file_;
     bool committed_ = false;
 };

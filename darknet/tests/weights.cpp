@@ -295,6 +295,28 @@ TEST_CASE("weights: a failed write leaves what was there, and no temporary file"
     CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
 }
 
+TEST_CASE("weights: links stay, devices and pipes are written to") {
+    const TemporaryFolder folder;
+    const Graph graph = graph_of(kTwo);
+    const auto parameters = initial_parameters(graph, 3);
+    namespace fs = std::filesystem;
+    const fs::path link = folder.path() / "link.weights", target = folder.path() / "far/x.weights";
+    fs::create_directory(folder.path() / "far");
+    fs::create_symlink("far/x.weights", link);
+    for (int i = 0; i < 2; ++i) {  // the link leads to no file at first
+        write_weights(link.string(), graph, *parameters, 2);
+        CHECK(fs::is_symlink(link));
+        CHECK(fs::file_size(target) == 20 + 4 * 66);
+        fs::resize_file(target, 3);
+    }
+    fs::create_symlink("/dev/full", folder.path() / "full");
+    CHECK_CONTAINS(
+        error_of(Status::io, [&] { write_weights((folder.path() / "full").string(), graph, *parameters, -1); }),
+        "No space left on device");
+    CHECK(fs::is_character_file("/dev/full"));
+    CHECK(fs::is_symlink(folder.path() / "full"));
+}
+
 TEST_CASE("parameters: the start follows Darknet's ranges, and depends on seed and layer alone") {
     const Graph graph = graph_of(kNet + "[convolutional]\nfilters=64\nsize=3\nbatch_normalize=1\n[implicit]\nmean=1\n");
     const auto a = initial_parameters(graph, 1), b = initial_parameters(graph, 1), c = initial_parameters(graph, 2);

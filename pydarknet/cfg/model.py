@@ -17,6 +17,7 @@ from pathlib import Path
 from pydarknet.cfg import keys
 from pydarknet.errors import CfgError, FileError
 from pydarknet.system.atomic import replacing
+from pydarknet.system.files import read_file
 
 Value = int | float | str | Sequence[int | float]
 
@@ -262,7 +263,7 @@ class CfgFile:
             FileError: the file cannot be read.
         """
         try:
-            data = Path(path).read_bytes()
+            data = read_file(path)
         except OSError as error:
             raise FileError(f"{os.fspath(path)}: cannot read the cfg file: {error.strerror}") from error
         return cls.parse(data.decode("utf-8", "surrogateescape"), os.fspath(path))

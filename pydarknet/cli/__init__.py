@@ -2,7 +2,7 @@
 """The ``pydarknet`` command: one file per subcommand, imported only when it is called.
 
 Exit codes of every command unless its ``--help`` says otherwise:
-0 success, 1 the work failed (message on stderr), 2 wrong usage, 130 interrupted.
+0 success, 1 the work failed (message on stderr), 2 wrong usage, 70 a defect of pydarknet, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from pydarknet import __version__
-from pydarknet.errors import DarknetError
+from pydarknet.cli._impl.failures import exit_code
 
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -88,15 +88,5 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: run the command, turn errors into a message and an exit code."""
-    try:
-        code = cli(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except DarknetError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+    """Entry point: run the command, turn failures into a message and an exit code."""
+    sys.exit(exit_code(lambda: cli(prog_name="pydarknet", standalone_mode=False)))

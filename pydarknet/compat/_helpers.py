@@ -12,6 +12,7 @@ import numpy as np
 
 from pydarknet import errors
 from pydarknet.compat._library import DETECTION, IMAGE, FloatPtr, lib
+from pydarknet.engine import opencv
 
 Box = tuple[float, float, float, float]
 
@@ -150,5 +151,5 @@ def draw_boxes(
         left, top, right, bottom = bbox2points(bbox)
         cv2.rectangle(image, (left, top), (right, bottom), colors[label], 1)
         text = f"{label} [{float(confidence):.2f}]"
-        cv2.putText(image, text, (left, top - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colors[label], 2)
+        opencv.put_text(image, text, (left, top - 5), 0.5, colors[label], 2)
     return image

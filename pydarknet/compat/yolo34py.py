@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from pydarknet.engine import opencv
 from pydarknet.engine.boxes import to_centres
 from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, MissingExtra
@@ -52,8 +53,7 @@ class Image:
         import cv2
 
         try:
-            cv2.imshow(os.fsdecode(title), self.pixels)
-            cv2.waitKey(ms)
+            opencv.show(os.fsdecode(title), self.pixels, ms)
         except cv2.error:
             raise MissingExtra("an OpenCV with windows (opencv-python)", "show") from None
 

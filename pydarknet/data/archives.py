@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import encode
 
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _RESERVE = 1 << 28  # bytes left free on the disk
@@ -45,7 +46,7 @@ def unpacked(path: Path, cache: Path | None = None) -> Path:
     base = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pydarknet", "archives")
     info = path.stat()
     identity = f"{path.absolute()}|{info.st_size}|{info.st_mtime_ns}"
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    digest = hashlib.sha256(encode(identity)).hexdigest()[:12]
     folder = base / f"{path.name.split('.')[0]}-{digest}"
     if folder.is_dir():
         return _inner(folder)

@@ -7,6 +7,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
+from pydarknet.system.text import encode
+
 
 def limited(images: Iterable[tuple[str, str, frozenset[int]]], limit: int, seed: int) -> bytearray:
     """Choose images so that no class is in more than ``limit`` images of a split.
@@ -28,7 +30,7 @@ def limited(images: Iterable[tuple[str, str, frozenset[int]]], limit: int, seed:
     def rank(number: int) -> tuple[int, bytes]:
         split, name, labels = table[number]
         rarest = min((frequency[split, label] for label in labels), default=0)
-        return rarest, hashlib.sha256(f"{seed}|{split}|{name}".encode()).digest()
+        return rarest, hashlib.sha256(encode(f"{seed}|{split}|{name}")).digest()
 
     taken = bytearray(len(table))
     used: Counter[tuple[str, int]] = Counter()

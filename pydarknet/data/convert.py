@@ -31,6 +31,7 @@ from pydarknet.data.paths import JOURNAL_NAME, REPORT_NAME
 from pydarknet.data.records import ReadOptions, Record, Rules, to_samples
 from pydarknet.errors import DataError
 from pydarknet.system.notify import Progress, no_progress
+from pydarknet.system.text import encode
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ def result_json(result: ConvertResult, job: ConvertJob) -> str:
 def _write_report(result: ConvertResult, job: ConvertJob, issues: Path) -> None:
     """The JSON report: counts first, then one issue per line."""
     with atomic(result.report_file) as file, issues.open("rb") as lines:
-        file.write(result_json(result, job)[:-2].encode() + b',\n  "issues": [')
+        file.write(encode(result_json(result, job)[:-2]) + b',\n  "issues": [')
         separator = b"\n    "
         for line in lines:
             file.write(separator + line.rstrip())

@@ -16,6 +16,7 @@ from pydarknet.data.dataset import Dataset, Sample, Status
 from pydarknet.data.paths import find_label
 from pydarknet.errors import DataError
 from pydarknet.system.atomic import write_text
+from pydarknet.system.text import encode
 
 #: split -> (file name, key of the .data file)
 _LISTS = {"train": ("train.txt", "train"), "val": ("valid.txt", "valid"), "test": ("test.txt", "test")}
@@ -74,7 +75,7 @@ def write_lists(
     rows |= {"names": str(files["names"]), "backup": str(folder / "backup")}
     texts[files["data"]] = "".join(f"{key} = {value}\n" for key, value in rows.items())
     for path, text in texts.items():
-        if not overwrite and path.exists() and path.read_bytes() != text.encode():
+        if not overwrite and path.exists() and path.read_bytes() != encode(text):
             raise DataError(f"{path} exists with other content; choose another folder, or overwrite it")
     (folder / "backup").mkdir(parents=True, exist_ok=True)  # without it Darknet fails at its first save
     for path, text in texts.items():  # the .data file last: the files it names exist by then

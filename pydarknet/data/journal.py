@@ -23,6 +23,7 @@ from pydarknet.data.executors import Engine
 from pydarknet.data.issues import Issue, Report
 from pydarknet.data.label_files import atomic
 from pydarknet.data.records import LabelSource, Record, Rules, Unit, cleaned
+from pydarknet.system.text import encode
 
 CHUNK_UNITS = 256
 
@@ -85,7 +86,7 @@ class Journal:
         """Delete the chunks of another job and start this one."""
         self.remove()
         with atomic(self.folder / "job") as file:
-            file.write(self._job.encode())
+            file.write(encode(self._job))
 
     def remove(self) -> None:
         """Delete the folder."""

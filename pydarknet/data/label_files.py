@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from pydarknet.system.atomic import replacing
+from pydarknet.system.text import encode
 
 
 @contextlib.contextmanager
@@ -30,7 +31,7 @@ def write_text(path: str | Path, text: str) -> None:
     is not there yet is written in place and not flushed: labels count only once a list names them, and
     there may be a million.
     """
-    data = text.encode()
+    data = encode(text)
     if _create(os.fspath(path), data):
         return
     with contextlib.suppress(OSError):

@@ -21,6 +21,7 @@ from pydarknet.data.issues import Report
 from pydarknet.data.label_files import atomic
 from pydarknet.engine.images import save_image
 from pydarknet.errors import DataError
+from pydarknet.system.text import encode
 
 LINKS = ("hard", "sym", "copy", "none")
 LAYOUTS = ("same", "images-labels")
@@ -192,7 +193,7 @@ class Output:
             def append(relative: str, text: str) -> None:
                 if relative not in files:
                     files[relative] = stack.enter_context(atomic(self.folder / relative))
-                files[relative].write(text.encode())
+                files[relative].write(encode(text))
 
             yield append
 
@@ -218,7 +219,7 @@ class Output:
         path = PurePosixPath(name)
         if self.rename == "prefix" and attempt == 0:
             return str(path.with_name(f"{sample.image.parent.name}_{path.name}"))
-        digest = hashlib.sha1(str(sample.image).encode(), usedforsecurity=False).hexdigest()[:8]
+        digest = hashlib.sha1(encode(str(sample.image)), usedforsecurity=False).hexdigest()[:8]
         return str(path.with_name(f"{path.stem}_{digest}{path.suffix}"))
 
     def _put(self, source: str, target: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarknet.data.dataset import SET_ASIDE, Flag, Sample, Status
+from pydarknet.engine import opencv
 from pydarknet.engine.draw import Colour, class_colour, draw_label
 from pydarknet.engine.images import load
 from pydarknet.errors import DataError
@@ -122,6 +123,5 @@ def _tile(sample: Sample, names: Sequence[str], side: int, captions: bool) -> Pi
     left = (side - width) // 2
     tile[:height, left : left + width] = picture
     text = sample.name if sample.status is Status.ANNOTATED else f"{sample.name} [{sample.status.value}]"
-    text = text.encode("ascii", "replace").decode()
-    cv2.putText(tile, text[-side // 7 :], (3, height + 12), _FONT, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
+    opencv.put_text(tile, text[-side // 7 :], (3, height + 12), 0.38, (0, 0, 0), 1, cv2.LINE_AA)
     return tile

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet.engine import opencv
 from pydarknet.engine.images import ImageLike, Pixels, load
 
 if TYPE_CHECKING:  # Detections imports this module
@@ -134,9 +135,7 @@ def draw_label(
 
     height, width = canvas.shape[:2]
     scale, weight = max(0.4, line_width / 4), max(1, line_width // 2)
-    face = cv2.FONT_HERSHEY_SIMPLEX
-    text = text.encode("ascii", "replace").decode()
-    (text_width, text_height), baseline = cv2.getTextSize(text, face, scale, weight)
+    text_width, text_height, baseline = opencv.text_size(text, scale, weight)
     strip_width, strip_height = text_width + 4, text_height + baseline + 4
 
     left = max(0, min(corner[0] - line_width // 2, width - strip_width))
@@ -149,7 +148,7 @@ def draw_label(
     taken.append(area)
     cv2.rectangle(canvas, area[:2], area[2:], colour, cv2.FILLED)
     origin = (area[0] + 2, area[3] - baseline - 2)
-    cv2.putText(canvas, text, origin, face, scale, text_colour(colour), weight, cv2.LINE_AA)
+    opencv.put_text(canvas, text, origin, scale, text_colour(colour), weight, cv2.LINE_AA)
 
 
 def _overlap(a: Area, b: Area) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydarknet.errors import DataError
+from pydarknet.system.files import open_file, read_file
 
 _IMAGES = "jpg jpeg png bmp webp tif tiff ppm pgm gif jpe jfif mpo dib pnm pbm jp2 avif ras sr"
 #: File name endings (lower case) of the image formats that OpenCV decodes to whole numbers.
@@ -41,7 +42,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
         DataError: if the file is missing, or is not an image that OpenCV decodes.
     """
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - hot: once per image
+        with open_file(path) as file:
             width, height, orientation = _header(file)
     except FileNotFoundError:
         raise DataError(f"{path}: no such image") from None
@@ -58,7 +59,7 @@ def exif_orientation(image: str | Path | bytes | bytearray | memoryview) -> int:
     """EXIF orientation of a file or its bytes, 1 (upright) to 8; 1 if there is none."""
     try:
         if isinstance(image, (str, Path)):
-            with Path(image).open("rb") as file:
+            with open_file(image) as file:
                 return _header(file)[2]
         return _header(BytesIO(image))[2]
     except (OSError, struct.error, ValueError, IndexError):
@@ -71,7 +72,7 @@ def _decoded_size(path: str | Path, problem: str) -> tuple[int, int]:
     import numpy as np
 
     pixels = None
-    data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    data = np.frombuffer(read_file(path), np.uint8)
     if len(data) > _HEAD:
         try:
             pixels = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydarknet.engine.image_header import exif_orientation
 from pydarknet.errors import ArgumentError, DataError, FileError
 from pydarknet.system.atomic import replacing
+from pydarknet.system.files import read_file
 
 Pixels = npt.NDArray[Any]
 _TURNED_BY_OPENCV = (b"II*\0", b"MM\0*")  # TIFF: with IMREAD_UNCHANGED, too
@@ -43,7 +44,7 @@ def glance(path: Path, flags: int = 1) -> Pixels | None:
     import cv2
 
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        data = np.frombuffer(read_file(path), np.uint8)
     except OSError:
         return None
     return cv2.imdecode(data, flags) if len(data) else None
@@ -68,7 +69,7 @@ def load(image: ImageLike, channels: int = 3) -> Pixels:
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         try:
-            data = Path(path).read_bytes()
+            data = read_file(path)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from None
         return decode(data, channels, path)
@@ -129,8 +130,10 @@ def save_image(path: Path, pixels: Pixels, quality: int = 92) -> None:
     """
     import cv2
 
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     try:
-        done, data = cv2.imencode(path.suffix or ".png", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if jpeg else []
+        done, data = cv2.imencode(path.suffix or ".png", pixels, settings)
     except cv2.error as error:
         raise FileError(f"{path}: cannot be written: {error.err}") from None
     if not done:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydarknet.engine.darknet_files import read_data, read_names, resolve
 from pydarknet.errors import DataError
+from pydarknet.system.files import read_file
 
 
 def names_from(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -38,7 +39,7 @@ def _names_of_yaml(path: Path) -> tuple[str, ...]:
     import yaml
 
     try:
-        names = (yaml.safe_load(path.read_bytes()) or {}).get("names")
+        names = (yaml.safe_load(read_file(path)) or {}).get("names")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, AttributeError):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pydarknet.engine import opencv
 from pydarknet.engine.boxes import clip
 from pydarknet.engine.draw import Colour, class_colour, draw_label, text_colour
 from pydarknet.engine.images import load, save_image
@@ -84,8 +85,7 @@ def pair(verdict: Verdict, names: Sequence[str], *, thresh: float = 0.25) -> Ima
         f"{Path(image.path).name}   {int((~aside).sum())} objects, {int(verdict.missed.sum())} missed, "
         f"{int(verdict.wrong.sum())} wrong"
     )
-    text = words.encode("ascii", "replace").decode()
-    cv2.putText(strip, text, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)
+    opencv.put_text(strip, words, (4, 17), 0.45, _INK, 1, cv2.LINE_AA)
     return np.vstack([both, strip])
 
 
@@ -153,13 +153,12 @@ def _legend(width: int, names: Sequence[str], shown: Sequence[int]) -> Image:
     entries += [(names[label], class_colour(label)) for label in shown]
     left = _GAP
     for text, colour in entries:
-        words = text.encode("ascii", "replace").decode()
-        (length, _), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
+        length, _, _ = opencv.text_size(text, 0.45)
         if left + length + 12 > width:
             break
         cv2.rectangle(strip, (left, 4), (left + length + 12, 25), colour, cv2.FILLED)
         ink = text_colour(colour)
-        cv2.putText(strip, words, (left + 6, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, 1, cv2.LINE_AA)
+        opencv.put_text(strip, text, (left + 6, 19), 0.45, ink, 1, cv2.LINE_AA)
         left += length + 12 + _GAP
     return strip
 

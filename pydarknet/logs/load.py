@@ -14,6 +14,7 @@ from typing import Any
 from pydarknet.errors import DataError
 from pydarknet.logs.model import Evaluation, Iteration, Log
 from pydarknet.logs.parse import number, parse
+from pydarknet.system.files import read_file
 
 IN_RUN = ("train.log", "results.csv", "results.jsonl")
 
@@ -49,7 +50,7 @@ def load(path: str | Path) -> Log:
             raise DataError(f"{path}: no log in this folder; looked for {', '.join(IN_RUN)}")
         path = found
     try:
-        text = _decode(path.read_bytes())
+        text = _decode(read_file(path))
     except OSError as error:
         raise DataError(f"{path}: cannot read the log: {error.strerror}") from error
     if path.suffix == ".csv":

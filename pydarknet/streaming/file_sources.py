@@ -18,6 +18,7 @@ from io import BufferedReader
 from time import perf_counter
 from typing import IO, Any
 
+from pydarknet.engine import opencv
 from pydarknet.engine.images import Pixels, decode, load
 from pydarknet.errors import DataError
 from pydarknet.streaming.sources import IMAGE_SUFFIXES, StreamSource, _natural
@@ -184,9 +185,9 @@ def open_capture(address: str | int, name: str, *settings: int) -> Any:
     # CAP_ANY would read frame_001.mp4 as the first of a series of images.
     backend = cv2.CAP_FFMPEG if isinstance(address, str) and not address.startswith("/dev/") else cv2.CAP_ANY
     try:
-        capture = cv2.VideoCapture(address, backend, list(settings))
+        capture = opencv.capture(address, backend, list(settings))
         if not capture.isOpened() and not isinstance(address, int) and "://" not in address:
-            capture = cv2.VideoCapture(address)
+            capture = opencv.capture(address)
     except cv2.error as error:
         raise DataError(f"{name}: cannot be opened: {error.err}") from None
     if not capture.isOpened():

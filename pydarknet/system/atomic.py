@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydarknet.errors import FileError
+from pydarknet.system.text import encode
 
 _log = logging.getLogger("pydarknet")
 
@@ -28,26 +30,52 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     It has the name of ``path``, because some writers choose their format by it, in its own folder beside
     ``path``, because some writers make temporary files: a crash leaves only one folder ``.NAME.*``.
+    A symbolic link stays: the file that it leads to is replaced. A device, pipe or socket cannot be replaced:
+    the block then writes to ``path`` itself.
 
     Raises:
-        FileError: the folder cannot be made or written to.
+        FileError: the folder cannot be made or written to, or ``path`` is a folder.
     """
-    target = Path(path)
-    try:
+    path = Path(path)
+    with _as_file_errors(path):
+        target = _meant(path)
+        if target is None:
+            yield path
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp("", f".{target.stem[:80]}.", target.parent))
-    except OSError as error:
-        raise FileError(f"{target}: cannot be written: {error.strerror}") from None
-    temporary = scratch / target.name
+        scratch = Path(tempfile.mkdtemp("", f".{target.stem[:40]}.", target.parent))
+        temporary = scratch / path.name
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _meant(path: Path) -> Path | None:
+    """The file to replace, which is that at the end of symbolic links; None if it can only be written to."""
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        pass  # a new file, maybe one that a link leads to
+    else:
+        if stat.S_ISDIR(mode):
+            raise FileError(f"{path}: cannot be written: is a folder; give the name of a file")
+        if not stat.S_ISREG(mode):
+            return None
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+@contextlib.contextmanager
+def _as_file_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileError:
+        raise
     except OSError as error:
-        raise FileError(f"{target}: cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        raise FileError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 _PASSING = (errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY)
@@ -85,9 +113,9 @@ def abandon(stack: contextlib.ExitStack) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a UTF-8 text file at once."""
+    """Write a UTF-8 text file at once; see :func:`pydarknet.system.text.encode`."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(encode(text))
 
 
 def finite(value: Any) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pydarknet.engine.darknet_files import head_line
+from pydarknet.system.text import open_text
 from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def open_to_append(path: Path) -> TextIO:
         size = file.seek(0, 2)
         if size and (file.seek(-1, 2), file.read(1))[1] != b"\n":
             file.write(b"\n")
-    return path.open("a", encoding="utf-8", newline="")
+    return open_text(path, "a")
 
 
 class Clock(Hook):

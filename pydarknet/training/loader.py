@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from pydarknet.cfg import CfgFile
 from pydarknet.data.album import ImageCache
+from pydarknet.engine import opencv
 from pydarknet.engine.images import Pixels, save_image
 from pydarknet.training import augment
 from pydarknet.training import truth_boxes as truths
@@ -197,7 +198,7 @@ def draw_boxes(batch: Batch, names: Sequence[str], path: Path) -> None:
             corners = [(int((x + s * w / 2) * width), int((y + s * h / 2) * height)) for s in (-1, 1)]
             cv2.rectangle(canvas, corners[0], corners[1], (0, 255, 0), 1)
             place = (corners[0][0], max(corners[0][1] - 2, 10))
-            cv2.putText(canvas, names[int(label)], place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 255), 1)
+            opencv.put_text(canvas, names[int(label)], place, 0.4, (0, 0, 255))
         tiles.append(canvas)
     columns = int(np.ceil(np.sqrt(len(tiles))))
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)

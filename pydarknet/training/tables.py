@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydarknet.system import usage
 from pydarknet.system.atomic import finite, replacing, write_text
 from pydarknet.system.notify import Notify
+from pydarknet.system.text import open_text
 from pydarknet.training.darknet_log import open_to_append
 from pydarknet.training.hooks import Hook, Step
 
@@ -170,7 +171,7 @@ def _ready(path: Path) -> bool:
         if tuple(reader.fieldnames or ()) == COLUMNS:
             return False
         rows = list(reader)
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as temporary, open_text(temporary) as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pydarknet.errors import WeightsError
 from pydarknet.system.atomic import replacing
+from pydarknet.system.files import open_file
 
 Floats = NDArray[np.float32]
 
@@ -77,7 +78,7 @@ def read_header(path: str | Path) -> Header:
         WeightsError: the file cannot be read or is not a weights file.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             data = file.read(20)
     except OSError as error:
         raise WeightsError(f"{path}: cannot read the weights: {error.strerror}") from error

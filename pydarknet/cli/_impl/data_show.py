@@ -15,6 +15,7 @@ from pydarknet.cli._impl.bars import Bars
 from pydarknet.cli._impl.data import reads, show_report
 from pydarknet.data import Dataset, Sample, ops
 from pydarknet.data.stats import SMALL, Stats, statistics
+from pydarknet.engine import opencv
 from pydarknet.errors import DataError
 from pydarknet.system.atomic import write_text
 from pydarknet.system.notify import counted
@@ -174,8 +175,7 @@ def _browse(samples: list[Sample], names: tuple[str, ...], captions: bool) -> No
     place = 0
     try:
         while 0 <= place < len(samples):
-            cv2.imshow("pydarknet data view", draw(samples[place], names, captions=captions))
-            key = cv2.waitKey(0) & 0xFF
+            key = opencv.show("pydarknet data view", draw(samples[place], names, captions=captions), 0)
             if key in (27, ord("q")):
                 break
             place = max(0, place - 1) if key == ord("p") else place + 1

@@ -21,6 +21,7 @@ from pydarknet.data.paths import find_image, images_below, inner_name, split_of,
 from pydarknet.data.records import ReadOptions, Record
 from pydarknet.engine.image_header import image_size
 from pydarknet.errors import DataError, RecordError
+from pydarknet.system.files import open_file
 from pydarknet.system.text import decode, read_text
 
 T = TypeVar("T")
@@ -223,7 +224,7 @@ def parse_json(text: str, kind: type[T], where: tuple[str, int], report: Report)
 
 def json_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
     """(line number, line) of every line that is not blank, one at a time."""
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         for count, line in enumerate(file, 1):
             if line.strip():
                 yield count, line.lstrip(b"\xef\xbb\xbf") if count == 1 else line
@@ -235,7 +236,7 @@ def csv_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
     Raises:
         RecordError: ``encoding`` or ``parse`` at the row that cannot be read.
     """
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         reader = csv.reader(_text_lines(file, path), strict=True)
         try:
             for row in reader:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet.errors import RecordError
+from pydarknet.system.files import open_file
 
 _WINDOW = 1 << 20  # characters read at a time
 _LARGEST = 1 << 26  # characters one element may have
@@ -36,7 +37,7 @@ class JsonStream:
         self._line, self._column = 1, 1  # of the buffer's first character
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        with self.path.open("rb") as file:
+        with open_file(self.path) as file:
             self._file = file
             self._text = codecs.getincrementaldecoder("utf-8-sig")()
             yield from self._members()

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import hashlib
 
+from pydarknet.system.text import encode
+
 
 def rank(seed: int, text: str) -> bytes:
     """A sort key that shuffles: the same seed and text give the same key on every machine."""
-    return hashlib.sha256(f"{seed}|{text}".encode()).digest()
+    return hashlib.sha256(encode(f"{seed}|{text}")).digest()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pydarknet.engine import opencv
 from pydarknet.engine.boxes import clip
 from pydarknet.engine.draw import draw
 from pydarknet.engine.images import Pixels, save_image
@@ -57,8 +58,8 @@ class VideoFile:
 
         height, width = image.shape[:2]
         if self._writer is None:
-            codec = cv2.VideoWriter_fourcc(*_CODECS[self.path.suffix.lower()])  # type: ignore[attr-defined]
-            self._writer = cv2.VideoWriter(str(self._temporary), codec, self._fps, (width, height))
+            codec = _CODECS[self.path.suffix.lower()]
+            self._writer = opencv.video_writer(self._temporary, codec, self._fps, (width, height))
             self._size = (width, height)
             if not self._writer.isOpened():
                 raise FileError(f"{self.path}: this OpenCV build cannot write this video format; try .avi")
@@ -247,10 +248,7 @@ class Window:
         Raises:
             KeyboardInterrupt: the user pressed ``q`` or Esc.
         """
-        import cv2
-
-        cv2.imshow(f"pydarknet: {result.frame.name}", drawn())
-        if cv2.waitKey(1) & 0xFF in (ord("q"), 27):
+        if opencv.show(f"pydarknet: {result.frame.name}", drawn(), 1) in (ord("q"), 27):
             raise KeyboardInterrupt
 
     def close(self) -> str:

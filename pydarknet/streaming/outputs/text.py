@@ -27,6 +27,7 @@ from pydarknet.streaming.file_sources import Frame
 from pydarknet.streaming.outputs import Drawn
 from pydarknet.streaming.result import Result
 from pydarknet.system.atomic import abandon, replacing, write_text
+from pydarknet.system.text import open_text
 
 # COCO's annotations have 80 of 91 categories: https://cocodataset.org/#format-data
 _UNUSED_COCO_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
@@ -38,7 +39,7 @@ class TextFile:
     """A text output: ``head``, one piece per result with ``between`` them, ``tail``.
 
     Args:
-        path: the file, or ``-`` for stdout.
+        path: the file, or ``-`` (or ``/dev/stdout``) for stdout.
         piece: text of a result, from the result and its number (from 1); ``""`` skips it.
         head: beginning of the file.
         between: text between two pieces.
@@ -56,13 +57,14 @@ class TextFile:
         between: str = "",
         tail: str = "",
     ) -> None:
-        self._path, self._piece, self._between, self._tail = path, piece, between, tail
+        self._path = "-" if path == "/dev/stdout" else path
+        self._piece, self._between, self._tail = piece, between, tail
         self._stack = contextlib.ExitStack()
         self._file: IO[str] = sys.stdout
-        if path != "-":
+        if self._path != "-":
             # Opened now, so that an unwritable folder is reported before the work is done.
             temporary = self._stack.enter_context(replacing(path))
-            self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
+            self._file = self._stack.enter_context(open_text(temporary))
         self._count = self._written = 0
         self._file.write(head)
 
