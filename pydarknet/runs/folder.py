@@ -213,6 +213,15 @@ class RunFolder:
         return owner(self.file("lock"))
 
 
+def set_aside(path: Path) -> None:
+    """Give a damaged file, or a folder in place of a file, another name, so that a new file can be begun."""
+    number = 1
+    while (place := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(place)
+    _log.warning("%s: is damaged; it is called %s now, and a new file begins", path, place.name)
+
+
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 

@@ -127,7 +127,8 @@ def _begin(started: Started) -> None:
     record, changes = prepared.checkpoints.run, prepared.notices.changes
     inputs = {**record.inputs(), "changes": changes} if record else None
     prepared.folder.begin(prepared.config, started.trainer.network.info, prepared.notices, inputs)
-    prepared.folder.file("crash.json").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        prepared.folder.file("crash.json").unlink()
 
 
 def _nothing_to_do(started: Started) -> Outcome:
