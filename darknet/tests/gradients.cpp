@@ -303,9 +303,9 @@ TEST_CASE("gradients: what has no backward pass is refused with a reason") {
         {Kind::contrastive,
          "[yolo]\nmask=0\nnum=1\nanchors=2,2\nclasses=2\nembedding_layer=0\n"
          "[route]\nlayers=0\n[contrastive]\nyolo_layer=1\n"}};
-    for (const auto& [kind, message] : refused()) {
-        const Network network(parse_cfg(front + sections.at(kind), "net.cfg"), "", {});
-        CHECK_CONTAINS(error_of(Status::cfg, [&] { Trainer trainer(network); }), message);
+    for (const auto& entry : refused()) {
+        const Network network(parse_cfg(front + sections.at(entry.first), "net.cfg"), "", {});
+        CHECK_CONTAINS(error_of(Status::cfg, [&] { Trainer trainer(network); }), entry.second);
     }
 }
 

@@ -115,8 +115,8 @@ TEST_CASE("losses: burn-in and steps give Darknet's learning rates") {
     net.scales = {0.1f, 0.1f};
     const std::pair<int, double> expected[] = {{1, 4.176e-6}, {2, 6.6816e-5}, {3, 3.38256e-4}, {5, 0.00261},
                                                {9, 0.00261},  {10, 0.000261}, {13, 0.0000261}};
-    for (const auto& [iteration, rate] : expected) {
-        CAPTURE(iteration);
-        CHECK(learning_rate(net, iteration) == doctest::Approx(rate).epsilon(1e-6));
+    for (const auto& pair : expected) {
+        CAPTURE(pair.first);
+        CHECK(learning_rate(net, pair.first) == doctest::Approx(pair.second).epsilon(1e-6));
     }
 }

@@ -62,6 +62,8 @@ def retune(
 
 def _retune_batch(net: Section, batch: int, subdivisions: int | None) -> None:
     old = net.integer("batch")
+    if old < 1:
+        raise net.error("batch", f"found {old}, expected at least 1; correct it in the file")
     if subdivisions is None:
         mini = max(old // max(net.integer("subdivisions"), 1), 1)
         subdivisions = next(

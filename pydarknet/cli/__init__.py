@@ -16,6 +16,7 @@ import click
 
 from pydarknet import __version__
 from pydarknet.cli._impl.failures import exit_code
+from pydarknet.cli._impl.hints import HintedGroup
 
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -40,7 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(HintedGroup):
     """A click group that imports a subcommand's module only when it is used.
 
     Args:

@@ -25,6 +25,7 @@ Examples:
   pydarknet convert export.zip --out ds --link copy
   pydarknet convert output.manifest --images photos --out ds --set labels_json=labels.json
   pydarknet convert annotation_train.odgt --out ds --classes head:hbox,person:fbox --min-size 5@416x416
+  pydarknet convert annotation_train.odgt annotation_val.odgt --images Images --out ds
   pydarknet convert ILSVRC --out ds --top-classes 10 --jobs 8
   pydarknet convert ds/obj.data --to coco --out ds-coco
   pydarknet convert --formats
@@ -47,7 +48,7 @@ def _show_formats(ctx: click.Context, _parameter: click.Parameter, value: bool) 
 
 
 @click.command(epilog=EPILOG, context_settings={"max_content_width": 110})
-@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.argument("sources", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
 @click.option(
     "--out", "target", required=True, type=click.Path(path_type=Path), help="Folder (or file) to write."
 )
@@ -134,6 +135,9 @@ def _show_formats(ctx: click.Context, _parameter: click.Parameter, value: bool) 
     show_default=True,
     help="How to place images in the folder.",
 )
+@click.option(
+    "--trust-archive", "trusted", is_flag=True, help="Unpack archives that grow to over 100 times their size."
+)
 @click.option("--rename", type=click.Choice(["prefix", "hash"]), help="Rename images of the same name.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Option of the source's format. Repeatable."
@@ -162,8 +166,9 @@ def _show_formats(ctx: click.Context, _parameter: click.Parameter, value: bool) 
     help="List formats and their options.",
 )
 def command(**given: Any) -> int:
-    """Convert the data set SOURCE (a file, folder or archive) into another format.
+    """Convert a data set (files, folders or archives) into another format.
 
+    Several SOURCES become one set; classes of the same name are one class.
     Nothing is dropped silently: OUT/convert_report.json lists every box and image that was changed or
     left out. Images are never changed; they are linked or copied.
     """
@@ -183,6 +188,8 @@ def command(**given: Any) -> int:
         click.echo(conversion.result_json(result, job))
     else:
         _print(result)
+    if not result.images["written"]:
+        raise DataError(f"nothing was written: {result.report.why_nothing()}")
     return 1 if result.report.errors else 0
 
 
@@ -194,7 +201,8 @@ def _job(given: dict[str, Any]) -> conversion.ConvertJob:
     size, network = parse_min_size(given["min_size"])
     splits = given["min_size_splits"]
     return conversion.ConvertJob(
-        source=given["source"].absolute(),
+        source=given["sources"][0].absolute(),
+        more=tuple(source.absolute() for source in given["sources"][1:]),
         to=given["to"],
         format=given["from_"],
         options=ReadOptions(
@@ -203,6 +211,7 @@ def _job(given: dict[str, Any]) -> conversion.ConvertJob:
             coords=given["coords"],
             missing=given["missing_images"],
             settings=settings,
+            trusted=given["trusted"],
         ),
         rules=Rules(
             given["on_error"], given["min_visible"], size, network, parse_splits(splits) if splits else None

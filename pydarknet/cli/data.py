@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from pydarknet.cli._impl.data import Target, comparison, reads, reads_many, show_report, summary, writes
 from pydarknet.cli._impl.data_show import stats, view
-from pydarknet.data import Dataset, ops, read
+from pydarknet.data import Dataset, archives, ops, read
 from pydarknet.data import write as write_dataset
 from pydarknet.data.classes import ClassPlan, parse_classes, parse_renames
 from pydarknet.data.image_lists import has_darknet_labels, write_lists
@@ -34,6 +35,23 @@ def command() -> None:
     \b
     Exit codes: 0 done; 1 failed, or records were lost to errors; 2 usage; 130 interrupted.
     """
+
+
+@command.command("cache")
+@click.option("--clean", "empty", is_flag=True, help="Delete all unpacked archives.")
+def cache(empty: bool) -> None:
+    """List the archives that were unpacked to be read, or delete them.
+
+    They are deleted on their own when they were not used for 30 days. Written data sets do not need them.
+    """
+    click.echo(f"folder: {archives.cache_folder()}")
+    for folder, size, used in archives.cached():
+        click.echo(
+            f"{size / 2**20:10.1f} MiB  last used {datetime.fromtimestamp(used):%Y-%m-%d}  {folder.name}"
+        )
+    if empty:
+        archives.clean()
+        click.echo("deleted")
 
 
 command.add_command(stats)

@@ -21,7 +21,9 @@ class DetectOptions(PrecisionOptions):
     """Options of ``pydarknet detect``."""
 
     cfg: str | None = setting(None, "Network configuration (.cfg).", metavar="FILE")
-    weights: str | None = setting(None, "Trained weights (.weights).", metavar="FILE")
+    weights: str | None = setting(
+        None, "Trained weights (.weights), a pack (.tar.gz or folder) or the folder of a run.", metavar="FILE"
+    )
     names: str | None = setting(
         None,
         "Class names: .names, .data or data.yaml. Default: a .names file or run.json beside the weights.",
@@ -32,6 +34,7 @@ class DetectOptions(PrecisionOptions):
     nms: float = setting(
         0.45, "Overlap above which the weaker of two boxes is suppressed; 0 keeps all.", low=0, high=1
     )
+    size: tuple[int, int] | None = setting(None, "Input size in place of the cfg's, e.g. 608 or 608x320.")
     letterbox: bool | None = setting(
         None, "Fit images by padding or stretching. Default: cfg.", flag="--letterbox/--stretch"
     )
@@ -88,11 +91,12 @@ class DetectOptions(PrecisionOptions):
 
 
 @click.command("detect")
-@click.argument("sources", nargs=-1, required=True, metavar="[CFG WEIGHTS] SOURCE...")
+@click.argument("sources", nargs=-1, required=True, metavar="[CFG WEIGHTS | MODEL] SOURCE...")
 @options_from(DetectOptions)
 def command(sources: tuple[str, ...], **options: Any) -> int:
     """Detect objects in images, videos, cameras and streams.
 
+    MODEL is a pack (`pydarknet weights pack`) or the folder of a run, of which the best weights are taken.
     SOURCE is an image, a folder, a pattern, a .txt list, a .zip, a video, a camera (0), a URL (http, rtsp,
     rtmp, YouTube), "screen [monitor] [left top width height]", or - for stdin.
     Of files every image is processed; of live sources the newest frame, and older ones are dropped.
@@ -111,6 +115,7 @@ def command(sources: tuple[str, ...], **options: Any) -> int:
       pydarknet detect --cfg yolov4.cfg --weights yolov4.weights --names coco.names dog.jpg
       pydarknet detect yolov4.cfg yolov4.weights video.mp4 --out found.mp4 --to jsonl --track bytetrack
       pydarknet detect yolov4.cfg yolov4.weights 0 --http 8090
+      pydarknet detect runs/pets photos/ --size 608
       pydarknet detect yolov4.cfg yolov4.weights aerial/ --tile 608 --classes car,truck --to csv=cars.csv
       pydarknet detect --cfg yolov4.cfg --compare old.weights new.weights video.mp4
     """

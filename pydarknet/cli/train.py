@@ -31,6 +31,12 @@ Exit codes and stop reasons:
 """
 
 
+_SOURCES = {
+    "cfg": "the network; `pydarknet cfg new --model yolov4-tiny --data obj.data` writes one",
+    "data": "a .data file or data.yaml; `pydarknet convert` and `pydarknet data new` write them",
+}
+
+
 @click.command(name="train", epilog=_EXIT)
 @options_from(TrainConfig, given_only=True)
 @click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Resume a run.")
@@ -67,7 +73,7 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
     else:
         for name in ("cfg", "data"):
             if name not in given:
-                raise click.UsageError(f"Missing option '--{name}' (or --resume).")
+                raise click.UsageError(f"Missing option '--{name}' (or --resume): {_SOURCES[name]}")
         config = TrainConfig(**given)
     if estimate_:
         return _estimate(config, as_json)

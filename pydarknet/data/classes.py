@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +75,8 @@ def _find(wanted: str, names: Sequence[str]) -> str:
     folded = [name for name in names if name.casefold() == wanted.casefold()]
     if len(folded) == 1:
         return folded[0]
-    raise DataError(f"no class {wanted!r}: {_close(wanted, names)}")
+    synset = "; synset ids need --set class_names=wnid" if re.fullmatch(r"n\d{8}", wanted) else ""
+    raise DataError(f"no class {wanted!r}: {_close(wanted, names)}{synset}")
 
 
 def _close(wanted: str, names: Sequence[str]) -> str:

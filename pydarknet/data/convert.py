@@ -22,16 +22,17 @@ from pydarknet.data.class_cap import limited
 from pydarknet.data.classes import ClassPlan
 from pydarknet.data.dataset import Sample, Status
 from pydarknet.data.executors import Engine, local
-from pydarknet.data.io import open_source, refuse_occupied, write_samples
+from pydarknet.data.io import open_sources, refuse_occupied, write_samples
 from pydarknet.data.issues import Issue, Report
 from pydarknet.data.journal import ChunkSummary, Journal
 from pydarknet.data.label_files import atomic
 from pydarknet.data.output import Output
 from pydarknet.data.paths import JOURNAL_NAME, REPORT_NAME
 from pydarknet.data.records import ReadOptions, Record, Rules, to_samples
+from pydarknet.data.superseded import BestRecords
 from pydarknet.errors import DataError
 from pydarknet.system.notify import Progress, no_progress
-from pydarknet.system.text import encode
+from pydarknet.system.text import printable
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ConvertJob:
 
     Attributes:
         source: file, folder or archive to read.
+        more: further ones that belong to the same set.
         to: format to write.
         format: format of the source, or ``"auto"``.
         options: how to read.
@@ -59,6 +61,7 @@ class ConvertJob:
     limit: int | None = None
     seed: int = 0
     keep_emptied: bool = False
+    more: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,14 +145,15 @@ def _convert(
 ) -> ConvertResult:
     with _issue_file(journal.folder / "issues", max_errors) as report:
         report.strict = job.rules.on_error == "raise"
-        source = open_source(job.source, job.format, job.options, report)
+        source = open_sources([job.source, *job.more], job.format, job.options, report)
         summary = ChunkSummary()
         for done in journal.fill(source, job.rules, job.classes, engine, jobs):
             summary.add(done)
             progress("read", summary.units, None)
         known = source.class_names(set(summary.labels))
         names = job.classes.choose(known, summary.images, summary.boxes)
-        pick = Selection(journal, job, names, report, progress, summary.records)
+        best = BestRecords(record for chunk in journal.chunks() for record in chunk.records)
+        pick = Selection(journal, job, names, report, progress, summary.records, best)
         out.report = report
         write_samples(pick.samples(), names, out, job.to)
     report_file = _own_files(out)[1]
@@ -172,6 +176,7 @@ class Selection:
     report: Report
     progress: Progress
     total: int
+    best: BestRecords
     deselected: Counter[str] = field(default_factory=Counter)
 
     def samples(self) -> Iterator[Sample]:
@@ -186,7 +191,8 @@ class Selection:
         for chunk in self.journal.chunks():
             self.report.extend(chunk.issues)
             for record in chunk.records:
-                if (taken is None or taken[number]) and self._select(record, index):
+                chosen = taken is None or taken[number]
+                if chosen and self.best.keeps(record, self.report) and self._select(record, index):
                     yield record
                 number += 1
             self.progress("write", number, self.total)
@@ -233,7 +239,7 @@ def _issue_file(path: Path, max_errors: int | None) -> Iterator[Report]:
 def result_json(result: ConvertResult, job: ConvertJob) -> str:
     """The counts of a conversion as JSON, without the individual issues."""
     head = {
-        "source": str(job.source),
+        "source": printable(str(job.source)),
         "format": result.format,
         "to": job.to,
         "names": result.names,
@@ -248,7 +254,7 @@ def result_json(result: ConvertResult, job: ConvertJob) -> str:
 def _write_report(result: ConvertResult, job: ConvertJob, issues: Path) -> None:
     """The JSON report: counts first, then one issue per line."""
     with atomic(result.report_file) as file, issues.open("rb") as lines:
-        file.write(encode(result_json(result, job)[:-2]) + b',\n  "issues": [')
+        file.write(result_json(result, job)[:-2].encode() + b',\n  "issues": [')
         separator = b"\n    "
         for line in lines:
             file.write(separator + line.rstrip())

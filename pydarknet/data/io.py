@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +17,12 @@ from pydarknet.data import formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.dataset import Dataset, Sample
 from pydarknet.data.issues import Report
+from pydarknet.data.joined import joined
 from pydarknet.data.output import Output
 from pydarknet.data.paths import JOURNAL_NAME
 from pydarknet.data.records import LabelSource, ReadOptions, Rules, Unit, cleaned, parse_min_size, to_samples
-from pydarknet.errors import DataError
+from pydarknet.data.superseded import BestRecords
+from pydarknet.errors import DarknetError, DataError
 from pydarknet.system.notify import Progress, counted, no_progress
 
 
@@ -72,6 +77,8 @@ def read(
 def read_units(source: LabelSource, units: Iterable[Unit], rules: Rules, report: Report) -> Dataset:
     """Read some or all units of an opened source into memory; the data set takes the report."""
     records = list(cleaned(source, units, rules, report))
+    best = BestRecords(records)
+    records = [record for record in records if best.keeps(record, report)]
     names = source.class_names({box.label for record in records for box in record.boxes if box.label})
     return Dataset(to_samples(records, names), names, report)
 
@@ -85,11 +92,36 @@ def open_source(path: Path, format: str, options: ReadOptions, report: Report) -
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     if is_archive(path):
-        path = unpacked(path)
+        path = unpacked(path, trusted=options.trusted)
     name = formats.sniff(path) if format == "auto" else format
     formats.check_settings(name, dict(options.settings))
-    source: LabelSource = formats.load(name).read(path, options, report)
-    return replace(source, format=name)
+    with _unreadable(path, name):
+        source: LabelSource = formats.load(name).read(path, options, report)
+    return replace(source, format=name, units=functools.partial(_readable_units, source.units, path, name))
+
+
+def _readable_units(units: Callable[[], Iterable[Unit]], path: Path, name: str) -> Iterator[Unit]:
+    with _unreadable(path, name):
+        yield from units()
+
+
+@contextlib.contextmanager
+def _unreadable(path: Path, name: str) -> Iterator[None]:
+    """Report what the system says about a file, such as a folder where the format expects a file."""
+    try:
+        yield
+    except DarknetError:
+        raise
+    except OSError as error:
+        file = path if error.filename is None else os.fsdecode(error.filename)
+        raise DataError(f"{file}: cannot be read as {name}: {error.strerror or error}") from None
+
+
+def open_sources(paths: Sequence[Path], format: str, options: ReadOptions, report: Report) -> LabelSource:  # noqa: A002
+    """Open one or several data sets as one, see :func:`open_source`; classes of the same name are one."""
+    sources = [open_source(path, format, options, report) for path in paths]
+    formats_found = dict.fromkeys(source.format for source in sources)
+    return replace(joined(sources, paths[0], report), format=", ".join(formats_found))
 
 
 def write(
@@ -114,13 +146,16 @@ def write(
         The report of everything that was dropped or changed while writing.
 
     Raises:
-        DataError: if the format cannot be written, or the target exists and ``overwrite`` is not set.
+        DataError: if the format cannot be written, the target exists and ``overwrite`` is not set, or the
+            data set has no image.
     """
     common = {name: value for name, value in options.items() if name in Output.__dataclass_fields__}
     settings = {name: value for name, value in options.items() if name not in common and value is not None}
     out = Output(Path(path), **common, settings=settings)  # type: ignore[arg-type]
     refuse_occupied(out.root, overwrite)
     write_samples(dataset, dataset.names, out, format)
+    if not out.images:
+        raise DataError(f"{path}: nothing was written: {out.report.why_nothing()}")
     return out.report
 
 

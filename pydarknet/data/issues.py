@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from pydarknet.errors import DataError, RecordError, place
+from pydarknet.system.text import printable
 
 #: Codes whose record or box is lost although it may be good; a command that met one does not exit with 0.
 ERROR_CODES = frozenset(
@@ -55,6 +56,16 @@ class Issue(msgspec.Struct, frozen=True):
         return f"{place(self.file, self.line, self.column)}: {self.message} ({self.code}, {self.action})"
 
 
+#: Reasons for which all images may be left out -> a remedy.
+_REMEDIES = {
+    "missing-image": "give the folder of the images with --images",
+    "unlabelled": "--unlabelled negatives writes images without annotation",
+    "emptied": "check the classes that are chosen, and --min-size",
+    "unknown-class": "check the class names",
+    "encoding": "rename the files",
+}
+
+
 @dataclass
 class Report:
     """A growing list of issues.
@@ -79,6 +90,16 @@ class Report:
         given, self.issues = self.issues, []
         self.extend(given)
 
+    def why_nothing(self) -> str:
+        """The reason for which no image is left, for a message: the most frequent issue and its remedy."""
+        lost = [pair for pair in self.counts.most_common() if pair[0] not in ("note", "polygon", "renamed")]
+        if not lost:
+            return "no image was found; give a file or folder with images or their annotations"
+        code, count = lost[0]
+        first = f"; first: {self.examples[code][0]}" if self.examples.get(code) else ""
+        remedy = f"; {_REMEDIES[code]}" if code in _REMEDIES else ""
+        return f"{count} x {code}{remedy}{first}"
+
     def add(
         self,
         code: str,
@@ -95,7 +116,7 @@ class Report:
             RecordError: in strict mode, unless the code is a note.
             DataError: if there are more than ``max_errors`` errors by now.
         """
-        issue = Issue(code, str(file), line, column, message, action)
+        issue = Issue(code, printable(str(file)), line, column, printable(message), action)
         if self.strict and issue.severity != "note":
             raise RecordError(code, message, file, line, column)
         self.extend([issue])

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from pydarknet.data.archives import is_cached
 from pydarknet.data.blur import blurred
 from pydarknet.data.dataset import SET_ASIDE, Sample, Status, flag_names
 from pydarknet.data.issues import Report
 from pydarknet.data.label_files import atomic
 from pydarknet.engine.images import save_image
 from pydarknet.errors import DataError
+from pydarknet.system.atomic import abandon
 from pydarknet.system.text import encode
 
 LINKS = ("hard", "sym", "copy", "none")
@@ -35,6 +37,7 @@ class Output:
     Attributes:
         root: the folder (or, for formats of a single file, the file) to write.
         link: ``"hard"`` (falls back to a symlink across file systems), ``"sym"``, ``"copy"``, or ``"none"``.
+            Images of an archive are linked hard or copied, so that they outlast the cache.
         layout: label files beside the image (``"same"``) or in a ``labels`` tree; ``None`` = the format's
             habit.
         unlabelled: ``"exclude"`` images without annotation, or write them as ``"negatives"``.
@@ -135,6 +138,10 @@ class Output:
         """
         stay = self.single or self.link == "none"
         for sample in self.admitted(samples):
+            if self.link == "none" and not self.single and is_cached(sample.image):
+                raise DataError(
+                    f"{sample.image}: images of an archive must be placed; use --link hard or copy"
+                )
             directory = folder(sample)
             name = self._claim(directory, sample) if by_name else safe_name(sample.name)
             if name is None:
@@ -184,6 +191,8 @@ class Output:
     def growing(self) -> Iterator[Callable[[str, str], None]]:
         """Files below the root that are written bit by bit and appear together when the block ends well.
 
+        If no image was written, none of them appears.
+
         Yields:
             ``append(relative path, text)``; an empty text only makes the file.
         """
@@ -196,6 +205,8 @@ class Output:
                 files[relative].write(encode(text))
 
             yield append
+            if not self.images:
+                abandon(stack)
 
     def _claim(self, directory: str, sample: Sample) -> str | None:
         """A name that no other image of the folder has (labels go by the stem), or ``None`` if refused."""
@@ -228,10 +239,11 @@ class Output:
         if folder not in self._folders:
             os.makedirs(folder, exist_ok=True)  # noqa: PTH103
             self._folders.add(folder)
+        cached = is_cached(source)  # the files of an unpacked archive do not last
         try:
             if self.link == "copy":
                 self._copy(source, target)
-            elif self.link == "sym":
+            elif self.link == "sym" and not cached:
                 self._symlink(source, target)
             else:
                 # A hard link to a symbolic link would break with it.
@@ -246,9 +258,12 @@ class Output:
             self.report.add("missing-image", "no such image", source)
             return False
         except OSError:  # another file system, or one without hard links: a symbolic link serves as well
-            if self.link != "hard":
+            if cached:
+                self._copy(source, target)
+            elif self.link == "hard":
+                self._symlink(source, target)
+            else:
                 raise
-            self._symlink(source, target)
         return True
 
     def _blur(self, sample: Sample, target: str) -> None:

@@ -24,6 +24,8 @@ SPLIT_NAMES = {
 #: Files of a conversion in its target folder: unfinished chunks, and the report.
 JOURNAL_NAME, REPORT_NAME = CONVERSION_MARKS = (".convert", "convert_report.json")
 
+_LAYOUT_FOLDERS = ("images", "jpegimages", "labels", "annotations", "obj_train_data")
+
 # Most common spellings first: each is one stat call.
 _PROBES = [spelling for suffix in (".jpg", ".png", ".jpeg") for spelling in (suffix, suffix.upper())]
 _PROBES += [s for suffix in sorted(IMAGE_SUFFIXES) for s in (suffix, suffix.upper()) if s not in _PROBES]
@@ -42,7 +44,7 @@ def label_candidates(image: str | Path, labels: str | Path | None = None) -> lis
     ``image1.jpg`` stays what it is.
     """
     path = Path(image)
-    text = path.with_suffix(".txt")
+    text = path.parent / f"{path.stem}.txt"  # with_suffix() refuses "/"
     found = [Path(labels) / text.name] if labels else []
     found.append(text)
     parts = text.parts
@@ -68,11 +70,11 @@ def find_label(
 def find_image(folder: str, stem: str) -> str | None:
     """The image with this name in a folder, its extension in any case; without one, with any extension."""
     base = os.path.join(folder, stem)  # noqa: PTH118 - hot: once per annotation file
+    candidates: list[str] = []
     if is_image(stem):
         start, dot, suffix = base.rpartition(".")
-        candidates: tuple[str, ...] = (base, start + dot + suffix.lower(), start + dot + suffix.upper())
-    else:
-        candidates = tuple(base + suffix for suffix in _PROBES)
+        candidates = [base, start + dot + suffix.lower(), start + dot + suffix.upper()]
+    candidates += [base + suffix for suffix in _PROBES]  # a stem may end like an image: a.jpeg.jpg
     return next((path for path in candidates if os.path.isfile(path)), None)  # noqa: PTH113
 
 
@@ -118,8 +120,9 @@ def split_of(name: str) -> str:
 
 
 def inner_name(relative: str | Path) -> str:
-    """The name of an image inside its set: the relative path without leading ``images`` and split folders."""
+    """The name of an image inside its set: the relative path without the leading folders of layouts (images,
+    labels, splits)."""
     parts = list(Path(relative).parts)
-    while len(parts) > 1 and (parts[0] in ("images", "JPEGImages") or split_of(parts[0])):
+    while len(parts) > 1 and (parts[0].lower() in _LAYOUT_FOLDERS or split_of(parts[0])):
         del parts[0]
     return "/".join(parts)

@@ -24,6 +24,7 @@ from pydarknet.data.dataset import ANY_CLASS, SET_ASIDE, Flag, Sample, Status
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import natural_key, split_of
 from pydarknet.errors import DataError, RecordError
+from pydarknet.system.text import is_utf8
 
 
 class Box(msgspec.Struct, array_like=True):
@@ -95,6 +96,7 @@ class ReadOptions:
         missing: ``"skip"`` leaves out annotations whose image file is missing, ``"keep"`` keeps those of
             known size.
         settings: options of one format only, see its module's ``SETTINGS``.
+        trusted: unpack an archive that grows to more than 100 times its size.
     """
 
     images: Path | None = None
@@ -102,6 +104,7 @@ class ReadOptions:
     coords: str | None = None
     missing: str = "skip"
     settings: Mapping[str, str] = field(default_factory=dict)
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -248,6 +251,8 @@ def cleaned(source: LabelSource, units: Iterable[Unit], rules: Rules, report: Re
     for unit in units:
         try:
             for record in source.parse(unit, report):
+                if not record.image.isascii() and not is_utf8(record.image):
+                    raise RecordError("encoding", "the name is not UTF-8; rename it", record.image)
                 if known is not None:
                     record.boxes = [box for box in record.boxes if _known(box, known, record, report)]
                 yield clean(record, rules, report)

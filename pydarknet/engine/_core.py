@@ -74,6 +74,11 @@ def text(pointer: Any) -> str:
     return str(ffi.string(pointer).decode("utf-8", "replace")) if pointer else ""
 
 
+def _bytes(text: str) -> bytes:
+    """A str as bytes for C; those of a user's file that are not UTF-8 become themselves again."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 if (_built := text(lib.dn_version())) != __version__:
     raise ImportError(
         f"pydarknet {__version__} ({_ROOT}) found a compiled module of version {_built}. {_REINSTALL}"
@@ -105,9 +110,9 @@ def memory_need(
 ) -> MemoryNeed:
     """Memory of a network of cfg text, without making it; ``size`` (0, 0) is that of the cfg."""
     c_options, keep = _c_options(options)
-    content = text.encode()
+    content = _bytes(text)
     out = ffi.new("dn_memory *")
-    check(lib.dn_plan_bytes(content, len(content), name.encode(), c_options, *size, training, out))
+    check(lib.dn_plan_bytes(content, len(content), _bytes(name), c_options, *size, training, out))
     del keep
     return MemoryNeed(out.plan, out.parameters, out.free or None)
 
@@ -132,9 +137,9 @@ class EngineHandle:
     def parse(cls, text: str, name: str, weights: str | None, options: EngineOptions) -> EngineHandle:
         """Load a network from cfg text; ``name`` stands for the file in messages."""
         c_options, keep = _c_options(options)
-        content = text.encode()
+        content = _bytes(text)
         out = ffi.new("dn_network **")
-        check(lib.dn_network_parse(content, len(content), name.encode(), _path(weights), c_options, out))
+        check(lib.dn_network_parse(content, len(content), _bytes(name), _path(weights), c_options, out))
         del keep
         return cls(out[0])
 
@@ -219,7 +224,7 @@ class EngineHandle:
     def array(self, layer: int, name: str) -> Floats:
         """A parameter array of a layer, flat, as a weights file holds it; empty if the layer has none."""
         count = ffi.new("size_t *")
-        c_name = ffi.new("char[]", name.encode())
+        c_name = ffi.new("char[]", _bytes(name))
         check(lib.dn_network_get_array(self.pointer, layer, c_name, ffi.NULL, 0, count))
         out = np.empty(count[0], np.float32)
         if out.size:
@@ -312,8 +317,8 @@ def _detections_of(found: Any, image: int) -> npt.NDArray[Any]:
 
 def _c_options(options: EngineOptions) -> tuple[Any, Any]:
     """The struct, and the strings that it points to."""
-    backend = ffi.new("char[]", options.backend.encode())
-    precision = ffi.new("char[]", options.precision.encode())
+    backend = ffi.new("char[]", _bytes(options.backend))
+    precision = ffi.new("char[]", _bytes(options.precision))
     values = (backend, precision, options.batch, options.threads, options.strict)
     return ffi.new("dn_options *", values), (backend, precision)
 

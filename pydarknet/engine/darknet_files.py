@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydarknet.errors import RecordError
@@ -69,11 +70,9 @@ def read_names(path: str | os.PathLike[str], *, strict: bool = False) -> tuple[s
 
 
 def resolve(entry: str, *folders: str | Path) -> Path:
-    """Make an entry of a ``.data`` file an absolute path.
+    """Make an entry of a list or ``.data`` file an absolute path, see :meth:`Places.find`.
 
-    Tried in order: as it is (absolute, or from the working directory), then from each folder; an absolute
-    path that does not exist is also looked for below each folder, which may have moved. If nothing exists
-    the last folder's path is returned, so that messages can name it.
+    An absolute path that does not exist is also looked for below each folder, which may have moved.
     """
     places = Places(*folders)
     places.learn(entry)
@@ -104,15 +103,29 @@ class Places:
                 return
 
     def find(self, entry: str) -> Path:
-        """Absolute path of an entry, see :func:`resolve`; of folders that moved only those are known here
-        that :meth:`learn` noted."""
+        """Absolute path of an entry.
+
+        Tried in order: as it is (absolute, or from the working directory), then from each folder; then the
+        same with the separators of Windows, and without a leading ``data/``, which means the export's own
+        folder in CVAT; then in the folders that moved. If nothing exists the last folder's path is returned,
+        so that messages can name it.
+        """
         entry = os.path.expanduser(entry.strip())  # noqa: PTH111 - Path would drop a trailing slash's meaning
-        path = Path(os.path.abspath(entry))  # noqa: PTH100 - keep symbolic links as the user wrote them
-        for folder in ("", *self.folders):
-            path = Path(os.path.abspath(os.path.join(folder, entry)))  # noqa: PTH100, PTH118
-            if path.exists():
-                return path
+        for spelling in _spellings(entry):
+            for folder in ("", *self.folders):
+                path = Path(os.path.abspath(os.path.join(folder, spelling)))  # noqa: PTH100, PTH118
+                if path.exists():
+                    return path
         for old, new in self.moved:
             if entry.startswith(old) and (found := Path(new + entry.removeprefix(old))).exists():
                 return found
-        return path
+        return Path(os.path.abspath(os.path.join(("", *self.folders)[-1], entry)))  # noqa: PTH100, PTH118
+
+
+def _spellings(entry: str) -> Iterator[str]:
+    yield entry
+    slashes = re.sub(r"^[A-Za-z]:/*", "", entry.replace("\\", "/"))
+    if slashes != entry:
+        yield slashes
+    if slashes.startswith("data/"):
+        yield slashes.removeprefix("data/")

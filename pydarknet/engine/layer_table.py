@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layer table, as Darknet prints it when it loads a network: index, type, numbers, shapes, operations."""
+"""The layer table, as Darknet prints it when it loads a network, and which layers are its outputs."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ def layer_table(info: NetworkInfo, layers: Sequence[LayerInfo]) -> str:
         f"{info.parameters:,} parameters ({info.parameters * 4 / 1e6:.1f} MB), {info.bflops:.3f} BFLOPs",
     ]
     return "\n".join(lines)
+
+
+def default_outputs(layers: Sequence[LayerInfo]) -> tuple[int, ...]:
+    """Indices of the layers that are the outputs: the heads, or the last that is not a cost layer."""
+    heads = tuple(layer.index for layer in layers if layer.is_head)
+    return heads or tuple(layer.index for layer in layers if layer.type != "cost")[-1:]
 
 
 def _shape(shape: tuple[int, int, int]) -> str:

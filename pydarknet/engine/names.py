@@ -42,7 +42,7 @@ def _names_of_yaml(path: Path) -> tuple[str, ...]:
         names = (yaml.safe_load(read_file(path)) or {}).get("names")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, AttributeError):
+    except (yaml.YAMLError, AttributeError, ValueError, OverflowError, RecursionError):
         raise DataError(f"{path}: is not a YAML mapping") from None
     if isinstance(names, dict) and sorted(names) == list(range(len(names))):
         names = [names[i] for i in range(len(names))]

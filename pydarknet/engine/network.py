@@ -8,7 +8,6 @@ import os
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, overload
 
 import numpy as np
@@ -19,18 +18,19 @@ from pydarknet.engine._trainer import LossReport, losses
 from pydarknet.engine.detections import Detections
 from pydarknet.engine.handle import EngineOptions, Handle, Image, LayerInfo, LayerTime, NetworkInfo
 from pydarknet.engine.images import ImageLike, load
-from pydarknet.engine.layer_table import layer_table
+from pydarknet.engine.layer_table import default_outputs, layer_table
 from pydarknet.engine.names import names_for
 from pydarknet.engine.trainer import Trainer
 from pydarknet.engine.turns import Turns
 from pydarknet.errors import ArgumentError
+from pydarknet.system.closing import Closing
 
 _log = logging.getLogger("pydarknet")
 
 Names = str | os.PathLike[str] | Sequence[str]
 
 
-class Network:
+class Network(Closing):
     """A Darknet network, ready to run.
 
     Any thread may call it; calls run one after the other. To compute in parallel, give each thread a
@@ -149,14 +149,6 @@ class Network:
         with self._turns.handle() as handle:
             handle.close()
 
-    def __enter__(self) -> Network:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         if self._turns.closed:
             return f"Network(cfg={Path(self._cfg).name!r}, closed)"
@@ -200,7 +192,7 @@ class Network:
     @property
     def outputs(self) -> tuple[int, ...]:
         """The layers that :meth:`predict` returns: the heads, or the last layer that is not a cost layer."""
-        return _default_outputs(self.layers)
+        return default_outputs(self.layers)
 
     def rename(self, names: Names) -> None:
         """Change the names of the classes.
@@ -391,7 +383,7 @@ class Network:
                     "resize() changes the network's size"
                 )
             outputs = self._layers_of(handle)
-            wanted = _default_outputs(outputs) if layers is None else [int(i) for i in layers]
+            wanted = default_outputs(outputs) if layers is None else [int(i) for i in layers]
             if wrong := [i for i in wanted if not 0 <= i < info.layers]:
                 raise ArgumentError(f"found layer {wrong[0]}, expected 0 to {info.layers - 1}")
             parts: dict[int, list[npt.NDArray[np.float32]]] = {i: [] for i in wanted}
@@ -415,8 +407,3 @@ class Network:
         """Times of the steps of one forward pass over a full batch, in order; fused layers have none."""
         with self._turns.engine() as handle:
             return handle.profile(2 * handle.info().layers + 8)
-
-
-def _default_outputs(layers: Sequence[LayerInfo]) -> tuple[int, ...]:
-    heads = tuple(layer.index for layer in layers if layer.is_head)
-    return heads or tuple(layer.index for layer in layers if layer.type != "cost")[-1:]

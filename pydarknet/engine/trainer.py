@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from pydarknet.engine._core import EngineHandle
 from pydarknet.engine._trainer import KINDS, ROLES, LossReport, TrainerHandle
 from pydarknet.engine.handle import Floats
 from pydarknet.errors import ArgumentError
+from pydarknet.system.closing import Closing
 
 if TYPE_CHECKING:
     from pydarknet.engine.network import Network
@@ -28,7 +28,7 @@ State = dict[str, Any]
 _log = logging.getLogger("pydarknet")
 
 
-class Trainer:
+class Trainer(Closing):
     """Training of a network's weights; made by :meth:`pydarknet.Network.trainer`.
 
     Weights have one trainer at a time. It uses the network's backend, precision and threads, and takes turns
@@ -56,14 +56,6 @@ class Trainer:
         """Free gradients, momentum and activations; a second call does nothing, any other call raises."""
         with self._use() as (_, trainer):
             trainer.close()
-
-    def __enter__(self) -> Trainer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"Trainer({self.network!r})"

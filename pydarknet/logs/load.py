@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ _ALIASES = {
     "recall": ("recall", "metrics/recall"),
 }
 
+_LARGEST = 1 << 53  # up to here a float counts exactly
+
 
 def load(path: str | Path) -> Log:
     """Read a log.
@@ -54,7 +56,7 @@ def load(path: str | Path) -> Log:
     except OSError as error:
         raise DataError(f"{path}: cannot read the log: {error.strerror}") from error
     if path.suffix == ".csv":
-        log = _table(csv.DictReader(io.StringIO(text)), str(path))
+        log = _table(_csv_rows(text, path), str(path))
     elif path.suffix == ".jsonl":
         log = _table(_json_lines(text), str(path))
     else:
@@ -72,11 +74,19 @@ def _decode(data: bytes) -> str:
     return data.decode("utf-8-sig", "replace")
 
 
+def _csv_rows(text: str, path: Path) -> Iterator[Mapping[str, Any]]:
+    reader = csv.DictReader(io.StringIO(text.replace("\r\n", "\n").replace("\r", "\n"), newline=""))
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: is not CSV: {error}") from None
+
+
 def _json_lines(text: str) -> Iterable[Mapping[str, Any]]:
     for line in text.splitlines():
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # the last line of a run that was killed
         if isinstance(row, dict):
             yield row
@@ -87,6 +97,8 @@ def _table(rows: Iterable[Mapping[str, Any]], path: str) -> Log:
     for row in rows:
         named = {str(key).strip().lower(): value for key, value in row.items() if key is not None}
         values = {name: _value(named, aliases) for name, aliases in _ALIASES.items()}
+        if not all(-_LARGEST < (values[name] or 0) < _LARGEST for name in ("iteration", "session", "images")):
+            continue  # nan, inf and numbers that cannot be counts
         if values["iteration"] is None:
             continue
         parts = [_value(named, (key,)) for key in named if key.startswith("train/") and key.endswith("_loss")]

@@ -18,6 +18,7 @@ from io import BufferedReader
 from time import perf_counter
 from typing import IO, Any
 
+from pydarknet.data.archives import DAMAGED
 from pydarknet.engine import opencv
 from pydarknet.engine.images import Pixels, decode, load
 from pydarknet.errors import DataError
@@ -145,7 +146,7 @@ def _archive(path: str, channels: int) -> Iterator[Frame | DataError]:
     """The images in a ZIP, read in place: nothing is unpacked to the disk."""
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be opened as a ZIP: {reason}") from None
     with archive:
@@ -160,7 +161,7 @@ def _archive(path: str, channels: int) -> Iterator[Frame | DataError]:
                 yield Frame(decode(archive.read(info), channels, name), name, still=True)
             except DataError as error:
                 yield error
-            except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+            except DAMAGED as error:
                 yield DataError(f"{name}: cannot be unpacked: {error}")
 
 

@@ -14,7 +14,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 from pydarknet.engine.detections import Detections
@@ -27,11 +26,12 @@ from pydarknet.streaming.live_sources import LiveReader
 from pydarknet.streaming.result import Result, Stats
 from pydarknet.streaming.sources import StreamSource, classify, expand
 from pydarknet.system import extras
+from pydarknet.system.closing import Closing
 
 Skip = Callable[[DataError], None]
 
 
-class Stream:
+class Stream(Closing):
     """Iterator over results; made by :func:`stream` and :func:`detect`.
 
     It ends with its source, by :meth:`close`, at the end of its ``with`` block, or with the last reference.
@@ -97,14 +97,6 @@ class Stream:
         self._end()
         if self._network is not None:
             self._network.close()
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def stream(  # noqa: PLR0913  all but two by keyword

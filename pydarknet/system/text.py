@@ -77,6 +77,16 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", ESCAPE)
 
 
+def printable(text: str) -> str:
+    """Text as :func:`encode` writes it."""
+    return text if text.isascii() else encode(text).decode()
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text has no byte of a file's name that is not UTF-8."""
+    return printable(text) == text
+
+
 def open_text(path: Path, mode: str = "w") -> TextIO:
     """Open a text file for writing, encoded as :func:`encode` does; line ends stay as they are written."""
     return cast("TextIO", path.open(mode, encoding="utf-8", errors=ESCAPE, newline=""))

@@ -8,6 +8,7 @@ import json
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,49 @@ def of_run(folder: Path) -> Parts:
     names = sorted(folder.glob("*.names"))
     story = [path for pattern in STORY for path in sorted(folder.glob(pattern))]
     return Parts(cfgs[0], min(weights, key=_rank), names[0] if len(names) == 1 else None, tuple(story))
+
+
+def is_model(path: Path) -> bool:
+    """Whether a path is a pack, as a folder or an archive, or the folder of a run."""
+    if path.is_dir():
+        return any((path / name).is_file() for name in ("model.json", "run.json"))
+    return path.name.lower().endswith(ARCHIVES) and path.is_file()
+
+
+def open_model(path: Path, folder: Path) -> Parts:
+    """Parts of a pack or a run.
+
+    Args:
+        path: the folder or archive.
+        folder: where to unpack the cfg, weights and names of an archive.
+
+    Raises:
+        WeightsError: it is not a pack, or is damaged, or has no cfg or weights.
+    """
+    if path.is_dir():
+        return of_run(path)
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = Path(member.name).name
+                source = (
+                    archive.extractfile(member) if name.endswith((".cfg", ".weights", ".names")) else None
+                )
+                if source is not None:
+                    with (folder / name).open("wb") as target:
+                        shutil.copyfileobj(source, target)
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
+        raise WeightsError(f"{path}: cannot be read as a pack: {error}") from None
+    return of_run(folder)
+
+
+def cfg_beside(weights: Path) -> Path | None:
+    """The cfg of the run or pack that weights lie in; None if they lie elsewhere."""
+    for folder in (weights.parent, weights.absolute().parent.parent):
+        cfgs = list(folder.glob("*.cfg")) if is_model(folder) else []
+        if len(cfgs) == 1:
+            return cfgs[0]
+    return None
 
 
 def _rank(path: Path) -> tuple[int, int]:

@@ -216,7 +216,8 @@ def test_labelstudio_choices(tmp_path: Path) -> None:
     assert read(task()).samples[0].status is Status.UNLABELLED
     assert read(task({"result": []})).samples[0].status is Status.BACKGROUND
     only(read(task({"result": [region("cat", x="left")]})), "parse")
-    only(read(task({"result": [region("cat"), {"type": "brushlabels", "value": {}}]})), "unsupported-shape")
+    points = {"type": "keypointlabels", "value": {"x": 1, "y": 1}}
+    only(read(task({"result": [region("cat"), points]})), "unsupported-shape")
     size = {"original_width": 100, "original_height": 100}
     minimal = [{"image": "a.png", "label": [{**region("cat")["value"], **size}]}]
     assert read(minimal)[0].boxes.tolist() == [[10, 10, 30, 30]]

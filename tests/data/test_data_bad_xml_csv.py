@@ -40,11 +40,11 @@ def test_voc_broken_markup(tmp_path: Path) -> None:
     ],
 )
 def test_voc_incomplete_object(tmp_path: Path, body: str, message: str) -> None:
-    """An object that cannot be understood costs its file, never only itself in silence."""
+    """An object that cannot be understood is reported with its line; the others stay."""
     dataset = voc(tmp_path, OBJECT.format(1, 5) + "\n" + body)
     issue = only(dataset, "parse")
     assert message in issue.message
-    assert (issue.line, len(dataset)) == (4, 0)
+    assert (issue.line, len(dataset), len(dataset[0])) == (4, 1, 1)
 
 
 def test_voc_swapped(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_csv_faults(tmp_path: Path) -> None:
     dataset = data.read(make_text(file, header + "a.png,cat,1,two,3,4\nb.png,cat,1,2,3,4\n"))
     issue = only(dataset, "parse")
     assert (issue.line, issue.message) == (2, "ymin is 'two', expected a number")
-    assert [sample.name for sample in dataset] == ["b.png"]
+    assert [(sample.name, len(sample)) for sample in dataset] == [("a.png", 0), ("b.png", 1)]
     with pytest.raises(RecordError, match="no column 'ymax'; the header is filename,class,xmin,ymin,xmax"):
         data.read(make_text(file, "filename,class,xmin,ymin,xmax\n"), "csv")
     make_text(file, "a.png,1,2,3,4,cat\nb.png,,,,,\n")

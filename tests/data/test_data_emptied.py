@@ -13,6 +13,7 @@ from pydarknet import data
 from pydarknet.data import Dataset, Sample, Status
 from pydarknet.data.ops import drop_boxes
 from pydarknet.data.splits import Splits
+from pydarknet.errors import DataError
 
 COCO = {
     "images": [{"id": 1, "file_name": "a.jpg", "width": 200, "height": 100}],
@@ -61,8 +62,9 @@ def test_lost_annotation(tmp_path: Path, name: str) -> None:
     dataset = data.read(tmp_path / "in" / file if single else tmp_path / "in", name, names=["d"])
     assert len(dataset.report)
     assert not any(sample.status is Status.BACKGROUND or len(sample) for sample in dataset)
-    data.write(dataset, tmp_path / "out")
-    assert not list((tmp_path / "out").rglob("a.txt"))
+    with pytest.raises(DataError, match="nothing was written: "):
+        data.write(dataset, tmp_path / "out")
+    assert not [path for path in tmp_path.rglob("out/**/*") if path.is_file()]
 
 
 def test_training_and_writing_leave_it_out(tmp_path: Path) -> None:

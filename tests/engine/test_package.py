@@ -65,7 +65,7 @@ def test_a_source_tree_without_compiled_module(tmp_path: Path) -> None:
     """After a normal install, the root of a checkout hides the installed package."""
     place = f"pydarknet was imported from its source tree ({tmp_path}), which has no compiled module"
     advice = "Run from another folder, or `pip install -e .` here"
-    assert error_in(copy_sources(tmp_path)) == f"ImportError: {place}. {advice}"
+    assert error_in(copy_sources(tmp_path)) == f"error: a library cannot be loaded: {place}. {advice}"
 
 
 def test_a_compiled_module_that_does_not_load(tmp_path: Path) -> None:
@@ -74,7 +74,8 @@ def test_a_compiled_module_that_does_not_load(tmp_path: Path) -> None:
     (copy_sources(tmp_path) / "pydarknet/engine" / name).write_bytes(b"")
     error = error_in(tmp_path)
     start = (
-        f"ImportError: the compiled module of pydarknet {pydarknet.__version__} ({tmp_path}) does not load"
+        "error: a library cannot be loaded: the compiled module of "
+        f"pydarknet {pydarknet.__version__} ({tmp_path}) does not load"
     )
     assert error.startswith(f"{start}: {tmp_path}/pydarknet/engine/{name}: ")
     assert error.endswith(". Install the package again; in a source tree, `pip install -e .`")
@@ -90,8 +91,9 @@ def test_a_compiled_module_of_another_version(tmp_path: Path) -> None:
     assert f"pydarknet 7.8.9 ({tmp_path}) found a compiled module of version {own}. Install" in error
 
 
-def test_import_takes_little_time() -> None:
-    script = "import time; t = time.perf_counter(); import pydarknet; print(time.perf_counter() - t)"
-    command = [sys.executable, "-c", script]
-    times = [float(subprocess.check_output(command, text=True)) for _ in range(3)]
-    assert min(times) < 0.3
+def test_import_loads_no_other_package() -> None:
+    """What takes long to import (NumPy, OpenCV, the engine) is imported at its first use."""
+    script = "import sys; import pydarknet; print(*{name.partition('.')[0] for name in sys.modules})"
+    command = [sys.executable, "-S", "-c", script]  # -S: without what site-packages load at the start
+    loaded = set(subprocess.check_output(command, text=True).split())
+    assert loaded - set(sys.stdlib_module_names) == {"__main__", "pydarknet"}

@@ -75,10 +75,14 @@ def reads_many(function: Function) -> Function:
 
 
 def open_dataset(source: Path, given: dict[str, Any]) -> Dataset:
-    """Read a set; removes the reading options from ``given``."""
+    """Read a set; removes the reading options from ``given``.
+
+    Raises:
+        DataError: it cannot be read, or has no image.
+    """
     names = given.pop("names")
     with Bars() as bars:
-        return read(
+        dataset = read(
             source,
             given.pop("from_"),
             images=given.pop("folder"),
@@ -86,6 +90,9 @@ def open_dataset(source: Path, given: dict[str, Any]) -> Dataset:
             progress=bars,
             **_pairs(given.pop("settings")),
         )
+    if not len(dataset):
+        raise DataError(f"{source}: no image was read: {dataset.report.why_nothing()}")
+    return dataset
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -136,6 +143,8 @@ class Target:
         refuse_occupied(out.root, self.overwrite)
         with Bars() as bars:
             write_samples(counted(dataset.samples, bars, "write"), dataset.names, out, to)
+        if not out.images:
+            raise DataError(f"nothing was written: {dataset.report.why_nothing()}")
         return f"written: {root} ({to})"
 
     def _lists(self, dataset: Dataset, root: Path, relabelled: bool) -> Path:

@@ -6,10 +6,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial, reduce
+from pathlib import Path
 from typing import Any
 
 import click
@@ -32,6 +34,7 @@ from pydarknet.streaming.result import Result
 from pydarknet.streaming.sources import StreamSource, classify, expand
 from pydarknet.streaming.stream import Skip, Stream, stream
 from pydarknet.system.http_server import parse_address
+from pydarknet.weights.pack import cfg_beside, is_model, open_model
 
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, without a terminal
 
@@ -39,6 +42,11 @@ _SECONDS_BETWEEN_LINES = 10.0  # of progress, without a terminal
 def run(sources: list[str], options: DetectOptions) -> int:
     """Detect; returns the exit code."""
     options = _with_darknet_order(sources, options)
+    with tempfile.TemporaryDirectory(prefix="pydarknet-") as unpacked:
+        return _run(sources, _with_model(sources, options, Path(unpacked)))
+
+
+def _run(sources: list[str], options: DetectOptions) -> int:
     # OpenCV and FFmpeg would repeat the errors of this command on stderr.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     _silence_opencv()
@@ -70,11 +78,35 @@ def _stream(network: Network, source: Any, options: DetectOptions, skip: Skip) -
         assert options.cfg is not None
         assert options.weights is not None
         job = DetectJob(
-            options.cfg, options.weights, tuple(loading.items()), tuple(options.detecting.items())
+            options.cfg,
+            options.weights,
+            tuple(loading.items()),
+            tuple(options.detecting.items()),
+            options.size,
         )
         return Spread(options.engine, job, sources, options.batch, skip)
     live = {"every": options.every, "patience": options.patience}
     return stream(network, source, skip=skip, **live, **options.detecting)  # type: ignore[arg-type]
+
+
+def _with_model(sources: list[str], options: DetectOptions, folder: Path) -> DetectOptions:
+    """Take cfg and weights from a pack or run, and the cfg of weights from the run that they lie in."""
+    if options.weights is None and options.cfg is None and len(sources) > 1 and is_model(Path(sources[0])):
+        options = replace(options, weights=sources.pop(0))
+    if options.weights is None:
+        return options
+    weights = Path(options.weights)
+    if is_model(weights):
+        parts = open_model(weights, folder)
+        return replace(options, cfg=options.cfg or str(parts.cfg), weights=str(parts.weights))
+    return options if options.cfg else replace(options, cfg=_cfg_of(weights))
+
+
+def _cfg_of(weights: Path) -> str | None:
+    cfg = cfg_beside(weights)
+    if cfg is not None:
+        click.echo(f"cfg: {cfg}", err=True)
+    return None if cfg is None else str(cfg)
 
 
 def _with_darknet_order(sources: list[str], options: DetectOptions) -> DetectOptions:
@@ -138,7 +170,9 @@ def _specs(options: DetectOptions) -> list[_Spec]:
 def _networks(options: DetectOptions) -> Iterator[Network]:
     for spec in _specs(options):
         if spec.cfg is None:
-            raise click.UsageError("Missing option '--cfg'")
+            raise click.UsageError(
+                "Missing option '--cfg': the network of these weights, or a pack or run folder as --weights"
+            )
         if spec.weights is None:
             raise click.UsageError(
                 "Missing option '--weights'; a network with random weights detects nothing."
@@ -146,6 +180,8 @@ def _networks(options: DetectOptions) -> Iterator[Network]:
         names = names_from(spec.names) if spec.names else None
         beside = None if names else names_beside(spec.cfg, spec.weights)
         network = Network(spec.cfg, spec.weights, library=spec.library, **_loading(options, names))
+        if options.size:
+            network.resize(*options.size)
         if beside and len(beside) == network.info.classes:
             network.rename(beside)
         elif beside:

@@ -32,11 +32,12 @@ class DetectJob:
     weights: str
     loading: tuple[tuple[str, Any], ...]
     detecting: tuple[tuple[str, Any], ...]
+    size: tuple[int, int] | None = None
 
     def __call__(self, batch: list[str]) -> list[_Found]:
         """Detect in a batch; runs in a worker, which keeps the network for the next batch."""
         start = time.perf_counter()
-        network = _opened(self.cfg, self.weights, self.loading)
+        network = _opened(self.cfg, self.weights, self.loading, self.size)
         find = make_detector(network, **dict(self.detecting))
         loaded = [_loaded(path, network.info.channels) for path in batch]
         found = iter(find([image for image in loaded if not isinstance(image, DataError)]))
@@ -46,8 +47,13 @@ class DetectJob:
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(cfg: str, weights: str, loading: tuple[tuple[str, Any], ...]) -> Network:
-    return Network(cfg, weights, **dict(loading))
+def _opened(
+    cfg: str, weights: str, loading: tuple[tuple[str, Any], ...], size: tuple[int, int] | None
+) -> Network:
+    network = Network(cfg, weights, **dict(loading))
+    if size:
+        network.resize(*size)
+    return network
 
 
 def _loaded(path: str, channels: int) -> Pixels | DataError:

@@ -12,13 +12,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from typing import Any, TextIO
 
 import click
 
 from pydarknet import __version__
 from pydarknet.errors import DarknetError
-from pydarknet.system.text import ESCAPE, encode
+from pydarknet.system.text import ESCAPE, encode, printable
 
 INTERRUPTED, DEFECT = 130, 70
 
@@ -74,7 +75,7 @@ def expected(error: BaseException) -> str | None:
     """The message of a failure that is not a defect; None for a defect."""
     if type(error).__module__ == "cv2":  # not imported for this
         return f"OpenCV: {getattr(error, 'err', None) or error}"
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("pydarknet"):
+    if isinstance(error, ImportError) and (error.name or "").startswith("pydarknet"):
         return None
     return next((text(error) for kind, text in _EXPECTED if isinstance(error, kind)), None)
 
@@ -88,6 +89,7 @@ _EXPECTED: tuple[tuple[type[BaseException], Callable[[Any], str]], ...] = (
     (DarknetError, str),
     (OSError, _of_system),
     (UnicodeError, lambda error: f"text has a character that cannot be used here: {error}"),
+    (BrokenExecutor, lambda _: "a worker process was ended, maybe for lack of memory; use fewer --jobs"),
     (
         MemoryError,
         lambda _: "out of memory; use a smaller size, batch or file, or a machine with more memory",
@@ -98,6 +100,7 @@ _EXPECTED: tuple[tuple[type[BaseException], Callable[[Any], str]], ...] = (
         ModuleNotFoundError,
         lambda error: f"the Python package {error.name!r} is not installed; install it with pip",
     ),
+    (ImportError, lambda error: f"a library cannot be loaded: {str(error).strip().splitlines()[-1]}"),
 )
 
 
@@ -116,7 +119,7 @@ def _defect(error: Exception) -> str:
 
 def _say(text: str) -> None:
     with contextlib.suppress(OSError):  # stderr is closed or full: the exit code remains
-        click.echo(encode(text).decode(), err=True)
+        click.echo(printable(text), err=True)
 
 
 def _drop(stream: TextIO) -> None:

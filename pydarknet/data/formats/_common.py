@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Helpers of the formats: finding an image and its size, safe XML, JSON with positions, CSV
-rows."""
+"""Helpers of the formats: finding an image and its size, safe XML, JSON with positions."""
 
 from __future__ import annotations
 
-import csv
-import itertools
+import codecs
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -19,16 +18,17 @@ from pydarknet.data.dataset import Status
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import find_image, images_below, inner_name, split_of, walk
 from pydarknet.data.records import ReadOptions, Record
-from pydarknet.engine.image_header import image_size
+from pydarknet.engine.image_header import image_size, is_image
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.files import open_file
-from pydarknet.system.text import decode, read_text
+from pydarknet.system.text import read_text
 
 T = TypeVar("T")
 
 MAX_FILE = 1 << 28  # bytes of one XML or JSON file that is read whole
 
 
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 _SPLIT_FOLDERS = {
     "train": ("train", "train2017", "train2014"),
     "val": ("val", "valid", "validation", "val2017", "val2014"),
@@ -53,24 +53,46 @@ class ImageFinder:
         folders: searched in order, first with the relative name, then with its last component; an absolute
             name that exists is taken as it is.
         missing: ``"skip"`` or ``"keep"`` annotations whose image is not found.
+        deep: also search the folders below, for a name that only one image has.
+
+    An image of the same name with another extension is found last: images are often converted afterwards.
     """
 
-    def __init__(self, folders: Iterable[str | Path], missing: str = "skip") -> None:
+    def __init__(self, folders: Iterable[str | Path], missing: str = "skip", *, deep: bool = False) -> None:
         self.folders = [folder for folder in dict.fromkeys(map(str, folders)) if os.path.isdir(folder)]  # noqa: PTH112
-        self.missing = missing
+        self.missing, self.deep = missing, deep
+        self._index: dict[str, str] | None = None
 
     def find(self, *names: str) -> str | None:
         """The first of these names (extension optional) that is an image."""
         for name in names:
             if os.path.isabs(name) and os.path.isfile(name):  # noqa: PTH113, PTH117 - hot: once per image
                 return name
-            relative = name.replace("\\", "/").lstrip("/")
-            for candidate in dict.fromkeys((relative, relative.rpartition("/")[2])):
+        spellings = [name.replace("\\", "/").lstrip("/") for name in names]
+        return (
+            self._beside(spellings)
+            or (self._below(spellings) if self.deep else None)
+            or self._beside([name.rpartition(".")[0] for name in spellings if is_image(name)])
+        )
+
+    def _beside(self, names: Iterable[str]) -> str | None:
+        for name in names:
+            for candidate in dict.fromkeys((name, name.rpartition("/")[2])):
                 for folder in self.folders if candidate else ():
                     image = find_image(folder, candidate)
                     if image is not None:
                         return image
         return None
+
+    def _below(self, names: Iterable[str]) -> str | None:
+        """The only image of this name, with or without extension, in the folders and those below them."""
+        if self._index is None:
+            self._index = {}
+            for path in (path for folder in self.folders for path in images_below(folder)):
+                for name in {path.name, path.stem}:
+                    known = self._index.setdefault(name, str(path))
+                    self._index[name] = known if known == str(path) else ""
+        return next((found for name in names if (found := self._index.get(name.rpartition("/")[2]))), None)
 
     def locate(
         self,
@@ -112,7 +134,9 @@ class ImageFinder:
 
 def images_for(options: ReadOptions, *folders: Path) -> ImageFinder:
     """The search for images: the folder the user gave, otherwise the format's habits."""
-    return ImageFinder([options.images] if options.images else folders, options.missing)
+    if options.images:
+        return ImageFinder([options.images], options.missing, deep=True)
+    return ImageFinder(folders, options.missing)
 
 
 def split_images(options: ReadOptions, base: Path, split: str) -> ImageFinder:
@@ -125,7 +149,7 @@ def split_images(options: ReadOptions, base: Path, split: str) -> ImageFinder:
         [options.images] if options.images else [base / "images", base, base.parent / "images", base.parent]
     )
     first, last = ([root / name for root in roots for name in names] for names in (own, others))
-    return ImageFinder([*first, *roots, *last], options.missing)
+    return ImageFinder([*first, *roots, *last], options.missing, deep=options.images is not None)
 
 
 def size_of(width: Any, height: Any) -> tuple[int, int] | None:
@@ -146,7 +170,9 @@ def number(text: Any, what: str, where: tuple[str, int]) -> float:
     try:
         return float(text)
     except (TypeError, ValueError):
-        raise RecordError("parse", f"{what} is {text!r}, expected a number", *where) from None
+        comma = isinstance(text, str) and _DECIMAL_COMMA.fullmatch(text.strip())
+        hint = " with a decimal point, not a comma" if comma else ""
+        raise RecordError("parse", f"{what} is {text!r}, expected a number{hint}", *where) from None
 
 
 def choice(options: ReadOptions, key: str, default: str, *others: str) -> str:
@@ -180,6 +206,9 @@ def parse_xml(path: str | Path) -> Any:
         raise RecordError("parse", f"is not valid XML: {error}", path) from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise RecordError("parse", "document type declarations are not accepted", path, 1)
+    if root.nsmap:
+        for element in root.iter():
+            element.tag = etree.QName(element).localname
     return root
 
 
@@ -223,52 +252,17 @@ def parse_json(text: str, kind: type[T], where: tuple[str, int], report: Report)
 
 
 def json_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """(line number, line) of every line that is not blank, one at a time."""
+    """(line number, UTF-8 line) of every line that is not blank, one at a time."""
     with open_file(path) as file:
+        wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        file.seek(0)
+        if wide:
+            lines = enumerate(read_text(path).split("\n"), 1)
+            yield from ((count, line.encode()) for count, line in lines if line.strip())
+            return
         for count, line in enumerate(file, 1):
             if line.strip():
                 yield count, line.lstrip(b"\xef\xbb\xbf") if count == 1 else line
-
-
-def csv_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
-    """(line number, fields) of every row that is not blank, one at a time.
-
-    Raises:
-        RecordError: ``encoding`` or ``parse`` at the row that cannot be read.
-    """
-    with open_file(path) as file:
-        reader = csv.reader(_text_lines(file, path), strict=True)
-        try:
-            for row in reader:
-                if any(row):
-                    yield reader.line_num, row
-        except csv.Error as error:
-            raise RecordError("parse", str(error), path, reader.line_num) from None
-
-
-def _text_lines(file: Iterable[bytes], path: str | Path) -> Iterator[str]:
-    for count, line in enumerate(file, 1):
-        yield decode(line.removeprefix(b"\xef\xbb\xbf") if count == 1 else line, path, count)
-
-
-def column_index(
-    header: Sequence[str], wanted: Mapping[str, Sequence[str]], path: str | Path
-) -> dict[str, int]:
-    """Positions of columns found by any of their names, case and ``_`` ignored; a name ending in ``?`` may
-    lack.
-
-    Raises:
-        RecordError: naming the missing column and the header found.
-    """
-    plain = [name.strip().lower().replace("_", "").replace(" ", "") for name in header]
-    found = {}
-    for key, synonyms in wanted.items():
-        places = [plain.index(name) for name in synonyms if name in plain]
-        if places:
-            found[key.rstrip("?")] = places[0]
-        elif not key.endswith("?"):
-            raise RecordError("parse", f"no column {key!r}; the header is {','.join(header)}", path, 1)
-    return found
 
 
 def unique_names(names: Iterable[str], path: str | Path, report: Report) -> tuple[str, ...]:
@@ -327,24 +321,3 @@ def unlabelled(image: str, name: str, split: str, report: Report) -> Record:
     report.add("missing-label", "no annotation for this image", image, action="unlabelled")
     full = inner_name(name) + Path(image).suffix
     return Record(image, full, width, height, [], Status.UNLABELLED.value, split, image)
-
-
-def grouped(
-    rows: Callable[[], Iterable[tuple[int, T]]], key: Callable[[T], str]
-) -> Iterator[list[tuple[int, T]]]:
-    """Rows of the same key together, in the order of first appearance.
-
-    Sorted files stream; others are held in memory.
-    """
-    last, is_sorted = "", True
-    for _, row in rows():
-        is_sorted = is_sorted and last <= key(row)
-        last = key(row)
-    if is_sorted:
-        for _, group in itertools.groupby(rows(), lambda item: key(item[1])):
-            yield list(group)
-        return
-    groups: dict[str, list[tuple[int, T]]] = {}
-    for line, row in rows():
-        groups.setdefault(key(row), []).append((line, row))
-    yield from groups.values()

@@ -21,17 +21,20 @@ class JsonStream:
     """The top-level object of a JSON file as a stream.
 
     Args:
-        path: a UTF-8 file.
+        path: a UTF-8 file, or UTF-16 with a byte order mark.
+        lists: accept a list at the top; its elements have the key ``""``.
 
     Iterating yields ``(key, value)``: for a top-level array once per element, for anything else the value
-    whole.
+    whole. ``kind`` is then ``"object"`` or ``"list"``, ``in_array`` whether the value is an element, and
+    ``keys`` are those reached so far, those of empty arrays included.
 
     Raises:
         RecordError: ``parse`` with line and column where the file is not a JSON object.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, lists: bool = False) -> None:
+        self.path, self.kind, self.in_array, self._lists = path, "", False, lists
+        self.keys: list[str] = []
         self._decoder = json.JSONDecoder()
         self._buffer, self._at, self._end = "", 0, False
         self._line, self._column = 1, 1  # of the buffer's first character
@@ -39,21 +42,31 @@ class JsonStream:
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         with open_file(self.path) as file:
             self._file = file
-            self._text = codecs.getincrementaldecoder("utf-8-sig")()
+            wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            file.seek(0)
+            self._text = codecs.getincrementaldecoder("utf-16" if wide else "utf-8-sig")()
             yield from self._members()
 
     def _members(self) -> Iterator[tuple[str, Any]]:
+        if self._peek() == "[" and self._lists:
+            self.kind, self.in_array = "list", True
+            for element in self._elements():
+                yield "", element
+            return
         if self._peek() == "[":
             raise self._error(
                 "a list at the top; is this a results file? Expected an object with images", self._at
             )
         self._expect("{")
+        self.kind = "object"
         while self._peek() != "}":
             key = self._value()
             if not isinstance(key, str):
                 raise self._error("expected a key", self._at)
+            self.keys.append(key)
             self._expect(":")
-            if self._peek() == "[":
+            self.in_array = self._peek() == "["
+            if self.in_array:
                 for element in self._elements():
                     yield key, element
             else:
@@ -113,7 +126,9 @@ class JsonStream:
         try:
             text = self._text.decode(data, final=self._end)
         except UnicodeDecodeError as error:
-            raise RecordError("encoding", f"not UTF-8: {error.reason}", self.path, self._line) from None
+            raise RecordError(
+                "encoding", f"not {error.encoding.upper()}: {error.reason}", self.path, self._line
+            ) from None
         if text:
             self._drop(self._at)
             self._buffer += text

@@ -28,14 +28,17 @@ from pydarknet.data.formats._common import (
     unique_names,
 )
 from pydarknet.data.formats._jsonstream import JsonStream
-from pydarknet.data.formats._masks import envelope
+from pydarknet.data.formats._shapes import envelope
 from pydarknet.data.issues import Report
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 
-SETTINGS = {"bbox": "the four numbers: xywh (default) or xyxy, which some writers put there by mistake"}
+SETTINGS = {
+    "bbox": "the four numbers: xywh (default) or xyxy, which some writers put there by mistake",
+    "categories": "id (default): files share one table of categories; name: each has its own, joined by name",
+}
 
 _Row = tuple[str, float, float, float, float, int, float | None, int]
 _Unit = tuple[str, str, tuple[int, int] | None, str, list[_Row], bool]
@@ -78,6 +81,9 @@ def _is_coco(file: Path) -> bool:
     return {"annotations", "categories"} <= keys
 
 
+_LARGEST_ID = (1 << 63) - 1
+
+
 @dataclass
 class _Table:
     """One file's annotations as columns, its images, and the ids of those that lost an annotation."""
@@ -102,22 +108,34 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     if not files:
         raise DataError(f"{path}: no COCO annotation file there")
     tables = [_load(file, report) for file in files]
-    categories: dict[int, str] = {}
-    for table in tables:
-        for key, name in table.categories.items():
-            if categories.setdefault(key, name) != name:
-                other = categories[key]
-                raise DataError(f"{table.path}: category {key} is {name!r}, elsewhere it is {other!r}")
     if not corners:
         for table in tables:
             _refuse_corners(table)
-    ids = sorted(categories)
-    names = dict(zip(ids, unique_names((categories[key] for key in ids), path, report), strict=True))
+    names = _class_names(tables, choice(options, "categories", "id", "name") == "name", path, report)
     splits = {table.path: _split(table.path) for table in tables}
     units = functools.partial(_units, tables, names, splits, corners, report)
     images = {str(path): split_images(options, path.parent, split) for path, split in splits.items()}
     parse = functools.partial(_parse, images=images)
-    return LabelSource(units, parse, tuple(names.values()))
+    return LabelSource(units, parse, tuple(dict.fromkeys(n for known in names for n in known.values())))
+
+
+def _class_names(tables: list[_Table], by_name: bool, path: Path, report: Report) -> list[dict[int, str]]:
+    """Category id → class name for each file, in class order.
+
+    Raises:
+        DataError: if an id has two names, unless categories are joined by name.
+    """
+    if by_name:
+        return [{key: table.categories[key] for key in sorted(table.categories)} for table in tables]
+    categories: dict[int, str] = {}
+    for table in tables:
+        for key, name in table.categories.items():
+            if categories.setdefault(key, name) != name:
+                text = f"category {key} is {name!r}, elsewhere it is {categories[key]!r}"
+                raise DataError(f"{table.path}: {text}; if each file has its own table, set categories=name")
+    ids = sorted(categories)
+    names = dict(zip(ids, unique_names((categories[key] for key in ids), path, report), strict=True))
+    return [names] * len(tables)
 
 
 def numbers(path: Path) -> tuple[dict[str, int], dict[str, int]]:
@@ -152,7 +170,7 @@ def _load(path: Path, report: Report) -> _Table:
             else:
                 count += 1
                 _add_annotation(table, value, count, report)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             if key == "annotations":
                 table.lost.add(str(value.get("image_id")))
             what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
@@ -180,14 +198,17 @@ def _add_annotation(table: _Table, value: dict[str, Any], count: int, report: Re
         flags |= Flag.CROWD
     if value.get("ignore"):
         flags |= Flag.IGNORE
-    score = value.get("score")
+    score = float("nan") if value.get("score") is None else float(value["score"])
     category = int(value["category_id"])
+    if abs(category) > _LARGEST_ID:
+        raise ValueError(f"category_id is {category}, expected at most {_LARGEST_ID}")
     key = str(value["image_id"])
+    # Nothing below can fail, so that the columns keep one length.
     table.image.append(table.image_ids.setdefault(key, len(table.image_ids)))
     table.category.append(category)
     table.boxes.extend((x, y, w, h))
     table.flags.append(flags)
-    table.scores.append(float("nan") if score is None else float(score))
+    table.scores.append(score)
     table.records.append(count)
 
 
@@ -211,10 +232,14 @@ def _refuse_corners(table: _Table) -> None:
 
 
 def _units(
-    tables: list[_Table], names: dict[int, str], splits: dict[Path, str], corners: bool, report: Report
+    tables: list[_Table],
+    classes: list[dict[int, str]],
+    splits: dict[Path, str],
+    corners: bool,
+    report: Report,
 ) -> Iterator[_Unit]:
     """Images in the order of the file, each with its annotations."""
-    for table in tables:
+    for table, names in zip(tables, classes, strict=True):
         image = np.frombuffer(table.image, np.int64) if table.image else np.empty(0, np.int64)
         order = np.argsort(image, kind="stable")
         starts = np.searchsorted(image[order], np.arange(len(table.image_ids) + 1))

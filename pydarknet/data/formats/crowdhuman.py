@@ -14,7 +14,9 @@ from typing import Any
 
 from pydarknet.data.dataset import Flag, Status
 from pydarknet.data.formats._common import ImageFinder, images_for, json_lines, number, parse_json
+from pydarknet.data.formats._sniff import files_of, first_line, given_files
 from pydarknet.data.issues import Report
+from pydarknet.data.joined import joined
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
@@ -29,16 +31,25 @@ _KINDS = ("fbox", "vbox", "hbox")
 
 
 def sniff(path: Path) -> bool:
-    """A file whose first line has the key ``gtboxes``."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        start = file.read(1 << 16)
-    return start.lstrip(b"\xef\xbb\xbf \n").startswith(b"{") and b'"gtboxes"' in start
+    """A file whose first line has the key ``gtboxes``, or a folder with some."""
+    return bool(_files(path))
 
 
-def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
-    """Open an ``.odgt`` file; images are in ``Images``, ``images``, its folder, or ``options.images``."""
+def _files(path: Path) -> list[Path]:
+    suffixes = (".odgt", ".json", ".jsonl")
+    return files_of(path, suffixes, lambda file: "gtboxes" in first_line(file).members)
+
+
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
+    """An ``.odgt`` file, or a folder with one per split; images are in ``Images``, ``images``, its folder,
+    or given.
+    """
+    return joined(
+        [_read_file(file, options) for file in given_files(path, _files(path), ".odgt file")], path, report
+    )
+
+
+def _read_file(path: Path, options: ReadOptions) -> LabelSource:
     kinds = _kinds(options.settings.get("boxes", "head:hbox,person:fbox"))
     images = images_for(options, path.parent / "Images", path.parent / "images", path.parent)
     split = next((s for s in map(split_of, path.stem.split("_")) if s), "")

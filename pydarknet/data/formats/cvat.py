@@ -14,8 +14,10 @@ from xml.sax.saxutils import quoteattr
 
 from pydarknet.data.dataset import Flag, Sample, Status, flag_names, flags_from
 from pydarknet.data.formats._common import ImageFinder, choice, images_for, number, parse_xml, size_of
-from pydarknet.data.formats._masks import points_envelope, turned_envelope
+from pydarknet.data.formats._shapes import Corners, ellipse_envelope, points_envelope, turned_envelope
+from pydarknet.data.formats._sniff import files_of, given_files, root_tag
 from pydarknet.data.issues import Report
+from pydarknet.data.joined import joined
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
@@ -23,21 +25,30 @@ from pydarknet.errors import RecordError
 
 SETTINGS = {"empty": "an image without shapes is background (default) or unlabelled"}
 
+# Folders of a split's images in the archive of a project.
+_SUBSETS = {"train": ("Train", "train"), "val": ("Validation", "validation", "val"), "test": ("Test", "test")}
 _IGNORED_LABELS = ("ignore", "crowd")
 _Shape = tuple[str, int, dict[str, str], dict[str, str]]  # tag, line, XML attributes, CVAT attributes
 _Unit = tuple[str, tuple[int, int] | None, str, int, list[_Shape]]
 
 
 def sniff(path: Path) -> bool:
-    """An XML file with the root ``annotations``."""
-    if not path.is_file() or path.suffix.lower() != ".xml":
-        return False
-    with path.open("rb") as file:
-        return b"<annotations>" in file.read(1000)
+    """An XML file with the root ``annotations``, or a folder with some."""
+    return bool(_files(path))
 
 
-def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
-    """Open an XML file; images are beside it, in ``images``, or in ``options.images``."""
+def _files(path: Path) -> list[Path]:
+    return files_of(path, (".xml",), lambda file: root_tag(file) == "annotations")
+
+
+def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
+    """One XML file, or a folder with one per task; images are beside it, in ``images``, or given."""
+    return joined(
+        [_read_file(file, options) for file in given_files(path, _files(path), "CVAT XML")], path, report
+    )
+
+
+def _read_file(path: Path, options: ReadOptions) -> LabelSource:
     root = parse_xml(path)
     if root.tag != "annotations":
         raise RecordError("parse", f"the root is <{root.tag}>, expected <annotations>", path, root.sourceline)
@@ -59,7 +70,7 @@ def _images(root: Any, path: str) -> Iterator[_Unit]:
         name = image.get("name")
         if not name:
             raise RecordError("parse", "an image without a name", path, image.sourceline)
-        shapes = [_shape(item, item.get("label", "")) for item in image.iterchildren()]
+        shapes = [_shape(item, item.get("label", "")) for item in image.iterchildren() if item.tag != "tag"]
         size = size_of(image.get("width"), image.get("height"))
         yield name, size, split_of(image.get("subset", "")), image.sourceline, shapes
 
@@ -80,15 +91,24 @@ def _frames(root: Any, path: str) -> Iterator[_Unit]:
 
 def _shape(item: Any, label: str) -> _Shape:
     values = {a.get("name", ""): (a.text or "").strip() for a in item.iterchildren("attribute")}
-    return item.tag, item.sourceline, {**item.attrib, "label": label.strip()}, values
+    xml = {**item.attrib, "label": label.strip()}
+    if item.tag == "skeleton":
+        points = (p.get("points", "") for p in item.iterchildren("points") if p.get("outside") != "1")
+        xml["points"] = ";".join(filter(None, points))
+    return item.tag, item.sourceline, xml, values
 
 
 def _parse(unit: _Unit, report: Report, *, path: str, images: ImageFinder, empty: Status) -> Iterable[Record]:
     name, size, split, line, shapes = unit
-    found = images.locate([name], size, (path, line), report)
+    subset = (f"{folder}/{name}" for folder in _SUBSETS.get(split, ()))
+    found = images.locate([*subset, name], size, (path, line), report)
     boxes = []
     for shape in shapes:
-        box = _box(shape, path, report)
+        try:
+            box = _box(shape, path, report)
+        except RecordError as error:
+            report.add(error.code, error.reason, error.file, error.line)
+            continue
         if box is not None:
             box.x1, box.x2, box.y1, box.y2 = (
                 box.x1 * found.sx,
@@ -103,30 +123,50 @@ def _parse(unit: _Unit, report: Report, *, path: str, images: ImageFinder, empty
 
 
 def _box(shape: _Shape, path: str, report: Report) -> Box | None:
+    """The envelope of a shape; ``None`` for a single point.
+
+    Raises:
+        RecordError: if a number is missing.
+    """
     tag, line, xml, attributes = shape
     where = (path, line)
     flags = flags_from(attributes) | (Flag.OCCLUDED if xml.get("occluded") == "1" else 0)
     label = xml["label"]
     if label.lower() in _IGNORED_LABELS:
         label, flags = "", flags | Flag.IGNORE
+    corners = _corners(tag, xml, where)
+    if corners is None:
+        report.add("unsupported-shape", f"{tag} {label!r}", *where)
+        return None
+    angle = number(xml.get("rotation", "0"), "rotation", where)
+    if tag == "box" and angle:
+        report.add("rotated", f"{label} turned by {angle:g} degrees", *where, action="envelope taken")
+    elif tag != "box":
+        report.add("polygon", f"{label}: {tag}", *where, action="envelope taken")
+    return Box(label, *corners, int(flags), None, line)
+
+
+def _corners(tag: str, xml: dict[str, str], where: tuple[str, int]) -> Corners | None:
+    def get(*keys: str) -> list[float]:
+        return [number(xml.get(key), key, where) for key in keys]
+
+    angle = number(xml.get("rotation", "0"), "rotation", where)
     if tag == "box":
-        x1, y1, x2, y2 = (number(xml.get(key), key, where) for key in ("xtl", "ytl", "xbr", "ybr"))
-        angle = number(xml.get("rotation", "0"), "rotation", where)
-        if angle:
-            report.add("rotated", f"{label} turned by {angle:g} degrees", *where, action="envelope taken")
-            x1, y1, x2, y2 = turned_envelope((x1, y1, x2, y2), angle, ((x1 + x2) / 2, (y1 + y2) / 2))
-        return Box(label, x1, y1, x2, y2, int(flags), None, line)
-    if tag in ("polygon", "polyline") and xml.get("points"):
+        x1, y1, x2, y2 = get("xtl", "ytl", "xbr", "ybr")
+        return turned_envelope((x1, y1, x2, y2), angle, ((x1 + x2) / 2, (y1 + y2) / 2))
+    if tag == "ellipse":
+        cx, cy, rx, ry = get("cx", "cy", "rx", "ry")
+        return ellipse_envelope(cx, cy, rx, ry, angle)
+    if tag == "cuboid":
+        edges = [f"{corner}{side}" for corner in ("tl", "bl", "tr", "br") for side in "12"]
+        return points_envelope(get(*(f"x{edge}" for edge in edges)), get(*(f"y{edge}" for edge in edges)))
+    if tag == "mask":
+        x, y, w, h = get("left", "top", "width", "height")
+        return x, y, x + w, y + h
+    if tag in ("polygon", "polyline", "skeleton") and xml.get("points"):
         pairs = [point.split(",") for point in xml["points"].split(";")]
         xs = [number(pair[0], "points", where) for pair in pairs]
-        ys = [number(pair[-1], "points", where) for pair in pairs]
-        report.add("polygon", f"{label}: {tag}", *where, action="envelope taken")
-        return Box(label, *points_envelope(xs, ys), int(flags), None, line)
-    if tag == "mask" and {"left", "top", "width", "height"} <= xml.keys():
-        x, y, w, h = (number(xml[key], key, where) for key in ("left", "top", "width", "height"))
-        report.add("polygon", f"{label}: mask", *where, action="envelope taken")
-        return Box(label, x, y, x + w, y + h, int(flags), None, line)
-    report.add("unsupported-shape", f"{tag} {label!r}", *where)
+        return points_envelope(xs, [number(pair[-1], "points", where) for pair in pairs])
     return None
 
 

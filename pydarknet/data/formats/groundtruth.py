@@ -19,8 +19,11 @@ import msgspec
 from pydarknet.data.coords import convention, from_edges
 from pydarknet.data.dataset import Sample, Status
 from pydarknet.data.formats._common import ImageFinder, choice, json_lines, number, parse_json, size_of
+from pydarknet.data.formats._sniff import files_of, first_line, given_files
 from pydarknet.data.issues import Report
+from pydarknet.data.joined import joined
 from pydarknet.data.output import Output
+from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import decode, read_text
@@ -37,21 +40,31 @@ _DETECTION, _VERIFICATION = "groundtruth/object-detection", "groundtruth/label-v
 
 
 def sniff(path: Path) -> bool:
-    """A file whose first line has the keys ``source-ref`` and ``…-metadata``."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        line = file.readline(1 << 17)
-    return b'"source-ref"' in line and line.lstrip(b"\xef\xbb\xbf ").startswith(b"{")
+    """A file whose first line has the key ``source-ref``, or a folder with some."""
+    return bool(_files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    suffixes = (".manifest", ".json", ".jsonl")
+    return files_of(path, suffixes, lambda file: "source-ref" in first_line(file).members)
 
 
 def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
-    """One manifest; images in the folder given, through ``uri_map``, or beside the manifest.
+    """One manifest, or a folder with one per split; images in the folder given, through ``uri_map``, or
+    beside the manifest.
 
     Raises:
         RecordError: if two lines give one class id two names, or one name two ids.
         DataError: if no label attribute is there, or the one asked for is not.
     """
+    return joined(
+        [_read_file(file, options, report) for file in given_files(path, _files(path), "manifest")],
+        path,
+        report,
+    )
+
+
+def _read_file(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     attributes, classes = _survey(path)
     attribute = options.settings.get("attribute")
     if attribute is None:
@@ -74,6 +87,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
         finder=_Finder(options, path.parent),
         human_only=choice(options, "human_only", "no", "yes") == "yes",
         drop_rejected=choice(options, "drop_rejected", "no", "yes") == "yes",
+        split=split_of(path.stem),
     )
     return LabelSource(functools.partial(json_lines, path), parse, order)
 
@@ -149,7 +163,7 @@ class _Finder:
                 (prefix.strip().rstrip("/") + "/", ImageFinder([Path(folder.strip())], options.missing))
             )
         folders = [options.images] if options.images else [beside / "images", beside]
-        self.images = ImageFinder(folders, options.missing)
+        self.images = ImageFinder(folders, options.missing, deep=options.images is not None)
 
     def search(self, uri: str) -> tuple[ImageFinder, list[str]]:
         for prefix, images in self.maps:
@@ -168,6 +182,7 @@ def _parse(
     finder: _Finder,
     human_only: bool,
     drop_rejected: bool,
+    split: str,
 ) -> Iterable[Record]:
     line, data = unit
     where = (path, line)
@@ -185,7 +200,7 @@ def _parse(
         stated = size_of(label["image_size"][0].get("width"), label["image_size"][0].get("height"))
     found = images.locate(wanted, stated, where, report)
     name = Path(found.image).name
-    record = Record(found.image, name, found.width, found.height, [], Status.UNLABELLED.value, "", path)
+    record = Record(found.image, name, found.width, found.height, [], Status.UNLABELLED.value, split, path)
     if not isinstance(label, dict) or not isinstance(label.get("annotations"), list):
         reason = meta.get("failure-reason", f"no labels under {attribute}")
         report.add("missing-label", f"{uri}: {reason}", *where, action="unlabelled")

@@ -149,11 +149,11 @@ def _parse(
     found = ImageFinder([folder_path], missing).locate(
         [file, file.rpartition(".")[0]], stated, (xml, 0), report
     )
-    boxes = read_objects(root, xml, coords, found.sx, found.sy)
+    boxes = read_objects(root, xml, coords, report, found.sx, found.sy)
     folder = name.partition("/")[0] if "/" in name else ""
     for box in boxes:
         box.label = _label(box.label, folder, wnids, (xml, box.line), report)
-    status = Status.ANNOTATED if boxes else Status.BACKGROUND
+    status = Status.ANNOTATED if root.find("object") is not None else Status.BACKGROUND
     full = f"{name}.{found.image.rpartition('.')[2]}"
     return [Record(found.image, full, found.width, found.height, boxes, status.value, split, xml)]
 

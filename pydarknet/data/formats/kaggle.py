@@ -16,9 +16,12 @@ import numpy as np
 
 from pydarknet.data.coords import Convention, convention, from_edges, to_edges
 from pydarknet.data.dataset import Sample, Status
-from pydarknet.data.formats._common import ImageFinder, choice, csv_rows, images_for, number
+from pydarknet.data.formats._common import ImageFinder, choice, images_for, number
+from pydarknet.data.formats._sniff import files_of, given_files, header
+from pydarknet.data.formats._tables import csv_line, csv_rows, plain_name
 from pydarknet.data.formats.ilsvrc import read_mapping
 from pydarknet.data.issues import Report
+from pydarknet.data.joined import joined
 from pydarknet.data.output import Output
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
@@ -35,18 +38,33 @@ _WORDS = 5
 
 
 def sniff(path: Path) -> bool:
-    """A CSV whose header is ``ImageId,PredictionString``."""
-    if not path.is_file() or path.suffix.lower() != ".csv":
-        return False
-    return next((row == _HEADER for _, row in csv_rows(path)), False)
+    """A CSV whose header is ``ImageId,PredictionString``, or a folder with some."""
+    return bool(_files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    wanted = [plain_name(name) for name in _HEADER]
+    return files_of(path, (".csv",), lambda file: header(file) == wanted)
 
 
 def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
-    """One solution (or submission) CSV."""
+    """One solution (or submission) CSV, or a folder with one per split."""
+    return joined(
+        [
+            _read_file(file, options, report)
+            for file in given_files(path, _files(path), "CSV with ImageId,PredictionString")
+        ],
+        path,
+        report,
+    )
+
+
+def _read_file(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     wnids = read_mapping(options, [path.parent], report)
     data = path.parent / "ILSVRC" / "Data" / "CLS-LOC"
     split = next((s for s in map(split_of, path.stem.split("_")) if s), "")
-    images = images_for(options, data, path.parent / "images" / (split or "train"), path.parent)
+    folder = path.parent / "images"
+    images = images_for(options, data, folder / (split or "train"), folder, path.parent)
     parse = functools.partial(
         _parse,
         path=str(path),
@@ -60,12 +78,12 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
 
 def _units(path: Path) -> Iterator[tuple[int, str, str]]:
     rows = csv_rows(path)
-    line, header = next(rows, (1, []))
-    if header != _HEADER:
-        text = f"expected the header ImageId,PredictionString, found {','.join(header)}"
+    line, columns = next(rows, (1, []))
+    if columns != _HEADER:
+        text = f"expected the header ImageId,PredictionString, found {','.join(columns)}"
         raise RecordError("parse", text, path, line)
     for line, row in rows:
-        yield line, row[0].strip(), row[1] if len(row) > 1 else ""
+        yield line, row[0], row[1] if len(row) > 1 else ""
 
 
 def _parse(
@@ -125,12 +143,12 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
     pattern = "submission.csv" if style == "submission" else "LOC_{split}_solution.csv"
     started = set()
     with out.growing() as append:
-        for sample, image, _ in out.place_all(samples, lambda sample: f"images/{sample.split or 'train'}"):
+        for sample, _, name in out.place_all(samples, lambda sample: f"images/{sample.split or 'train'}"):
             file = out.file(pattern, sample.split)
             if file not in started:
                 started.add(file)
                 append(file, ",".join(_HEADER) + "\n")
-            append(file, f"{image.stem},{_text(out.plain(sample), words, rule, style)}\n")
+            append(file, csv_line((name.rpartition("/")[2], _text(out.plain(sample), words, rule, style))))
 
 
 def _text(sample: Sample, words: list[str], rule: Convention, style: str) -> str:

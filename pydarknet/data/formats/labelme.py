@@ -19,7 +19,8 @@ import msgspec
 
 from pydarknet.data.dataset import Sample, Status, flag_names, flags_from
 from pydarknet.data.formats._common import ImageFinder, images_for, load_json, paired, size_of, unlabelled
-from pydarknet.data.formats._masks import points_envelope
+from pydarknet.data.formats._shapes import ellipse_envelope, points_envelope
+from pydarknet.data.formats._sniff import json_head
 from pydarknet.data.issues import Report
 from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
@@ -32,19 +33,19 @@ SETTINGS = {
     "label_regex": "the class is the first group of this pattern, for labels such as cat-1: ([a-z]+)",
 }
 
-_OUTLINES = ("rectangle", "polygon", "linestrip", "line", "mask")
+_POINTS = ("point", "points")  # prompts and landmarks, which outline nothing
 
 
 class _Shape(msgspec.Struct):
-    label: str
+    label: str | int | float  # old versions and scripts write numbers
     points: list[tuple[float, float]]
-    shape_type: str = "polygon"
-    group_id: int | str | None = None
+    shape_type: str | None = "polygon"
+    group_id: int | float | str | None = None
     flags: dict[str, Any] | None = None
 
 
 class _File(msgspec.Struct):
-    shapes: list[_Shape]
+    shapes: list[Any]
     imagePath: str = ""  # noqa: N815 - the file's own keys
     imageWidth: float | None = None  # noqa: N815
     imageHeight: float | None = None  # noqa: N815
@@ -52,18 +53,12 @@ class _File(msgspec.Struct):
 
 def sniff(path: Path) -> bool:
     """A JSON file (or a folder with some) that has ``shapes`` and ``imagePath``."""
-    files = [path] if path.is_file() else islice(walk(path, (".json",)), 3)
+    files = [path] if path.is_file() else islice(walk(path, (".json",)), 10)
     return any(file.suffix.lower() == ".json" and _is_labelme(file) for file in files)
 
 
 def _is_labelme(file: Path) -> bool:
-    with file.open("rb") as stream:
-        if b'"shapes"' in stream.read(4096):
-            return True
-        stream.seek(
-            max(0, file.stat().st_size - 4096)
-        )  # imageData may be megabytes long and stand in between
-        return b'"imageHeight"' in stream.read()
+    return isinstance(json_head(file).members.get("shapes"), list)
 
 
 def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
@@ -101,11 +96,17 @@ def _parse(
     content = load_json(path, _File, report)
     where = (path, 0)
     finder = images if given else ImageFinder([Path(path).parent, *map(Path, images.folders)], images.missing)
-    wanted = [part for part in (content.imagePath.replace("\\", "/").rpartition("/")[2], name) if part]
+    relative = content.imagePath.replace("\\", "/")
+    wanted = [part for part in (relative, relative.rpartition("/")[2], name) if part]
     found = finder.locate(wanted, size_of(content.imageWidth, content.imageHeight), where, report)
     groups: dict[Any, Box] = {}
     boxes = []
-    for shape in content.shapes:
+    for item in content.shapes:
+        try:
+            shape = msgspec.convert(item, _Shape)
+        except msgspec.ValidationError as error:
+            report.add("parse", f"a shape: {error}", *where)
+            continue
         box = _box(shape, regex, path, report)
         if box is None:
             continue
@@ -128,23 +129,23 @@ def _parse(
 
 
 def _box(shape: _Shape, regex: re.Pattern[str] | None, path: str, report: Report) -> Box | None:
-    label = shape.label.strip()
+    label, kind = str(shape.label).strip(), (shape.shape_type or "polygon").lower()
     if regex:
         match = regex.search(label)
         if not match or not match.groups():
             raise RecordError("parse", f"label {label!r} does not match {regex.pattern!r} with a group", path)
         label = match[1]
     xs, ys = [x for x, _ in shape.points], [y for _, y in shape.points]
-    if shape.shape_type == "circle" and len(xs) == 2:
-        radius = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
-        corners = (xs[0] - radius, ys[0] - radius, xs[0] + radius, ys[0] + radius)
-    elif shape.shape_type in _OUTLINES and len(xs) >= 2:
-        corners = points_envelope(xs, ys)
-    else:
-        report.add("unsupported-shape", f"{label}: {shape.shape_type} with {len(xs)} points", path)
+    if kind in _POINTS or len(xs) < 2:
+        report.add("unsupported-shape", f"{label}: {kind} with {len(xs)} points", path)
         return None
-    if shape.shape_type != "rectangle":
-        report.add("polygon", f"{label}: {shape.shape_type}", path, action="envelope taken")
+    if kind == "circle":
+        radius = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
+        corners = ellipse_envelope(xs[0], ys[0], radius, radius)
+    else:
+        corners = points_envelope(xs, ys)
+    if kind != "rectangle":
+        report.add("polygon", f"{label}: {kind}", path, action="envelope taken")
     return Box(label, *corners, flags_from(shape.flags or {}))
 
 

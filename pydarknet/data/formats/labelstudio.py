@@ -16,8 +16,16 @@ from urllib.parse import unquote
 
 from pydarknet.data.dataset import Sample, Status
 from pydarknet.data.formats._common import ImageFinder, choice, images_for, load_json, number, size_of
-from pydarknet.data.formats._masks import points_envelope, turned_envelope
+from pydarknet.data.formats._shapes import (
+    Corners,
+    brush_envelope,
+    ellipse_envelope,
+    points_envelope,
+    turned_envelope,
+)
+from pydarknet.data.formats._sniff import files_of, given_files, json_head
 from pydarknet.data.issues import Report
+from pydarknet.data.joined import joined
 from pydarknet.data.output import Output
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import RecordError
@@ -27,23 +35,39 @@ SETTINGS = {
     "predictions": "yes: read a model's predictions instead of annotations; no (default)",
 }
 
+_LISTS = ("annotations", "predictions", "completions")  # the last one before version 1.0
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
-_REGION_TYPES = ("rectanglelabels", "polygonlabels", "rectangle", "polygon")
+_KINDS = ("rectangle", "polygon", "ellipse", "brush")  # with or without "labels" behind
 _Task = tuple[int, dict[str, Any]]
 
 
 def sniff(path: Path) -> bool:
-    """A JSON list of tasks with ``data`` and ``annotations``, or of JSON-MIN objects with percentages."""
-    if not path.is_file() or path.suffix.lower() != ".json":
-        return False
-    with path.open("rb") as file:
-        start = file.read(1 << 16)
-    tasks = b'"data"' in start and (b'"annotations"' in start or b'"predictions"' in start)
-    return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") and (tasks or b'"original_width"' in start)
+    """A JSON list of tasks, or of JSON-MIN objects with percentages; or a folder with some."""
+    return bool(_files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    return files_of(path, (".json",), _is_export)
+
+
+def _is_export(file: Path) -> bool:
+    task = json_head(file).first("")
+    if isinstance(task.get("data"), dict):
+        return any(isinstance(task.get(key), list) for key in _LISTS)
+    regions = [value[0] for value in task.values() if isinstance(value, list) and value]
+    return any(isinstance(region, dict) and "original_width" in region for region in regions)
 
 
 def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
-    """Open an export; images are beside it, in ``images``, or in ``options.images``."""
+    """An export, or a folder with some; images are beside it, in ``images``, or given."""
+    return joined(
+        [_read_file(file, options, report) for file in given_files(path, _files(path), "Label Studio JSON")],
+        path,
+        report,
+    )
+
+
+def _read_file(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     tasks = list(enumerate(load_json(path, list[dict[str, Any]], report), 1))
     parse = functools.partial(
         _parse,
@@ -113,7 +137,7 @@ def _results(task: dict[str, Any], which: str, predictions: bool) -> tuple[list[
             {"value": region, "type": "rectanglelabels", **region} for region in (lists[0] if lists else [])
         ]
         return found, Status.ANNOTATED if found else Status.UNLABELLED
-    entries = task.get("predictions" if predictions else "annotations") or []
+    entries = task.get("predictions" if predictions else "annotations") or task.get("completions") or []
     done = [entry for entry in entries if isinstance(entry, dict) and not entry.get("was_cancelled")]
     if not done:
         return [], Status.UNLABELLED
@@ -129,34 +153,63 @@ def _box(
     where: tuple[str, int],
     report: Report,
 ) -> Box | None:
-    kind, value = result.get("type"), result.get("value")
-    if kind not in _REGION_TYPES or not isinstance(value, dict):
+    kind, value = str(result.get("type")), result.get("value")
+    shape = kind.removesuffix("labels")
+    if shape not in _KINDS or not isinstance(value, dict):
         if kind not in ("labels", "choices", "textarea"):
             report.add("unsupported-shape", f"a region of type {kind!r}", *where)
         return None
-    named = value.get("rectanglelabels") or value.get("polygonlabels") or value.get("labels")
+    named = value.get(f"{shape}labels") or value.get("labels")
     if not named:
         partner = labels.get(str(result.get("id")), {}).get("value") or {}
         named = partner.get("labels")
     if not named:
         report.add("unknown-class", "a region without a label", *where)
         return None
-    sx, sy = scale
-    if "points" in value:
-        xs, ys = [float(p[0]) * sx for p in value["points"]], [float(p[1]) * sy for p in value["points"]]
-        corners = points_envelope(xs, ys)
-        report.add("polygon", f"{named[0]}: polygon", *where, action="envelope taken")
-    else:
-        x, y, w, h = (number(value.get(key), key, where) for key in ("x", "y", "width", "height"))
-        corners = (x * sx, y * sy, (x + w) * sx, (y + h) * sy)
-        angle = number(value.get("rotation") or 0, "rotation", where)
-        if angle:
-            corners = turned_envelope(corners, angle, corners[:2])
-            report.add("rotated", f"{named[0]} turned by {angle:g} degrees", *where, action="envelope taken")
+    try:
+        corners = _corners(shape, value, result, scale, where)
+    except (ValueError, TypeError, IndexError) as error:  # RecordError is a ValueError
+        text = error.reason if isinstance(error, RecordError) else str(error)
+        report.add("parse", f"{named[0]}: {shape}: {text}", *where)
+        return None
+    if shape != "rectangle":
+        report.add("polygon", f"{named[0]}: {shape}", *where, action="envelope taken")
+    elif value.get("rotation"):
+        text = f"{named[0]} turned by {value['rotation']} degrees"
+        report.add("rotated", text, *where, action="envelope taken")
     score = result.get("score")
     return Box(
         str(named[0]).strip(), *corners, 0, float(score) if isinstance(score, int | float) else None, where[1]
     )
+
+
+def _corners(
+    shape: str,
+    value: dict[str, Any],
+    result: dict[str, Any],
+    scale: tuple[float, float],
+    where: tuple[str, int],
+) -> Corners:
+    """The envelope of a region in pixels; ``scale`` is that of a percent."""
+    sx, sy = scale
+
+    def get(key: str) -> float:
+        return number(value.get(key), key, where)
+
+    if shape == "polygon":
+        points = value.get("points") or []
+        return points_envelope([float(p[0]) * sx for p in points], [float(p[1]) * sy for p in points])
+    if shape == "brush":
+        width, height = size_of(result.get("original_width"), result.get("original_height")) or (0, 0)
+        x1, y1, x2, y2 = brush_envelope(value.get("rle") or [], width, height)
+        fx, fy = 100 * sx / width, 100 * sy / height
+        return x1 * fx, y1 * fy, x2 * fx, y2 * fy
+    angle = number(value.get("rotation") or 0, "rotation", where)
+    if shape == "ellipse":
+        return ellipse_envelope(get("x") * sx, get("y") * sy, get("radiusX") * sx, get("radiusY") * sy, angle)
+    x, y, w, h = get("x"), get("y"), get("width"), get("height")
+    corners = (x * sx, y * sy, (x + w) * sx, (y + h) * sy)
+    return turned_envelope(corners, angle, corners[:2]) if angle else corners
 
 
 def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> None:

@@ -12,16 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydarknet.data.dataset import Flag, Status
-from pydarknet.data.formats._common import (
-    ImageFinder,
-    choice,
-    column_index,
-    csv_rows,
-    grouped,
-    images_for,
-    number,
-    unique_names,
-)
+from pydarknet.data.formats._common import ImageFinder, choice, images_for, number, unique_names
+from pydarknet.data.formats._sniff import files_of, header
+from pydarknet.data.formats._tables import column_index, csv_rows, grouped
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
@@ -53,14 +46,12 @@ def sniff(path: Path) -> bool:
 
 
 def _box_files(path: Path) -> list[Path]:
-    files = [path] if path.is_file() else sorted(path.glob("*.csv"))
-    return [file for file in files if file.suffix.lower() == ".csv" and _has_boxes(file)]
+    return files_of(path, (".csv",), is_open_images)
 
 
-def _has_boxes(file: Path) -> bool:
-    with file.open("rb") as stream:
-        header = stream.readline(10_000).lower()
-    return all(name in header for name in (b"imageid", b"labelname", b"xmin"))
+def is_open_images(file: Path) -> bool:
+    """Whether the header is that of Open Images' boxes; the CSV of segmentations has other columns."""
+    return {"imageid", "labelname", "xmin", "xmax", "ymin", "ymax"} <= set(header(file))
 
 
 def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
@@ -104,10 +95,10 @@ def _descriptions(root: Path, options: ReadOptions, report: Report) -> dict[str,
 
 def _units(splits: dict[Path, str]) -> Iterator[_Unit]:
     for file, split in splits.items():
-        _, header = next(csv_rows(file))
-        columns = column_index(header, _COLUMNS, file)
+        _, columns_found = next(csv_rows(file))
+        columns = column_index(columns_found, _COLUMNS, file)
 
-        def body(file: Path = file, width: int = len(header)) -> Iterator[tuple[int, list[str]]]:
+        def body(file: Path = file, width: int = len(columns_found)) -> Iterator[tuple[int, list[str]]]:
             rows = csv_rows(file)
             next(rows)
             for line, row in rows:

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet.data.dataset import Status, flags_from
-from pydarknet.data.formats._common import ImageFinder, choice, csv_rows, images_for, load_json, number
-from pydarknet.data.formats._masks import points_envelope
+from pydarknet.data.formats._common import ImageFinder, choice, images_for, load_json, number
+from pydarknet.data.formats._shapes import ellipse_envelope, points_envelope
+from pydarknet.data.formats._sniff import files_of, given_files, header, json_head
+from pydarknet.data.formats._tables import csv_rows
 from pydarknet.data.issues import Report
+from pydarknet.data.joined import joined
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import DataError, RecordError
 
@@ -31,23 +34,39 @@ _Unit = tuple[str, int, list[tuple[dict[str, Any], dict[str, Any]]]]
 
 
 def sniff(path: Path) -> bool:
-    """A JSON with ``regions``, a VIA project, or a CSV with ``region_shape_attributes``."""
-    if not path.is_file() or path.suffix.lower() not in (".json", ".csv"):
-        return False
-    with path.open("rb") as file:
-        start = file.read(1 << 16)
-    if path.suffix.lower() == ".csv":
-        return b"region_shape_attributes" in start
-    marks = (b'"_via_', b'"shape_attributes"')
-    return any(mark in start for mark in marks) or (b'"regions"' in start and b'"filename"' in start)
+    """A JSON with ``regions``, a VIA project, or a CSV with ``region_shape_attributes``; or a folder with
+    some."""
+    return bool(_files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    return files_of(path, (".json", ".csv"), _is_via)
+
+
+def _is_via(file: Path) -> bool:
+    if "regionshapeattributes" in header(file):
+        return True
+    head = json_head(file)
+    if "_via_img_metadata" in head.members or {"project", "metadata", "view"} <= head.members.keys():
+        return True
+    entry = next(iter(head.members.values()), None)
+    return head.kind == "object" and isinstance(entry, dict) and {"filename", "regions"} <= entry.keys()
 
 
 def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
-    """Open a file; images are beside it, in ``images``, or in ``options.images``.
+    """A file, or a folder with some; images are beside it, in ``images``, or given.
 
     Raises:
         DataError: for a VIA 3 project, which has another structure.
     """
+    return joined(
+        [_read_file(file, options, report) for file in given_files(path, _files(path), "VIA JSON or CSV")],
+        path,
+        report,
+    )
+
+
+def _read_file(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     units = _csv_units(path) if path.suffix.lower() == ".csv" else _json_units(path, report)
     attribute = options.settings.get("attribute") or _only_attribute(units, path)
     parse = functools.partial(
@@ -85,8 +104,8 @@ def _json_units(path: Path, report: Report) -> list[_Unit]:
 
 def _csv_units(path: Path) -> list[_Unit]:
     rows = csv_rows(path)
-    _, header = next(rows)
-    names = [name.strip().lstrip("#").strip() for name in header]
+    _, columns = next(rows)
+    names = [name.strip().lstrip("#").strip() for name in columns]
     found: dict[str, _Unit] = {}
     for line, row in rows:
         entry = dict(zip(names, row, strict=False))
@@ -97,7 +116,7 @@ def _csv_units(path: Path) -> list[_Unit]:
             raise RecordError("parse", f"JSON in a column: {error.msg}", path, line, error.colno) from None
         except KeyError as error:
             raise RecordError(
-                "parse", f"no column {error}; the header is {','.join(header)}", path, line
+                "parse", f"no column {error}; the header is {','.join(columns)}", path, line
             ) from None
         name = entry.get("filename", "")
         unit = found.setdefault(name, (name, line, []))
@@ -167,16 +186,14 @@ def _corners(
     def get(key: str) -> float:
         return number(shape.get(key), key, where)
 
-    name = shape.get("name")
+    name = str(shape.get("name")).lower()
     if name == "rect":
         return get("x"), get("y"), get("x") + get("width"), get("y") + get("height")
     if name in ("circle", "ellipse"):
         cx, cy = get("cx"), get("cy")
         rx, ry = (get("r"), get("r")) if name == "circle" else (get("rx"), get("ry"))
-        turn = float(shape.get("theta") or 0) if name == "ellipse" else 0.0
-        dx = math.hypot(rx * math.cos(turn), ry * math.sin(turn))
-        dy = math.hypot(rx * math.sin(turn), ry * math.cos(turn))
-        corners = (cx - dx, cy - dy, cx + dx, cy + dy)
+        theta = float(shape.get("theta") or 0) if name == "ellipse" else 0.0
+        corners = ellipse_envelope(cx, cy, rx, ry, math.degrees(theta))
     elif name in ("polygon", "polyline"):
         try:
             corners = points_envelope(shape["all_points_x"], shape["all_points_y"])

@@ -10,6 +10,8 @@ Format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html
 from __future__ import annotations
 
 import functools
+import math
+import re
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -28,6 +30,8 @@ from pydarknet.data.formats._common import (
     size_of,
     unlabelled,
 )
+from pydarknet.data.formats._shapes import points_envelope, turned_envelope
+from pydarknet.data.formats._sniff import root_tag
 from pydarknet.data.issues import Report
 from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
@@ -41,24 +45,21 @@ SETTINGS = {
 }
 
 _LISTS = ("train", "val", "test", "trainval")
+_AXIS = re.compile(r"[xy]\d*$")  # x1, y1, … of a polygon, or x and y of its points
 _FLAGS = {"difficult": Flag.DIFFICULT, "truncated": Flag.TRUNCATED, "occluded": Flag.OCCLUDED}
 
 
 def sniff(path: Path) -> bool:
     """An XML file, or a folder of them, whose root is ``annotation``."""
-    files = [path] if path.is_file() else islice(walk(path, (".xml",)), 5)
-    return any(_is_annotation(file) for file in files if file.suffix.lower() == ".xml")
-
-
-def _is_annotation(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return b"<annotation>" in stream.read(1000)
+    files = [path] if path.is_file() else islice(walk(path, (".xml",)), 20)
+    return any(root_tag(file) == "annotation" for file in files)
 
 
 def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
     """A folder with ``Annotations``, a folder of XML files (beside their images or not), or one XML file."""
     root = path if path.is_dir() else path.parent
-    annotations = root / "Annotations" if (root / "Annotations").is_dir() else root
+    folders = (root / name for name in ("Annotations", "annotations"))
+    annotations = next((folder for folder in folders if folder.is_dir()), root)
     parse = functools.partial(
         parse_file,
         images=images_for(options, root / "JPEGImages", root / "images", root),
@@ -107,7 +108,7 @@ def parse_file(
     finder = beside if images.find(*names) is None and beside.find(*names) is not None else images
     found = finder.locate(names, stated, (path, 0), report)
     rule = convention(coords or _database_rule(root.findtext("source/database") or ""))
-    boxes = read_objects(root, path, rule, found.sx, found.sy)
+    boxes = read_objects(root, path, rule, report, found.sx, found.sy)
     if difficult == "drop":
         boxes = [box for box in boxes if not box.flags & Flag.DIFFICULT]
     for box in boxes if difficult == "train" else ():
@@ -123,26 +124,57 @@ def _database_rule(database: str) -> str:
     return "ilsvrc" if database.strip().startswith("ILSVRC") else "edge"
 
 
-def read_objects(root: Any, path: str, rule: Convention, sx: float = 1.0, sy: float = 1.0) -> list[Box]:
+def read_objects(
+    root: Any, path: str, rule: Convention, report: Report, sx: float = 1.0, sy: float = 1.0
+) -> list[Box]:
     """Boxes of the direct ``object`` children (their ``part`` children are not objects).
 
-    Raises:
-        RecordError: if an object is incomplete; a file is used whole or not at all.
+    An object that cannot be read is reported, and the others are kept.
     """
     boxes = []
     for item in root.iterchildren("object"):
         where = (path, item.sourceline)
-        label, corners = (item.findtext("name") or "").strip(), item.find("bndbox")
-        if not label or corners is None:
-            raise RecordError("parse", f"object without {'<bndbox>' if label else '<name>'}", *where)
-        values = [number(corners.findtext(key), key, where) for key in ("xmin", "ymin", "xmax", "ymax")]
-        x1, y1, x2, y2 = to_edges(rule, *values)
+        try:
+            label = (item.findtext("name") or "").strip()
+            if not label:
+                raise RecordError("parse", "object without <name>", *where)
+            x1, y1, x2, y2 = _corners(item, label, rule, where, report)
+        except RecordError as error:
+            report.add(error.code, error.reason, error.file, error.line)
+            continue
         flags = 0
         for key, flag in _FLAGS.items():
             if (item.findtext(key) or "0").strip().lower() in ("1", "true"):
                 flags |= flag
         boxes.append(Box(label, x1 * sx, y1 * sy, x2 * sx, y2 * sy, flags, None, where[1]))
     return boxes
+
+
+def _corners(
+    item: Any, label: str, rule: Convention, where: tuple[str, int], report: Report
+) -> tuple[float, float, float, float]:
+    """``bndbox``, else the envelope of roLabelImg's ``robndbox`` (angle in radians) or of a polygon.
+
+    Raises:
+        RecordError: if there is none of them, or a number is missing.
+    """
+    box, turned = item.find("bndbox"), item.find("robndbox")
+    if box is not None:
+        values = [number(box.findtext(key), key, where) for key in ("xmin", "ymin", "xmax", "ymax")]
+        return to_edges(rule, *values)
+    if turned is not None:
+        cx, cy, w, h, angle = (number(turned.findtext(k), k, where) for k in ("cx", "cy", "w", "h", "angle"))
+        report.add("rotated", f"{label}: robndbox", *where, action="envelope taken")
+        corners = (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
+        return turned_envelope(corners, math.degrees(angle), (cx, cy))
+    points = [
+        (e.tag[0], number(e.text, e.tag, where)) for e in item.iterfind("polygon//*") if _AXIS.match(e.tag)
+    ]
+    xs, ys = ([value for axis, value in points if axis == name] for name in "xy")
+    if len(xs) < 2 or len(xs) != len(ys):
+        raise RecordError("parse", "object without <bndbox>", *where)
+    report.add("polygon", f"{label}: polygon", *where, action="envelope taken")
+    return points_envelope(xs, ys)
 
 
 def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> None:

@@ -68,6 +68,8 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
         RecordError: if the YAML is broken, names and nc disagree, or a split is nowhere to be found.
     """
     file = _yaml_file(path) or path
+    if file.is_dir():
+        raise RecordError("parse", "no YAML file with names and train or val in this folder", path)
     data = load_yaml(file)
     names = class_names(data, file)
     splits: dict[str, list[Path]] = {}
@@ -115,8 +117,10 @@ def load_yaml(path: Path) -> dict[str, Any]:
         mark = error.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         raise RecordError("parse", error.problem or "broken YAML", path, line, column) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise RecordError("parse", str(error), path) from None
+    except RecursionError:
+        raise RecordError("parse", "nested too deeply", path) from None
     if not isinstance(data, dict):
         raise RecordError("parse", "expected keys such as train, val and names", path)
     return data

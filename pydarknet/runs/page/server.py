@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 
 from pydarknet.runs.state import IMAGES, RunState
+from pydarknet.system.closing import Closing
 from pydarknet.system.http_server import Handler, Server
 
 FRESH = 1.0  # seconds for which one read of the folder serves all requests
@@ -42,7 +43,7 @@ def asset(name: str) -> str:
     return resources.files("pydarknet.runs.page").joinpath(name).read_text("utf-8")
 
 
-class Page:
+class Page(Closing):
     """The page of a run, served until it is closed.
 
     Args:
@@ -64,12 +65,6 @@ class Page:
     def close(self) -> None:
         """Stop serving."""
         self._server.close()
-
-    def __enter__(self) -> Page:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class _Server(Server):

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Envelope boxes of polygons and of COCO's run-length masks."""
+"""Envelopes: the smallest upright boxes around shapes, the same in every format.
+
+Points, ellipses, rotated boxes and masks have one; a single point has none.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,13 @@ def points_envelope(xs: Sequence[float], ys: Sequence[float]) -> Corners:
     if not xs or len(xs) != len(ys):
         raise ValueError("a shape without points")
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def ellipse_envelope(cx: float, cy: float, rx: float, ry: float, degrees: float = 0.0) -> Corners:
+    """The smallest box around an ellipse that is turned clockwise (y points down) about its centre."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    dx, dy = math.hypot(rx * cos, ry * sin), math.hypot(rx * sin, ry * cos)
+    return cx - dx, cy - dy, cx + dx, cy + dy
 
 
 def envelope(segmentation: Any) -> Corners:
@@ -79,6 +89,39 @@ def _decompress(text: str) -> list[int]:
                 value |= -1 << shift
         counts.append(value + counts[-2] if len(counts) > 2 else value)
     return counts
+
+
+def brush_envelope(data: Sequence[int], width: int, height: int) -> Corners:
+    """The smallest box around a mask of Label Studio: run lengths of RGBA values, packed by bits.
+
+    Raises:
+        ValueError: if the data does not fill the image, or the mask is empty.
+    """
+    bits = "".join(f"{byte:08b}" for byte in data)
+    at = 0
+
+    def read(count: int) -> int:
+        nonlocal at
+        at += count
+        if at > len(bits):
+            raise ValueError("a brush mask that is cut off")
+        return int(bits[at - count : at], 2)
+
+    total, word = read(32), read(5) + 1
+    if total != 4 * width * height:
+        raise ValueError(f"a brush mask of {total} values for {width}x{height} pixels")
+    lengths = [read(4) + 1 for _ in range(4)]
+    values = np.zeros(total, np.uint8)
+    done = 0
+    while done < total:
+        repeated = read(1)
+        end = done + 1 + read(lengths[read(2)])
+        values[done:end] = read(word) if repeated else [read(word) for _ in range(end - done)][: total - done]
+        done = end
+    rows, columns = np.nonzero(values.reshape(height, width, 4)[:, :, 3])
+    if not len(rows):
+        raise ValueError("an empty mask")
+    return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
 
 
 def turned_envelope(corners: Corners, degrees: float, pivot: tuple[float, float]) -> Corners:

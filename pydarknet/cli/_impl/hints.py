@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hints for options of YOLOv5, Ultralytics and Darknet that have another name here.
+
+Fixed tables come before the edit distance, which would propose ``--cfg`` for ``--img``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import click
+
+
+def _devices() -> str:
+    """The devices of this build and the options that choose among them."""
+    from pydarknet.engine import _core
+
+    names = ", ".join(_core.backend_names())
+    return f"This build computes with: {names} (`pydarknet info`); --backend chooses, --threads limits cores."
+
+
+#: Name in other programs -> names here, of which a command has one.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("img", "imgsz", "img-size", "image-size", "input-size", "resolution"), ("--size",)),
+    **dict.fromkeys(("name", "project", "output", "output-dir", "save-dir", "out-filename"), ("--out",)),
+    **dict.fromkeys(("save-period", "save-interval"), ("--save-every",)),
+    **dict.fromkeys(("lr0", "learning-rate"), ("--lr",)),
+    **dict.fromkeys(("iterations", "iters", "max-iter"), ("--max-batches",)),
+    **dict.fromkeys(("early-stop", "early-stopping"), ("--patience",)),
+    **dict.fromkeys(("noval", "val-period", "val-interval", "map"), ("--map-every",)),
+    **dict.fromkeys(("conf", "conf-thres", "conf-threshold", "confidence", "threshold"), ("--thresh",)),
+    **dict.fromkeys(("iou-thres", "iou-threshold", "nms-thresh", "nms-threshold"), ("--nms",)),
+    "iou": ("--iou", "--nms"),
+    **dict.fromkeys(("line-thickness", "thickness"), ("--line-width",)),
+    "vid-stride": ("--every",),
+    **dict.fromkeys(("view-img", "display"), ("--show",)),
+    **dict.fromkeys(("nosave", "dont-show"), ("--no-pictures",)),
+    **dict.fromkeys(("save-txt", "save-yolo"), ("--save-labels",)),
+    "save-crop": ("--crops",),
+    **dict.fromkeys(("class", "filter"), ("--classes",)),
+    "batch-size": ("--batch",),
+    **dict.fromkeys(("half", "fp16", "dtype", "amp"), ("--precision",)),
+    **dict.fromkeys(("tracker", "tracking"), ("--track",)),
+    **dict.fromkeys(("config", "config-file"), ("--cfg",)),
+    **dict.fromkeys(("data-file", "dataset", "obj"), ("--data",)),
+    **dict.fromkeys(("pretrained", "ckpt", "checkpoint", "weight"), ("--weights",)),
+    "port": ("--http",),
+}
+
+#: (command or "" for any, name in other programs) -> advice.
+ADVICE: dict[tuple[str, str], str | Callable[[], str]] = {
+    ("train", "exist-ok"): "The same command again resumes the run; --restart starts over.",
+    ("train", "hyp"): "--set KEY=VALUE changes keys of the cfg, such as learning_rate or hue.",
+    ("train", "model"): "`pydarknet cfg new --model NAME` writes a cfg, which --cfg takes.",
+    ("train", "optimizer"): "SGD is the default; --set adam=1 chooses Adam, a key of the cfg.",
+    ("train", "single-cls"): "Merge the classes of the data set: pydarknet data remap --merge NEW=A,B.",
+    ("train", "cos-lr"): "The schedule is the cfg's key policy: --set policy=sgdr.",
+    ("train", "rect"): "Images are fitted by the cfg's key letter_box.",
+    ("train", "image-weights"): "Balance the data set: pydarknet data balance.",
+    ("detect", "source"): "The source is an argument without an option: pydarknet detect ... SOURCE.",
+    ("detect", "max-det"): "All objects above --thresh are reported, without a maximum.",
+    ("detect", "augment"): "There is no augmentation in detection; --size and --tile find small objects.",
+    ("detect", "agnostic-nms"): "Overlapping boxes are suppressed class by class, by --nms.",
+    ("detect", "exist-ok"): "Outputs are replaced; --out chooses another folder.",
+    ("", "model"): "A network is a cfg and its weights: --cfg FILE --weights FILE.",
+    **{("", name): _devices for name in ("device", "devices", "gpu", "gpus", "i", "cuda")},
+}
+
+
+class HintedGroup(click.Group):
+    """A group of commands whose options may be written with underscores, and which explains unknown ones."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the group's own options; keep the command line for hints."""
+        words = [_dashed(word) for word in args]
+        ctx.meta[__name__] = words
+        return super().parse_args(ctx, words)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; an unknown option of it is an error with a hint."""
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            raise explained(error, ctx.meta[__name__]) from None
+
+
+def _dashed(word: str) -> str:
+    """``--max_batches`` as ``--max-batches``; a value after ``=`` stays."""
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value if re.match(r"--[A-Za-z]", name) else word
+
+
+def explained(error: click.NoSuchOption, words: Sequence[str]) -> click.UsageError:
+    """The error for an option that a command does not have, with what to use instead."""
+    if error.ctx is None:
+        return error
+    word = _typed(error.option_name, words)
+    own = list(_options(error.ctx.command))
+    hint = _hint(error.ctx.command.name or "", word.lstrip("-").replace("_", "-").lower(), own)
+    return click.UsageError(f"No such option {word!r}.{' ' if hint else ''}{hint}", error.ctx)
+
+
+def _typed(option: str, words: Sequence[str]) -> str:
+    """The word of the user: click reports -t of -thresh."""
+    if option.startswith("--"):
+        return option
+    return next((word.partition("=")[0] for word in words if re.match(rf"{option}[A-Za-z]", word)), option)
+
+
+def _options(command: click.Command) -> Iterator[str]:
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            yield from (name for name in (*parameter.opts, *parameter.secondary_opts) if name[:2] == "--")
+
+
+def _hint(command: str, name: str, own: Sequence[str]) -> str:
+    if advice := ADVICE.get((command, name)):
+        return advice if isinstance(advice, str) else advice()
+    if found := next((option for option in SYNONYMS.get(name, ()) if option in own), ""):
+        return f"Use {found}."
+    if f"--{name}" in own:  # with one dash, as in Darknet
+        return f"Use --{name}."
+    if advice := ADVICE.get(("", name)):
+        return advice if isinstance(advice, str) else advice()
+    close = difflib.get_close_matches(f"--{name}", own, n=2, cutoff=0.75)
+    close += [option for option in own if option.startswith(f"--{name}-") and option not in close]
+    return f"Did you mean {' or '.join(close[:2])}?" if close else "--help lists the options."

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects that are closed at the end of a ``with`` block."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TypeVar
+
+Self = TypeVar("Self", bound="Closing")
+
+
+class Closing(ABC):
+    """Base of what is a context manager and is closed at its end."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what this holds; calling it again changes nothing."""
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
