@@ -94,7 +94,8 @@ def load(path: Path) -> Checkpoint:
             if version not in ("1", "2", VERSION):
                 raise DataError(f"{path}: is not a training state that this version can read; {way_on(path)}")
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
-        if version == VERSION and metadata.pop("sha256", "") != _checksum(metadata, found):
+        checksum = metadata.pop("sha256", None)
+        if (checksum is not None or version == VERSION) and checksum != _checksum(metadata, found):
             raise ValueError("its checksum does not match its content")
         state = {**json.loads(metadata["counters"]), "arrays": found}
         meta = json.loads(metadata["meta"])
