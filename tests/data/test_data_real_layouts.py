@@ -275,8 +275,8 @@ def test_odd_neighbours_stay(tmp_path: Path) -> None:
     [
         (
             "a.txt",
-            "dog 0.5 0.5\n",
-            ["1 .jpg, 1 .txt", "its first line is 'dog 0.5 0.5'", "a.txt:1:", "--from darknet"],
+            "dog 0.5\n",
+            ["1 .jpg, 1 .txt", "its first line is 'dog 0.5'", "a.txt:1:", "--from darknet"],
         ),
         ("a.xml", "<scene/>", ["XML with the root <scene>", "--from voc|cvat"]),
         ("a.json", '{"boxes": [], "shape": 1}', ["a JSON object with the keys boxes, shape", "--from coco"]),

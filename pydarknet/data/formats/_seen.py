@@ -17,7 +17,7 @@ from pydarknet.engine.image_header import is_image
 from pydarknet.errors import RecordError
 from pydarknet.system.text import lines_of
 
-_FILES = 1000  # looked at in a folder
+_FILES = 1000  # of a folder that are counted
 _CANDIDATES = {
     ".xml": ("voc", "cvat"),
     ".json": ("coco", "labelme", "labelstudio", "createml", "vott", "bdd100k", "datumaro", "via"),
@@ -27,7 +27,7 @@ _CANDIDATES = {
 
 
 def seen(path: Path) -> str:
-    """What a file or folder holds, with the values of ``--from`` to try, as the end of a message."""
+    """The content of a file or folder, with the values of ``--from`` to try, as the end of a message."""
     files = [path] if path.is_file() else list(islice(walk(path, ("",)), _FILES))
     counts = Counter(file.suffix.lower() for file in files)
     listed = ", ".join(f"{count} {suffix or 'without ending'}" for suffix, count in counts.most_common(6))
