@@ -55,8 +55,8 @@ def _judged(section: Section, line: Line, seen: set[str]) -> Iterator[Found]:
         yield replace(found, message=f"[{section.name}] unknown key {key!r}{hint}", expected=close)
     elif known[key].choices and value not in known[key].choices:
         choices = ", ".join(known[key].choices)
-        text = f"[{section.name}] {key} is {value!r}, expected one of {choices}"
-        text += keys.value_hint(known[key], value)
+        hint = keys.value_hint(known[key], value)
+        text = f"[{section.name}] {key} is {value!r}" + (hint or f", expected one of {choices}")
         yield replace(found, message=text, value=value, expected=choices)
     seen.add(key)
 

@@ -67,7 +67,7 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
 
     given = {name: value for name, value in values.items() if value not in (None, ())}
     if resume_ is not None:
-        if fixed := given.keys() & {"cfg", "data", "out", "weights", "restart", "clear"}:
+        if fixed := given.keys() & {"out", "weights", "restart", "clear"}:
             raise click.UsageError(f"--resume takes this setting from the run; leave out --{min(fixed)}")
         config = resume(resume_, **given)
     else:

@@ -16,7 +16,7 @@ import click
     default="8090",
     show_default=True,
     metavar="[HOST:]PORT",
-    help="Address to listen on; without HOST only this machine can connect.",
+    help="Address to listen on; without HOST only this machine can connect, else those that know the token.",
 )
 def command(run: Path, http: str) -> None:
     """Serve the page of RUN, the folder of a training, until Ctrl-C.
@@ -33,5 +33,7 @@ def command(run: Path, http: str) -> None:
     from pydarknet.system.http_server import parse_address
 
     with Page(run, *parse_address(http)) as page:
+        if page.warning:
+            click.echo(f"warning: {page.warning}", err=True)
         click.echo(f"{page.url}  (Ctrl-C stops it)")
         threading.Event().wait()

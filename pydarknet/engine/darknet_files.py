@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydarknet.errors import RecordError
@@ -69,19 +70,56 @@ def read_names(path: str | os.PathLike[str], *, strict: bool = False) -> tuple[s
 
 
 def resolve(entry: str, *folders: str | Path) -> Path:
-    """Make an entry of a list or ``.data`` file an absolute path.
+    """Make an entry of a list or ``.data`` file an absolute path, see :meth:`Places.find`.
 
-    Tried in order: as it is (absolute, or from the working directory), then from each folder; then the same
-    with the separators of Windows, and without a leading ``data/``, which means the export's own folder in
-    CVAT. If nothing exists the last folder's path is returned, so that messages can name it.
+    An absolute path that does not exist is also looked for below each folder, which may have moved.
     """
-    entry = os.path.expanduser(entry.strip())  # noqa: PTH111 - Path would drop a trailing slash's meaning
-    for spelling in _spellings(entry):
-        for folder in ("", *folders):
-            path = Path(os.path.abspath(os.path.join(folder, spelling)))  # noqa: PTH100, PTH118
-            if path.exists():
-                return path
-    return Path(os.path.abspath(os.path.join(("", *folders)[-1], entry)))  # noqa: PTH100, PTH118
+    places = Places(*folders)
+    places.learn(entry)
+    return places.find(entry)
+
+
+class Places:
+    """Folders below which the files that a ``.data`` file and its lists name are looked for.
+
+    Args:
+        folders: to start from, after the working directory.
+        moved: pairs of an old folder and its place now, both with a slash at the end.
+    """
+
+    def __init__(self, *folders: str | Path, moved: Sequence[tuple[str, str]] = ()) -> None:
+        self.folders, self.moved = folders, list(moved)
+
+    def learn(self, entry: str) -> None:
+        """If an absolute path does not exist, but its end does below a folder, note that the folder moved."""
+        entry = entry.strip()
+        if not os.path.isabs(entry) or os.path.exists(entry):  # noqa: PTH110, PTH117
+            return
+        parts = entry.strip("/").split("/")
+        ends = ["/".join(parts[start:]) for start in range(1, len(parts))]
+        for folder, end in itertools.product(map(os.path.abspath, self.folders), ends):
+            if os.path.exists(f"{folder}/{end}"):  # noqa: PTH110
+                self.moved.append((entry.removesuffix(end), f"{folder}/"))
+                return
+
+    def find(self, entry: str) -> Path:
+        """Absolute path of an entry.
+
+        Tried in order: as it is (absolute, or from the working directory), then from each folder; then the
+        same with the separators of Windows, and without a leading ``data/``, which means the export's own
+        folder in CVAT; then in the folders that moved. If nothing exists the last folder's path is returned,
+        so that messages can name it.
+        """
+        entry = os.path.expanduser(entry.strip())  # noqa: PTH111 - Path would drop a trailing slash's meaning
+        for spelling in _spellings(entry):
+            for folder in ("", *self.folders):
+                path = Path(os.path.abspath(os.path.join(folder, spelling)))  # noqa: PTH100, PTH118
+                if path.exists():
+                    return path
+        for old, new in self.moved:
+            if entry.startswith(old) and (found := Path(new + entry.removeprefix(old))).exists():
+                return found
+        return Path(os.path.abspath(os.path.join(("", *self.folders)[-1], entry)))  # noqa: PTH100, PTH118
 
 
 def _spellings(entry: str) -> Iterator[str]:

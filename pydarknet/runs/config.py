@@ -212,7 +212,7 @@ class TrainConfig:
         return cls(**known)
 
 
-#: Fields that may differ when a run is resumed; all others make it another training.
+#: Fields that may differ when a run is resumed.
 FREE = frozenset(
     (
         "out",
@@ -248,7 +248,19 @@ FREE = frozenset(
 )
 
 
+#: Fields whose files or effect on the cfg are compared by content; see ``training/resumed_inputs.py``.
+BY_CONTENT = frozenset(
+    ("cfg", "data", "weights", "weights_names", "lr", "batch", "subdivisions", "size", "freeze", "settings")
+)
+
+
 def changed(before: TrainConfig, now: TrainConfig) -> list[str]:
-    """List the fields that make ``now`` another training than ``before``."""
+    """List the fields that may make ``now`` another training than ``before``; paths count as they are."""
     old, new = before.to_json(), now.to_json()
     return [name for name in old if name not in FREE and old[name] != new[name]]
+
+
+def fixed_changes(before: TrainConfig, now: TrainConfig) -> list[tuple[str, Any, Any]]:
+    """List the fields, with both values, that make ``now`` another training, whatever files and cfg hold."""
+    old, new = before.to_json(), now.to_json()
+    return [(name, old[name], new[name]) for name in changed(before, now) if name not in BY_CONTENT]

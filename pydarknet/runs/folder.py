@@ -18,9 +18,10 @@ from typing import Any
 from pydarknet import __version__
 from pydarknet.engine.handle import NetworkInfo
 from pydarknet.engine.info import info
-from pydarknet.errors import ArgumentError, FileError
+from pydarknet.errors import FileError
 from pydarknet.runs.config import TrainConfig, changed
 from pydarknet.runs.lock import FolderLock, acquire, owner
+from pydarknet.runs.record import read_record, state_of, way_on
 from pydarknet.system.atomic import persistently, write_text
 from pydarknet.system.notify import Notify
 
@@ -48,33 +49,89 @@ class RunFolder:
         """Whether the folder holds a run."""
         return self.file("run.json").is_file()
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last session came to the end of the training."""
+        with contextlib.suppress(FileError, AttributeError):
+            return self.read().get("result", {}).get("reason") in ("finished", "early-stop", "overfit-stop")
+        return False
+
     def read(self) -> dict[str, Any]:
         """Read ``run.json``.
 
         Raises:
             FileError: it is missing or damaged.
         """
+        path = self.file("run.json")
         try:
-            table = json.loads(self.file("run.json").read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise FileError(f"{self.path}: is not a run folder: {error}") from None
-        if not isinstance(table, dict):
-            raise FileError(f"{self.path}: is not a run folder: run.json is not a JSON object")
-        return table
+            table = json.loads(path.read_text("utf-8"))
+            if not isinstance(table["config"], dict):
+                raise ValueError("config is not a JSON object")
+            if not all(isinstance(session, dict) for session in table["sessions"]):
+                raise ValueError("sessions is not a list of JSON objects")
+        except FileNotFoundError:
+            raise FileError(f"{self.path}: is not a run folder: it has no run.json") from None
+        except OSError as error:
+            raise FileError(f"{path}: cannot be read: {error.strerror}") from None
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise FileError(f"{path}: is damaged: {type(error).__name__}: {error}") from None
+        return table  # type: ignore[no-any-return]
 
     def config(self) -> TrainConfig:
-        """Settings that the run was last started with."""
-        return TrainConfig.from_json(self.read()["config"])
+        """Settings that the run was last started with.
 
-    def begin(self, config: TrainConfig, network: NetworkInfo, notify: Notify) -> None:
+        Raises:
+            FileError: ``run.json`` is missing or damaged.
+        """
+        return self._settings(self.read()["config"], self.file("run.json"))
+
+    def previous(self, base: str, notify: Notify) -> TrainConfig | None:
+        """Settings of the run in the folder: of ``run.json``, or else of the saved state.
+
+        Args:
+            base: first part of the name of its state, if there are several.
+            notify: receives a notice if ``run.json`` is missing or damaged.
+
+        Returns:
+            None if there is no run.
+
+        Raises:
+            FileError: there is a saved state, but its settings cannot be read; the message has the way on.
+        """
+        try:
+            return self.config()
+        except FileError as error:
+            reason, state = error, state_of(self.weights, base)
+        if state is None:
+            if self.exists:
+                notify(f"{reason}; nothing was saved, so the training begins from scratch")
+            return None
+        record = read_record(state)
+        if record is None:
+            raise FileError(f"{reason}, and {state.name} is of an earlier version; {way_on(state)}")
+        notify(f"{reason}; the settings are read from {state.name}, the list of sessions begins again")
+        return self._settings(record.config, state)
+
+    def _settings(self, values: dict[str, Any], path: Path) -> TrainConfig:
+        try:
+            return TrainConfig.from_json(values)
+        except (TypeError, ValueError, AttributeError) as error:  # ArgumentError is a ValueError
+            raise FileError(f"{path}: is damaged: its settings are not valid: {error}") from None
+
+    def begin(
+        self, config: TrainConfig, network: NetworkInfo, notify: Notify, inputs: dict[str, Any] | None = None
+    ) -> None:
         """Enter a session into ``run.json``; report what makes its results differ from those of the last one.
 
         Args:
             config: the settings, their precision settled.
             network: facts about the network to be trained.
             notify: receives a line for each difference.
+            inputs: identity of the inputs of the session, and how they differ from those of the last.
         """
-        table = self.read() if self.exists else {"sessions": []}
+        table: dict[str, Any] = {"sessions": []}
+        with contextlib.suppress(FileError):
+            table = self.read()
         now = {"threads": network.threads, "backend": network.backend, "device": network.device}
         _report_rounding((table["sessions"] or [{}])[-1], now, notify)
         table.pop("result", None)  # that of the session before; this one may be killed
@@ -83,7 +140,9 @@ class RunFolder:
         machine = info()
         table["machine"] = {name: machine[name] for name in ("platform", "cpu", "threads", "ram", "gpu")}
         table["sessions"].append(
-            {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()} | now
+            {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()}
+            | now
+            | ({"inputs": inputs} if inputs else {})
         )
         self.write(table)
 
@@ -154,43 +213,56 @@ class RunFolder:
         return owner(self.file("lock"))
 
 
+def set_aside(path: Path) -> None:
+    """Give a damaged file, or a folder in place of a file, another name, so that a new file can be begun."""
+    number = 1
+    while (place := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(place)
+    _log.warning("%s: is damaged; it is called %s now, and a new file begins", path, place.name)
+
+
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
-def choose(config: TrainConfig, base: str) -> tuple[RunFolder, TrainConfig | None]:
+def choose(
+    config: TrainConfig, base: str, notify: Notify = _log.info
+) -> tuple[RunFolder, TrainConfig | None]:
     """Choose the folder of a training; returns the settings of the run to resume there, too.
 
     A run in ``config.out`` is resumed, or without ``out`` the newest numbered one if it is the same training
     and not finished.
 
+    Args:
+        config: the settings.
+        base: name of numbered runs.
+        notify: receives the decisions made.
+
     Raises:
-        ArgumentError: the folder holds another training.
+        FileError: the settings of the run cannot be read.
     """
     if config.out is not None:
         run = RunFolder(Path(config.out))
-        if not run.exists:
+        if config.restart and (run.exists or any(run.weights.glob("*"))):
+            _move_aside(run.path, notify)
             return run, None
-        if config.restart:
-            _move_aside(run.path)
-            return run, None
-        before = run.config()
-        if different := changed(before, config):
-            raise ArgumentError(
-                f"{run.path}: the run there has another {', '.join(different)}; use another --out, or "
-                "--restart to move it aside"
-            )
-        return run, before
+        return run, run.previous(base, notify)
     numbers = _numbers(base)
     if numbers and not config.restart:
         run = RunFolder(Path("runs", f"{base}-{numbers[-1]}"))
-        if not run.exists:
+        before = run.previous(base, notify)
+        if before is None:
             return run, None
-        if not changed(run.config(), config):
-            done = run.read().get("result", {}).get("reason") in ("finished", "early-stop", "overfit-stop")
-            longer = (config.max_batches, config.epochs) != (run.config().max_batches, run.config().epochs)
-            if not done or longer:
-                return run, run.config()
+        if different := changed(before, config):
+            notify(
+                f"{run.path}: is another training ({', '.join(different)}), so a new one begins; to continue "
+                f"that one: pydarknet train --resume {run.path}"
+            )
+        else:
+            longer = (config.max_batches, config.epochs) != (before.max_batches, before.epochs)
+            if longer or not run.is_finished:
+                return run, before
     return RunFolder(Path("runs", f"{base}-{(numbers[-1] if numbers else 0) + 1}")), None
 
 
@@ -199,11 +271,11 @@ def _numbers(base: str) -> list[int]:
     return sorted(int(tail) for tail in tails if tail.isdigit())
 
 
-def _move_aside(folder: Path) -> None:
+def _move_aside(folder: Path, notify: Notify) -> None:
     number = 1
     while (place := folder.with_name(f"{folder.name}.before-{number}")).exists():
         number += 1
-    with RunFolder(folder).locked():
+    with RunFolder(folder).locked(notify):
         pass  # raises if another process is writing there
     folder.rename(place)
 

@@ -2,16 +2,18 @@
 """Saved states of a training: complete, and written atomically.
 
 ``NAME_last.state`` is a safetensors file: all arrays of the trainer's state, and in its metadata the JSON of
-everything else.  It is a single file, so no crash can leave parts that do not belong together.  Beside it
-is ``NAME_last.weights`` in Darknet's format, for other programs.
+everything else, with a checksum of both.  It is a single file, so no crash can leave parts that do not
+belong together.  Beside it is ``NAME_last.weights`` in Darknet's format, for other programs.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ import numpy as np
 
 from pydarknet.cfg import CfgFile, walk
 from pydarknet.errors import DataError, FileError
+from pydarknet.runs.record import STATE, RunRecord, way_on
 from pydarknet.system.atomic import persistently, replacing
 from pydarknet.weights import file as weights_file
 from pydarknet.weights.arrays import arrays
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from pydarknet.engine.network import Network
     from pydarknet.engine.trainer import State, Trainer
 
-VERSION = "2"
+VERSION = "3"  # 1 and 2 had no checksum
 _EMA_ROLES = {"biases": "biases", "scales": "scales", "weights": "weights"}
 
 
@@ -39,10 +42,12 @@ class Checkpoint:
     Attributes:
         trainer: result of :meth:`pydarknet.engine.trainer.Trainer.state`.
         meta: JSON values: the states of the loop and of the hooks.
+        run: settings and inputs of the run; None if an earlier version saved it.
     """
 
     trainer: State
     meta: dict[str, Any]
+    run: RunRecord | None = None
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -53,11 +58,18 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """
     from safetensors.numpy import save_file
 
+    arrays = checkpoint.trainer["arrays"]
     counters = {name: checkpoint.trainer[name] for name in ("iteration", "seen")}
     metadata = {"version": VERSION, "counters": json.dumps(counters), "meta": json.dumps(checkpoint.meta)}
+    if checkpoint.run:
+        metadata["run"] = checkpoint.run.to_text()
+    metadata["sha256"] = _checksum(metadata, arrays)
     try:
         with replacing(path) as temporary:
-            save_file(checkpoint.trainer["arrays"], temporary, metadata)
+            temporary.touch()
+            mode = temporary.stat().st_mode  # by the umask; safetensors makes files for the owner alone
+            save_file(arrays, temporary, metadata)
+            temporary.chmod(mode)
         _sync(path.parent)
     except FileError:
         raise
@@ -70,25 +82,43 @@ def load(path: Path) -> Checkpoint:
 
     Raises:
         DataError: the file is damaged, or of another version of this program.
+        FileError: it cannot be read.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
+        path.open("rb").close()  # safetensors hides why a file cannot be opened
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
-            if metadata.get("version") not in ("1", VERSION):
-                raise DataError(f"{path}: is not a training state that this version can read")
+            version = metadata.get("version")
+            if version not in ("1", "2", VERSION):
+                raise DataError(f"{path}: is not a training state that this version can read; {way_on(path)}")
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
+        checksum = metadata.pop("sha256", None)
+        if (checksum is not None or version == VERSION) and checksum != _checksum(metadata, found):
+            raise ValueError("its checksum does not match its content")
         state = {**json.loads(metadata["counters"]), "arrays": found}
         meta = json.loads(metadata["meta"])
-        return Checkpoint(state, _upgraded(meta) if metadata["version"] == "1" else meta)
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        run = RunRecord.from_text(metadata["run"]) if "run" in metadata else None
+        return Checkpoint(state, _upgraded(meta) if version == "1" else meta, run)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(
-            f"{path}: is damaged: {error}; to continue without momentum, start a run in another folder "
-            "(--out) with --weights and the Darknet weights beside it"
-        ) from None
+        raise DataError(f"{path}: is damaged: {error}; {way_on(path)}") from None
+
+
+def _checksum(metadata: Mapping[str, str], arrays: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of the metadata, and of names, types, shapes and values of the arrays."""
+    digest = hashlib.sha256()
+    for key in sorted(metadata):
+        digest.update(f"{key}={metadata[key]}\n".encode("utf-8", "surrogatepass"))
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def _upgraded(meta: dict[str, Any]) -> dict[str, Any]:
@@ -123,15 +153,19 @@ class CheckpointDir:
         base: first part of their names, as in Darknet: the name of the cfg up to its first dot.
         keep_best: keep ``_best``.
         numbered: number of numbered files to keep; may be infinite.
+
+    Attributes:
+        run: settings and inputs of the run, to be saved with its state.
     """
 
     def __init__(self, folder: Path, base: str, keep_best: bool, numbered: float) -> None:
         self.folder, self.base, self.keep_best, self.numbered = folder, base, keep_best, numbered
+        self.run: RunRecord | None = None
 
     @property
     def last(self) -> Path:
         """Path of the state from which a run resumes."""
-        return self.folder / f"{self.base}_last.state"
+        return self.folder / f"{self.base}{STATE}"
 
     def weights(self, kind: str) -> Path:
         """Path of the Darknet weights ``last``, ``best``, ``final``, ``ema`` or of an iteration."""
@@ -147,12 +181,17 @@ class CheckpointDir:
     def save_state(self, trainer: Trainer, meta: dict[str, Any]) -> None:
         """Write ``_last``: the weights, then the state.
 
+        The first time the state comes first: weights without a state then mean that the state was lost.
+
         Raises:
             FileError: the disk is full or gone; the previous state is intact.
         """
-        state = trainer.state()
-        self.save_weights(trainer.network, "last")
-        persistently(lambda: save(self.last, Checkpoint(state, meta)))
+        state, first = trainer.state(), not self.last.is_file()
+        if not first:
+            self.save_weights(trainer.network, "last")
+        persistently(lambda: save(self.last, Checkpoint(state, meta, self.run)))
+        if first:
+            self.save_weights(trainer.network, "last")
 
     def save_weights(self, network: Network, kind: str) -> Path:
         """Write one weights file, and delete the oldest numbered ones beyond the limit.

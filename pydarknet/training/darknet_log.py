@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pydarknet.engine.darknet_files import head_line
+from pydarknet.runs.folder import set_aside
 from pydarknet.system.text import open_text
 from pydarknet.training.hooks import Hook, Step
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 def open_to_append(path: Path) -> TextIO:
     """Open a text file to add lines, after ending a line that a crash cut short."""
+    if path.is_dir():
+        set_aside(path)
     file = path.open("a+b")
     with file:
         size = file.seek(0, 2)

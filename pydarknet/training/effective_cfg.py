@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 from pydarknet.cfg import CfgFile
+from pydarknet.cfg.edit import copy
 from pydarknet.cfg.generate import apply_setting, check_size
 from pydarknet.cfg.memory import smallest_subdivisions
 from pydarknet.cfg.schedule import rescale
@@ -18,18 +19,40 @@ from pydarknet.system.notify import Notify
 MEMORY_SHARE = 0.8  # of the free memory that subdivisions=auto may use
 
 
-def effective_cfg(config: TrainConfig, images: int, notify: Notify) -> CfgFile:
-    """Load the cfg and write the settings into it.
+def effective_cfg(requested: CfgFile, config: TrainConfig, images: int, notify: Notify) -> CfgFile:
+    """Make the cfg as it is trained: the result of :func:`requested_cfg` with the length of the training.
 
     Args:
+        requested: the user's cfg with the settings; unchanged.
         config: the settings.
         images: number of training images, for ``epochs``.
         notify: receives the decisions that were not the user's.
 
     Raises:
+        CfgError: no length is set.
+    """
+    cfg = copy(requested)
+    set_length(cfg, config, images, notify)
+    if cfg.net.integer("max_batches") < 1:
+        raise cfg.net.error("max_batches", "training length is not set; set max_batches, or give --epochs")
+    return cfg
+
+
+def requested_cfg(
+    config: TrainConfig, notify: Notify, source: CfgFile | None = None, parts: int | None = None
+) -> CfgFile:
+    """Load the cfg and write the settings into it, except the length.
+
+    Args:
+        config: the settings.
+        notify: receives the decisions that were not the user's.
+        source: the cfg, if it is not read from its file.
+        parts: ``subdivisions`` to take for ``auto``, if they are known.
+
+    Raises:
         CfgError: a value does not fit the network.
     """
-    cfg = CfgFile.load(config.cfg)
+    cfg = source or CfgFile.load(config.cfg)
     net = cfg.net
     for setting in config.settings:
         name, _, value = setting.partition("=")
@@ -42,20 +65,19 @@ def effective_cfg(config: TrainConfig, images: int, notify: Notify) -> CfgFile:
         net.set("batch", config.batch)
     if config.lr is not None:
         net.set("learning_rate", config.lr)
-    if config.subdivisions == "auto":
+    if config.subdivisions == "auto" and parts is not None:
+        net.set("subdivisions", parts)
+    elif config.subdivisions == "auto":
         _choose_subdivisions(cfg, config, notify)
     elif config.subdivisions is not None:
         net.set("subdivisions", int(config.subdivisions))
-    batch, parts = net.integer("batch"), net.integer("subdivisions")
+    batch, divisions = net.integer("batch"), net.integer("subdivisions")
     if batch < 1:
         raise net.error("batch", f"found {batch}, expected at least 1")
-    if parts < 1 or batch % parts:
-        raise net.error("subdivisions", f"batch {batch} cannot be cut into {parts} equal subdivisions")
+    if divisions < 1 or batch % divisions:
+        raise net.error("subdivisions", f"batch {batch} cannot be cut into {divisions} equal subdivisions")
     if config.freeze is not None:
         _freeze(cfg, config.freeze, notify)
-    set_length(cfg, config, images, notify)
-    if net.integer("max_batches") < 1:
-        raise net.error("max_batches", "training length is not set; set max_batches, or give --epochs")
     return cfg
 
 

@@ -17,9 +17,10 @@ from pydarknet.engine.memory import free_memory
 from pydarknet.errors import DataError
 from pydarknet.evaluation.collect import collect
 from pydarknet.runs.folder import RunFolder
+from pydarknet.runs.record import state_of
 from pydarknet.system.memory import peak_memory
 from pydarknet.system.notify import Notify
-from pydarknet.training.checkpoint import CheckpointDir, load
+from pydarknet.training.checkpoint import load
 from pydarknet.training.hooks import Hook, Step
 from pydarknet.training.loader import input_sizes
 from pydarknet.training.prepare import base_of, prepare
@@ -169,11 +170,11 @@ def estimate(config: TrainConfig) -> Estimate:
     from pydarknet.training.run import run  # these import the hook
     from pydarknet.training.start import start
 
-    state = CheckpointDir(Path(config.out or "", "weights"), base_of(config), False, 0).last
     done = 0
-    if config.out and state.is_file():
+    state = state_of(Path(config.out, "weights"), base_of(config)) if config.out else None
+    if config.out and state and (before := RunFolder(Path(config.out)).previous(base_of(config), _silent)):
         done = int(load(state).trainer["iteration"])
-        config = replace(config, precision=RunFolder(Path(config.out)).config().precision)
+        config = replace(config, precision=before.precision)
 
     def stop(training: TrainingLoop, eta: EtaHook) -> None:  # noqa: ARG001
         training.stop_reason = "signal"

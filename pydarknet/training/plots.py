@@ -198,6 +198,8 @@ def page(run: RunFolder, config: TrainConfig, notify: Notify) -> Iterator[None]:
     except FileError as error:
         raise ArgumentError(f"{error} (choose another with --http)") from None
     with served:
+        if served.warning:
+            notify(f"warning: {served.warning}")
         notify(f"live page: {served.url}")
         yield
 

@@ -10,14 +10,17 @@ from pathlib import Path
 from pydarknet.cfg import CfgFile
 from pydarknet.cfg.trainable import require
 from pydarknet.data import Dataset, read
+from pydarknet.data.fingerprint import identity
 from pydarknet.data.splits import Splits
-from pydarknet.errors import DataError
+from pydarknet.errors import DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.folder import RunFolder
+from pydarknet.runs.record import STATE, RunRecord, new_run, read_record, state_of
 from pydarknet.system.notify import Notify
-from pydarknet.training import startup_checks
+from pydarknet.training import resumed_inputs, startup_checks
 from pydarknet.training.checkpoint import CheckpointDir
-from pydarknet.training.effective_cfg import effective_cfg, set_length
+from pydarknet.training.effective_cfg import effective_cfg, requested_cfg
+from pydarknet.training.resumed_inputs import ResumedCfg, weights_identity
 
 
 @dataclass(frozen=True)
@@ -27,15 +30,22 @@ class Notices:
     Attributes:
         show: passes text on without keeping it.
         kept: the notices so far.
+        changes: those about inputs that differ from the last session's.
     """
 
     show: Notify
     kept: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
 
     def __call__(self, text: str) -> None:
         """Pass on and keep a notice."""
         self.kept.append(text)
         self.show(text)
+
+    def changed(self, text: str) -> None:
+        """Pass on and keep a notice about a changed input."""
+        self.changes.append(text)
+        self(text)
 
 
 @dataclass(frozen=True)
@@ -84,12 +94,48 @@ def prepare(
     Raises:
         DataError: the data cannot be used, or the preflight found an error.
         CfgError: the cfg does not describe a network that can be trained.
+        ArgumentError: settings or cfg are those of another training than the run's.
+        FileError: the saved state is damaged or missing.
         BackendError: this machine cannot compute in the precision.
     """
     begun, notices = time.monotonic(), Notices(notify)
-    checkpoints = CheckpointDir(folder.weights, base_of(config), *config.kept)
+    state = state_of(folder.weights, base_of(before or config))
+    base = state.name.removesuffix(STATE) if state else base_of(config)
+    checkpoints = CheckpointDir(folder.weights, base, *config.kept)
     checkpoints.clean()
-    resumed = before is not None and checkpoints.last.is_file()
+    if state is None:
+        _require_no_weights(config, folder)
+    dataset, splits = _read(config, folder, state is not None, notices)
+    config = replace(config, precision=startup_checks.settle_precision(config, before, notices))
+    resumed = state is not None and before is not None
+    if resumed:
+        assert before is not None
+        cfg = _resumed_cfg(config, before, folder, checkpoints, splits, notices)
+    else:
+        cfg = _new_cfg(config, folder, checkpoints, splits, notices)
+    startup_checks.report_memory(config, cfg, notices.show)
+    return Prepared(config, folder, checkpoints, cfg, dataset, splits, resumed, notices, begun)
+
+
+def _require_no_weights(config: TrainConfig, folder: RunFolder) -> None:
+    """Refuse to train over weights whose state was deleted."""
+    for path in sorted(folder.weights.glob("*_last.weights")):
+        way = _way_on(config, path, folder)
+        state = path.with_name(path.name.replace("_last.weights", STATE))
+        raise FileError(f"{state}: not found, so the run cannot be resumed, and its weights are kept; {way}")
+
+
+def _way_on(config: TrainConfig, weights: Path, folder: RunFolder) -> str:
+    command = new_run(config.cfg, config.data, weights)
+    return f"{command}; --restart moves {folder.path} aside and begins again"
+
+
+def _read(config: TrainConfig, folder: RunFolder, resumed: bool, notices: Notices) -> tuple[Dataset, Splits]:
+    if resumed and not Path(config.data).exists():
+        raise DataError(
+            f"{config.data}: not found; if the data set has moved, give its new place: "
+            f"pydarknet train --resume {folder.path} --data NEW"
+        )
     dataset = read(Path(config.data))
     splits = Splits.of(dataset, config.val_fraction, config.seed)
     if splits.unlabelled:
@@ -100,19 +146,61 @@ def prepare(
         notices(f"{len(splits.emptied)} images without a usable box are left out, the first: {first}")
     if not splits.valid:
         notices("there are no validation images, so mAP is not measured")
-    config = replace(config, precision=startup_checks.settle_precision(config, before, notices))
-    cfg = _cfg(config, folder, splits, resumed, notices)
-    return Prepared(config, folder, checkpoints, cfg, dataset, splits, resumed, notices, begun)
+    return dataset, splits
 
 
-def _cfg(config: TrainConfig, folder: RunFolder, splits: Splits, resumed: bool, notices: Notices) -> CfgFile:
-    """Make the effective cfg, check it, and write it into the folder."""
-    path = folder.file(f"{base_of(config)}.cfg")
-    if resumed:
-        cfg = CfgFile.load(path)
-        set_length(cfg, config, len(splits.train), notices)
-    else:
-        cfg = effective_cfg(config, len(splits.train), notices)
+def _new_cfg(
+    config: TrainConfig, folder: RunFolder, checkpoints: CheckpointDir, splits: Splits, notices: Notices
+) -> CfgFile:
+    """Make the effective cfg of a new run, check it, and write it into the folder."""
+    requested = requested_cfg(config, notices)
+    cfg = effective_cfg(requested, config, len(splits.train), notices)
+    _accept(config, cfg, splits, folder.file(f"{checkpoints.base}.cfg"))
+    startup_checks.check(config, cfg, folder.path, notices.show)
+    weights = Path(config.weights) if config.weights is not None else None
+    checkpoints.run = RunRecord(
+        config.to_json(),
+        str(cfg),
+        str(requested),
+        splits.names,
+        identity(splits.train),
+        weights_identity(weights) if weights and weights.is_file() else {},
+    )
+    return cfg
+
+
+def _resumed_cfg(
+    config: TrainConfig,
+    before: TrainConfig,
+    folder: RunFolder,
+    checkpoints: CheckpointDir,
+    splits: Splits,
+    notices: Notices,
+) -> CfgFile:
+    """Compare the inputs with those of the run, and make its cfg for this session."""
+    base, record = checkpoints.base, read_record(checkpoints.last)
+    path, way = folder.file(f"{base}.cfg"), _way_on(config, checkpoints.weights("last"), folder)
+    resumed_inputs.require_same_settings(before, config, folder.path, way)
+    resumed_inputs.require_same_weights(before, config, record, folder.path, way)
+    if names := resumed_inputs.names_of_run(record, folder.file(f"{base}.names")):
+        resumed_inputs.require_same_names(names, splits.names, config.data, way)
+    images = identity(splits.train)
+    if record:
+        found = resumed_inputs.image_changes(record.images, images, config.val_fraction is not None)
+        for text in found:
+            notices.changed(text)
+    resumed = ResumedCfg(config, before, record, path, way)
+    cfg = resumed.own(notices)
+    requested = resumed.requested(cfg, notices)
+    resumed.apply(cfg, requested, len(splits.train), notices.changed)
+    _accept(config, cfg, splits, path)
+    weights = record.weights if record else {}
+    checkpoints.run = RunRecord(config.to_json(), str(cfg), str(requested), splits.names, images, weights)
+    return cfg
+
+
+def _accept(config: TrainConfig, cfg: CfgFile, splits: Splits, path: Path) -> None:
+    """Check that a cfg can be trained with the data, and write it into the folder of the run."""
     require(cfg)
     if len(splits.names) != (classes := cfg.heads[0].integer("classes")):
         raise DataError(
@@ -120,7 +208,3 @@ def _cfg(config: TrainConfig, folder: RunFolder, splits: Splits, resumed: bool, 
         )
     cfg.save(path)
     cfg.path = str(path)
-    if not resumed:
-        startup_checks.check(config, cfg, folder.path, notices.show)
-    startup_checks.report_memory(config, cfg, notices.show)
-    return cfg

@@ -105,7 +105,7 @@ def roll_back(
     for hook in judges:
         if hook.name in saved.meta["hooks"]:
             saved.meta["hooks"][hook.name]["best"] = hook.state()["best"]
-    checkpoint.save(checkpoints.last, Checkpoint(saved.trainer, saved.meta))
+    checkpoint.save(checkpoints.last, Checkpoint(saved.trainer, saved.meta, saved.run))
     for _, newer in kept[1:]:
         newer.unlink(missing_ok=True)
     return (

@@ -57,7 +57,7 @@ def train(
         WeightsError: the weights belong to another network.
         ArgumentError: the settings contradict the run in the folder.
     """
-    folder, before = choose(config, base_of(config))
+    folder, before = choose(config, base_of(config), notify)
     with folder.locked(notify), plots.page(folder, config, notify):
         reason = "failed"
         try:
@@ -103,7 +103,7 @@ def run(started: Started) -> Outcome:
         return _nothing_to_do(started)
     if prepared.resumed:
         prepared.notices(f"resuming at iteration {loop.iteration} of {loop.config.max_batches}")
-    prepared.folder.begin(prepared.config, started.trainer.network.info, prepared.notices)
+    _begin(started)
     names = "".join(f"{name}\n" for name in prepared.splits.names)
     write_text(prepared.folder.file(f"{loop.config.base}.names"), names)
     try:
@@ -119,6 +119,16 @@ def run(started: Started) -> Outcome:
             prepared.notices.show(outcome.to_text())
         raise
     return _conclude(started, reason)
+
+
+def _begin(started: Started) -> None:
+    """Enter the session into ``run.json``; the crash report of an earlier one is out of date now."""
+    prepared = started.prepared
+    record, changes = prepared.checkpoints.run, prepared.notices.changes
+    inputs = {**record.inputs(), "changes": changes} if record else None
+    prepared.folder.begin(prepared.config, started.trainer.network.info, prepared.notices, inputs)
+    with contextlib.suppress(OSError):
+        prepared.folder.file("crash.json").unlink()
 
 
 def _nothing_to_do(started: Started) -> Outcome:
@@ -195,12 +205,18 @@ def resume(folder: Path, **changes: Any) -> TrainConfig:
         changes: fields to replace, for example ``max_batches``.
 
     Raises:
-        FileError: there is no run.
+        FileError: there is no run, or its settings cannot be read.
         ArgumentError: invalid values.  Values of another training are rejected by :func:`train`.
     """
-    before = RunFolder(folder).config()
+    before = RunFolder(folder).previous("", _ignore)  # `train` reports what is missing
+    if before is None:
+        raise FileError(f"{folder}: is not a run folder: it has neither run.json nor a saved state")
     if changes.get("epochs") is not None:
         changes.setdefault("max_batches", None)
     if changes.get("max_batches") is not None:
         changes.setdefault("epochs", None)
     return replace(before, out=folder, restart=False, **changes)
+
+
+def _ignore(text: str) -> None:
+    """Ignore a notice."""

@@ -79,7 +79,7 @@ def _files(config: LoopConfig, monitor: Monitor, checkpoints: CheckpointDir) -> 
 
 def _rows(path: Path) -> list[dict[str, str]]:
     """Read ``results.csv``, with all rows of iterations that a resumed run repeated."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
         return list(csv.DictReader(file))
 
 

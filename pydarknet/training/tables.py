@@ -13,6 +13,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydarknet.runs.folder import set_aside
 from pydarknet.system import usage
 from pydarknet.system.atomic import finite, replacing, write_text
 from pydarknet.system.notify import Notify
@@ -166,11 +167,17 @@ def _ready(path: Path) -> bool:
     """Whether the table needs a header; a table of another version gets today's columns."""
     if not path.exists() or not path.stat().st_size:
         return True
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) == COLUMNS:
-            return False
-        rows = list(reader)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) == COLUMNS:
+                return False
+            if "iteration" not in (reader.fieldnames or ()):
+                raise ValueError("has no column of iterations")
+            rows = list(reader)
+    except (IsADirectoryError, ValueError, csv.Error):
+        set_aside(path)
+        return True
     with replacing(path) as temporary, open_text(temporary) as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()

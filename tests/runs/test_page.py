@@ -13,16 +13,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from helpers import run as command_line
 from made_run import EVIL, append, make, row
 
 from pydarknet.cli.report import command as report_command
+from pydarknet.engine.detections import Detections
 from pydarknet.errors import FileError
 from pydarknet.runs.html_report import write_report
 from pydarknet.runs.page.server import Page
 from pydarknet.runs.state import RunState
+from pydarknet.streaming.file_sources import Frame
+from pydarknet.streaming.outputs.web import Web
+from pydarknet.streaming.result import Result
 
 
 @pytest.fixture
@@ -256,12 +261,43 @@ def test_clients_that_hang_hold_nothing_up(folder: Path, monkeypatch: pytest.Mon
 def test_too_many_clients(page: Page) -> None:
     """A client that opens connections without end blocks others for a while, and takes no more memory."""
     busy = page._server.clients
-    while busy.acquire(blocking=False):
-        pass
+    taken = 0
+    while busy.enter("127.0.0.1"):
+        taken += 1
     assert fetch(page.url)[0] == 503
-    for _ in range(32):
-        busy.release()
+    for _ in range(taken):
+        busy.leave("127.0.0.1")
     assert fetch(page.url)[0] == 200
+
+
+def test_the_page_of_detections(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its script and style pass its own policy, also behind a token; the browser logs no error."""
+    monkeypatch.setenv("PYDARKNET_HTTP_TOKEN", "secret")
+    empty = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, int), (), (64, 48))
+    web = Web("0.0.0.0", 0)
+    frame = Frame(np.zeros((48, 64, 3), np.uint8), "cam", still=False)
+    stop = threading.Event()
+
+    def publish() -> None:
+        while not stop.wait(0.05):
+            web.write(Result(frame, empty, 0, 0), lambda: frame.image)
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        port = web._server.server_address[1]
+        browser.get(f"http://127.0.0.1:{port}/?token=secret")
+        script = "return document.querySelector('img').naturalWidth"
+        wait(lambda: browser.execute_script(script) == 64, "the stream is shown")
+        colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert colour == "rgb(17, 17, 17)"
+        heard = "const s = new EventSource('events'); s.onmessage = e => arguments[0](e.data)"
+        assert json.loads(browser.execute_async_script(heard))["objects"] == []
+        browser.get("about:blank")
+    finally:
+        stop.set()
+        thread.join()
+        web.close()
 
 
 # -- the commands

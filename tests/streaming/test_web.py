@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import socket
 import threading
@@ -123,3 +125,22 @@ def test_what_is_no_address(text: str) -> None:
 def test_a_taken_port(web: Web) -> None:
     with pytest.raises(FileError, match=r"cannot listen on 127\.0\.0\.1:\d+: .*in use"):
         Web(port=int(web.url.split(":")[2].strip("/")))
+
+
+def test_guards(web: Web) -> None:
+    """Those of every page (tests/system/test_http_server.py), and a policy that allows the page itself."""
+    web.write(result(TWO, "cam", 5), lambda: np.zeros((4, 4, 3), np.uint8))
+    for path in ("", "frame.json", "frame.jpg", "events", "stream.mjpg"):
+        request = urllib.request.Request(web.url + path, headers={"Host": "evil.com"})
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(request, timeout=10)
+        head = urllib.request.Request(web.url + path, method="HEAD")
+        with urllib.request.urlopen(head, timeout=10) as answer:
+            assert answer.read() == b""
+            policy = answer.headers["Content-Security-Policy"]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    page = get(web.url)[2].decode()
+    for kind in ("style", "script"):
+        code = page.partition(f"<{kind}>")[2].partition(f"</{kind}>")[0]
+        digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy

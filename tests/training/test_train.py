@@ -362,8 +362,8 @@ def test_exit_codes(
     assert run(monkeypatch, *common, *out) == 3
     assert "--force" in capsys.readouterr().err
     assert run(monkeypatch, *common, *out, "--force", "--max-hours", "1e-9") == 6
-    assert run(monkeypatch, *common, *out, "--force", "--lr", 3) == 1
-    assert "another lr" in capsys.readouterr().err
+    assert run(monkeypatch, *common, *out, "--force", "--seed", 3) == 1
+    assert "another seed (0, not 3)" in capsys.readouterr().err
     end = Path(config.out).with_name("end")
     assert (
         run(
@@ -392,7 +392,7 @@ def test_exit_codes(
     ]
     assert run(monkeypatch, *common, *nan, "--max-batches", 40) == 5
     assert run(monkeypatch, "train", "--data", config.data) == 2
-    assert run(monkeypatch, "train", "--resume", config.out, "--seed", 1, "--cfg", config.cfg) == 2
+    assert run(monkeypatch, "train", "--resume", config.out, "--clear") == 2
 
 
 def test_numbered_folders(config: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

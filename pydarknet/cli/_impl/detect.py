@@ -219,6 +219,7 @@ def _loop(
             outputs.append(output)
             stack.callback(summary.close, output)
             if isinstance(output, Web):
+                click.echo(f"warning: {output.warning}\n" * bool(output.warning), err=True, nl=False)
                 click.echo(f"watch at {output.url} (Ctrl-C stops)", err=True)
         if len(networks) == 2:
             differences = compare.Differences(str(options.folder / "differences.csv"))

@@ -25,7 +25,7 @@ from pydarknet.data.label_files import write_text
 from pydarknet.data.output import Output
 from pydarknet.data.paths import find_label, images_below, inner_name, label_candidates, natural_key, split_of
 from pydarknet.data.records import LabelSource, ReadOptions, Record
-from pydarknet.engine.darknet_files import read_data, read_names, resolve
+from pydarknet.engine.darknet_files import Places, read_data, read_names
 from pydarknet.engine.image_header import image_size, is_image
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of
@@ -36,8 +36,8 @@ SETTINGS = {
     "relative": "write list paths relative to the output folder: yes or no (default)",
 }
 
-# list file, split, folders its paths may start from, list of the difficult labels
-_List = tuple[Path, str, tuple[Path, ...], Path | None]
+# list file, split, places of the files it names, list of the difficult labels
+_List = tuple[Path, str, Places, Path | None]
 _LIST_KEYS = {"train": "train", "valid": "val", "test": "test"}
 _LIST_NAMES = {"val": "valid"}
 _NAME_FILES = ("classes.txt", "_darknet.labels")
@@ -77,7 +77,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
         names, lists = _from_data(path, report)
         folder = None
     else:
-        lists = [(path, split_of(path.stem), (path.parent,), None)]
+        lists = [(path, split_of(path.stem), Places(path.parent), None)]
         names, folder = _folder_names(path.parent), None
     names = options.names or names
     labels = options.settings.get("labels")
@@ -108,26 +108,14 @@ def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list
     data = read_data(path)
     # Darknet starts from the working directory: data/obj.names is then written in data/obj.data.
     folders = (path.parent, path.parent.parent)
-    names = None
-    if "names" in data:
-        value, line = data["names"]
-        names_file = resolve(value, *folders)
-        if not names_file.is_file():
-            raise RecordError(
-                "parse", f"names file {value} is not there (looked last at {names_file})", path, line
-            )
-        names = read_names(names_file, strict=True)
-        if "classes" in data and data["classes"][0] != str(len(names)):
-            value, line = data["classes"]
-            raise RecordError(
-                "parse", f"classes = {value}, but {names_file} has {len(names)} names", path, line
-            )
+    places = _places(data, folders, path, report)
+    names = _listed_names(data, places, path) if "names" in data else None
     lists: list[_List] = []
     found: dict[str, Path] = {}
     for key in (*_LIST_KEYS, "difficult"):
         if key in data:
             value, line = data[key]
-            found[key] = file = resolve(value, *folders)
+            found[key] = file = places.find(value)
             if not file.exists():
                 text = f"{key} list {value} is not there (looked last at {file})"
                 raise RecordError("parse", text, path, line)
@@ -139,10 +127,36 @@ def _from_data(path: Path, report: Report) -> tuple[tuple[str, ...] | None, list
             report.add("note", f"{key} names the same list as another key", path, line, action="read once")
         else:
             difficult = found.get("difficult") if found.get("valid") == file else None
-            lists.append((file, split, (file.parent, *folders), difficult))
+            lists.append((file, split, Places(file.parent, *folders, moved=places.moved), difficult))
     if not lists:
         raise RecordError("parse", "neither train nor valid is given", path)
     return names, lists
+
+
+def _places(
+    data: dict[str, tuple[str, int]], folders: tuple[Path, ...], path: Path, report: Report
+) -> Places:
+    """Places of the files of a set; a set that moved is noted."""
+    places = Places(*folders)
+    for key in ("names", *_LIST_KEYS, "difficult"):
+        if key in data:
+            places.learn(data[key][0])
+    for old, new in places.moved[:1]:
+        report.add("note", f"{old} is not there; its files are taken from {new}", path, action="moved")
+    return places
+
+
+def _listed_names(data: dict[str, tuple[str, int]], places: Places, path: Path) -> tuple[str, ...]:
+    value, line = data["names"]
+    names_file = places.find(value)
+    if not names_file.is_file():
+        text = f"names file {value} is not there (looked last at {names_file})"
+        raise RecordError("parse", text, path, line)
+    names = read_names(names_file, strict=True)
+    if "classes" in data and data["classes"][0] != str(len(names)):
+        value, line = data["classes"]
+        raise RecordError("parse", f"classes = {value}, but {names_file} has {len(names)} names", path, line)
+    return names
 
 
 def _folder_names(folder: Path) -> tuple[str, ...] | None:
@@ -162,7 +176,7 @@ def _folder_names(folder: Path) -> tuple[str, ...] | None:
 def _folder_lists(folder: Path) -> list[_List]:
     files = sorted(folder.glob("*.txt"), key=lambda file: natural_key(file.name))
     return [
-        (file, split_of(file.stem), (folder,), None)
+        (file, split_of(file.stem), Places(folder), None)
         for file in files
         if split_of(file.stem) and _is_list(file)
     ]
@@ -190,15 +204,15 @@ def _units(lists: list[_List], folder: Path | None) -> Iterator[Listed]:
         relative = image.relative_to(folder or "")
         split = next((s for s in map(split_of, relative.parts[:-1]) if s), "")
         yield Listed(str(image), inner_name(relative), split)
-    for file, split, bases, difficult in lists:
+    for file, split, places, difficult in lists:
         lines = [(number, line) for number, line in enumerate(lines_of(file), 1) if line]
         aside = [""] * len(lines) if difficult is None else [line for line in lines_of(difficult) if line]
         if len(aside) != len(lines):
             text = f"{len(aside)} images, but {file} has {len(lines)}; they belong together line by line"
             raise RecordError("parse", text, difficult or file)
         for (number, line), other in zip(lines, aside, strict=True):
-            image = resolve(line, *bases)
-            place = str(resolve(other, *bases)) if other else ""
+            image = places.find(line)
+            place = str(places.find(other)) if other else ""
             yield Listed(str(image), image.name, split, str(file), number, place)
 
 

@@ -29,12 +29,6 @@ _KINDS = {
     ".png": "image/png",
 }
 _ASSETS = {"page.html", "page.css", "icon.svg", "chart.js", "evaluation.js", "page.js"}
-_LOOPBACK = {"127.0.0.1", "localhost"}
-_HEADERS = {
-    "Content_Security_Policy": "default-src 'self'; base-uri 'none'; form-action 'none'",
-    "X_Content_Type_Options": "nosniff",
-    "Referrer_Policy": "no-referrer",
-}
 
 
 @cache
@@ -52,7 +46,8 @@ class Page(Closing):
         port: to listen on; 0 chooses a free one.
 
     Attributes:
-        url: of the page.
+        url: of the page, with the token if other machines can connect.
+        warning: for the user if other machines can connect, else empty.
 
     Raises:
         FileError: the port is in use or not permitted.
@@ -60,7 +55,7 @@ class Page(Closing):
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 8090) -> None:
         self._server = _Server(host, port, folder)
-        self.url = self._server.url
+        self.url, self.warning = self._server.url, self._server.warning
 
     def close(self) -> None:
         """Stop serving."""
@@ -69,7 +64,7 @@ class Page(Closing):
 
 class _Server(Server):
     def __init__(self, host: str, port: int, folder: Path) -> None:
-        self.folder, self.private = folder, host in _LOOPBACK
+        self.folder = folder
         self._run, self._lock = RunState(folder), threading.Lock()
         self._read, self._state = -FRESH, b""
         super().__init__(host, port, _Handler)
@@ -89,12 +84,7 @@ class _Handler(Handler):
     def answer(self, path: str) -> None:
         """Answer with the page, the state or an image."""
         name = "page.html" if path == "/" else path[1:]
-        if self.server.private and self.headers.get("Host", "localhost").rsplit(":", 1)[0] not in _LOOPBACK:
-            # The host name of another site may resolve to this machine, to read the page from its scripts.
-            self.send_error(
-                403, "the Host header does not name this machine; --http 0.0.0.0:PORT allows others"
-            )
-        elif name == "state.json":
+        if name == "state.json":
             self._state()
         elif name in _ASSETS:
             self._send(asset(name).encode(), _KINDS[Path(name).suffix])
@@ -125,13 +115,4 @@ class _Handler(Handler):
             self.send_response(304)
             self.end_headers()
             return
-        self.send(body, kind, ETag=tag, **_HEADERS)
-
-    def _refuse(self) -> None:
-        self.send_response(405)
-        self.send_header("Allow", "GET, HEAD")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_HEAD = Handler.do_GET  # noqa: N815  names required by the standard library
-    do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse  # noqa: N815
+        self.send(body, kind, ETag=tag)

@@ -8,8 +8,11 @@ only while a client is connected.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from pydarknet.engine.images import Pixels
@@ -18,12 +21,18 @@ from pydarknet.streaming.outputs.text import event
 from pydarknet.streaming.result import Result
 from pydarknet.system.http_server import Handler, Server
 
-_PAGE = b"""<!doctype html><meta charset="utf-8"><title>pydarknet</title>
-<style>body{margin:0;background:#111;color:#ddd;font:14px sans-serif}img{max-width:100%;display:block}</style>
-<img src="stream.mjpg" alt="annotated stream"><pre id="text"></pre>
-<script>new EventSource("events").onmessage=e=>{const f=JSON.parse(e.data);document.getElementById("text")
-.textContent=f.objects.map(o=>o.name+" "+Math.round(100*o.confidence)+"%").join("\\n")}</script>
+_STYLE = "body{margin:0;background:#111;color:#ddd;font:14px sans-serif}img{max-width:100%;display:block}"
+_SCRIPT = """new EventSource("events").onmessage=e=>{const f=JSON.parse(e.data);
+document.getElementById("text").textContent=
+f.objects.map(o=>o.name+" "+Math.round(100*o.confidence)+"%").join("\\n")}"""
+_PAGE = f"""<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>pydarknet</title>
+<style>{_STYLE}</style>
+<img src="stream.mjpg" alt="annotated stream"><pre id="text"></pre><script>{_SCRIPT}</script>
 """
+
+
+def _digest(code: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
 
 
 class Web:
@@ -34,7 +43,8 @@ class Web:
         port: 0 chooses a free one.
 
     Attributes:
-        url: of the page.
+        url: of the page, with the token if other machines can connect.
+        warning: for the user if other machines can connect, else empty.
 
     Raises:
         FileError: the port is in use or not permitted.
@@ -43,7 +53,7 @@ class Web:
     def __init__(self, host: str = "127.0.0.1", port: int = 8090) -> None:
         self._hub = _Hub()
         self._server = _Server(host, port, self._hub)
-        self.url = self._server.url
+        self.url, self.warning = self._server.url, self._server.warning
 
     def write(self, result: Result, drawn: Drawn) -> None:
         """Make this the newest frame."""
@@ -116,21 +126,32 @@ class _Server(Server):
 
 class _Handler(Handler):
     server: _Server
+    policy = (
+        f"default-src 'none'; img-src 'self' data:; connect-src 'self'; style-src {_digest(_STYLE)}; "
+        f"script-src {_digest(_SCRIPT)}; base-uri 'none'; form-action 'none'"
+    )
 
     def answer(self, path: str) -> None:
         """Answer with a page, the newest frame, or all frames to come."""
         if path == "/":
-            self.send(_PAGE, "text/html; charset=utf-8")
+            self.send(_PAGE.encode(), "text/html; charset=utf-8")
         elif path == "/stream.mjpg":
-            self._stream()
+            self._last(self._stream, "multipart/x-mixed-replace; boundary=frame")
         elif path == "/events":
-            self._events()
+            self._last(self._events, "text/event-stream")
         elif path == "/frame.jpg":
             self._newest(lambda _: self.server.hub.jpeg(), "image/jpeg")
         elif path == "/frame.json":
             self._newest(lambda text: text, "application/json")
         else:
             self.send_error(404)
+
+    def _last(self, send: Callable[[], None], kind: str) -> None:
+        with self.lasting() as admitted:
+            if admitted:
+                self.head(kind)
+                if self.command != "HEAD":
+                    send()
 
     def _newest(self, body: Any, kind: str) -> None:
         number, text = self.server.hub.after(0)
@@ -140,7 +161,6 @@ class _Handler(Handler):
             self.send_error(503, "the stream has ended")
 
     def _events(self) -> None:
-        self.head("text/event-stream")
         number = 0
         while True:
             newest, text = self.server.hub.after(number)
@@ -153,7 +173,6 @@ class _Handler(Handler):
         hub = self.server.hub
         hub.watch(1)
         try:
-            self.head("multipart/x-mixed-replace; boundary=frame")
             number = 0
             while True:
                 newest, _ = hub.after(number)
