@@ -8,7 +8,7 @@ https://doc.bdd100k.com/format.html
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from pydarknet.data.formats._common import ImageFinder, images_for, load_json, n
 from pydarknet.data.formats._records import boxes_of, file_split, record
 from pydarknet.data.formats._sniff import files_of, given_files, json_head
 from pydarknet.data.issues import Report
-from pydarknet.data.joined import joined
+from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import RecordError
 
-_Unit = tuple[int, dict[str, Any]]
+_Unit = tuple[str, int, dict[str, Any]]
 
 
 def sniff(path: Path) -> bool:
@@ -45,36 +45,43 @@ def _is_bdd(file: Path) -> bool:
 def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """A file, or a folder of files; images in ``images``, ``images/100k/<split>``, beside it, or given."""
     files = given_files(path, _files(path), "BDD100K JSON")
-    return joined([_read_file(file, options, report) for file in files], path, report)
+    folders = dict.fromkeys(file.parent for file in files)
+    images = {str(folder): _images(folder, options) for folder in folders}
+    parse = functools.partial(_parse, images=images)
+    return LabelSource(functools.partial(_units, files), parse, options.names)
 
 
-def _read_file(path: Path, options: ReadOptions, report: Report) -> LabelSource:
-    data: Any = load_json(path, object, report)
-    if isinstance(data, list):
-        entries = [entry for entry in data if isinstance(entry, dict)]
-    elif not isinstance(data, dict):
-        raise RecordError("parse", "expected a list of images, or an object with frames", path)
-    elif isinstance(data.get("frames"), list) and "name" not in data:
-        entries = [entry for entry in data["frames"] if isinstance(entry, dict)]
-    else:  # one image: its only frame has the objects
-        entries = [{**frame, "name": data.get("name")} for frame in data.get("frames") or [{}]]
-    split = file_split(path)
-    roots = (path.parent, path.parent.parent, path.parent.parent.parent)
-    folders = [root / "images" / size / split for root in roots for size in ("100k", "10k", "")]
-    images = images_for(
-        options, *folders, *(root / "images" for root in roots), path.parent / split, path.parent
-    )
-    parse = functools.partial(_parse, path=str(path), images=images, split=split)
-    return LabelSource(functools.partial(iter, list(enumerate(entries, 1))), parse, options.names)
+def _images(folder: Path, options: ReadOptions) -> ImageFinder:
+    split = split_of(folder.name)
+    roots = (folder, folder.parent, folder.parent.parent, folder.parent.parent.parent)
+    sizes = [root / "images" / size for root in roots for size in ("100k", "10k", "")]
+    splits = [split] if split else ["train", "val", "test"]
+    places = [place / name for place in sizes for name in splits]
+    return images_for(options, *places, *sizes, *(folder / name for name in splits), folder)
 
 
-def _parse(unit: _Unit, report: Report, *, path: str, images: ImageFinder, split: str) -> Iterable[Record]:
-    place, entry = unit
-    where = (path, place)
+def _units(files: list[Path]) -> Iterator[_Unit]:
+    for file in files:
+        data: Any = load_json(file, object, Report())
+        if isinstance(data, list):
+            entries = [entry for entry in data if isinstance(entry, dict)]
+        elif not isinstance(data, dict):
+            raise RecordError("parse", "expected a list of images, or an object with frames", file)
+        elif isinstance(data.get("frames"), list) and "name" not in data:
+            entries = [entry for entry in data["frames"] if isinstance(entry, dict)]
+        else:  # one image: its only frame has the objects
+            entries = [{**frame, "name": data.get("name")} for frame in data.get("frames") or [{}]]
+        for place, entry in enumerate(entries, 1):
+            yield str(file), place, entry
+
+
+def _parse(unit: _Unit, report: Report, *, images: Mapping[str, ImageFinder]) -> Iterable[Record]:
+    path, place, entry = unit
+    where, split = (path, place), file_split(Path(path))
     name, labels = entry.get("name"), entry.get("labels", entry.get("objects")) or []
     if not isinstance(name, str) or not isinstance(labels, list):
         raise RecordError("parse", "expected the keys name and labels", *where)
-    found = images.locate([name], None, where, report)
+    found = images[str(Path(path).parent)].locate([name], None, where, report)
     objects = [label for label in labels if not isinstance(label, dict) or label.get("box2d")]
     boxes = boxes_of(objects, lambda label: _box(label, where), report)
     status = Status.ANNOTATED if objects else Status.BACKGROUND
