@@ -8,12 +8,13 @@ https://doc.bdd100k.com/format.html
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pydarknet.data.dataset import Status, flags_from
 from pydarknet.data.formats._common import ImageFinder, images_for, load_json, number
+from pydarknet.data.formats._jsonstream import JsonStream
 from pydarknet.data.formats._records import boxes_of, file_split, record
 from pydarknet.data.formats._sniff import files_of, given_files, json_head
 from pydarknet.data.issues import Report
@@ -21,7 +22,7 @@ from pydarknet.data.joined import joined
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import RecordError
 
-_Unit = tuple[int, dict[str, Any]]
+_Unit = tuple[int, Any]
 
 
 def sniff(path: Path) -> bool:
@@ -30,7 +31,7 @@ def sniff(path: Path) -> bool:
 
 
 def _files(path: Path) -> list[Path]:
-    return files_of(path, (".json",), _is_bdd)
+    return files_of(path, (".json",), _is_bdd) or files_of(path / "labels", (".json",), _is_bdd)
 
 
 def _is_bdd(file: Path) -> bool:
@@ -49,15 +50,6 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
 
 
 def _read_file(path: Path, options: ReadOptions, report: Report) -> LabelSource:
-    data: Any = load_json(path, object, report)
-    if isinstance(data, list):
-        entries = [entry for entry in data if isinstance(entry, dict)]
-    elif not isinstance(data, dict):
-        raise RecordError("parse", "expected a list of images, or an object with frames", path)
-    elif isinstance(data.get("frames"), list) and "name" not in data:
-        entries = [entry for entry in data["frames"] if isinstance(entry, dict)]
-    else:  # one image: its only frame has the objects
-        entries = [{**frame, "name": data.get("name")} for frame in data.get("frames") or [{}]]
     split = file_split(path)
     roots = (path.parent, path.parent.parent, path.parent.parent.parent)
     folders = [root / "images" / size / split for root in roots for size in ("100k", "10k", "")]
@@ -65,17 +57,36 @@ def _read_file(path: Path, options: ReadOptions, report: Report) -> LabelSource:
         options, *folders, *(root / "images" for root in roots), path.parent / split, path.parent
     )
     parse = functools.partial(_parse, path=str(path), images=images, split=split)
-    return LabelSource(functools.partial(iter, list(enumerate(entries, 1))), parse, options.names)
+    return LabelSource(functools.partial(_units, path, report), parse, options.names)
+
+
+def _units(path: Path, report: Report) -> Iterator[_Unit]:
+    """The images of a file; lists are streamed, since the published ones have more than a gigabyte."""
+    if json_head(path).kind == "list":
+        for place, (_, entry) in enumerate(JsonStream(path, lists=True), 1):
+            yield place, entry
+        return
+    data = load_json(path, dict[str, Any], report)
+    frames = data.get("frames") or [data]
+    if not isinstance(frames, list):
+        raise RecordError("parse", "expected a list of frames", path)
+    for place, frame in enumerate(frames, 1):
+        one = isinstance(frame, dict) and "name" in data  # one image: its only frame has the objects
+        yield place, {**frame, "name": data["name"]} if one else frame
 
 
 def _parse(unit: _Unit, report: Report, *, path: str, images: ImageFinder, split: str) -> Iterable[Record]:
     place, entry = unit
     where = (path, place)
+    entry = entry if isinstance(entry, dict) else {}
     name, labels = entry.get("name"), entry.get("labels", entry.get("objects")) or []
     if not isinstance(name, str) or not isinstance(labels, list):
         raise RecordError("parse", "expected the keys name and labels", *where)
     found = images.locate([name], None, where, report)
-    objects = [label for label in labels if not isinstance(label, dict) or label.get("box2d")]
+    objects = [label for label in labels if not isinstance(label, dict) or label.get("box2d") is not None]
+    if len(objects) < len(labels):
+        left = f"{len(labels) - len(objects)} labels without box2d, such as lanes"
+        report.add("note", left, *where, action="left out")
     boxes = boxes_of(objects, lambda label: _box(label, where), report)
     status = Status.ANNOTATED if objects else Status.BACKGROUND
     full = name if Path(name).suffix else name + Path(found.image).suffix
