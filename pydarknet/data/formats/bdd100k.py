@@ -14,6 +14,7 @@ from typing import Any
 
 from pydarknet.data.dataset import Status, flags_from
 from pydarknet.data.formats._common import ImageFinder, images_for, load_json, number
+from pydarknet.data.formats._jsonstream import JsonStream
 from pydarknet.data.formats._records import boxes_of, file_split, record
 from pydarknet.data.formats._sniff import files_of, given_files, json_head
 from pydarknet.data.issues import Report
@@ -21,7 +22,7 @@ from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import RecordError
 
-_Unit = tuple[str, int, dict[str, Any]]
+_Unit = tuple[str, int, Any]
 
 
 def sniff(path: Path) -> bool:
@@ -30,7 +31,7 @@ def sniff(path: Path) -> bool:
 
 
 def _files(path: Path) -> list[Path]:
-    return files_of(path, (".json",), _is_bdd)
+    return files_of(path, (".json",), _is_bdd) or files_of(path / "labels", (".json",), _is_bdd)
 
 
 def _is_bdd(file: Path) -> bool:
@@ -48,7 +49,7 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     folders = dict.fromkeys(file.parent for file in files)
     images = {str(folder): _images(folder, options) for folder in folders}
     parse = functools.partial(_parse, images=images)
-    return LabelSource(functools.partial(_units, files), parse, options.names)
+    return LabelSource(functools.partial(_units, files, report), parse, options.names)
 
 
 def _images(folder: Path, options: ReadOptions) -> ImageFinder:
@@ -60,29 +61,34 @@ def _images(folder: Path, options: ReadOptions) -> ImageFinder:
     return images_for(options, *places, *sizes, *(folder / name for name in splits), folder)
 
 
-def _units(files: list[Path]) -> Iterator[_Unit]:
-    for file in files:
-        data: Any = load_json(file, object, Report())
-        if isinstance(data, list):
-            entries = [entry for entry in data if isinstance(entry, dict)]
-        elif not isinstance(data, dict):
-            raise RecordError("parse", "expected a list of images, or an object with frames", file)
-        elif isinstance(data.get("frames"), list) and "name" not in data:
-            entries = [entry for entry in data["frames"] if isinstance(entry, dict)]
-        else:  # one image: its only frame has the objects
-            entries = [{**frame, "name": data.get("name")} for frame in data.get("frames") or [{}]]
-        for place, entry in enumerate(entries, 1):
-            yield str(file), place, entry
+def _units(files: list[Path], report: Report) -> Iterator[_Unit]:
+    """The images of all files; lists are streamed, since the published ones have more than a gigabyte."""
+    for path in files:
+        if json_head(path).kind == "list":
+            for place, (_, entry) in enumerate(JsonStream(path, lists=True), 1):
+                yield str(path), place, entry
+            continue
+        data = load_json(path, dict[str, Any], report)
+        frames = data.get("frames") or [data]
+        if not isinstance(frames, list):
+            raise RecordError("parse", "expected a list of frames", path)
+        for place, frame in enumerate(frames, 1):
+            one = isinstance(frame, dict) and "name" in data  # one image: its only frame has the objects
+            yield str(path), place, {**frame, "name": data["name"]} if one else frame
 
 
 def _parse(unit: _Unit, report: Report, *, images: Mapping[str, ImageFinder]) -> Iterable[Record]:
     path, place, entry = unit
     where, split = (path, place), file_split(Path(path))
+    entry = entry if isinstance(entry, dict) else {}
     name, labels = entry.get("name"), entry.get("labels", entry.get("objects")) or []
     if not isinstance(name, str) or not isinstance(labels, list):
         raise RecordError("parse", "expected the keys name and labels", *where)
     found = images[str(Path(path).parent)].locate([name], None, where, report)
-    objects = [label for label in labels if not isinstance(label, dict) or label.get("box2d")]
+    objects = [label for label in labels if not isinstance(label, dict) or label.get("box2d") is not None]
+    if len(objects) < len(labels):
+        left = f"{len(labels) - len(objects)} labels without box2d, such as lanes"
+        report.add("note", left, *where, action="left out")
     boxes = boxes_of(objects, lambda label: _box(label, where), report)
     status = Status.ANNOTATED if objects else Status.BACKGROUND
     full = name if Path(name).suffix else name + Path(found.image).suffix
