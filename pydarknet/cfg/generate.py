@@ -14,6 +14,7 @@ from pydarknet.cfg.families import Drawing, Family, family
 from pydarknet.cfg.model import CfgFile, Value
 from pydarknet.errors import CfgError
 
+USUAL_STRIDE = 32  # of nearly all published networks
 BATCH = 64  # images per update with which all families were published
 
 Anchors = Sequence[tuple[float, float]]
@@ -101,6 +102,9 @@ def new(  # noqa: PLR0913  one argument for each thing that a user decides
         _augment(cfg, augment)
     for name, value in (settings or {}).items():
         apply_setting(cfg, name, value)
+    random = any(head.number("random", 0.0) for head in cfg.heads)
+    if random and "resize_step" not in net and net.integer("resize_step") % plan.stride:
+        net.set("resize_step", plan.stride)
     return CfgFile.parse(str(cfg), cfg.path)
 
 
