@@ -8,7 +8,7 @@ https://doc.bdd100k.com/format.html
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from pydarknet.data.formats._jsonstream import JsonStream
 from pydarknet.data.formats._records import boxes_of, file_split, record
 from pydarknet.data.formats._sniff import files_of, given_files, json_head
 from pydarknet.data.issues import Report
-from pydarknet.data.joined import joined
+from pydarknet.data.paths import split_of
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import RecordError
 
-_Unit = tuple[int, Any]
+_Unit = tuple[str, int, Any]
 
 
 def sniff(path: Path) -> bool:
@@ -46,43 +46,45 @@ def _is_bdd(file: Path) -> bool:
 def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     """A file, or a folder of files; images in ``images``, ``images/100k/<split>``, beside it, or given."""
     files = given_files(path, _files(path), "BDD100K JSON")
-    return joined([_read_file(file, options, report) for file in files], path, report)
+    folders = dict.fromkeys(file.parent for file in files)
+    images = {str(folder): _images(folder, options) for folder in folders}
+    parse = functools.partial(_parse, images=images)
+    return LabelSource(functools.partial(_units, files, report), parse, options.names)
 
 
-def _read_file(path: Path, options: ReadOptions, report: Report) -> LabelSource:
-    split = file_split(path)
-    roots = (path.parent, path.parent.parent, path.parent.parent.parent)
-    folders = [root / "images" / size / split for root in roots for size in ("100k", "10k", "")]
-    images = images_for(
-        options, *folders, *(root / "images" for root in roots), path.parent / split, path.parent
-    )
-    parse = functools.partial(_parse, path=str(path), images=images, split=split)
-    return LabelSource(functools.partial(_units, path, report), parse, options.names)
+def _images(folder: Path, options: ReadOptions) -> ImageFinder:
+    split = split_of(folder.name)
+    roots = (folder, folder.parent, folder.parent.parent, folder.parent.parent.parent)
+    sizes = [root / "images" / size for root in roots for size in ("100k", "10k", "")]
+    splits = [split] if split else ["train", "val", "test"]
+    places = [place / name for place in sizes for name in splits]
+    return images_for(options, *places, *sizes, *(folder / name for name in splits), folder)
 
 
-def _units(path: Path, report: Report) -> Iterator[_Unit]:
-    """The images of a file; lists are streamed, since the published ones have more than a gigabyte."""
-    if json_head(path).kind == "list":
-        for place, (_, entry) in enumerate(JsonStream(path, lists=True), 1):
-            yield place, entry
-        return
-    data = load_json(path, dict[str, Any], report)
-    frames = data.get("frames") or [data]
-    if not isinstance(frames, list):
-        raise RecordError("parse", "expected a list of frames", path)
-    for place, frame in enumerate(frames, 1):
-        one = isinstance(frame, dict) and "name" in data  # one image: its only frame has the objects
-        yield place, {**frame, "name": data["name"]} if one else frame
+def _units(files: list[Path], report: Report) -> Iterator[_Unit]:
+    """The images of all files; lists are streamed, since the published ones have more than a gigabyte."""
+    for path in files:
+        if json_head(path).kind == "list":
+            for place, (_, entry) in enumerate(JsonStream(path, lists=True), 1):
+                yield str(path), place, entry
+            continue
+        data = load_json(path, dict[str, Any], report)
+        frames = data.get("frames") or [data]
+        if not isinstance(frames, list):
+            raise RecordError("parse", "expected a list of frames", path)
+        for place, frame in enumerate(frames, 1):
+            one = isinstance(frame, dict) and "name" in data  # one image: its only frame has the objects
+            yield str(path), place, {**frame, "name": data["name"]} if one else frame
 
 
-def _parse(unit: _Unit, report: Report, *, path: str, images: ImageFinder, split: str) -> Iterable[Record]:
-    place, entry = unit
-    where = (path, place)
+def _parse(unit: _Unit, report: Report, *, images: Mapping[str, ImageFinder]) -> Iterable[Record]:
+    path, place, entry = unit
+    where, split = (path, place), file_split(Path(path))
     entry = entry if isinstance(entry, dict) else {}
     name, labels = entry.get("name"), entry.get("labels", entry.get("objects")) or []
     if not isinstance(name, str) or not isinstance(labels, list):
         raise RecordError("parse", "expected the keys name and labels", *where)
-    found = images.locate([name], None, where, report)
+    found = images[str(Path(path).parent)].locate([name], None, where, report)
     objects = [label for label in labels if not isinstance(label, dict) or label.get("box2d") is not None]
     if len(objects) < len(labels):
         left = f"{len(labels) - len(objects)} labels without box2d, such as lanes"
