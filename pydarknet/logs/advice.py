@@ -18,7 +18,7 @@ from pydarknet.logs.model import Evaluation, Iteration, Log
 
 WINDOW = 0.25  # fraction at the end of the training that is examined
 FEWEST = 40  # fewer iterations give no verdict
-SPAN = 250  # iterations of a window from which the change in 1000 iterations is estimated
+SPAN = 100  # iterations of a window from which the change in 1000 iterations is estimated
 BINS = 10  # the window is cut into this many parts, and the median of each counts
 FALLING = 0.05  # a loss that falls by this share within the window is still falling
 OVERFIT = 0.02  # mAP lost since its best, in points of 1
