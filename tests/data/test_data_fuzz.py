@@ -12,6 +12,7 @@ import pytest
 from data_files import make_image, make_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_data_folder_layouts import CASES
 
 from pydarknet import data
 from pydarknet.data import Dataset, Flag, Sample
@@ -36,6 +37,25 @@ ILSVRC = """<annotation><filename>a</filename><size><width>64</width><height>48<
 <object><name>n1</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax></bndbox></object></annotation>"""
 
 
+LTWH = {"left": 1, "top": 2, "width": 30, "height": 40}
+READ_ONLY = {
+    "vott": {
+        "tags": [{"name": "cat"}],
+        "assets": {
+            "1": {"asset": {"name": "a.jpg", "state": 2}, "regions": [{"tags": ["cat"], "boundingBox": LTWH}]}
+        },
+    },
+    "bdd100k": [
+        {"name": "a.jpg", "labels": [{"category": "cat", "box2d": {"x1": 1, "y1": 2, "x2": 9, "y2": 9}}]}
+    ],
+    "datumaro": {
+        "categories": {"label": {"labels": [{"name": "cat"}]}},
+        "items": [{"id": "a", "annotations": [{"type": "bbox", "label_id": 0, "bbox": [1, 2, 30, 40]}]}],
+    },
+    "labelbox": [{"External ID": "a.jpg", "Label": {"objects": [{"title": "cat", "bbox": LTWH}]}}],
+}
+
+
 def _read_only(name: str, root: Path) -> Path:
     """A small set in a format that cannot be written; returns what to read."""
     make_image(root / "a.jpg", 64, 48)
@@ -47,6 +67,11 @@ def _read_only(name: str, root: Path) -> Path:
     if name == "openimages":
         make_text(root / "class-descriptions-boxable.csv", "/m/1,Car\n")
         return make_text(root / "train-annotations-bbox.csv", OPEN_IMAGES)
+    if name in READ_ONLY:
+        return make_text(root / "a.json", json.dumps(READ_ONLY[name]))
+    if name in CASES:
+        CASES[name][0](root)
+        return root
     assert name == "ilsvrc"
     make_image(root / "Data/CLS-LOC/train/n1/a.JPEG", 64, 48)
     make_text(root / "LOC_synset_mapping.txt", "n1 tench\n")
@@ -65,10 +90,9 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path
             if name in writers():
                 image = make_image(tmp_path_factory.mktemp("images") / "a.png", 64, 48)
                 boxes, flags = np.array([[1, 2, 30, 40], [10, 10, 20, 20]]), np.array([0, Flag.DIFFICULT])
+                names, classes = (["cat", "dog"], [0, 1]) if name != "widerface" else (["face"], [0, 0])
                 data.write(
-                    Dataset([Sample(image, boxes, np.array([0, 1]), flags)], ["cat", "dog"]),
-                    root / "set",
-                    name,
+                    Dataset([Sample(image, boxes, np.array(classes), flags)], names), root / "set", name
                 )
                 path = next(
                     p for p in (root / "set", *sorted((root / "set").iterdir())) if _recognised(p, name)

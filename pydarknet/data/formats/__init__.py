@@ -19,16 +19,27 @@ from pydarknet.errors import DataError, RecordError
 
 #: name -> title. The order is the order of sniffing: the most distinctive content first.
 FORMATS: dict[str, str] = {
+    "tfrecord": "TFRecord of TensorFlow's Object Detection API",
     "ilsvrc": "ImageNet localisation (ILSVRC CLS-LOC) tree",
     "yolov5": "YOLOv5 / Ultralytics / Roboflow export (data.yaml)",
+    "mot": "MOT Challenge sequences (gt/gt.txt)",
+    "visdrone": "VisDrone txt",
+    "supervisely": "Supervisely project",
+    "dota": "DOTA labelTxt (rotated boxes)",
     "darknet": "Darknet / YOLO txt (.data, .names, lists)",
     "cvat": "CVAT XML 1.1 for images or video",
     "voc": "Pascal VOC XML",
+    "widerface": "WIDER FACE txt",
     "crowdhuman": "CrowdHuman .odgt",
     "groundtruth": "SageMaker GroundTruth output.manifest",
     "labelme": "LabelMe JSON",
     "coco": "COCO JSON",
     "labelstudio": "Label Studio JSON or JSON-MIN",
+    "createml": "Create ML JSON",
+    "vott": "VoTT JSON",
+    "bdd100k": "BDD100K and Scalabel JSON",
+    "datumaro": "Datumaro JSON",
+    "labelbox": "Labelbox NDJSON or JSON",
     "via": "VGG Image Annotator JSON or CSV",
     "kaggle": "Kaggle ImageNet localisation CSV",
     "openimages": "Open Images CSV",
@@ -67,8 +78,10 @@ def sniff(path: Path) -> str:
         with contextlib.suppress(RecordError, OSError):  # an unreadable file has another format
             if load(name).sniff(path):
                 return name
-    known = "\n  ".join(f"{name:14} {title}" for name, title in FORMATS.items())
-    raise DataError(f"{path}: the format is not recognised; name one of\n  {known}")
+    from pydarknet.data.formats._seen import seen
+
+    hint = "pydarknet convert --formats lists all"
+    raise DataError(f"{path}: the format is not recognised; {seen(path)}\n  {hint}")
 
 
 def check_settings(name: str, settings: dict[str, str]) -> None:

@@ -134,3 +134,21 @@ def turned_envelope(corners: Corners, degrees: float, pivot: tuple[float, float]
         xs.append(pivot[0] + dx * cos - dy * sin)
         ys.append(pivot[1] + dx * sin + dy * cos)
     return points_envelope(xs, ys)
+
+
+def mask_image_envelope(data: bytes) -> Corners:
+    """The smallest box around the pixels of an image file that are neither black nor transparent.
+
+    Raises:
+        ValueError: if it cannot be decoded, or has no such pixel.
+    """
+    import cv2
+
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if pixels is None:
+        raise ValueError("a mask that cannot be decoded")
+    shown = pixels if pixels.ndim == 2 else pixels[:, :, -1] if pixels.shape[2] == 4 else pixels.max(axis=2)
+    rows, columns = np.nonzero(shown)
+    if not len(rows):
+        raise ValueError("an empty mask")
+    return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)

@@ -220,6 +220,7 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
         placed = out.place_all(samples, lambda sample: f"images/{sample.split or 'train'}")
         for count, (sample, image, name) in enumerate(placed):
             uri = name + image.suffix if out.single else f"{sample.split or 'train'}/{name}{image.suffix}"
+            uri = re.sub("[%?#]", lambda match: f"%{ord(match[0]):02X}", uri)  # read as an address
             append(file, (",\n" if count else "\n") + json.dumps(_task(out.plain(sample), uri, names)))
         append(file, "\n]\n")
 
