@@ -2,11 +2,13 @@
 #include "cfg.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <numeric>
+#include <type_traits>
 
 #include "error.hpp"
 #include "file_io.hpp"
@@ -35,31 +37,59 @@ std::string squeeze(std::string_view line) {
     return out;
 }
 
+// Darknet reads the digits in front and ignores the rest. What follows is harmless (".0"), doubtful (a fraction, a
+// unit), or means another number than Darknet reads ("1e3", "1,5").
+enum class Rest { none, doubtful, wrong };
+
+Rest rest_of(std::string_view rest, bool fraction_allowed) {
+    std::size_t used = 0;
+    bool zeros = true;
+    if (fraction_allowed && !rest.empty() && rest[0] == '.')
+        for (used = 1; used < rest.size() && std::isdigit(static_cast<unsigned char>(rest[used])); ++used)
+            zeros = zeros && rest[used] == '0';
+    if (used == rest.size() && zeros) return Rest::none;
+    return rest.find_first_of("0123456789.,", used) == std::string_view::npos ? Rest::doubtful : Rest::wrong;
+}
+
+// number: as Darknet reads it.
 template <class T>
-T parse_number(const CfgOptions& options, const std::string& key, const std::string& value);
+void check_rest(CfgOptions& options, const std::string& key, const std::string& value, const char* end, T number) {
+    constexpr bool whole = std::is_same_v<T, int>;
+    const char* expected = whole ? "a whole number" : "a number";
+    if (end == value.c_str()) options.fail(key, text("found \"", value, "\", expected ", expected));
+    const Rest rest = rest_of(end, whole);
+    if (rest == Rest::none) return;
+    const std::string message = text("found \"", value, "\", expected ", expected, "; Darknet reads ", number);
+    if (rest == Rest::wrong) options.fail(key, message);
+    options.doubt(key, message);
+}
+
+template <class T>
+T parse_number(CfgOptions& options, const std::string& key, const std::string& value);
 
 template <>
-float parse_number(const CfgOptions& options, const std::string& key, const std::string& value) {
+float parse_number(CfgOptions& options, const std::string& key, const std::string& value) {
     char* end = nullptr;
     const float number = std::strtof(value.c_str(), &end);
-    if (value.empty() || *end != '\0') options.fail(key, text("found \"", value, "\", expected a number"));
-    if (!std::isfinite(number)) options.fail(key, text("found \"", value, "\", expected a finite number"));
+    if (end != value.c_str() && !std::isfinite(number))
+        options.fail(key, text("found \"", value, "\", expected a finite number"));
+    check_rest(options, key, value, end, number);
     return number;
 }
 
 template <>
-int parse_number(const CfgOptions& options, const std::string& key, const std::string& value) {
+int parse_number(CfgOptions& options, const std::string& key, const std::string& value) {
     char* end = nullptr;
     errno = 0;
     const long number = std::strtol(value.c_str(), &end, 10);
-    if (value.empty() || *end != '\0') options.fail(key, text("found \"", value, "\", expected a whole number"));
     if (errno == ERANGE || number < std::numeric_limits<int>::min() || number > std::numeric_limits<int>::max())
         options.fail(key, text("found ", value, ", which does not fit 32 bits"));
+    check_rest(options, key, value, end, static_cast<int>(number));
     return static_cast<int>(number);
 }
 
 template <class T>
-std::vector<T> parse_list(const CfgOptions& options, const std::string& key, std::string_view value) {
+std::vector<T> parse_list(CfgOptions& options, const std::string& key, std::string_view value) {
     std::vector<T> out;
     while (!value.empty()) {
         const std::size_t comma = value.find(',');
@@ -114,9 +144,10 @@ std::string Section::where(const std::string& key) const {
     return text(file, ":", at, " [", type, "]", key.empty() ? "" : " ", key);
 }
 
-Cfg parse_cfg(std::string_view content, const std::string& file) {
-    Cfg cfg{file, {}};
-    if (content.substr(0, 3) == "\xEF\xBB\xBF") content.remove_prefix(3);  // byte order mark
+Cfg parse_cfg(std::string_view bytes, const std::string& file) {
+    Cfg cfg{file, {}, {}};
+    const std::string decoded = decode_text(bytes);
+    std::string_view content = decoded;
     for (int number = 1; !content.empty(); ++number) {
         const std::string line = squeeze(next_line(content));
         if (line.empty()) continue;
@@ -133,10 +164,14 @@ Cfg parse_cfg(std::string_view content, const std::string& file) {
             cfg.sections.push_back({line.substr(1, line.size() - 2), file, number, {}});
             continue;
         }
-        if (equals == std::string::npos || equals == 0 || equals + 1 == line.size())
-            throw Error(Status::cfg, where, text("found \"", line, "\", expected key=value"));
-        if (cfg.sections.empty())
+        if (cfg.sections.empty() && equals != std::string::npos)
             throw Error(Status::cfg, where, "found an option before any section; the file must begin with [net]");
+        if (equals == std::string::npos || equals == 0 || equals + 1 == line.size()) {
+            const std::string message = text("found \"", line, "\", expected key=value");
+            if (cfg.sections.empty() || equals == 0) throw Error(Status::cfg, where, message);
+            cfg.idle_lines.push_back(text(where, ": ", message));
+            continue;
+        }
         cfg.sections.back().options.push_back({line.substr(0, equals), line.substr(equals + 1), number});
     }
     if (cfg.sections.empty()) throw Error(Status::cfg, file, "no section found; a network begins with [net]");
@@ -228,8 +263,20 @@ std::vector<std::string> CfgOptions::unknown() const {
     return messages;
 }
 
+void CfgOptions::doubt(const std::string& key, const std::string& message) {
+    if (strict_) fail(key, message);
+    warnings_.push_back(text(section_.where(key), ": ", message));
+}
+
 void CfgOptions::fail(const std::string& key, const std::string& message) const {
-    throw Error(Status::cfg, section_.where(key), message);
+    std::vector<std::string> unread;
+    for (const Option& option : section_.options) {
+        if (option.key == key) throw Error(Status::cfg, section_.where(key), message);
+        if (!known_.count(option.key)) unread.push_back(option.key);
+    }
+    const std::string near = key.empty() ? "" : closest(key, unread);
+    throw Error(Status::cfg, section_.where(near.empty() ? key : near),
+                near.empty() ? message : text(message, "; did you mean \"", key, "\" by \"", near, "\"?"));
 }
 
 }  // namespace dn

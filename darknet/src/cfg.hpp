@@ -27,8 +27,11 @@ struct Section {
 struct Cfg {
     std::string file;
     std::vector<Section> sections;
+    std::vector<std::string> idle_lines;  // one message for each line that Darknet skips, as "key=" without a value
 };
 
+// UTF-8, UTF-16, or lines that end in CR alone, as UTF-8 with LF.
+std::string decode_text(std::string_view content);
 // Throws Error(cfg) with file:line on anything that is not a section, an option, a comment or blank.
 Cfg parse_cfg(std::string_view content, const std::string& file);
 Cfg read_cfg(const std::string& path);
@@ -36,9 +39,10 @@ Cfg read_cfg(const std::string& path);
 std::string read_file(const std::string& path, std::size_t limit);
 
 // Typed access to one section. Reading a key makes it known; the unknown keys are those that were not read.
+// strict: what is probably a mistake, though Darknet reads it, is an error; else a warning.
 class CfgOptions {
 public:
-    explicit CfgOptions(const Section& section) : section_(section) {}
+    explicit CfgOptions(const Section& section, bool strict = true) : section_(section), strict_(strict) {}
 
     bool has(const std::string& key);
     int integer(const std::string& key, int fallback);
@@ -58,6 +62,11 @@ public:
     std::vector<std::string> unknown() const;
     // One message for each unsupported key that is set.
     const std::vector<std::string>& without_effect() const { return without_effect_; }
+    // What doubt() let pass.
+    const std::vector<std::string>& warnings() const { return warnings_; }
+    // An error where strict, else a warning.
+    void doubt(const std::string& key, const std::string& message);
+    // Names the option that was probably meant where the section lacks `key`.
     [[noreturn]] void fail(const std::string& key, const std::string& message) const;
     const Section& section() const { return section_; }
 
@@ -65,8 +74,9 @@ private:
     const Option* find(const std::string& key);
 
     const Section& section_;
+    const bool strict_;
     std::set<std::string> known_;
-    std::vector<std::string> without_effect_;
+    std::vector<std::string> without_effect_, warnings_;
 };
 
 // The entry of `candidates` nearest to `word` by edit distance, or "" when none is near.

@@ -25,8 +25,9 @@ void read_common_keys(CfgOptions& options, Node& node) {
 
 // strict: unknown keys are errors.
 void report_keys(const CfgOptions& options, bool strict, Graph& graph) {
-    const std::vector<std::string>& idle = options.without_effect();
+    const std::vector<std::string>&idle = options.without_effect(), &doubtful = options.warnings();
     graph.without_effect.insert(graph.without_effect.end(), idle.begin(), idle.end());
+    graph.warnings.insert(graph.warnings.end(), doubtful.begin(), doubtful.end());
     const std::vector<std::string> unknown = options.unknown();
     if (unknown.empty()) return;
     if (strict) throw Error(Status::cfg, "", unknown.front());
@@ -53,7 +54,7 @@ void add_node(const Section& section, bool strict, Graph& graph) {
     node.kind = def.kind;
     node.where = section.where();
     node.inputs = {node.index - 1};
-    CfgOptions options(section);
+    CfgOptions options(section, strict);
     read_common_keys(options, node);
     def.parse(options, graph, node);
     report_keys(options, strict, graph);
@@ -119,7 +120,9 @@ Graph build_graph(const Cfg& cfg, bool strict) {
                     text("has ", cfg.sections.size(), " sections, expected at most ", kMaxLayers));
     Graph graph;
     graph.file = cfg.file;
-    CfgOptions options(first);
+    if (strict && !cfg.idle_lines.empty()) throw Error(Status::cfg, "", cfg.idle_lines.front());
+    graph.warnings = cfg.idle_lines;
+    CfgOptions options(first, strict);
     graph.net = read_net(options, graph.warnings);
     report_keys(options, strict, graph);
     graph.input = {graph.net.channels, graph.net.height, graph.net.width};

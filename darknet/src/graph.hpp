@@ -86,7 +86,8 @@ struct Graph {
 
 // Reads the [net] section.
 NetParams read_net(CfgOptions& options, std::vector<std::string>& warnings);
-// Builds the graph: parses every section, checks every shape. strict: unknown keys are errors, else warnings.
+// Builds the graph: parses every section, checks every shape. strict: what is probably a mistake, though
+// Darknet reads it, is an error, else a warning.
 Graph build_graph(const Cfg& cfg, bool strict);
 // The same network at another input size; throws Error(cfg) when a layer cannot have it.
 void resize_graph(Graph& graph, int width, int height);

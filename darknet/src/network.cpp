@@ -225,6 +225,8 @@ MemoryNeed memory_need(const Cfg& cfg, const NetworkOptions& options, int width,
     if (options.batch < 1)
         throw Error(Status::invalid_argument, "", text("found batch ", options.batch, ", expected 1 or more"));
     Graph graph = build_graph(cfg, options.strict);
+    if (training)
+        for (const Node& node : graph.nodes) check_trainable(node);
     if (width > 0 || height > 0) resize_graph(graph, width, height);
     const std::unique_ptr<Backend> backend = make_backend(options.backend);
     const Training frozen{nullptr, training ? Solver(graph).frozen_before() : 0};

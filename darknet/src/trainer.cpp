@@ -13,10 +13,7 @@ namespace {
 using Alone = std::lock_guard<FairSharedMutex>;
 
 const Graph& checked(const Graph& graph) {
-    if (std::none_of(graph.nodes.begin(), graph.nodes.end(), owns_cost))
-        throw Error(Status::cfg, graph.file,
-                    "cannot be trained: no layer has a loss; expected a head, softmax or cost");
-    std::for_each(graph.nodes.begin(), graph.nodes.end(), check_trainable);
+    check_trainable(graph);
     return graph;
 }
 

@@ -64,6 +64,20 @@ OLD_SPELLINGS: dict[str, dict[str, str]] = {
     "dropout": {"dropout": "probability"},
 }
 
+# Activations of other frameworks, in lower case and without "_" and "-" → name here; None: Darknet has no
+# such function.  By spelling alone, "silu" would be closest to "selu", which is another function.
+ACTIVATIONS: dict[str, str | None] = {
+    "silu": "swish",
+    "sigmoid": "logistic",
+    "leakyrelu": "leaky",
+    "lrelu": "leaky",
+    "hardtanh": "hardtan",
+    "identity": "linear",
+    "none": "linear",
+    **dict.fromkeys(("hardswish", "hswish", "hardsigmoid", "hsigmoid", "hardshrink", "logsigmoid")),
+    **dict.fromkeys(("prelu", "rrelu", "celu", "crelu", "glu", "softplus", "softsign")),
+}
+
 # Keys that published files carry although no Darknet reads them; a note, not an error.
 UNUSED: dict[str, frozenset[str]] = {
     "net": frozenset(
@@ -214,6 +228,24 @@ def suggest(section: str, key: str) -> str | None:
         return found
     close = difflib.get_close_matches(key.lower(), folded, n=1, cutoff=0.7)
     return folded[close[0]] if close else None
+
+
+def other_name(key: str, value: str) -> str | None:
+    """Name here of a value of another framework; None if it has none, or is not known."""
+    return ACTIVATIONS.get(_plain(value)) if key == "activation" else None
+
+
+def value_hint(row: Key, value: str) -> str:
+    """Hint for a value that a key cannot have: the one that was probably meant; empty without a guess."""
+    if row.name == "activation" and _plain(value) in ACTIVATIONS and not other_name(row.name, value):
+        return "; Darknet has no such function"
+    close = difflib.get_close_matches(value.lower(), row.choices, n=1, cutoff=0.7)
+    meant = other_name(row.name, value) or (close[0] if close else "")
+    return f"; did you mean {meant!r}?" if meant else ""
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")
 
 
 def suggest_section(name: str) -> str | None:

@@ -2,8 +2,8 @@
 """A Darknet cfg file; edits keep comments, order and spacing.
 
 ``CfgFile`` keeps every byte that is not changed on purpose: comments, order, spacing, CRLF, BOM.
-Reading follows Darknet: all blanks are deleted, the first of two equal keys wins, lines that start
-with ``#`` or ``;`` are comments, there are no inline comments.
+Reading follows Darknet: all blanks are deleted, the first of two equal keys wins.  As in the engine, a
+comment may also stand behind a value; Darknet takes it as part of the value.
 """
 
 from __future__ import annotations
@@ -22,8 +22,22 @@ from pydarknet.system.files import read_file
 Value = int | float | str | Sequence[int | float]
 
 _BLANK = str.maketrans("", "", " \t\r\n")
+_COMMENT = re.compile("[#;]")
+_UTF16 = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _INT = re.compile(r"[+-]?\d+")
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
+
+
+def _decode(data: bytes) -> str:
+    """Text of a cfg file, in the encodings that the engine reads."""
+    encoding = _UTF16.get(data[:2])
+    if encoding is None and b"\0" in data[:2] and len(data) > 1:  # UTF-16 without a byte order mark
+        encoding = "utf-16-le" if data[1] == 0 else "utf-16-be"
+    if encoding:
+        text = data[: len(data) // 2 * 2].decode(encoding, "replace")
+    else:
+        text = data.decode("utf-8", "surrogateescape")
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def format_value(value: Value) -> str:
@@ -48,10 +62,15 @@ class Line:
     number: int = 0
 
     @property
-    def code(self) -> str:
-        """The line as Darknet sees it: no blanks, empty if it is a comment."""
+    def raw(self) -> str:
+        """The line as Darknet reads it: without blanks, empty if it begins with a comment."""
         stripped = self.text.lstrip("\ufeff").translate(_BLANK)
         return "" if stripped[:1] in ("#", ";") else stripped
+
+    @property
+    def code(self) -> str:
+        """The line as the engine reads it: without blanks and comments."""
+        return _COMMENT.split(self.raw, maxsplit=1)[0]
 
     @property
     def option(self) -> tuple[str, str] | None:
@@ -60,10 +79,14 @@ class Line:
         return (key, value) if equals and value and not key.startswith("[") else None
 
     def replace_value(self, value: str) -> None:
-        """Put another value behind the ``=``, keeping the spacing around it."""
+        """Put another value behind the ``=``, keeping the spacing around it and a comment behind it."""
         left, _, right = self.text.partition("=")
         space = right[: len(right) - len(right.lstrip(" \t"))]
+        comment = _COMMENT.search(right)
         tail = "\r" if self.text.endswith("\r") else ""
+        if comment:
+            kept = right[: comment.start()].rstrip(" \t")
+            tail = right[len(kept) :]
         self.text = f"{left}={space}{value}{tail}"
 
 
@@ -218,7 +241,8 @@ class CfgFile:
         path: where it was read from; only used in messages and by :meth:`save`.
         preamble: the lines before the first section.
         sections: all sections in order; ``net`` is the first, ``layers`` are the others.
-        problems: errors in the text itself (no section, text that is not an option, …).
+        problems: errors in the text itself (no section, a header without an end, …).
+        idle: lines that Darknet skips: a key without a value, text that is not an option.
     """
 
     def __init__(self, path: str = "<cfg>") -> None:
@@ -226,6 +250,7 @@ class CfgFile:
         self.preamble: list[Line] = []
         self.sections: list[Section] = []
         self.problems: list[Problem] = []
+        self.idle: list[Problem] = []
 
     @classmethod
     def parse(cls, source: str | Path, path: str = "<cfg>") -> CfgFile:
@@ -259,6 +284,8 @@ class CfgFile:
     def load(cls, path: str | os.PathLike[str]) -> CfgFile:
         """Read a cfg file; bytes that are not UTF-8 are kept as they are.
 
+        UTF-16, and lines that end in CR alone, become UTF-8 and LF when the file is saved.
+
         Raises:
             FileError: the file cannot be read.
         """
@@ -266,7 +293,7 @@ class CfgFile:
             data = read_file(path)
         except OSError as error:
             raise FileError(f"{os.fspath(path)}: cannot read the cfg file: {error.strerror}") from error
-        return cls.parse(data.decode("utf-8", "surrogateescape"), os.fspath(path))
+        return cls.parse(_decode(data), os.fspath(path))
 
     def save(self, path: str | os.PathLike[str] | None = None) -> None:
         """Write the file; it appears at once and complete, or not at all.
@@ -290,13 +317,18 @@ class CfgFile:
         key, equals, value = code.partition("=")
         if not self.sections:
             self._problem(line.number, key, "option before the first section; put it below [net]")
+        elif not key:
+            self._problem(line.number, key, f"{code!r} has no key")
         elif not equals:
-            self._problem(line.number, key, f"{code!r} is neither a section, a comment nor key=value")
+            self._skip(line.number, key, f"{code!r} is neither a section, a comment nor key=value")
         elif not value:
-            self._problem(line.number, key, f"{key!r} has no value")
+            self._skip(line.number, key, f"{key!r} has no value")
 
     def _problem(self, line: int, key: str, message: str) -> None:
         self.problems.append(Problem(f"{self.path}:{line}" if line else self.path, message, line, key))
+
+    def _skip(self, line: int, key: str, message: str) -> None:
+        self.idle.append(Problem(f"{self.path}:{line}", message, line, key))
 
     @property
     def net(self) -> Section:

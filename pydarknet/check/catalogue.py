@@ -11,11 +11,12 @@ A rule is a function that checks :class:`~pydarknet.check.inputs.Inputs` and yie
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydarknet.cfg.model import Section
+from pydarknet.errors import ArgumentError
 
 if TYPE_CHECKING:
     from pydarknet.check.inputs import Inputs
@@ -134,6 +135,17 @@ class Rule:
 
 
 CATALOGUE: dict[str, Rule] = {}
+
+
+def require_rules(names: Iterable[str]) -> None:
+    """Refuse names that are not ids of rules.
+
+    Raises:
+        ArgumentError: naming the first one.
+    """
+    for name in names:
+        if name not in CATALOGUE:
+            raise ArgumentError(f"{name!r} is not a rule; `pydarknet check --rules` lists them")
 
 
 def rule(name: str, severity: Severity, title: str, remedy: str, needs: str = "") -> Callable[[Check], Check]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pydarknet.cfg import edit, keys
+from pydarknet.cfg import keys, repair
 from pydarknet.cfg.edit import copy, head_filters
 from pydarknet.cfg.generate import schedule
 from pydarknet.cfg.model import CfgFile
@@ -18,7 +18,8 @@ from pydarknet.check.inputs import Inputs
 
 def _keys(cfg: CfgFile) -> CfgFile:
     """Old spellings, and misspelt keys whose meaning is clear because the correct key is missing."""
-    cfg, _ = edit.fix(cfg)
+    cfg, _ = repair.fix_spellings(cfg)
+    cfg, _ = repair.fix_values(cfg)
     for section in cfg.sections:
         known = keys.known(section.type)
         for line in section.body:
@@ -72,8 +73,11 @@ def _flip(cfg: CfgFile) -> CfgFile:
 # In this order: later fixes read values that earlier ones have changed.
 FIXES: dict[str, Callable[[CfgFile], CfgFile]] = {
     "L-01": _keys,
+    "L-37": lambda cfg: repair.fix_values(cfg)[0],
+    "L-38": lambda cfg: repair.fix_num(cfg)[0],
     "L-02": _subdivisions,
     "L-03": _size,
+    "L-39": lambda cfg: repair.fix_grid(cfg)[0],
     "L-04": _filters,
     "L-07": _steps,
     "L-09": _steps,

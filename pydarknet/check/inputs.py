@@ -9,11 +9,10 @@ from pathlib import Path
 
 from pydarknet.cfg.model import CfgFile, Problem, Section
 from pydarknet.cfg.shapes import Node, Walk, walk
+from pydarknet.cfg.trainable import at_possible_size, refusal, refusals, stride_of
 from pydarknet.check.data_facts import DataFacts
 from pydarknet.errors import WeightsError
 from pydarknet.weights import WeightsFile
-
-ROOMY = 2048  # pixels; every stride in use divides it
 
 
 @dataclass(frozen=True)
@@ -23,20 +22,20 @@ class PlannedRun:
     Attributes:
         folder: where the run will write; ``backup`` of the ``.data`` file if None.
         clear: count iterations from 0, not from the number in the weights file.
+        length_given: the user stated the length of this run, so a short one is intended.
         seconds_per_iteration: measured on this machine, if known.
         max_hours: the run must end within this time.
         memory: bytes that the run may take; asked of the system if None.
-        transfer: weights of the same network for other classes may be given; their heads become new.
         precision: in which the run computes.
         backend: that computes.
     """
 
     folder: Path | None = None
     clear: bool = False
+    length_given: bool = False
     seconds_per_iteration: float | None = None
     max_hours: float | None = None
     memory: int | None = None
-    transfer: bool = False
     precision: str = "fp32"
     backend: str = "auto"
 
@@ -60,26 +59,22 @@ class Inputs:
     @cached_property
     def stride(self) -> int:
         """Width and height must be multiples of this; 1 for networks without a head that tiles the image."""
-        tiles = any(head.type in ("yolo", "Gaussian_yolo", "region") for head in self.cfg.heads)
-        return walk(self.cfg, ROOMY, ROOMY, problems=[]).stride if tiles else 1
+        return stride_of(self.cfg)
 
     @cached_property
-    def _walked(self) -> tuple[Walk, list[Problem]]:
-        """Walk at the nearest valid size, so that a wrong size is one finding and not many."""
-        problems: list[Problem] = list(self.cfg.problems)
-        sizes = [self.net.integer(side) for side in ("width", "height")]
-        width, height = (max(size // self.stride, 1) * self.stride if size > 0 else size for size in sizes)
-        return walk(self.cfg, width, height, problems=problems), problems
-
-    @property
     def nodes(self) -> Walk:
-        """The layers, as far as they can be understood."""
-        return self._walked[0]
+        """The layers, as far as they can be understood, at the nearest possible size."""
+        return walk(at_possible_size(self.cfg), problems=[])
 
-    @property
+    @cached_property
+    def built(self) -> bool:
+        """The engine can build the network, at the nearest possible size."""
+        return refusal(at_possible_size(self.cfg)) is None
+
+    @cached_property
     def problems(self) -> list[Problem]:
-        """Why the network is impossible; empty if it is fine."""
-        return self._walked[1]
+        """Why the engine or the start of a training refuses the network; empty if they accept it."""
+        return refusals(self.cfg)
 
     @property
     def sound(self) -> bool:

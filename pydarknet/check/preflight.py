@@ -94,15 +94,36 @@ def inspect(inputs: Inputs, ignore: Collection[str] = ()) -> Preflight:
     findings: dict[Finding, None] = {}
     skipped, checked = [], 0
     for rule in CATALOGUE.values():
-        if rule.id in ignore or (unread and rule.needs == "data" and rule.id != "L-29"):
+        if unread and rule.needs == "data" and rule.id != "L-29":
             continue
         if rule.needs and getattr(inputs, rule.needs) is None:
-            skipped.append(rule.id)
+            skipped += [rule.id] if rule.id not in ignore else []
         else:
-            checked += 1
+            checked += rule.id not in ignore
             findings.update(dict.fromkeys(_guarded(rule, inputs)))
-    order = sorted(findings, key=lambda finding: (-finding.severity.rank, finding.rule))
+    kept = [finding for finding in _without_echoes(list(findings)) if finding.rule not in ignore]
+    order = sorted(kept, key=_rank)
     return Preflight(tuple(order), tuple(skipped), checked)
+
+
+def _rank(finding: Finding) -> tuple[int, bool, str]:
+    """The worst first; of these misspelt keys, which may cause the others; then by rule."""
+    return -finding.severity.rank, finding.rule != "L-01", finding.rule
+
+
+def _without_echoes(findings: list[Finding]) -> list[Finding]:
+    """Leave out what repeats another finding for the same line."""
+    errors = {(f.file, f.line): f.rule for f in findings if f.severity is Severity.ERROR and f.rule != "L-00"}
+    refused = {(f.file, f.line) for f in findings if f.rule == "L-00"}
+    return [
+        f
+        for f in findings
+        if not f.line
+        or (
+            not (f.rule == "L-00" and (f.file, f.line) in errors)
+            and not (f.rule == "L-37" and (f.file, f.line) in refused)
+        )
+    ]
 
 
 def _guarded(rule: Rule, inputs: Inputs) -> Iterator[Finding]:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 
-from pydarknet.cfg import FAMILIES, keys, new
+from pydarknet.cfg import FAMILIES, new
 from pydarknet.cfg.edit import head_filters
 from pydarknet.cfg.memory import LARGEST, smallest_subdivisions, training_memory
 from pydarknet.cfg.model import Section
+from pydarknet.cfg.trainable import random_head, size_grid
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
 from pydarknet.check.inputs import Inputs
 from pydarknet.engine.memory import free_memory
@@ -18,62 +18,23 @@ from pydarknet.engine.memory import free_memory
 
 @rule("L-00", ERROR, "the network is not valid", "Fix that line; `pydarknet cfg show` helps.")
 def possible(inputs: Inputs) -> Iterator[Found]:
-    """The file cannot be parsed, a section is unknown, or shapes do not fit together."""
-    elsewhere = {section.line for section, _, _ in _wrong_filters(inputs)}
+    """The engine, which reads the cfg as a training does, or the start of the training refuses the network.
+    What another rule reports for the same line is not repeated."""
     for problem in inputs.problems:
-        if problem.line not in elsewhere:
-            place = problem.where.partition(" ")[2]
-            text = f"{place} {problem.message}".strip()
-            yield Found(text, inputs.cfg.path, problem.line)
+        place = problem.where.partition(" ")[2]
+        text = f"{place} {problem.message}".strip()
+        yield Found(text, inputs.cfg.path, problem.line)
 
 
-@rule(
-    "L-01",
-    ERROR,
-    "unknown or misspelt key",
-    "Correct the key; `pydarknet cfg fix` fixes old spellings.",
-)
-def known_keys(inputs: Inputs) -> Iterator[Found]:
-    """Darknet skips keys that it does not know and continues with the default, or stops because the real key
-    is missing.  Unused keys of published files are only noted."""
-    for section in inputs.cfg.sections:
-        known = keys.known(section.type)
-        seen: set[str] = set()
-        for option in section.options if known else ():
-            key = option.key
-            found = Found("", section.path, option.line, key)
-            if key in seen:
-                text = f"[{section.name}] {key} is a duplicate; only the first value is used"
-                yield Found(text, found.file, found.line, key, severity=WARNING, hint="Delete one of them.")
-            elif key in keys.UNUSED.get(section.type, ()):
-                text = f"[{section.name}] {key} is not used by any program"
-                yield Found(text, found.file, found.line, key, severity=NOTE, hint="It can be deleted.")
-            elif key not in known:
-                close = keys.suggest(section.type, key) or ""
-                hint = f"; did you mean {close!r}?" if close else ""
-                yield Found(f"[{section.name}] unknown key {key!r}{hint}", found.file, found.line, key, close)
-            elif known[key].choices and option.value not in known[key].choices:
-                choices = ", ".join(known[key].choices)
-                text = f"[{section.name}] {key} is {option.value!r}, expected one of {choices}"
-                yield Found(text, found.file, found.line, option.value, choices)
-            seen.add(key)
-
-
-@rule("L-36", WARNING, "key without effect", "Delete the key, or do without what it does in Darknet.")
-def keys_have_effect(inputs: Inputs) -> Iterator[Found]:
-    """Keys that change training or tracking in Darknet, but are not implemented here; the default of a key is
-    not reported.  Keys that are refused here are errors."""
-    for section in inputs.cfg.sections:
-        for option in section.options:
-            row = keys.lookup(section.type, option.key)
-            if row is None or row.is_default(option.value):
-                continue
-            text = f"[{section.name}] {option.key}={option.value}"
-            found = Found(text, section.path, option.line, option.value, row.default_text)
-            if row.use == "unsupported":
-                yield replace(found, message=f"{text} has no effect: only Darknet uses this key")
-            elif row.use == "refused":
-                yield replace(found, message=f"{text} is refused: not supported", severity=ERROR)
+@rule("L-39", ERROR, "random sizes do not fit the stride", "Set resize_step to the stride.")
+def sizes_fit_stride(inputs: Inputs) -> Iterator[Found]:
+    """With random=1 a training draws input sizes that are multiples of resize_step (32 by default).  They
+    must be multiples of the network's stride, which is 64 in yolov4-p6."""
+    head = random_head(inputs.cfg)
+    step, stride = size_grid(inputs.cfg)
+    if head is not None and step % stride:
+        text = f"random={head.get('random')} draws sizes on a grid of {step}, the stride is {stride}"
+        yield at(inputs.net, "resize_step", text, str(-(-step // stride) * stride))
 
 
 @rule("L-02", ERROR, "batch is not divisible by subdivisions", "Choose subdivisions that divide batch.")
@@ -179,22 +140,22 @@ def _gib(count: int) -> str:
     return f"{count / 2**30:.2g} GiB"
 
 
-# (key, other key, consequence)
+# (key, other key, consequence, severity)
 _REJECTED = (
-    ("mosaic", "letter_box", "Darknet refuses to train with both"),
-    ("cutmix", "mosaic", "a detector uses mosaic only"),
-    ("mixup", "mosaic", "mosaic is used and mixup ignored"),
+    ("letter_box", "mosaic", "training with both is refused, as in Darknet", ERROR),
+    ("cutmix", "mosaic", "a detector uses mosaic only", WARNING),
+    ("mixup", "mosaic", "mosaic is used and mixup ignored", WARNING),
 )
 _MIXUP_CUTMIX, _MIXUP_BOTH = 2, 4  # values of mixup
 
 
 @rule("L-34", WARNING, "settings that exclude each other", "Switch one of them off.")
 def compatible_settings(inputs: Inputs) -> Iterator[Found]:
-    """Combinations that Darknet refuses or silently reduces to one of the two."""
+    """Combinations that are refused, which is an error, or silently reduced to one of the two."""
     net = inputs.net
-    for key, other, outcome in _REJECTED:
+    for key, other, outcome, severity in _REJECTED:
         if net.integer(key) and net.integer(other):
-            yield at(net, key, f"{key} and {other} are both on: {outcome}")
+            yield at(net, key, f"{key} and {other} are both on: {outcome}", severity=severity)
     alone = not net.integer("cutmix") and not net.integer("mosaic") and bool(inputs.cfg.heads)
     if net.integer("cutmix") and not net.integer("mosaic") and inputs.cfg.heads:
         yield at(net, "cutmix", "cutmix is for classifiers; a detector trains without it", "mosaic=1")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from pydarknet.cfg.generate import training_length
 from pydarknet.cfg.model import Section
-from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
+from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, Severity, at, rule
 from pydarknet.check.inputs import Inputs
 
 HIGH_RATE = 0.001  # from here on a burn-in of 1000 iterations is needed
@@ -63,15 +63,26 @@ def steps_work(inputs: Inputs) -> Iterator[Found]:
 )
 def long_enough(inputs: Inputs) -> Iterator[Found]:
     """2000 iterations per class, one per image, at least 6000; below a tenth of that the network does not
-    become useful."""
-    if not inputs.trains or inputs.classes is None:
+    become useful, which is an error unless the length was given for this run (``--epochs``,
+    ``--max-batches``).  A cfg without a length is only noted."""
+    if inputs.classes is None:
+        return
+    if not inputs.trains:
+        text, hint = "max_batches is not set", "Set it, or give `train` --epochs or --max-batches."
+        yield at(inputs.net, "max_batches", text, severity=NOTE, hint=hint)
         return
     planned = inputs.net.integer("max_batches")
     needed = training_length(inputs.classes, inputs.train_images)
     if planned < needed:
         parts = f"2000 · {inputs.classes} classes, {inputs.train_images or 'unknown number of'} images, 6000"
         text = f"max_batches is {planned}, {planned / needed:.1%} of {needed} (the largest of {parts})"
-        yield at(inputs.net, "max_batches", text, str(needed), ERROR if planned < 0.1 * needed else None)
+        severity = _unless_given(inputs) if planned < 0.1 * needed else None
+        yield at(inputs.net, "max_batches", text, str(needed), severity)
+
+
+def _unless_given(inputs: Inputs) -> Severity:
+    """An error, unless the user gave the length of this run."""
+    return WARNING if inputs.run.length_given else ERROR
 
 
 @rule("L-09", WARNING, "learning rate vanishes early", "Put the last step at 90 % of max_batches.")
@@ -116,14 +127,14 @@ def relative_rate(net: Section) -> Callable[[int], float]:
 )
 def enough_epochs(inputs: Inputs) -> Iterator[Found]:
     """A training that does not see all of its images once cannot succeed; fewer than ten epochs are rarely
-    enough."""
+    enough.  Always a warning if the length was given for this run."""
     if not inputs.trains or not 0 < inputs.epochs < 10:
         return
     text = (
         f"batch {inputs.net.integer('batch')} · max_batches {inputs.net.integer('max_batches')} = "
         f"{inputs.planned_images} images, {inputs.epochs:.2f} epochs of {inputs.train_images} images"
     )
-    severity = ERROR if inputs.epochs < 1 else WARNING
+    severity = _unless_given(inputs) if inputs.epochs < 1 else WARNING
     yield at(inputs.net, "max_batches", text, "at least 10 epochs", severity)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pydarknet.cfg.shapes import Walk, walk
+from pydarknet.cfg.trainable import at_possible_size
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
 from pydarknet.check.inputs import Inputs
 from pydarknet.errors import WeightsError
@@ -33,11 +34,11 @@ def weights_fit(inputs: Inputs) -> Iterator[Found]:
         yield Found(str(inputs.weights))
         return
     file = _opened(inputs)
-    if file is None or not inputs.nodes:
+    if file is None or not inputs.built:
         return
     count = len(file.values)
     result = fit(count, inputs.nodes)
-    if inputs.run.transfer and not result.good and _nodes(inputs, file):
+    if not result.good and _nodes(inputs, file):
         yield Found(
             f"{_origin(inputs, count)}: the layers before the heads are reinitialised",
             str(file.path),
@@ -58,14 +59,10 @@ def weights_fit(inputs: Inputs) -> Iterator[Found]:
 
 
 def _nodes(inputs: Inputs, file: WeightsFile) -> Walk | None:
-    """The network of the file: that of the cfg or, if allowed, the same for other classes."""
+    """The network of the file: that of the cfg, or the same for other classes."""
     if fit(len(file.values), inputs.nodes).good:
         return inputs.nodes
-    other = (
-        donor(inputs.cfg, len(file.values))
-        if inputs.run.transfer and inputs.nodes and not file.rest
-        else None
-    )
+    other = donor(at_possible_size(inputs.cfg), len(file.values)) if inputs.nodes and not file.rest else None
     return walk(other) if other else None
 
 
@@ -87,7 +84,7 @@ def weights_sound(inputs: Inputs) -> Iterator[Found]:
     """Values must be finite and variances not negative.  An unusual standard deviation in the first layers
     is a warning."""
     file = _opened(inputs)
-    nodes = _nodes(inputs, file) if file else None
+    nodes = _nodes(inputs, file) if file and inputs.built else None
     if file is None or nodes is None:
         return
     convolutions = 0
@@ -119,7 +116,7 @@ def _implausible(place: str, values: Floats, file: WeightsFile) -> Iterator[Foun
     "L-17",
     NOTE,
     "weights are already trained to the end",
-    "Start with --restart, or raise max_batches to continue.",
+    "Start with --clear, or raise max_batches to continue.",
     "weights",
 )
 def not_finished(inputs: Inputs) -> Iterator[Found]:
@@ -127,10 +124,10 @@ def not_finished(inputs: Inputs) -> Iterator[Found]:
     immediately."""
     file = _opened(inputs)
     batch, end = inputs.net.integer("batch"), inputs.net.integer("max_batches")
-    if file is None or inputs.run.clear or not inputs.trains or batch < 1:
+    if file is None or not inputs.built or inputs.run.clear or not inputs.trains or batch < 1:
         return
-    if inputs.run.transfer and _nodes(inputs, file) is not inputs.nodes:
-        return  # counts from 0
+    if _nodes(inputs, file) is not inputs.nodes:
+        return  # a training with it counts from 0, or does not begin
     done = file.header.iterations(batch)
     if done >= end:
         text = f"{file.path.name} is at iteration {done} (images {file.header.seen}), max_batches is {end}"

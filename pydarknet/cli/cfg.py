@@ -11,7 +11,7 @@ import click
 
 from pydarknet.cli._impl.options import BYTES, SIZE
 from pydarknet.engine.precisions import PRECISIONS
-from pydarknet.errors import FileError
+from pydarknet.errors import CfgError, FileError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
@@ -324,12 +324,16 @@ def retune(
 @click.option("-o", "--out", "output", type=OUTPUT, help="Write another file, - for stdout.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output file.")
 def fix(file: Path, write: bool, output: Path | None, force: bool) -> None:
-    """Fix old spellings, comments after values, repeated and unused keys."""
-    from pydarknet.cfg import CfgFile, edit
+    """Fix what can have one meaning only.
 
-    changed, repairs = edit.fix(CfgFile.load(file))
-    for repair in repairs:
-        text = f"{file}:{repair.line}: {repair.old.strip()} → {repair.new.strip()} ({repair.reason})"
+    Old spellings, activations of other frameworks, comments after values, repeated and unused keys, whole
+    numbers such as 4800.0, `num` below the anchors in use, and `resize_step` that does not fit the stride.
+    """
+    from pydarknet.cfg import CfgFile, repair
+
+    changed, repairs = repair.fix(CfgFile.load(file))
+    for made in repairs:
+        text = f"{file}:{made.line}: {made.old.strip()} → {made.new.strip()} ({made.reason})"
         click.echo(text, err=str(output) == "-")
     if not repairs:
         click.echo("nothing to fix", err=True)
@@ -370,14 +374,20 @@ def memory(
     size = batch or cfg.net.integer("batch")
     counts = [subdivisions] if subdivisions else [n for n in range(1, size + 1) if size % n == 0]
     free = limit or free_memory()
-    rows = list(model.training_by_subdivisions(cfg, size, counts, precision=precision))
     detection = model.inference_memory(cfg, precision=precision)
+    try:
+        rows, why = list(model.training_by_subdivisions(cfg, size, counts, precision=precision)), ""
+    except CfgError as error:  # of a layer that cannot be trained
+        rows, why = [], str(error)
     if as_json:
         training = [{"subdivisions": n, **dataclasses.asdict(m), "total": m.total} for n, m in rows]
         record = {"detection": {**dataclasses.asdict(detection), "total": detection.total}}
         click.echo(json.dumps({**record, "batch": size, "training": training}))
         return
     click.echo(f"detection, 1 image: {detection.total / 2**20:,.0f} MiB")
+    if why:
+        click.echo(f"training: {why}")
+        return
     click.echo(f"training, batch {size}:\n{'subdivisions':>14} {'mini-batch':>11} {'MiB':>9}")
     for count, need in rows:
         fits = "" if free is None else "  fits" if need.total <= free else "  too much"

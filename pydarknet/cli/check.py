@@ -10,7 +10,7 @@ import click
 
 from pydarknet.cli._impl.bars import Bars
 from pydarknet.cli._impl.options import BYTES
-from pydarknet.errors import DarknetError
+from pydarknet.errors import ArgumentError, DarknetError
 
 if TYPE_CHECKING:
     from pydarknet.cfg.model import CfgFile
@@ -66,7 +66,7 @@ def command(
       pydarknet check my.cfg --data ds/obj.data --fix
       pydarknet check my.cfg --json --ignore L-11
     """
-    from pydarknet.check import CATALOGUE, Inputs, PlannedRun, Severity, inspect, load_inputs
+    from pydarknet.check import CATALOGUE, Inputs, PlannedRun, Severity, inspect, load_inputs, require_rules
 
     if rules:
         for rule in CATALOGUE.values():
@@ -74,10 +74,11 @@ def command(
         return 0
     if cfg_path is None:
         raise click.UsageError("Missing argument 'CFG'.")
-    unknown = [name for name in ignore if name not in CATALOGUE]
-    if unknown:
-        raise click.UsageError(f"{unknown[0]!r} is not a rule; `pydarknet check --rules` lists them.")
-    run = PlannedRun(out, clear, sec_per_iter, max_hours, memory)
+    try:
+        require_rules(ignore)
+    except ArgumentError as error:
+        raise click.UsageError(str(error)) from None
+    run = PlannedRun(out, clear, False, sec_per_iter, max_hours, memory)
     try:
         with Bars(leave=False) as bars:
             inputs = load_inputs(cfg_path, data, weights, run, deep=deep, progress=bars)

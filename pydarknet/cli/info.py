@@ -19,7 +19,11 @@ from pydarknet.engine import info
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--selftest", is_flag=True, help="Compute a built-in network and compare with known numbers.")
 @click.option("--size", type=SIZE, help="With MODEL.cfg: at this input size, e.g. 416 or 640x352.")
-@click.option("--lenient", is_flag=True, help="With MODEL.cfg: unknown keys are warnings, not errors.")
+@click.option(
+    "--lenient",
+    is_flag=True,
+    help="With MODEL.cfg: unknown keys and doubtful values are warnings, not errors.",
+)
 def command(
     cfg: str | None, as_json: bool, selftest: bool, size: tuple[int, int] | None, lenient: bool
 ) -> int:

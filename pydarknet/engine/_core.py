@@ -8,10 +8,11 @@ copying them. ``darknet.h`` documents the calls; users call :class:`pydarknet.Ne
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -319,8 +320,18 @@ def _c_options(options: EngineOptions) -> tuple[Any, Any]:
     """The struct, and the strings that it points to."""
     backend = ffi.new("char[]", _bytes(options.backend))
     precision = ffi.new("char[]", _bytes(options.precision))
-    values = (backend, precision, options.batch, options.threads, options.strict)
+    batch, threads = _count("batch", options.batch), _count("threads", options.threads)
+    values = (backend, precision, batch, threads, options.strict)
     return ffi.new("dn_options *", values), (backend, precision)
+
+
+def _count(name: str, value: SupportsIndex) -> int:
+    """A number that the engine can judge; one that no C int holds becomes the largest or smallest."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise errors.ArgumentError(f"found {name} {value!r}, expected a whole number") from None
+    return max(-(2**31), min(number, 2**31 - 1))
 
 
 def _path(path: str | None) -> Any:

@@ -133,7 +133,7 @@ class EngineOptions:
         precision: of the arithmetic, or ``"auto"``.
         batch: largest number of images in a forward pass.
         threads: cores to compute on; 0: all that the process may use.
-        strict: unknown keys in the cfg are errors, not warnings.
+        strict: what is probably a mistake in the cfg, though Darknet reads it, is an error, not a warning.
     """
 
     backend: str = "auto"

@@ -48,7 +48,9 @@ class Network(Closing):
             the backend prefers on its device, bf16 if the CPU supports it natively.
         batch: largest number of images in a forward pass.
         threads: cores to compute on; by default all that the process may use.
-        strict: unknown keys in the cfg are errors; otherwise warnings, logged by the logger ``"pydarknet"``.
+        strict: what is probably a mistake in the cfg, though Darknet reads it, is an error: an unknown key, a
+            value that is a number only in part (``64px``), a key without a value, ``num`` below the anchors
+            that ``mask`` uses. Otherwise these are warnings, logged by the logger ``"pydarknet"``.
         library: path of a libdarknet.so built upstream, to detect through it instead of pydarknet's engine;
             by default the environment variable ``PYDARKNET_LIBRARY``. Such a network only detects.
 

@@ -122,6 +122,9 @@ class TrainConfig:
     tensorboard: bool = _option(False, "Also write TensorBoard event files into RUN/tensorboard.")
     mlflow: bool = _option(False, "Also log to the MLflow server of MLFLOW_TRACKING_URI.")
     on_end: str | None = _option(None, "Command to run at the end, also after a failure.", metavar="CMD")
+    ignore: tuple[str, ...] = _option(
+        (), "Skip a rule of the preflight, e.g. L-08; may be repeated.", metavar="RULE"
+    )
     force: bool = _option(False, "Train even if the preflight finds errors.")
     restart: bool = _option(False, "Start over; an existing run in the folder is moved aside.")
 
@@ -232,7 +235,7 @@ class TrainConfig:
     def from_json(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Inverse of :meth:`to_json`; fields of other versions are ignored."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        known["settings"] = tuple(known.get("settings", ()))
+        known |= {name: tuple(known.get(name, ())) for name in ("settings", "ignore")}
         if known.get("size"):
             known["size"] = tuple(known["size"])
         return cls(**known)
@@ -266,6 +269,7 @@ FREE = frozenset(
         "mlflow",
         "on_nan",
         "on_end",
+        "ignore",
         "force",
         "restart",
         "clear",

@@ -37,7 +37,7 @@ class Frame:
         image: (h, w) or (h, w, c), blue first.
         name: path or URL it came from; for frames of a video, that of the video.
         index: number of the frame within its source, from 0, counted before any are skipped.
-        time: seconds since the beginning of the source.
+        time: seconds since the beginning of the source; of a video, as the file states it.
         fps: frames per second of the video; 0 if unknown, and for a single image.
         still: a single image, not a frame of a video or stream.
         captured: time of reading, on the clock of ``time.perf_counter``.
@@ -221,7 +221,7 @@ def _video(address: str, name: str, every: int) -> Iterator[Frame]:
             if index % every == 0:
                 fine, image = capture.retrieve()
                 if fine and image is not None and image.size:
-                    yield Frame(image, name, index, index / fps if fps else 0.0, fps / every)
+                    yield Frame(image, name, index, _time_of(capture, index, fps), fps / every)
             index += 1
     finally:
         capture.release()
@@ -229,6 +229,19 @@ def _video(address: str, name: str, every: int) -> Iterator[Frame]:
         raise DataError(f"{name}: has no frame that can be decoded")
     if index < announced:
         _log.warning("%s: the header has %d frames, but only %d can be read", name, announced, index)
+
+
+def _time_of(capture: Any, index: int, fps: float) -> float:
+    """Time of the frame that was grabbed, in seconds: as the file states it, else by its number.
+
+    Videos of phones and screen recorders have no constant rate.
+    """
+    import cv2
+
+    stated = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+    if math.isfinite(stated) and (stated > 0 or index == 0):
+        return max(stated, 0.0)
+    return index / fps if fps else 0.0
 
 
 def _object(camera: Any, name: str, every: int) -> Iterator[Frame]:

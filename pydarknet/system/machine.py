@@ -8,12 +8,31 @@ import os
 import platform
 from pathlib import Path
 
+from pydarknet.errors import ArgumentError
+
 
 def usable_cores() -> int:
     """Number of cores that the process may use; containers and taskset can lower it."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def bounded_threads(count: int, what: str = "threads") -> int:
+    """Return ``count``, if the system can create this number of threads; the engine has the same bound.
+
+    Args:
+        count: number of threads, at least 1.
+        what: they are for, as the name of the setting.
+
+    Raises:
+        ArgumentError: there are more than 64 and more than four for each core.
+    """
+    cores = usable_cores()
+    most = max(64, 4 * cores)
+    if not 1 <= count <= most:
+        raise ArgumentError(f"found {what} {count}, expected 1 to {most}; this process may use {cores} cores")
+    return count
 
 
 def total_memory() -> int | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import math
 
-from pydarknet.cfg import CfgFile, walk
+from pydarknet.cfg import CfgFile
 from pydarknet.cfg.edit import copy
 from pydarknet.cfg.generate import apply_setting, check_size
 from pydarknet.cfg.memory import smallest_subdivisions
+from pydarknet.cfg.schedule import rescale
+from pydarknet.cfg.trainable import stride_of
 from pydarknet.engine.memory import free_memory
-from pydarknet.errors import ArgumentError, CfgError
+from pydarknet.errors import ArgumentError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.notify import Notify
 
@@ -56,7 +58,7 @@ def requested_cfg(
         name, _, value = setting.partition("=")
         apply_setting(cfg, name.strip(), value.strip())
     if config.size is not None:
-        check_size(cfg.path, config.size, walk(cfg, 2048, 2048, problems=[]).stride)
+        check_size(cfg.path, config.size, stride_of(cfg))
         net.set("width", config.size[0])
         net.set("height", config.size[1])
     if config.batch is not None:
@@ -70,6 +72,8 @@ def requested_cfg(
     elif config.subdivisions is not None:
         net.set("subdivisions", int(config.subdivisions))
     batch, divisions = net.integer("batch"), net.integer("subdivisions")
+    if batch < 1:
+        raise net.error("batch", f"found {batch}, expected at least 1")
     if divisions < 1 or batch % divisions:
         raise net.error("subdivisions", f"batch {batch} cannot be cut into {divisions} equal subdivisions")
     if config.freeze is not None:
@@ -92,23 +96,18 @@ def stretch(cfg: CfgFile, length: int, notify: Notify) -> None:
     before = net.integer("max_batches")
     if length == before:
         return
+    old, new = rescale(net, length)
     net.set("max_batches", length)
     notify(f"max_batches {before} -> {length}")
-    if steps := net.integers("steps"):
-        if before > 0:
-            moved = [round(step * length / before) for step in steps]
-        else:
-            moved = [length * 8 // 10 + i * max(length // 10 // len(steps), 1) for i in range(len(steps))]
-        if moved != steps:
-            net.set("steps", moved)
-            notify(f"steps {_listed(steps)} -> {_listed(moved)}: they keep their share of the training")
+    if new != old:
+        notify(f"steps {_listed(old)} -> {_listed(new)}: they keep their share of the training")
     if net.integer("burn_in") > length // 4 and length < before:
         net.set("burn_in", length // 4)
         notify(f"burn_in -> {length // 4}: a quarter of a short training")
 
 
 def _listed(numbers: list[int]) -> str:
-    return ",".join(map(str, numbers))
+    return ",".join(map(str, numbers)) or "none"
 
 
 def _choose_subdivisions(cfg: CfgFile, config: TrainConfig, notify: Notify) -> None:
@@ -142,16 +141,3 @@ def backbone(cfg: CfgFile) -> int:
     """
     ends = ("upsample", "yolo", "Gaussian_yolo", "region")
     return max(1, next(i for i, section in enumerate(cfg.layers) if section.type in ends) - 1)
-
-
-def require_network(cfg: CfgFile) -> None:
-    """Reject a cfg that does not describe a network that can be trained.
-
-    Raises:
-        CfgError: naming the first thing that is wrong.
-    """
-    walk(cfg)
-    if len({head.integer("classes") for head in cfg.heads}) > 1:
-        raise CfgError(f"{cfg.path}: the heads have different numbers of classes")
-    if len({head.integer("max") for head in cfg.heads}) > 1:
-        raise CfgError(f"{cfg.path}: the heads have different values of max; use one")

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pydarknet.cfg import CfgFile
+from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.data.album import ImageCache
 from pydarknet.engine import opencv
 from pydarknet.engine.images import Pixels, save_image
 from pydarknet.training import augment
 from pydarknet.training import truth_boxes as truths
-from pydarknet.training.augment import AugmentConfig
 from pydarknet.training.truth_boxes import Boxes
 
 Size = tuple[int, int]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydarknet.cfg import CfgFile
+from pydarknet.cfg.trainable import require
 from pydarknet.data import Dataset, read
 from pydarknet.data.fingerprint import identity
 from pydarknet.data.splits import Splits
@@ -17,9 +18,8 @@ from pydarknet.runs.folder import RunFolder
 from pydarknet.runs.record import STATE, RunRecord, new_run, read_record, state_of
 from pydarknet.system.notify import Notify
 from pydarknet.training import resumed_inputs, startup_checks
-from pydarknet.training.augment import AugmentConfig
 from pydarknet.training.checkpoint import CheckpointDir
-from pydarknet.training.effective_cfg import effective_cfg, requested_cfg, require_network
+from pydarknet.training.effective_cfg import effective_cfg, requested_cfg
 from pydarknet.training.resumed_inputs import ResumedCfg, weights_identity
 
 
@@ -201,8 +201,7 @@ def _resumed_cfg(
 
 def _accept(config: TrainConfig, cfg: CfgFile, splits: Splits, path: Path) -> None:
     """Check that a cfg can be trained with the data, and write it into the folder of the run."""
-    require_network(cfg)
-    AugmentConfig.of(cfg)
+    require(cfg)
     if len(splits.names) != (classes := cfg.heads[0].integer("classes")):
         raise DataError(
             f"{config.data}: has {len(splits.names)} class names, {cfg.path} has classes={classes}"

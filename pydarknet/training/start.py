@@ -7,13 +7,13 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.data.album import ImageCache
 from pydarknet.engine.trainer import Trainer
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system import extras
-from pydarknet.system.machine import usable_cores
+from pydarknet.system.machine import bounded_threads, usable_cores
 from pydarknet.training import checkpoint, darknet_log, plots, startup_checks, tables
-from pydarknet.training.augment import AugmentConfig
 from pydarknet.training.checkpoint_hook import CheckpointHook, TimeLimitHook
 from pydarknet.training.diagnostics import Diagnostics
 from pydarknet.training.eta import eta_hook
@@ -104,7 +104,7 @@ def _loader(prepared: Prepared) -> Loader:
         net.integer("batch"),
         net.integer("subdivisions"),
         config.seed,
-        config.workers or usable_cores(),
+        bounded_threads(config.workers or usable_cores(), "workers"),
         input_sizes(prepared.cfg, config.seed),
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydarknet.cfg import CfgFile
 from pydarknet.cfg.memory import smallest_subdivisions, training_memory
-from pydarknet.check import PlannedRun, preflight
+from pydarknet.check import PlannedRun, preflight, require_rules
 from pydarknet.data.album import RAM_SHARE
 from pydarknet.data.splits import Splits
 from pydarknet.engine import selftest
@@ -74,15 +74,17 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, notify: Notify) -> No
 
     Raises:
         DataError: the preflight found an error.
+        ArgumentError: ``ignore`` has a name that is not a rule's.
     """
+    require_rules(config.ignore)
     plan = PlannedRun(
         folder=folder,
         clear=config.clear,
-        transfer=True,
+        length_given=config.epochs is not None or config.max_batches is not None,
         precision=config.precision,
         backend=config.backend,
     )
-    ignored = ("L-19",) if config.val_fraction else ()  # they are split off
+    ignored = (*config.ignore, *(("L-19",) if config.val_fraction else ()))  # they are split off
     found = preflight(cfg, Path(config.data), config.weights, plan, ignore=ignored)
     write_text(folder / "preflight.json", found.to_json())
     refused = bool(found.errors) and not config.force

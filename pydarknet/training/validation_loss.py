@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from pydarknet import __version__
 from pydarknet.cfg import CfgFile
+from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.data.album import relative_boxes
 from pydarknet.data.fingerprint import fingerprint
 from pydarknet.evaluation.darknet_map import NMS, SCORE
 from pydarknet.training import truth_boxes
-from pydarknet.training.augment import AugmentConfig
 from pydarknet.training.truth_boxes import Boxes
 
 if TYPE_CHECKING:

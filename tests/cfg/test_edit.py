@@ -8,7 +8,8 @@ import pytest
 from pydarknet import cfg
 from pydarknet.cfg import keys, parse, walk
 from pydarknet.cfg.diff import diff
-from pydarknet.cfg.edit import Repair, fix, retune
+from pydarknet.cfg.edit import retune
+from pydarknet.cfg.repair import Repair, fix
 from pydarknet.errors import CfgError
 
 TUTORIAL = """# my settings

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pytest
 
 from pydarknet.cfg import CfgFile, keys
+from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.engine.network import Network
 from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import DarknetError
-from pydarknet.training.augment import AugmentConfig
 
 REFUSED = {"rnn", "gru", "lstm", "crnn", "conv_lstm", "history"}  # sections that the engine refuses
 USED = ("both", "inference", "training")

@@ -59,6 +59,36 @@ def test_lists_stop_at_a_comment() -> None:
     assert net.numbers("scales") == [0.1, 0.1]
 
 
+def test_a_comment_behind_a_header_or_value_is_no_part_of_it() -> None:
+    cfg = parse("[net]\nwidth = 32 # pixels\n[conv] # first\nactivation=leaky;the usual\n")
+    assert (cfg.problems, cfg.layers[0].type, cfg.layers[0].get("activation")) == (
+        [],
+        "convolutional",
+        "leaky",
+    )
+    cfg.net.set("width", 64)
+    cfg.layers[0].set("activation", "mish")
+    assert str(cfg) == "[net]\nwidth = 64 # pixels\n[conv] # first\nactivation=mish;the usual\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[net]\rwidth=8\r[conv]\rfilters=4\r",
+        "[net]\nwidth=8\n[conv]\nfilters=4\n".encode("utf-16"),
+        "[net]\nwidth=8\n[conv]\nfilters=4\n".encode("utf-16-le"),
+        b"\xfe\xff" + "[net]\nwidth=8\n[conv]\nfilters=4\n".encode("utf-16-be"),
+    ],
+)
+def test_old_encodings_are_read(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "old.cfg"
+    path.write_bytes(data)
+    cfg = CfgFile.load(path)
+    assert (cfg.net.integer("width"), cfg.layers[0].integer("filters")) == (8, 4)
+    cfg.save()
+    assert path.read_bytes() == b"[net]\nwidth=8\n[conv]\nfilters=4\n"
+
+
 def test_editing_changes_nothing_else() -> None:
     cfg = parse(TEXT)
     cfg.net.set("width", 608)
@@ -80,13 +110,15 @@ def test_a_key_is_added_to_a_file_without_final_newline() -> None:
         ("width=3\n[net]\n", "<cfg>:1: option before the first section"),
         ("[net]\nwidth=\n", "<cfg>:2: 'width' has no value"),
         ("[net]\nwidth 416\n", "<cfg>:2: 'width416' is neither a section, a comment nor key=value"),
-        ("[net]\n[convolutional] # first\n", "<cfg>:2: section header '[convolutional]#first' does not end"),
+        ("[net]\n[convolutional\n", "<cfg>:2: section header '[convolutional' does not end"),
+        ("[net]\n=3\n", "<cfg>:2: '=3' has no key"),
         ("# nothing\n", "<cfg>: no section found"),
         ("[convolutional]\n", "<cfg>:1: first section is [convolutional], expected [net]"),
     ],
 )
 def test_malformed_text_is_reported_with_its_line(text: str, message: str) -> None:
-    problems = [str(problem) for problem in parse(text).problems]
+    cfg = parse(text)
+    problems = [str(problem) for problem in [*cfg.problems, *cfg.idle]]
     assert any(problem.startswith(message) for problem in problems), problems
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from pydarknet.cfg import keys, parse, walk
 from pydarknet.cfg.diff import diff
-from pydarknet.cfg.edit import fix, retune
+from pydarknet.cfg.edit import retune
 from pydarknet.cfg.explain import explain
 from pydarknet.cfg.memory import inference_memory, training_memory
+from pydarknet.cfg.repair import fix
 from pydarknet.cfg.show import table
 from pydarknet.errors import CfgError, FileError
 

@@ -218,3 +218,17 @@ def test_damaged_tfrecord(tmp_path: Path) -> None:
         data.read(file, "tfrecord")
     with pytest.raises(DataError, match="no TFRecord there"):
         data.read(make_text(tmp_path / "e/a.txt", "").parent, "tfrecord")
+
+
+@pytest.mark.parametrize("encode", [lambda text: "\ufeff" + text.replace("\n", "\r\n"), None])
+@pytest.mark.parametrize("name", CASES)
+def test_text_of_other_systems(tmp_path: Path, name: str, encode: Callable[[str], str] | None) -> None:
+    """A byte order mark with the line ends of Windows, and UTF-16."""
+    CASES[name][0](tmp_path)
+    for file in tmp_path.rglob("*"):
+        if file.suffix in (".txt", ".json", ".pbtxt"):
+            text = file.read_text()
+            file.write_bytes(encode(text).encode() if encode else text.encode("utf-16"))
+    dataset = data.read(tmp_path)
+    assert dataset[0].boxes[0].tolist() == pytest.approx(BOX, abs=1e-4)
+    assert not dataset.report.errors

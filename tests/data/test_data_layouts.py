@@ -12,7 +12,8 @@ import pytest
 from data_files import make_image, make_text
 
 from pydarknet import data
-from pydarknet.data import Dataset, Sample
+from pydarknet.data import Dataset, Sample, ops
+from pydarknet.data.classes import ClassPlan
 from pydarknet.data.formats import sniff
 from pydarknet.errors import DataError
 
@@ -143,3 +144,38 @@ def test_names_repeat_in_splits(tmp_path: Path, name: str) -> None:
     after = data.read(tmp_path / "out" / where)
     assert [(s.split, s.width, s.boxes[0, 2]) for s in after] == [("train", 100, 100), ("val", 50, 50)]
     assert not after.report.counts.get("size-mismatch")
+
+
+def test_names_below_layout_folders(tmp_path: Path) -> None:
+    """Folders of a layout are not part of an image's name: nothing is written into train/annotations."""
+    make_image(tmp_path / "in/images/a.jpg", 64, 64)
+    make_text(tmp_path / "in/annotations/a.xml", XML)
+    dataset = data.read(tmp_path / "in")
+    assert [sample.name for sample in dataset] == ["a.jpg"]
+    data.write(dataset, tmp_path / "out")
+    assert (tmp_path / "out/train/a.jpg").is_file()
+
+
+def test_synset_ids_need_an_option(tmp_path: Path) -> None:
+    """The error of a wrong class name gives the option that is missing."""
+    with pytest.raises(DataError, match=r"no class 'n01440764'.*synset ids need --set class_names=wnid"):
+        ClassPlan(keep=("n01440764",)).choose(("tench",), {}, {})
+
+
+def test_a_list_with_two_roles(tmp_path: Path) -> None:
+    """An image list that is both training and validation is read once, as training, and reported."""
+    darknet_tutorial(tmp_path)
+    (tmp_path / "data/obj.data").write_text(
+        "classes=1\ntrain=data/train.txt\nvalid=data/train.txt\nnames=data/obj.names\n"
+    )
+    merged = ops.merge(data.read(tmp_path))
+    assert [sample.split for sample in merged] == ["train"]
+    assert "valid names the same list as another key" in str(merged.report)
+
+
+def test_signed_class_number(tmp_path: Path) -> None:
+    """``+0`` and ``0.0`` are class 0."""
+    make_image(tmp_path / "a.png", 10, 10)
+    make_text(tmp_path / "a.txt", "+0 0.5 0.5 0.2 0.2\r\n0.0 0.2 0.2 0.2 0.2\r\n")
+    assert sniff(tmp_path) == "darknet"
+    assert data.read(tmp_path)[0].classes.tolist() == [0, 0]

@@ -23,6 +23,7 @@ from made_results import frames_of
 from web_camera import WebCamera
 
 import pydarknet
+from pydarknet.cli.detect import FORMATS
 from pydarknet.engine import selftest
 from pydarknet.system import extras
 
@@ -54,7 +55,7 @@ def detect(
 
 def test_a_video_with_everything(detect: Detect, video: Callable[..., Path]) -> None:
     """60 frames in, 60 out, in the video and in every format."""
-    formats = [f"--to={name}" for name in ("darknet", "jsonl", "csv", "coco", "yolo", "kaggle-loc")]
+    formats = [f"--to={name}" for name in FORMATS]
     code, out, err = detect(
         video("video.mp4"), "--out", "found.mp4", *formats, "--thresh", 0, "--sheet", "sheet.jpg"
     )
@@ -75,7 +76,7 @@ def test_a_video_with_everything(detect: Detect, video: Callable[..., Path]) -> 
     assert "video in found.mp4" in out
     assert {path.name for path in Path().iterdir()} == {
         "found.mp4", "detections.json", "detections.jsonl", "detections.csv", "coco_results.json", "labels",
-        "submission.csv", "sheet.jpg",
+        "submission.csv", "sheet.jpg", "tasks.json", "annotations.xml",
     }  # fmt: skip
 
 

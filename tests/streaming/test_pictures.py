@@ -64,6 +64,16 @@ def test_a_live_video_runs_as_fast_as_life(tmp_path: Path) -> None:
     assert len(frames_of(video.path)) == pytest.approx(1 + 9 * 6 + 30, abs=1)
 
 
+def test_a_video_keeps_the_time_of_its_images(tmp_path: Path) -> None:
+    """At 10 images a second, an image is repeated until the time of the next; none is left out."""
+    video = VideoFile(tmp_path / "x.avi", fps=10)
+    for number, time in enumerate([0.0, 0.1, 0.5, 1.5, 1.51]):
+        video.write(np.full((16, 16, 3), 40 * number, np.uint8), time)
+    video.close()
+    levels = [round(float(frame.mean()) / 40) for frame in frames_of(video.path)]
+    assert levels == [0, *[1] * 4, *[2] * 10, 3, 4]
+
+
 def test_pictures_of_another_size_are_fitted(tmp_path: Path) -> None:
     video = VideoFile(tmp_path / "x.avi", fps=30)
     for size in ((64, 64), (32, 48), (64, 64)):

@@ -6,7 +6,8 @@ from __future__ import annotations
 import io
 import logging
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -39,6 +40,31 @@ def test_a_video_of_sixty_frames_gives_sixty(video: Callable[..., Path], name: s
     lefts = [int(np.argmax(frame.image[56, :, 0] > 128)) for frame in frames[:20]]
     assert np.abs(np.array(lefts) - (4 + 2 * np.arange(20))).max() <= 2  # in order, and each its own
     assert file_sources.count(expand(classify(path))) == 60
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_frames_have_the_time_of_their_file(tmp_path: Path, suffix: str) -> None:
+    """A video without a constant rate, as phones record: times equal those that PyAV wrote."""
+    times = [0, 40, 200, 1000, 1040, 3000]
+    path = write_irregular(tmp_path / f"phone{suffix}", times)
+    assert [frame.time for frame in read(path)] == pytest.approx([time / 1000 for time in times])
+    assert [frame.time for frame in read(path, every=2)] == pytest.approx([0, 0.2, 1.04])
+
+
+def write_irregular(path: Path, times: Sequence[int]) -> Path:
+    """A video with an image at each time in milliseconds; the images get brighter by 40."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, time in enumerate(times):
+            image = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 * number, np.uint8), format="rgb24")
+            image.pts, image.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(image))
+        container.mux(stream.encode())
+    return path
 
 
 def test_every_third_frame_of_a_video(video: Callable[..., Path]) -> None:

@@ -8,10 +8,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from made_results import NAMES, NOTHING, TWO, dets, result
 
-from pydarknet import ArgumentError, FileError
+from pydarknet import ArgumentError, FileError, data
+from pydarknet.streaming.outputs import labelling
 from pydarknet.streaming.outputs import text as outputs
 from pydarknet.streaming.result import Result
 
@@ -155,3 +158,38 @@ def test_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     output.write(result(TWO), lambda: None)
     assert json.loads(capsys.readouterr().out)["frame"] == 0  # there before the end
     assert output.close() == ""
+
+
+@pytest.mark.parametrize("make", [labelling.label_studio, labelling.CvatFile])
+def test_labelling_tools(tmp_path: Path, make: Callable[[str, str], outputs.TextFile]) -> None:
+    """Scores, names and boxes come back through the reader of the tool's format."""
+    for name in ("a b.jpg", "c.jpg"):
+        assert cv2.imwrite(str(tmp_path / name), np.zeros((100, 200, 3), np.uint8))
+    file = tmp_path / ("a.xml" if make is labelling.CvatFile else "a.json")
+    output = make(str(file), "yolo--7")
+    for one in (result(TWO, str(tmp_path / "a b.jpg")), result(NOTHING, str(tmp_path / "c.jpg"))):
+        output.write(one, lambda: None)
+    output.close()
+    settings = {} if make is labelling.CvatFile else {"predictions": "yes"}
+    dataset = data.read(file, names=NAMES, **settings)
+    assert [sample.name for sample in dataset] == ["a b.jpg", "c.jpg"]
+    assert dataset[0].boxes.round(3).tolist() == [[10, 20, 50, 60], [0, 10, 200, 100]]
+    assert dataset[0].scores.round(3).tolist() == [0.9, 0.6]
+    assert [dataset.names[c] for c in dataset[0].classes] == ["dog", 'a "cat"']
+    assert ("yolo--7" in file.read_text()) is (make is labelling.label_studio)
+    assert ('source="auto"' in file.read_text()) is (make is labelling.CvatFile)
+
+
+def test_label_studio_addresses(tmp_path: Path) -> None:
+    """Tasks have the model's name and the address of local files; frames of a video are numbered images."""
+    output = labelling.label_studio(str(tmp_path / "t.json"), "net")
+    output.write(result(TWO, "/data/ü 1.jpg"), lambda: None)
+    output.write(result(TWO, "f.mp4", 4, still=False), lambda: None)
+    output.close()
+    tasks = json.loads((tmp_path / "t.json").read_text())
+    assert [task["data"]["image"] for task in tasks] == [
+        "/data/local-files/?d=data/%C3%BC%201.jpg",
+        "/data/local-files/?d=f_5.jpg",
+    ]
+    assert tasks[0]["predictions"][0]["model_version"] == "net"
+    assert tasks[0]["predictions"][0]["score"] == pytest.approx(0.75)

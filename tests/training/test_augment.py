@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from pydarknet.cfg import CfgFile
+from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.errors import CfgError
 from pydarknet.training import augment, truth_boxes
-from pydarknet.training.augment import AugmentConfig, Crop
+from pydarknet.training.augment import Crop
 
 CONFIG = AugmentConfig(96, 64, jitter=0.3, resize=1.5, flip=True)
 

@@ -12,11 +12,11 @@ import pytest
 import shapes
 
 from pydarknet.cfg import CfgFile
+from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.data import read
 from pydarknet.data.album import ImageCache
 from pydarknet.data.splits import Splits
 from pydarknet.errors import DataError
-from pydarknet.training.augment import AugmentConfig
 from pydarknet.training.loader import Loader, draw_boxes, network_size
 
 

@@ -37,6 +37,12 @@ def config(tmp_path: Path) -> TrainConfig:
     return TrainConfig(cfg, data, out=tmp_path / "run", threads=1, force=True, map_every=200, plots=False)
 
 
+@pytest.mark.parametrize("name", ["threads", "workers"])
+def test_threads_are_bounded(config: TrainConfig, name: str) -> None:
+    with pytest.raises(ArgumentError, match=rf"found .*{name}.*expected 1 to \d+.* \d+ cores"):
+        train(replace(config, **{name: 100_000}))
+
+
 # -- time
 
 

@@ -3,6 +3,7 @@
 #include "layer.hpp"
 
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -44,6 +45,20 @@ constexpr std::array<ActivationName, 23> kActivations{{
     {"normalize_channels_softmax_maxval", Activation::normalize_channels_softmax_maxval},
 }};
 
+struct OtherName {
+    const char* word;  // in lower case, without "_" and "-"
+    const char* here;  // nullptr: Darknet has no such function
+};
+
+// The names of other frameworks. By spelling alone, "silu" would be nearest to "selu", another function.
+constexpr OtherName kOtherNames[] = {
+    {"silu", "swish"},       {"sigmoid", "logistic"},  {"leakyrelu", "leaky"}, {"lrelu", "leaky"},
+    {"hardtanh", "hardtan"}, {"identity", "linear"},   {"none", "linear"},     {"hardswish", nullptr},
+    {"hswish", nullptr},     {"hardsigmoid", nullptr}, {"hsigmoid", nullptr},  {"prelu", nullptr},
+    {"rrelu", nullptr},      {"celu", nullptr},        {"softplus", nullptr},  {"softsign", nullptr},
+    {"hardshrink", nullptr}, {"logsigmoid", nullptr},  {"glu", nullptr},       {"crelu", nullptr},
+};
+
 using Accessor = const LayerDef& (*)();
 
 struct Unsupported {
@@ -63,6 +78,20 @@ constexpr Accessor kLayers[] = {
 #include "layers.def"
 #undef DN_LAYER
 };
+
+// "; did you mean ...?" or the like, for a word that is not an activation; "" without a guess.
+std::string activation_hint(const std::string& word) {
+    std::string plain;
+    for (const char ch : word)
+        if (ch != '_' && ch != '-') plain += static_cast<char>(std::tolower(static_cast<unsigned char>(ch)));
+    for (const OtherName& entry : kOtherNames)
+        if (plain == entry.word)
+            return entry.here ? text("; did you mean \"", entry.here, "\"?") : "; Darknet has no such function";
+    std::vector<std::string> names;
+    for (const ActivationName& entry : kActivations) names.emplace_back(entry.name);
+    const std::string near = closest(word, names);
+    return near.empty() ? "" : text("; did you mean \"", near, "\"?");
+}
 
 }  // namespace
 
@@ -90,14 +119,9 @@ const char* unsupported_reason(const std::string& section) {
 Activation parse_activation(CfgOptions& options, const char* key, Activation fallback) {
     if (!options.has(key)) return fallback;
     const std::string word = options.word(key, "");
-    std::vector<std::string> names;
-    for (const ActivationName& entry : kActivations) {
+    for (const ActivationName& entry : kActivations)
         if (word == entry.name) return entry.activation;
-        names.emplace_back(entry.name);
-    }
-    const std::string near = closest(word, names);
-    options.fail(key,
-                 text("unknown activation \"", word, "\"", near.empty() ? "" : text("; did you mean \"", near, "\"?")));
+    options.fail(key, text("unknown activation \"", word, "\"", activation_hint(word)));
 }
 
 const char* activation_name(Activation activation) {

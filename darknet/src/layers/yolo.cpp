@@ -11,8 +11,18 @@
 namespace dn {
 namespace {
 
-std::vector<int> read_mask(CfgOptions& options, int num) {
+// A published cfg has less `num` than anchors, and masks that use all of them: then those listed count.
+void raise_num(CfgOptions& options, const std::vector<int>& mask, std::size_t listed, int& num) {
+    const int highest = mask.empty() ? 0 : *std::max_element(mask.begin(), mask.end());
+    if (highest < num || static_cast<std::size_t>(highest) >= listed || listed > kMaxAnchors) return;
+    options.doubt("num", text("found ", num, ", but mask uses anchor ", highest, ", counted from 0, of the ", listed,
+                              " listed; set num=", listed));
+    num = static_cast<int>(listed);
+}
+
+std::vector<int> read_mask(CfgOptions& options, std::size_t listed, int& num) {
     std::vector<int> mask = options.integers("mask");
+    raise_num(options, mask, listed, num);
     if (mask.empty()) {
         mask.resize(num);
         std::iota(mask.begin(), mask.end(), 0);
@@ -87,8 +97,8 @@ NmsSettings nms(const Node& node) { return node.as<YoloParams>().nms; }
 void read_yolo(CfgOptions& options, YoloParams& params) {
     params.classes = options.integer("classes", params.classes, 1, kMaxClasses);
     params.num = options.integer("num", params.num, 1, kMaxAnchors);
-    params.mask = read_mask(options, params.num);
     const std::size_t given = options.reals("anchors").size();
+    params.mask = read_mask(options, given / 2, params.num);
     const std::size_t needed = 2 * (std::size_t{1} + *std::max_element(params.mask.begin(), params.mask.end()));
     if (given != 0 && given < needed)
         options.fail("anchors", text("found ", given, " values, expected ", 2 * params.num, " (num=", params.num,

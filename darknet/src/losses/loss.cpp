@@ -2,6 +2,7 @@
 // Which layer has which loss, and the two of classifiers.
 #include "loss.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "../error.hpp"
@@ -63,6 +64,13 @@ void check_truths(const Node& node, const Truths& truths) {
 void check_trainable(const Node& node) {
     if (const char* reason = layer_def(node.kind).untrainable)
         throw Error(Status::cfg, node.where, text("cannot be trained: ", reason));
+}
+
+void check_trainable(const Graph& graph) {
+    if (std::none_of(graph.nodes.begin(), graph.nodes.end(), owns_cost))
+        throw Error(Status::cfg, graph.file,
+                    "cannot be trained: no layer has a loss; expected a head, softmax or cost");
+    for (const Node& node : graph.nodes) check_trainable(node);
 }
 
 LossReport loss(const Node& node, const LossContext& context, const float* output, float* delta) {

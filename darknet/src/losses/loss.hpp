@@ -48,6 +48,8 @@ LossReport cost_loss(const Node& layer, const LossContext& context, const float*
 void check_truths(const Node& node, const Truths& truths);
 // Throws Error(cfg) for a layer whose part in training does not exist here.
 void check_trainable(const Node& node);
+// Throws Error(cfg) also where no layer has a loss.
+void check_trainable(const Graph& graph);
 
 // Dispatches on the node's kind; the truths were checked.
 LossReport loss(const Node& node, const LossContext& context, const float* output, float* delta);

@@ -26,7 +26,7 @@ from pydarknet.engine.network import Network
 from pydarknet.errors import DataError
 from pydarknet.streaming import compare
 from pydarknet.streaming.detector import make_detector
-from pydarknet.streaming.outputs import Output
+from pydarknet.streaming.outputs import Output, labelling
 from pydarknet.streaming.outputs import text as text_outputs
 from pydarknet.streaming.outputs.media import AnnotatedFiles, Crops, Sheet, Window
 from pydarknet.streaming.outputs.web import Web
@@ -324,12 +324,15 @@ def _parse_format(text: str, options: DetectOptions) -> tuple[Callable[[str], Ou
         raise click.BadParameter(f"{name!r} is not one of {', '.join(FORMATS)}", param_hint="'--to'")
     if equals and not path:
         raise click.BadParameter(f"{text!r} has no file after '='", param_hint="'--to'")
+    model = Path(options.weights or "pydarknet").stem
     makers: dict[str, tuple[str, Callable[[str], Output]]] = {
         "darknet": ("detections.json", text_outputs.darknet_json),
         "jsonl": ("detections.jsonl", text_outputs.json_lines),
         "csv": ("detections.csv", text_outputs.csv_table),
         "coco": ("coco_results.json", text_outputs.coco_results),
         "yolo": ("labels", partial(text_outputs.Labels, confidence=options.save_conf)),
+        "labelstudio": ("tasks.json", partial(labelling.label_studio, model=model)),
+        "cvat": ("annotations.xml", partial(labelling.CvatFile, model=model)),
         "kaggle-loc": ("submission.csv", partial(text_outputs.kaggle_loc, mapping=options.mapping)),
     }
     default, make = makers[name]

@@ -145,7 +145,9 @@ class ComputeOptions:
         "auto", "auto, a name that `pydarknet info` lists, or check:A,B to compare two layer by layer."
     )
     threads: int | None = setting(None, "Cores to use. Default: all.", low=1)
-    lenient: bool = setting(False, "Report unknown keys in the cfg as warnings, not errors.")
+    lenient: bool = setting(
+        False, "Read the cfg as Darknet does: unknown keys and doubtful values are warnings, not errors."
+    )
 
 
 @dataclass(frozen=True)

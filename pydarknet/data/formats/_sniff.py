@@ -23,6 +23,7 @@ from pydarknet.system.files import open_file
 from pydarknet.system.text import decode
 
 _ELEMENTS = 200  # array elements that are read through to reach the next key
+_TESTED = 50  # files of a folder that are read before it counts as one of another format
 _SKIPPED = frozenset(CONVERSION_MARKS)
 
 
@@ -120,15 +121,19 @@ def files_of(path: Path, suffixes: Sequence[str], test: Callable[[Path], bool]) 
     if not path.is_dir():
         return []
     for folders in ([path], [entry for entry in _folders(path) if _is_open(entry)]):
-        found = [
-            file
-            for folder in folders
-            for file in sorted(folder.iterdir())
-            if file.suffix.lower() in suffixes and file.name not in _SKIPPED and file.is_file() and test(file)
-        ]
+        found = [file for folder in folders for file in _matching(folder, tuple(suffixes), test)]
         if found:
             return found
     return []
+
+
+def _matching(folder: Path, suffixes: tuple[str, ...], test: Callable[[Path], bool]) -> list[Path]:
+    """The files of a format in a folder. If it has many and none of the first is one, none is."""
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if e.name.lower().endswith(suffixes) and e.name not in _SKIPPED]
+    files = [folder / name for name in sorted(names)]
+    first = [file for file in files[:_TESTED] if file.is_file() and test(file)]
+    return first + [file for file in files[_TESTED:] if first and file.is_file() and test(file)]
 
 
 def given_files(path: Path, files: list[Path], what: str) -> list[Path]:

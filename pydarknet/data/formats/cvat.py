@@ -143,7 +143,8 @@ def _box(shape: _Shape, path: str, report: Report) -> Box | None:
         report.add("rotated", f"{label} turned by {angle:g} degrees", *where, action="envelope taken")
     elif tag != "box":
         report.add("polygon", f"{label}: {tag}", *where, action="envelope taken")
-    return Box(label, *corners, int(flags), None, line)
+    score = number(xml["score"], "score", where) if "score" in xml else None
+    return Box(label, *corners, int(flags), score, line)
 
 
 def _corners(tag: str, xml: dict[str, str], where: tuple[str, int]) -> Corners | None:
@@ -188,8 +189,9 @@ def _element(number_: int, sample: Sample, name: str, names: tuple[str, ...], ou
     size = f'width="{sample.width}" height="{sample.height}"'
     subset = f" subset={quoteattr(sample.split)}" if sample.split else ""
     parts = [f' <image id="{number_}" name={quoteattr(name)}{subset} {size}>\n']
-    rows = zip(sample.classes.tolist(), sample.flags.tolist(), sample.boxes.tolist(), strict=True)
-    for class_id, flags, corners in rows:
+    scores = [None] * len(sample) if sample.scores is None else sample.scores.tolist()
+    rows = zip(sample.classes.tolist(), sample.flags.tolist(), scores, sample.boxes.tolist(), strict=True)
+    for class_id, flags, score, corners in rows:
         if class_id < 0 and out.ignore == "drop":
             continue
         label = names[class_id] if class_id >= 0 else _IGNORED_LABELS[0]
@@ -197,9 +199,8 @@ def _element(number_: int, sample: Sample, name: str, names: tuple[str, ...], ou
             f'{key}="{value:.9g}"' for key, value in zip(("xtl", "ytl", "xbr", "ybr"), corners, strict=True)
         )
         occluded = int(bool(flags & Flag.OCCLUDED))
-        parts.append(
-            f'  <box label={quoteattr(label)} occluded="{occluded}" source="manual" {edges} z_order="0">'
-        )
+        source = 'source="manual"' if score is None else f'source="auto" score="{score:.6f}"'
+        parts.append(f'  <box label={quoteattr(label)} occluded="{occluded}" {source} {edges} z_order="0">')
         parts += [f'<attribute name="{flag}">true</attribute>' for flag in flag_names(flags)]
         parts.append("</box>\n")
     return "".join(parts) + " </image>\n"

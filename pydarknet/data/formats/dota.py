@@ -20,7 +20,7 @@ from pydarknet.data.formats._shapes import points_envelope
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import inner_name, walk
 from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
-from pydarknet.errors import RecordError
+from pydarknet.errors import DataError, RecordError
 from pydarknet.system.text import lines_of
 
 _HEADS = ("imagesource:", "gsd:")
@@ -34,11 +34,13 @@ def sniff(path: Path) -> bool:
 
 def _is_label(file: Path) -> bool:
     with suppress(RecordError, ValueError):
-        rows = [line.split() for line in _rows(file)[:5]]
-        for row in rows:
-            list(map(float, row[:8]))
-        return bool(rows) and all(len(row) in (9, 10) and not _is_number(row[8]) for row in rows)
+        return any(map(_is_row, _rows(file)[:20]))
     return False
+
+
+def _is_row(line: str) -> bool:
+    words = line.split()
+    return len(words) in (9, 10) and all(map(_is_number, words[:8])) and not _is_number(words[8])
 
 
 def _is_number(word: str) -> bool:
@@ -50,7 +52,13 @@ def _rows(file: Path | str) -> list[str]:
 
 
 def read(path: Path, options: ReadOptions, _report: Report) -> LabelSource:
-    """A folder with ``labelTxt`` and ``images``, one with such a folder per split, or texts beside images."""
+    """A folder with ``labelTxt`` and ``images``, one with such a folder per split, or texts beside images.
+
+    Raises:
+        DataError: if there is no text.
+    """
+    if not path.is_dir() or not any(walk(path, (".txt",))):
+        raise DataError(f"{path}: no DOTA labels there; give the folder that has labelTxt and images")
     labels = next((path / name for name in _FOLDERS if (path / name).is_dir()), path)
     folder = path / "images" if (path / "images").is_dir() else path
     parse = functools.partial(_parse, images=images_for(options, folder))

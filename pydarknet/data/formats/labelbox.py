@@ -31,11 +31,12 @@ from pydarknet.data.records import Box, LabelSource, ReadOptions, Record
 from pydarknet.errors import RecordError
 from pydarknet.system.text import decode
 
-_Unit = tuple[int, bytes | dict[str, Any]]
+_ROW = frozenset({"data_row", "projects"})
+_Unit = tuple[int, Any]
 
 
 def sniff(path: Path) -> bool:
-    """Lines with ``data_row`` and ``projects``, or a list with ``Label`` and ``External ID``; or a folder."""
+    """``data_row`` and ``projects`` in lines or a list, ``Label`` and ``External ID`` in a list; a folder."""
     return bool(_files(path))
 
 
@@ -44,11 +45,12 @@ def _files(path: Path) -> list[Path]:
 
 
 def _is_lines(file: Path) -> bool:
-    return {"data_row", "projects"} <= first_line(file).members.keys()
+    return first_line(file).members.keys() >= _ROW
 
 
 def _is_list(file: Path) -> bool:
-    return {"Label", "External ID"} <= json_head(file).first("").keys()
+    keys = json_head(file).first("").keys()
+    return keys >= {"Label", "External ID"} or keys >= _ROW
 
 
 def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
@@ -69,14 +71,16 @@ def _read_file(path: Path, options: ReadOptions, report: Report) -> LabelSource:
 def _parse(unit: _Unit, report: Report, *, path: str, images: ImageFinder, split: str) -> Iterable[Record]:
     place, content = unit
     where = (path, place)
+    entry = content
     if isinstance(content, bytes):
         entry = parse_json(decode(content, path, place), dict[str, Any], where, report)
+    if entry.keys() >= _ROW:
         row, size = entry.get("data_row"), entry.get("media_attributes") or {}
         objects = _objects(entry.get("projects"))
         names = [row.get("external_id"), row.get("row_data")] if isinstance(row, dict) else []
     else:
-        names, size = [content.get("External ID"), content.get("Labeled Data")], {}
-        label = content.get("Label")
+        names, size = [entry.get("External ID"), entry.get("Labeled Data")], {}
+        label = entry.get("Label")
         objects = label.get("objects") if isinstance(label, dict) else None
     wanted = [unquote(str(name).partition("?")[0]) for name in names if name]
     if not wanted or not isinstance(size, dict):

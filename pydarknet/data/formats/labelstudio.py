@@ -249,4 +249,5 @@ def _task(sample: Sample, uri: str, names: tuple[str, ...]) -> dict[str, Any]:
         }
         result.append(region if score is None else {**region, "score": score})
     key = "annotations" if sample.scores is None else "predictions"
-    return {"data": {"image": uri, "split": sample.split}, key: [{"result": result}]}
+    entry = {"result": result} if sample.scores is None else {"model_version": "pydarknet", "result": result}
+    return {"data": {"image": uri, "split": sample.split}, key: [entry]}

@@ -35,13 +35,17 @@ _Unit = tuple[str, str, str, str, list[tuple[int, list[str]]]]  # frame's image,
 
 
 def sniff(path: Path) -> bool:
-    """A folder of a sequence with ``gt/gt.txt``, or one with such folders, also below train and test."""
+    """A ``gt/gt.txt``, the folder of its sequence, or one with such folders, also below train and test."""
     return bool(_sequences(path))
 
 
 def _sequences(path: Path) -> list[Path]:
+    if path.parts[-2:] == ("gt", "gt.txt"):
+        return [path.parent.parent] if _is_truth(path) else []
     if not path.is_dir():
         return []
+    if path.name == "gt" and _is_truth(path / "gt.txt"):
+        return [path.parent]
     places = (path, *sorted(path.glob("*/")), *sorted(path.glob("*/*/")))
     return [place for place in places if _is_truth(place / "gt" / "gt.txt")]
 
@@ -117,6 +121,8 @@ def _box(row: list[str], names: tuple[str, ...], shift: int, where: tuple[str, i
     if len(row) < 9:
         raise RecordError("parse", f"{len(row)} columns, expected at least 9", *where)
     left, top, w, h, valid, class_id, visibility = (number(word, "a column", where) for word in row[2:9])
+    if len(row) == 10 and class_id == -1:  # MOT15 has pedestrians only, and columns for 3D positions
+        class_id, visibility = 1.0, -1.0
     if not class_id.is_integer() or not 1 <= class_id <= len(names):
         raise RecordError("class-range", f"class {class_id:g}; they go from 1 to {len(names)}", *where)
     flags = (Flag(0) if valid else Flag.IGNORE) | (Flag.OCCLUDED if 0 <= visibility < 1 else Flag(0))

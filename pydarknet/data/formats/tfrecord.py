@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from pydarknet.system.files import open_file
 from pydarknet.system.text import encode, read_text
 
 _NAME = re.compile(r"\.tf_?records?\b|\.record\b", re.IGNORECASE)
+_NAMES_TESTED = 10_000  # files in the folders below that are tested by name
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _ITEM = re.compile(r"item\s*\{([^}]*)\}")
 _FLAGS = {"difficult": Flag.DIFFICULT, "is_crowd": Flag.CROWD, "truncated": Flag.TRUNCATED}
@@ -48,7 +49,7 @@ def sniff(path: Path) -> bool:
 def _files(path: Path) -> list[Path]:
     places = [path] if path.is_file() else []
     if path.is_dir():
-        places = [*sorted(path.iterdir()), *sorted(path.glob("*/*"))]
+        places = [*sorted(path.iterdir()), *sorted(islice(path.glob("*/*"), _NAMES_TESTED))]
     found = []
     for file in places:
         with suppress(OSError):

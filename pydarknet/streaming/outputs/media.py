@@ -27,18 +27,19 @@ from pydarknet.system.atomic import abandon, replacing
 _log = logging.getLogger("pydarknet")
 _CODECS = {".mp4": "mp4v", ".mov": "mp4v", ".m4v": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 _USUAL_FPS = 30.0  # of a live source with unknown rate
-_LONGEST_GAP = 1.0  # seconds for which a live video repeats an image before the next
+_LONGEST_GAP = {True: 1.0, False: 60.0}  # seconds for which a live or other video repeats an image
 
 
 class VideoFile:
     """A video file, written image by image; it appears when it is closed.
 
-    The first image sets the size; later ones of another size are resized.
+    The first image sets the size; later ones of another size are resized. An image is repeated until the next
+    one is due, so that the video keeps the time of its source.
 
     Args:
         path: its suffix chooses the format: ``.mp4``, ``.avi``, ``.mkv``, ``.mov`` or ``.webm``.
         fps: images per second.
-        live: images arrive irregularly: repeat or drop some, so that the video keeps real time.
+        live: images that come too early are dropped; of other sources every image is written.
     """
 
     def __init__(self, path: Path, fps: float, live: bool = False) -> None:
@@ -49,8 +50,9 @@ class VideoFile:
         self._temporary = self._stack.enter_context(replacing(path))
         self._writer: Any = None
         self._size = (0, 0)
-        self._due = 0.0
-        self._last: float | None = None
+        self._image: Pixels
+        self._written = 0
+        self._begin = self._last = 0.0
 
     def write(self, image: Pixels, time: float) -> None:
         """Append an image taken ``time`` seconds after the beginning."""
@@ -65,18 +67,21 @@ class VideoFile:
                 raise FileError(f"{self.path}: this OpenCV build cannot write this video format; try .avi")
         if (width, height) != self._size:
             image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
-        for _ in range(self._repetitions(time)):
+        gap = self._gap(time)
+        for _ in range(gap):
+            self._writer.write(self._image)
+        if gap >= 0 or not self._live:
             self._writer.write(image)
+            self._written += max(gap, 0) + 1
+            self._image = image
 
-    def _repetitions(self, time: float) -> int:
-        if not self._live:
-            return 1
-        gap = 1 / self._fps if self._last is None else min(time - self._last, _LONGEST_GAP)
+    def _gap(self, time: float) -> int:
+        """Number of images missing before one of this time; negative if it comes too early."""
+        if not self._written:
+            self._begin = self._last = time
+        self._begin += max(0.0, time - self._last - _LONGEST_GAP[self._live])
         self._last = time
-        self._due += gap * self._fps
-        times = math.floor(self._due + 1e-6)
-        self._due -= times
-        return times
+        return round((time - self._begin) * self._fps) - self._written
 
     def close(self) -> None:
         """Finish the file."""
