@@ -111,15 +111,17 @@ def test_a_bar_on_a_terminal(
 def test_a_failed_preflight_is_printed_once(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "--cfg", config.cfg, "--data", config.data, "--out", config.out, "--max-batches", 3]
+    cfg = shapes.cfg(Path(config.cfg).parent, 3)  # too short
+    words = ["train", "--cfg", cfg, "--data", config.data, "--out", config.out]
     assert run(monkeypatch, *words) == 3
     printed = capsys.readouterr()
     assert (printed.out + printed.err).count("L-08") == 1
 
 
 def test_the_report_of_a_crash_does_not_outlive_it(config: TrainConfig) -> None:
+    shapes.cfg(Path(config.cfg).parent, 3)  # too short
     with pytest.raises(DataError, match="preflight"):
-        train(replace(config, force=False, max_batches=3))
+        train(replace(config, force=False))
     crash = Path(config.out or "") / "crash.json"
     assert json.loads(crash.read_text())["reason"] == "data-error"
     told(config)
