@@ -94,8 +94,27 @@ def test_every_entry_fails_with_a_line(module: str) -> None:
 
 
 def test_the_name_of_the_program() -> None:
-    done = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("pydarknet, version ")
+    for option in ("--version", "-V"):
+        done = subprocess.run([*COMMAND, option], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("pydarknet, version ")
+
+
+def test_verbose_adds_the_traceback() -> None:
+    words = [*COMMAND, "-v", "log", "advise", "missing"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert "\nerror: missing: cannot read the log" in done.stderr
+
+
+def test_shell_completion() -> None:
+    asked = {
+        "_PYDARKNET_COMPLETE": "bash_complete",
+        "COMP_WORDS": "pydarknet detect --lin",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(COMMAND, capture_output=True, text=True, check=True, env={**os.environ, **asked})
+    assert done.stdout == "plain,--line-width\n"
 
 
 @pytest.mark.parametrize("arguments", [["info"], ["--help"]])
