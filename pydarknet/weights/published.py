@@ -27,7 +27,7 @@ def sizes() -> dict[str, tuple[int, str]]:
 
 
 def hint(path: str) -> str:
-    """What to do about a published file that is missing; "" for another name."""
+    """Advice on a published file that is missing; "" for another name."""
     name = PurePath(path).name
     if name not in (known := sizes()):
         return ""

@@ -95,6 +95,15 @@ def _of_system(error: Any) -> str:
     return f"{os.fsdecode(error.filename)}: {reason}" if isinstance(error.filename, (str, bytes)) else reason
 
 
+def _of_missing_package(error: ModuleNotFoundError) -> str:
+    module = (error.name or "").partition(".")[0]
+    package = _PACKAGES.get(module, module)
+    return f"the Python package {package} is not installed; run: pip install {package}"
+
+
+#: Module -> package that contains it, where their names differ.
+_PACKAGES = {"cv2": "opencv-python-headless", "yaml": "PyYAML", "sklearn": "scikit-learn"}
+
 _EXPECTED: tuple[tuple[type[BaseException], Callable[[Any], str]], ...] = (
     (DarknetError, str),
     (OSError, _of_system),
@@ -106,10 +115,7 @@ _EXPECTED: tuple[tuple[type[BaseException], Callable[[Any], str]], ...] = (
     ),
     (RecursionError, lambda _: "a file is nested too deeply to be read"),
     (OverflowError, lambda error: f"a number in the input is too large: {error}"),
-    (
-        ModuleNotFoundError,
-        lambda error: f"the Python package {error.name!r} is not installed; install it with pip",
-    ),
+    (ModuleNotFoundError, _of_missing_package),
     (ImportError, lambda error: f"a library cannot be loaded: {str(error).strip().splitlines()[-1]}"),
 )
 
