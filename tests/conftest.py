@@ -20,7 +20,7 @@ from pydarknet.engine import _core, selftest
 settings.register_profile("pydarknet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("pydarknet")
 
-pytest_plugins = ["required"]
+pytest_plugins = ["required", "figures"]
 
 
 @pytest.fixture(scope="session", autouse=True)

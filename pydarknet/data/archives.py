@@ -49,7 +49,10 @@ def is_archive(path: Path) -> bool:
     name = path.name.lower()
     if not path.is_file() or not name.endswith((".zip", *_TAR_SUFFIXES)):
         return False
-    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    try:
+        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    except DAMAGED:
+        return True  # a damaged one; unpacking it says what is wrong
 
 
 def cache_folder() -> Path:

@@ -6,11 +6,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 #: Bytes that a file may have which is read as a whole: more than any list, names file, cfg, log or image.
 LARGEST = 2 << 30
+_LONGEST_LINE = 1 << 26
 
 _KINDS = (
     (stat.S_ISDIR, "is a folder"),
@@ -54,6 +56,20 @@ def read_file(path: str | os.PathLike[str], limit: int = LARGEST) -> bytes:
     if size > limit or len(data) > limit:
         raise OSError(errno.EFBIG, f"is larger than {limit >> 20} MiB", os.fspath(path))
     return data
+
+
+def raw_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Number, from 1, and content of each line of a file, with its end; one is in memory at a time.
+
+    Raises:
+        OSError: a line is longer than any of a text file.
+    """
+    number = 0
+    while line := file.readline(_LONGEST_LINE + 1):
+        number += 1
+        if len(line) > _LONGEST_LINE:
+            raise OSError(errno.EFBIG, f"line {number} is longer than {_LONGEST_LINE >> 20} MiB", file.name)
+        yield number, line
 
 
 def _is_unnamed(path: str) -> bool:

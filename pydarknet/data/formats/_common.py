@@ -21,7 +21,7 @@ from pydarknet.data.records import ReadOptions, Record
 from pydarknet.engine.darknet_files import other_unicode
 from pydarknet.engine.image_header import image_size, is_image
 from pydarknet.errors import DataError, RecordError
-from pydarknet.system.files import open_file
+from pydarknet.system.files import open_file, raw_lines
 from pydarknet.system.text import read_text
 
 T = TypeVar("T")
@@ -262,7 +262,7 @@ def json_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
             lines = enumerate(read_text(path).split("\n"), 1)
             yield from ((count, line.encode()) for count, line in lines if line.strip())
             return
-        for count, line in enumerate(file, 1):
+        for count, line in raw_lines(file):
             if line.strip():
                 yield count, line.lstrip(b"\xef\xbb\xbf") if count == 1 else line
 

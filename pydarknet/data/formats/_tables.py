@@ -9,10 +9,10 @@ import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from pydarknet.errors import RecordError
-from pydarknet.system.files import open_file
+from pydarknet.system.files import open_file, raw_lines
 from pydarknet.system.text import decode, read_text
 
 T = TypeVar("T")
@@ -43,8 +43,8 @@ def csv_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
             raise RecordError("parse", str(error), path, reader.line_num) from None
 
 
-def _text_lines(file: Iterable[bytes], path: str | Path) -> Iterator[str]:
-    for count, line in enumerate(file, 1):
+def _text_lines(file: BinaryIO, path: str | Path) -> Iterator[str]:
+    for count, line in raw_lines(file):
         yield decode(line.removeprefix(codecs.BOM_UTF8) if count == 1 else line, path, count)
 
 
