@@ -153,7 +153,8 @@ def apply_setting(cfg: CfgFile, name: str, value: Value) -> None:
         raise CfgError(f"setting {name!r}: the network has no [{section_name}]")
     if keys.lookup(sections[0].type, key) is None:
         close = keys.suggest(sections[0].type, key)
-        hint = f"; did you mean {close!r}?" if close else ""
+        other = next((s.type for s in cfg.sections if not section_name and keys.lookup(s.type, key)), "")
+        hint = f"; did you mean {f'{other}.{key}' if other else close!r}?" if other or close else ""
         raise CfgError(f"setting {name!r}: [{sections[0].name}] has no key {key!r}{hint}")
     for section in sections:
         section.set(key, value)

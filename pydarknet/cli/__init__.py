@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from pydarknet import __version__
-from pydarknet.cli._impl.failures import exit_code
+from pydarknet.cli._impl import failures
 from pydarknet.cli._impl.hints import HintedGroup
 
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
@@ -83,11 +83,14 @@ class LazyGroup(HintedGroup):
 
 
 @click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
-def cli() -> None:
+@click.version_option(__version__, "-V", "--version")
+@click.option("-v", "--verbose", is_flag=True, help="Print messages of the library and tracebacks.")
+def cli(verbose: bool) -> None:
     """Train and run Darknet models."""
+    if verbose:
+        failures.be_verbose()
 
 
 def main() -> None:
     """Entry point: run the command, turn failures into a message and an exit code."""
-    sys.exit(exit_code(lambda: cli(prog_name="pydarknet", standalone_mode=False)))
+    sys.exit(failures.exit_code(lambda: cli(prog_name="pydarknet", standalone_mode=False)))

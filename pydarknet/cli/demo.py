@@ -41,8 +41,8 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
       pydarknet demo --out /tmp/demo --seed 1
     """
     from pydarknet import TrainConfig, train
-    from pydarknet.cli._impl.progress import Bar
     from pydarknet.training import demo
+    from pydarknet.training.progress import Bar
 
     begun = time.monotonic()
     if (out / "run").exists():
@@ -62,7 +62,7 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
         map_every=demo.MAP_EVERY,
         force=True,
     )
-    outcome = train(config, [Bar(lines=12)])
+    outcome = train(config, [Bar(lines=12)], verbose=False)
     seconds = time.monotonic() - begun
     if outcome.reason != "finished":
         from pydarknet.training import EXIT_CODES

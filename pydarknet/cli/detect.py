@@ -13,7 +13,7 @@ from pydarknet.cli._impl.options import PrecisionOptions, options_from, setting
 from pydarknet.streaming.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 FORMATS = ("darknet", "jsonl", "csv", "coco", "yolo", "kaggle-loc", "labelstudio", "cvat")
-TRACKERS = ("bytetrack", "sort", "ocsort")
+TRACKERS = ("bytetrack", "sort", "ocsort", "botsort", "cbiou", "mcbyte")
 
 
 @dataclass(frozen=True)

@@ -98,14 +98,12 @@ def _estimate(config: TrainConfig, as_json: bool) -> int:
 
 def train_and_report(config: TrainConfig, *, echo: bool = True) -> int:
     """Train, print the outcome, and return the exit code."""
-    from pydarknet.cli._impl import progress
     from pydarknet.errors import DarknetError
     from pydarknet.runs.outcome import reason_of
     from pydarknet.training import EXIT_CODES, train
 
-    hooks = [] if echo else [progress.Bar()]
     try:
-        outcome = train(config, hooks, echo=echo, notify=progress.notify)
+        outcome = train(config, echo=echo)
     except (DarknetError, KeyboardInterrupt) as error:
         click.echo(f"error: {error}" if str(error) else "interrupted", err=True)
         return EXIT_CODES[reason_of(error)]

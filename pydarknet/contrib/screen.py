@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pydarknet.engine.images import Pixels
-from pydarknet.errors import DataError
+from pydarknet.errors import ArgumentError
 from pydarknet.streaming.sources import StreamSource
 from pydarknet.system.extras import require
 
@@ -36,16 +36,18 @@ class Screen:
 
         Raises:
             MissingExtra: mss is not installed.
-            DataError: there is no display, or no such monitor.
+            ArgumentError: there is no display, or no such monitor.
         """
         mss = require("mss", "screen")
         try:
             self._grabber = mss.mss()
             monitors = self._grabber.monitors
         except (mss.ScreenShotError, OSError, KeyError) as error:
-            raise DataError(f"screen: cannot be read: {error}") from None
+            raise ArgumentError(f"screen: cannot be read: {error}; is there a display?") from None
         if self._monitor >= len(monitors):
-            raise DataError(f"screen: found monitor {self._monitor}, expected 0 (all) to {len(monitors) - 1}")
+            raise ArgumentError(
+                f"screen: found monitor {self._monitor}, expected 0 (all) to {len(monitors) - 1}"
+            )
         self._area = dict(monitors[self._monitor])
         if self._region:
             left, top, width, height = self._region

@@ -82,8 +82,12 @@ class Detections:
         return [self.names[i] if i in known else str(i) for i in self.class_id.tolist()]
 
     def count_text(self) -> str:
-        """Number of objects per class as text: ``"2 dog, 1 car"``; ``""`` for none."""
-        return ", ".join(f"{count} {name}" for name, count in Counter(self.labels).items())
+        """Number of objects per class as text: ``"2 dog, 1 car"``; ``""`` for none.
+
+        Without names: ``"2 class 0, 1 class 7"``.
+        """
+        names = (f"class {name}" if name.isdecimal() else name for name in self.labels)
+        return ", ".join(f"{count} {name}" for name, count in Counter(names).items())
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dict per row: ``xmin, ymin, xmax, ymax`` in pixels, ``confidence``, ``class``, ``name``;

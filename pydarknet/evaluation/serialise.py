@@ -158,7 +158,9 @@ def text(evaluation: Evaluation) -> str:
     precision, recall, f1 = evaluation.curves.at(best)
     blocks.append(
         f"AP: Darknet, IoU > {evaluation.iou_thresh:g}, {_ranking(evaluation.points)}; "
-        f"AP50-95: COCO; counts at confidence > {evaluation.thresh:g}\n"
+        "AP50-95: COCO\n"
+        f"TP, FP, FN at confidence > {evaluation.thresh:g} as Darknet counts them: "
+        "of several detections of one object, the first listed is true, not the most confident\n"
         f"best mean F1 {f1:.3f} at confidence {best:.3f} (precision {precision:.3f}, recall {recall:.3f})"
     )
     return "\n\n".join(blocks)

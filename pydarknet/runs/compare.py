@@ -50,7 +50,7 @@ class Run:
 
 
 def find(places: Iterable[str | Path]) -> list[Path]:
-    """List the folders of runs: places that hold a log or ``run.json``, of others the folders in them.
+    """List the folders of runs: places with ``run.json``, else the runs in them, else places with a log.
 
     Raises:
         DataError: none of them holds a run.
@@ -59,10 +59,13 @@ def find(places: Iterable[str | Path]) -> list[Path]:
     for place in map(Path, places):
         if not place.exists():
             raise DataError(f"{place}: folder not found")
-        if place.is_file() or _is_run(place):
+        below: list[Path] = []
+        if place.is_dir() and not (place / "run.json").is_file():
+            below = sorted(child for child in place.iterdir() if child.is_dir() and _is_run(child))
+        if below:  # a log beside them is that of a terminal: `... | tee runs/train.log`
+            found += below
+        elif place.is_file() or _is_run(place):
             found.append(place)
-        else:
-            found += sorted(child for child in place.iterdir() if child.is_dir() and _is_run(child))
     if not found:
         looked = ", ".join(map(str, places))
         raise DataError(f"{looked}: found no runs; a run is a folder with run.json, {' or '.join(IN_RUN)}")
@@ -110,7 +113,13 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+            yield f"{prefix}{key}", _short(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _short(text: str) -> str:
+    """An absolute path relative to the working folder if it is in it."""
+    here = f"{Path.cwd()}/"
+    return text.removeprefix(here)
 
 
 def _results(place: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -34,7 +35,9 @@ class TrainConfig:
 
     cfg: Pathlike = _option("", "Network configuration (.cfg).")
     data: Pathlike = _option("", "Data set: .data file, data.yaml, or any format that `convert` reads.")
-    weights: Pathlike | None = _option(None, "Initial weights; layers that do not match are skipped.")
+    weights: Pathlike | None = _option(
+        None, "Initial weights, or none; layers that do not match are skipped."
+    )
     weights_names: Pathlike | None = _option(
         None, "Class names of --weights, if not beside it. Weights of unchanged classes are kept."
     )
@@ -71,8 +74,10 @@ class TrainConfig:
     )
     clear: bool = _option(False, "Count iterations from 0; ignore the count in the weights file.")
 
-    save_every: int | None = _option(
-        None, "Iterations between numbered weights.  [default: 1000; 10000 if max_batches >= 10000]", low=1
+    save_every: int | str | None = _option(
+        None,
+        "Iterations between numbered weights, or epochs: 5e.  [default: 1000; 10000 if max_batches >= 10000]",
+        metavar="N|Ne",
     )
     last_every: int | None = _option(
         None, "Iterations between saves of the complete state.  [default: 100]", low=1
@@ -124,6 +129,8 @@ class TrainConfig:
     restart: bool = _option(False, "Start over; an existing run in the folder is moved aside.")
 
     def __post_init__(self) -> None:
+        if self.weights is not None and str(self.weights).lower() == "none":
+            object.__setattr__(self, "weights", None)
         if self.epochs is not None and self.max_batches is not None:
             raise ArgumentError("epochs and max_batches both set the training length; give one")
         if self.epochs is not None and self.epochs <= 0:
@@ -141,7 +148,7 @@ class TrainConfig:
             raise ArgumentError(
                 f"found val_fraction={self.val_fraction:g}, expected more than 0 and less than 1"
             )
-        self.kept, self.overfit, self.rollback  # noqa: B018  raise if they are not valid
+        self.kept, self.overfit, self.rollback, self.save_interval(1)
 
     @property
     def kept(self) -> tuple[bool, float]:
@@ -161,6 +168,28 @@ class TrainConfig:
             elif word != "last":
                 raise ArgumentError(f"found keep={self.keep!r}, expected words of: best, last, all, a number")
         return best, numbered
+
+    def save_interval(self, epoch: float) -> int | None:
+        """Iterations between numbered weights; None for the default.
+
+        Args:
+            epoch: length of an epoch in iterations.
+
+        Raises:
+            ArgumentError: ``save_every`` is not valid.
+        """
+        if self.save_every is None:
+            return None
+        text = str(self.save_every)
+        with contextlib.suppress(ValueError):
+            number = float(text.removesuffix("e"))
+            if text.endswith("e") and 0 < number < math.inf:
+                return max(1, round(number * epoch))
+            if number >= 1 and number.is_integer():
+                return int(number)
+        raise ArgumentError(
+            f"found save_every={text!r}, expected a number of iterations, or of epochs with an e, like 5e"
+        )
 
     @property
     def overfit(self) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from pydarknet.engine.images import Pixels
-from pydarknet.errors import DarknetError, MissingExtra
+from pydarknet.errors import ArgumentError, DarknetError, MissingExtra
 from pydarknet.streaming.file_sources import Frame, fps_of, image_of, open_capture
 from pydarknet.streaming.sources import StreamSource
 from pydarknet.system import extras
@@ -35,7 +35,7 @@ class Camera(Protocol):
         """The next frame; None when there is none now."""
 
     def reopen(self) -> None:
-        """Open it (again); DataError if that fails."""
+        """Open it (again); DataError if that fails, ArgumentError if it will always fail."""
 
     def close(self) -> None:
         """Release the device."""
@@ -139,7 +139,7 @@ class LiveReader:
                         opened = True
                     image = self._camera.read()
                     self._set_problem("" if image is not None else "it gives no frame")
-                except MissingExtra:
+                except (MissingExtra, ArgumentError):
                     raise
                 except (DarknetError, OSError) as error:
                     image = None

@@ -72,6 +72,7 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128
     block_on_close = False
 
     def __init__(self, host: str, port: int, handler: type[Handler]) -> None:

@@ -49,7 +49,8 @@ class Schedule:
             iteration: at which the session begins.
         """
         net = cfg.net
-        save_every = config.save_every or (1000 if net.integer("max_batches") < 10_000 else 10_000)
+        asked = config.save_interval(images / net.integer("batch"))
+        save_every = asked or (1000 if net.integer("max_batches") < 10_000 else 10_000)
         last_every = config.last_every or min(100, save_every)
         if not valid or config.map_every == 0:
             return cls(save_every, last_every)

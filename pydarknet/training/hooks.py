@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -155,7 +156,16 @@ class IsolatedHook(Hook):
     def state(self) -> dict[str, Any]:
         """State of the hook; after a failure the last one from before it."""
         if not self._failed:
-            self._state = self._call("state")
+            found = self._call("state")
+            try:
+                json.dumps(found)
+            except (TypeError, ValueError) as error:
+                self._failed = True
+                kind = type(self._hook).__name__
+                raise HookError(
+                    f"the hook {kind} failed in state: it is not made of JSON values: {error}"
+                ) from None
+            self._state = found
         return self._state
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydarknet.cfg import CfgFile
 from pydarknet.engine.trainer import Trainer
-from pydarknet.errors import HookError, NonFinite
+from pydarknet.errors import ArgumentError, HookError, NonFinite
 from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.folder import RunFolder
-from pydarknet.runs.outcome import reason_of
+from pydarknet.runs.outcome import EXIT_CODES, reason_of
 from pydarknet.training.hooks import Hook, IsolatedHook, Step
 from pydarknet.training.loader import Batch, Loader
 from pydarknet.training.signals import stopped_by_signals
@@ -58,7 +58,7 @@ class TrainingLoop:
         iteration: number of updates done.
         step: the present iteration; between iterations the last one.
         config: facts that do not change.
-        stop_reason: set by a hook to end the training after this iteration.
+        stop_reason: set by a hook to end the training after this iteration; a key of ``EXIT_CODES``.
     """
 
     def __init__(self, trainer: Trainer, config: LoopConfig, loader: Loader, hooks: Sequence[Hook]) -> None:
@@ -70,6 +70,17 @@ class TrainingLoop:
         self._size = (net.integer("width"), net.integer("height"))
         self._rate_factor, self._rollbacks = 1.0, 0
         self._counted, self._late = time.perf_counter(), 0.0
+
+    @property
+    def stop_reason(self) -> str:
+        """Reason to end the training after this iteration; "" to continue."""
+        return self._stop_reason
+
+    @stop_reason.setter
+    def stop_reason(self, reason: str) -> None:
+        if reason and reason not in EXIT_CODES:
+            raise ArgumentError(f"found stop_reason {reason!r}, expected one of {', '.join(EXIT_CODES)}")
+        self._stop_reason = reason
 
     def dispatch(self, event: str, *arguments: Any) -> None:
         """Call one method of every hook, in their order.

@@ -18,7 +18,7 @@ from pydarknet.runs.folder import RunFolder, choose
 from pydarknet.runs.outcome import Outcome, reason_of
 from pydarknet.system.atomic import write_text
 from pydarknet.system.notify import Notify
-from pydarknet.training import darknet_log, plots
+from pydarknet.training import darknet_log, plots, progress
 from pydarknet.training.crash_report import reporting_crashes, write_crash_report
 from pydarknet.training.hooks import Hook
 from pydarknet.training.prepare import base_of, prepare
@@ -34,15 +34,22 @@ class RolledBack(Exception):
 
 
 def train(
-    config: TrainConfig, hooks: Sequence[Hook] = (), *, echo: bool = False, notify: Notify = _log.info
+    config: TrainConfig,
+    hooks: Sequence[Hook] = (),
+    *,
+    verbose: bool = True,
+    echo: bool = False,
+    notify: Notify | None = None,
 ) -> Outcome:
     """Train a detector, or resume the training in the same folder.
 
     Args:
         config: the settings.
         hooks: called in every step, before it is saved and reported.
-        echo: print the log to standard output.
-        notify: receives the decisions and findings that the user should know, one line each.
+        verbose: print notices and evaluations, and show a progress bar on a terminal or in a notebook.
+        echo: print the log in Darknet's format to standard output, instead of the bar.
+        notify: receives the decisions and findings that the user should know, one line each; by default they
+            are printed if ``verbose``, else logged at level INFO by the logger ``pydarknet``.
 
     Returns:
         The outcome, for every end that is not an error: the schedule is finished, there is nothing to do, the
@@ -57,6 +64,10 @@ def train(
         WeightsError: the weights belong to another network.
         ArgumentError: the settings contradict the run in the folder.
     """
+    if notify is None:
+        notify = progress.notify if verbose else _log.info
+    if verbose and not echo:
+        hooks = [*hooks, progress.Bar()]
     folder, before = choose(config, base_of(config), notify)
     with folder.locked(notify), plots.page(folder, config, notify):
         reason = "failed"
@@ -126,7 +137,10 @@ def _begin(started: Started) -> None:
     prepared = started.prepared
     record, changes = prepared.checkpoints.run, prepared.notices.changes
     inputs = {**record.inputs(), "changes": changes} if record else None
-    prepared.folder.begin(prepared.config, started.trainer.network.info, prepared.notices, inputs)
+    info = started.trainer.network.info
+    device = f" ({info.device})" if info.device else ""
+    prepared.notices.show(f"computing on {info.backend}{device}, {info.precision}, {info.threads} threads")
+    prepared.folder.begin(prepared.config, info, prepared.notices, inputs)
     with contextlib.suppress(OSError):
         prepared.folder.file("crash.json").unlink()
 

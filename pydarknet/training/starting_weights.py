@@ -11,10 +11,12 @@ import numpy as np
 from pydarknet.cfg import CfgFile, walk
 from pydarknet.engine.names import names_beside
 from pydarknet.engine.network import Network
-from pydarknet.errors import DataError, WeightsError
+from pydarknet.errors import ArgumentError, DataError, WeightsError
+from pydarknet.runs.config import TrainConfig
 from pydarknet.system.notify import Notify
 from pydarknet.weights import file as weights_file
 from pydarknet.weights import fit
+from pydarknet.weights.fit import boundaries
 from pydarknet.weights.surgery import Transplant, classes_of, donor, transplant
 
 
@@ -70,6 +72,38 @@ def starting_weights(
     weights_file.save(made, weights_file.Header(), found.parts)
     notify(_described(path, found, classes, len(names), known))
     return made
+
+
+def report_random_layers(config: TrainConfig, cfg: CfgFile, notify: Notify) -> None:
+    """Report layers that begin with random values, above all those that would keep them.
+
+    Args:
+        config: the settings.
+        cfg: the network to be trained.
+        notify: receives a notice.
+
+    Raises:
+        ArgumentError: ``freeze`` would keep random values.
+    """
+    frozen = max(
+        (i + 1 for i, layer in enumerate(cfg.layers) if layer.integer("stopbackward", 0) == 1), default=0
+    )
+    nodes, loaded = walk(cfg), 0
+    if config.weights is not None:
+        found = fit(len(weights_file.load(Path(config.weights)).values), nodes)
+        loaded = found.layers if found.good else len(nodes)  # others are judged by `starting_weights`
+    random = [end.layer for end in boundaries(nodes) if loaded <= end.layer < frozen]
+    given = "no --weights" if config.weights is None else f"{config.weights} has {loaded} layers"
+    if random:
+        text = (
+            f"{given}: layers {random[0]} to {random[-1]} are frozen with random values, so the others train "
+            "on noise; give weights that contain them, for example those published with the network"
+        )
+        if config.freeze is not None:
+            raise ArgumentError(text)
+        notify(text)
+    elif config.weights is None:
+        notify(f"{given}: all layers begin with random values")
 
 
 def _described(path: Path, found: Transplant, before: int, now: int, known: Sequence[str]) -> str:

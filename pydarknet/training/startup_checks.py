@@ -22,7 +22,7 @@ from pydarknet.errors import BackendError, DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.atomic import write_text
 from pydarknet.system.notify import Notify
-from pydarknet.training.starting_weights import starting_weights
+from pydarknet.training.starting_weights import report_random_layers, starting_weights
 
 ENGINE_REPORTS = "L-36"  # keys without effect: the trainer logs them, with file and line
 
@@ -87,12 +87,13 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, notify: Notify) -> No
     ignored = (*config.ignore, *(("L-19",) if config.val_fraction else ()))  # they are split off
     found = preflight(cfg, Path(config.data), config.weights, plan, ignore=ignored)
     write_text(folder / "preflight.json", found.to_json())
+    refused = bool(found.errors) and not config.force
     for finding in found.findings:
-        if finding.rule == ENGINE_REPORTS:
+        if finding.rule == ENGINE_REPORTS or refused:  # the error below has all of them
             continue
         place = f" ({finding.where})" if finding.line else ""
         notify(f"{finding.severity.value} {finding.rule}: {finding.message}{place}")
-    if found.errors and not config.force:
+    if refused:
         raise DataError(f"the preflight found errors (--force trains anyway):\n{found.to_text()}")
 
 
@@ -120,6 +121,8 @@ def open_trainer(
         DataError: the names given for the weights do not belong to them.
     """
     given = None if resumed or config.weights is None else Path(config.weights)
+    if not resumed:
+        report_random_layers(config, cfg, notify)
     if given is not None:
         old = names_from(config.weights_names) if config.weights_names else None
         with Network(cfg.path, backend="ref", strict=False) as blank:

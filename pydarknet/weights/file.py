@@ -7,6 +7,7 @@ files older than version 0.2), then the arrays of all layers in order.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -81,7 +82,10 @@ def read_header(path: str | Path) -> Header:
         with open_file(path) as file:
             data = file.read(20)
     except OSError as error:
-        raise WeightsError(f"{path}: cannot read the weights: {error.strerror}") from error
+        from pydarknet.weights.published import hint  # needs the families, rarely
+
+        known = hint(os.fspath(path)) if isinstance(error, FileNotFoundError) else ""
+        raise WeightsError(f"{path}: cannot read the weights: {error.strerror}{known}") from error
     if len(data) < 16:
         raise WeightsError(f"{path}: only {len(data)} bytes, shorter than the header of a weights file")
     major, minor, revision = struct.unpack_from("<iii", data)

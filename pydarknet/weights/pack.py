@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -180,8 +181,22 @@ def _card(parts: Parts, name: str) -> dict[str, Any]:
         "weights_from": parts.weights.name,
         "images_seen": file.header.seen,
         "iterations": file.header.iterations(max(cfg.net.integer("batch"), 1)),
+        **_measured(parts.weights),
         "sha256": {target: _digest(source) for source, target in _members(parts, name)},
     }
+
+
+def _measured(weights: Path) -> dict[str, float | None]:
+    """Metrics of weights of a run, 0..1, from their own record or the summary of the run; None if unknown."""
+    found: dict[str, float | None] = {"map50": None, "map5095": None}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        summary = json.loads((weights.absolute().parent.parent / "summary.json").read_text("utf-8"))
+        entries = {entry["path"].rpartition("/")[2]: entry for entry in summary["files"]}
+        found["map50"] = entries.get(weights.name, {}).get("map50")
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        record = json.loads(weights.with_suffix(".json").read_text("utf-8"))
+        found |= {name: record.get(name) for name in found}
+    return found
 
 
 def _digest(path: Path) -> str:

@@ -121,6 +121,16 @@ def test_a_log_that_is_read(
     assert "iterations, 0 images" in capsys.readouterr().out
 
 
+def test_anchors_of_a_set_with_boxes_of_no_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boxes set aside have class -1; they are no objects, and no reason to fail."""
+    Path("list.txt").write_text("a.png\n")
+    Path("a.txt").write_text("0 .5 .5 .5 .5\n0 .25 .25 .25 .25\n-1 .5 .5 .2 .2\n")
+    Path("set.data").write_text("classes = 1\ntrain = list.txt\nnames = names\n")
+    line = "detector calc_anchors set.data -num_of_clusters 2 -width 32 -height 32"
+    assert run(monkeypatch, *line.split()) == 0
+    assert Path("anchors.txt").read_text().split(",")[0].strip() == "8.0000"
+
+
 def test_a_home_that_cannot_be_written(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,7 +35,12 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (RecursionError("maximum recursion depth exceeded"), "error: a file is nested too deeply"),
         (OverflowError("int too big"), "error: a number in the input is too large: int too big"),
         (UnicodeEncodeError("utf-8", "\udcff", 0, 1, "no"), "error: text has a character that cannot be"),
-        (ModuleNotFoundError("no", name="msgspec"), "error: the Python package 'msgspec' is not installed"),
+        (
+            ModuleNotFoundError("no", name="msgspec"),
+            "error: the Python package msgspec is not installed; run: ",
+        ),
+        (ModuleNotFoundError("no", name="cv2.x"), "error: the Python package opencv-python-headless is not"),
+        (ImportError("libx.so: cannot open"), "error: a library cannot be loaded: libx.so: cannot open"),
     ],
 )
 def test_an_expected_failure_is_one_line(
@@ -46,6 +51,22 @@ def test_an_expected_failure_is_one_line(
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith(line)
+
+
+@pytest.mark.parametrize("package", ["cv2", "msgspec", "tqdm"])
+def test_a_package_that_is_not_installed(package: str, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").touch()
+    block = f"import sys; sys.modules[{package!r}] = None; sys.argv = ['pydarknet', 'data', 'view', '.']"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{block}; from pydarknet.cli import main; main()"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_defect_leaves_a_report(
@@ -94,8 +115,27 @@ def test_every_entry_fails_with_a_line(module: str) -> None:
 
 
 def test_the_name_of_the_program() -> None:
-    done = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("pydarknet, version ")
+    for option in ("--version", "-V"):
+        done = subprocess.run([*COMMAND, option], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("pydarknet, version ")
+
+
+def test_verbose_adds_the_traceback() -> None:
+    words = [*COMMAND, "-v", "log", "advise", "missing"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert "\nerror: missing: cannot read the log" in done.stderr
+
+
+def test_shell_completion() -> None:
+    asked = {
+        "_PYDARKNET_COMPLETE": "bash_complete",
+        "COMP_WORDS": "pydarknet detect --lin",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(COMMAND, capture_output=True, text=True, check=True, env={**os.environ, **asked})
+    assert done.stdout == "plain,--line-width\n"
 
 
 @pytest.mark.parametrize("arguments", [["info"], ["--help"]])

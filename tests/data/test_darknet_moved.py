@@ -50,6 +50,16 @@ def test_a_set_that_moved(converted: Path, tmp_path: Path) -> None:
         assert names_from(converted) == ("thing",)
 
 
+@pytest.mark.parametrize("name", ["obj.data", "train.txt"])
+def test_only_the_lists_have_absolute_paths(converted: Path, tmp_path: Path, name: str) -> None:
+    """As in sets made for one machine: a relative .data file, lists of absolute paths; or a list alone."""
+    converted.write_text("classes=1\ntrain=train.txt\nvalid=valid.txt\nnames=obj.names\n")
+    expected = content(converted.parent / name)
+    moved = converted.parent.rename(tmp_path / "moved")
+    assert content(moved / name) == expected
+    assert read(moved / name).report.counts["note"] == (2 if name == "obj.data" else 1)
+
+
 def test_a_copy_reads_the_original_while_that_exists(converted: Path, tmp_path: Path) -> None:
     """Absolute paths mean what they say; only files that are gone are looked for."""
     copy = shutil.copytree(converted.parent, tmp_path / "copy")

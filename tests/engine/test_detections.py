@@ -193,3 +193,10 @@ def test_neighbouring_classes_differ_in_colour_and_text_is_readable() -> None:
     assert class_colour(3) == class_colour(3)
     assert text_colour((255, 255, 255)) == (0, 0, 0)
     assert text_colour((0, 0, 128)) == (255, 255, 255)
+
+
+def test_counts_of_classes_without_names_are_not_two_numbers() -> None:
+    boxes, confidence = np.zeros((3, 4), np.float32), np.ones(3, np.float32)
+    found = Detections(boxes, confidence, np.array([2, 0, 2]))
+    assert found.count_text() == "2 class 2, 1 class 0"
+    assert Detections(boxes, confidence, np.array([1, 0, 1]), ("dog", "car")).count_text() == "2 car, 1 dog"

@@ -15,6 +15,8 @@ from helpers import run
 from pydarknet import Detections
 from pydarknet.data import read
 from pydarknet.errors import ArgumentError
+from pydarknet.evaluation.columns import Judged
+from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.streaming.outputs import result_files
 
 NAMES = ("cat", "dog/puppy")
@@ -201,3 +203,13 @@ def test_coco_results_can_be_read_with_the_set_they_are_of(tmp_path: Path) -> No
     file.write_text(json.dumps(table))
     assert coco.numbers(file) == ({"x.png": 77}, {"dog": 30, "cat": 20})
     assert read(file).names == ("cat", "dog")
+
+
+def test_the_table_says_how_it_counts() -> None:
+    """A weak duplicate that is listed first makes the strong one false, while AP goes by confidence."""
+    boxes = np.array([[0, 0, 100, 90], [0, 0, 100, 100]])
+    truths, none = np.array([[0, 0, 100, 100]]), np.array([0, 0])
+    one = Judged(boxes, np.array([0.1, 0.9]), none, truths, np.array([0]), path="a", size=(200, 200))
+    text = Evaluation([one], ["cat"]).text()
+    assert re.search(r"^cat +1 +100\.00 +[\d.]+ +0 +1 +1$", text, re.MULTILINE)
+    assert "of several detections of one object, the first listed is true" in text

@@ -105,3 +105,19 @@ def test_damaged_runs_are_shown_with_what_is_left(three: Path) -> None:
 def test_errors(three: Path, words: list[str], message: str) -> None:
     with pytest.raises((DataError, ArgumentError), match=message):
         run(three / words[0], *words[1:])
+
+
+def test_a_log_beside_runs_does_not_hide_them(three: Path) -> None:
+    """``pydarknet train ... | tee runs/train.log`` leaves a log in the folder of the runs."""
+    before = run(three)
+    (three / "train.log").write_text("Training ended\n")
+    assert run(three) == before
+
+
+def test_paths_in_the_working_folder_are_short(three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        (three / name / "run.json").write_text(json.dumps({"config": {"data": f"{three}/ds/{name}.data"}}))
+    monkeypatch.chdir(three)
+    output = run("a", "b")
+    assert "ds/b.data" in output
+    assert str(three) not in output

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ import pytest
 import pydarknet
 from pydarknet import ArgumentError, Detections, MissingExtra
 from pydarknet.contrib import frames, tracking
+from pydarknet.streaming.file_sources import Frame
+from pydarknet.streaming.result import Result
 
 
 def dets(*rows: tuple[float, ...], tracker_id: list[int] | None = None) -> Detections:
@@ -73,6 +76,46 @@ class TestTracking:
     def test_unknown_trackers(self) -> None:
         with pytest.raises(ArgumentError, match="found tracker 'bytetrak', expected one of bytetrack, sort"):
             tracking.Tracker("bytetrak")
+
+
+def test_a_folder_of_images_is_tracked_as_a_video(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The images of a folder are frames of one source; each folder and each video has its own tracker."""
+
+    class Counting:
+        """Numbers the frames that it gets."""
+
+        def __init__(self, **_: object) -> None:
+            self.frames = 0
+
+        def update(self, found: SimpleNamespace) -> SimpleNamespace:
+            self.frames += 1
+            found.tracker_id = np.full(len(found.xyxy), self.frames)
+            return found
+
+    class Found(SimpleNamespace):
+        def __len__(self) -> int:
+            return len(self.xyxy)
+
+    monkeypatch.setitem(sys.modules, "supervision", SimpleNamespace(Detections=Found))
+    monkeypatch.setitem(sys.modules, "trackers", SimpleNamespace(ByteTrackTracker=Counting))
+    one = dets((1, 2, 3, 4, 0.5, 1))
+
+    def numbers(*names: str, still: bool) -> list[int]:
+        frames = [Frame(np.zeros((9, 9, 3), np.uint8), name, still=still) for name in names]
+        results = tracking.track(Result(frame, one, 0, 0) for frame in frames)
+        return [int(result.detections.tracker_id[0]) for result in results]
+
+    assert numbers("a/1.png", "a/2.png", "b/1.png", "a/3.png", still=True) == [1, 2, 1, 3]
+    assert numbers("image 0", "image 1", still=True) == [1, 2]
+    assert numbers("a/1.mp4", "a/2.mp4", "a/1.mp4", still=False) == [1, 1, 2]
+    with pytest.raises(ArgumentError, match="tracker botsort needs a newer package"):
+        tracking.Tracker("botsort")
+
+
+def test_the_command_offers_every_tracker() -> None:
+    from pydarknet.cli.detect import TRACKERS
+
+    assert tuple(tracking.TRACKERS) == TRACKERS
 
 
 def test_tracking_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:

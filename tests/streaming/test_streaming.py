@@ -342,7 +342,7 @@ def test_the_screen(seer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
         assert time.monotonic() - start > 9 / 30 - 0.05  # no faster than anybody looks
     assert image.shape == (4, 6, 3)
     assert image[0, 0, 0] == 13  # the region is within the monitor
-    with pytest.raises(DataError, match=r"screen: found monitor 4, expected 0 \(all\) to 1"):
+    with pytest.raises(ArgumentError, match=r"screen: found monitor 4, expected 0 \(all\) to 1"):
         next(pydarknet.stream(seer(), "screen 4", patience=0.3))
 
 

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pydarknet.system import http_server
 from pydarknet.system.http_server import Handler, Server, is_loopback, parse_address
@@ -166,3 +170,63 @@ def test_connections_that_send_nothing_do_not_shut_other_addresses_out(server: S
     assert other.recv(12) == b"HTTP/1.0 200"
     for connection in (*held, other):
         connection.close()
+
+
+_PARTS = [b"GET ", b"HEAD ", b"POST ", b"/", b"/long", b"/%00%ff", b"?token=", b" HTTP/1.0", b" HTTP/9.9"]
+_PARTS += [
+    b"\r\n",
+    b"\n",
+    b"\xff",
+    b'"\\',
+    b"[::1",
+    b"]",
+    b":",
+    b"127.0.0.1",
+    b"evil.com",
+    b"Content-Length: -1",
+]
+_PARTS += [
+    b"Host: ",
+    b"Cookie: a=",
+    b"Authorization: Bearer ",
+    b"Transfer-Encoding: chunked",
+    b"Content-Length: -1",
+]
+_PARTS += [b"A" * 70_000, b"x" * 500, b"\0"]
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(st.lists(st.integers(0, len(_PARTS) - 1), max_size=12))
+def test_any_bytes_get_an_answer_or_none(parts: list[int]) -> None:
+    """A request of any bytes is answered or dropped, and the server answers the next one."""
+    server = _shared_server()
+    with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=60) as client:
+        try:
+            client.sendall(b"".join(_PARTS[number] for number in parts) + b"\r\n\r\n")
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(1 << 16):
+                pass
+        except TimeoutError:
+            pytest.fail("no answer")
+        except OSError:
+            pass  # the server had heard enough
+    assert not server.problems
+    assert fetch(server)[:2] == (200, b"hello")
+
+
+class Noting(Server):
+    """Keeps the exceptions of its handlers, apart from lost connections."""
+
+    def __init__(self) -> None:
+        self.problems: list[BaseException] = []
+        super().__init__("127.0.0.1", 0, Hello)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, OSError):
+            self.problems.append(error)
+
+
+@functools.cache
+def _shared_server() -> Noting:
+    return Noting()

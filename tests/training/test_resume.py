@@ -299,14 +299,14 @@ def test_a_second_interrupt_breaks_the_iteration_off(
 
 
 def test_a_reason_of_a_hook_saves_too(config: TrainConfig, reference: Outcome) -> None:
-    """Whatever a hook calls its reason to stop, the iterations that were done are saved."""
+    """Whatever reason a hook has to stop, the iterations that were done are saved."""
 
     class Enough(Hook):
         def after_step(self, training: TrainingLoop, step: Step) -> None:
             if step.iteration == 5:
-                training.stop_reason = "good enough"
+                training.stop_reason = "early-stop"
 
-    assert train(config, [Enough()]).reason == "good enough"
+    assert train(config, [Enough()]).reason == "early-stop"
     state = checkpoint.load(Path(config.out) / "weights/shapes_last.state")
     assert state.trainer["iteration"] == 5
     assert state.meta["hooks"]["diagnostics"]["lowest"] == []  # in the burn-in

@@ -34,6 +34,7 @@ from pydarknet.streaming.result import Result
 from pydarknet.streaming.sources import StreamSource, classify, expand
 from pydarknet.streaming.stream import Skip, Stream, stream
 from pydarknet.system.http_server import parse_address
+from pydarknet.weights.file import read_header
 from pydarknet.weights.pack import cfg_beside, is_model, open_model
 
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, without a terminal
@@ -177,6 +178,8 @@ def _networks(options: DetectOptions) -> Iterator[Network]:
             raise click.UsageError(
                 "Missing option '--weights'; a network with random weights detects nothing."
             )
+        if not Path(spec.weights).exists():
+            read_header(spec.weights)  # its error says where published weights are
         names = names_from(spec.names) if spec.names else None
         beside = None if names else names_beside(spec.cfg, spec.weights)
         network = Network(spec.cfg, spec.weights, library=spec.library, **_loading(options, names))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import errno
+import logging
 import os
 import platform
 import sys
@@ -34,6 +35,7 @@ def exit_code(command: Callable[[], Any]) -> int:
     traceback is written into a file that the message names.
     """
     _prepare_streams()
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "FATAL")  # it would repeat what commands say, in its own words
     try:
         code = command()
         sys.stdout.flush()
@@ -45,6 +47,12 @@ def exit_code(command: Callable[[], Any]) -> int:
     except Exception as error:
         return _report(error)
     return code if isinstance(code, int) else 0
+
+
+def be_verbose() -> None:
+    """Print messages of the library from now on, and tracebacks of failures."""
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    logging.getLogger("pydarknet").setLevel(logging.DEBUG)
 
 
 def _prepare_streams() -> None:
@@ -65,6 +73,8 @@ def _report(error: Exception) -> int:
         _drop(sys.stdout)
     if stdout_failed and isinstance(error, BrokenPipeError):
         return 1  # the reader has read enough, like head
+    if logging.getLogger("pydarknet").isEnabledFor(logging.DEBUG):
+        _say("".join(traceback.format_exception(error)))
     text = expected(error)
     where = "stdout: " if stdout_failed else ""
     _say(f"error: {where}{text or _defect(error)}")
@@ -85,6 +95,15 @@ def _of_system(error: Any) -> str:
     return f"{os.fsdecode(error.filename)}: {reason}" if isinstance(error.filename, (str, bytes)) else reason
 
 
+def _of_missing_package(error: ModuleNotFoundError) -> str:
+    module = (error.name or "").partition(".")[0]
+    package = _PACKAGES.get(module, module)
+    return f"the Python package {package} is not installed; run: pip install {package}"
+
+
+#: Module -> package that contains it, where their names differ.
+_PACKAGES = {"cv2": "opencv-python-headless", "yaml": "PyYAML", "sklearn": "scikit-learn"}
+
 _EXPECTED: tuple[tuple[type[BaseException], Callable[[Any], str]], ...] = (
     (DarknetError, str),
     (OSError, _of_system),
@@ -96,10 +115,7 @@ _EXPECTED: tuple[tuple[type[BaseException], Callable[[Any], str]], ...] = (
     ),
     (RecursionError, lambda _: "a file is nested too deeply to be read"),
     (OverflowError, lambda error: f"a number in the input is too large: {error}"),
-    (
-        ModuleNotFoundError,
-        lambda error: f"the Python package {error.name!r} is not installed; install it with pip",
-    ),
+    (ModuleNotFoundError, _of_missing_package),
     (ImportError, lambda error: f"a library cannot be loaded: {str(error).strip().splitlines()[-1]}"),
 )
 

@@ -65,6 +65,7 @@ _TYPES: dict[str, Any] = {
     "int": click.INT,
     "float": click.FLOAT,
     "str": click.STRING,
+    "int | str": click.STRING,
     "Pathlike": click.Path(path_type=Path),
     "tuple[int, int]": SIZE,
     "tuple[str, str]": click.STRING,

@@ -79,6 +79,8 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
     else:
         lists = [(path, split_of(path.stem), Places(path.parent), None)]
         names, folder = _folder_names(path.parent), None
+    for file, _, places, _ in lists:
+        _note_moved(places, file, report)
     names = options.names or names
     labels = options.settings.get("labels")
     units = functools.partial(_units, lists, folder)
@@ -141,9 +143,21 @@ def _places(
     for key in ("names", *_LIST_KEYS, "difficult"):
         if key in data:
             places.learn(data[key][0])
+    _report_moved(places, path, report)
+    return places
+
+
+def _note_moved(places: Places, file: Path, report: Report) -> None:
+    """Note that a set moved if its ``.data`` file does not show it, but the first image of its list does."""
+    if not places.moved:
+        with suppress(RecordError):  # a broken list is reported where it is read
+            places.learn(next(filter(None, lines_of(file)), ""))
+            _report_moved(places, file, report)
+
+
+def _report_moved(places: Places, path: Path, report: Report) -> None:
     for old, new in places.moved[:1]:
         report.add("note", f"{old} is not there; its files are taken from {new}", path, action="moved")
-    return places
 
 
 def _listed_names(data: dict[str, tuple[str, int]], places: Places, path: Path) -> tuple[str, ...]:

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress bar of a training on a terminal; elsewhere, optionally, some lines of text."""
+"""Progress bar of a training, on a terminal or in a notebook; elsewhere, optionally, some lines of text."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
-import click
-from tqdm import tqdm
-
-from pydarknet.training import Hook, Step
+from pydarknet.training.hooks import Hook, Step
 
 if TYPE_CHECKING:
     from pydarknet.training.loop import TrainingLoop
@@ -27,11 +24,14 @@ class Bar(Hook):
 
     def start(self, training: TrainingLoop) -> None:
         """Start the bar at the present iteration."""
+        from tqdm.auto import tqdm
+
+        is_widget = any(base.__name__ == "tqdm_notebook" for base in tqdm.__mro__)
         self._bar = tqdm(
             total=training.config.max_batches,
             initial=training.iteration,
             desc="training",
-            disable=not sys.stderr.isatty(),
+            disable=not is_widget and not sys.stderr.isatty(),
         )
 
     def after_step(self, training: TrainingLoop, step: Step) -> None:
@@ -42,7 +42,7 @@ class Bar(Hook):
         self._bar.update()
         every = max(training.config.max_batches // self._lines, 1) if self._lines else 0
         if self._bar.disable and every and step.iteration % every == 0:
-            click.echo(f"{step.iteration}/{training.config.max_batches}: {text}")
+            print(f"{step.iteration}/{training.config.max_batches}: {text}")
 
     def end(self, training: TrainingLoop, reason: str) -> None:  # noqa: ARG002
         """Close the bar and leave it on the screen."""
@@ -51,4 +51,6 @@ class Bar(Hook):
 
 def notify(text: str) -> None:
     """Print a notice above the bar."""
+    from tqdm import tqdm
+
     tqdm.write(text, file=sys.stdout)
