@@ -116,16 +116,18 @@ def training_length(classes: int, images: int | None = None) -> int:
 def schedule(iterations: int, learning_rate: float) -> dict[str, Value]:
     """``[net]`` keys of a training of that length: rate ÷ 10 at 80 % and at 90 %, a burn-in before.
 
-    The burn-in takes 1000 iterations, in short trainings a quarter of them.
+    The burn-in takes 1000 iterations, in short trainings a quarter of them.  Of fewer than ten iterations
+    both steps may be one, which then divides by 100; a single iteration has none.
     """
-    return {
+    values: dict[str, Value] = {
         "learning_rate": float(f"{learning_rate:.6g}"),
         "burn_in": min(1000, iterations // 4),
         "max_batches": iterations,
-        "policy": "steps",
-        "steps": [iterations * 8 // 10, iterations * 9 // 10],
-        "scales": [0.1, 0.1],
     }
+    steps = sorted({iterations * 8 // 10, iterations * 9 // 10} - {0})
+    if not steps:
+        return {**values, "policy": "constant"}
+    return {**values, "policy": "steps", "steps": steps, "scales": [0.1, 0.1] if len(steps) > 1 else [0.01]}
 
 
 def split_masks(count: int, strides: Sequence[int]) -> list[list[int]]:

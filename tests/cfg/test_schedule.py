@@ -14,6 +14,7 @@ from pydarknet.cfg.edit import retune
 from pydarknet.cfg.schedule import rescale
 from pydarknet.check import Inputs
 from pydarknet.check.catalogue import CATALOGUE
+from pydarknet.check.fix import fix
 
 MARKED = "[net]\nmax_batches=6000\npolicy=steps\nsteps=-1,100,4800,5400\nscales=.1,10,.1,.1\n"
 
@@ -63,6 +64,18 @@ def test_rescaling_never_makes_a_cfg_that_the_rules_refuse(before: int, steps: l
     found = changed.net.integers("steps")
     assert all(earlier < later for earlier, later in pairwise(found))
     assert all(step < after for step in found)
+
+
+@pytest.mark.parametrize("length", range(1, 25))
+def test_generated_trainings_of_any_length_have_possible_steps(length: int) -> None:
+    made = new("yolov4-tiny", 1, max_batches=length)
+    assert not list(CATALOGUE["L-07"].run(Inputs(made)))
+    made.net.set("policy", "steps")
+    made.net.set("steps", [length, length])
+    made.net.set("scales", [1, 1])
+    fixed, rules = fix(Inputs(CfgFile.parse(str(made))))
+    assert "L-07" in rules
+    assert not list(CATALOGUE["L-07"].run(Inputs(fixed)))
 
 
 SMALL = new("yolov4-tiny", 1)
