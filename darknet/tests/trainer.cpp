@@ -182,3 +182,19 @@ TEST_CASE("trainer: a mini-batch that fails leaves counters and rolling statisti
         CHECK(trainer.seen() == 14);
     });
 }
+
+TEST_CASE("trainer: reading a state changes no version, so a prediction keeps its compiled plan") {
+    Network network = network_of(kConv + "[softmax]\n");
+    Trainer trainer(network);
+    const std::vector<float> image(network.graph().input.size(), 0.5f);
+    network.predict(image.data(), 1, {});
+    const Plan* const compiled = network.compiled_plan();
+    const std::uint64_t weights = network.parameters()->weights_version.load(),
+                        statistics = network.parameters()->statistics_version.load();
+    for (const StateKind kind : {StateKind::parameters, StateKind::gradients})
+        for (const Role role : {Role::biases, Role::weights}) state_of(trainer, kind, 0, role);
+    CHECK(network.parameters()->weights_version.load() == weights);
+    CHECK(network.parameters()->statistics_version.load() == statistics);
+    network.predict(image.data(), 1, {});
+    CHECK(network.compiled_plan() == compiled);
+}
