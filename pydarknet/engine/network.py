@@ -370,7 +370,8 @@ class Network(Closing):
 
         Returns:
             For each layer its output, float32 (n, outputs), the planes of each image flattened. Heads contain
-            Darknet's values: x, y, objectness and classes after their activations, w, h raw.
+            Darknet's values: x, y, objectness and classes after their activations, w, h raw; in ``[region]``
+            x, y are raw too, and the values of a cell stand side by side.
 
         Raises:
             ArgumentError: the shape is not the network's, or there is no such layer.
