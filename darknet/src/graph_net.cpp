@@ -75,7 +75,8 @@ void accept_others(CfgOptions& o) {
               "mosaic_bound", "resize_step", "max_chart_loss"});
     o.accept({"optimized_memory", "workspace_size_limit_MB", "use_cuda_graph", "attention", "show_receptive_field"});
     // Of public files; no Darknet reads them.
-    o.accept({"letterbox", "random", "max_epochs", "init_sequential_subdivisions", "cudnn_half"});
+    o.accept({"letterbox", "random", "max_epochs", "init_sequential_subdivisions", "cudnn_half", "seen", "swa",
+              "swa_start"});
 }
 
 void report_unsupported(CfgOptions& o) {

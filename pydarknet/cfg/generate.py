@@ -14,6 +14,7 @@ from pydarknet.cfg.families import Drawing, Family, family
 from pydarknet.cfg.model import CfgFile, Value
 from pydarknet.errors import CfgError
 
+USUAL_STRIDE = 32  # of nearly all published networks
 BATCH = 64  # images per update with which all families were published
 
 Anchors = Sequence[tuple[float, float]]
@@ -101,6 +102,9 @@ def new(  # noqa: PLR0913  one argument for each thing that a user decides
         _augment(cfg, augment)
     for name, value in (settings or {}).items():
         apply_setting(cfg, name, value)
+    random = any(head.number("random", 0.0) for head in cfg.heads)
+    if random and "resize_step" not in net and net.integer("resize_step") % plan.stride:
+        net.set("resize_step", plan.stride)
     return CfgFile.parse(str(cfg), cfg.path)
 
 
@@ -112,16 +116,18 @@ def training_length(classes: int, images: int | None = None) -> int:
 def schedule(iterations: int, learning_rate: float) -> dict[str, Value]:
     """``[net]`` keys of a training of that length: rate ÷ 10 at 80 % and at 90 %, a burn-in before.
 
-    The burn-in takes 1000 iterations, in short trainings a quarter of them.
+    The burn-in takes 1000 iterations, in short trainings a quarter of them.  Of fewer than ten iterations
+    both steps may be one, which then divides by 100; a single iteration has none.
     """
-    return {
+    values: dict[str, Value] = {
         "learning_rate": float(f"{learning_rate:.6g}"),
         "burn_in": min(1000, iterations // 4),
         "max_batches": iterations,
-        "policy": "steps",
-        "steps": [iterations * 8 // 10, iterations * 9 // 10],
-        "scales": [0.1, 0.1],
     }
+    steps = sorted({iterations * 8 // 10, iterations * 9 // 10} - {0})
+    if not steps:
+        return {**values, "policy": "constant"}
+    return {**values, "policy": "steps", "steps": steps, "scales": [0.1, 0.1] if len(steps) > 1 else [0.01]}
 
 
 def split_masks(count: int, strides: Sequence[int]) -> list[list[int]]:

@@ -81,9 +81,10 @@ ACTIVATIONS: dict[str, str | None] = {
 # Keys that published files carry although no Darknet reads them; a note, not an error.
 UNUSED: dict[str, frozenset[str]] = {
     "net": frozenset(
-        {"swa", "swa_start", "max_epochs", "init_sequential_subdivisions", "cudnn_half", "random"}
+        {"swa", "swa_start", "max_epochs", "init_sequential_subdivisions", "cudnn_half", "random", "seen"}
     ),
     "yolo": frozenset({"uc_normalizer", "beta1"}),
+    "detection": frozenset({"nuisance", "background"}),
 }
 
 

@@ -121,14 +121,13 @@ def _size_notes(plan: Family, size: tuple[int, int]) -> list[str]:
     factor = max(size) / plan.size
     if 0.5 <= factor <= 1.5:
         return []
-    better = (
-        "yolov4-p5 and yolov4-p6 are made for large images"
-        if factor > 1
-        else "yolov4-tiny is made for small ones"
-    )
+    suited = ("yolov4-p5", "yolov4-p6") if factor > 1 else ("yolov4-tiny",)
+    names = " and ".join(name for name in suited if name != plan.name)
+    verb = "are" if " and " in names else "is"
+    better = f"; {names} {verb} made for {'large images' if factor > 1 else 'small ones'}" if names else ""
     return [
         f"hint: {plan.name} was published for {plan.size}×{plan.size}, "
-        f"{factor:.2g} times that is far off; {better}"
+        f"{factor:.2g} times that is far off{better}"
     ]
 
 

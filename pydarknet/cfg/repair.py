@@ -72,7 +72,9 @@ def fix_values(cfg: CfgFile) -> tuple[CfgFile, list[Repair]]:
             new = plain_value(row, value) if row else value
             if new != value:
                 reason = (
-                    f"{value!r} is read as {new!r}" if row and row.type != "str" else f"is called {new!r}"
+                    f"{value!r} is read as {new!r}"
+                    if row and row.type != "str"
+                    else f"{value!r} is called {new!r}"
                 )
                 _change(line, new, reason, repairs)
     return result, repairs

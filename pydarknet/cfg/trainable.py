@@ -27,7 +27,7 @@ def refusals(cfg: CfgFile) -> list[Problem]:
     Of what the engine refuses, the first is listed: what follows from it would bury it.
     """
     found: list[Problem] = []
-    for check in (_check_engine, _check_settings, _check_heads, _check_sizes):
+    for check in (_check_engine, _check_settings, _check_losses, _check_heads, _check_sizes):
         try:
             found += check(cfg)
         except DarknetError as error:
@@ -100,6 +100,15 @@ def refusal(cfg: CfgFile) -> DarknetError | None:
 def _check_settings(cfg: CfgFile) -> Iterator[Problem]:
     AugmentConfig.of(cfg)
     yield from ()
+
+
+def _check_losses(cfg: CfgFile) -> Iterator[Problem]:
+    """Losses of classifiers need other truths than heads do."""
+    for section in cfg.layers if cfg.heads else []:
+        if section.type == "cost" or (section.type == "softmax" and not section.integer("noloss")):
+            remedy = "set noloss=1" if section.type == "softmax" else "remove the section"
+            text = f"has the loss of a classifier, which cannot be trained beside detection heads; {remedy}"
+            yield section.problem("", text)
 
 
 def _check_heads(cfg: CfgFile) -> Iterator[Problem]:

@@ -60,8 +60,11 @@ def _burn_in(cfg: CfgFile) -> CfgFile:
 
 def _steps(cfg: CfgFile) -> CfgFile:
     usual = schedule(cfg.net.integer("max_batches"), cfg.net.number("learning_rate"))
-    for key in ("steps", "scales"):
-        cfg.net.set(key, usual[key])
+    for key in ("policy", "steps", "scales"):
+        if key in usual:
+            cfg.net.set(key, usual[key])
+        else:
+            cfg.net.remove(key)
     return cfg
 
 

@@ -7,8 +7,8 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 
-from pydarknet.cfg.generate import training_length
-from pydarknet.cfg.model import Section
+from pydarknet.cfg.generate import schedule, training_length
+from pydarknet.cfg.model import Section, format_value
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, Severity, at, rule
 from pydarknet.check.inputs import Inputs
 
@@ -43,7 +43,7 @@ def steps_work(inputs: Inputs) -> Iterator[Found]:
         return
     steps, scales, end = net.integers("steps"), net.numbers("scales"), net.integer("max_batches")
     late = [step for step in steps if step >= end]
-    rule_steps = f"{end * 8 // 10},{end * 9 // 10}"
+    rule_steps = format_value(schedule(end, 1.0).get("steps", "policy=constant"))
     if not steps:
         yield at(net, "policy", "policy=steps without steps", f"steps={rule_steps}")
     if late:

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 @click.option(
     "--cfg", "cfg_path", type=click.Path(exists=True, path_type=Path), help="Compare with this network."
 )
-@click.option("--size", type=SIZE, help="Input size, 416 or 608x320; that of --cfg, else 416.")
+@click.option(
+    "--size",
+    type=SIZE,
+    help="Input size, 416 or 608x320: a multiple of the stride (32). Default: that of --cfg, else 416.",
+)
 @click.option("--num", type=click.IntRange(1), help="Number of anchors; that of --cfg, else 9.")
 @click.option(
     "--metric",
@@ -78,6 +82,8 @@ def command(
     import numpy as np
 
     from pydarknet.cfg import CfgFile, anchors
+    from pydarknet.cfg.generate import USUAL_STRIDE, check_size
+    from pydarknet.cfg.trainable import stride_of
     from pydarknet.data import read
     from pydarknet.system.atomic import write_text
 
@@ -85,6 +91,7 @@ def command(
         raise click.UsageError("--write needs --cfg: the network whose anchors are replaced")
     cfg = CfgFile.load(cfg_path) if cfg_path else None
     width, height = size or ((cfg.net.integer("width"), cfg.net.integer("height")) if cfg else (416, 416))
+    check_size(str(cfg_path or "the network"), (width, height), stride_of(cfg) if cfg else USUAL_STRIDE)
     old = np.array(anchors.of_cfg(cfg)) if cfg else None
     boxed = bool(cfg and cfg.net.integer("letter_box")) if letter_box is None else letter_box
 

@@ -39,13 +39,16 @@ def calc_anchors(
 
     Raises:
         DataError: the data set cannot be read or has too few boxes.
+        CfgError: the size is not a multiple of 32.
     """
     import numpy as np
 
     from pydarknet.cfg import anchors
+    from pydarknet.cfg.generate import USUAL_STRIDE, check_size
     from pydarknet.data import read
     from pydarknet.system.atomic import write_text
 
+    check_size("the network", (width, height), USUAL_STRIDE)
     echo(f"\n num_of_clusters = {clusters}, width = {width}, height = {height} \n")
     dataset = read(data)
     dataset = dataset.only("train") if "train" in dataset.splits else dataset

@@ -144,7 +144,9 @@ def _extract(path: Path, folder: Path, trusted: bool) -> None:
                 if stat.S_ISLNK(member.external_attr >> 16):
                     raise RecordError("path-escape", f"member {member.filename!r} is a link", path)
             _check_room(path, folder, trusted, (member.file_size for member in members))
-            archive.extractall(folder)
+            for member in members:
+                member.filename = member.filename.replace("\\", "/")  # as some programs of Windows write
+            archive.extractall(folder, members)
         return
     with tarfile.open(path) as tar:
         entries = tar.getmembers()

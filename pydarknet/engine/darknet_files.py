@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from pydarknet.errors import RecordError
 from pydarknet.system.text import lines_of
@@ -129,3 +130,11 @@ def _spellings(entry: str) -> Iterator[str]:
         yield slashes
     if slashes.startswith("data/"):
         yield slashes.removeprefix("data/")
+    yield from other_unicode(slashes)
+
+
+def other_unicode(name: str) -> list[str]:
+    """The same name in the other forms of Unicode: macOS writes accents as characters of their own."""
+    if name.isascii():
+        return []
+    return [form for form in (normalize("NFC", name), normalize("NFD", name)) if form != name]

@@ -18,6 +18,7 @@ from pydarknet.logs.model import Evaluation, Iteration, Log
 
 WINDOW = 0.25  # fraction at the end of the training that is examined
 FEWEST = 40  # fewer iterations give no verdict
+SPAN = 100  # iterations of a window from which the change in 1000 iterations is estimated
 BINS = 10  # the window is cut into this many parts, and the median of each counts
 FALLING = 0.05  # a loss that falls by this share within the window is still falling
 OVERFIT = 0.02  # mAP lost since its best, in points of 1
@@ -143,11 +144,16 @@ def _verdict(log: Log, trend: _Trend | None, best: Evaluation | None) -> tuple[s
     numbers = f"{_loss_text(trend)}{_map_text(evaluations, trend)}"
     if trend.falls or _map_rises(evaluations, trend):
         return "falling", numbers, "Train on; more iterations will probably still improve the result."
-    return (
-        "plateau",
-        numbers,
-        "Stop, or lower the learning rate once more; more of the same changes little.",
-    )
+    return _standstill(numbers, best)
+
+
+def _standstill(numbers: str, best: Evaluation | None) -> tuple[str, str, str]:
+    """Verdict on a training that changes little; one that has found nothing yet is not at its end."""
+    if best and best.map == 0:
+        remedy = "Train on; if the burn-in is long over, `check` the data, and see remark D-05."
+        return "unclear", f"{numbers}, and mAP is 0 so far", remedy
+    remedy = "Stop, or lower the learning rate once more; more of the same changes little."
+    return "plateau", numbers, remedy
 
 
 def _finite(row: Iteration) -> bool:
@@ -156,10 +162,10 @@ def _finite(row: Iteration) -> bool:
 
 def _loss_text(trend: _Trend) -> str:
     word = "falls" if trend.change < 0 else "rises"
-    return (
-        f"between iterations {trend.first} and {trend.last} the loss {word} by {abs(trend.change):.1%} "
-        f"({trend.slope:+.1%} in 1000 iterations)"
-    )
+    text = f"between iterations {trend.first} and {trend.last} the loss {word} by {abs(trend.change):.1%}"
+    if trend.last - trend.first < SPAN:
+        return text
+    return f"{text} ({trend.slope:+.1%} in 1000 iterations)"
 
 
 def _map_text(evaluations: Sequence[Evaluation], trend: _Trend) -> str:

@@ -32,27 +32,29 @@ DIVERGED = (
     "The loss has probably diverged: start from earlier weights with a tenth of the learning rate, and check "
     "the labels."
 )
-# D-02.  Networks with random weights (yolov4, yolov4-tiny, yolov4-tiny-3l, yolov3-tiny on BCCD) cost 1.01 to
-# 1.05 times the loss of heads with an objectness of 0.5 everywhere; one trained on it 0.06 times.
+# D-02, as shares of the loss of heads that give 0.5 everywhere; docs/stopping.md has measurements.
 START_FACTOR, TRAINED_SHARE = 2.0, 0.5
 RISE, RISE_WINDOW = 3.0, 500  # D-04: times the smallest average loss of this many iterations
 RISE_STEPS = 20  # D-04: iterations after the burn-in before it is judged; the average is one of about ten
+NO_OBJECT = 50  # D-06: iterations without an object that was assigned to an anchor
 STALL, STALL_STEPS = 0.1, 50  # L-50: share of the time, and iterations before it is judged
 
 
-def untrained_loss(training: TrainingLoop, size: tuple[int, int]) -> float | None:
-    """Expected loss of heads with an objectness of 0.5 everywhere: a quarter for each box they can report.
+def untrained_loss(training: TrainingLoop, step: Step) -> float | None:
+    """Expected loss of heads that give 0.5 everywhere.
+
+    A quarter for each box that they can report, and for each class of each object that was assigned to one.
 
     Args:
         training: the loop.
-        size: (width, height) of the input in pixels.
+        step: the first one.
 
     Returns:
         The mean over the heads; None if a head has another loss than ``[yolo]``.
     """
-    cfg, costs = training.config.cfg, []
+    cfg, costs, class_costs = training.config.cfg, [], []
     net = cfg.net
-    grow = size[0] * size[1] / (net.integer("width") * net.integer("height"))
+    grow = step.size[0] * step.size[1] / (net.integer("width") * net.integer("height"))
     for index, section in enumerate(cfg.layers):
         if index not in training.config.head_layers:
             continue
@@ -63,13 +65,23 @@ def untrained_loss(training: TrainingLoop, size: tuple[int, int]) -> float | Non
         # Squared in its deltas; class_loss, which mse does not use, multiplies by it once more.
         power = 2 if section.text("iou_loss") == "mse" else 3
         costs.append(0.25 * boxes * section.number("obj_normalizer", 1.0) ** power)
-    return sum(costs) / len(costs) if costs else None
+        class_costs.append(0.25 * section.integer("classes") * section.number("cls_normalizer", 1.0) ** power)
+    if not costs:
+        return None
+    objects = step.boxes / step.images if step.images else 0.0
+    return (sum(costs) + objects * sum(class_costs) / len(class_costs)) / len(costs)
 
 
-def heads_are_new(training: TrainingLoop) -> bool:
-    """Whether all layers before the heads have biases of 0, which are never 0 after training."""
+def heads_are_new(training: TrainingLoop) -> bool | None:
+    """Whether the layers before the heads have biases of 0, which are never 0 after training.
+
+    None if some have: after a transfer to other classes the rows of the new classes are new.
+    """
     before = (training.trainer.network.parameters(index - 1) for index in training.config.head_layers)
-    return all(not arrays["biases"].any() for arrays in before if "biases" in arrays)
+    biases = [arrays["biases"] for arrays in before if "biases" in arrays]
+    if all(values.all() for values in biases):
+        return False
+    return None if any(values.any() for values in biases) else True
 
 
 class Diagnostics(Hook):
@@ -90,6 +102,7 @@ class Diagnostics(Hook):
         self._stall, self._zeros = Stall(2 * STALL_STEPS), 0
         self._reported: set[str] = set()
         self._new: bool | None = None
+        self._without = 0
 
     def start(self, training: TrainingLoop) -> None:
         """Check whether the heads are new."""
@@ -126,10 +139,11 @@ class Diagnostics(Hook):
             self.report(training, "D-05", text, "Check the causes marked with ! first.", causes=causes)
 
     def after_step(self, training: TrainingLoop, step: Step) -> None:
-        """Check the first loss, a rising loss, and a loader that is too slow."""
+        """Check the first loss, a rising loss, missing objects, and a loader that is too slow."""
         if step.iteration == 1 and self._new is not None:
             self._start_loss(training, step, self._new)
         self._rising(training, step)
+        self._unassigned(training, step)
         share = self._stall.add(step)
         if len(self._stall) >= STALL_STEPS and share > STALL and "L-50" not in self._reported:
             self._reported.add("L-50")
@@ -143,7 +157,7 @@ class Diagnostics(Hook):
             )
 
     def _start_loss(self, training: TrainingLoop, step: Step, new: bool) -> None:
-        expected = untrained_loss(training, step.size)
+        expected = untrained_loss(training, step)
         if not expected:
             return
         share = step.loss / expected
@@ -184,6 +198,21 @@ class Diagnostics(Hook):
                 "The learning rate is probably too high: start from earlier weights with a tenth of it.",
                 loss=step.avg_loss,
                 lowest=lowest,
+            )
+
+    def _unassigned(self, training: TrainingLoop, step: Step) -> None:
+        assigned = sum(head.count for heads in step.heads for head in heads)
+        self._without = self._without + 1 if step.heads and not assigned else 0
+        if self._without >= NO_OBJECT and "D-06" not in self._reported:
+            self._reported.add("D-06")
+            self.report(
+                training,
+                "D-06",
+                f"no object was assigned to an anchor in the last {self._without} iterations, so only the "
+                "background is learnt",
+                "The images have no boxes, or those lie at anchors that no mask uses: `check` reports both "
+                "(L-20, L-40).",
+                iterations=self._without,
             )
 
     def end(self, training: TrainingLoop, reason: str) -> None:  # noqa: ARG002

@@ -137,7 +137,10 @@ def _read(config: TrainConfig, folder: RunFolder, resumed: bool, notices: Notice
             f"pydarknet train --resume {folder.path} --data NEW"
         )
     dataset = read(Path(config.data))
-    splits = Splits.of(dataset, config.val_fraction, config.seed)
+    try:
+        splits = Splits.of(dataset, config.val_fraction, config.seed)
+    except DataError as error:
+        raise DataError("\n".join([str(error), *startup_checks.missing_labels(config)])) from None
     if splits.unlabelled:
         first = splits.unlabelled[0].image
         notices(f"{len(splits.unlabelled)} images without a label file are left out, the first: {first}")

@@ -61,8 +61,8 @@ def starting_weights(
             raise DataError(f"{path}: has {classes} classes, but {len(known)} names were given for it")
         known = ()
     if source is cfg and (not lie.complete or known in ((), tuple(names))):
-        rest = "" if lie.complete else ", the rest is new"
-        notify(f"{path.name}: {lie.layers} of {lie.total} layers loaded{rest}")
+        part = f"{lie.layers} of {lie.total} layers loaded, the rest is new"
+        notify(f"{path.name}: {'all layers loaded' if lie.complete else part}")
         return path
     assert source is not None
     made = folder / "start.weights"

@@ -63,6 +63,16 @@ def engine_info(backend: str, precision: str = "auto") -> NetworkInfo:
         return network.info
 
 
+def missing_labels(config: TrainConfig) -> list[str]:
+    """Findings of the preflight about label files that were not found; empty if the data has none."""
+    found = preflight(CfgFile.load(config.cfg), Path(config.data)).findings
+    return [
+        f"{finding.rule}: {finding.message} → {finding.hint}"
+        for finding in found
+        if finding.rule in ("L-20", "L-21")
+    ]
+
+
 def check(config: TrainConfig, cfg: CfgFile, folder: Path, notify: Notify) -> None:
     """Run the preflight and write ``preflight.json``; errors end the training unless ``force`` is set.
 

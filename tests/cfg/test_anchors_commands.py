@@ -15,6 +15,7 @@ from pydarknet.cfg import anchors
 from pydarknet.cli.anchors import command
 from pydarknet.cli.calc_anchors import calc_anchors
 from pydarknet.cli.calc_anchors import command as calc_command
+from pydarknet.errors import CfgError
 
 
 def test_both_spellings_print_the_same_anchors(
@@ -107,16 +108,24 @@ def test_wrong_usage(bccd24: Path, arguments: list[str], message: str) -> None:
     assert message in result.output
 
 
+def test_a_size_that_no_network_takes_is_refused(bccd24: Path, tmp_path: Path) -> None:
+    wrong = "418 is not a multiple of 32; take 416 or 448"
+    result = CliRunner().invoke(command, ["--data", str(bccd24), "--size", "418"])
+    assert wrong in str(result.exception)
+    with pytest.raises(CfgError, match=wrong):
+        calc_anchors(bccd24, 2, 416, 418, folder=tmp_path)
+
+
 def test_calc_anchors_leaves_ignored_boxes_out(tmp_path: Path) -> None:
     """Regions of any class, as convert writes them for crowds, are neither counted nor a crash."""
-    (tmp_path / "a.ppm").write_bytes(b"P6 100 100 255\n" + b"\0" * 30000)
+    (tmp_path / "a.ppm").write_bytes(b"P6 160 160 255\n" + b"\0" * 76800)
     (tmp_path / "a.txt").write_text("0 0.5 0.5 0.2 0.4\n1 0.5 0.5 0.4 0.2\n")
     (tmp_path / "a.ignore.txt").write_text("-1 0.2 0.2 0.3 0.3\n0 0.7 0.7 0.1 0.1\n")
     (tmp_path / "obj.names").write_text("cat\ndog\n")
     (tmp_path / "train.txt").write_text("a.ppm\n")
     (tmp_path / "obj.data").write_text("classes=2\ntrain=train.txt\nnames=obj.names\n")
     pieces: list[str] = []
-    found = calc_anchors(tmp_path / "obj.data", 2, 100, 100, echo=pieces.append, folder=tmp_path)
-    assert found.anchors.round().tolist() == [[20, 40], [40, 20]]
+    found = calc_anchors(tmp_path / "obj.data", 2, 160, 160, echo=pieces.append, folder=tmp_path)
+    assert found.anchors.round().tolist() == [[32, 64], [64, 32]]
     assert "image: 1 \t box: 2" in "".join(pieces)
     assert (tmp_path / "counters_per_class.txt").read_text() == "counters_per_class = 1, 1"

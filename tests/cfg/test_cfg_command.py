@@ -99,6 +99,7 @@ def test_anchors_come_from_a_file(folder: Path) -> None:
             "1024",
             "2.5 times that is far off; yolov4-p5 and yolov4-p6 are made for large images",
         ),
+        ("yolov4-tiny", "160", "0.38 times that is far off\n"),
         ("yolov4-p6", "320", "0.25 times that is far off; yolov4-tiny is made for small ones"),
         ("yolov4", "416", "anchors up to 459×401 are larger than the input"),
     ],

@@ -98,6 +98,23 @@ def test_old_spellings_are_mended() -> None:
     assert repairs[3] == Repair(3, "Height=416", "height=416", "'Height' is called 'height'")
 
 
+def test_values_with_one_meaning_are_fixed() -> None:
+    text = (
+        "[net]\nsteps=4800.0,5400.\nburn_in=10.5 # short\nmax_batches=1e3\nwidth=64px\n"
+        "[conv]\nactivation=SiLU\n[yolo]\nmask=2,3\nanchors=1,2,3,4,5,6,7,8\nnum=2\n"
+    )
+    changed, repairs = fix(parse(text))
+    assert str(changed) == (
+        "[net]\nsteps=4800,5400\n# short\nburn_in=10\nmax_batches=1e3\nwidth=64\n"
+        "[conv]\nactivation=swish\n[yolo]\nmask=2,3\nanchors=1,2,3,4,5,6,7,8\nnum=4\n"
+    )
+    assert [repair.reason for repair in repairs if repair.line > 4] == [
+        "'64px' is read as '64'",
+        "'SiLU' is called 'swish'",
+        "mask uses anchors of the 4 that are listed",
+    ]
+
+
 def test_mending_twice_changes_nothing_more() -> None:
     changed, repairs = fix(parse(MODERN))
     assert (str(changed), repairs) == (MODERN, [])

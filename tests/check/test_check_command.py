@@ -106,6 +106,9 @@ def test_json(good: Path) -> None:
         ("filters=21", "filters=255", "L-04", "filters=21"),
         ("steps=4800,5400", "steps=400000,450000", "L-07", "steps=4800,5400"),
         ("burn_in=1000", "burn_in=10", "L-06", "burn_in=1000"),
+        ("steps=4800,5400", "steps=4800.0,5400.0", "L-37", "steps=4800,5400"),
+        ("activation=leaky", "activation=silu", "L-01", "activation=swish"),
+        ("num=6", "num=3", "L-38", "num=6"),
     ],
 )
 def test_fix(good: Path, old: str, bad: str, rule_id: str, fixed: str) -> None:
@@ -117,6 +120,19 @@ def test_fix(good: Path, old: str, bad: str, rule_id: str, fixed: str) -> None:
     assert fixed in copy.read_text().splitlines()
     assert f"written: {copy} ({rule_id})" in result.output
     assert result.exit_code == 0
+
+
+def test_fix_of_random_sizes(tmp_path: Path) -> None:
+    """A network of stride 64 with the grid that Darknet uses by default."""
+    path = tmp_path / "p6.cfg"
+    cfg = new("yolov4-p6", classes=2, size=640, augment="high")
+    assert cfg.net.get("resize_step") == "64", "cfg new writes it"
+    cfg.net.remove("resize_step")
+    cfg.save(path)
+    assert "L-39" in check(path, "--memory", "1000G").output
+    result = check(path, "--fix", "--memory", "1000G")
+    assert "resize_step=64" in path.with_name("p6.fixed.cfg").read_text().splitlines()
+    assert "error" not in result.output
 
 
 def test_fix_needs_decisions(good: Path) -> None:

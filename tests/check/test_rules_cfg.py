@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from pydarknet.cfg import FAMILIES, CfgFile, new, walk
-from pydarknet.check import CATALOGUE, Finding, PlannedRun, preflight
+from pydarknet.check import CATALOGUE, DataFacts, Finding, PlannedRun, preflight
+from pydarknet.check.data_facts import Split
 
 ROOMY = PlannedRun(memory=2**50)
 
@@ -70,6 +71,19 @@ SPEAKS = [
     ("L-36", ["net.adversarial_lr=0.1"], "adversarial_lr=0.1 is refused"),
     ("L-36", ["yolo.map=classes.map"], "[yolo] map=classes.map (and in 1 more section) has no effect"),
     ("L-35", ["net.width=1024", "net.height=1024"], "1024 is far from the 416"),
+    ("L-00", ["convolutional.filters=1e3"], 'found "1e3", expected a whole number; Darknet reads 1'),
+    ("L-00", ["yolo.mask=7,8"], "found anchor 7, expected 0 to 5"),
+    ("L-01", ["convolutional.activation=silu"], "'silu'; did you mean 'swish'?"),
+    ("L-01", ["convolutional.activation=hard_swish"], "Darknet has no such function"),
+    ("L-01", ["convolutional.activation=leaky # always"], "a comment behind it, which Darknet takes as part"),
+    ("L-08", ["net.max_batches"], "max_batches is not set"),
+    ("L-37", ["net.steps=4800.0,5400"], "steps=4800.0,5400 is read as 4800,5400"),
+    ("L-37", ["net.burn_in=1000.5"], "burn_in=1000.5 is read as 1000"),
+    ("L-37", ["net.width=416px"], "width=416px is read as 416"),
+    ("L-38", ["yolo.num=3"], "num is 3, but mask uses anchor 5, counted from 0"),
+    ("L-39", ["net.resize_step=16", "yolo.random=1"], "draws sizes on a grid of 16, the stride is 32"),
+    ("L-40", ["yolo.mask=3,4,5"], "no mask uses the anchors 0 (10×14), 1 (23×27), 2 (37×58)"),
+    ("L-40", ["yolo.anchors=10,14,23,27,37,58,81,82,81,82,344,319"], "anchor 4 (81×82) equals anchor 3"),
 ]
 
 # rule, changes that come close without being wrong
@@ -95,6 +109,13 @@ QUIET = [
         ["net.angle=0", "net.aspect=1.0", "net.loss_scale=1", "net.optimized_memory=1", "yolo.random=1"],
     ),
     ("L-35", ["net.width=608", "net.height=608"]),
+    ("L-01", ["net.burn_in=1000 # iterations"]),
+    ("L-37", ["net.momentum=0.9", "net.steps=4800,5400 # then"]),
+    ("L-38", ["yolo.num=6"]),
+    ("L-39", ["net.resize_step=64", "yolo.random=1"]),
+    ("L-39", ["net.resize_step=16", "yolo.random=0"]),
+    ("L-40", ["yolo.iou_thresh=0.2", "yolo.anchors=10,14,23,27,37,58,81,82,81,82,344,319"]),
+    ("L-40", ["yolo.classes=2"]),
 ]
 
 
@@ -142,6 +163,54 @@ def test_finding_names_line_value_and_expectation(cfg: CfgFile) -> None:
 def test_too_short_by_far_is_an_error(cfg: CfgFile, iterations: int, severity: str) -> None:
     (finding,) = found(changed(cfg, f"net.max_batches={iterations}"), "L-08")
     assert finding.severity.value == severity
+
+
+@pytest.mark.parametrize(("rule", "length"), [("L-08", 500), ("L-10", 1)])
+def test_a_length_that_was_asked_for_is_no_error(cfg: CfgFile, rule: str, length: int) -> None:
+    """``--epochs 50`` on a small data set is a short training on purpose."""
+    short = changed(cfg, f"net.max_batches={length}")
+    data = DataFacts("obj.data", train=Split("train.txt", images=500, labelled=500))
+    severities = [
+        [
+            f.severity.value
+            for f in found(short, rule, PlannedRun(memory=2**50, length_given=given), data=data)
+        ]
+        for given in (False, True)
+    ]
+    assert severities == [["error"], ["warning"]]
+
+
+def test_the_cause_comes_first_and_alone(cfg: CfgFile) -> None:
+    """A misspelt size makes every layer impossible; only the misspelling is reported."""
+    errors = preflight(changed(cfg, "net.height", "net.Height=416"), run=ROOMY).errors
+    assert [(f.rule, f.message) for f in errors] == [
+        ("L-01", "[net] unknown key 'Height'; did you mean 'height'?")
+    ]
+
+
+def test_a_refused_key_of_many_layers_is_one_finding(cfg: CfgFile) -> None:
+    for section in cfg.layers:
+        if section.type == "convolutional":
+            section.set("xnor", 1)
+    errors = preflight(CfgFile.parse(str(cfg), "net.cfg"), run=ROOMY).errors
+    assert [f.message for f in errors] == [
+        "[convolutional] xnor=1 (and in 20 more sections) is refused: not supported"
+    ]
+
+
+def test_lines_that_darknet_skips(cfg: CfgFile) -> None:
+    text = str(cfg).replace("[net]\n", "[net]\ndecay=\nburn_in 1000\n", 1)
+    messages = [f.message for f in found(CfgFile.parse(text), "L-01")]
+    assert "'decay' has no value; Darknet skips the line" in messages
+    assert "'burn_in1000' is neither a section, a comment nor key=value; Darknet skips the line" in messages
+
+
+@pytest.mark.parametrize(("thresh", "expected"), [("1", ["error"]), ("0.2", [])])
+def test_objects_whose_anchor_is_in_no_mask(cfg: CfgFile, thresh: str, expected: list[str]) -> None:
+    """All boxes are as large as anchor 0 (10×14), which both masks of the published network leave out."""
+    train = Split("train.txt", images=1, labelled=1, sizes=[(10.0, 14.0, 416, 416)] * 10)
+    findings = found(changed(cfg, f"yolo.iou_thresh={thresh}"), "L-40", data=DataFacts("d", train=train))
+    assert [f.severity.value for f in findings] == expected
 
 
 def test_batch_of_one_is_an_error(cfg: CfgFile) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 import time
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -107,3 +108,20 @@ def test_the_root_is_no_attack(tmp_path: Path) -> None:
             tar.addfile(info)
         with pytest.raises(RecordError, match="would be written outside"):
             unpacked(tmp_path / "bad.tar")
+
+
+def test_archive_of_windows_or_a_mac(tmp_path: Path) -> None:
+    """Backslashes between folders, resource forks, and accents as characters of their own."""
+    image = make_image(tmp_path / "a.png", 20, 10).read_bytes()
+    decomposed = unicodedata.normalize("NFD", "zürich.png")
+    rows = "filename,class,xmin,ymin,xmax,ymax\na.png,d,1,1,9,9\nzürich.png,d,1,1,9,9\n"
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        for name in ("images\\a.png", f"images\\{decomposed}", "__MACOSX\\images\\._a.png"):
+            info = zipfile.ZipInfo("x")
+            info.filename = name
+            archive.writestr(info, image)
+        archive.writestr("labels.csv", rows)
+        archive.writestr("._labels.csv", b"\0\5\26\7")
+    dataset = data.read(tmp_path / "w.zip")
+    assert [len(sample) for sample in dataset] == [1, 1]
+    assert not dataset.report.errors

@@ -173,6 +173,18 @@ def test_a_list_with_two_roles(tmp_path: Path) -> None:
     assert "valid names the same list as another key" in str(merged.report)
 
 
+def test_every_image_suffix_is_found(tmp_path: Path) -> None:
+    """What the decoder reads is found in folders, whatever its ending."""
+    for suffix in (".jfif", ".jpe", ".JPG", ".avif", ".pnm"):
+        kind = {".jfif": ".jpg", ".jpe": ".jpg"}.get(suffix, suffix.lower())
+        image = make_image(tmp_path / f"a{kind}", 64, 64)
+        image.rename(tmp_path / f"image{suffix[1:]}{suffix}")
+        make_text(tmp_path / f"image{suffix[1:]}.txt", "0 0.5 0.5 0.2 0.2\n")
+    assert sorted(sample.image.suffix for sample in data.read(tmp_path)) == [
+        ".JPG", ".avif", ".jfif", ".jpe", ".pnm",
+    ]  # fmt: skip
+
+
 def test_signed_class_number(tmp_path: Path) -> None:
     """``+0`` and ``0.0`` are class 0."""
     make_image(tmp_path / "a.png", 10, 10)

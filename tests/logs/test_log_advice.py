@@ -224,3 +224,12 @@ def test_advise_command(log_file: Path, tmp_path: Path) -> None:
     assert table["verdict"] == "falling"
     assert table["best_map"] == 0.25
     assert table["remarks"][-1].startswith("D-02")
+
+
+def test_without_any_map_it_is_no_plateau() -> None:
+    """A young training has found nothing yet; its trend over a few iterations is not carried to 1000."""
+    young = advise(made(lambda _: 2.0, [0.0, 0.0], count=70))
+    assert young.verdict == "unclear"
+    assert "mAP is 0 so far" in young.reason
+    assert "in 1000 iterations" not in young.reason
+    assert "in 1000 iterations" in advise(made(flat, [0.3, 0.5])).reason

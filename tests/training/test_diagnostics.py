@@ -15,6 +15,7 @@ import shapes
 
 from pydarknet import Network, TrainConfig
 from pydarknet.cfg import CfgFile, walk
+from pydarknet.engine.trainer import LossReport
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.logs import load as load_log
 from pydarknet.training import Hook, Step, train
@@ -125,6 +126,57 @@ def mild(path: Path, config: TrainConfig, out: Path) -> None:
     file, nodes = load_weights(path), walk(CfgFile.load(config.cfg))
     found = arrays(np.array(file.values), nodes)
     save_weights(out, file.header, [v * np.float32(0.01 if n.index == 3 else 1) for n, _, v in found])
+
+
+def test_heads_of_which_some_classes_are_new_are_not_judged(config: TrainConfig) -> None:
+    """A transfer to other classes keeps the rows of boxes and objectness, and costs what new classes cost."""
+    place = Path(str(config.out))
+    first = train(replace(config, max_batches=2, map_every=0, out=place.with_name("first")))
+    file, nodes = load_weights(first.weights["last"]), walk(CfgFile.load(config.cfg))
+    found = []
+    for node, name, values in arrays(np.array(file.values), nodes):
+        if node.index == 3 and name == "biases":
+            values.reshape(2, 8)[:, 5:] = 0
+        found.append(values)
+    save_weights(place.with_name("part.weights"), file.header, found)
+    partly = replace(config, weights=place.with_name("part.weights"), clear=True, max_batches=1, map_every=0)
+    train(partly)
+    assert rules(config.out) == []
+
+
+def test_the_demo_begins_as_expected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its many digits, each of ten classes, cost as much as the cells of its small input do."""
+    from pydarknet.training import demo
+
+    monkeypatch.setattr(demo, "TRAIN", 16)
+    monkeypatch.setattr(demo, "VALID", 2)
+    data = demo.make_data(tmp_path)
+    demo.make_cfg(2400).save(tmp_path / "demo.cfg")
+    train(
+        TrainConfig(
+            tmp_path / "demo.cfg",
+            data,
+            out=tmp_path / "run",
+            max_batches=1,
+            plots=False,
+            map_every=0,
+            force=True,
+            threads=1,
+        )
+    )
+    assert rules(tmp_path / "run") == []
+
+
+# -- D-06
+
+
+@pytest.mark.parametrize(("gap", "speaks"), [(49, False), (50, True)])
+def test_no_object_was_assigned(config: TrainConfig, gap: int, speaks: bool) -> None:
+    head = LossReport(3, 1.0, 1.0, 1.0, 0.0, 0.0, 1, 0)
+    begun = Step(2, loss=1.0, avg_loss=1.0, heads=[[head]])
+    empty = [[replace(head, count=0)], [replace(head, count=0)]]
+    steps = [begun, *(replace(begun, iteration=3 + i, heads=empty) for i in range(gap))]
+    assert play(config, steps)[0] == ["D-06"] * speaks
 
 
 # -- D-04 and L-50: the hook alone

@@ -302,3 +302,32 @@ def test_weights_of_another_batch_are_explained(config: TrainConfig, tmp_path: P
         "resuming at iteration 12 (24 images in batches of 2)" in line and "--clear starts at 0" in line
         for line in told
     )
+
+
+# -- the preflight
+
+
+def test_a_length_that_was_given_does_not_stop_a_training(config: TrainConfig) -> None:
+    """500 iterations of the cfg are refused as far too short; ``--epochs`` and ``--ignore`` are decisions."""
+    strict = replace(config, force=False, settings=("max_batches=500", "steps=400,450"))
+    with pytest.raises(DataError, match=r"error   L-08"):
+        train(strict)
+    told: list[str] = []
+    assert train(replace(strict, epochs=0.5), notify=told.append).reason == "finished"
+    assert any(line.startswith("warning L-08") for line in told)
+    assert any(line.startswith("warning L-10") for line in told)
+    assert train(replace(strict, ignore=("L-08",), restart=True), [StopAt(1)]).iteration == 1
+    with pytest.raises(ArgumentError, match="'L-99' is not a rule; `pydarknet check --rules` lists them"):
+        train(replace(strict, ignore=("L-99",), restart=True))
+
+
+def test_labels_in_another_folder_are_named(config: TrainConfig) -> None:
+    """As the preflight says: where a label was searched, and where one seems to be."""
+    images = Path(config.data).parent
+    moved = images / "annotations"
+    moved.mkdir()
+    for label in sorted(images.rglob("*.txt")):
+        if label.with_suffix(".png").exists() or label.with_suffix(".jpg").exists():
+            label.rename(moved / label.name)
+    with pytest.raises(DataError, match=r"(?s)no images to train on.*L-20: .* tried .*L-21: .*annotations"):
+        train(config)

@@ -22,7 +22,7 @@ void parse(CfgOptions& options, const Graph&, Node& node) {
         options.unsupported(key, 1);
     options.unsupported("jitter", 0.2f);
     options.unsupported("max", 200);
-    options.accept({"reorg"});
+    options.accept({"reorg", "nuisance", "background"});
     node.params = params;
 }
 

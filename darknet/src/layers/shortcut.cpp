@@ -37,7 +37,9 @@ void infer(const Graph& graph, Node& node) {
         const Shape shape = graph.shape_of(source);
         if (shape.h != node.in.h || shape.w != node.in.w)
             shape_error(node, text("layer ", source, " is ", shape.w, " x ", shape.h, ", expected ", node.in.w, " x ",
-                                   node.in.h, " as the layer before"));
+                                   node.in.h,
+                                   " as the layer before; the sum of layers of different sizes, as in ResNets of "
+                                   "pjreddie's Darknet, is not supported"));
     }
     node.out = node.in;
     const bool weighted = params.weights_per_source > 0;

@@ -80,7 +80,7 @@ private:
         ++failures;
         CHECK_MESSAGE(first == DN_OUT_OF_MEMORY, std::string(dn_last_error()));
         if (function() == DN_OK) return;
-        // A mini-batch that failed half-way has added to some gradients: the trainer refuses to go on.
+        // A mini-batch that failed half-way has added to some gradients: the trainer refuses to continue.
         CHECK_CONTAINS(std::string(dn_last_error()), "gradients are incomplete");
         refused = true;
     }

@@ -18,6 +18,7 @@ from pydarknet.data.dataset import Status
 from pydarknet.data.issues import Report
 from pydarknet.data.paths import find_image, images_below, inner_name, split_of, walk
 from pydarknet.data.records import ReadOptions, Record
+from pydarknet.engine.darknet_files import other_unicode
 from pydarknet.engine.image_header import image_size, is_image
 from pydarknet.errors import DataError, RecordError
 from pydarknet.system.files import open_file, raw_lines
@@ -69,6 +70,7 @@ class ImageFinder:
             if os.path.isabs(name) and os.path.isfile(name):  # noqa: PTH113, PTH117 - hot: once per image
                 return name
         spellings = [name.replace("\\", "/").lstrip("/") for name in names]
+        spellings += [other for name in spellings for other in other_unicode(name)]
         return (
             self._beside(spellings)
             or (self._below(spellings) if self.deep else None)

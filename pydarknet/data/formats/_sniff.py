@@ -130,8 +130,8 @@ def files_of(path: Path, suffixes: Sequence[str], test: Callable[[Path], bool]) 
 def _matching(folder: Path, suffixes: tuple[str, ...], test: Callable[[Path], bool]) -> list[Path]:
     """The files of a format in a folder. If it has many and none of the first is one, none is."""
     with os.scandir(folder) as entries:
-        names = [e.name for e in entries if e.name.lower().endswith(suffixes) and e.name not in _SKIPPED]
-    files = [folder / name for name in sorted(names)]
+        names = [entry.name for entry in entries if entry.name.lower().endswith(suffixes)]
+    files = [folder / name for name in sorted(names) if name[0] != "." and name not in _SKIPPED]
     first = [file for file in files[:_TESTED] if file.is_file() and test(file)]
     return first + [file for file in files[_TESTED:] if first and file.is_file() and test(file)]
 
