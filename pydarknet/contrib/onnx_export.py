@@ -22,6 +22,7 @@ from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, CfgError, DarknetError
 from pydarknet.system.atomic import replacing
 from pydarknet.system.extras import require
+from pydarknet.system.files import read_file
 
 OPSET = 17  # the oldest with every operator in the form used; ONNX Runtime >= 1.12, TensorRT >= 8.5
 TOLERANCE = 1e-4  # of the largest value of an output
@@ -136,7 +137,7 @@ def verify(network: Network, path: str | os.PathLike[str], seed: int = 0) -> dic
     info = network.info
     shape = (info.batch, info.channels, info.height, info.width)
     x = np.random.default_rng(seed).random(shape, np.float32)
-    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(read_file(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     theirs = dict(zip(names, session.run(names, {"input": x}), strict=True))
     ours = network.predict(x, [int(name.removeprefix("layer_")) for name in names])

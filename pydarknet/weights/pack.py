@@ -21,6 +21,7 @@ from pydarknet.cfg.shapes import walk
 from pydarknet.engine.darknet_files import read_names
 from pydarknet.errors import DataError, FileError, WeightsError
 from pydarknet.system.atomic import replacing
+from pydarknet.system.text import encode
 from pydarknet.weights.file import load
 from pydarknet.weights.fit import fit
 
@@ -141,7 +142,7 @@ def pack(parts: Parts, out: Path, name: str = "model") -> Path:
         for source, target in _members(parts, name):
             shutil.copyfile(source, folder / target)
         text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-        (folder / "model.json").write_text(text, "utf-8")
+        (folder / "model.json").write_bytes(encode(text))
         if str(out).endswith(ARCHIVES):
             with replacing(out) as archive, tarfile.open(archive, "w:gz") as tar:
                 tar.add(folder, name)

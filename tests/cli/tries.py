@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
 import resource
@@ -67,6 +68,7 @@ def judged(*words: str, seconds: float = SECONDS) -> list[str]:
         patch.setattr(sys, "argv", ["pydarknet", *words])
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
+        patch.setattr(logging.getLogger(), "handlers", [])  # pytest's own
         try:
             cli.main()
         except SystemExit as end:
