@@ -89,8 +89,8 @@ def datasets(draw: st.DrawFn) -> list[tuple[tuple[int, int], list[tuple[int, tup
             if draw(st.integers(0, 9)) == 0:
                 class_id, flags = -1, int(Flag.IGNORE)
             corners = tuple(round(value, 3) for value in (x1, y1, x2, y2))
-            # Formats of whole pixels, or that ignore regions for every class, may make two boxes one: they are
-            # kept apart by what survives that.
+            # Formats of whole pixels, or without classes of ignored regions, may make two boxes one: they
+            # are kept apart by what survives that.
             boxes[tuple(round(value) for value in corners)] = (class_id, corners, flags)
         images.append(((width, height), list(boxes.values())))
     return images
