@@ -157,5 +157,6 @@ def test_a_closed_pipe_is_silent() -> None:
 
 def test_closed_streams() -> None:
     for redirection in (">&-", "2>&-", ">&- 2>&-", "2>/dev/full"):
-        shell = f"{sys.executable} -m pydarknet info missing.cfg {redirection}"
-        assert subprocess.run(["sh", "-c", shell], capture_output=True, check=False).returncode == 1
+        for arguments, code in (("info missing.cfg", 1), ("info --unknown", 2)):
+            shell = f"{sys.executable} -m pydarknet {arguments} {redirection}"
+            assert subprocess.run(["sh", "-c", shell], capture_output=True, check=False).returncode == code

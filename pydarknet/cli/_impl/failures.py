@@ -12,7 +12,7 @@ import platform
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from typing import Any, TextIO
 
@@ -42,7 +42,8 @@ def exit_code(command: Callable[[], Any]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        with _to_stderr():
+            error.show()
         return error.exit_code
     except Exception as error:
         return _report(error)
@@ -134,8 +135,18 @@ def _defect(error: Exception) -> str:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # stderr is closed or full: the exit code remains
+    with _to_stderr():
         click.echo(printable(text), err=True)
+
+
+@contextlib.contextmanager
+def _to_stderr() -> Iterator[None]:
+    """Write to stderr, unless it is closed or full: then only the exit code remains."""
+    try:
+        yield
+        sys.stderr.flush()
+    except OSError:
+        _drop(sys.stderr)
 
 
 def _drop(stream: TextIO) -> None:
