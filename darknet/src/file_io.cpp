@@ -43,7 +43,7 @@ std::string without_links(std::string path) {
         const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
         if (length < 0) break;
         const std::string next(target.data(), static_cast<std::size_t>(length));
-        path = next.rfind('/', 0) == 0 ? next : folder_of(path) + "/" + next;
+        path = next.rfind('/', 0) == 0 ? next : text(folder_of(path), "/", next);
     }
     return path;
 }
