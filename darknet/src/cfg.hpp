@@ -33,7 +33,7 @@ struct Cfg {
 // UTF-8, UTF-16, or lines that end in CR alone, as UTF-8 with LF.
 std::string decode_text(std::string_view content);
 // Throws Error(cfg) with file:line on anything that is not a section, an option, a comment or blank.
-Cfg parse_cfg(std::string_view content, const std::string& file);
+Cfg parse_cfg(std::string_view bytes, const std::string& file);
 Cfg read_cfg(const std::string& path);
 // A whole file as text; throws Error(io) when it is missing or larger than `limit` bytes.
 std::string read_file(const std::string& path, std::size_t limit);
