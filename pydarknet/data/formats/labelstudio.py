@@ -225,29 +225,41 @@ def write(samples: Iterable[Sample], names: tuple[str, ...], out: Output) -> Non
         append(file, "\n]\n")
 
 
+def region(
+    label: str, corners: tuple[float, float, float, float], size: tuple[int, int], score: float | None = None
+) -> dict[str, Any]:
+    """A box as Label Studio has it.
+
+    Args:
+        label: its class.
+        corners: x1 y1 x2 y2 in pixels.
+        size: width and height of the image in pixels.
+        score: 0 to 1 of a prediction; None for an annotation.
+    """
+    (x1, y1, x2, y2), (width, height) = corners, size
+    found: dict[str, Any] = {
+        "type": "rectanglelabels",
+        "from_name": "label",
+        "to_name": "image",
+        "original_width": width,
+        "original_height": height,
+        "value": {
+            "x": 100 * x1 / width,
+            "y": 100 * y1 / height,
+            "width": 100 * (x2 - x1) / width,
+            "height": 100 * (y2 - y1) / height,
+            "rotation": 0,
+            "rectanglelabels": [label],
+        },
+    }
+    return found if score is None else {**found, "score": score}
+
+
 def _task(sample: Sample, uri: str, names: tuple[str, ...]) -> dict[str, Any]:
-    width, height = sample.width, sample.height
-    result = []
     scores = [None] * len(sample) if sample.scores is None else sample.scores.tolist()
-    for class_id, score, (x1, y1, x2, y2) in zip(
-        sample.classes.tolist(), scores, sample.boxes.tolist(), strict=True
-    ):
-        region: dict[str, Any] = {
-            "type": "rectanglelabels",
-            "from_name": "label",
-            "to_name": "image",
-            "original_width": width,
-            "original_height": height,
-            "value": {
-                "x": 100 * x1 / width,
-                "y": 100 * y1 / height,
-                "width": 100 * (x2 - x1) / width,
-                "height": 100 * (y2 - y1) / height,
-                "rotation": 0,
-                "rectanglelabels": [names[class_id]],
-            },
-        }
-        result.append(region if score is None else {**region, "score": score})
+    boxes = zip(sample.classes.tolist(), sample.boxes.tolist(), scores, strict=True)
+    size = sample.width, sample.height
+    result = [region(names[class_id], corners, size, score) for class_id, corners, score in boxes]
     key = "annotations" if sample.scores is None else "predictions"
     entry = {"result": result} if sample.scores is None else {"model_version": "pydarknet", "result": result}
     return {"data": {"image": uri, "split": sample.split}, key: [entry]}

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
+from pydarknet.data.formats import labelstudio
 from pydarknet.engine.detections import Detections
 from pydarknet.streaming.file_sources import Frame
 from pydarknet.streaming.outputs.text import Stems, TextFile, clipped
@@ -36,26 +37,10 @@ def label_studio(path: str, model: str) -> TextFile:
 
 
 def _region(dets: Detections, row: int) -> dict[str, Any]:
-    width, height = dets.image_size
     x1, y1, x2, y2 = map(float, clipped(dets, row))
-    return {
-        "id": f"box{row + 1}",
-        "type": "rectanglelabels",
-        "from_name": "label",
-        "to_name": "image",
-        "original_width": width,
-        "original_height": height,
-        "image_rotation": 0,
-        "score": round(float(dets.confidence[row]), 6),
-        "value": {
-            "x": 100 * x1 / width,
-            "y": 100 * y1 / height,
-            "width": 100 * (x2 - x1) / width,
-            "height": 100 * (y2 - y1) / height,
-            "rotation": 0,
-            "rectanglelabels": [dets.labels[row]],
-        },
-    }
+    score = round(float(dets.confidence[row]), 6)
+    found = labelstudio.region(dets.labels[row], (x1, y1, x2, y2), dets.image_size, score)
+    return {"id": f"box{row + 1}", "image_rotation": 0, **found}
 
 
 class CvatFile(TextFile):
