@@ -70,6 +70,10 @@ class NonFinite(DarknetError, ArithmeticError):
     """A loss, gradient or weight became nan or infinite while training."""
 
 
+class WorkerLost(DarknetError, ConnectionError):
+    """A worker of a training on several processes gave no sign of life; the saved state is from before."""
+
+
 class HookError(DarknetError, RuntimeError):
     """A hook of the caller failed; the state of the training was saved, the cause is the hook's own error."""
 

@@ -232,6 +232,20 @@ DN_API dn_status dn_trainer_accumulate(dn_trainer *trainer, const float *images,
                                        size_t truth_stride, float *cost);
 /* Moves the weights by what was accumulated, with the rate of the next iteration; the counter advances. */
 DN_API dn_status dn_trainer_update(dn_trainer *trainer);
+
+/* -- several workers share an update: each has a trainer with the same state, in a process of its own --
+ * This trainer computes the mini-batches number, number + count, ... of every update, all of the same size, and counts
+ * images as if the others had done theirs. Momentum is number 0's alone. Between the last dn_trainer_accumulate and
+ * dn_trainer_update the caller replaces every array of DN_GRADIENTS by the sum over all workers, and gives the shares
+ * of all workers to dn_trainer_move_rolling; then all have the same weights again. DN_BACKEND where a backend lacks it. */
+DN_API dn_status dn_trainer_set_worker(dn_trainer *trainer, int number, int count);
+/* What this worker's mini-batches since the last update add to the rolling statistics of batch norm. `count` becomes the
+ * number of floats; they are copied into dst, which holds `capacity` floats and may be NULL to learn the number. */
+DN_API dn_status dn_trainer_get_shares(const dn_trainer *trainer, float *dst, size_t capacity, size_t *count);
+/* Moves the rolling statistics by the shares of all workers, `count` floats, those of worker 0 first, in the order of the
+ * mini-batches: the result has the bits of one trainer that computed them all. */
+DN_API dn_status dn_trainer_move_rolling(dn_trainer *trainer, const float *all, size_t count);
+
 /* Another input size from the next mini-batch on, a multiple of the network's stride. */
 DN_API dn_status dn_trainer_resize(dn_trainer *trainer, int width, int height);
 

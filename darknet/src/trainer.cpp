@@ -64,7 +64,46 @@ void Trainer::set_counters(std::int64_t iteration, std::uint64_t seen) {
     iteration_ = iteration;
     parameters_->seen = seen;
     images_ = 0;
-    gradients_incomplete_ = false;
+    if (shares_) shares_->clear();
+    gradients_incomplete_ = rolling_moved_ = false;
+    drop_momentum();
+}
+
+void Trainer::set_worker(int number, int count) {
+    if (count < 1 || number < 0 || number >= count)
+        throw Error(Status::invalid_argument, "", text("found worker ", number, " of ", count));
+    if (images_ > 0)
+        throw Error(Status::invalid_argument, "", "images are accumulated; workers are set in front of the first");
+    shares_ = count > 1 ? std::make_unique<RollingShares>(*graph_, solver_.frozen_before()) : nullptr;
+    worker_ = number;
+    workers_ = count;
+    const Alone alone(parameters_->mutex);
+    drop_momentum();
+}
+
+// The sum over all workers has it once.
+void Trainer::drop_momentum() {
+    if (worker_ == 0) return;
+    for (const Node& node : graph_->nodes)
+        for (const Role role : kTrainedRoles) {
+            const Floats zeros(state_.count(StateKind::gradients, node.index, role));
+            if (!zeros.empty()) state_.set(StateKind::gradients, node.index, role, zeros.data());
+        }
+}
+
+const Floats& Trainer::shares() const {
+    static const Floats none;
+    return shares_ ? shares_->taken() : none;
+}
+
+void Trainer::move_rolling(const float* all, std::size_t count) {
+    if (!shares_) throw Error(Status::invalid_argument, "", "the trainer has no other workers");
+    if (count != workers_ * shares().size())
+        throw Error(Status::invalid_argument, "",
+                    text("found ", count, " values, expected ", shares().size(), " of each of ", workers_, " workers"));
+    const Alone alone(parameters_->mutex);
+    shares_->move(state_, all, workers_);
+    rolling_moved_ = true;
 }
 
 void Trainer::check_whole() const {
@@ -94,7 +133,7 @@ float Trainer::accumulate(const float* images, int n, const float* truths, std::
     for (const Node& node : graph_->nodes) check_truths(node, wanted);
     Plan& compiled = plan(n);
     std::memcpy(compiled.input(), images, n * graph_->input.size() * sizeof(float));
-    run(compiled, {wanted, graph_->input, parameters_->seen + n});
+    run(compiled, {wanted, graph_->input, parameters_->seen + static_cast<std::uint64_t>(n) * (worker_ + 1)});
 
     float cost = 0;
     int owners = 0;
@@ -107,23 +146,35 @@ float Trainer::accumulate(const float* images, int n, const float* truths, std::
 }
 
 void Trainer::run(Plan& compiled, const LossContext& context) {
-    state_.begin_batch(context.seen);
+    workers_ > 1 ? state_.begin_share(context.seen) : state_.begin_batch(context.seen);
     compiled.forward();
     gradients_incomplete_ = true;
     std::fill(reports_.begin(), reports_.end(), LossReport{});
     compiled.backward(context, reports_);
     gradients_incomplete_ = false;
-    images_ += context.truths.n;
+    images_ += context.truths.n * workers_;
+    keep(context.seen + static_cast<std::uint64_t>(context.truths.n) * (workers_ - 1 - worker_));
+}
+
+// seen: images trained on, those of all workers included.
+void Trainer::keep(std::uint64_t seen) {
     const Alone alone(parameters_->mutex);
-    state_.keep_batch();
+    if (workers_ == 1) return state_.keep_batch();
+    shares_->take(state_);
+    parameters_->seen = seen;
+    rolling_moved_ = false;
 }
 
 void Trainer::update() {
     check_whole();
     if (images_ == 0) throw Error(Status::invalid_argument, "", "nothing was accumulated since the last update");
+    if (workers_ > 1 && !rolling_moved_)
+        throw Error(Status::invalid_argument, "", "the shares of the other workers were not given");
     const Alone alone(parameters_->mutex);
     state_.update(solver_.rule(++iteration_, images_));
     images_ = 0;
+    if (shares_) shares_->clear();
+    drop_momentum();
 }
 
 void Trainer::resize(int width, int height) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/rolling_shares.hpp"
 #include "network.hpp"
 #include "solver.hpp"
 
@@ -29,6 +30,15 @@ public:
     float accumulate(const float* images, int n, const float* truths, std::size_t truth_stride);
     // Moves the weights by what was accumulated since the last update; throws Error(invalid_argument) after nothing.
     void update();
+    // Shares the mini-batches of every update with count - 1 other trainers that have the same state: this one computes
+    // number, number + count, ... of them, all of the same size, and counts images as if the others had done theirs.
+    // Momentum is number 0's alone. In front of every update the caller replaces the gradients by the sum of all
+    // workers', and gives all shares to move_rolling(). Throws Error(invalid_argument) while images are pending.
+    void set_worker(int number, int count);
+    // Shares of this worker's mini-batches since the last update in the rolling statistics.
+    const Floats& shares() const;
+    // Those of all workers, worker after worker, `count` floats.
+    void move_rolling(const float* all, std::size_t count);
     // Another input size from the next mini-batch on (dynamic resize).
     void resize(int width, int height);
 
@@ -59,6 +69,8 @@ private:
     void clear_initial_variances(const WeightsReport& loaded);
     Plan& plan(int n);
     void check_whole() const;
+    void keep(std::uint64_t seen);
+    void drop_momentum();
     void run(Plan& compiled, const LossContext& context);
     void check_read(int layer, std::size_t count) const;
     void check_count(int layer, Role role, std::size_t expected, std::size_t count) const;
@@ -76,6 +88,9 @@ private:
     std::vector<LossReport> reports_;
     std::int64_t iteration_ = 0;
     int images_ = 0;
+    std::unique_ptr<RollingShares> shares_;  // of several workers
+    int worker_ = 0, workers_ = 1;
+    bool rolling_moved_ = false;         // by the shares of all workers
     bool gradients_incomplete_ = false;  // a mini-batch failed in backward: the gradients hold a part of it
 };
 

@@ -66,6 +66,12 @@ public:
         host_->seen = own_->seen;
         hide_statistics();
     }
+    void begin_share(std::uint64_t seen) override {
+        computing([&] { state_.begin_share(seen); });
+    }
+    void get_share(int node, Role role, float* dst) const override {
+        computing([&] { state_.get_share(node, role, dst); });
+    }
     std::string first_non_finite() const override {
         return computing([&] { return state_.first_non_finite(); });
     }

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from pydarknet.cli._impl.ending import Ending
 from pydarknet.cli._impl.options import options_from
 from pydarknet.runs.config import TrainConfig
 
@@ -27,6 +28,7 @@ Exit codes and stop reasons:
   6    time-limit: --max-hours is over; run the same command again to resume
   7    early-stop: the monitored value did not improve (--patience)
   8    overfit-stop: the validation loss rose while the training loss fell (--stop-on)
+  9    worker-lost: one of several workers died or hangs (--worker-timeout); run the same command again
   130  signal: SIGTERM or Ctrl-C; run the same command again to resume
 """
 
@@ -40,10 +42,19 @@ _SOURCES = {
 @click.command(name="train", epilog=_EXIT)
 @options_from(TrainConfig, given_only=True)
 @click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Resume a run.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Train with N workers on this machine, which divide its cores. (Not with mpiexec or srun.)",
+)
 @click.option("--quiet", is_flag=True, help="Print evaluations only, not the log; it is in RUN/train.log.")
 @click.option("--estimate", "estimate_", is_flag=True, help="Estimate time and memory without training.")
 @click.option("--json", "as_json", is_flag=True, help="With --estimate: print JSON.")
-def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, **values: Any) -> int:
+def command(
+    resume_: Path | None, processes: int, quiet: bool, estimate_: bool, as_json: bool, **values: Any
+) -> int:
     """Train a detector; run the same command again to resume.
 
     \b
@@ -54,6 +65,7 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
       pydarknet train --cfg my.cfg --data obj.data --http 8090
       pydarknet train --resume runs/x --max-batches 8000
       pydarknet train --cfg my.cfg --data obj.data --max-hours 7 --estimate
+      pydarknet train --cfg my.cfg --data obj.data --out runs/x --processes 2
 
     \b
     In the folder of the run:
@@ -75,11 +87,35 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
             if name not in given:
                 raise click.UsageError(f"Missing option '--{name}' (or --resume): {_SOURCES[name]}")
         config = TrainConfig(**given)
+    if as_json and not estimate_:
+        raise click.UsageError("--json is for --estimate; a training writes results.jsonl into its folder")
+    if processes > 1 and not _is_launched(processes):
+        return _launch(processes)
     if estimate_:
         return _estimate(config, as_json)
-    if as_json:
-        raise click.UsageError("--json is for --estimate; a training writes results.jsonl into its folder")
     return train_and_report(config, echo=not quiet)
+
+
+def _is_launched(processes: int) -> bool:
+    """Whether this is a worker already."""
+    from pydarknet.training.communicator import launched
+
+    if (count := launched()) not in (1, processes):
+        raise click.UsageError(f"--processes {processes}: the launcher has started {count}; leave it out")
+    return count > 1
+
+
+def _launch(processes: int) -> int:
+    from pydarknet.errors import MissingExtra
+    from pydarknet.training.launch import launch
+
+    try:
+        code, error = launch(sys.argv[1:], processes)
+    except MissingExtra as missing:
+        code, error = 1, f"error: {missing}"
+    if error:
+        click.echo(error, err=True)
+    return code
 
 
 def _estimate(config: TrainConfig, as_json: bool) -> int:
@@ -87,13 +123,15 @@ def _estimate(config: TrainConfig, as_json: bool) -> int:
     from pydarknet.runs.outcome import reason_of
     from pydarknet.training import EXIT_CODES, estimate
 
-    try:
-        found = estimate(config)
-    except DarknetError as error:
-        click.echo(f"error: {error}", err=True)
-        return EXIT_CODES[reason_of(error)]
-    click.echo(json.dumps(found.to_json()) if as_json else found.text())
-    return 0
+    ending = Ending()
+    with ending.reported():
+        try:
+            found = estimate(config)
+        except DarknetError as error:
+            ending.fail(EXIT_CODES[reason_of(error)], f"error: {error}")
+        else:
+            ending.end(0, json.dumps(found.to_json()) if as_json else found.text())
+    return ending.code
 
 
 def train_and_report(config: TrainConfig, *, echo: bool = True) -> int:
@@ -102,13 +140,15 @@ def train_and_report(config: TrainConfig, *, echo: bool = True) -> int:
     from pydarknet.runs.outcome import reason_of
     from pydarknet.training import EXIT_CODES, train
 
-    try:
-        outcome = train(config, echo=echo)
-    except (DarknetError, KeyboardInterrupt) as error:
-        click.echo(f"error: {error}" if str(error) else "interrupted", err=True)
-        return EXIT_CODES[reason_of(error)]
-    click.echo(outcome.to_text())
-    return EXIT_CODES[outcome.reason]
+    ending = Ending()
+    with ending.reported():
+        try:
+            outcome = train(config, echo=echo)
+        except (DarknetError, KeyboardInterrupt) as error:
+            ending.fail(EXIT_CODES[reason_of(error)], f"error: {error}" if str(error) else "interrupted")
+        else:
+            ending.end(EXIT_CODES[outcome.reason], outcome.to_text())
+    return ending.code
 
 
 def main() -> None:

@@ -125,6 +125,22 @@ class TrainerHandle:
         pointer = self.pointer
         compute(lambda: lib.dn_trainer_update(pointer))
 
+    def set_worker(self, number: int, count: int) -> None:
+        """Share the mini-batches of every update with other workers."""
+        check(lib.dn_trainer_set_worker(self.pointer, number, count))
+
+    def shares(self) -> Floats:
+        """Shares of the mini-batches since the last update in the rolling statistics."""
+        count = ffi.new("size_t *")
+        check(lib.dn_trainer_get_shares(self.pointer, ffi.NULL, 0, count))
+        out = np.empty(count[0], np.float32)
+        check(lib.dn_trainer_get_shares(self.pointer, ffi.from_buffer("float[]", out), out.size, count))
+        return out
+
+    def move_rolling(self, shares: Floats) -> None:
+        """Move the rolling statistics by the shares of all workers, C-contiguous float32."""
+        check(lib.dn_trainer_move_rolling(self.pointer, ffi.from_buffer("float[]", shares), shares.size))
+
     def resize(self, width: int, height: int) -> None:
         """Change the input size from the next mini-batch on."""
         check(lib.dn_trainer_resize(self.pointer, width, height))
@@ -174,9 +190,13 @@ class TrainerHandle:
         if not count:
             return None
         out = np.empty(count, np.float32)
-        dst, pointer = ffi.from_buffer("float[]", out), self.pointer
-        check(lib.dn_trainer_get(pointer, KINDS[kind], layer, role.encode(), dst, count))
+        self.read_into(out, kind, layer, role)
         return out
+
+    def read_into(self, out: Floats, kind: str, layer: int, role: str) -> None:
+        """Copy one array of the state into contiguous float32 memory of its size."""
+        dst, pointer = ffi.from_buffer("float[]", out), self.pointer
+        check(lib.dn_trainer_get(pointer, KINDS[kind], layer, role.encode(), dst, out.size))
 
     def set(self, kind: str, layer: int, role: str, values: Floats) -> None:
         """Replace one array of the state by as many float32 values; a missing EMA begins with the first."""

@@ -7,7 +7,7 @@ Loops, events, data and files are in :mod:`pydarknet.training`; this is the leve
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +146,63 @@ class Trainer(Closing):
         with self._use() as (_, trainer):
             arrays = {role: trainer.get("gradients", layer, role) for role in ("weights", "biases", "scales")}
             return {role: array for role, array in arrays.items() if array is not None}
+
+    def set_worker(self, number: int, count: int) -> None:
+        """Share the mini-batches of every update with ``count - 1`` trainers in other processes.
+
+        All begin with the same state. This one computes the mini-batches ``number``, ``number + count``, ...
+        Before each :meth:`update` the caller replaces the :meth:`flat_gradients` by their sum over all
+        workers and calls :meth:`move_rolling`. Momentum, and with it :meth:`state`, is complete in number 0.
+
+        Args:
+            number: of this worker, 0 to ``count - 1``.
+            count: workers; 1 ends the sharing.
+
+        Raises:
+            ArgumentError: the number is out of range, or images are accumulated.
+            CfgError: layers share batch norm (``share_index``).
+        """
+        with self._use() as (_, trainer):
+            trainer.set_worker(number, count)
+
+    def shares(self) -> Floats:
+        """Parts of this worker's mini-batches since the last update in rolling statistics, float32, flat."""
+        with self._use() as (_, trainer):
+            return trainer.shares()
+
+    def move_rolling(self, shares: Floats) -> None:
+        """Move the rolling statistics by the :meth:`shares` of all workers, number 0 first.
+
+        The result has the bits of a trainer that computed all mini-batches itself.
+
+        Raises:
+            ArgumentError: they are not as many as those of this worker times the workers.
+        """
+        with self._use() as (_, trainer):
+            trainer.move_rolling(np.ascontiguousarray(shares, np.float32))
+
+    def gradient_arrays(self) -> list[tuple[int, str, int]]:
+        """(layer, role, values) of each array of gradients, the last layer first, as backward passes them."""
+        with self._use() as (handle, trainer):
+            places = [(i, role) for i in reversed(range(handle.info().layers)) for role in ROLES]
+            counted = [(layer, role, trainer.count("gradients", layer, role)) for layer, role in places]
+            return [place for place in counted if place[2]]
+
+    def flat_gradients(self, arrays: Sequence[tuple[int, str, int]], out: Floats) -> None:
+        """Copy arrays of gradients, as :meth:`gradient_arrays` lists them, into flat float32 memory."""
+        with self._use() as (_, trainer):
+            at = 0
+            for layer, role, count in arrays:
+                trainer.read_into(out[at : at + count], "gradients", layer, role)
+                at += count
+
+    def set_flat_gradients(self, arrays: Sequence[tuple[int, str, int]], values: Floats) -> None:
+        """Replace arrays of gradients by the values that :meth:`flat_gradients` would give."""
+        with self._use() as (_, trainer):
+            at = 0
+            for layer, role, count in arrays:
+                trainer.set("gradients", layer, role, values[at : at + count])
+                at += count
 
     def set_learning_rate(self, rate: float) -> None:
         """Replace the base rate that the schedule multiplies."""

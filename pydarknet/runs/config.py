@@ -103,6 +103,9 @@ class TrainConfig:
         "auto: what the backend prefers here, bf16 if the CPU supports it natively; a run keeps its own.",
         choices=("auto", *PRECISIONS),
     )
+    worker_timeout: float = _option(
+        300.0, "With several workers: end the training after N seconds without a sign of one.", metavar="N"
+    )
     cache: str = _option(
         "none", "Keep decoded images in memory, as many as fit, or on disk.", choices=("none", "ram", "disk")
     )
@@ -141,6 +144,8 @@ class TrainConfig:
             raise ArgumentError(f"found freeze={self.freeze!r}, expected a number of layers or 'backbone'")
         if self.price_per_hour is not None and self.price_per_hour < 0:
             raise ArgumentError(f"found price_per_hour={self.price_per_hour:g}, expected 0 or more")
+        if not self.worker_timeout > 0:
+            raise ArgumentError(f"found worker_timeout={self.worker_timeout:g}, expected more than 0")
         for setting in self.settings:
             if "=" not in setting:
                 raise ArgumentError(f"found the setting {setting!r}, expected KEY=VALUE")
@@ -259,6 +264,7 @@ FREE = frozenset(
         "workers",
         "backend",
         "precision",
+        "worker_timeout",
         "cache",
         "http",
         "plots",

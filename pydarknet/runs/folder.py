@@ -119,7 +119,12 @@ class RunFolder:
             raise FileError(f"{path}: is damaged: its settings are not valid: {error}") from None
 
     def begin(
-        self, config: TrainConfig, network: NetworkInfo, notify: Notify, inputs: dict[str, Any] | None = None
+        self,
+        config: TrainConfig,
+        network: NetworkInfo,
+        notify: Notify,
+        inputs: dict[str, Any] | None = None,
+        workers: int = 1,
     ) -> None:
         """Enter a session into ``run.json``; report what makes its results differ from those of the last one.
 
@@ -128,11 +133,18 @@ class RunFolder:
             network: facts about the network to be trained.
             notify: receives a line for each difference.
             inputs: identity of the inputs of the session, and how they differ from those of the last.
+            workers: processes that share the mini-batches.
         """
         table: dict[str, Any] = {"sessions": []}
         with contextlib.suppress(FileError):
             table = self.read()
-        now = {"threads": network.threads, "backend": network.backend, "device": network.device}
+        now: dict[str, Any] = {
+            "threads": network.threads,
+            "backend": network.backend,
+            "device": network.device,
+        }
+        if workers > 1:
+            now["workers"] = workers
         _report_rounding((table["sessions"] or [{}])[-1], now, notify)
         table.pop("result", None)  # that of the session before; this one may be killed
         table["config"] = config.to_json()
@@ -289,7 +301,13 @@ def _report_rounding(before: dict[str, Any], now: dict[str, Any], notify: Notify
     """Report differences from the session before that change the rounding of sums."""
     lost = "so results will no longer be bit-identical"
     used, uses = before.get("threads", now["threads"]), now["threads"]
-    if used != uses:
+    workers = [one.get("workers", 1) for one in (before or now, now)]
+    if workers[0] != workers[1]:
+        notify(
+            f"computed by {workers[0]} workers so far, by {workers[1]} from now on: results agree to "
+            "rounding, but are not bit-identical"
+        )
+    elif used != uses:
         notify(
             f"computed in {used} threads so far, in {uses} from now on: "
             f"rounding depends on the thread count, {lost} (--threads {used} keeps them so)"

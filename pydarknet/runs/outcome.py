@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydarknet.errors import DataError, NonFinite
+from pydarknet.errors import DataError, NonFinite, WorkerLost
 from pydarknet.system.atomic import finite
 
 #: Stop reasons of a training, with the exit code of ``pydarknet train``.
@@ -21,6 +21,7 @@ EXIT_CODES = {
     "time-limit": 6,
     "early-stop": 7,
     "overfit-stop": 8,
+    "worker-lost": 9,
     "signal": 130,
 }
 
@@ -125,6 +126,7 @@ def reason_of(error: BaseException) -> str:
     """Map an exception that ended a training to a key of :data:`EXIT_CODES`."""
     kinds: list[tuple[type[BaseException], str]] = [
         (NonFinite, "non-finite"),
+        (WorkerLost, "worker-lost"),  # in front of its base OSError
         (DataError, "data-error"),
         (OSError, "disk-error"),
         (KeyboardInterrupt, "signal"),

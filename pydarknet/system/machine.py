@@ -13,9 +13,14 @@ from pydarknet.errors import ArgumentError
 
 def usable_cores() -> int:
     """Number of cores that the process may use; containers and taskset can lower it."""
+    return len(affinity())
+
+
+def affinity() -> frozenset[int]:
+    """Numbers of the cores that the process may use."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
 
 
 def bounded_threads(count: int, what: str = "threads") -> int:

@@ -21,6 +21,8 @@ from pydarknet.runs.record import state_of
 from pydarknet.system.memory import peak_memory
 from pydarknet.system.notify import Notify
 from pydarknet.training.checkpoint import load
+from pydarknet.training.communicator import Communicator, connect
+from pydarknet.training.follower import follow
 from pydarknet.training.hooks import Hook, Step
 from pydarknet.training.loader import input_sizes
 from pydarknet.training.prepare import base_of, prepare
@@ -46,6 +48,8 @@ class Estimate:
         load: seconds of an iteration spent waiting for images.
         compute: seconds of an iteration spent computing.
         update: seconds of an iteration spent updating weights.
+        exchange: seconds of an iteration spent exchanging gradients with other workers, and waiting for them.
+        workers: processes that share the mini-batches.
         evaluations: number of evaluations to come.
         evaluation_seconds: seconds of one evaluation.
         hours: time to the end.
@@ -64,6 +68,8 @@ class Estimate:
     load: float
     compute: float
     update: float
+    exchange: float
+    workers: int
     evaluations: int
     evaluation_seconds: float
     hours: float
@@ -80,7 +86,9 @@ class Estimate:
         least = self.smallest_subdivisions
         lines = [
             f"{self.seconds:.3g} s an iteration ({self.precision}): waiting for images {self.load:.3g}, "
-            f"computing {self.compute:.3g}, update {self.update:.3g}",
+            f"computing {self.compute:.3g}, "
+            + (f"exchange of {self.workers} workers {self.exchange:.3g}, " if self.workers > 1 else "")
+            + f"update {self.update:.3g}",
             f"{self.evaluations} evaluations of {self.evaluation_seconds:.3g} s",
             f"about {_hours(self.hours)} from iteration {self.iteration} to {self.max_batches}"
             + (f", in {self.sessions} sessions of --max-hours" if self.sessions > 1 else ""),
@@ -143,7 +151,7 @@ def eta_hook(notify: Notify, max_hours: float | None = None) -> EtaHook:
     """
 
     def report(training: TrainingLoop, eta: EtaHook) -> None:
-        seconds = eta.mean("load", "compute", "update", "save") * eta.growth(training)
+        seconds = eta.mean("load", "compute", "exchange", "update", "save") * eta.growth(training)
         left = training.config.max_batches - training.iteration
         hours = seconds * left / 3600
         text = f"note L-33: {left} iterations of {seconds:.3g} s take {_hours(hours)}, evaluations apart"
@@ -166,7 +174,16 @@ def estimate(config: TrainConfig) -> Estimate:
 
     Raises:
         DataError: the preflight found an error, or the training is too short to be measured.
+        WorkerLost: one of several workers is silent.
     """
+    communicator = connect(config.worker_timeout)
+    if communicator and communicator.rank:
+        found: Estimate = follow(communicator)
+        return found
+    return communicator.lead(lambda: _measure(config, communicator)) if communicator else _measure(config)
+
+
+def _measure(config: TrainConfig, communicator: Communicator | None = None) -> Estimate:
     from pydarknet.training.run import run  # these import the hook
     from pydarknet.training.start import start
 
@@ -185,7 +202,10 @@ def estimate(config: TrainConfig) -> Estimate:
         probe = replace(config, out=Path(place, "run"), cache=cache, max_hours=None, dump_batches=0)
         probe = replace(probe, plots=False, http=None, tensorboard=False, mlflow=False, on_end=None)
         folder = RunFolder(Path(place, "run"))
-        with folder.locked(), start(prepare(probe, folder, notify=_silent), [eta]) as started:
+        with (
+            folder.locked(),
+            start(prepare(probe, folder, notify=_silent), [eta], communicator=communicator) as started,
+        ):
             started.evaluator.next_map = started.loop.config.max_batches
             outcome = run(started)
             found = _estimate(started, eta, done, config.max_hours) if eta.complete else None
@@ -204,8 +224,8 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
     training, schedule = started.loop, started.evaluator.schedule
     cfg, end = training.config.cfg, training.config.max_batches
     growth = eta.growth(training)
-    load, compute, update = (eta.mean(part) for part in ("load", "compute", "update"))
-    seconds = (load + compute) * growth + update
+    load, compute, update, exchange = (eta.mean(part) for part in ("load", "compute", "update", "exchange"))
+    seconds = (load + compute) * growth + update + exchange
     evaluations, each = 0, 0.0
     if schedule.map_every:
         first = max(cfg.net.integer("burn_in"), done + schedule.map_every)
@@ -222,6 +242,8 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
         load * growth,
         compute * growth,
         update,
+        exchange,
+        started.workers,
         evaluations,
         each,
         hours,
@@ -242,7 +264,7 @@ def _evaluation(started: Started) -> float:
     some = ImageCache(valid[:SAMPLE], channels, limit=limit)
     begun = time.perf_counter()
     collect(started.trainer.network, some)
-    return (time.perf_counter() - begun) / len(some) * len(valid)
+    return (time.perf_counter() - begun) / len(some) * len(valid) / started.workers
 
 
 def _hours(hours: float) -> str:

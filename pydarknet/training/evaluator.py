@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pydarknet.cfg import CfgFile
 from pydarknet.data.album import ImageCache
+from pydarknet.engine._trainer import LossReport
+from pydarknet.engine.images import Pixels
 from pydarknet.engine.network import Network
 from pydarknet.evaluation.collect import collect
+from pydarknet.evaluation.columns import Judged
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.runs.config import TrainConfig
 from pydarknet.training.hooks import Hook, Step
 from pydarknet.training.loop import TrainingLoop
 from pydarknet.training.validation_loss import LossMeter, ValidationLoss
+from pydarknet.training.workers import Leader
 
 #: Evaluates the network as it is now.
 Measure = Callable[[], tuple[Evaluation, ValidationLoss | None]]
@@ -58,6 +63,58 @@ class Schedule:
             return cls(save_every, last_every, config.map_every, iteration + config.map_every)
         map_every = max(100, 4 * images // net.integer("batch"))
         return cls(save_every, last_every, map_every, max(net.integer("burn_in"), iteration + map_every))
+
+
+class _Slice:
+    """Contiguous part of the images, with the counts of unreadable ones of the whole."""
+
+    def __init__(self, images: ImageCache, rank: int, size: int) -> None:
+        self._images, self._first = images, len(images) * rank // size
+        self.samples = images.samples[self._first : len(images) * (rank + 1) // size]
+
+    def pixels(self, index: int) -> Pixels | None:
+        return self._images.pixels(self._first + index)
+
+
+class _Recorder(LossMeter):
+    """Keeps the losses of each image, to be added up in the order of all images."""
+
+    def __init__(self, cfg: CfgFile, mini: int) -> None:
+        super().__init__(cfg, mini)
+        self.kept: list[list[LossReport]] = []
+
+    def add(self, reports: Iterable[LossReport]) -> None:
+        self.kept.append(list(reports))
+
+
+Measured = tuple[list[Judged], list[list[LossReport]]]  # detections, and losses of each image
+
+
+def measured_part(
+    images: ImageCache, network: Network, cfg: CfgFile, mini: int, rank: int, size: int
+) -> Measured:
+    """Evaluate on the part of the validation images that is worker ``rank``'s of ``size``."""
+    recorder = _Recorder(cfg, mini)
+    found = collect(network, _Slice(images, rank, size), detect=recorder.detect)
+    return found, recorder.kept
+
+
+def measure_together(
+    images: ImageCache, names: Sequence[str], network: Network, cfg: CfgFile, leader: Leader
+) -> Measure:
+    """Make the function that evaluates a network with all workers; arguments as of :func:`measure_on`."""
+    mini = cfg.net.integer("batch") // cfg.net.integer("subdivisions")
+
+    def measure() -> tuple[Evaluation, ValidationLoss | None]:
+        parts: list[Measured] = leader.evaluate(
+            lambda rank, size: measured_part(images, network, cfg, mini, rank, size)
+        )
+        meter = LossMeter(cfg, mini)
+        for reports in chain.from_iterable(kept for _, kept in parts):
+            meter.add(reports)
+        return Evaluation([image for found, _ in parts for image in found], names), meter.result()
+
+    return measure
 
 
 def measure_on(

@@ -32,8 +32,11 @@ class Step:
         heads: for each mini-batch the losses of each head, sums over its ``mini`` images.
         paths: for each sample the images that it was made of.
         size: (width, height) of the input in pixels.
-        times: seconds for ``load``, ``compute``, ``update``, ``eval``, ``save``, and ``other``: reports and
-            hooks, those of the iteration before included.
+        times: seconds for ``load``, ``compute``, ``exchange`` (with other workers, waiting included),
+            ``update``, ``eval``, ``save``, and ``other``: reports and hooks, those of the iteration before
+            included.
+        workers: for each of several workers its seconds for ``load`` and ``compute``, and ``wait``: how long
+            it waited for the slowest; empty for one.
         mini: images of a mini-batch.
         boxes: truths assigned to predictions since the start of the training.
         rewritten: those of ``boxes`` that replaced another truth.
@@ -52,6 +55,7 @@ class Step:
     paths: list[tuple[str, ...]] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)
     times: dict[str, float] = field(default_factory=dict)
+    workers: list[dict[str, float]] = field(default_factory=list)
     mini: int = 1
     boxes: int = 0
     rewritten: int = 0

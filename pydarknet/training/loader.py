@@ -23,8 +23,11 @@ from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.data.album import ImageCache
 from pydarknet.engine import opencv
 from pydarknet.engine.images import Pixels, save_image
+from pydarknet.runs.config import TrainConfig
+from pydarknet.system.machine import bounded_threads, usable_cores
 from pydarknet.training import augment
 from pydarknet.training import truth_boxes as truths
+from pydarknet.training.communicator import Communicator
 from pydarknet.training.truth_boxes import Boxes
 
 Size = tuple[int, int]
@@ -79,6 +82,12 @@ class Loader:
         seed: of everything random.
         workers: threads.
         size_of: input (width, height) of an iteration, for ``random=1``.
+        share: number of this process and of all that share the mini-batches: this one makes every N-th.
+
+    Attributes:
+        mini: images of a mini-batch.
+        parts: mini-batches of an iteration.
+        own: those of them that are made here.
     """
 
     def __init__(
@@ -90,9 +99,12 @@ class Loader:
         seed: int,
         workers: int,
         size_of: Callable[[int], Size],
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.images, self.augmentation, self.seed, self.size_of = images, augmentation, seed, size_of
         self.mini, self.parts = batch // subdivisions, subdivisions
+        self._own = range(share[0], subdivisions, share[1])
+        self.own = len(self._own)
         self._threads = cv2.getNumThreads()
         cv2.setNumThreads(1)  # OpenCV's own threads would compete with the workers
         self._pool = ThreadPoolExecutor(workers, "pydarknet-loader")
@@ -111,7 +123,7 @@ class Loader:
             DataError: too many images cannot be read.
         """
         for number in range(iteration, end):
-            for part in range(self.parts):
+            for part in self._own:
                 self._queue.append(self._begin(number, part))
                 if len(self._queue) > self._ahead:
                     yield self._finished()
@@ -184,6 +196,30 @@ def input_sizes(cfg: CfgFile, seed: int) -> Callable[[int], Size]:
         max(net.integer("resize_step"), 1),
         net.integer("max_batches"),
         seed,
+    )
+
+
+def make_loader(
+    images: ImageCache, cfg: CfgFile, config: TrainConfig, communicator: Communicator | None = None
+) -> Loader:
+    """Loader of a training.
+
+    Args:
+        images: training images.
+        cfg: the effective cfg.
+        config: the settings.
+        communicator: of several workers; this one loads what it computes, on its part of the cores.
+    """
+    threads = config.workers or (communicator.threads if communicator else usable_cores())
+    return Loader(
+        images,
+        AugmentConfig.of(cfg),
+        cfg.net.integer("batch"),
+        cfg.net.integer("subdivisions"),
+        config.seed,
+        bounded_threads(threads, "workers"),
+        input_sizes(cfg, config.seed),
+        (communicator.rank, communicator.size) if communicator else (0, 1),
     )
 
 

@@ -19,6 +19,7 @@ from pydarknet.runs.outcome import EXIT_CODES, reason_of
 from pydarknet.training.hooks import Hook, IsolatedHook, Step
 from pydarknet.training.loader import Batch, Loader
 from pydarknet.training.signals import stopped_by_signals
+from pydarknet.training.workers import Leader, Part
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,18 @@ class TrainingLoop:
         stop_reason: set by a hook to end the training after this iteration; a key of ``EXIT_CODES``.
     """
 
-    def __init__(self, trainer: Trainer, config: LoopConfig, loader: Loader, hooks: Sequence[Hook]) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        config: LoopConfig,
+        loader: Loader,
+        hooks: Sequence[Hook],
+        leader: Leader | None = None,
+    ) -> None:
         self.trainer, self.config = trainer, config
         self.iteration, self.stop_reason = trainer.iteration, ""
         self.step = Step(self.iteration, avg_loss=math.nan)
-        self._loader, self._hooks = loader, list(hooks)
+        self._loader, self._hooks, self._leader = loader, list(hooks), leader
         net = config.cfg.net
         self._size = (net.integer("width"), net.integer("height"))
         self._rate_factor, self._rollbacks = 1.0, 0
@@ -128,17 +136,25 @@ class TrainingLoop:
         self._counted = time.perf_counter()
         while not self.stop_reason and self.iteration < end:
             self._iterate(batches)
+            if self._leader:
+                self._leader.proceed(stop=bool(self.stop_reason))
         return "finished" if self.iteration >= end else self.stop_reason
 
     def _iterate(self, batches: Iterator[Batch]) -> None:
         step = self.step = self._next_step()
         self.dispatch("before_step")
-        for _ in range(self._loader.parts):
+        parts = []
+        for _ in range(self._loader.own):
             with step.timed("load"):
                 batch = next(batches)
             step.paths += batch.paths
             with step.timed("compute"):
-                self._accumulate(step, batch)
+                parts.append(self._accumulate(step, batch))
+            if not self._leader:
+                self._add(step, parts[-1])
+        if self._leader:
+            with step.timed("exchange"):
+                self._exchange(step, parts, self._leader)
         step.loss /= self._loader.parts * self._loader.mini
         if layer := self.trainer.non_finite():
             raise NonFinite(f"iteration {step.iteration}: {layer} is not finite")
@@ -161,13 +177,27 @@ class TrainingLoop:
             rewritten=self.step.rewritten,
         )
 
-    def _accumulate(self, step: Step, batch: Batch) -> None:
+    def _exchange(self, step: Step, parts: list[Part], leader: Leader) -> None:
+        """Join the mini-batches of all workers."""
+        ordered, stopped = leader.gather(step, parts, self._loader.images.bad)
+        step.paths = [path for part in ordered for path in part.paths]
+        for part in ordered:
+            self._add(step, part)
+        leader.reduce()
+        if stopped and not self.stop_reason:
+            self.stop_reason = "signal"
+
+    def _accumulate(self, step: Step, batch: Batch) -> Part:
         step.size = (batch.images.shape[3], batch.images.shape[2])
         if step.size != self._size:
             self.trainer.resize(*step.size)
             self._size = step.size
         cost = self.trainer.accumulate(batch.images, batch.truths)
-        reports = self.trainer.losses()
+        return Part(cost, self.trainer.losses(), batch.paths)
+
+    def _add(self, step: Step, part: Part) -> None:
+        """Add the losses of a mini-batch."""
+        cost, reports, _ = part
         step.heads.append(reports)
         step.boxes += sum(report.count for report in reports)
         step.rewritten += sum(report.rewritten for report in reports)

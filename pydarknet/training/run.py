@@ -19,9 +19,11 @@ from pydarknet.runs.outcome import Outcome, reason_of
 from pydarknet.system.atomic import write_text
 from pydarknet.system.notify import Notify
 from pydarknet.training import darknet_log, plots, progress
+from pydarknet.training.communicator import Communicator, connect
 from pydarknet.training.crash_report import reporting_crashes, write_crash_report
+from pydarknet.training.follower import follow
 from pydarknet.training.hooks import Hook
-from pydarknet.training.prepare import base_of, prepare
+from pydarknet.training.prepare import Prepared, base_of, prepare
 from pydarknet.training.rollback import roll_back
 from pydarknet.training.run_summary import summarise
 from pydarknet.training.start import Started, start
@@ -63,7 +65,27 @@ def train(
         CfgError: the cfg does not describe a network that can be trained.
         WeightsError: the weights belong to another network.
         ArgumentError: the settings contradict the run in the folder.
+        WorkerLost: one of several workers is silent; the saved state is from before.
     """
+    communicator = connect(config.worker_timeout)
+    if communicator and communicator.rank:
+        result: Outcome = follow(communicator)
+        return result
+
+    def work() -> Outcome:
+        return _train_in_folder(config, hooks, verbose, echo, notify, communicator)
+
+    return communicator.lead(work) if communicator else work()
+
+
+def _train_in_folder(
+    config: TrainConfig,
+    hooks: Sequence[Hook],
+    verbose: bool,
+    echo: bool,
+    notify: Notify | None,
+    communicator: Communicator | None,
+) -> Outcome:
     if notify is None:
         notify = progress.notify if verbose else _log.info
     if verbose and not echo:
@@ -72,7 +94,9 @@ def train(
     with folder.locked(notify), plots.page(folder, config, notify):
         reason = "failed"
         try:
-            outcome = _train(config, folder, before, hooks, echo, notify)
+            with reporting_crashes(folder.path):
+                prepared = prepare(config, folder, before, notify=notify)
+            outcome = _train(prepared, hooks, echo, communicator)
             reason = outcome.reason
         except BaseException as error:
             reason = reason_of(error)
@@ -83,18 +107,11 @@ def train(
 
 
 def _train(
-    config: TrainConfig,
-    folder: RunFolder,
-    before: TrainConfig | None,
-    hooks: Sequence[Hook],
-    echo: bool,
-    notify: Notify,
+    prepared: Prepared, hooks: Sequence[Hook], echo: bool, communicator: Communicator | None
 ) -> Outcome:
-    with reporting_crashes(folder.path):
-        prepared = prepare(config, folder, before, notify=notify)
     while True:
-        with reporting_crashes(folder.path):
-            started = start(prepared, hooks, echo)
+        with reporting_crashes(prepared.folder.path):
+            started = start(prepared, hooks, echo, communicator)
         with started:
             try:
                 return run(started)
@@ -139,8 +156,11 @@ def _begin(started: Started) -> None:
     inputs = {**record.inputs(), "changes": changes} if record else None
     info = started.trainer.network.info
     device = f" ({info.device})" if info.device else ""
-    prepared.notices.show(f"computing on {info.backend}{device}, {info.precision}, {info.threads} threads")
-    prepared.folder.begin(prepared.config, info, prepared.notices, inputs)
+    each = f" in each of {started.workers} workers" if started.workers > 1 else ""
+    prepared.notices.show(
+        f"computing on {info.backend}{device}, {info.precision}, {info.threads} threads{each}"
+    )
+    prepared.folder.begin(prepared.config, info, prepared.notices, inputs, started.workers)
     with contextlib.suppress(OSError):
         prepared.folder.file("crash.json").unlink()
 

@@ -5,26 +5,28 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.data.album import ImageCache
 from pydarknet.engine.trainer import Trainer
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system import extras
-from pydarknet.system.machine import bounded_threads, usable_cores
 from pydarknet.training import checkpoint, darknet_log, plots, startup_checks, tables
+from pydarknet.training.checkpoint import Checkpoint
 from pydarknet.training.checkpoint_hook import CheckpointHook, TimeLimitHook
+from pydarknet.training.communicator import Communicator
 from pydarknet.training.diagnostics import Diagnostics
 from pydarknet.training.eta import eta_hook
-from pydarknet.training.evaluator import Evaluator, Schedule, measure_on
+from pydarknet.training.evaluator import Evaluator, Schedule, measure_on, measure_together
 from pydarknet.training.hooks import Hook, IsolatedHook
-from pydarknet.training.loader import Loader, input_sizes
+from pydarknet.training.loader import Loader, make_loader
 from pydarknet.training.loop import LoopConfig, TrainingLoop
 from pydarknet.training.monitor import Monitor
 from pydarknet.training.prepare import Prepared
 from pydarknet.training.rollback import RollbackPoints
 from pydarknet.training.validation_loss import protocol
+from pydarknet.training.workers import Leader, Task, require_divisible
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Started:
         evaluator: its evaluations.
         monitor: its choice of the best.
         resources: closes the network and the loader.
+        workers: number of processes that share the mini-batches.
     """
 
     prepared: Prepared
@@ -48,6 +51,7 @@ class Started:
     evaluator: Evaluator
     monitor: Monitor
     resources: contextlib.ExitStack
+    workers: int = 1
 
     def __enter__(self) -> Started:
         return self
@@ -56,20 +60,30 @@ class Started:
         self.resources.close()
 
 
-def start(prepared: Prepared, hooks: Sequence[Hook] = (), echo: bool = False) -> Started:
-    """Open the network, restore the saved state, start the loader.
+def start(
+    prepared: Prepared,
+    hooks: Sequence[Hook] = (),
+    echo: bool = False,
+    communicator: Communicator | None = None,
+) -> Started:
+    """Open the network, restore the saved state, start the loader, and the other workers if there are any.
 
     Args:
         prepared: data and settings.
         hooks: of the caller.
         echo: print the log to standard output.
+        communicator: of several workers, of which this is number 0.
 
     Raises:
+        ArgumentError: the mini-batches cannot be divided among the workers.
         DataError: the saved state is damaged.
         WeightsError: the weights belong to another network.
         FileError: the decoded images do not fit on the disk.
     """
     config, cfg, splits = prepared.config, prepared.cfg, prepared.splits
+    if communicator:
+        require_divisible(cfg, communicator.size)
+        config = replace(config, threads=config.threads or communicator.threads)
     saved = checkpoint.load(prepared.checkpoints.last) if prepared.resumed else None
     with contextlib.ExitStack() as stack:
         trainer = startup_checks.open_trainer(
@@ -78,42 +92,45 @@ def start(prepared: Prepared, hooks: Sequence[Hook] = (), echo: bool = False) ->
         stack.callback(trainer.network.close)
         if saved:
             trainer.load_state(saved.trainer)
-        loader = _loader(prepared)
+        loader = _loader(prepared, communicator)
         stack.callback(loader.close)
-        evaluator = _evaluator(prepared, trainer, loader)
+        leader = Leader(communicator, trainer, _task(prepared, trainer, saved)) if communicator else None
+        evaluator = _evaluator(prepared, trainer, loader, leader)
         monitor = Monitor(config, len(splits.train), prepared.notices)
         ordered = _hooks(prepared, trainer, loader, evaluator, monitor, hooks, echo)
         facts = LoopConfig(config, cfg, prepared.folder, prepared.checkpoints.base, len(splits.train))
-        loop = TrainingLoop(trainer, facts, loader, ordered)
+        loop = TrainingLoop(trainer, facts, loader, ordered, leader)
         if saved:
             loop.load_meta(saved.meta)
-        return Started(prepared, trainer, loader, loop, evaluator, monitor, stack.pop_all())
+        workers = communicator.size if communicator else 1
+        return Started(prepared, trainer, loader, loop, evaluator, monitor, stack.pop_all(), workers)
 
 
-def _loader(prepared: Prepared) -> Loader:
-    config, net = prepared.config, prepared.cfg.net
-    augmentation = AugmentConfig.of(prepared.cfg)
-    channels, folder = augmentation.channels, prepared.folder
+def _loader(prepared: Prepared, communicator: Communicator | None) -> Loader:
+    config, folder = prepared.config, prepared.folder
+    channels = AugmentConfig.of(prepared.cfg).channels
     startup_checks.check_cache(config.cache, prepared.splits, channels, folder.path, prepared.notices.show)
     images = ImageCache(
         prepared.splits.train, channels, config.cache, folder.file("cache") / "train", config.max_bad
     )
-    return Loader(
-        images,
-        augmentation,
-        net.integer("batch"),
-        net.integer("subdivisions"),
-        config.seed,
-        bounded_threads(config.workers or usable_cores(), "workers"),
-        input_sizes(prepared.cfg, config.seed),
-    )
+    return make_loader(images, prepared.cfg, config, communicator)
 
 
-def _evaluator(prepared: Prepared, trainer: Trainer, loader: Loader) -> Evaluator:
+def _task(prepared: Prepared, trainer: Trainer, saved: Checkpoint | None) -> Task:
+    """Input of the other workers."""
+    factor = saved.meta["training"]["rate_factor"] if saved else 1.0
+    rate = prepared.cfg.net.number("learning_rate") * factor if factor != 1 else None
+    splits = prepared.splits
+    return Task(prepared.config, str(prepared.cfg), splits.train, splits.valid, trainer.state(), rate)
+
+
+def _evaluator(prepared: Prepared, trainer: Trainer, loader: Loader, leader: Leader | None) -> Evaluator:
     config, cfg, splits = prepared.config, prepared.cfg, prepared.splits
     schedule = Schedule.of(config, cfg, len(splits.train), len(splits.valid), trainer.iteration)
     cache, channels = prepared.folder.file("cache") / "valid", cfg.net.integer("channels")
     valid = ImageCache(splits.valid, channels, config.cache, cache, config.max_bad)
+    if leader:
+        return Evaluator(schedule, measure_together(valid, splits.names, trainer.network, cfg, leader))
     return Evaluator(schedule, measure_on(valid, splits.names, trainer.network, cfg, loader.mini))
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pydarknet.training.loop import TrainingLoop
     from pydarknet.training.monitor import Monitor
 
-TIMES = ("load", "compute", "update", "eval", "save", "other")  # of an iteration; their sum is ``seconds``
+#: Of an iteration; their sum is ``seconds``.
+TIMES = ("load", "compute", "exchange", "update", "eval", "save", "other")
 MEASURED = ("map", "map5095", "fitness", "precision", "recall", "f1")
 LOSSES = ("val_loss", "val_class_loss", "val_iou_loss")
 
@@ -149,6 +150,8 @@ class Tables(Hook):
             "best_map": step.best_map,
             "heads": {},
         }
+        if step.workers:
+            row["workers"] = step.workers
         for layer in sorted({report.layer for report in reports}):
             mine = [report for report in reports if report.layer == layer]
             row["heads"][str(layer)] = {

@@ -81,6 +81,29 @@ dn_status dn_trainer_update(dn_trainer* trainer) {
     return guarded([&] { need(trainer, "trainer").trainer.update(); });
 }
 
+dn_status dn_trainer_set_worker(dn_trainer* trainer, int number, int count) {
+    return guarded([&] { need(trainer, "trainer").trainer.set_worker(number, count); });
+}
+
+dn_status dn_trainer_get_shares(const dn_trainer* trainer, float* dst, size_t capacity, size_t* count) {
+    return guarded([&] {
+        const dn::Floats& shares = need(trainer, "trainer").trainer.shares();
+        need(count, "count") = shares.size();
+        if (!dst) return;
+        if (capacity < shares.size())
+            throw dn::Error(dn::Status::invalid_argument, "",
+                            dn::text("there are ", shares.size(), " shares, the buffer holds ", capacity));
+        std::copy(shares.begin(), shares.end(), dst);
+    });
+}
+
+dn_status dn_trainer_move_rolling(dn_trainer* trainer, const float* all, size_t count) {
+    return guarded([&] {
+        static const float none = 0;  // a network without batch norm
+        need(trainer, "trainer").trainer.move_rolling(count ? &need(all, "all") : &none, count);
+    });
+}
+
 dn_status dn_trainer_resize(dn_trainer* trainer, int width, int height) {
     return guarded([&] { need(trainer, "trainer").trainer.resize(width, height); });
 }

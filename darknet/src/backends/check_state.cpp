@@ -61,6 +61,12 @@ void CheckTrainState::begin_batch(std::uint64_t seen) {
     second_->begin_batch(seen);
 }
 
+void CheckTrainState::begin_share(std::uint64_t seen) {
+    copy_to_second();
+    first_->begin_share(seen);
+    second_->begin_share(seen);
+}
+
 void CheckTrainState::keep_batch() {
     first_->keep_batch();
     second_->keep_batch();

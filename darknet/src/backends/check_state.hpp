@@ -25,6 +25,8 @@ public:
     void begin_batch(std::uint64_t seen) override;
     // Throws Error(backend) naming the first layer whose rolling statistics they move differently.
     void keep_batch() override;
+    void begin_share(std::uint64_t seen) override;
+    void get_share(int node, Role role, float* dst) const override { first_->get_share(node, role, dst); }
     std::string first_non_finite() const override { return first_->first_non_finite(); }
 
     TrainState& first() const { return *first_; }

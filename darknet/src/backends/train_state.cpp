@@ -30,7 +30,15 @@ void copy_to_host(const Graph& graph, Parameters& parameters) {
     parameters.host_statistics_version = parameters.statistics_version;
 }
 
+[[noreturn]] void cannot_share() {
+    throw Error(Status::backend, "", "this backend cannot train with several workers yet; use cpu or ref");
+}
+
 }  // namespace
+
+void TrainState::begin_share(std::uint64_t) { cannot_share(); }
+
+void TrainState::get_share(int, Role, float*) const { cannot_share(); }
 
 LockedParameters read_parameters(const Graph& graph, Parameters& parameters) {
     for (;;) {

@@ -56,6 +56,11 @@ public:
     // when the mini-batch fails, nothing has changed. seen: images trained on, those of the mini-batch included.
     virtual void begin_batch(std::uint64_t seen) = 0;
     virtual void keep_batch() = 0;
+    // In place of these two, for workers that share an update: the mini-batch's rolling statistics begin at 0, and
+    // those of the network stay as they are. What they became is its share of a move (see rolling_shares.hpp). Backends
+    // that cannot do it throw Error(backend).
+    virtual void begin_share(std::uint64_t seen);
+    virtual void get_share(int node, Role role, float* dst) const;
     // Names the first layer and array that holds NaN or Inf, gradients included; "" when all is finite.
     virtual std::string first_non_finite() const = 0;
 };

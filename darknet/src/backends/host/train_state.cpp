@@ -220,6 +220,18 @@ void HostTrainState::keep_batch() {
     if (moved) parameters_->host_statistics_version = ++parameters_->statistics_version;
 }
 
+void HostTrainState::begin_share(std::uint64_t seen) {
+    seen_ = seen;
+    for (NodeParameters& own : statistics_)
+        for (const Role role : {Role::means, Role::variances})
+            std::fill(own.array(role).begin(), own.array(role).end(), 0.f);
+}
+
+void HostTrainState::get_share(int node, Role role, float* dst) const {
+    const Floats& own = statistics_[node].array(role);
+    std::copy(own.begin(), own.end(), dst);
+}
+
 std::string HostTrainState::first_non_finite() const {
     const auto gradient = [this](const Slot& slot) -> const Floats& { return gradients_[slot.node].array(slot.role); };
     const auto value = [this](const Slot& slot) -> const Floats& {

@@ -17,6 +17,8 @@ public:
     void update(const UpdateRule& rule) override;
     void begin_batch(std::uint64_t seen) override;
     void keep_batch() override;
+    void begin_share(std::uint64_t seen) override;
+    void get_share(int node, Role role, float* dst) const override;
     std::string first_non_finite() const override;
 
     // Bytes of such a state, the parameters apart.

@@ -4,12 +4,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../rolling_shares.hpp"
 #include "common.hpp"
 
 namespace dn::ref {
 namespace {
-
-constexpr float kMomentum = 0.99f;  // of the rolling statistics
 
 // Calls visit(index of an element) for every element of a channel.
 template <class Visit>
@@ -36,8 +35,9 @@ void BatchNorm::forward(const NodeParameters& parameters, NodeParameters& rollin
         const double variance = squares / count, unbiased = squares / std::max(1.0, count - 1);
         means_[c] = static_cast<float>(mean);
         inverse_[c] = static_cast<float>(1 / std::sqrt(variance + kBatchNormEps));
-        rolling.means[c] = kMomentum * rolling.means[c] + (1 - kMomentum) * means_[c];
-        rolling.variances[c] = kMomentum * rolling.variances[c] + (1 - kMomentum) * static_cast<float>(unbiased);
+        rolling.means[c] = kRollingMomentum * rolling.means[c] + (1 - kRollingMomentum) * means_[c];
+        rolling.variances[c] =
+            kRollingMomentum * rolling.variances[c] + (1 - kRollingMomentum) * static_cast<float>(unbiased);
         for_channel(c, n, shape, [&](std::size_t k) {
             x[k] = (x[k] - means_[c]) * inverse_[c] * parameters.scales[c] + parameters.biases[c];
         });

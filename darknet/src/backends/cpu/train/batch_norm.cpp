@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../../rolling_shares.hpp"
 #include "../rows.hpp"
 #include "slopes.hpp"
 
 namespace dn::cpu {
 namespace {
 
-constexpr float kMomentum = 0.99f;  // of the rolling statistics
 constexpr std::size_t kBlock = 64;  // rows summed in float before they join a double
 
 // Pixels are taken several at a time, as rows of about kRow numbers: a pixel of few channels is too short a loop.
@@ -150,8 +150,9 @@ void NormAndActivate::move_rolling(const std::vector<double>& means, const std::
         offset_[c] = static_cast<float>(-means[c] * inverse);
         scale_[c] = static_cast<float>(params.scales[c] * inverse);
         shift_[c] = static_cast<float>(params.biases[c] - means[c] * params.scales[c] * inverse);
-        rolling.means[c] = kMomentum * rolling.means[c] + (1 - kMomentum) * static_cast<float>(means[c]);
-        rolling.variances[c] = kMomentum * rolling.variances[c] + (1 - kMomentum) * static_cast<float>(unbiased);
+        rolling.means[c] = kRollingMomentum * rolling.means[c] + (1 - kRollingMomentum) * static_cast<float>(means[c]);
+        rolling.variances[c] =
+            kRollingMomentum * rolling.variances[c] + (1 - kRollingMomentum) * static_cast<float>(unbiased);
     }
 }
 
