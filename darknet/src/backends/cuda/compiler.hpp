@@ -35,7 +35,7 @@ public:
 
     // `key` is all that the machine code depends on.
     bool read(const std::string& key, std::string* code) const;
-    // A folder that cannot be written is no error: the next process compiles again.
+    // Where the folder cannot be written, nothing is kept and the next process compiles again.
     void write(const std::string& key, const std::string& code) const;
 
 private:

@@ -16,7 +16,7 @@ abi::Address address_of(const void* pointer) { return reinterpret_cast<abi::Addr
 
 std::string megabytes(std::size_t bytes) { return text((bytes + kMegabyte - 1) / kMegabyte, " MB"); }
 
-// Frees without a word: the owner is at its end, where an error of the driver helps nobody.
+// Frees without errors: the owner is at its end.
 template <class Call>
 void quietly(const std::shared_ptr<Device>& device, const Call& call) noexcept {
     try {
