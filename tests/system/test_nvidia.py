@@ -13,6 +13,9 @@ def _install(site: Path, name: str, files: list[str]) -> None:
     folder.mkdir(parents=True)
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     (folder / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+    for file in files:
+        (site / file).parent.mkdir(parents=True, exist_ok=True)
+        (site / file).touch()
 
 
 def test_folders_of_installed_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
