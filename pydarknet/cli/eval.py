@@ -61,6 +61,7 @@ class EvalOptions(PrecisionOptions):
     mapping: str | None = setting(None, "LOC_synset_mapping.txt, for --results kaggle.", metavar="FILE")
     as_json: bool = setting(False, "Print evaluation.json instead of tables.", flag="--json")
     batch: int = setting(4, "Images per inference.", low=1)
+    engine: str = setting("local", "Where to compute; ray spreads images over a Ray cluster.")
 
 
 @click.command("eval", epilog=_EXIT)
@@ -78,6 +79,7 @@ def command(**options: Any) -> int:
       pydarknet eval --cfg net.cfg --weights net_best.weights --data ds/ --split test --out report
       pydarknet eval --cfg net.cfg --weights old.weights --compare new.weights --data obj.data
       pydarknet eval --cfg net.cfg --weights net.weights --data coco.json --out r --results coco
+      pydarknet eval --cfg net.cfg --weights net.weights --data obj.data --engine ray
     """
     from pydarknet.cli._impl import eval as implementation
 

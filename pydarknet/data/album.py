@@ -36,6 +36,18 @@ def relative_boxes(sample: Sample) -> npt.NDArray[np.float64]:
     return np.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top, classes], 1)
 
 
+def decoded(path: Path, channels: int) -> Pixels:
+    """An image, uint8 (h, w, channels), blue first.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    pixels = load(path, channels)
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    return np.ascontiguousarray(pixels)
+
+
 class ImageCache:
     """Decodes the images of a data set; counts the unreadable ones.
 
@@ -81,7 +93,7 @@ class ImageCache:
         if str(path) in self.bad:
             return None
         try:
-            found = self._stored(index) if self._folder else self._decoded(path)
+            found = self._stored(index) if self._folder else decoded(path, self.channels)
         except DataError as error:
             self._note(str(path), str(error))
             return None
@@ -90,12 +102,6 @@ class ImageCache:
             self._ram[index] = found
         return found
 
-    def _decoded(self, path: Path) -> Pixels:
-        pixels = load(path, self.channels)
-        if pixels.dtype == np.uint16:
-            pixels = (pixels >> 8).astype(np.uint8)
-        return np.ascontiguousarray(pixels)
-
     def _stored(self, index: int) -> Pixels:
         """Read from the disk cache; rewrite an entry that is damaged or older than its image."""
         assert self._folder is not None
@@ -103,7 +109,7 @@ class ImageCache:
         with suppress(OSError, ValueError):
             if place.stat().st_mtime >= image.stat().st_mtime:
                 return np.asarray(np.load(place, mmap_mode="r"))
-        pixels = self._decoded(image)
+        pixels = decoded(image, self.channels)
         with replacing(place) as temporary:
             np.save(temporary, pixels)
         return pixels

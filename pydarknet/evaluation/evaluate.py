@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pydarknet.data import Dataset, Status, read
+from pydarknet.data import Dataset, Sample, Status, read
 from pydarknet.data.io import open_source, read_units
 from pydarknet.data.issues import NOTE_CODES, Report
 from pydarknet.data.paths import split_of
@@ -20,11 +20,15 @@ from pydarknet.data.records import ReadOptions, Rules
 from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, DataError
 from pydarknet.evaluation.collect import collect
+from pydarknet.evaluation.columns import Judged
 from pydarknet.evaluation.darknet_map import NMS, SCORE
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.system.notify import Progress, no_progress
 
 _log = logging.getLogger("pydarknet")
+
+#: Detections on all readable images, in order.
+Collector = Callable[[Sequence[Sample]], list[Judged]]
 
 
 def evaluate(  # noqa: PLR0913  all but two by name
@@ -38,6 +42,7 @@ def evaluate(  # noqa: PLR0913  all but two by name
     score: float = SCORE,
     nms: float = NMS,
     letterbox: bool | None = None,
+    collector: Collector | None = None,
     progress: Progress = no_progress,
 ) -> Evaluation:
     """Evaluate a network on labelled images.
@@ -52,6 +57,8 @@ def evaluate(  # noqa: PLR0913  all but two by name
         score: confidence above which a detection is kept at all, 0..1.
         nms: overlap above which the weaker of two boxes is suppressed, 0..1.
         letterbox: keep the aspect ratio of images; by default as the cfg says.
+        collector: detects in place of the network, as :func:`pydarknet.evaluation.spread.collect_by` does on
+            many machines; ``score``, ``nms``, ``letterbox`` and ``progress`` are its own.
         progress: receives the number of images done.
 
     Raises:
@@ -62,8 +69,11 @@ def evaluate(  # noqa: PLR0913  all but two by name
 
     dataset = labelled(data, split)
     ids = class_ids(network, dataset)
-    album = ImageCache(dataset.samples, network.info.channels)
-    found = collect(network, album, score=score, nms=nms, letterbox=letterbox, progress=progress)
+    if collector:
+        found = collector(dataset.samples)
+    else:
+        album = ImageCache(dataset.samples, network.info.channels)
+        found = collect(network, album, score=score, nms=nms, letterbox=letterbox, progress=progress)
     images = [replace(image, classes=ids[image.classes]) for image in found]
     return Evaluation(images, dataset.names, thresh=thresh, iou_thresh=iou_thresh, points=points)
 

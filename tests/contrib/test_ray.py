@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from pydarknet.cli import cli
+from pydarknet.cli._impl import eval as eval_command
 from pydarknet.data.executors import by_name
 from pydarknet.errors import BackendError, MissingExtra, RecordError
+from pydarknet.evaluation.spread import EvaluationJob
 
 needed = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra: ray)"
@@ -66,6 +69,14 @@ def die_once(folder: str) -> str:
         path.touch()
         os._exit(1)
     return folder
+
+
+class DyingJob(EvaluationJob):
+    """The first worker that gets a chunk is killed; the folder is that of the weights."""
+
+    def __call__(self, samples):
+        die_once(str(Path(self.weights).parent))
+        return super().__call__(samples)
 
 
 @needed
@@ -155,3 +166,34 @@ def test_without_ray(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"pip install 'pydarknet\[ray\]'"):
         next(by_name("ray")(fail, [1], 1))
+
+
+@needed
+@quiet
+def test_an_evaluation_gives_the_same_numbers_and_survives_a_worker(
+    address, tmp_path, tiny_files, levels, monkeypatch
+):
+    """Every image counts once, though the first worker that comes by is killed; one image cannot be read."""
+    cfg, weights = tiny_files
+    listed = []
+    for i in range(70):  # three chunks
+        assert cv2.imwrite(f"{tmp_path}/{i}.png", np.roll(levels, i, axis=1))
+        (tmp_path / f"{i}.txt").write_text("0 0.5 0.5 0.25 0.25\n")
+        listed.append(f"{tmp_path}/{i}.png\n")
+    (tmp_path / "40.png").write_bytes(b"no image")
+    (tmp_path / "valid.txt").write_text("".join(listed))
+    (tmp_path / "obj.names").write_text("thing\n")
+    data = tmp_path / "obj.data"
+    data.write_text(f"classes=1\nvalid={tmp_path}/valid.txt\nnames={tmp_path}/obj.names\n")
+    network = ["--cfg", str(cfg), "--weights", str(weights), "--precision", "fp32", "--threads", "1"]
+    monkeypatch.setattr(eval_command, "EvaluationJob", DyingJob)
+    found = {}
+    for engine in ("ray", "local"):
+        line = ["eval", *network, "--data", str(data), "--engine", engine, "--json"]
+        result = CliRunner().invoke(cli, line, standalone_mode=False)
+        assert result.return_value == 0, result.output
+        found[engine] = json.loads(result.stdout)
+        del found[engine]["conditions"]
+    assert (tmp_path / "died").exists()
+    assert found["ray"] == found["local"]
+    assert found["ray"]["images"] == 69

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import time
@@ -26,12 +27,14 @@ from pydarknet.errors import FileError
 from pydarknet.evaluation import export
 from pydarknet.evaluation.bootstrap import compare
 from pydarknet.evaluation.diagnose import explain_low_map
-from pydarknet.evaluation.evaluate import evaluate, labelled
+from pydarknet.evaluation.evaluate import Collector, evaluate, labelled
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.evaluation.serialise import percent
+from pydarknet.evaluation.spread import EvaluationJob, collect_by
 from pydarknet.streaming.outputs import result_files as writers
 from pydarknet.streaming.outputs.text import synset_order
 from pydarknet.system.atomic import abandon, replacing
+from pydarknet.system.notify import Progress
 
 
 def run(options: EvalOptions) -> int:
@@ -94,6 +97,10 @@ def _measure(
         if beside and len(beside) == network.info.classes:
             network.rename(beside)
         start = time.perf_counter()
+
+        def progress(_: str, done: int, total: int | None) -> None:
+            bar(Path(weights).name, done, total)
+
         found = evaluate(
             network,
             dataset,
@@ -104,7 +111,8 @@ def _measure(
             score=options.score,
             nms=options.nms,
             letterbox=options.letterbox,
-            progress=lambda _, done, total: bar(Path(weights).name, done, total),
+            collector=_collector(options, cfg, weights, progress),
+            progress=progress,
         )
         seconds = time.perf_counter() - start
         info = network.info
@@ -130,6 +138,20 @@ def _measure(
         if line:
             click.echo(line, err=True)
     return found, conditions
+
+
+def _collector(options: EvalOptions, cfg: str, weights: str, progress: Progress) -> Collector | None:
+    """With ``--engine``: detection by an executor that spreads the images."""
+    if options.engine == "local":
+        return None
+    how = {name: getattr(options, name) for name in ("backend", "precision", "batch")}
+    job = EvaluationJob(
+        str(Path(cfg).absolute()),
+        str(Path(weights).absolute()),
+        (*how.items(), ("threads", options.threads or 1), ("strict", not options.lenient)),
+        tuple({name: getattr(options, name) for name in ("score", "nms", "letterbox")}.items()),
+    )
+    return functools.partial(collect_by, options.engine, job, batch=options.batch, progress=progress)
 
 
 def _head(conditions: dict[str, Any]) -> str:
