@@ -39,6 +39,14 @@ class DetectOptions(PrecisionOptions):
         None, "Fit images by padding or stretching. Default: cfg.", flag="--letterbox/--stretch"
     )
     classes: str | None = setting(None, "Report only these classes (names or numbers).", metavar="A,B")
+    max_det: int | None = setting(
+        None, "Report at most N objects of an image, the most confident ones.", low=1, metavar="N"
+    )
+    agnostic: bool = setting(
+        False,
+        "Suppress overlapping boxes of different classes, too.",
+        flag=("--agnostic", "--agnostic-nms"),
+    )
     every: int = setting(1, "Process every Nth frame.", low=1, metavar="N")
     frames: int | None = setting(None, "Stop after N images.", low=1, metavar="N")
     tile: tuple[int, int] | None = setting(
@@ -85,7 +93,7 @@ class DetectOptions(PrecisionOptions):
     @property
     def detecting(self) -> dict[str, Any]:
         """Arguments of :func:`pydarknet.streaming.detector.make_detector`."""
-        names = ("thresh", "nms", "letterbox", "tile", "overlap")
+        names = ("thresh", "nms", "letterbox", "max_det", "agnostic", "tile", "overlap")
         classes = None if self.classes is None else self.classes.split(",")
         return {**{name: getattr(self, name) for name in names}, "classes": classes}
 

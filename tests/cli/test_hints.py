@@ -42,7 +42,6 @@ ROWS = [
     ("detect", "--img", "Use --size."),
     ("detect", "--imgsz", "Use --size."),
     ("detect", "--vid-stride", "Use --every."),
-    ("detect", "--max-det", "All objects above --thresh are reported"),
     ("detect", "--view-img", "Use --show."),
     ("detect", "-i", DEVICES),
     ("eval", "--batch-size", "Use --batch."),

@@ -21,7 +21,8 @@ from pydarknet.cli._impl.detect_engine import DetectJob, Spread
 from pydarknet.cli._impl.detect_summary import DetectSummary
 from pydarknet.cli.detect import FORMATS, DetectOptions
 from pydarknet.engine.draw import draw
-from pydarknet.engine.names import names_beside, names_from
+from pydarknet.engine.model_files import cfg_beside, is_model, open_model
+from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError
 from pydarknet.streaming import compare
@@ -35,7 +36,6 @@ from pydarknet.streaming.sources import StreamSource, classify, expand
 from pydarknet.streaming.stream import Skip, Stream, stream
 from pydarknet.system.http_server import parse_address
 from pydarknet.weights.file import read_header
-from pydarknet.weights.pack import cfg_beside, is_model, open_model
 
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, without a terminal
 
@@ -181,18 +181,9 @@ def _networks(options: DetectOptions) -> Iterator[Network]:
         if not Path(spec.weights).exists():
             read_header(spec.weights)  # its error says where published weights are
         names = names_from(spec.names) if spec.names else None
-        beside = None if names else names_beside(spec.cfg, spec.weights)
         network = Network(spec.cfg, spec.weights, library=spec.library, **_loading(options, names))
         if options.size:
             network.resize(*options.size)
-        if beside and len(beside) == network.info.classes:
-            network.rename(beside)
-        elif beside:
-            click.echo(
-                f"note: found {len(beside)} names beside {spec.weights}, but the network has "
-                f"{network.info.classes} classes; the names are not used",
-                err=True,
-            )
         yield network
 
 
