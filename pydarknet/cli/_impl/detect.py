@@ -68,7 +68,8 @@ def _run(sources: list[str], options: DetectOptions) -> int:
         if len(networks) == 2 and summary.first is not None and _differ_in_layers(options):
             summary.difference = compare.first_difference(networks[0], networks[1], summary.first)
             summary.compared = True
-    click.echo(summary.text(results, failed, as_json=options.as_json), err=_writes_to_stdout(options))
+    if not options.quiet:
+        click.echo(summary.text(results, failed, as_json=options.as_json), err=_writes_to_stdout(options))
     return code or (1 if failed else 0)
 
 
@@ -221,8 +222,7 @@ def _loop(
             other_of = make_detector(networks[1], **options.detecting)
         drawn_of = partial(draw, line_width=options.line_width, labels=not options.hide_labels)
         drawn_of = partial(drawn_of, confidence=not options.hide_conf)
-        quiet = options.as_json or _writes_to_stdout(options)
-        progress = _Progress(results, quiet)
+        progress = _Progress(results, options)
         stack.enter_context(progress.bar)
         try:
             for result in _tracked(results, options.track):
@@ -256,10 +256,11 @@ def _tracked(results: Iterable[Result], kind: str | None) -> Iterable[Result]:
 class _Progress:
     """A bar on a terminal, otherwise a line every few seconds; one line per single image."""
 
-    def __init__(self, results: Stream | Spread, quiet: bool) -> None:
-        self._results, self._quiet = results, quiet
+    def __init__(self, results: Stream | Spread, options: DetectOptions) -> None:
+        self._results, self._silent = results, options.quiet
+        self._quiet = options.quiet or options.as_json or _writes_to_stdout(options)
         self._total = results.stats.total
-        wanted = sys.stderr.isatty() and self._total != 1
+        wanted = sys.stderr.isatty() and self._total != 1 and not self._silent
         self.bar = tqdm(total=self._total, unit=" frames", disable=not wanted, dynamic_ncols=True)
         self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
 
@@ -269,7 +270,7 @@ class _Progress:
             self._report(result)
         elif not self.bar.disable and self._results.live:
             self.bar.set_postfix_str(self._pace(), refresh=False)
-        elif self.bar.disable and time.monotonic() > self._next_line:
+        elif self.bar.disable and not self._silent and time.monotonic() > self._next_line:
             self._next_line += _SECONDS_BETWEEN_LINES
             stats = self._results.stats
             of = f"/{self._total}" if self._total else ""

@@ -52,8 +52,6 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 #: (command or "" for any, name in other programs) -> advice.
 ADVICE: dict[tuple[str, str], str | Callable[[], str]] = {
     ("train", "exist-ok"): "The same command again resumes the run; --restart starts over.",
-    ("train", "hyp"): "--set KEY=VALUE changes keys of the cfg, such as learning_rate or hue.",
-    ("train", "model"): "`pydarknet cfg new --model NAME` writes a cfg, which --cfg takes.",
     ("train", "optimizer"): "SGD is the default; --set adam=1 chooses Adam, a key of the cfg.",
     ("train", "single-cls"): "Merge the classes of the data set: pydarknet data remap --merge NEW=A,B.",
     ("train", "cos-lr"): "The schedule is the cfg's key policy: --set policy=sgdr.",
