@@ -45,7 +45,7 @@ def literal_lines(page: str) -> set[str]:
 
 
 def faults_of_commands(page: str) -> list[str]:
-    """What is wrong in the page of the commands."""
+    """Faults of the page of the commands."""
     lines, faults = literal_lines(page), []
     for path, command in commands():
         faults += [f"{path}: no line of its own: {line}" for line in examples(command) if line not in lines]
