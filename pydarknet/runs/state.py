@@ -150,6 +150,7 @@ class RunState:
             "images_per_second": rows.mean("images_per_second", SPEED_OVER),
             "seconds": rows.mean("seconds", SPEED_OVER),
             "stall": last.get("stall"),
+            "workers": last.get("workers"),
             "last_map": rows.evaluations[-1]["map"] if rows.evaluations else None,
             "best_map": best.get("map"),
             "best_iteration": best.get("iteration"),

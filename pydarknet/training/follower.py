@@ -84,6 +84,7 @@ class Follower:
 
     def __init__(self, communicator: Communicator, task: Task, stack: contextlib.ExitStack) -> None:
         self.communicator, self.stop_reason = communicator, ""
+        communicator.limit = task.config.worker_timeout
         self.cfg = CfgFile.parse(task.cfg)
         config = replace(task.config, cache="none" if task.config.cache == "disk" else task.config.cache)
         self.network = Network.parse(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from pydarknet.training.communicator import launched
 from pydarknet.training.launch import FOLDER
 
 RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
@@ -28,7 +29,7 @@ class Ending:
     def end(self, code: int, text: str = "") -> None:
         """Set the exit code; worker 0 prints the text."""
         self.code = code
-        if text and not _rank():
+        if text and not is_follower():
             click.echo(text)
 
     def fail(self, code: int, error: str) -> None:
@@ -51,8 +52,13 @@ class Ending:
                 Path(folder, f"{_rank()}.exit").write_bytes(
                     f"{self.code}\n{self._error}".encode("utf-8", "surrogateescape")
                 )
-            elif self._error and not _rank():
+            elif self._error and not is_follower():
                 click.echo(self._error, err=True)
+
+
+def is_follower() -> bool:
+    """Whether this process is a worker other than worker 0."""
+    return launched() > 1 and _rank() > 0
 
 
 def _rank() -> int:

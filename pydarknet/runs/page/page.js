@@ -64,6 +64,7 @@ function showTiles(state) {
     tile("Learning rate", short(progress.rate)),
     tile("Speed", isNumber(progress.images_per_second) ? `${short(progress.images_per_second)} img/s` : "–", isNumber(progress.seconds) ? `${short(progress.seconds)} s per iteration` : ""),
     isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`, isNumber(progress.stall) ? `${percent(progress.stall)} of the time waiting for images` : "") : null,
+    progress.workers ? tile("Workers", `${progress.workers.length}`, `waited in the last iteration: ${progress.workers.map((worker) => `${short(worker.wait)} s`).join(", ")}`) : null,
   ];
   find("tiles").replaceChildren(...all.filter(Boolean));
 }
