@@ -129,7 +129,7 @@ def command(
 
 def _is_launched(processes: int) -> bool:
     """Whether this is a worker already."""
-    from pydarknet.training.communicator import launched
+    from pydarknet.system.launcher import launched
 
     if (count := launched()) not in (1, processes):
         raise click.UsageError(f"--processes {processes}: the launcher has started {count}; leave it out")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import os
 import pickle
 import time
 from collections.abc import Callable
@@ -21,12 +20,11 @@ import numpy.typing as npt
 
 from pydarknet.errors import BackendError, DarknetError, WorkerLost
 from pydarknet.system.extras import require
+from pydarknet.system.launcher import launched
 from pydarknet.system.machine import affinity
 
 Result = TypeVar("Result")
 
-#: Variables in which launchers leave the number of processes.
-SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 UP, DOWN, ROLL = 1, 2, 3  # tags: to worker 0, from worker 0, roll call
 NAP = 0.0005  # seconds between two checks of an idle connection
 SPIN = 0.02  # seconds of checks without a pause
@@ -43,12 +41,6 @@ class Dismissed(DarknetError):
     def __init__(self, result: Any) -> None:
         super().__init__("worker 0 has ended the training")
         self.result = result
-
-
-def launched() -> int:
-    """Number of workers that an MPI launcher started together with this process; 1 without one."""
-    sizes = (os.environ.get(name, "") for name in SIZES)
-    return max((int(size) for size in sizes if size.isdigit()), default=1)
 
 
 def connect(limit: float) -> Communicator | None:

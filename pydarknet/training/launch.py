@@ -17,8 +17,7 @@ from types import FrameType
 
 from pydarknet.errors import MissingExtra
 from pydarknet.system.extras import require
-
-FOLDER = "PYDARKNET_WORKERS"  # variable with the folder of process ids, exit codes and errors
+from pydarknet.system.launcher import FOLDER
 
 #: Runs a worker, and ends only when all are over: ``mpiexec`` would kill the others after one that died, and
 #: they could neither name it nor end in order.

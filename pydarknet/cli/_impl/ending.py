@@ -10,10 +10,7 @@ from pathlib import Path
 
 import click
 
-from pydarknet.training.communicator import launched
-from pydarknet.training.launch import FOLDER
-
-RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
+from pydarknet.system.launcher import FOLDER, launched, rank
 
 
 class Ending:
@@ -44,12 +41,12 @@ class Ending:
         """
         folder = os.environ.get(FOLDER)
         if folder:
-            Path(folder, f"{_rank()}.pid").write_text(str(os.getpid()))
+            Path(folder, f"{rank()}.pid").write_text(str(os.getpid()))
         try:
             yield
         finally:
             if folder:
-                Path(folder, f"{_rank()}.exit").write_bytes(
+                Path(folder, f"{rank()}.exit").write_bytes(
                     f"{self.code}\n{self._error}".encode("utf-8", "surrogateescape")
                 )
             elif self._error and not is_follower():
@@ -58,10 +55,4 @@ class Ending:
 
 def is_follower() -> bool:
     """Whether this process is a worker other than worker 0."""
-    return launched() > 1 and _rank() > 0
-
-
-def _rank() -> int:
-    """Number of this process among those that a launcher started; 0 without one."""
-    found = (os.environ.get(name, "") for name in RANKS)
-    return next((int(number) for number in found if number.isdigit()), 0)
+    return launched() > 1 and rank() > 0

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Place of this process among those that a launcher of MPI programs started, from its environment."""
+
+from __future__ import annotations
+
+import os
+
+#: Variables in which launchers leave the number of processes.
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
+#: Variable with the folder of process ids, exit codes and errors of workers that pydarknet itself started.
+FOLDER = "PYDARKNET_WORKERS"
+
+
+def launched() -> int:
+    """Number of workers that a launcher started together with this process; 1 without one."""
+    sizes = (os.environ.get(name, "") for name in SIZES)
+    return max((int(size) for size in sizes if size.isdigit()), default=1)
+
+
+def rank() -> int:
+    """Number of this process among them; 0 without a launcher."""
+    found = (os.environ.get(name, "") for name in RANKS)
+    return next((int(number) for number in found if number.isdigit()), 0)
