@@ -49,6 +49,21 @@ def info() -> dict[str, Any]:
     }
 
 
+def engine_libraries(backend: str) -> dict[str, str]:
+    """Versions of the libraries that a backend computes with, for the records of results.
+
+    Args:
+        backend: its name, also with a device's number.
+    """
+    from pydarknet.engine import _core
+
+    build = _core.build_info()
+    if backend.startswith("cuda"):
+        found = build.get("cuda", {})
+        return {name: str(found[name]) for name in ("driver", "cudnn", "nvrtc") if found.get(name)}
+    return {"onednn": build["onednn"]} if backend == "cpu" else {}
+
+
 def _gigabytes(count: int | None) -> float | None:
     return None if count is None else round(count / 1e9, 1)
 

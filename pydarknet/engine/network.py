@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydarknet.engine._core import EngineHandle
 from pydarknet.engine._trainer import LossReport, losses
 from pydarknet.engine.detections import Detections
+from pydarknet.engine.devices import backend_on
 from pydarknet.engine.handle import EngineOptions, Handle, Image, LayerInfo, LayerTime, NetworkInfo
 from pydarknet.engine.images import ImageLike, load
 from pydarknet.engine.layer_table import default_outputs, layer_table
@@ -42,8 +43,11 @@ class Network(Closing):
         weights: path of the weights file; a file that ends on a layer's boundary (``yolov4.conv.137``) is
             loaded up to there. Without one, weights are random.
         names: path of a ``.names`` file, or the names; by default classes are named by their number.
-        backend: ``"auto"``, ``"cpu"``, ``"ref"`` (slow, the definition) or ``"check:cpu,ref"``: runs both
-            and raises BackendError at the first layer that differs.
+        device: where to compute: ``"auto"`` (the fastest that is available), ``"cpu"``, ``"cuda"``,
+            ``"cuda:1"``, or the number of a GPU.
+        backend: code that computes, for comparisons and tests: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"ref"``
+            (slow, the definition) or ``"check:cpu,ref"``: runs both and raises BackendError at the first
+            layer that differs. It implies the device.
         precision: ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"fp16"``, if the backend has it; ``"auto"``: what
             the backend prefers on its device, bf16 if the CPU supports it natively.
         batch: largest number of images in a forward pass.
@@ -58,16 +62,18 @@ class Network(Closing):
         CfgError: the cfg is malformed or describes an impossible network; the message has file and line.
         WeightsError: the weights file is damaged or belongs to another network.
         DataError: the names cannot be read, or their number is not that of the classes.
-        BackendError: the backend or precision is not available here.
+        BackendError: the device, backend or precision is not available here; the message has the reason.
+        ArgumentError: there is no such device, or the backend does not compute on it.
         FileError: a file cannot be opened.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all but two by keyword
         self,
         cfg: str | os.PathLike[str],
         weights: str | os.PathLike[str] | None = None,
         *,
         names: Names | None = None,
+        device: str | int = "auto",
         backend: str = "auto",
         precision: str = "auto",
         batch: int = 1,
@@ -75,7 +81,7 @@ class Network(Closing):
         strict: bool = True,
         library: str | os.PathLike[str] | None = None,
     ) -> None:
-        options = EngineOptions(backend, precision, batch, threads or 0, strict)
+        options = EngineOptions(backend_on(backend, device), precision, batch, threads or 0, strict)
         path, weights = os.fspath(cfg), None if weights is None else os.fspath(weights)
         library = library or os.environ.get("PYDARKNET_LIBRARY")
         if library:
@@ -103,10 +109,12 @@ class Network(Closing):
             weights: as in the constructor.
             name: stands for the file in messages.
             names: as in the constructor.
-            options: ``backend``, ``precision``, ``batch``, ``threads``, ``strict`` as in the constructor.
+            options: ``device``, ``backend``, ``precision``, ``batch``, ``threads``, ``strict`` as in the
+                constructor.
         """
         if options.get("threads", 0) is None:
             del options["threads"]
+        options["backend"] = backend_on(options.get("backend", "auto"), options.pop("device", "auto"))
         chosen = EngineOptions(**options)
         network = cls.__new__(cls)
         handle = EngineHandle.parse(text, name, None if weights is None else os.fspath(weights), chosen)

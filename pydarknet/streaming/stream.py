@@ -183,7 +183,7 @@ def detect(
         weights: path of the weights file.
         source: as for :func:`stream`.
         names: path of a ``.names`` file, or the names.
-        options: arguments of :class:`Network` (``backend``, ``batch``, ...) and :func:`stream` (``thresh``,
+        options: arguments of :class:`Network` (``device``, ``batch``, ...) and :func:`stream` (``thresh``,
             ``every``, ...).
 
     Returns:
@@ -192,7 +192,7 @@ def detect(
     Raises:
         DarknetError: see :class:`Network` and :func:`stream`.
     """
-    loading = ("backend", "precision", "batch", "threads", "strict")
+    loading = ("device", "backend", "precision", "batch", "threads", "strict")
     network = Network(
         cfg, weights, names=names, **{key: options.pop(key) for key in loading if key in options}
     )

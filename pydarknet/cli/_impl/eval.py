@@ -88,7 +88,7 @@ def _measure(
     options: EvalOptions, cfg: str, weights: str, dataset: Dataset
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluation of one network, and the settings its results depend on."""
-    how = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
+    how = {name: getattr(options, name) for name in ("device", "backend", "precision", "batch", "threads")}
     with Network(cfg, weights, strict=not options.lenient, **how) as network, Bars(leave=False) as bar:
         beside = names_beside(cfg, weights)
         if beside and len(beside) == network.info.classes:
@@ -124,6 +124,7 @@ def _measure(
         "nms": options.nms,
         "precision": info.precision,
         "backend": info.backend,
+        "device": info.device,
         "seconds": round(seconds, 3),
     }
     for line in (*notes, recorded(weights, found, dataset, conditions)):
