@@ -19,7 +19,7 @@ COMMANDS = {
     "check": "net.cfg",
     "demo": "--out new-demo",
     "detect": "--cfg net.cfg --weights net.weights a.png",
-    "eval": "--cfg net.cfg --weights net.weights --data d/obj.data",
+    "eval": "--cfg net.cfg --weights net.weights --data data.yaml",
     "export onnx": "net.cfg net.weights",
     "train": "--cfg net.cfg --data d/obj.data --out new-run",
 }

@@ -20,6 +20,7 @@ from pydarknet.cli.eval import PROTOCOLS, EvalOptions
 from pydarknet.data import Dataset, formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.formats import coco
+from pydarknet.engine.devices import backend_on, require_available
 from pydarknet.engine.names import names_beside
 from pydarknet.engine.network import Network
 from pydarknet.errors import FileError
@@ -72,7 +73,8 @@ def run(options: EvalOptions) -> int:
 
 
 def _check_files(options: EvalOptions) -> None:
-    """Find unreadable inputs and unwritable outputs before the work is done."""
+    """Find a missing device, unreadable inputs and unwritable outputs before the work is done."""
+    require_available(backend_on(options.backend, options.device))
     if options.mapping:
         synset_order(options.mapping)
     for path in (options.compare, options.compare_cfg):
