@@ -76,7 +76,7 @@ DN_API int network_width(network *net);
 DN_API int network_height(network *net);
 DN_API void darknet_network_dimensions(network *net, int *w, int *h, int *c);
 /* Where the networks that this thread loads from now on compute: a GPU by number, or -1: on the CPU. Without this call,
- * and where there is no such GPU, on the fastest device. */
+ * and where there is no such GPU, on the device of "auto". */
 DN_API void cuda_set_device(int device);
 /* Nothing to do here; callers call them all the same. */
 DN_API void reset_rnn(network *net);

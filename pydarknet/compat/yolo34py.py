@@ -104,7 +104,7 @@ class Detector:
 
 
 def set_cuda_device(index: int) -> None:
-    """Let networks that are loaded from now on compute on a GPU; without one, on the fastest device.
+    """Let networks that are loaded from now on compute on a GPU; without one nothing changes.
 
     Args:
         index: number of the GPU.

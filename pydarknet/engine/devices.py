@@ -81,6 +81,12 @@ def backend_on(backend: str, device: str | int) -> str:
     return where if backend == "cuda" else backend
 
 
+def gpu_number(backend: str) -> int:
+    """Number of the GPU that a backend's name means; 0 if it has none, as for ``cuda`` and ``cpu``."""
+    kind, _, number = backend.partition(":")
+    return int(number) if kind == "cuda" and number else 0
+
+
 def require_available(backend: str) -> None:
     """Check that a backend can compute here, before anything else is done.
 

@@ -43,7 +43,7 @@ class Network(Closing):
         weights: path of the weights file; a file that ends on a layer's boundary (``yolov4.conv.137``) is
             loaded up to there. Without one, weights are random.
         names: path of a ``.names`` file, or the names; by default classes are named by their number.
-        device: where to compute: ``"auto"`` (the fastest that is available), ``"cpu"``, ``"cuda"``,
+        device: where to compute: ``"auto"`` (the CPU), ``"cpu"``, ``"cuda"``,
             ``"cuda:1"``, or the number of a GPU.
         backend: code that computes, for comparisons and tests: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"ref"``
             (slow, the definition) or ``"check:cpu,ref"``: runs both and raises BackendError at the first

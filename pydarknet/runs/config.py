@@ -21,7 +21,7 @@ Pathlike = str | os.PathLike[str]
 Device = str | int
 
 
-DEVICE_HELP = "Where to compute: auto (the fastest available), cpu, cuda, or cuda:N."
+DEVICE_HELP = "Where to compute: cpu, cuda, cuda:N, or auto, which is the CPU."
 PRECISION_HELP = "auto: bf16 or fp16 where the device multiplies them natively, else fp32."
 BACKEND_HELP = "Code that computes, for comparisons: auto, or a name that `pydarknet info` lists."
 

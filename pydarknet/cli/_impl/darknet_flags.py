@@ -67,7 +67,7 @@ def devices(function: Callable[..., Any]) -> Callable[..., Any]:
 
     for flag, name, text in (
         ("-gpus", "several", "GPU, by number; several are not supported."),
-        ("-i", "one", "GPU, by number; -1: CPU. Default: the fastest device."),
+        ("-i", "one", "GPU, by number; -1: CPU, as without this flag."),
     ):
         chosen = click.option(flag, name, metavar="N", help=text)(chosen)
     return chosen
@@ -87,7 +87,7 @@ def _device(flag: str, numbers: str) -> str:
     try:
         require_available(backend_on("auto", device))
     except BackendError as error:
-        raise BackendError(f"{flag} {numbers}: {error}; without {flag} the fastest device computes") from None
+        raise BackendError(f"{flag} {numbers}: {error}; {flag} -1 computes on the CPU") from None
     return device
 
 
