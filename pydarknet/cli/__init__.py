@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("log", "Parse, plot and analyse training logs."),
     "report": ("report", "Write everything about a run into one HTML file."),
     "runs": ("runs", "Compare trainings: results, and the settings that differ."),
+    "sagemaker": ("sagemaker", "Train and serve by SageMaker's contract for containers."),
+    "serve": ("serve", "Serve a network over HTTP: images in, objects out."),
     "train": ("train", "Train a detector, or resume a training."),
     "watch": ("watch", "Serve the live page of a run to a browser."),
     "weights": ("weights", "Inspect weights files; cut, average, compare, convert, pack."),

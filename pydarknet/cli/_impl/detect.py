@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial, reduce
 from pathlib import Path
@@ -118,6 +118,22 @@ def _with_darknet_order(sources: list[str], options: DetectOptions) -> DetectOpt
     if not sources:
         raise click.UsageError("Missing argument 'SOURCE...'")
     return options
+
+
+def load_network(model: Sequence[str], options: DetectOptions) -> Network:
+    """The network of ``CFG WEIGHTS``, a pack or a run.
+
+    Raises:
+        click.UsageError: the words name no network, or more than that.
+    """
+    words = [*model, "-"]  # where ``detect`` has its sources
+    options = _with_darknet_order(words, options)
+    with tempfile.TemporaryDirectory(prefix="pydarknet-") as unpacked:
+        options = _with_model(words, options, Path(unpacked))
+        if words != ["-"]:
+            raise click.UsageError(f"found {words[0]!r}; expected CFG WEIGHTS, a pack or the folder of a run")
+        (network,) = _networks(options)
+        return network
 
 
 def _silence_opencv() -> None:
