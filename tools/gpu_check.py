@@ -79,8 +79,8 @@ def run_stage(name: str, limit: float, options: argparse.Namespace) -> dict[str,
     """Run one stage.
 
     Returns:
-        ``outcome`` (``passed``, ``failed``, or ``not possible`` where something is not installed or supported),
-        ``reason``, ``seconds``, ``result`` of the stage, and the end of its ``output``.
+        ``outcome`` (``passed``, ``failed``, or ``not possible`` where something is missing), ``reason``,
+        ``seconds``, ``result`` of the stage, and the end of its ``output``.
     """
     command = [sys.executable, __file__, "--stage", name, "--device", options.device]
     command += ["--out", str(options.out.resolve()), "--build", str(options.build.resolve())]

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapes
 
 from pydarknet import Network, TrainConfig, info, train
+from pydarknet.cfg import new
 from pydarknet.cfg.edit import copy
 from pydarknet.cfg.model import CfgFile
 from pydarknet.engine import benchmark, selftest
 from pydarknet.engine._core import build_info
 from pydarknet.errors import BackendError, DarknetError
-from pydarknet.training import checkpoint, demo, resume
+from pydarknet.training import checkpoint, resume
 
 ROOT = Path(__file__).resolve().parents[1]
 Report = dict[str, Any]
@@ -44,7 +46,7 @@ def judged(failures: list[str], **numbers: Any) -> Report:
 
 @dataclass(frozen=True)
 class Check:
-    """What the stages share.
+    """Machine and settings that the stages share.
 
     Attributes:
         out: folder for their files.
@@ -106,9 +108,7 @@ class Check:
         """Detections of the device against those of the CPU in fp32, of the same random images."""
         cfg, weights = self._trained()
         rng, failures, rows = np.random.default_rng(0), [], 0
-        images = [
-            rng.integers(0, 256, (demo.SIZE, demo.SIZE, 3), np.uint8) for _ in range(2 if self.rehearse else 16)
-        ]
+        images = [rng.integers(0, 256, (96, 96, 3), np.uint8) for _ in range(2 if self.rehearse else 16)]
         with (
             Network(cfg, weights, strict=False, device="cpu", precision="fp32") as expected,
             Network(cfg, weights, strict=False, device=self.device, precision="fp32") as network,
@@ -126,7 +126,7 @@ class Check:
         return judged(failures, images=len(images), objects=rows)
 
     def training(self) -> Report:
-        """Losses against the CPU's; the same bits in a second run, and in one that was stopped and resumed."""
+        """Losses against the CPU's; the same bits in a second run, and in one that was stopped."""
         length = 4 if self.rehearse else 20
         base = self._training("cpu", "training-cpu", length)
         expected = losses(train(base, verbose=False).folder)
@@ -249,21 +249,40 @@ class Check:
             return f"{len(network.layers)} layers agree"
 
     def _training(self, device: str, name: str, length: int) -> TrainConfig:
-        data, cfg = self.out / "digits", self.out / "digits.cfg"
-        if not data.is_dir():
-            demo.make_data(data, 0)
-            demo.make_cfg(demo.ITERATIONS).save(cfg)
+        folder, cfg = self.out / "shapes", self.out / "shapes.cfg"
+        if not folder.is_dir():
+            shapes.write_darknet(folder, 16 if self.rehearse else 80)
+            self._detector().save(cfg)
         return TrainConfig(
-            cfg, data / "digits.data" if (data / "digits.data").is_file() else data, out=self.out / name,
-            max_batches=length, device=device, precision="fp32", batch=4, subdivisions="1", map_every=0, plots=False,
-            dump_batches=0, force=True, restart=True,
-        )  # fmt: skip
+            cfg,
+            folder / "shapes.data",
+            out=self.out / name,
+            max_batches=length,
+            device=device,
+            precision="fp32",
+            map_every=0,
+            dump_batches=0,
+            plots=False,
+            force=True,
+            restart=True,
+        )
+
+    def _detector(self) -> CfgFile:
+        """A yolov4-tiny for the shapes; in a rehearsal with an eighth of its filters."""
+        size, batch = (64, 2) if self.rehearse else (416, 8)
+        cfg = new("yolov4-tiny", classes=3, size=size, batch=batch, subdivisions=1, max_batches=2000)
+        heads = [*cfg.layers[1:], None]
+        for section, below in zip(cfg.layers, heads, strict=True):
+            before_a_head = below is not None and below.type == "yolo"
+            if self.rehearse and section.type == "convolutional" and not before_a_head:
+                section.set("filters", section.integer("filters") // 8)
+        return CfgFile.parse(str(cfg), "shapes.cfg")
 
     def _trained(self) -> tuple[str, str]:
         """A cfg and weights that detect something: a few iterations on the CPU."""
         config = self._training("cpu", "training-short", 2 if self.rehearse else 60)
         outcome = train(config, verbose=False)
-        return str(outcome.folder / "digits.cfg"), str(outcome.weights["final"])
+        return str(outcome.folder / "shapes.cfg"), str(outcome.weights["final"])
 
 
 def losses(folder: Path) -> list[float]:

@@ -51,12 +51,12 @@ def command(
 def _machine_text(data: dict[str, Any], indent: str = "") -> str:
     lines = []
     for key, value in data.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             lines += [f"{indent}{key}", _machine_text(value, indent + "  ")]
         else:
             shown = ", ".join(map(_shown, value)) if isinstance(value, list) else value
             unit = " GB" if key in ("total", "free") else ""
-            lines.append(f"{indent}{key:12} {'none' if shown in (None, '') else shown}{unit}")
+            lines.append(f"{indent}{key:12} {'none' if shown in (None, '', {}) else shown}{unit}")
     return "\n".join(lines)
 
 

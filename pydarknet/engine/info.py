@@ -26,9 +26,9 @@ def info() -> dict[str, Any]:
 
     Returns:
         ``version``, ``python``, ``platform``; ``cpu`` (model), ``simd`` (instruction sets), ``threads``
-        (usable), ``ram``, ``disk`` (GB, of the working folder: total and free); ``gpu`` (names); ``cuda`` (see
-        :func:`cuda`); ``opencv`` (version or None); ``engine`` (version, compiler, onednn, openmp, backends);
-        ``libraries`` (versions).
+        (usable), ``ram``, ``disk`` (GB, of the working folder: total and free); ``gpu`` (names); ``cuda``
+        (see :func:`cuda`); ``opencv`` (version or None); ``engine`` (version, compiler, onednn, openmp,
+        backends); ``libraries`` (versions).
     """
     from pydarknet import __version__
     from pydarknet.engine import _core
@@ -61,15 +61,15 @@ def cuda(found: dict[str, Any] | None) -> dict[str, Any]:
 
     Returns:
         ``driver``, ``cudnn``, ``nvrtc``: versions, or None if they were not found; ``packages``: versions of
-        NVIDIA's Python packages; ``devices``: the GPUs (``index``, ``name``, ``capability``, ``memory`` in bytes,
-        ``why_not``); ``why_not``: the reason why the first cannot be used, or ""; ``install``: the packages and
-        programs that are missing.
+        NVIDIA's Python packages; ``devices``: the GPUs (``index``, ``name``, ``capability``, ``memory`` in
+        bytes, ``why_not``); ``why_not``: the reason why the first cannot be used, or ""; ``install``: the
+        packages and programs that are missing.
     """
     if found is None:
         return {"why_not": "this build lacks the cuda backend (DN_WITH_CUDA)", "devices": []}
     missing = []
     if not found["driver"]:
-        missing.append("NVIDIA's driver (https://www.nvidia.com/drivers), for CUDA 12.0 or newer")
+        missing.append("NVIDIA's driver for CUDA 12.0 or newer (https://www.nvidia.com/drivers)")
     if not (found["cudnn"] and found["nvrtc"]):
         missing.append("pip install 'pydarknet[cuda]'")
     packages = {name: version for name in nvidia.PACKAGES if (version := _version(name))}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import click
@@ -21,12 +22,22 @@ COMMANDS = {
     "detect": "--cfg net.cfg --weights net.weights a.png",
     "eval": "--cfg net.cfg --weights net.weights --data data.yaml",
     "export onnx": "net.cfg net.weights",
+    "sagemaker serve": "--ml-root ml",
+    "serve": "net.cfg net.weights --http 0",
     "train": "--cfg net.cfg --data d/obj.data --out new-run",
 }
 #: Commands of Darknet, which name the device with -i or -gpus.
 DARKNET = ("demo", "map", "recall", "test", "train", "valid")
 
 Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _model(folder: Path) -> None:
+    """The model of `sagemaker serve`."""
+    (folder / "ml/model").mkdir(parents=True)
+    for name in ("net.cfg", "net.weights"):
+        shutil.copy(folder / name, folder / "ml/model")
 
 
 def commands(group: click.Group, prefix: str = "") -> dict[str, list[str]]:
