@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layout.hpp"
+
+#include <vector>
+
+namespace dn::cuda {
+namespace {
+
+// Bytes from a tensor's first value to its last.
+std::size_t span_of(const Tensor& tensor) {
+    const std::size_t pixels = std::size_t{1} * tensor.n * tensor.shape.h * tensor.shape.w;
+    return pixels ? ((pixels - 1) * tensor.pitch + tensor.shape.c) * bytes(tensor.type) : 0;
+}
+
+// Calls visit(offset of a value in the tensor, index of the same value in planes).
+template <class Visit>
+void for_values(const Tensor& tensor, const Visit& visit) {
+    const std::size_t pixels = std::size_t{1} * tensor.shape.h * tensor.shape.w;
+    for (int i = 0; i < tensor.n; ++i)
+        for (int c = 0; c < tensor.shape.c; ++c)
+            for (std::size_t p = 0; p < pixels; ++p)
+                visit((i * pixels + p) * tensor.pitch + c, (std::size_t{1} * i * tensor.shape.c + c) * pixels + p);
+}
+
+}  // namespace
+
+void HostLayout::to_planes(const Tensor& src, float* dst) const {
+    std::vector<float> values(span_of(src) / sizeof(float));
+    stream_->download(src.data, values.data(), span_of(src));
+    stream_->synchronize();
+    for_values(src, [&](std::size_t from, std::size_t to) { dst[to] = values[from]; });
+}
+
+void HostLayout::from_planes(const float* src, const Tensor& dst) const {
+    std::vector<float> values(span_of(dst) / sizeof(float));
+    if (!dst.dense()) {  // what stands between the channels stays
+        stream_->download(dst.data, values.data(), span_of(dst));
+        stream_->synchronize();
+    }
+    for_values(dst, [&](std::size_t to, std::size_t from) { values[to] = src[from]; });
+    stream_->upload(values.data(), dst.data, span_of(dst));
+    stream_->synchronize();
+}
+
+}  // namespace dn::cuda
