@@ -332,10 +332,11 @@ def test_one_option_for_each_setting() -> None:
     options = {parameter.name for parameter in command.params}
     assert options == {field.name for field in fields(TrainConfig)} | {
         "resume_",
-        "processes",
         "quiet",
         "estimate_",
         "as_json",
+        "processes",
+        *("model", "name", "project", "save_period", "hyp"),
     }
 
 
