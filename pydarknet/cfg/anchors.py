@@ -64,7 +64,8 @@ class Clusters:
 
 def _minus_squared_distance(sizes: Sizes, centres: Sizes) -> Sizes:
     """(n, k), the larger the closer."""
-    return -((sizes[:, None] - centres) ** 2).sum(2)
+    closeness: Sizes = -((sizes[:, None] - centres) ** 2).sum(2)
+    return closeness
 
 
 _Closeness = Callable[[Sizes, Sizes], Sizes]

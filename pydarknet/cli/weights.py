@@ -326,7 +326,8 @@ def known_command(as_json: bool) -> None:
         _print_json([asdict(file) for file in files])
         return
     for file in files:
-        click.echo(f"{file.name:22} {file.size:11,}  {file.content:36} {file.url or 'no direct address known'}")
+        place = file.url or "no direct address known"
+        click.echo(f"{file.name:22} {file.size:11,}  {file.content:36} {place}")
 
 
 @command.command("get")
@@ -364,4 +365,5 @@ def verify_command(files: Sequence[Path]) -> int:
     """
     from pydarknet.cli._impl.weights_get import verify
 
-    return 0 if all([verify(file) for file in files]) else 1
+    results = [verify(file) for file in files]
+    return 0 if all(results) else 1

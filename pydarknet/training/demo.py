@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data and network of ``pydarknet demo``: real handwriting on textured backgrounds, learned in minutes.
 
-The handwriting, ``digits.npz``, are the 1797 test images of the UCI data set "Optical Recognition of Handwritten
-Digits" (8×8 pixels, 0..16, 43 writers; E. Alpaydin, C. Kaynak, CC BY 4.0, doi 10.24432/C50P49).  Training and
-validation show different samples of it.
+The handwriting in ``digits.npz`` is that of the test images of the UCI data set "Optical Recognition of
+Handwritten Digits" (8×8 pixels, 0..16, 43 writers; E. Alpaydin, C. Kaynak, CC BY 4.0,
+doi 10.24432/C50P49).  Training and validation show different samples of it.
 """
 
 from __future__ import annotations

@@ -239,7 +239,8 @@ def _finish(url: str, part: Path, path: Path, digest: tuple[str, str] | None) ->
         found = checksum(part, algorithm)
         if found != expected.lower():
             part.unlink()
-            raise FileError(f"{url}: {algorithm} is {found}, expected {expected.lower()}; the file was deleted")
+            expected = expected.lower()
+            raise FileError(f"{url}: {algorithm} is {found}, expected {expected}; the file was deleted")
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(path)

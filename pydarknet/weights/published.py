@@ -12,7 +12,9 @@ from pydarknet.weights.fit import profile
 
 _HEADER = 20  # bytes
 _RELEASES = "https://github.com/AlexeyAB/darknet/releases/download"
-_FIRST, _PRE, _V4 = f"{_RELEASES}/darknet_yolo_v3_optimal", f"{_RELEASES}/darknet_yolo_v4_pre", f"{_RELEASES}/yolov4"
+_FIRST = f"{_RELEASES}/darknet_yolo_v3_optimal"
+_PRE = f"{_RELEASES}/darknet_yolo_v4_pre"
+_V4 = f"{_RELEASES}/yolov4"
 _AUTHOR = "https://pjreddie.com/media/files"
 
 #: File -> folder that it is offered in. Files for which no direct address is known are left out.
@@ -77,7 +79,8 @@ def known() -> dict[str, Published]:
 
     for name, family in FAMILIES.items():
         ends = profile(name)
-        add(f"{name}.weights", ends[-1].floats + 79 * ends[-1].slope, f"{name}, 80 classes")  # profiles have one
+        whole = ends[-1].floats + 79 * ends[-1].slope  # profiles have one class
+        add(f"{name}.weights", whole, f"{name}, 80 classes")
         if family.pretrained:
             file, layers = family.pretrained
             cut = next((end.floats for end in ends if end.layer == layers - 1 and not end.slope), None)
@@ -94,4 +97,4 @@ def hint(path: str) -> str:
     text = f"; {file.name} ({file.content}, {file.size} bytes) is not part of pydarknet: "
     if file.url:
         return f"{text}`pydarknet weights get {file.name}` downloads it from {file.url}"
-    return f"{text}download it from the project that publishes it and check it with `pydarknet weights verify`"
+    return f"{text}get it from the project that publishes it, check it with `pydarknet weights verify`"

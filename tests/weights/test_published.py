@@ -93,16 +93,14 @@ def test_get_and_verify(
         Published("other.weights", "", len(content), url, "0" * 40),
     )
     assert run(monkeypatch, "weights", "get", "known.weights") == 0
-    assert run(monkeypatch, "weights", "get", "https://example.org/a%20b.weights?x=1", "--sha256", sha256) == 0
-    assert asked == [
-        (url, len(content), ("sha1", sha1)),
-        ("https://example.org/a%20b.weights?x=1", None, ("sha256", sha256)),
-    ]
+    address = "https://example.org/a%20b.weights?x=1"
+    assert run(monkeypatch, "weights", "get", address, "--sha256", sha256) == 0
+    assert asked == [(url, len(content), ("sha1", sha1)), (address, None, ("sha256", sha256))]
     assert f"known.weights: {len(content):,} bytes, SHA-256 {sha256}" in capsys.readouterr().out
     for line, message in {
-        "get known.weights": "known.weights: exists; `pydarknet weights verify known.weights` checks it",
-        "get knwn.weights": "no published weights called knwn.weights; see `pydarknet weights known`. Did you mean",
-        "get known.conv.15": "or make it: `pydarknet weights partial known.cfg known.weights known.conv.15 15`",
+        "get known.weights": "known.weights: exists; check it with `pydarknet weights verify known.weights`",
+        "get knwn.weights": "no published weights called knwn.weights; see `pydarknet weights known`. Did",
+        "get known.conv.15": "make it: `pydarknet weights partial known.cfg known.weights known.conv.15 15`",
         "get https://example.org": "is not the address of a file",
         "get a b --sha256 00": "--sha256 is for one file",
     }.items():

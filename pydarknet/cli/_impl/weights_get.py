@@ -27,7 +27,7 @@ def get(name: str, folder: Path, sha256: str | None) -> None:
     file = _by_name_or_url(name)
     path = folder / file.name
     if path.exists():
-        raise FileError(f"{path}: exists; `pydarknet weights verify {path}` checks it, delete it to get it again")
+        raise FileError(f"{path}: exists; check it with `pydarknet weights verify {path}`, or delete it")
     digest = ("sha256", sha256) if sha256 else ("sha1", file.sha1) if file.sha1 else None
     with Bars(unit="bytes", leave=False) as bars:
         download(
@@ -54,7 +54,7 @@ def _by_name_or_url(name: str) -> Published:
         meant = f". Did you mean {close[0]}?" if close else ""
         raise ArgumentError(f"no published weights called {name}; see `pydarknet weights known`{meant}")
     if not (file := files[name]).url:
-        raise FileError(f"{name}: no direct address is known; get it from the project and give its URL{_cut(file)}")
+        raise FileError(f"{name}: no direct address is known; give the URL of the file{_cut(file)}")
     return file
 
 
