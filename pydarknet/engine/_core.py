@@ -29,6 +29,7 @@ from pydarknet.engine.handle import (
     MemoryNeed,
     NetworkInfo,
 )
+from pydarknet.system.nvidia import library_folders
 
 _ROOT = Path(__file__).parents[2]
 _REINSTALL = "Install the package again; in a source tree, `pip install -e .`"
@@ -84,6 +85,9 @@ if (_built := text(lib.dn_version())) != __version__:
     raise ImportError(
         f"pydarknet {__version__} ({_ROOT}) found a compiled module of version {_built}. {_REINSTALL}"
     )
+
+if _folders := [ffi.new("char[]", os.fsencode(folder)) for folder in library_folders()]:
+    check(lib.dn_library_folders(ffi.new("char *[]", _folders), len(_folders)))
 
 
 def build_info() -> dict[str, Any]:

@@ -61,11 +61,13 @@ class TrainConfig:
     )
 
     lr: float | None = _option(None, "Learning rate instead of that of the cfg.")
-    batch: int | None = _option(None, "Images per update.", low=1)
+    batch: int | None = _option(None, "Images per update.", low=1, flag=("--batch", "--batch-size"))
     subdivisions: str | None = _option(
         None, "Parts of a batch, or auto: the smallest number that fits into memory.", metavar="N"
     )
-    size: tuple[int, int] | None = _option(None, "Input size in pixels, e.g. 416 or 608x320.")
+    size: tuple[int, int] | None = _option(
+        None, "Input size in pixels, e.g. 416 or 608x320.", flag=("--size", "--imgsz", "--img-size")
+    )
     freeze: str | None = _option(
         None, "Do not train the first N layers, or the backbone.", metavar="N|backbone"
     )

@@ -20,7 +20,6 @@ from pydarknet.cli.eval import PROTOCOLS, EvalOptions
 from pydarknet.data import Dataset, formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.formats import coco
-from pydarknet.engine.names import names_beside
 from pydarknet.engine.network import Network
 from pydarknet.errors import FileError
 from pydarknet.evaluation import export
@@ -90,9 +89,6 @@ def _measure(
     """Evaluation of one network, and the settings its results depend on."""
     how = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
     with Network(cfg, weights, strict=not options.lenient, **how) as network, Bars(leave=False) as bar:
-        beside = names_beside(cfg, weights)
-        if beside and len(beside) == network.info.classes:
-            network.rename(beside)
         start = time.perf_counter()
         found = evaluate(
             network,

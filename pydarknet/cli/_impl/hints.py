@@ -52,17 +52,13 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 #: (command or "" for any, name in other programs) -> advice.
 ADVICE: dict[tuple[str, str], str | Callable[[], str]] = {
     ("train", "exist-ok"): "The same command again resumes the run; --restart starts over.",
-    ("train", "hyp"): "--set KEY=VALUE changes keys of the cfg, such as learning_rate or hue.",
-    ("train", "model"): "`pydarknet cfg new --model NAME` writes a cfg, which --cfg takes.",
     ("train", "optimizer"): "SGD is the default; --set adam=1 chooses Adam, a key of the cfg.",
     ("train", "single-cls"): "Merge the classes of the data set: pydarknet data remap --merge NEW=A,B.",
     ("train", "cos-lr"): "The schedule is the cfg's key policy: --set policy=sgdr.",
     ("train", "rect"): "Images are fitted by the cfg's key letter_box.",
     ("train", "image-weights"): "Balance the data set: pydarknet data balance.",
     ("detect", "source"): "The source is an argument without an option: pydarknet detect ... SOURCE.",
-    ("detect", "max-det"): "All objects above --thresh are reported, without a maximum.",
     ("detect", "augment"): "There is no augmentation in detection; --size and --tile find small objects.",
-    ("detect", "agnostic-nms"): "Overlapping boxes are suppressed class by class, by --nms.",
     ("detect", "exist-ok"): "Outputs are replaced; --out chooses another folder.",
     ("", "model"): "A network is a cfg and its weights: --cfg FILE --weights FILE.",
     **{("", name): _devices for name in ("device", "devices", "gpu", "gpus", "i", "cuda")},
