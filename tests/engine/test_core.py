@@ -109,4 +109,5 @@ def test_facts_are_asked_for_again_after_each_change(tiny: Callable[..., Network
 
 def test_a_build_without_a_fast_backend_says_so() -> None:
     assert "install oneDNN 3 and build pydarknet" in _core.advice(["ref"])
-    assert _core.advice(["cpu", "ref"]) == _core.advice(["cuda", "ref"]) == _core.advice(_core.backend_names()) == ""
+    for fast in (["cpu", "ref"], ["cuda", "ref"], _core.backend_names()):
+        assert _core.advice(fast) == ""
