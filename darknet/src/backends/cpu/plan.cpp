@@ -73,6 +73,7 @@ Context CpuPlan::context_of(const Node& node) {
                                  [this](int other) { return tensor_of(other); }),
                     runtime_,
                     *weights_,
+                    options_.convolutions,
                     activations_.compute(),
                     fused.of(node.index),
                     {},
