@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A 3x3 convolution in Winograd's form: each thread takes tiles of all panels of filters, or, where a layer has few
 // tiles, a part of the panels.
+#include "conv_winograd.hpp"
 #include "../../error.hpp"
 #include "conv_primitive.hpp"
-#include "cpu.hpp"
 #include "winograd.hpp"
 
 namespace dn::cpu {
@@ -18,7 +18,9 @@ constexpr int kFewChannels = 32;
 
 class WinogradKernel : public Kernel {
 public:
-    WinogradKernel(const ConvTask& task, int tile) : runtime_(task.runtime), dst_(task.dst) {
+    WinogradKernel(const ConvTask& task, int tile)
+        : runtime_(task.runtime),
+          parts_(divide_winograd(tile, task.dst.n, task.src.shape, task.dst.shape, task.runtime.threads())) {
         const Tensor &src = task.src, &dst = task.dst, &residual = task.residual;
         const int channels = src.shape.c, filters = dst.shape.c;
         const void* weights =
@@ -42,47 +44,30 @@ public:
                  static_cast<const float*>(weights),
                  {pack_biases(task.weights, task.owner, task.params), task.finish.activation, residual.f32(),
                   residual.pitch, task.finish.after}};
-        divide();
-        scratch_floats_ = aligned(winograd_scratch(tile, channels, part_tiles_) * sizeof(float)) / sizeof(float);
-        runtime_.reserve(scratch_floats_ * sizeof(float) * runtime_.threads());
+        runtime_.reserve(parts_.scratch_of_thread * runtime_.threads());
     }
 
     void forward() override {
-        auto* scratch = reinterpret_cast<float*>(runtime_.scratch());
+        const auto scratch = [&] { return runtime_.scratch() + thread_index() * parts_.scratch_of_thread; };
         const int panels = winograd_panels(task_.filters);
-        parallel_for(tile_parts_ * panel_parts_, [&](int i) {
-            const int part = i / panel_parts_, panel = i % panel_parts_;
+        parallel_for(parts_.tile_parts * parts_.panel_parts, [&](int i) {
+            const int part = i / parts_.panel_parts, panel = i % parts_.panel_parts;
             const int first = part_begin(part);
-            convolve_tiles(task_, first, part_begin(part + 1) - first, panels * panel / panel_parts_,
-                           panels * (panel + 1) / panel_parts_, scratch + thread_index() * scratch_floats_);
+            convolve_tiles(task_, first, part_begin(part + 1) - first, panels * panel / parts_.panel_parts,
+                           panels * (panel + 1) / parts_.panel_parts, reinterpret_cast<float*>(scratch()));
         });
     }
 
     std::string what() const override { return text("winograd", task_.tile, ":", vectors_name()); }
 
 private:
-    // Parts of as many tiles as their inputs fit the cache, as many parts for every thread.
-    void divide() {
-        const int threads = runtime_.threads(), panels = winograd_panels(task_.filters);
-        tiles_ = winograd_tiles(task_.tile, dst_.n, task_.out_height, task_.out_width);
-        const std::size_t of_tile = (task_.tile + 2) * (task_.tile + 2) * task_.channels * sizeof(float);
-        const int fit = std::max(kEnoughTiles, static_cast<int>(kInputsBytes / of_tile));
-        tile_parts_ = (tiles_ + fit - 1) / fit;
-        const int even = (tile_parts_ + threads - 1) / threads * threads;
-        if (tiles_ / even >= kFewTiles)
-            tile_parts_ = even;
-        else if (tile_parts_ % threads != 0)
-            panel_parts_ = std::min(panels, threads);
-        part_tiles_ = (tiles_ + tile_parts_ - 1) / tile_parts_;
+    int part_begin(int part) const {
+        return static_cast<int>(static_cast<std::int64_t>(parts_.tiles) * part / parts_.tile_parts);
     }
 
-    int part_begin(int part) const { return static_cast<int>(static_cast<std::int64_t>(tiles_) * part / tile_parts_); }
-
     Runtime& runtime_;
-    Tensor dst_;
+    WinogradParts parts_;
     WinogradTask task_{};
-    int tiles_ = 0, tile_parts_ = 1, panel_parts_ = 1, part_tiles_ = 0;
-    std::size_t scratch_floats_ = 0;  // of a thread
 };
 
 bool suits_winograd(const Node& node, const Fusion& fusion, DType type) {
@@ -103,6 +88,34 @@ int winograd_tile(const Node& node, const Fusion& fusion, DType type, ConvMethod
         return winograd_tiles(tile, 1, node.out.h, node.out.w) * (tile + 2) * (tile + 2);
     };
     return products(2) <= products(4) ? 2 : 4;
+}
+
+// Parts of as many tiles as their inputs fit the cache, as many parts for every thread.
+WinogradParts divide_winograd(int tile, int images, Shape src, Shape dst, int threads) {
+    WinogradParts parts{winograd_tiles(tile, images, dst.h, dst.w), 1, 1, 0};
+    const std::size_t of_tile = (tile + 2) * (tile + 2) * src.c * sizeof(float);
+    const int fit = std::max(kEnoughTiles, static_cast<int>(kInputsBytes / of_tile));
+    parts.tile_parts = (parts.tiles + fit - 1) / fit;
+    const int even = (parts.tile_parts + threads - 1) / threads * threads;
+    if (parts.tiles / even >= kFewTiles)
+        parts.tile_parts = even;
+    else if (parts.tile_parts % threads != 0)
+        parts.panel_parts = std::min(winograd_panels(dst.c), threads);
+    const int most = (parts.tiles + parts.tile_parts - 1) / parts.tile_parts;
+    parts.scratch_of_thread = aligned(winograd_scratch(tile, src.c, most) * sizeof(float));
+    return parts;
+}
+
+std::size_t winograd_bytes(const FusedGraph& fused, DType type, const PlanOptions& options) {
+    std::size_t largest = 0;
+    for (const Node& node : fused.graph.nodes) {
+        if (node.kind != Kind::convolutional) continue;
+        const int tile = winograd_tile(node, fused.of(node.index), type, options.convolutions);
+        if (tile == 0) continue;
+        const auto parts = divide_winograd(tile, options.batch, node.in, node.out, options.threads);
+        largest = std::max(largest, parts.scratch_of_thread * options.threads);
+    }
+    return largest;
 }
 
 std::unique_ptr<Kernel> make_winograd_convolution(const ConvTask& task, int tile) {

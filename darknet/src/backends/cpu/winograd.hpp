@@ -41,11 +41,11 @@ std::size_t winograd_floats(int channels, int filters);  // of packed weights
 // turned: for the gradient of the source, from (channels, filters, 3, 3) with the taps in reverse.
 void pack_winograd(const float* weights, int channels, int filters, bool turned, float* packed);
 
-// Filters lie in panels of so many; the last may be narrower.
+// Filters lie in panels of kPanel (winograd.inl); the last may be narrower.
 int winograd_panels(int filters);
 // Of all images together, row by row.
 int winograd_tiles(int tile, int images, int out_height, int out_width);
-// Floats that convolve_tiles() needs of its own for so many tiles.
+// Floats that convolve_tiles() needs of its own for `tiles` tiles.
 std::size_t winograd_scratch(int tile, int channels, int tiles);
 // Tiles [first, first + count) of panels [first_panel, end_panel), by the calling thread. The sums of an output do not
 // depend on how tiles and panels are divided.
