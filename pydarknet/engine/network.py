@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydarknet.engine._core import EngineHandle
 from pydarknet.engine._trainer import LossReport, losses
 from pydarknet.engine.detections import Detections
+from pydarknet.engine.devices import backend_on
 from pydarknet.engine.forward import outputs_of
 from pydarknet.engine.handle import EngineOptions, Handle, Image, LayerInfo, LayerTime, NetworkInfo
 from pydarknet.engine.images import ImageLike, load
@@ -48,8 +49,11 @@ class Network(Closing):
             loaded up to there. Without one, weights are random.
         names: the names, or path of a ``.names`` or ``.data`` file, a ``data.yaml`` or the ``run.json`` of a
             run; by default those beside the weights (:func:`.names_beside`), else classes are numbered.
-        backend: ``"auto"``, ``"cpu"``, ``"ref"`` (slow, the definition) or ``"check:cpu,ref"``: runs both
-            and raises BackendError at the first layer that differs.
+        device: where to compute: ``"auto"`` (the CPU), ``"cpu"``, ``"cuda"``,
+            ``"cuda:1"``, or the number of a GPU.
+        backend: code that computes, for comparisons and tests: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"ref"``
+            (slow, the definition) or ``"check:cpu,ref"``: runs both and raises BackendError at the first
+            layer that differs. It implies the device.
         precision: ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"fp16"``, if the backend has it; ``"auto"``: what
             the backend prefers on its device, bf16 if the CPU supports it natively.
         batch: largest number of images in a forward pass.
@@ -64,16 +68,18 @@ class Network(Closing):
         CfgError: the cfg is malformed or describes an impossible network; the message has file and line.
         WeightsError: the weights file is damaged or belongs to another network.
         DataError: the names cannot be read, or their number is not that of the classes.
-        BackendError: the backend or precision is not available here.
+        BackendError: the device, backend or precision is not available here; the message has the reason.
+        ArgumentError: there is no such device, or the backend does not compute on it.
         FileError: a file cannot be opened.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all but two by keyword
         self,
         cfg: str | os.PathLike[str],
         weights: str | os.PathLike[str] | None = None,
         *,
         names: Names | None = None,
+        device: str | int = "auto",
         backend: str = "auto",
         precision: str = "auto",
         batch: int = 1,
@@ -81,7 +87,7 @@ class Network(Closing):
         strict: bool = True,
         library: str | os.PathLike[str] | None = None,
     ) -> None:
-        options = EngineOptions(backend, precision, batch, threads or 0, strict)
+        options = EngineOptions(backend_on(backend, device), precision, batch, threads or 0, strict)
         library = library or os.environ.get("PYDARKNET_LIBRARY")
         with found_files(cfg, weights) as (path, file):
             if library:
@@ -111,10 +117,12 @@ class Network(Closing):
             weights: as in the constructor.
             name: stands for the file in messages.
             names: as in the constructor.
-            options: ``backend``, ``precision``, ``batch``, ``threads``, ``strict`` as in the constructor.
+            options: ``device``, ``backend``, ``precision``, ``batch``, ``threads``, ``strict`` as in the
+                constructor.
         """
         if options.get("threads", 0) is None:
             del options["threads"]
+        options["backend"] = backend_on(options.get("backend", "auto"), options.pop("device", "auto"))
         chosen = EngineOptions(**options)
         network = cls.__new__(cls)
         handle = EngineHandle.parse(text, name, None if weights is None else os.fspath(weights), chosen)

@@ -13,10 +13,17 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from pydarknet.engine.devices import backend_on, require_agreement
 from pydarknet.engine.precisions import PRECISIONS
 from pydarknet.errors import ArgumentError
 
 Pathlike = str | os.PathLike[str]
+Device = str | int
+
+
+DEVICE_HELP = "Where to compute: cpu, cuda, cuda:N, or auto, which is the CPU."
+PRECISION_HELP = "auto: bf16 or fp16 where the device multiplies them natively, else fp32."
+BACKEND_HELP = "Code that computes, for comparisons: auto, or a name that `pydarknet info` lists."
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:
@@ -99,10 +106,11 @@ class TrainConfig:
     seed: int = _option(0, "Seed of image order and augmentation.", low=0)
     threads: int | None = _option(None, "Cores to compute on.  [default: all]", low=1)
     workers: int | None = _option(None, "Threads that prepare images.  [default: number of cores]", low=1)
-    backend: str = _option("auto", "auto, or a name that `pydarknet info` lists.")
+    device: Device = _option("auto", DEVICE_HELP, metavar="DEVICE")
+    backend: str = _option("auto", BACKEND_HELP)
     precision: str = _option(
         "auto",
-        "auto: what the backend prefers here, bf16 if the CPU supports it natively; a run keeps its own.",
+        f"{PRECISION_HELP} A run keeps its own.",
         choices=("auto", *PRECISIONS),
     )
     cache: str = _option(
@@ -150,7 +158,13 @@ class TrainConfig:
             raise ArgumentError(
                 f"found val_fraction={self.val_fraction:g}, expected more than 0 and less than 1"
             )
+        require_agreement(self.backend, self.device)
         self.kept, self.overfit, self.rollback, self.save_interval(1)
+
+    @property
+    def engine_backend(self) -> str:
+        """Backend of the engine that ``device`` and ``backend`` mean together."""
+        return backend_on(self.backend, self.device)
 
     @property
     def kept(self) -> tuple[bool, float]:
@@ -259,6 +273,7 @@ FREE = frozenset(
         "map_every",
         "threads",
         "workers",
+        "device",
         "backend",
         "precision",
         "cache",

@@ -198,7 +198,7 @@ def detect(
         source: as for :func:`stream`.
         names: as for :class:`Network`.
         size: input size in place of the cfg's, (width, height) or one number for both.
-        options: arguments of :class:`Network` (``backend``, ``batch``, ...) and :func:`stream` (``thresh``,
+        options: arguments of :class:`Network` (``device``, ``batch``, ...) and :func:`stream` (``thresh``,
             ``every``, ...).
 
     Returns:
@@ -207,7 +207,7 @@ def detect(
     Raises:
         DarknetError: see :class:`Network` and :func:`stream`.
     """
-    loading = ("backend", "precision", "batch", "threads", "strict")
+    loading = ("device", "backend", "precision", "batch", "threads", "strict")
     network = Network(
         cfg, weights, names=names, **{key: options.pop(key) for key in loading if key in options}
     )

@@ -212,7 +212,7 @@ def _differ_in_layers(options: DetectOptions) -> bool:
 
 def _loading(options: DetectOptions, names: tuple[str, ...] | None) -> dict[str, Any]:
     """The options of :class:`Network`."""
-    values = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
+    values = {name: getattr(options, name) for name in ("device", "backend", "precision", "batch", "threads")}
     return {**values, "names": names, "strict": not options.lenient}
 
 

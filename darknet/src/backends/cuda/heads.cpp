@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// [yolo], [Gaussian_yolo], [region], [detection] and [softmax]: float32 out of any storage type.
+// [region], [detection] and [softmax]: float32 out of any storage type.
 #include "kernels/heads.cuh"
 
 #include "kernels/channels.cuh"
@@ -20,21 +20,7 @@ Groups groups_of(const Tree& tree, Launches& launches) {
     return {launches.keep(tree.group_offset), launches.keep(tree.group_size), static_cast<int>(tree.group_size.size())};
 }
 
-std::unique_ptr<Kernel> make_boxes(const Context& context, const char* what) {
-    const auto& params = context.node.as<YoloParams>();
-    if (context.dst.type != DType::f32) return make_by_reference(context);
-    const int step = params.gaussian ? 2 : 1;  // each mean is followed by its uncertainty
-    const long long pixels = pixels_of(context.dst);
-    return make_launch(context, what, kernel::yolo, pixels * context.dst.shape.c,
-                       YoloArgs{view_of(context.src[0]), view_of(context.dst), pixels, context.dst.shape.c,
-                                params.entries(), 0, step, 2 * step, 3 * step, params.scale_x_y, params.new_coords});
-}
-
 }  // namespace
-
-std::unique_ptr<Kernel> make_yolo(const Context& context) { return make_boxes(context, "yolo"); }
-
-std::unique_ptr<Kernel> make_gaussian_yolo(const Context& context) { return make_boxes(context, "gaussian_yolo"); }
 
 std::unique_ptr<Kernel> make_region(const Context& context) {
     const auto& params = context.node.as<RegionParams>();
