@@ -25,6 +25,8 @@ public:
     std::vector<bool> needed(const std::vector<int>& wanted) const;
 
 private:
+    bool keeps_float(int index) const;
+
     FusedGraph fused_;
     int batch_;
     DType compute_ = DType::f32;

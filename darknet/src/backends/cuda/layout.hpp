@@ -3,10 +3,16 @@
 // wait for the stream.
 #pragma once
 
-#include "../../tensor.hpp"
+#include <cstddef>
+
 #include "memory.hpp"
+#include "types.hpp"
 
 namespace dn::cuda {
+
+// Value i of an array of the type.
+float load_value(const std::byte* values, std::size_t i, DType type);
+void store_value(std::byte* values, std::size_t i, DType type, float value);
 
 class HostLayout {
 public:

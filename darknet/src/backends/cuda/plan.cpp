@@ -6,6 +6,12 @@
 namespace dn::cuda {
 namespace {
 
+constexpr MakeCudaKernel kMakers[] = {
+#define DN_LAYER(name) make_##name,
+#include "../../layers/layers.def"
+#undef DN_LAYER
+};
+
 PlanOptions with_outputs(const Graph& graph, PlanOptions options) {
     if (options.wanted.empty()) options.wanted = graph.default_outputs();
     return options;
@@ -13,11 +19,20 @@ PlanOptions with_outputs(const Graph& graph, PlanOptions options) {
 
 }  // namespace
 
-CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, std::shared_ptr<Engine> engine,
-                   const PlanOptions& options)
+std::size_t packed_bytes(const Graph& graph, DType type) {
+    std::size_t total = 0;
+    for (const Node& node : graph.nodes)
+        for (const ArraySpec& array : node.arrays)
+            total += array.count * (array.role == Role::weights ? dn::bytes(type) : sizeof(float));
+    return total;
+}
+
+CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters,
+                   std::shared_ptr<WeightStore> weights, std::shared_ptr<Engine> engine, const PlanOptions& options)
     : Plan(graph, options.batch),
       graph_(graph),
       parameters_(std::move(parameters)),
+      weights_(std::move(weights)),
       runtime_(std::move(engine)),
       options_(with_outputs(graph, options)),
       activations_(graph, options_),
@@ -26,22 +41,29 @@ CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> paramet
     const std::vector<bool> needed = activations_.needed(options_.wanted);
     for (const Node& node : graph_.nodes) {
         if (!needed[node.index] || activations_.fused().shares_source(node)) continue;
-        if (auto kernel = make_by_reference(context_of(node))) steps_.push_back({node.index, std::move(kernel)});
+        if (auto kernel = kMakers[static_cast<std::size_t>(node.kind)](context_of(node)))
+            steps_.push_back({node.index, std::move(kernel)});
     }
+    runtime_.allocate();
 }
 
 std::size_t CudaPlan::bytes(const Graph& graph, const PlanOptions& options) {
-    return Activations(graph, with_outputs(graph, options)).arena_bytes();
+    const Activations activations(graph, with_outputs(graph, options));
+    return activations.arena_bytes() + packed_bytes(graph, activations.compute());
 }
 
 Context CudaPlan::context_of(const Node& node) {
     const FusedGraph& fused = activations_.fused();
-    return {make_context(graph_, node, fused.inputs(node), *parameters_, options_.batch, options_.threads,
-                         [this](int other) { return tensor_of(other); }),
-            runtime_,
-            activations_.compute(),
-            fused.of(node.index),
-            {}};
+    Context context{make_context(graph_, node, fused.inputs(node), *parameters_, options_.batch, options_.threads,
+                                 [this](int other) { return tensor_of(other); }),
+                    runtime_,
+                    *weights_,
+                    options_.precision,
+                    activations_.compute(),
+                    fused.of(node.index),
+                    {}};
+    if (context.fusion.residual != -2) context.residual = tensor_of(context.fusion.residual);
+    return context;
 }
 
 void CudaPlan::load_input() { HostLayout(runtime_.stream).from_planes(input(), tensor_of(-1)); }

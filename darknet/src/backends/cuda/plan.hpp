@@ -10,11 +10,14 @@
 
 namespace dn::cuda {
 
+// Bytes of all weights as plans pack them.
+std::size_t packed_bytes(const Graph& graph, DType type);
+
 // The precision is not `automatic`.
 class CudaPlan : public Plan {
 public:
-    CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, std::shared_ptr<Engine> engine,
-             const PlanOptions& options);
+    CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, std::shared_ptr<WeightStore> weights,
+             std::shared_ptr<Engine> engine, const PlanOptions& options);
 
     // Of such a plan, without making it.
     static std::size_t bytes(const Graph& graph, const PlanOptions& options);
@@ -23,7 +26,7 @@ public:
     void forward() override;
     void read(int node, float* dst) const override;
     Precision precision() const override { return options_.precision; }
-    std::size_t activation_bytes() const override { return arena_.bytes(); }
+    std::size_t activation_bytes() const override { return arena_.bytes() + runtime_.scratch_bytes(); }
     std::vector<LayerTime> profile() override;
 
 private:
@@ -38,6 +41,7 @@ private:
 
     const Graph& graph_;
     std::shared_ptr<const Parameters> parameters_;
+    std::shared_ptr<WeightStore> weights_;
     Runtime runtime_;
     PlanOptions options_;
     Activations activations_;
