@@ -41,7 +41,7 @@ def server(cfg: str, weights: str, batch: int, threads: str) -> Iterator[str]:
 
 
 def load(url: str, image: Path, clients: int, seconds: float) -> dict[str, float]:
-    """What hey measures: answers a second, and percentiles of their times in milliseconds."""
+    """Measurements of hey: answers a second, and percentiles of their times in milliseconds."""
     words = ["hey", "-z", f"{seconds}s", "-c", str(clients), "-m", "POST", "-D", str(image), "-o", "csv"]
     text = subprocess.run(
         [*words, "-T", "image/jpeg", f"{url}invocations"], check=True, capture_output=True, text=True
@@ -104,20 +104,24 @@ def main() -> None:
             pydarknet.Network(args.cfg, strict=False).save_weights(weights)
         image = Path(folder) / "image.jpg"
         cv2.imwrite(str(image), cv2.imread(args.image))
-        alone = bench(args.cfg, weights, sorted({1, args.batch}), args.threads)
-        rows = []
+        counts = list(map(int, args.clients.split(",")))
+        batches = sorted({1 if clients == 1 else args.batch for clients in counts})
+        alone = [bench(args.cfg, weights, batches, args.threads)]
         with server(args.cfg, weights, args.batch, args.threads) as url:
             load(url, image, 4, 1.5)
             before = resident(url)
-            for clients in map(int, args.clients.split(",")):
-                row = load(url, image, clients, args.seconds)
-                peer = alone[1 if clients == 1 else args.batch]["images_per_second"]
-                rows.append({**row, "bench": peer, "share": row["images_per_second"] / peer})
-                print(" ".join(f"{key}={value:.4g}" for key, value in rows[-1].items()), flush=True)
+            rows = [load(url, image, clients, args.seconds) for clients in counts]
             after = resident(url)
+        # Before and after: the speed of a shared machine drifts.
+        alone.append(bench(args.cfg, weights, batches, args.threads))
+        for row in rows:
+            batch = 1 if row["clients"] == 1 else args.batch
+            row["bench"] = float(np.mean([one[batch]["images_per_second"] for one in alone]))
+            row["share"] = row["images_per_second"] / row["bench"]
+            print(" ".join(f"{key}={value:.4g}" for key, value in row.items()), flush=True)
         print(f"resident {before:.0f} MB before, {after:.0f} MB after", flush=True)
         if args.json:
-            facts = {"rows": rows, "before": before, "after": after, "bench": list(alone.values())}
+            facts = {"rows": rows, "before": before, "after": after, "bench": alone}
             Path(args.json).write_text(json.dumps(facts, indent=1))
 
 
