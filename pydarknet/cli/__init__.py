@@ -16,6 +16,7 @@ import click
 
 from pydarknet import __version__
 from pydarknet.cli._impl import failures
+from pydarknet.cli._impl.common_options import with_common
 from pydarknet.cli._impl.hints import HintedGroup
 
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
@@ -65,7 +66,7 @@ class LazyGroup(HintedGroup):
         module = importlib.import_module(f"pydarknet.cli.{self.table[cmd_name][0]}")
         command = module.command
         assert isinstance(command, click.Command)
-        return command
+        return with_common(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table, without importing them."""

@@ -297,7 +297,8 @@ def pack_command(source: Path, out: Path, cfg_path: Path | None, names: Path | N
       pydarknet weights pack runs/exp1 model.tar.gz
       pydarknet weights pack my_best.weights my --cfg my.cfg --names my.names
     """
-    from pydarknet.weights.pack import Parts, of_run, pack
+    from pydarknet.engine.model_files import Parts, of_run
+    from pydarknet.weights.pack import pack
 
     if source.is_dir():
         found = of_run(source)

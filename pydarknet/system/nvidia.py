@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 # Those of the CUDA 12 line serve the most GPUs and go first.
-_PACKAGES = (
+PACKAGES = (
     "nvidia-cudnn-cu12",
     "nvidia-cublas-cu12",
     "nvidia-cuda-nvrtc-cu12",
@@ -24,7 +24,7 @@ _LIBRARY = re.compile(r"lib(cudnn|cublasLt|nvrtc|nccl)\.so\.\d+")
 def library_folders() -> list[str]:
     """Folders of the installed packages that hold cuDNN, cuBLAS, NVRTC or NCCL; empty if there are none."""
     folders: dict[str, None] = {}
-    for package in _PACKAGES:
+    for package in PACKAGES:
         try:
             files = metadata.files(package)
         except metadata.PackageNotFoundError:

@@ -28,6 +28,7 @@ from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
 from pydarknet.training import Hook, Step, estimate, startup_checks, train
 from pydarknet.training.loop import TrainingLoop
+from pydarknet.training.notices import Notices
 from pydarknet.training.run import resume
 
 
@@ -140,14 +141,14 @@ def test_precision_is_settled_once(config: TrainConfig) -> None:
     train(replace(config, precision="auto"), [StopAt(1)])
     kept = json.loads((Path(config.out or "") / "run.json").read_text())["config"]["precision"]
     assert kept == ("bf16" if "avx512bf16" in info()["simd"] else "fp32")
-    told: list[str] = []
+    notices = Notices(lambda _: None)
     before = replace(config, precision="fp32")
-    assert startup_checks.settle_precision(config, before, told.append) == "fp32"
-    assert not told
+    assert startup_checks.settle_precision(config, before, notices) == "fp32"
+    assert not notices.kept
     if "bf16" in _precisions(config.backend):
         forced = replace(config, precision="bf16")
-        assert startup_checks.settle_precision(forced, before, told.append) == "bf16"
-        assert told[-1] == "precision fp32 -> bf16: results will no longer be bit-identical"
+        assert startup_checks.settle_precision(forced, before, notices) == "bf16"
+        assert notices.changes == ["precision fp32 -> bf16: results will no longer be bit-identical"]
 
 
 def _precisions(backend: str) -> list[str]:
@@ -162,14 +163,15 @@ def test_what_a_precision_costs_here_is_reported(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run begun in bf16 is resumed in bf16 on a processor that only emulates it."""
-    told: list[str] = []
-    made = SimpleNamespace(precision="bf16", precision_reason="this CPU emulates bf16")
+    notices = Notices(lambda _: None)
+    reason = "this CPU emulates bf16"
+    made = SimpleNamespace(place="cpu", threads=1, precision="bf16", precision_reason=reason)
     monkeypatch.setattr(startup_checks, "engine_info", lambda *_: made)
     before = replace(config, precision="bf16")
-    assert startup_checks.settle_precision(config, before, told.append) == "bf16"
-    assert told == ["this CPU emulates bf16"]
-    assert startup_checks.settle_precision(config, None, told.append) == "bf16"
-    assert len(told) == 1  # why the backend prefers it is not asked
+    assert startup_checks.settle_precision(config, before, notices) == "bf16"
+    assert notices.kept == [reason]
+    assert startup_checks.settle_precision(config, None, notices) == "bf16"
+    assert len(notices.kept) == 1  # why the backend prefers it is not asked
 
 
 def test_a_precision_that_is_not_there(config: TrainConfig) -> None:

@@ -5,6 +5,13 @@
 #include "host_kernels.hpp"
 
 #include "backends/cuda/kernels/activations.cuh"
+#include "backends/cuda/kernels/batch_norm.cuh"
+#include "backends/cuda/kernels/channels.cuh"
+#include "backends/cuda/kernels/heads.cuh"
+#include "backends/cuda/kernels/image.cuh"
+#include "backends/cuda/kernels/move.cuh"
+#include "backends/cuda/kernels/pool.cuh"
+#include "backends/cuda/kernels/update.cuh"
 
 namespace dn::test {
 namespace {

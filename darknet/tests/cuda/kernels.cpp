@@ -144,4 +144,15 @@ ReferenceLayer::ReferenceLayer(const std::string& sections, Shape input, int bat
     kernel_ = kMakers[static_cast<std::size_t>(last.kind)](*context_);
 }
 
+void ReferenceLayer::fill(Storage storage, float range) {
+    std::uint64_t seed = 100;
+    std::vector<Floats*> arrays{&ddst};
+    for (Floats& values : src) arrays.push_back(&values);
+    for (Floats& values : dsrc) arrays.push_back(&values);
+    for (Floats* array : arrays) {
+        const Floats values = rounded(storage, random_values(array->size(), seed++, range));
+        std::copy(values.begin(), values.end(), array->begin());
+    }
+}
+
 }  // namespace dn::test

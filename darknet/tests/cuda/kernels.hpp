@@ -138,10 +138,16 @@ public:
     void backward() { kernel_->backward(); }
 
     const Node& node() const { return graph_.nodes.back(); }
+    int batch() const { return context_->batch; }
     Shape shape(int source) const { return context_->src[source].shape; }
     NodeParameters& parameters() { return parameters_->of(graph_, node().index); }
 
-    std::vector<Floats> src, dsrc;  // planes, by source
+    // Random values for the sources, the deltas that they have already, and the delta of the output, as a device holds
+    // them.
+    void fill(Storage storage, float range = 2);
+
+    // Planes. Their memory stays where it is.
+    std::vector<Floats> src, dsrc;  // by source
     Floats dst, ddst;
     NodeParameters statistics, gradients;
     std::uint64_t seen = 0;

@@ -20,11 +20,12 @@ from pydarknet.cli._impl import failures
 from pydarknet.cli._impl import serve as serving
 from pydarknet.cli._impl.hints import explained
 from pydarknet.cli.sagemaker import EndpointOptions
+from pydarknet.engine.model_files import ARCHIVES, is_model, of_run
 from pydarknet.errors import DarknetError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.outcome import EXIT_CODES, Outcome, reason_of
 from pydarknet.system.atomic import write_text
-from pydarknet.weights.pack import ARCHIVES, is_model, of_run, pack
+from pydarknet.weights.pack import pack
 
 #: Stop reasons of a training that has done what it should.
 PLANNED = ("finished", "nothing-to-do", "time-limit", "early-stop", "overfit-stop")

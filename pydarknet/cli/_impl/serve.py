@@ -15,6 +15,7 @@ import click
 from pydarknet.cli._impl.detect import load_network
 from pydarknet.cli.detect import DetectOptions
 from pydarknet.cli.serve import ServeOptions
+from pydarknet.engine.devices import backend_on, require_available
 from pydarknet.engine.network import Network
 from pydarknet.system.extras import require
 from pydarknet.system.http_server import parse_address
@@ -29,7 +30,7 @@ _LIBRARIES = {
     "python_multipart": "python-multipart",
     "prometheus_client": "prometheus-client",
 }
-_NETWORK = ("names", "size", "batch", "backend", "precision", "threads", "lenient")
+_NETWORK = ("names", "size", "batch", "device", "backend", "precision", "threads", "lenient")
 _DETECTION = ("thresh", "nms", "letterbox", "classes")
 
 
@@ -43,6 +44,7 @@ def run(model: Sequence[str], options: ServeOptions, *, token: str | None = None
     """
     for module, package in _LIBRARIES.items():
         require(module, "serve", package)
+    require_available(backend_on(options.backend, options.device))
     from pydarknet.serving.limits import Limits
     from pydarknet.serving.server import InferenceServer
     from pydarknet.serving.service import Settings

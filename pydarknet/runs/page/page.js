@@ -117,6 +117,7 @@ function chartsOf(state) {
     { title: "Images per second", series: [line("images/s", column("images_per_second"), 6)] },
     { title: "Memory, GiB", series: [line("resident", times("rss_mb", 1 / 1024), 5), line("GPU", times("gpu_mb", 1 / 1024), 3)] },
     { title: "Machine use, %", show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("CPU", times("cpu_percent", 0.01), 0), line("GPU", times("gpu_percent", 0.01), 3), line("waiting for images", column("stall"), 1)] },
+    { title: "GPU temperature, °C", series: [line("GPU", column("gpu_celsius"), 3)] },
     { title: "Disk, MB in this session", series: [line("read", column("read_mb"), 0), line("written", column("written_mb"), 1)] },
   ];
 }

@@ -3,9 +3,9 @@
 // the host, with DN_SHARED and DN_ENTRY of their own; the engine includes it for declarations alone, which emits no
 // code: each kernel's arguments, and its name as kernel::<name>.
 //
-// A kernel file needs no header but this one. A kernel is a function template over its storage type and takes one
-// struct, by value; DN_KERNEL exports it as dn_<name>_f32, _f16 and _bf16, DN_PLAIN_KERNEL a kernel without a storage
-// type as dn_<name>. Arithmetic is in float32. Blocks have kThreads threads in a row.
+// A kernel file needs no header but this one and functions.cuh. A kernel is a function template over its storage type
+// and takes one struct, by value; DN_KERNEL exports it as dn_<name>_f32, _f16 and _bf16, DN_PLAIN_KERNEL a kernel
+// without a storage type as dn_<name>. Arithmetic is in float32. Blocks have kThreads threads in a row.
 //
 // A GPU's compiler takes seconds, so it is given what a network needs alone: DN_STORAGE=f16 leaves out the other types,
 // and DN_ACTIVATIONS the activations whose bits it does not have (1 << kMish, say).
@@ -215,18 +215,32 @@ DN_DEVICE int larger(int a, int b) { return a > b ? a : b; }
 
 // -- sums ------------------------------------------------------------------------------------------------------------
 
+DN_DEVICE int lane() { return static_cast<int>(threadIdx.x) % kLanes; }
+DN_DEVICE int warp() { return static_cast<int>(threadIdx.x) / kLanes; }
+
 // Sum over the block, in a fixed order, returned to thread 0 (to others: a part of it). Every thread must call it.
 DN_DEVICE float block_sum(float value) {
     DN_SHARED(float, sums, kWarps);
-    const int lane = static_cast<int>(threadIdx.x) % kLanes, warp = static_cast<int>(threadIdx.x) / kLanes;
     for (unsigned step = kLanes / 2; step > 0; step /= 2) value += __shfl_down_sync(0xFFFFFFFFu, value, step);
     __syncthreads();  // a sum before this one has been read
-    if (lane == 0) sums[warp] = value;
+    if (lane() == 0) sums[warp()] = value;
     __syncthreads();
-    if (warp == 0) {
-        value = lane < kWarps ? sums[lane] : 0;
+    if (warp() == 0) {
+        value = lane() < kWarps ? sums[lane()] : 0;
         for (unsigned step = kLanes / 2; step > 0; step /= 2) value += __shfl_down_sync(0xFFFFFFFFu, value, step);
     }
+    return value;
+}
+
+// For blocks whose warps take different pixels and whose lanes take different channels: the sum of each lane over the
+// warps, in a fixed order, returned to warp 0. Every thread must call it.
+DN_DEVICE float lane_sum(float value) {
+    DN_SHARED(float, sums, kThreads);
+    __syncthreads();  // sums before this one have been read
+    sums[static_cast<int>(threadIdx.x)] = value;
+    __syncthreads();
+    for (int other = static_cast<int>(threadIdx.x) + kLanes; other < kThreads && threadIdx.x < kLanes; other += kLanes)
+        value += sums[other];
     return value;
 }
 
