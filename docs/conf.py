@@ -44,7 +44,13 @@ def format_options(_app, _context, lines):
 
 def _literal(block):
     title = [_escaped(block.pop(0)), ""] if block[0].endswith(":") else []
-    return [*title, "::", "", *(f"    {line}" for line in textwrap.dedent("\n".join(block)).split("\n")), ""]
+    return [
+        *title,
+        ".. code-block:: text",
+        "",
+        *(f"    {line}" for line in textwrap.dedent("\n".join(block)).split("\n")),
+        "",
+    ]
 
 
 def _escaped(line):

@@ -6,7 +6,7 @@
 
 Each stage is a process of its own with a time limit: one that fails, crashes or hangs does not stop the next.
 Writes NAME.json for each stage, with its output, and summary.json; the exit code is 0 if no stage failed.
-The libraries and the drivers of a rehearsal are those in build/dev/darknet/tests/fake_cuda.
+The libraries of a rehearsal are those in BUILD/darknet/tests/fake_cuda.
 """
 
 from __future__ import annotations
@@ -104,8 +104,10 @@ def run_stage(name: str, limit: float, options: argparse.Namespace) -> dict[str,
 
 
 def environment(options: argparse.Namespace) -> dict[str, str]:
-    """Environment of the stages: the package of this tree, and in a rehearsal the fakes and no cache."""
-    values = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+    """Environment of the stages: the package of this tree if it is built there; in a rehearsal the fakes."""
+    values = dict(os.environ)
+    if any((ROOT / "pydarknet/engine").glob("_ffi.*so")):
+        values["PYTHONPATH"] = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
     if options.rehearse:
         values["PYDARKNET_CUDA_PATH"] = str(options.build.resolve() / "darknet/tests/fake_cuda")
         values["XDG_CACHE_HOME"] = str(options.out.resolve() / "cache")

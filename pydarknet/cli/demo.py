@@ -35,7 +35,7 @@ Now with your own data:
 def command(out: Path, iterations: int | None, seed: int, threads: int, device: str) -> int:
     """Make a small data set, train a detector on it, and draw its detections.
 
-    Digits from scikit-learn (real handwriting, 10 classes) are placed on textured backgrounds; a small
+    Digits of the UCI data set (real handwriting, 10 classes) are placed on textured backgrounds; a small
     yolov4-tiny learns to detect and classify them from random weights. Nothing is downloaded.
 
     \b

@@ -131,7 +131,6 @@ def command(sources: tuple[str, ...], **options: Any) -> int:
     An image that cannot be read is reported and skipped; the exit code is then 1.
     After Ctrl-C everything detected so far is written; the exit code is then 130.
 
-    \b
     --compare takes two networks; each is CFG, WEIGHTS, LIBRARY, or several of them separated by commas
     (CFG,WEIGHTS,NAMES); missing ones are those of --cfg, --weights and --names. Images are drawn side by
     side, DIR/differences.csv has one line per frame, and for two cfgs with the same weights the first layer

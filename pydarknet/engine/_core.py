@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import operator
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -100,6 +101,25 @@ def build_info() -> dict[str, Any]:
 def backend_names() -> list[str]:
     """Names of the backends that are available here, the fastest first."""
     return [backend["name"] for backend in build_info()["backends"] if backend["available"]]
+
+
+def advice(backends: list[str]) -> str:
+    """Text for users of a build that has no fast backend; "" for other builds.
+
+    Args:
+        backends: names of the available ones.
+    """
+    if backends != ["ref"]:
+        return ""
+    return (
+        "this build of pydarknet has only the backend ref, whose plain loops are slow: it was built without "
+        "oneDNN. Install a wheel for x86-64 Linux, or install oneDNN 3 and build pydarknet with "
+        "CMAKE_PREFIX_PATH set to its folder"
+    )
+
+
+if _advice := advice(backend_names()):
+    warnings.warn(_advice, RuntimeWarning, stacklevel=2)
 
 
 def compute(call: Callable[[], int]) -> None:

@@ -192,7 +192,12 @@ def test_a_run_whose_precision_this_machine_lacks_continues_in_another(config: T
     train(resumed, [StopAt(2)], notify=told.append)
     assert "precision bf16 -> fp32: results will no longer be bit-identical" in told
     assert any("computed on cpu (avx512_core_bf16) so far, on ref from now on" in line for line in told)
-    assert json.loads(file.read_text())["config"]["precision"] == "fp32"
+    after = json.loads(file.read_text())
+    assert after["config"]["precision"] == "fp32"
+    assert [session["precision"] for session in after["sessions"]] == ["fp32", "fp32"]  # the first is made up
+    lost = "precision bf16 -> fp32: results will no longer be bit-identical"
+    assert lost in after["sessions"][1]["inputs"]["changes"]
+    assert any("rounding depends on it" in note for note in after["sessions"][1]["notes"])
 
 
 def test_another_thread_count_is_reported(config: TrainConfig) -> None:
@@ -227,6 +232,23 @@ def test_bf16_resumes_on_a_lesser_processor(config: TrainConfig) -> None:
     assert [session["device"] for session in record["sessions"]] == [device, limit.lower()]
     assert record["config"]["precision"] == "bf16"
     assert record["result"]["iteration"] == 3
+    assert any("results will no longer be bit-identical" in note for note in record["result"]["notes"])
+    assert done.stdout.startswith(f"computing on cpu ({limit.lower()}), bf16, 1 threads\n")
+
+
+def test_the_device_of_a_run_can_change(config: TrainConfig) -> None:
+    """What is chosen now counts, also where it contradicts what the run began with."""
+    told: list[str] = []
+    train(replace(config, backend="ref", precision="fp32"), [StopAt(1)], notify=told.append)
+    assert told[0] == "computing on ref, fp32, 1 threads"
+    before = resume(config.out or "", device="cpu")
+    assert (before.device, before.backend) == ("cpu", "auto")
+    train(before, [StopAt(2)], notify=told.append)
+    record = json.loads((Path(config.out or "") / "run.json").read_text())
+    assert record["machine"]["computes_on"].startswith(record["sessions"][1]["backend"])
+    assert record["sessions"][1]["libraries"].keys() <= record["versions"].keys()
+    with pytest.raises(BackendError, match='"cuda:99"'):
+        train(resume(config.out or "", device="cuda:99"))
 
 
 # -- hold-out

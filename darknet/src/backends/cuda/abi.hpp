@@ -28,7 +28,7 @@ enum : int {
     kLaunchFailed = 719,
 };
 // Every call on a device fails from such an error on, until the process ends.
-inline bool is_sticky(int result) {
+constexpr bool is_sticky(int result) {
     constexpr int kEccUncorrectable = 214, kContained = 226, kLaunchTimeout = 702, kAssert = 710, kLastFault = 720;
     return result == kEccUncorrectable || result == kContained || result == kIllegalAddress ||
            result == kLaunchTimeout || (result >= kAssert && result < kLastFault);

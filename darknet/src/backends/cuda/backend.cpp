@@ -12,7 +12,8 @@ constexpr int kVolta = 70, kAmpere = 80;  // compute capabilities
 
 class CudaBackend : public Backend {
 public:
-    explicit CudaBackend(int index) : engine_(std::make_shared<Engine>(index)) {}
+    CudaBackend(std::shared_ptr<const Libraries> libraries, int index)
+        : engine_(std::make_shared<Engine>(std::move(libraries), index)) {}
 
     std::string name() const override {
         const int index = facts().index;
@@ -79,8 +80,13 @@ private:
 };
 
 }  // namespace
+
+std::unique_ptr<Backend> make_backend(std::shared_ptr<const Libraries> libraries, int device) {
+    return std::make_unique<CudaBackend>(std::move(libraries), device);
+}
+
 }  // namespace cuda
 
-std::unique_ptr<Backend> make_cuda_backend(int device) { return std::make_unique<cuda::CudaBackend>(device); }
+std::unique_ptr<Backend> make_cuda_backend(int device) { return cuda::make_backend(cuda::libraries(), device); }
 
 }  // namespace dn

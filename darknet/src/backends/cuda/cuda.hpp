@@ -20,4 +20,11 @@ std::string cuda_info();
 // Folders that may hold NVIDIA's libraries, in addition to those of the system's loader.
 void set_cuda_folders(std::vector<std::string> folders);
 
+namespace cuda {
+
+struct Libraries;
+// The backend on these libraries, as tests have their own.
+std::unique_ptr<Backend> make_backend(std::shared_ptr<const Libraries> libraries, int device);
+
+}  // namespace cuda
 }  // namespace dn

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "../../error.hpp"
@@ -32,6 +33,7 @@ public:
     Descriptor& operator=(Descriptor&&) = delete;
 
     abi::Descriptor get() const { return descriptor_; }
+    abi::Descriptor release() { return std::exchange(descriptor_, nullptr); }
 
     template <class T>
     Descriptor& set(Attribute attribute, AttributeType type, const std::vector<T>& values) {
@@ -131,7 +133,18 @@ DnnStream::DnnStream(const Stream& stream) : stream_(stream) {
     device().check_dnn(status, "cudnnSetStream");
 }
 
-DnnStream::~DnnStream() { device().dnn().cudnnDestroy(handle_); }
+DnnStream::DnnStream(const Stream& stream, const std::string& properties) : stream_(stream) {
+    Descriptor made(device(), kDeviceProperties);
+    std::vector<char> json(properties.begin(), properties.end());
+    json.push_back('\0');
+    made.set(kPropertiesJson, kTypeChar, json).finish();
+    properties_ = made.release();
+}
+
+DnnStream::~DnnStream() {
+    if (handle_) device().dnn().cudnnDestroy(handle_);
+    if (properties_) device().dnn().cudnnBackendDestroyDescriptor(properties_);
+}
 
 // What a graph is made of lives as long as its plan.
 struct Convolution::Impl {
@@ -152,15 +165,25 @@ struct Convolution::Impl {
             .set<float>(names.alpha, kTypeFloat, {1.f})
             .set<float>(names.beta, kTypeFloat, {0.f})
             .finish();
-        graph.set<abi::DnnHandle*>(kGraphHandle, kTypeHandle, {dnn.handle()}).set(kGraphOperations, operation).finish();
+        graph.set(kGraphOperations, operation);
+        bind(graph, kGraphHandle, std::nullopt);
+        graph.finish();
     }
 
     const Device& device() const { return dnn.device(); }
+
+    // The GPU that is meant, as an operation graph, a heuristic or a plan wants to know it.
+    void bind(Descriptor& descriptor, std::optional<Attribute> handle, std::optional<Attribute> properties) const {
+        if (!dnn.properties() && handle) descriptor.set<abi::DnnHandle*>(*handle, kTypeHandle, {dnn.handle()});
+        if (dnn.properties() && properties)
+            descriptor.set<abi::Descriptor>(*properties, kTypeDescriptor, {dnn.properties()});
+    }
 
     bool choose(int mode) {
         constexpr std::size_t most = 64;
         Descriptor heuristic(device(), kEngineHeuristic);
         heuristic.set(kHeuristicOperationGraph, graph).set<int>(kHeuristicMode, kTypeHeuristicMode, {mode});
+        bind(heuristic, std::nullopt, kHeuristicDeviceProperties);
         if (!heuristic.try_finish()) return false;
         std::vector<abi::Descriptor> places;
         for (std::size_t i = 0; i < most; ++i) {
@@ -198,7 +221,8 @@ struct Convolution::Impl {
 
     bool plan_with(const Descriptor& config) {
         auto made = std::make_unique<Descriptor>(device(), kExecutionPlan);
-        made->set<abi::DnnHandle*>(kPlanHandle, kTypeHandle, {dnn.handle()}).set(kPlanConfig, config);
+        made->set(kPlanConfig, config);
+        bind(*made, kPlanHandle, kPlanDeviceProperties);
         if (!made->try_finish()) return false;
         const std::int64_t bytes = made->get<std::int64_t>(kPlanWorkspaceSize, kTypeInt64, 1).at(0);
         if (bytes > static_cast<std::int64_t>(kMostWorkspace)) return false;

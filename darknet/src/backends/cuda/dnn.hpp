@@ -15,16 +15,20 @@ namespace dn::cuda {
 class DnnStream {
 public:
     explicit DnnStream(const Stream& stream);
+    // For another GPU than that of the stream, described by cuDNN's JSON of its properties: it plans and cannot run.
+    DnnStream(const Stream& stream, const std::string& properties);
     ~DnnStream();
     DnnStream(const DnnStream&) = delete;
     DnnStream& operator=(const DnnStream&) = delete;
 
     const Device& device() const { return stream_.device(); }
     abi::DnnHandle* handle() const { return handle_; }
+    abi::Descriptor properties() const { return properties_; }  // null: those of the stream's GPU
 
 private:
     const Stream& stream_;
     abi::DnnHandle* handle_ = nullptr;
+    abi::Descriptor properties_ = nullptr;
 };
 
 enum class Pass { forward, data, filter };

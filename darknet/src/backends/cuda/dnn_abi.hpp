@@ -22,14 +22,12 @@ enum DataType : int { kFloat = 0, kHalf = 2, kBfloat16 = 9 };
 enum AttributeType : int {
     kTypeHandle = 0,
     kTypeDataType = 1,
-    kTypeBoolean = 2,
     kTypeInt64 = 3,
     kTypeFloat = 4,
     kTypeVoidPointer = 6,
     kTypeConvolutionMode = 7,
     kTypeHeuristicMode = 8,
     kTypeNumericalNote = 11,
-    kTypePointwiseMode = 14,
     kTypeDescriptor = 15,
     kTypeBehaviorNote = 19,
     kTypeChar = 24,
@@ -37,7 +35,6 @@ enum AttributeType : int {
 
 // cudnnBackendDescriptorType_t
 enum DescriptorType : int {
-    kPointwise = 0,
     kConvolution = 1,
     kEngine = 2,
     kEngineConfig = 3,
@@ -46,23 +43,20 @@ enum DescriptorType : int {
     kOperationForward = 10,
     kOperationBackwardFilter = 11,
     kOperationBackwardData = 12,
-    kOperationPointwise = 13,
     kOperationGraph = 15,
     kVariantPack = 16,
     kTensor = 17,
     kDeviceProperties = 38,
 };
 
-enum : int { kCrossCorrelation = 1, kHeuristicModeFallback = 2, kHeuristicModeA = 3, kPointwiseAdd = 0 };
+enum : int { kCrossCorrelation = 1, kHeuristicModeFallback = 2, kHeuristicModeA = 3 };
 
 // cudnnBackendNumericalNote_t, cudnnBackendBehaviorNote_t
-enum NumericalNote : int { kTensorCore = 0, kDownConvertInputs = 1, kReducedPrecision = 2, kNondeterministic = 4 };
+enum NumericalNote : int { kTensorCore = 0, kDownConvertInputs = 1, kNondeterministic = 4 };
 enum BehaviorNote : int { kRuntimeCompilation = 0 };
 
 // cudnnBackendAttributeName_t
 enum Attribute : int {
-    kPointwiseMode = 0,
-    kPointwiseMathPrecision = 1,
     kConvolutionCompType = 100,
     kConvolutionMode = 101,
     kConvolutionDilations = 102,
@@ -97,10 +91,6 @@ enum Attribute : int {
     kFilterDw = 715,
     kFilterX = 716,
     kFilterDy = 717,
-    kPointwiseDescriptor = 750,
-    kPointwiseX = 751,
-    kPointwiseB = 752,
-    kPointwiseY = 753,
     kGraphHandle = 800,
     kGraphOperations = 801,
     kTensorAlignment = 900,
@@ -108,7 +98,6 @@ enum Attribute : int {
     kTensorDimensions = 902,
     kTensorStrides = 903,
     kTensorUniqueId = 906,
-    kTensorIsVirtual = 907,
     kPackUniqueIds = 1000,
     kPackDataPointers = 1001,
     kPackWorkspace = 1003,

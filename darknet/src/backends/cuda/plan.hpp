@@ -7,6 +7,7 @@
 
 #include "activations.hpp"
 #include "kernel_context.hpp"
+#include "kernels/move.cuh"
 
 namespace dn::cuda {
 
@@ -37,12 +38,14 @@ private:
 
     Tensor tensor_of(int node) const { return activations_.tensor(node, arena_.get<std::byte>()); }
     Context context_of(const Node& node);
+    // Between float32 planes in the scratch memory and a tensor.
+    void move_planes(const KernelName<PlanesArgs>& kernel, const Tensor& tensor) const;
     void load_input();
 
     const Graph& graph_;
     std::shared_ptr<const Parameters> parameters_;
     std::shared_ptr<WeightStore> weights_;
-    Runtime runtime_;
+    mutable Runtime runtime_;  // read() computes, too
     PlanOptions options_;
     Activations activations_;
     PinnedBuffer input_;  // planes (n, c, h, w), as the caller writes them

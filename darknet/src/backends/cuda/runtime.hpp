@@ -13,7 +13,8 @@
 namespace dn::cuda {
 
 struct Engine {
-    explicit Engine(int index) : device(std::make_shared<Device>(libraries(), index)), kernels(device) {}
+    Engine(std::shared_ptr<const Libraries> libraries, int index)
+        : device(std::make_shared<Device>(std::move(libraries), index)), kernels(device) {}
 
     std::shared_ptr<Device> device;
     Kernels kernels;

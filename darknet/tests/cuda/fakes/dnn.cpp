@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cuDNN for tests: convolutions of channels-last tensors, forward with or without biases, and both gradients, in
+// cuDNN for tests: convolutions of channels-last tensors, forward and both gradients, in
 // float32, rounded to the type of what they write. Of each graph it offers engines that a caller may have to refuse.
 #include <cstdint>
 #include <cstring>
@@ -82,7 +82,6 @@ struct Values {
 struct Convolution {
     std::vector<std::int64_t> pad, step, dilation;
     Values x, w, y;
-    std::unique_ptr<Values> bias;
 
     // visit(x, w, y): the places of each product.
     template <class Visit>
@@ -109,7 +108,7 @@ struct Convolution {
         outputs([&](auto n, auto k, auto h, auto v) {
             float sum = 0;
             products(n, k, h, v, [&](auto from, auto weight) { sum += x.get(from) * w.get(weight); });
-            y.set(y.offset(n, k, h, v), sum + (bias ? bias->get(bias->offset(0, k, 0, 0)) : 0));
+            y.set(y.offset(n, k, h, v), sum);
         });
     }
     // Sums in float32, then written into `target`.
@@ -149,34 +148,24 @@ struct Pack {
     }
 };
 
-Convolution convolution_of(const Node& op, int base, const Pack& pack, const Node* y) {
+Convolution convolution_of(const Node& op, int base, const Pack& pack) {
     // Attributes of the three operations stand in the same order: alpha, beta, convolution, then their tensors.
     const Node& description = op.node(base + 2);
     const auto sizes = [&](int attribute) { return description.all<std::int64_t>(attribute); };
     const int x = base == kDataAlpha ? kDataDx : base == kFilterAlpha ? kFilterX : kForwardX;
     const int w = base == kDataAlpha ? kDataW : base == kFilterAlpha ? kFilterDw : kForwardW;
     const int out = base == kDataAlpha ? kDataDy : base == kFilterAlpha ? kFilterDy : kForwardY;
-    return {sizes(kConvolutionPrePaddings),
-            sizes(kConvolutionStrides),
-            sizes(kConvolutionDilations),
-            pack.values(op.node(x)),
-            pack.values(op.node(w)),
-            pack.values(y ? *y : op.node(out)),
-            nullptr};
+    return {sizes(kConvolutionPrePaddings), sizes(kConvolutionStrides), sizes(kConvolutionDilations),
+            pack.values(op.node(x)),        pack.values(op.node(w)),    pack.values(op.node(out))};
 }
 
 void execute(const Node& plan, const Pack& pack) {
     const Node& graph = plan.node(kPlanConfig).node(kHeuristicOperationGraph);
     const auto ops = graph.all<Descriptor>(kGraphOperations);
     const Node& first = *static_cast<Node*>(ops.at(0));
-    if (first.type == kOperationBackwardData) return convolution_of(first, kDataAlpha, pack, nullptr).backward_data();
-    if (first.type == kOperationBackwardFilter)
-        return convolution_of(first, kFilterAlpha, pack, nullptr).backward_filter();
-    if (ops.size() == 1) return convolution_of(first, kForwardAlpha, pack, nullptr).forward();
-    const Node& add = *static_cast<Node*>(ops.at(1));
-    Convolution convolution = convolution_of(first, kForwardAlpha, pack, &add.node(kPointwiseY));
-    convolution.bias = std::make_unique<Values>(pack.values(add.node(kPointwiseB)));
-    convolution.forward();
+    if (first.type == kOperationBackwardData) return convolution_of(first, kDataAlpha, pack).backward_data();
+    if (first.type == kOperationBackwardFilter) return convolution_of(first, kFilterAlpha, pack).backward_filter();
+    convolution_of(first, kForwardAlpha, pack).forward();
 }
 
 Node* of(Descriptor descriptor) { return static_cast<Node*>(descriptor); }
@@ -216,9 +205,6 @@ std::size_t size_of(int type) {
         case kTypeDescriptor:
         case kTypeVoidPointer:
             return sizeof(std::int64_t);
-        case kTypeBoolean:
-        case kTypeChar:
-            return 1;
         default:
             return sizeof(int);
     }

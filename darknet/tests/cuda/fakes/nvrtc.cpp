@@ -11,7 +11,7 @@ constexpr char kCode[] = "machine code of the fake compiler";
 }
 
 DN_FAKE int nvrtcVersion(int* major, int* minor) {
-    constexpr int kMajor = 12, kMinor = 4;
+    constexpr int kMajor = 12, kMinor = 99;  // of no real one, which would take its machine code from the cache
     *major = kMajor;
     *minor = kMinor;
     return 0;
