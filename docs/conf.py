@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sphinx configuration: MyST pages, the Python reference from docstrings, commands from click."""
 
+import itertools
 import re
+import textwrap
 
 project = "pydarknet"
 copyright = "the pydarknet authors"  # noqa: A001  the name that Sphinx reads
@@ -17,13 +19,46 @@ autodoc_typehints_format = "short"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 nitpicky = False
+smartquotes = False  # -- is the beginning of an option, not a dash
 
 
-def escape_markup(_app, _command, lines):
-    """Help texts are plain: a star in an example is not emphasis, ``my_`` is not a link."""
-    lines[:] = [re.sub(r"([*_`|])", r"\\\1", line) for line in lines]
+def format_help(_app, _command, lines):
+    """Help texts are plain: stars, underscores and bars mean themselves, and blocks keep their lines.
+
+    sphinx-click has marked each line of a block with a bar; a block becomes a literal one, after its title.
+    """
+    formatted = []
+    for is_block, group in itertools.groupby(lines, key=lambda line: line.startswith("| ")):
+        text = list(group)
+        formatted += _literal([line[2:] for line in text]) if is_block else map(_escaped, text)
+    lines[:] = formatted
+
+
+def format_options(_app, _context, lines):
+    """The same for the help texts of options; names of options and directives of Sphinx stay."""
+    for number, line in enumerate(lines):
+        if not line.lstrip().startswith((".. ", ":")):
+            required, text = re.fullmatch(r"(\s*\*\*Required\*\*)?(.*)", line).groups("")
+            lines[number] = required + _escaped(text)
+
+
+def _literal(block):
+    title = [_escaped(block.pop(0)), ""] if block[0].endswith(":") else []
+    return [
+        *title,
+        ".. code-block:: text",
+        "",
+        *(f"    {line}" for line in textwrap.dedent("\n".join(block)).split("\n")),
+        "",
+    ]
+
+
+def _escaped(line):
+    return re.sub(r"([*_`|\\])", r"\\\1", line)
 
 
 def setup(app):
     """Called by Sphinx."""
-    app.connect("sphinx-click-process-description", escape_markup)
+    app.connect("sphinx-click-process-description", format_help)
+    app.connect("sphinx-click-process-epilog", format_help)
+    app.connect("sphinx-click-process-options", format_options)

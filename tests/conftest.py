@@ -25,7 +25,7 @@ settings.register_profile(
 )
 settings.load_profile("pydarknet")
 
-pytest_plugins = ["required", "figures"]
+pytest_plugins = ["required", "figures", "browser"]
 
 
 @pytest.fixture(scope="session", autouse=True)

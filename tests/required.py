@@ -23,6 +23,7 @@ OPTIONAL = {
     "browser": "apt install chromium",
     "namespaces": "no right to make a PID namespace",
     "trackers": "could not import 'trackers'",
+    "nvrtc": "pip install nvidia-cuda-nvrtc-cu12",
     "upstream": "PYDARKNET_LIBRARY names no library",
     "bf16": "needs a processor|no backend of this build has bf16",
 }

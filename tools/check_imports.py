@@ -14,7 +14,7 @@ from pathlib import Path
 #: A room imports itself and rooms before it.
 ROOMS = (
     "errors", "system", "engine", "data", "cfg", "weights", "logs", "streaming", "evaluation", "runs",
-    "check", "training", "compat", "contrib", "cli",
+    "check", "training", "serving", "compat", "contrib", "cli",
 )  # fmt: skip
 
 #: Libraries, and the only modules that import them.
@@ -27,6 +27,10 @@ PLACES = {
         ("mlflow", "mss", "onnx", "onnxruntime", "pandas", "polars", "pynvml", "ray", "supervision",
          "tensorboardX", "trackers", "yt_dlp"),
         ("contrib/*.py",),
+    ),
+    **dict.fromkeys(
+        ("fastapi", "prometheus_client", "pydantic", "python_multipart", "starlette", "uvicorn"),
+        ("serving/*.py",),
     ),
 }  # fmt: skip
 

@@ -75,10 +75,12 @@ DN_API void set_batch_network(network *net, int batch);
 DN_API int network_width(network *net);
 DN_API int network_height(network *net);
 DN_API void darknet_network_dimensions(network *net, int *w, int *h, int *c);
+/* Where the networks that this thread loads from now on compute: a GPU by number, or -1: on the CPU. Without this call,
+ * and where there is no such GPU, on the device of "auto". */
+DN_API void cuda_set_device(int device);
 /* Nothing to do here; callers call them all the same. */
 DN_API void reset_rnn(network *net);
 DN_API void calculate_binary_weights(network *net);
-DN_API void cuda_set_device(int device);
 DN_API void init_cpu(void);
 
 /* -- inference --------------------------------------------------------------------------------------------------- */

@@ -108,6 +108,13 @@ inline void add_sums_and_products(std::vector<Case>& cases) {
         "[convolutional]\nfilters=3\nsize=1\nactivation=linear\n[shortcut]\nfrom=-2\nactivation=linear\n");
     add(Kind::shortcut, "more channels",
         "[convolutional]\nfilters=6\nsize=1\nactivation=linear\n[shortcut]\nfrom=-2\nactivation=linear\n");
+    add(Kind::shortcut, "a larger source",
+        "[convolutional]\nfilters=3\nsize=3\npad=1\nstride=2\nactivation=mish\n[shortcut]\nfrom=-2\nactivation=swish\n",
+        {4, 6, 4});
+    add(Kind::shortcut, "a larger source with weights",
+        "[convolutional]\nfilters=6\nsize=3\npad=1\nstride=3\nactivation=mish\n"
+        "[shortcut]\nfrom=-2\nweights_type=per_channel\nactivation=linear\n",
+        {4, 6, 3});
     add(Kind::shortcut, "three sources", conv("") + conv("") + "[shortcut]\nfrom=-2,-3\nactivation=swish\n");
     add(Kind::shortcut, "a weight for each source",
         conv("") + "[shortcut]\nfrom=-2\nweights_type=per_feature\nactivation=linear\n");

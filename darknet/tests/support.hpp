@@ -54,11 +54,7 @@ inline bool contains(const std::string& text, const std::string& part) { return 
 inline Graph graph_of(const std::string& cfg) { return build_graph(parse_cfg(cfg, "net.cfg"), true); }
 
 // The folder with the big fixtures (see CONTRIBUTING), or "" when it is not there.
-inline std::string fixtures(const std::string& below) {
-    const char* folder = std::getenv("PYDARKNET_FIXTURES");
-    const std::string path = std::string(folder ? folder : DN_FIXTURES) + "/fixtures/" + below;
-    return std::filesystem::exists(path) ? path : "";
-}
+std::string fixtures(const std::string& below);
 
 }  // namespace dn::test
 

@@ -8,7 +8,7 @@ are compared with a common corner, so only shapes matter.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +62,16 @@ class Clusters:
     iterations: int
 
 
+def _minus_squared_distance(sizes: Sizes, centres: Sizes) -> Sizes:
+    """(n, k), the larger the closer."""
+    closeness: Sizes = -((sizes[:, None] - centres) ** 2).sum(2)
+    return closeness
+
+
+_Closeness = Callable[[Sizes, Sizes], Sizes]
+_CLOSENESS: dict[str, _Closeness] = {"iou": iou_of_sizes, "l2": _minus_squared_distance}
+
+
 def judge(boxes: ArrayLike, anchors: ArrayLike) -> Judgement:
     """Mean best IoU and best possible recall of anchors for boxes.
 
@@ -93,7 +103,7 @@ def kmeans(
     Args:
         boxes: (n, 2) widths and heights in pixels.
         count: number of anchors.
-        metric: distance, ``"iou"`` (1 − IoU, as Darknet) or ``"l2"`` (Euclid, by scikit-learn).
+        metric: distance, ``"iou"`` (1 − IoU, as Darknet) or ``"l2"`` (Euclid).
         restarts: independent starts.
         seed: of the random starts; the same seed gives the same anchors.
         generations: rounds of genetic refinement of the winner; 0 for none.
@@ -108,50 +118,63 @@ def kmeans(
     different = len(np.unique(sample, axis=0))
     if different < count:
         raise DataError(f"{count} anchors need {count} different box sizes; there are {different}")
-    if metric == "l2":
-        centres, iterations = _kmeans_l2(sample, count, restarts, seed)
-    elif metric == "iou":
-        centres, iterations = _kmeans_iou(sample, count, restarts, rng)
-    else:
+    if metric not in _CLOSENESS:
         raise ValueError(f"metric is {metric!r}, expected 'iou' or 'l2'")
+    centres, iterations = _best_of(sample, count, restarts, rng, _CLOSENESS[metric])
     if generations:
         centres = _evolve(sample, centres, generations, rng)
     centres = centres[np.argsort(centres.prod(1), kind="stable")]
     return Clusters(centres, judge(sizes, centres).mean_iou, iterations)
 
 
-def _kmeans_iou(sizes: Sizes, count: int, restarts: int, rng: np.random.Generator) -> tuple[Sizes, int]:
+def _best_of(
+    sizes: Sizes, count: int, restarts: int, rng: np.random.Generator, closeness: _Closeness
+) -> tuple[Sizes, int]:
     """Many starts on a small part of the boxes, then the best few on all of them."""
     part = sizes if len(sizes) <= SCREENED else rng.choice(sizes, SCREENED, replace=False)
     if len(np.unique(part, axis=0)) < count:
         part = sizes
-    starts = [_run(part, start) for start in _starts(part, count, restarts, rng)]
+    starts = [_run(part, start, closeness) for start in _starts(part, count, restarts, rng)]
     best = sorted(starts, key=lambda run: run[0], reverse=True)[:POLISHED]
     if len(part) < len(sizes):
-        best = [_run(sizes, centres) for _, centres, _ in best]
+        best = [_run(sizes, centres, closeness) for _, centres, _ in best]
     _, centres, iterations = max(best, key=lambda run: run[0])
     return centres, iterations
 
 
 def _starts(sizes: Sizes, count: int, restarts: int, rng: np.random.Generator) -> Iterator[Sizes]:
     """Random boxes as centres, as in Darknet; every fourth time spread out by k-means++."""
-    from sklearn.cluster import kmeans_plusplus
-
     different = np.unique(sizes, axis=0)
     for number in range(restarts):
         if number % 4 == 3:
-            yield kmeans_plusplus(different, count, random_state=int(rng.integers(2**31)))[0]
+            yield spread_out(different, count, rng)
         else:
             yield rng.choice(different, count, replace=False)
 
 
-def _run(sizes: Sizes, start: Sizes) -> tuple[float, Sizes, int]:
-    centres, iterations = lloyd(sizes, start)
-    return float(iou_of_sizes(sizes, centres).max(1).mean()), centres, iterations
+def spread_out(sizes: Sizes, count: int, rng: np.random.Generator) -> Sizes:
+    """k-means++: draw boxes with a probability that grows with the squared distance to those drawn before.
+
+    Args:
+        sizes: (n, 2), all different.
+        count: of boxes to draw, at most n.
+        rng: source of randomness.
+    """
+    drawn = [sizes[rng.integers(len(sizes))]]
+    distance = np.full(len(sizes), np.inf)
+    while len(drawn) < count:
+        distance = np.minimum(distance, ((sizes - drawn[-1]) ** 2).sum(1))
+        drawn.append(sizes[rng.choice(len(sizes), p=distance / distance.sum())])
+    return np.array(drawn)
 
 
-def lloyd(sizes: Sizes, centres: Sizes) -> tuple[Sizes, int]:
-    """Assign to the nearest centre by IoU and average, until no box changes its centre.
+def _run(sizes: Sizes, start: Sizes, closeness: _Closeness) -> tuple[float, Sizes, int]:
+    centres, iterations = lloyd(sizes, start, closeness)
+    return float(closeness(sizes, centres).max(1).mean()), centres, iterations
+
+
+def lloyd(sizes: Sizes, centres: Sizes, closeness: _Closeness = iou_of_sizes) -> tuple[Sizes, int]:
+    """Assign to the closest centre and average, until no box changes its centre.
 
     Returns:
         The centres and the number of rounds.  An empty cluster keeps its centre.
@@ -159,22 +182,15 @@ def lloyd(sizes: Sizes, centres: Sizes) -> tuple[Sizes, int]:
     centres = centres.copy()
     assigned = np.full(len(sizes), -1)
     for iteration in range(1, MAX_ITERATIONS + 1):
-        nearest = iou_of_sizes(sizes, centres).argmax(1)
-        if (nearest == assigned).all():
+        closest = closeness(sizes, centres).argmax(1)
+        if (closest == assigned).all():
             return centres, iteration - 1
-        assigned = nearest
+        assigned = closest
         members = np.bincount(assigned, minlength=len(centres))
         for axis in (0, 1):
             sums = np.bincount(assigned, weights=sizes[:, axis], minlength=len(centres))
             np.divide(sums, members, out=centres[:, axis], where=members > 0)
     return centres, MAX_ITERATIONS
-
-
-def _kmeans_l2(sizes: Sizes, count: int, restarts: int, seed: int) -> tuple[Sizes, int]:
-    from sklearn.cluster import KMeans
-
-    fitted = KMeans(count, n_init=restarts, random_state=seed).fit(sizes)
-    return np.asarray(fitted.cluster_centers_), int(fitted.n_iter_)
 
 
 def _evolve(sizes: Sizes, centres: Sizes, generations: int, rng: np.random.Generator) -> Sizes:

@@ -269,9 +269,12 @@ def _shortcut(node: Node) -> None:
         raise node.section.error("from", "expected the numbers of the layers to add")
     for number in numbers:
         source = _reference(node, number, "from")
-        if source.dst[:2] != node.src[:2]:
+        factor = source.dst[0] // node.src[0]
+        if not factor or source.dst[:2] != (factor * node.src[0], factor * node.src[1]):
             raise node.section.error(
-                "from", f"layer {source.index} is {show(source.dst)}, the input is {show(node.src)}"
+                "from",
+                f"layer {source.index} is {show(source.dst)}, the input is {show(node.src)}; "
+                "expected the same size or a multiple of both by one factor",
             )
     _same(node)
     kind = section.text("weights_type")

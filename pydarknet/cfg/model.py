@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydarknet.cfg import keys
 from pydarknet.errors import CfgError, FileError
+from pydarknet.system import html
 from pydarknet.system.atomic import replacing
 from pydarknet.system.files import read_file
 
@@ -368,6 +369,10 @@ class CfgFile:
         for section in self.sections:
             lines += [section.header, *section.body]
         return "".join(line.text + line.end for line in lines)
+
+    def _repr_html_(self) -> str:
+        """The text, folded, for notebooks."""
+        return html.titled(repr(self), html.folded("text", html.lines(str(self))))
 
     def __repr__(self) -> str:
         return f"CfgFile({self.path!r}, {len(self.layers)} layers)"

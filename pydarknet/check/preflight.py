@@ -15,6 +15,7 @@ from pydarknet.check.catalogue import CATALOGUE, Finding, Rule, Severity
 from pydarknet.check.data_facts import DataFacts, inspect_data
 from pydarknet.check.inputs import Inputs, PlannedRun
 from pydarknet.errors import CfgError, WeightsError
+from pydarknet.system import html
 from pydarknet.system.notify import Progress, no_progress
 from pydarknet.weights import WeightsFile, load
 
@@ -61,6 +62,13 @@ class Preflight:
         found = [asdict(finding) for finding in self.findings]
         table = {"exit_code": self.exit_code, "counts": counts, "findings": found, "skipped": self.skipped}
         return json.dumps(table, indent=1, ensure_ascii=False)
+
+    def _repr_html_(self) -> str:
+        """The findings as a table, for notebooks."""
+        rows = ([f.severity.value, f.rule, f.where, f.message, f.hint] for f in self.findings)
+        columns = ["severity", "rule", "where", "finding", "remedy"]
+        title = f"{len(self.findings)} findings of {self.checked} rules"
+        return html.titled(title, html.table(columns, rows, len(self.findings)) if self.findings else "")
 
     def to_text(self) -> str:
         """The findings as text, with a line of totals."""

@@ -16,6 +16,7 @@ import click
 
 from pydarknet import __version__
 from pydarknet.cli._impl import failures
+from pydarknet.cli._impl.common_options import with_common
 from pydarknet.cli._impl.hints import HintedGroup
 
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
@@ -35,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("log", "Parse, plot and analyse training logs."),
     "report": ("report", "Write everything about a run into one HTML file."),
     "runs": ("runs", "Compare trainings: results, and the settings that differ."),
+    "sagemaker": ("sagemaker", "Train and serve by SageMaker's contract for containers."),
+    "serve": ("serve", "Serve a network over HTTP: images in, objects out."),
     "train": ("train", "Train a detector, or resume a training."),
     "watch": ("watch", "Serve the live page of a run to a browser."),
     "weights": ("weights", "Inspect weights files; cut, average, compare, convert, pack."),
@@ -63,7 +66,7 @@ class LazyGroup(HintedGroup):
         module = importlib.import_module(f"pydarknet.cli.{self.table[cmd_name][0]}")
         command = module.command
         assert isinstance(command, click.Command)
-        return command
+        return with_common(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table, without importing them."""

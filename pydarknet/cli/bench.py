@@ -12,6 +12,7 @@ import click
 from pydarknet.cli._impl.options import SIZE, ComputeOptions, options_from
 from pydarknet.engine import benchmark, info
 from pydarknet.engine.benchmark import LayerRow, Row, Setting
+from pydarknet.engine.devices import backend_on
 from pydarknet.engine.precisions import PRECISIONS
 
 
@@ -38,6 +39,7 @@ def command(
     seconds: float,
     per_layer: bool,
     as_json: bool,
+    device: str,
     backend: str,
     threads: int | None,
     lenient: bool,
@@ -51,19 +53,20 @@ def command(
     Examples:
       pydarknet bench yolov4-tiny.cfg --sizes 320,416,512,608
       pydarknet bench yolov4.cfg --batches 1,8 --precisions fp32,bf16 --json
-      pydarknet bench yolov4.cfg --per-layer
+      pydarknet bench yolov4.cfg --per-layer --device cuda:1
     """
+    engine = backend_on(backend, device)
     chosen = [SIZE.convert(size, None, None) for size in sizes.split(",")] if sizes else [None]
     settings = [
-        Setting(cfg, weights, size, batch, precision, backend, threads, not lenient)
+        Setting(cfg, weights, size, batch, precision, engine, threads, not lenient)
         for size, batch, precision in itertools.product(chosen, _numbers(batches), _precisions(precisions))
     ]
     rows = []
-    if not as_json:
-        click.echo(_HEADER)
     for setting in settings:
         rows.append(benchmark.measure_apart(setting, seconds))
         if not as_json:
+            if len(rows) == 1:
+                click.echo(f"computing on {rows[0].place}\n{_HEADER}")
             click.echo(_line(rows[-1]))
     layers = []
     if per_layer:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from pydarknet.cli._impl.options import BYTES, SIZE
+from pydarknet.cli._impl.options import BYTES, SIZE, device_option
 from pydarknet.engine.precisions import PRECISIONS
 from pydarknet.errors import CfgError, FileError
 
@@ -360,23 +361,32 @@ def _write_or_save(changed: object, file: Path, write: bool, output: Path | None
     show_default=True,
     help="Precision of the computation.",
 )
+@device_option
 @click.option("--limit", type=BYTES, help="Mark what fits, e.g. 6G. Default: free memory.")
 @AS_JSON
 def memory(
-    file: Path, batch: int | None, subdivisions: int | None, precision: str, limit: int | None, as_json: bool
+    file: Path,
+    batch: int | None,
+    subdivisions: int | None,
+    precision: str,
+    device: str,
+    limit: int | None,
+    as_json: bool,
 ) -> None:
     """Print how much memory detection and training need, by subdivisions."""
     from pydarknet.cfg import CfgFile
     from pydarknet.cfg import memory as model
+    from pydarknet.engine.devices import backend_on
     from pydarknet.engine.memory import free_memory
 
     cfg = CfgFile.load(file)
     size = batch or cfg.net.integer("batch")
     counts = [subdivisions] if subdivisions else [n for n in range(1, size + 1) if size % n == 0]
-    free = limit or free_memory()
-    detection = model.inference_memory(cfg, precision=precision)
+    kind: dict[str, Any] = {"precision": precision, "backend": backend_on("auto", device)}
+    free = limit or free_memory(kind["backend"])
+    detection = model.inference_memory(cfg, **kind)
     try:
-        rows, why = list(model.training_by_subdivisions(cfg, size, counts, precision=precision)), ""
+        rows, why = list(model.training_by_subdivisions(cfg, size, counts, **kind)), ""
     except CfgError as error:  # of a layer that cannot be trained
         rows, why = [], str(error)
     if as_json:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pydarknet.cli._impl.bars import Bars
-from pydarknet.cli._impl.options import BYTES
+from pydarknet.cli._impl.options import BYTES, device_option
+from pydarknet.engine.devices import backend_on
 from pydarknet.errors import ArgumentError, DarknetError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _EXIT = (
 @click.option("--sec-per-iter", type=click.FloatRange(0), help="Measured seconds for one iteration.")
 @click.option("--max-hours", type=click.FloatRange(0), help="The run must end within this time.")
 @click.option("--memory", type=BYTES, help="Memory that the run may use, e.g. 6G. Default: free memory.")
+@device_option
 @click.option("--deep", is_flag=True, help="Decode every image and search for look-alikes.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Skip a rule, e.g. L-11; may be repeated.")
 @click.option("--errors-only", is_flag=True, help="Do not show or count warnings and notes.")
@@ -50,6 +52,7 @@ def command(
     sec_per_iter: float | None,
     max_hours: float | None,
     memory: int | None,
+    device: str,
     deep: bool,
     ignore: tuple[str, ...],
     errors_only: bool,
@@ -78,16 +81,16 @@ def command(
         require_rules(ignore)
     except ArgumentError as error:
         raise click.UsageError(str(error)) from None
-    run = PlannedRun(out, clear, False, sec_per_iter, max_hours, memory)
+    run = PlannedRun(out, clear, False, sec_per_iter, max_hours, memory, backend=backend_on("auto", device))
     try:
         with Bars(leave=False) as bars:
             inputs = load_inputs(cfg_path, data, weights, run, deep=deep, progress=bars)
         if fix_:
             inputs = Inputs(_write_fixed(inputs, cfg_path), inputs.data, inputs.weights, inputs.run)
+        report = inspect(inputs, ignore)
     except DarknetError as error:
         click.echo(f"error: {error}", err=True)
         return 2
-    report = inspect(inputs, ignore)
     if errors_only:
         report = report.at_least(Severity.ERROR)
     click.echo(report.to_json() if as_json else report.to_text())

@@ -315,14 +315,19 @@ def remap(
 @command.command("merge")
 @reads_many
 @writes
-def merge(datasets: list[Dataset], target: Target) -> int:
+@click.option("--classes", help="Keep only these, in this order (a,b,c or a file).")
+@_KEEP_EMPTIED
+def merge(datasets: list[Dataset], target: Target, classes: str | None, keep_emptied: bool) -> int:
     """Merge data sets; classes of the same name become one class.
 
     \b
     Examples:
       pydarknet data merge voc-set coco.json --out both --rename prefix
+      pydarknet data merge voc-set coco.json --out both --classes person,car
     """
     after = ops.merge(*datasets)
+    if classes:
+        after = ops.remap(after, ClassPlan(keep=parse_classes(classes)), keep_emptied=keep_emptied)
     same_classes = all(dataset.names == after.names[: len(dataset.names)] for dataset in datasets)
     return target.finish(datasets[0], after, relabelled=not same_classes)
 

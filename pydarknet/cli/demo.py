@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from pydarknet.cli._impl.options import device_option
 
 if TYPE_CHECKING:
     from pydarknet.training import Outcome
@@ -29,10 +31,11 @@ Now with your own data:
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of data and training."
 )
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Cores to compute on.")
-def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
+@device_option
+def command(out: Path, iterations: int | None, seed: int, threads: int, device: str) -> int:
     """Make a small data set, train a detector on it, and draw its detections.
 
-    Digits from scikit-learn (real handwriting, 10 classes) are placed on textured backgrounds; a small
+    Digits of the UCI data set (real handwriting, 10 classes) are placed on textured backgrounds; a small
     yolov4-tiny learns to detect and classify them from random weights. Nothing is downloaded.
 
     \b
@@ -41,12 +44,14 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
       pydarknet demo --out /tmp/demo --seed 1
     """
     from pydarknet import TrainConfig, train
+    from pydarknet.engine.devices import backend_on, require_available
     from pydarknet.training import demo
     from pydarknet.training.progress import Bar
 
     begun = time.monotonic()
     if (out / "run").exists():
         raise click.UsageError(f"{out} already contains a demo; choose another --out, or delete it")
+    require_available(backend_on("auto", device))
     click.echo(f"{demo.TRAIN + demo.VALID} images with handwritten digits in {out}/data ...")
     data = demo.make_data(out / "data", seed)
     cfg = out / "digits.cfg"
@@ -56,6 +61,7 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
         data,
         out=out / "run",
         threads=threads,
+        device=device,
         workers=1,
         seed=seed,
         cache="ram",
@@ -71,13 +77,13 @@ def command(out: Path, iterations: int | None, seed: int, threads: int) -> int:
         return EXIT_CODES[outcome.reason]
     score = "none yet, more iterations are needed" if outcome.best is None else f"{outcome.best:.1%}"
     click.echo(f"mAP@0.5 on validation images: {score}, after {seconds:.0f} s")
-    detections = _detect(outcome, out)
+    detections = _detect(outcome, out, device)
     click.echo(f"chart: {outcome.folder / 'chart.png'}; {detections}")
     click.echo(_NEXT)
     return 0
 
 
-def _detect(outcome: Outcome, out: Path) -> str:
+def _detect(outcome: Outcome, out: Path, device: str) -> str:
     """Draw detections in validation images, each alone and all on one sheet."""
     import cv2
     import numpy as np
@@ -90,7 +96,8 @@ def _detect(outcome: Outcome, out: Path) -> str:
     folder = out / "detections"
     tiles = []
     cfg, weights = outcome.folder / "digits.cfg", outcome.weights.get("best", outcome.weights["last"])
-    with Network(cfg, weights, names=list(demo.NAMES), strict=False, threads=1) as network:
+    options: dict[str, Any] = {"names": demo.NAMES, "strict": False, "threads": 1, "device": device}
+    with Network(cfg, weights, **options) as network:
         for path in images:
             large = cv2.resize(load(path), (3 * demo.SIZE, 3 * demo.SIZE), interpolation=cv2.INTER_CUBIC)
             tiles.append(network.detect(large).plot(large))

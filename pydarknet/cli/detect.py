@@ -30,15 +30,37 @@ class DetectOptions(PrecisionOptions):
         flag=("--names", "--data"),
         metavar="FILE",
     )
-    thresh: float = setting(0.25, "Confidence above which an object is reported.", low=0, high=1)
-    nms: float = setting(
-        0.45, "Overlap above which the weaker of two boxes is suppressed; 0 keeps all.", low=0, high=1
+    thresh: float = setting(
+        0.25,
+        "Confidence above which an object is reported.",
+        flag=("--thresh", "--conf", "--conf-thres"),
+        low=0,
+        high=1,
     )
-    size: tuple[int, int] | None = setting(None, "Input size in place of the cfg's, e.g. 608 or 608x320.")
+    nms: float = setting(
+        0.45,
+        "Overlap above which the weaker of two boxes is suppressed; 0 keeps all.",
+        flag=("--nms", "--iou-thres"),
+        low=0,
+        high=1,
+    )
+    size: tuple[int, int] | None = setting(
+        None,
+        "Input size in place of the cfg's, e.g. 608 or 608x320.",
+        flag=("--size", "--imgsz", "--img-size"),
+    )
     letterbox: bool | None = setting(
         None, "Fit images by padding or stretching. Default: cfg.", flag="--letterbox/--stretch"
     )
     classes: str | None = setting(None, "Report only these classes (names or numbers).", metavar="A,B")
+    max_det: int | None = setting(
+        None, "Report at most N objects of an image, the most confident ones.", low=1, metavar="N"
+    )
+    agnostic: bool = setting(
+        False,
+        "Suppress overlapping boxes of different classes, too.",
+        flag=("--agnostic", "--agnostic-nms"),
+    )
     every: int = setting(1, "Process every Nth frame.", low=1, metavar="N")
     frames: int | None = setting(None, "Stop after N images.", low=1, metavar="N")
     tile: tuple[int, int] | None = setting(
@@ -67,14 +89,19 @@ class DetectOptions(PrecisionOptions):
     )
     show: bool = setting(False, "Show a window; q quits.")
     line_width: int | None = setting(
-        None, "Width of box lines in pixels. Default: by image size.", low=1, metavar="N"
+        None,
+        "Width of box lines in pixels. Default: by image size.",
+        flag=("--line-width", "--line-thickness"),
+        low=1,
+        metavar="N",
     )
     hide_conf: bool = setting(False, "Do not draw confidences.")
     hide_labels: bool = setting(False, "Do not draw class names.")
-    batch: int = setting(1, "Images per inference.", low=1)
+    batch: int = setting(1, "Images per inference.", low=1, flag=("--batch", "--batch-size"))
     engine: str = setting("local", "Where to compute; ray spreads images over a Ray cluster.")
     patience: float = setting(30, "Stop a live source after N seconds without a frame.", low=0.1, metavar="N")
     as_json: bool = setting(False, "Print the summary as JSON.", flag="--json")
+    quiet: bool = setting(False, "Print errors and warnings only.", flag=("-q", "--quiet"))
 
     @property
     def folder(self) -> Path:
@@ -85,7 +112,7 @@ class DetectOptions(PrecisionOptions):
     @property
     def detecting(self) -> dict[str, Any]:
         """Arguments of :func:`pydarknet.streaming.detector.make_detector`."""
-        names = ("thresh", "nms", "letterbox", "tile", "overlap")
+        names = ("thresh", "nms", "letterbox", "max_det", "agnostic", "tile", "overlap")
         classes = None if self.classes is None else self.classes.split(",")
         return {**{name: getattr(self, name) for name in names}, "classes": classes}
 
@@ -104,7 +131,6 @@ def command(sources: tuple[str, ...], **options: Any) -> int:
     An image that cannot be read is reported and skipped; the exit code is then 1.
     After Ctrl-C everything detected so far is written; the exit code is then 130.
 
-    \b
     --compare takes two networks; each is CFG, WEIGHTS, LIBRARY, or several of them separated by commas
     (CFG,WEIGHTS,NAMES); missing ones are those of --cfg, --weights and --names. Images are drawn side by
     side, DIR/differences.csv has one line per frame, and for two cfgs with the same weights the first layer

@@ -62,6 +62,7 @@ def command(
     json_file_output: str | None,
     time_limit_sec: int,
     dontdraw_bbox: bool,
+    device: str,
 ) -> None:
     """Detect objects in a video or camera stream.
 
@@ -73,7 +74,7 @@ def command(
     """
     start = previous = time.perf_counter()
     with ExitStack() as stack:
-        network = stack.enter_context(open_network(data, cfg, weights))
+        network = stack.enter_context(open_network(data, cfg, weights, device))
         records = _records(stack, json_file_output, video or "") if json_file_output else None
         annotated: VideoFile | None = None
         boxed = True if letter_box else None

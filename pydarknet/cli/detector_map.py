@@ -45,7 +45,14 @@ _HINTS = """Set -points flag:
 @click.option("-dont_show", is_flag=True, expose_value=False, help="No effect: no window is opened.")
 @devices
 def command(
-    data: str, cfg: str, weights: str, thresh: float, iou_thresh: float, points: int, letter_box: bool
+    data: str,
+    cfg: str,
+    weights: str,
+    thresh: float,
+    iou_thresh: float,
+    points: int,
+    letter_box: bool,
+    device: str,
 ) -> int:
     """Measure mAP on the images of `valid`; `pydarknet eval` reports more.
 
@@ -67,7 +74,7 @@ def command(
     if points == 1:
         raise click.UsageError("-points 1 is not valid; write 0, 11 or 101")
     file = DataFile(Path(data))
-    with open_network(file, cfg, weights) as network:
+    with open_network(file, cfg, weights, device) as network:
         cache = ImageCache(file.images().samples, network.info.channels)
         click.echo("\n calculation mAP (mean average precision)...")
         for line in head_lines(network):

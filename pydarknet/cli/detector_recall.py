@@ -16,7 +16,7 @@ from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices
 @click.argument("weights")
 @click.option("-dont_show", is_flag=True, expose_value=False, help="No effect: no window is opened.")
 @devices
-def command(data: str, cfg: str, weights: str) -> int:
+def command(data: str, cfg: str, weights: str, device: str) -> int:
     """Measure the fraction of objects of `valid` that have a box, whatever its class.
 
     One line on standard error for each image, about all images so far: its number, objects that a box
@@ -34,7 +34,7 @@ def command(data: str, cfg: str, weights: str) -> int:
 
     samples = DataFile(Path(data)).images().samples
     album, recall = ImageCache(samples, 3), Recall()
-    with closing(Proposer(cfg, weights)) as propose:
+    with closing(Proposer(cfg, weights, device)) as propose:
         for number, sample in enumerate(samples):
             image = album.pixels(number)
             if image is not None:

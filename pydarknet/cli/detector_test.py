@@ -51,6 +51,7 @@ def command(
     letter_box: bool,
     out: str | None,
     save_labels: bool,
+    device: str,
 ) -> int:
     """Detect objects in an image, or in those whose paths are read from standard input, one per line.
 
@@ -64,7 +65,7 @@ def command(
     """
     records: list[str] = []
     failed = 0
-    with open_network(data, cfg, weights, "fp32") as network:
+    with open_network(data, cfg, weights, device, "fp32") as network:
         heads = head_lines(network)
         for path in [image.rstrip("\r")] if image else _asked():
             start = time.perf_counter()

@@ -26,7 +26,15 @@ from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices, unsupport
 @unsupported("-benchmark_layers", "see pydarknet bench", takes_value=False)
 @devices
 def command(
-    data: str, cfg: str, weights: str | None, *, evaluate: bool, clear: bool, force: bool, port: int | None
+    data: str,
+    cfg: str,
+    weights: str | None,
+    *,
+    evaluate: bool,
+    clear: bool,
+    force: bool,
+    port: int | None,
+    device: str,
 ) -> int:
     """Train a detector; `pydarknet train` has more options.
 
@@ -60,6 +68,7 @@ def command(
         last_every=_interval(options, "savelast"),
         clear=clear,
         force=force,
+        device=device,
         http=None if port is None else str(port),
     )
     return train_and_report(config)

@@ -26,7 +26,7 @@ KINDS = ("voc", "coco", "imagenet", "bdd", "kitti")
 @click.option("-letter_box", is_flag=True, help="Pad images instead of stretching them.")
 @click.option("-dont_show", is_flag=True, expose_value=False, help="No effect: no window is opened.")
 @devices
-def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool) -> int:
+def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool, device: str) -> int:
     """Write detections in the images of `valid` for an evaluation server.
 
     `eval` of the .data file selects it: voc (default), coco, imagenet, bdd or kitti; `results` is the
@@ -55,7 +55,7 @@ def command(data: str, cfg: str, weights: str, out: str | None, letter_box: bool
         raise DataError(f"{data}: found eval = {kind}, expected one of {', '.join(KINDS)}")
     if file.entry("map", "-") != "-":
         raise DataError(f"{data}: found a class map; it belongs in the cfg: map = FILE in [region]")
-    with open_network(file, cfg, weights) as network:
+    with open_network(file, cfg, weights, device) as network:
         cache = ImageCache(file.images().samples, network.info.channels)
         start = time.perf_counter()
         boxed = True if letter_box else None

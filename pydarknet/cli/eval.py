@@ -60,7 +60,7 @@ class EvalOptions(PrecisionOptions):
     )
     mapping: str | None = setting(None, "LOC_synset_mapping.txt, for --results kaggle.", metavar="FILE")
     as_json: bool = setting(False, "Print evaluation.json instead of tables.", flag="--json")
-    batch: int = setting(4, "Images per inference.", low=1)
+    batch: int = setting(4, "Images per inference.", low=1, flag=("--batch", "--batch-size"))
 
 
 @click.command("eval", epilog=_EXIT)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pydarknet.cli._impl.options import SIZE
+from pydarknet.cli._impl.options import SIZE, device_option
 from pydarknet.engine.network import Network
 from pydarknet.errors import MissingExtra
 
@@ -26,6 +26,7 @@ def command() -> None:
 @click.option(
     "--verify/--no-verify", default=None, help="Compare with ONNX Runtime. Default: if it is installed."
 )
+@device_option
 def onnx(
     cfg: str,
     weights: str,
@@ -33,6 +34,7 @@ def onnx(
     size: tuple[int, int] | None,
     out: str | None,
     verify: bool | None,
+    device: str,
 ) -> int:
     """Write an ONNX model (opset 17) and compare it with the network; by default CFG's name with .onnx.
 
@@ -47,7 +49,7 @@ def onnx(
     from pydarknet.contrib import onnx_export
 
     target = Path(out) if out else Path(Path(cfg).stem + ".onnx")
-    with Network(cfg, weights, names=names, precision="fp32") as network:
+    with Network(cfg, weights, names=names, precision="fp32", device=device) as network:
         if size:
             network.resize(*size)
         onnx_export.export(network, target)

@@ -51,19 +51,23 @@ def command(
 def _machine_text(data: dict[str, Any], indent: str = "") -> str:
     lines = []
     for key, value in data.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             lines += [f"{indent}{key}", _machine_text(value, indent + "  ")]
         else:
             shown = ", ".join(map(_shown, value)) if isinstance(value, list) else value
             unit = " GB" if key in ("total", "free") else ""
-            lines.append(f"{indent}{key:12} {'none' if shown in (None, '') else shown}{unit}")
+            lines.append(f"{indent}{key:12} {'none' if shown in (None, '', {}) else shown}{unit}")
     return "\n".join(lines)
 
 
 def _shown(item: Any) -> str:
-    """A name, or a backend with its precisions or the reason why it is not available."""
+    """A name, a GPU, or a backend with its precisions or the reason why it is not available."""
     if not isinstance(item, dict):
         return str(item)
+    if "capability" in item:
+        text = f"{item['index']} {item['name']} (sm_{item['capability'].replace('.', '')}"
+        text += f", {item['memory'] / 2**30:.1f} GiB)"
+        return f"{text}: not usable: {item['why_not']}" if item["why_not"] else text
     if not item["available"]:
         return f"{item['name']} (not available: {item['reason']})"
     precisions = ", ".join(precision["name"] for precision in item["precisions"])
@@ -83,7 +87,7 @@ def _model(cfg: str, size: tuple[int, int] | None, lenient: bool, as_json: bool)
 
 
 def _selftest(as_json: bool) -> int:
-    from pydarknet.engine.selftest import run
+    from pydarknet.engine.selftest import not_run, run
 
     start = time.perf_counter()
     results = run()
@@ -91,9 +95,12 @@ def _selftest(as_json: bool) -> int:
     passed = all(result.passed for result in results)
     if as_json:
         rows = [dataclasses.asdict(result) for result in results]
-        click.echo(json.dumps({"passed": passed, "seconds": round(seconds, 3), "results": rows}, indent=2))
+        report = {"passed": passed, "seconds": round(seconds, 3), "results": rows, "not_run": not_run()}
+        click.echo(json.dumps(report, indent=2))
     else:
         for result in results:
             click.echo(f"{'pass' if result.passed else 'FAIL'}  {result.name}: {result.detail}")
+        for name, reason in not_run().items():
+            click.echo(f"----  {name}: not run: {reason}")
         click.echo(f"{'passed' if passed else 'FAILED'} in {seconds:.2f} s")
     return 0 if passed else 1

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from pydarknet.cli._impl.options import options_from
+from pydarknet.cli._impl.train_words import with_words
 from pydarknet.runs.config import TrainConfig
 
 _EXIT = """\b
@@ -32,24 +33,51 @@ Exit codes and stop reasons:
 
 
 _SOURCES = {
-    "cfg": "the network; `pydarknet cfg new --model yolov4-tiny --data obj.data` writes one",
+    "cfg": "the network; --model yolov4-tiny makes one, and so does `pydarknet cfg new`, with more choices",
     "data": "a .data file or data.yaml; `pydarknet convert` and `pydarknet data new` write them",
 }
 
 
 @click.command(name="train", epilog=_EXIT)
 @options_from(TrainConfig, given_only=True)
+@click.option("--model", metavar="NAME", help="Make the cfg of a family, as yolov4-tiny, for --data.")
+@click.option("--name", metavar="NAME", help="Folder of the run as PROJECT/NAME, in place of --out.")
+@click.option(
+    "--project", type=click.Path(path_type=Path), metavar="DIR", help="See --name.  [default: runs]"
+)
+@click.option(
+    "--save-period", type=int, metavar="N", help="Epochs between numbered weights: --save-every Ne."
+)
+@click.option(
+    "--hyp",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Hyper-parameters of YOLOv5 (hyp.yaml): reports what each becomes in the cfg; --set overrides them.",
+)
 @click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Resume a run.")
-@click.option("--quiet", is_flag=True, help="Print evaluations only, not the log; it is in RUN/train.log.")
+@click.option(
+    "-q", "--quiet", is_flag=True, help="Print evaluations only, not the log; it is in RUN/train.log."
+)
 @click.option("--estimate", "estimate_", is_flag=True, help="Estimate time and memory without training.")
 @click.option("--json", "as_json", is_flag=True, help="With --estimate: print JSON.")
-def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, **values: Any) -> int:
+def command(
+    resume_: Path | None,
+    quiet: bool,
+    estimate_: bool,
+    as_json: bool,
+    model: str | None,
+    name: str | None,
+    project: Path | None,
+    save_period: int | None,
+    hyp: Path | None,
+    **values: Any,
+) -> int:
     """Train a detector; run the same command again to resume.
 
     \b
     Examples:
       pydarknet train --cfg my.cfg --data ds/obj.data --weights yolov4-tiny.conv.29 --out runs/x
-      pydarknet train --cfg my.cfg --data ds/data.yaml --epochs 100 --cache ram
+      pydarknet train --model yolov4-tiny --data ds/data.yaml --epochs 100 --cache ram
       pydarknet train --cfg my.cfg --data obj.data --set learning_rate=0.001 --freeze backbone
       pydarknet train --cfg my.cfg --data obj.data --http 8090
       pydarknet train --resume runs/x --max-batches 8000
@@ -65,15 +93,16 @@ def command(resume_: Path | None, quiet: bool, estimate_: bool, as_json: bool, *
     """
     from pydarknet.training import resume
 
-    given = {name: value for name, value in values.items() if value not in (None, ())}
+    given = {key: value for key, value in values.items() if value not in (None, ())}
+    given = with_words(given, model=model, name=name, project=project, save_period=save_period, hyp=hyp)
     if resume_ is not None:
         if fixed := given.keys() & {"out", "weights", "restart", "clear"}:
             raise click.UsageError(f"--resume takes this setting from the run; leave out --{min(fixed)}")
         config = resume(resume_, **given)
     else:
-        for name in ("cfg", "data"):
-            if name not in given:
-                raise click.UsageError(f"Missing option '--{name}' (or --resume): {_SOURCES[name]}")
+        for key in ("cfg", "data"):
+            if key not in given:
+                raise click.UsageError(f"Missing option '--{key}' (or --resume): {_SOURCES[key]}")
         config = TrainConfig(**given)
     if estimate_:
         return _estimate(config, as_json)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pydarknet weights``: inspect weights files; cut, average, compare, convert, prune, pack."""
+"""``pydarknet weights``: get and inspect weights files; cut, average, compare, convert, prune, pack."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group(name="weights")
 def command() -> None:
-    """Inspect weights files; cut, average, compare, convert, prune, pack.
+    """Get and inspect weights files; cut, average, compare, convert, prune, pack.
 
     \b
     Examples:
+      pydarknet weights get yolov4-tiny.conv.29
       pydarknet weights info yolov4-tiny.weights
       pydarknet weights info my_last.weights --cfg my.cfg --layers
       pydarknet weights partial yolov4-tiny.cfg yolov4-tiny.weights yolov4-tiny.conv.29 29
@@ -297,7 +298,8 @@ def pack_command(source: Path, out: Path, cfg_path: Path | None, names: Path | N
       pydarknet weights pack runs/exp1 model.tar.gz
       pydarknet weights pack my_best.weights my --cfg my.cfg --names my.names
     """
-    from pydarknet.weights.pack import Parts, of_run, pack
+    from pydarknet.engine.model_files import Parts, of_run
+    from pydarknet.weights.pack import pack
 
     if source.is_dir():
         found = of_run(source)
@@ -307,3 +309,62 @@ def pack_command(source: Path, out: Path, cfg_path: Path | None, names: Path | N
     else:
         parts = Parts(cfg_path, source, names)
     click.echo(pack(parts, out, name))
+
+
+@command.command("known")
+@AS_JSON
+def known_command(as_json: bool) -> None:
+    """List published weights: name, bytes, content, and where they are.
+
+    \b
+    Example:
+      pydarknet weights known
+    """
+    from pydarknet.weights.published import known
+
+    files = list(known().values())
+    if as_json:
+        _print_json([asdict(file) for file in files])
+        return
+    for file in files:
+        place = file.url or "no direct address known"
+        click.echo(f"{file.name:22} {file.size:11,}  {file.content:36} {place}")
+
+
+@command.command("get")
+@click.argument("names", metavar="NAME|URL...", nargs=-1, required=True)
+@click.option("--out", default=Path(), type=PATH, help="Folder to write to.  [default: this one]")
+@click.option("--sha256", metavar="HEX", help="Expected SHA-256, for one file.")
+def get_command(names: Sequence[str], out: Path, sha256: str | None) -> None:
+    """Download published weights, by name or from a URL.
+
+    A download that was interrupted continues. Size and checksum are verified, as far as they are known.
+
+    \b
+    Examples:
+      pydarknet weights get yolov4-tiny.conv.29
+      pydarknet weights get yolov4.weights yolov3.weights --out weights
+    """
+    from pydarknet.cli._impl.weights_get import get
+
+    if sha256 and len(names) > 1:
+        raise click.UsageError("--sha256 is for one file")
+    for name in names:
+        get(name, out, sha256)
+
+
+@command.command("verify")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PATH)
+def verify_command(files: Sequence[Path]) -> int:
+    """Compare files with the published weights of the same name: size, and checksum where it is known.
+
+    Exit code 1 if one differs or is not known.
+
+    \b
+    Example:
+      pydarknet weights verify yolov4.weights yolov4-tiny.conv.29
+    """
+    from pydarknet.cli._impl.weights_get import verify
+
+    results = [verify(file) for file in files]
+    return 0 if all(results) else 1

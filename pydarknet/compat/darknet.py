@@ -52,9 +52,10 @@ from pydarknet.compat._library import (  # noqa: F401
     lib,
     path_bytes,
 )
+from pydarknet.engine._core import backend_names
 from pydarknet.engine.images import load
 
-hasGPU = False
+hasGPU = "cuda" in backend_names()
 
 # -- functions of the library under their Python names
 

@@ -28,15 +28,18 @@ class Proposer:
     Args:
         cfg: path of the cfg.
         weights: path of the weights.
+        device: as in :class:`pydarknet.Network`.
 
     Raises:
         DarknetError: one of them cannot be loaded.
     """
 
-    def __init__(self, cfg: str | Path, weights: str | Path) -> None:
+    def __init__(self, cfg: str | Path, weights: str | Path, device: str = "auto") -> None:
         from pydarknet.compat._library import lib, path_bytes
 
         self._lib = lib
+        if device != "auto":
+            lib.cuda_set_device(-1 if device == "cpu" else int(device.partition(":")[2] or 0))
         self._network = lib.load_network_custom(path_bytes(cfg), path_bytes(weights), 0, 1)
 
     def __call__(self, image: Pixels) -> npt.NDArray[np.float64]:

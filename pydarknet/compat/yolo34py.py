@@ -16,6 +16,7 @@ from typing import Any
 import numpy.typing as npt
 
 from pydarknet.engine import opencv
+from pydarknet.engine._core import backend_names
 from pydarknet.engine.boxes import to_centres
 from pydarknet.engine.network import Network
 from pydarknet.errors import ArgumentError, MissingExtra
@@ -68,12 +69,16 @@ class Detector:
         data: path of the ``.data`` file with the names.
     """
 
+    device = "auto"  # of those that are made from now on, see set_cuda_device()
+
     def __init__(self, config: Path, weights: Path, clear: int, data: Path) -> None:
         from pydarknet.compat.darknet import _class_names
 
         del clear
         names = _class_names(os.fsdecode(data))
-        self._network = Network(os.fsdecode(config), os.fsdecode(weights), names=names, strict=False)
+        self._network = Network(
+            os.fsdecode(config), os.fsdecode(weights), names=names, strict=False, device=self.device
+        )
 
     def detect(
         self, image: Image, thresh: float = 0.5, hier_thresh: float = 0.5, nms: float = 0.45
@@ -99,12 +104,17 @@ class Detector:
 
 
 def set_cuda_device(index: int) -> None:
-    """Do nothing: this build computes on the CPU."""
+    """Let networks that are loaded from now on compute on a GPU; without one nothing changes.
+
+    Args:
+        index: number of the GPU.
+    """
+    Detector.device = f"cuda:{index}" if is_compiled_with_gpu() else "auto"
 
 
 def is_compiled_with_gpu() -> bool:
-    """Whether the library computes on a GPU."""
-    return False
+    """Whether the library can compute on a GPU here."""
+    return "cuda" in backend_names()
 
 
 def is_compiled_with_opencv() -> bool:

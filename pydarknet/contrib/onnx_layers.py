@@ -140,6 +140,15 @@ def _to_channels(layer: Layer, x: str, have: int, want: int) -> str:
     return x
 
 
+def _to_size(layer: Layer, x: str, have: tuple[int, int], want: tuple[int, int]) -> str:
+    """Of a larger source every n-th value of every n-th row."""
+    if have == want:
+        return x
+    step = have[0] // want[0]
+    bounds = [layer.graph.constant(values, np.int64) for values in ([0, 0], have, [2, 3], [step, step])]
+    return layer.graph.add("Slice", [x, *bounds])
+
+
 def shortcut_weights(weights: Array, normalization: str) -> Array:
     """Normalised weights, (sources, channels or 1), as Darknet uses them in inference."""
     if normalization in ("relu", "avg_relu"):
@@ -153,11 +162,12 @@ def shortcut_weights(weights: Array, normalization: str) -> Array:
 
 
 def shortcut(layer: Layer) -> str:
-    """Sum of several layers, the first of which sets the number of channels."""
+    """Sum of several layers, the first of which sets the number of channels and the size."""
     graph = layer.graph
-    wanted = layer.shapes[0][0]
+    wanted, *size = layer.shapes[0]
     terms = [
-        _to_channels(layer, x, shape[0], wanted) for x, shape in zip(layer.inputs, layer.shapes, strict=True)
+        _to_channels(layer, _to_size(layer, x, shape[1:], (size[0], size[1])), shape[0], wanted)
+        for x, shape in zip(layer.inputs, layer.shapes, strict=True)
     ]
     if "weights" in layer.arrays:
         weights = layer.arrays["weights"].reshape(len(terms), -1)

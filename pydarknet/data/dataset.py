@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydarknet.data.issues import Report
 from pydarknet.engine.image_header import image_size
 from pydarknet.errors import DataError
+from pydarknet.system import html
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
@@ -247,6 +248,14 @@ class Dataset:
 
     def __repr__(self) -> str:
         return f"Dataset({len(self.samples)} images, {self.box_count} boxes, {len(self.names)} classes)"
+
+    def _repr_html_(self) -> str:
+        """Images and boxes per class and split, for notebooks."""
+        splits = self.splits
+        ids = [np.concatenate([[], *(s.classes for s in self if s.split == split)]) for split in splits]
+        rows = ([name, *(int((found == i).sum()) for found in ids)] for i, name in enumerate(self.names))
+        images = [f"{split or 'images'} ({sum(s.split == split for s in self)} images)" for split in splits]
+        return html.titled(repr(self), html.table(["class", *images], rows, len(self.names)))
 
     @property
     def box_count(self) -> int:

@@ -20,6 +20,7 @@ from pydarknet.data.dataset import Dataset, Status
 from pydarknet.data.issues import Report
 from pydarknet.data.similar import content_groups, near_clusters
 from pydarknet.errors import DataError
+from pydarknet.system import html
 from pydarknet.system.notify import Progress, no_progress
 
 #: Box sizes, square root of the area in network pixels, below which shares are given.
@@ -115,6 +116,19 @@ class Stats(msgspec.Struct, frozen=True):
     centres: list[list[int]]  # rows from top to bottom
     image_sizes: ImageStats
     duplicates: DuplicateStats | None = None
+
+    def _repr_html_(self) -> str:
+        """The classes as a table, for notebooks."""
+        splits = list(self.splits)
+        rows = (
+            [c.name, c.boxes, c.images, *(c.splits.get(split, 0) for split in splits), c.set_aside]
+            for c in self.classes
+        )
+        columns = ["class", "boxes", "images", *(f"boxes in {split}" for split in splits if split)]
+        if len(columns) < 3 + len(splits):
+            columns.append("boxes in no split")
+        title = f"{self.images} images, {self.boxes} boxes, {len(self.classes)} classes"
+        return html.titled(title, html.table([*columns, "set aside"], rows, len(self.classes)))
 
     @property
     def counters_per_class(self) -> str:

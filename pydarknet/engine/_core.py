@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import operator
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -29,6 +30,7 @@ from pydarknet.engine.handle import (
     MemoryNeed,
     NetworkInfo,
 )
+from pydarknet.system.nvidia import library_folders
 
 _ROOT = Path(__file__).parents[2]
 _REINSTALL = "Install the package again; in a source tree, `pip install -e .`"
@@ -85,6 +87,9 @@ if (_built := text(lib.dn_version())) != __version__:
         f"pydarknet {__version__} ({_ROOT}) found a compiled module of version {_built}. {_REINSTALL}"
     )
 
+if _folders := [ffi.new("char[]", os.fsencode(folder)) for folder in library_folders()]:
+    check(lib.dn_library_folders(ffi.new("char *[]", _folders), len(_folders)))
+
 
 def build_info() -> dict[str, Any]:
     """This build and machine as ``dn_build_info`` in ``darknet.h`` describes them."""
@@ -96,6 +101,25 @@ def build_info() -> dict[str, Any]:
 def backend_names() -> list[str]:
     """Names of the backends that are available here, the fastest first."""
     return [backend["name"] for backend in build_info()["backends"] if backend["available"]]
+
+
+def advice(backends: list[str]) -> str:
+    """Text for users of a build that has no fast backend; "" for other builds.
+
+    Args:
+        backends: names of the available ones.
+    """
+    if backends != ["ref"]:
+        return ""
+    return (
+        "this build of pydarknet has only the backend ref, whose plain loops are slow: it was built without "
+        "oneDNN. Install a wheel for x86-64 Linux, or install oneDNN 3 and build pydarknet with "
+        "CMAKE_PREFIX_PATH set to its folder"
+    )
+
+
+if _advice := advice(backend_names()):
+    warnings.warn(_advice, RuntimeWarning, stacklevel=2)
 
 
 def compute(call: Callable[[], int]) -> None:

@@ -30,6 +30,7 @@ class Row:
         images_per_second: of the forward pass, from the median.
         runs: forward passes that were timed.
         memory_mb: peak memory of the process beyond that before loading; None if unknown.
+        place: backend and hardware that computed: ``"cpu (avx2)"``.
     """
 
     width: int
@@ -42,6 +43,7 @@ class Row:
     images_per_second: float
     runs: int
     memory_mb: float | None
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def measure(setting: Setting, seconds: float, warmup: int = 3) -> Row:
             info.batch / float(p50),
             len(forward),
             None if peak is None or before is None else round((peak - before) / 1e6, 1),
+            network.info.place,
         )
 
 

@@ -44,6 +44,31 @@ def iou(a: Floats, b: Floats) -> npt.NDArray[np.float32]:
     return np.asarray(np.where(union > 0, shared / np.where(union > 0, union, 1), 0), np.float32)
 
 
+def suppress(
+    boxes: npt.NDArray[np.float32],
+    confidence: npt.NDArray[np.float32],
+    threshold: float,
+    groups: npt.NDArray[np.integer[Any]] | None = None,
+) -> npt.NDArray[np.intp]:
+    """Greedy non-maximum suppression: rows that remain, in ascending order.
+
+    Args:
+        boxes: corners (n, 4).
+        confidence: (n,); the strongest box is kept, and those that overlap it more are dropped.
+        threshold: overlap (IoU), 0..1.
+        groups: (n,), for example class ids: only boxes of one group suppress each other.
+    """
+    keep = np.ones(len(boxes), bool)
+    order = np.argsort(-confidence, kind="stable")
+    for place, row in enumerate(order):
+        if not keep[row]:
+            continue
+        rest = order[place + 1 :]
+        rest = rest[keep[rest]] if groups is None else rest[keep[rest] & (groups[rest] == groups[row])]
+        keep[rest[iou(boxes[[row]], boxes[rest])[0] > threshold]] = False
+    return np.flatnonzero(keep)
+
+
 def iou_of_sizes(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """IoU of each of n boxes with each of m that have one corner in common, float64 (n, m), 0..1.
 

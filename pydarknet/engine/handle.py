@@ -66,6 +66,11 @@ class NetworkInfo:
     device: str
     precision_reason: str
 
+    @property
+    def place(self) -> str:
+        """Backend and hardware that compute: ``"cpu (avx2)"``."""
+        return f"{self.backend} ({self.device})" if self.device else self.backend
+
 
 @dataclass(frozen=True)
 class LayerInfo:

@@ -55,6 +55,21 @@ def image_size(path: str | Path) -> tuple[int, int]:
     return (height, width) if orientation in _TURNED else (width, height)
 
 
+def header_size(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels of the bytes of an image file, as stored; nothing is decoded.
+
+    Raises:
+        DataError: the header is damaged or not one of a known format.
+    """
+    try:
+        width, height, _ = _header(BytesIO(data))
+    except (struct.error, ValueError, IndexError) as error:
+        raise DataError(f"damaged image header: {error}") from None
+    if width <= 0 or height <= 0:
+        raise DataError(f"impossible image size {width}x{height}")
+    return width, height
+
+
 def exif_orientation(image: str | Path | bytes | bytearray | memoryview) -> int:
     """EXIF orientation of a file or its bytes, 1 (upright) to 8; 1 if there is none."""
     try:

@@ -33,7 +33,15 @@ class PilImage(Protocol):
     def convert(self, mode: str) -> Any: ...  # noqa: D102
 
 
-ImageLike: TypeAlias = "Pixels | str | os.PathLike[str] | bytes | bytearray | memoryview | PilImage"
+class ArrayLike(Protocol):
+    """Anything that NumPy can read as an array: tensors of PyTorch, JAX or TensorFlow in host memory."""
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Pixels: ...
+
+
+ImageLike: TypeAlias = (
+    "Pixels | str | os.PathLike[str] | bytes | bytearray | memoryview | PilImage | ArrayLike"
+)
 
 
 def glance(path: Path, flags: int = 1) -> Pixels | None:
@@ -50,12 +58,14 @@ def glance(path: Path, flags: int = 1) -> Pixels | None:
     return cv2.imdecode(data, flags) if len(data) else None
 
 
-def load(image: ImageLike, channels: int = 3) -> Pixels:
+def load(image: ImageLike, channels: int = 3, *, rgb: bool = False) -> Pixels:
     """An image as an array for a network with this many input channels.
 
     Args:
-        image: array (h, w) or (h, w, c), blue first; path of a file; the bytes of one; PIL image.
+        image: array (h, w) or (h, w, c), blue first, or an object with ``__array__``; path of a file; the
+            bytes of one; PIL image.
         channels: of the network: 1, 3 or 4; other numbers need an array with that number.
+        rgb: arrays are red first; files and PIL images state their own order.
 
     Returns:
         (h, w, channels) uint8 or uint16, blue first. A view of the caller's array if possible.
@@ -65,7 +75,7 @@ def load(image: ImageLike, channels: int = 3) -> Pixels:
         ArgumentError: the object is not an image, or an array of another type or shape.
     """
     if isinstance(image, np.ndarray):
-        return _match(_checked(image), channels, "the array")
+        return _match(blue_first(_checked(image)) if rgb else _checked(image), channels, "the array")
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         try:
@@ -77,9 +87,18 @@ def load(image: ImageLike, channels: int = 3) -> Pixels:
         return decode(image, channels, "image bytes")
     if isinstance(image, PilImage):
         return _from_pil(image, channels)
+    if hasattr(image, "__array__"):
+        return load(np.asarray(image), channels, rgb=rgb)
     raise ArgumentError(
         f"found an image of type {type(image).__name__}; expected an array, a path, bytes or a PIL image"
     )
+
+
+def blue_first(pixels: Pixels) -> Pixels:
+    """An image (h, w, c) that is red first with its first and third channel exchanged; grey stays."""
+    if pixels.ndim == 2 or pixels.shape[2] < 3:
+        return pixels
+    return np.ascontiguousarray(pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]])
 
 
 def decode(data: bytes | bytearray | memoryview, channels: int, name: str) -> Pixels:
@@ -193,6 +212,4 @@ def _from_pil(image: PilImage, channels: int) -> Pixels:
     if mode is None:
         raise DataError(f"a PIL image has at most 4 channels, the network takes {channels}; pass an array")
     pixels = _checked(np.asarray(image.convert(mode)))
-    if channels >= 3:
-        pixels = pixels[:, :, [2, 1, 0, *range(3, channels)]]
-    return np.ascontiguousarray(pixels)
+    return blue_first(pixels)

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydarknet.system import nvidia
 from pydarknet.system.gpu import gpu_names
 from pydarknet.system.machine import cpu_model, total_memory, usable_cores
 
@@ -25,13 +26,15 @@ def info() -> dict[str, Any]:
 
     Returns:
         ``version``, ``python``, ``platform``; ``cpu`` (model), ``simd`` (instruction sets), ``threads``
-        (usable), ``ram``, ``disk`` (GB, of the working folder: total and free); ``gpu`` (names); ``opencv``
-        (version or None); ``engine`` (version, compiler, onednn, openmp, backends); ``libraries`` (versions).
+        (usable), ``ram``, ``disk`` (GB, of the working folder: total and free); ``gpu`` (names); ``cuda``
+        (see :func:`cuda`); ``opencv`` (version or None); ``engine`` (version, compiler, onednn, openmp,
+        backends); ``libraries`` (versions).
     """
     from pydarknet import __version__
     from pydarknet.engine import _core
 
     engine = _core.build_info()
+    gpus = cuda(engine.pop("cuda"))
     disk = shutil.disk_usage(".")
     return {
         "version": __version__,
@@ -43,10 +46,49 @@ def info() -> dict[str, Any]:
         "ram": {"total": _gigabytes(total_memory())},
         "disk": {"total": _gigabytes(disk.total), "free": _gigabytes(disk.free)},
         "gpu": gpu_names(),
+        "cuda": gpus,
         "opencv": _opencv(),
         "engine": engine,
         "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
     }
+
+
+def cuda(found: dict[str, Any] | None) -> dict[str, Any]:
+    """Facts about the cuda backend on this machine.
+
+    Args:
+        found: the engine's, see ``dn_build_info`` in ``darknet.h``; None if the build lacks the backend.
+
+    Returns:
+        ``driver``, ``cudnn``, ``nvrtc``: versions, or None if they were not found; ``packages``: versions of
+        NVIDIA's Python packages; ``devices``: the GPUs (``index``, ``name``, ``capability``, ``memory`` in
+        bytes, ``why_not``); ``why_not``: the reason why the first cannot be used, or ""; ``install``: the
+        packages and programs that are missing.
+    """
+    if found is None:
+        return {"why_not": "this build lacks the cuda backend (DN_WITH_CUDA)", "devices": []}
+    missing = []
+    if not found["driver"]:
+        missing.append("NVIDIA's driver for CUDA 12.0 or newer (https://www.nvidia.com/drivers)")
+    if not (found["cudnn"] and found["nvrtc"]):
+        missing.append("pip install 'pydarknet[cuda]'")
+    packages = {name: version for name in nvidia.PACKAGES if (version := _version(name))}
+    return {**found, "packages": packages, "install": missing}
+
+
+def engine_libraries(backend: str) -> dict[str, str]:
+    """Versions of the libraries that a backend computes with, for the records of results.
+
+    Args:
+        backend: its name, also with a device's number.
+    """
+    from pydarknet.engine import _core
+
+    build = _core.build_info()
+    if backend.startswith("cuda"):
+        found = build["cuda"]
+        return {name: str(found[name]) for name in ("driver", "cudnn", "nvrtc") if found.get(name)}
+    return {"onednn": build["onednn"]} if backend == "cpu" else {}
 
 
 def _gigabytes(count: int | None) -> float | None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pydarknet.engine.handle import LayerInfo, NetworkInfo
+from pydarknet.system import html
 
 _SHORT = {"convolutional": "conv", "maxpool": "max", "avgpool": "avg", "local_avgpool": "lavg"}
 
@@ -41,3 +42,18 @@ def default_outputs(layers: Sequence[LayerInfo]) -> tuple[int, ...]:
 def _shape(shape: tuple[int, int, int]) -> str:
     channels, height, width = shape
     return f"{width:4} x{height:4} x{channels:4}"
+
+
+def network_html(title: str, info: NetworkInfo, layers: Sequence[LayerInfo], names: Sequence[str]) -> str:
+    """A network as HTML for notebooks: its numbers, classes and, folded, its layers."""
+    facts = [
+        ("input", f"{info.width}×{info.height}×{info.channels}"),
+        ("layers", info.layers),
+        ("parameters", f"{info.parameters:,}"),
+        ("BFLOPs of one image", f"{info.bflops:.3f}"),
+        ("backend, precision, threads", f"{info.backend}, {info.precision}, {info.threads}"),
+        ("layers with loaded weights", info.layers_loaded),
+        ("classes", ", ".join(names[:20]) + (", …" if len(names) > 20 else "")),
+    ]
+    table = html.table(["", ""], facts)
+    return html.titled(title, table, html.folded("layers", html.lines(layer_table(info, layers))))

@@ -16,13 +16,18 @@ import numpy.typing as npt
 from pydarknet.engine._core import EngineHandle
 from pydarknet.engine._trainer import LossReport, losses
 from pydarknet.engine.detections import Detections
+from pydarknet.engine.devices import backend_on
+from pydarknet.engine.forward import outputs_of
 from pydarknet.engine.handle import EngineOptions, Handle, Image, LayerInfo, LayerTime, NetworkInfo
 from pydarknet.engine.images import ImageLike, load
-from pydarknet.engine.layer_table import default_outputs, layer_table
-from pydarknet.engine.names import names_for
+from pydarknet.engine.layer_table import default_outputs, layer_table, network_html
+from pydarknet.engine.model_files import found_files
+from pydarknet.engine.names import names_for, usable_names_beside
+from pydarknet.engine.selection import Classes, Selection
 from pydarknet.engine.trainer import Trainer
 from pydarknet.engine.turns import Turns
 from pydarknet.errors import ArgumentError
+from pydarknet.system import html
 from pydarknet.system.closing import Closing
 
 _log = logging.getLogger("pydarknet")
@@ -38,12 +43,17 @@ class Network(Closing):
     Use it as a context manager, or :meth:`close` it, to free its memory at a known moment.
 
     Args:
-        cfg: path of the cfg file.
+        cfg: path of the cfg file. Without ``weights`` also the folder of a run, of which the best weights are
+            taken, a pack (``pydarknet weights pack``), or weights in one of these.
         weights: path of the weights file; a file that ends on a layer's boundary (``yolov4.conv.137``) is
             loaded up to there. Without one, weights are random.
-        names: path of a ``.names`` file, or the names; by default classes are named by their number.
-        backend: ``"auto"``, ``"cpu"``, ``"ref"`` (slow, the definition) or ``"check:cpu,ref"``: runs both
-            and raises BackendError at the first layer that differs.
+        names: the names, or path of a ``.names`` or ``.data`` file, a ``data.yaml`` or the ``run.json`` of a
+            run; by default those beside the weights (:func:`.names_beside`), else classes are numbered.
+        device: where to compute: ``"auto"`` (the CPU), ``"cpu"``, ``"cuda"``,
+            ``"cuda:1"``, or the number of a GPU.
+        backend: code that computes, for comparisons and tests: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"ref"``
+            (slow, the definition) or ``"check:cpu,ref"``: runs both and raises BackendError at the first
+            layer that differs. It implies the device.
         precision: ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"fp16"``, if the backend has it; ``"auto"``: what
             the backend prefers on its device, bf16 if the CPU supports it natively.
         batch: largest number of images in a forward pass.
@@ -58,16 +68,18 @@ class Network(Closing):
         CfgError: the cfg is malformed or describes an impossible network; the message has file and line.
         WeightsError: the weights file is damaged or belongs to another network.
         DataError: the names cannot be read, or their number is not that of the classes.
-        BackendError: the backend or precision is not available here.
+        BackendError: the device, backend or precision is not available here; the message has the reason.
+        ArgumentError: there is no such device, or the backend does not compute on it.
         FileError: a file cannot be opened.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all but two by keyword
         self,
         cfg: str | os.PathLike[str],
         weights: str | os.PathLike[str] | None = None,
         *,
         names: Names | None = None,
+        device: str | int = "auto",
         backend: str = "auto",
         precision: str = "auto",
         batch: int = 1,
@@ -75,15 +87,17 @@ class Network(Closing):
         strict: bool = True,
         library: str | os.PathLike[str] | None = None,
     ) -> None:
-        options = EngineOptions(backend, precision, batch, threads or 0, strict)
-        path, weights = os.fspath(cfg), None if weights is None else os.fspath(weights)
+        options = EngineOptions(backend_on(backend, device), precision, batch, threads or 0, strict)
         library = library or os.environ.get("PYDARKNET_LIBRARY")
-        if library:
-            from pydarknet.compat.foreign import ForeignHandle
+        with found_files(cfg, weights) as (path, file):
+            if library:
+                from pydarknet.compat.foreign import ForeignHandle
 
-            handle: Handle = ForeignHandle(os.fspath(library), path, weights, options)
-        else:
-            handle = EngineHandle.load(path, weights, options)
+                handle: Handle = ForeignHandle(os.fspath(library), path, file, options)
+            else:
+                handle = EngineHandle.load(path, file, options)
+            if names is None and file is not None:
+                names = usable_names_beside(path, file, handle.info().classes)
         self._take(handle, path, names)
 
     @classmethod
@@ -103,10 +117,12 @@ class Network(Closing):
             weights: as in the constructor.
             name: stands for the file in messages.
             names: as in the constructor.
-            options: ``backend``, ``precision``, ``batch``, ``threads``, ``strict`` as in the constructor.
+            options: ``device``, ``backend``, ``precision``, ``batch``, ``threads``, ``strict`` as in the
+                constructor.
         """
         if options.get("threads", 0) is None:
             del options["threads"]
+        options["backend"] = backend_on(options.get("backend", "auto"), options.pop("device", "auto"))
         chosen = EngineOptions(**options)
         network = cls.__new__(cls)
         handle = EngineHandle.parse(text, name, None if weights is None else os.fspath(weights), chosen)
@@ -160,6 +176,12 @@ class Network(Closing):
             f"Network(cfg={Path(self._cfg).name!r}, {info.width}×{info.height}, {classes}"
             f"backend={info.backend!r}, precision={info.precision!r})"
         )
+
+    def _repr_html_(self) -> str:
+        """Sizes and the layer table, for notebooks."""
+        if self._turns.closed:
+            return html.titled(repr(self))
+        return network_html(repr(self), self.info, self.layers, self._names)
 
     # -- what it is ------------------------------------------------------------------------------------------
 
@@ -270,10 +292,24 @@ class Network(Closing):
         thresh: float = ...,
         nms: float = ...,
         letterbox: bool | None = ...,
+        *,
+        classes: Classes | None = ...,
+        max_det: int | None = ...,
+        agnostic: bool = ...,
+        rgb: bool = ...,
     ) -> list[Detections]: ...
     @overload
     def detect(
-        self, image: ImageLike, thresh: float = ..., nms: float = ..., letterbox: bool | None = ...
+        self,
+        image: ImageLike,
+        thresh: float = ...,
+        nms: float = ...,
+        letterbox: bool | None = ...,
+        *,
+        classes: Classes | None = ...,
+        max_det: int | None = ...,
+        agnostic: bool = ...,
+        rgb: bool = ...,
     ) -> Detections: ...
     def detect(
         self,
@@ -281,16 +317,26 @@ class Network(Closing):
         thresh: float = 0.25,
         nms: float = 0.45,
         letterbox: bool | None = None,
+        *,
+        classes: Classes | None = None,
+        max_det: int | None = None,
+        agnostic: bool = False,
+        rgb: bool = False,
     ) -> Detections | list[Detections]:
         """Detect objects in an image, or in each image of a list.
 
         Args:
-            image: array (h, w, c) or (h, w), uint8 or uint16, blue first; path; bytes of an image file; PIL
-                image; or a list or tuple of these, of any sizes, which runs in batches of ``batch``.
+            image: array (h, w, c) or (h, w), uint8 or uint16, blue first, or an object with ``__array__``;
+                path; bytes of an image file; PIL image; or a list or tuple of these, of any sizes, which runs
+                in batches of ``batch``.
             thresh: confidence above which an object is reported, 0..1.
             nms: overlap (IoU) above which the weaker of two boxes is suppressed, 0..1; 0 keeps all.
             letterbox: keep the aspect ratio and pad, instead of stretching; by default as the cfg's
                 ``letter_box`` says.
+            classes: report only these classes, by name or id.
+            max_det: report at most this many objects of an image, the most confident ones.
+            agnostic: suppress overlapping boxes of different classes, too.
+            rgb: arrays are red first, as those of imageio and torchvision.
 
         Returns:
             Detections in the pixels of the image; a list of them for a list.
@@ -299,13 +345,16 @@ class Network(Closing):
             DataError: an image cannot be read, or its channels are not those of the network.
             ArgumentError: a value is out of range, or an object is not an image.
         """
+        select = Selection.of(self._names, nms, classes, agnostic, max_det)
         if isinstance(image, (list, tuple)):
             with self._turns.handle() as handle:
                 step = handle.info().batch
             # One batch at a time: decoded images do not pile up, and Ctrl-C is heard in between.
             chunks = (image[i : i + step] for i in range(0, len(image), step))
-            return [found for chunk in chunks for found in self._detect(chunk, thresh, nms, letterbox)]
-        return self._detect([image], thresh, nms, letterbox)[0]
+            return [
+                found for chunk in chunks for found in self._detect(chunk, thresh, letterbox, select, rgb)
+            ]
+        return self._detect([image], thresh, letterbox, select, rgb)[0]
 
     def examine(
         self, image: ImageLike, truths: npt.ArrayLike, thresh: float = 0.25, nms: float = 0.45
@@ -337,15 +386,17 @@ class Network(Closing):
         self,
         images: Sequence[Any],
         thresh: float,
-        nms: float,
         letterbox: bool | None,
+        select: Selection,
+        rgb: bool,
     ) -> list[Detections]:
         with self._turns.handle() as handle:
             info = handle.info()
-        loaded = [Image(load(image, info.channels), bgr=True) for image in images]
+        loaded = [Image(load(image, info.channels, rgb=rgb), bgr=True) for image in images]
+        boxed = info.letter_box if letterbox is None else letterbox
         with self._turns.handle() as handle:
-            found = handle.detect(loaded, thresh, nms, info.letter_box if letterbox is None else letterbox)
-        return self._detections(found, loaded)
+            rows = handle.detect(loaded, thresh, select.engine_nms, boxed)
+        return [select(found) for found in self._detections(rows, loaded)]
 
     def _detections(self, found: list[npt.NDArray[Any]], images: list[Image]) -> list[Detections]:
         return [
@@ -376,26 +427,8 @@ class Network(Closing):
         Raises:
             ArgumentError: the shape is not the network's, or there is no such layer.
         """
-        x = np.ascontiguousarray(x, np.float32)
         with self._turns.engine() as handle:
-            info = handle.info()
-            shape = (info.channels, info.height, info.width)
-            if x.ndim != 4 or x.shape[1:] != shape or not len(x):
-                raise ArgumentError(
-                    f"found input of shape {x.shape}, expected (n, {shape[0]}, {shape[1]}, {shape[2]}); "
-                    "resize() changes the network's size"
-                )
-            outputs = self._layers_of(handle)
-            wanted = default_outputs(outputs) if layers is None else [int(i) for i in layers]
-            if wrong := [i for i in wanted if not 0 <= i < info.layers]:
-                raise ArgumentError(f"found layer {wrong[0]}, expected 0 to {info.layers - 1}")
-            parts: dict[int, list[npt.NDArray[np.float32]]] = {i: [] for i in wanted}
-            for first in range(0, len(x), info.batch):
-                part = x[first : first + info.batch]
-                handle.predict(part, wanted)
-                for i in wanted:
-                    parts[i].append(handle.read(i, len(part), outputs[i].outputs))
-        return {i: np.concatenate(rows) if len(rows) > 1 else rows[0] for i, rows in parts.items()}
+            return outputs_of(handle, x, self._layers_of(handle), layers)
 
     def preprocess(self, image: ImageLike, letterbox: bool | None = None) -> npt.NDArray[np.float32]:
         """Input planes of :meth:`detect` for an image: float32 (c, h, w), 0..1, red first."""

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydarknet.errors import ArgumentError
+
 Pixels = Any
 
 
@@ -38,6 +40,18 @@ def text_size(text: str, scale: float, weight: int = 1) -> tuple[int, int, int]:
 
     (width, height), baseline = cv2.getTextSize(_ascii(text), cv2.FONT_HERSHEY_SIMPLEX, scale, weight)
     return width, height, baseline
+
+
+def require_windows(otherwise: str) -> None:
+    """Raise ArgumentError if this OpenCV build has no windows; ``otherwise`` names what to use instead."""
+    import cv2
+
+    lines = [line for line in cv2.getBuildInformation().splitlines() if line.strip().startswith("GUI:")]
+    if not lines or "NONE" in lines[0]:
+        raise ArgumentError(
+            "this OpenCV build cannot open windows (opencv-python-headless is installed); for windows: "
+            f"pip uninstall opencv-python-headless && pip install opencv-python; or {otherwise}"
+        )
 
 
 def show(title: str, image: Pixels, wait_ms: int) -> int:

@@ -14,8 +14,10 @@ The arithmetic, for a 4 × 4 image of the values 0, 1/15, ..., 15/15 (grey level
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,15 +76,36 @@ class SelfTestResult:
 
 
 def run() -> list[SelfTestResult]:
-    """Compute the network with every backend of this build in fp32, and with ``auto``."""
+    """Compute the network with every backend and on every GPU in fp32, and with ``auto``."""
     from pydarknet.engine import _core
 
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "selftest.weights"
         floats = np.concatenate(_PARAMETERS).astype("<f4").tobytes()
         weights.write_bytes(np.array([0, 2, 5], "<i4").tobytes() + bytes(8) + floats)
-        runs = [(backend, "fp32", 1e-5) for backend in _core.backend_names()] + [("auto", "auto", 0.02)]
+        runs = [(backend, "fp32", 1e-5) for backend in _devices(_core.build_info())]
+        runs.append(("auto", "auto", 0.02))
         return [_compare(str(weights), *settings) for settings in runs]
+
+
+def not_run() -> dict[str, str]:
+    """Backends and GPUs that cannot be used here, with the reasons."""
+    from pydarknet.engine import _core
+
+    build = _core.build_info()
+    reasons = {one["name"]: one["reason"] for one in build["backends"] if not one["available"]}
+    gpus = (build["cuda"] or {}).get("devices", ())
+    return reasons | {f"cuda:{gpu['index']}": gpu["why_not"] for gpu in gpus if gpu["why_not"]}
+
+
+def _devices(build: dict[str, Any]) -> Iterator[str]:
+    """Names of the backends that are available, those on GPUs once for each GPU."""
+    for backend in build["backends"]:
+        if backend["name"] == "cuda":
+            gpus = (build["cuda"] or {}).get("devices", ())
+            yield from (f"cuda:{gpu['index']}" for gpu in gpus if not gpu["why_not"])
+        elif backend["available"]:
+            yield str(backend["name"])
 
 
 def _compare(weights: str, backend: str, precision: str, tolerance: float) -> SelfTestResult:

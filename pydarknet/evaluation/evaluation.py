@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from pydarknet.evaluation.matching import Matches, point
 from pydarknet.evaluation.saturation import Saturation, saturation
 from pydarknet.evaluation.slices import Slice
 from pydarknet.evaluation.voc import VocReport, voc
+from pydarknet.system import html
 
 HALF = 0.5  # the IoU in the name of map50
 
@@ -202,6 +204,17 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """The whole evaluation as JSON values, see :func:`pydarknet.evaluation.serialise.to_dict`."""
         return serialise.to_dict(self)
+
+    def _repr_html_(self) -> str:
+        """The table of :meth:`text` and the chart of precision and recall, for notebooks."""
+        from pydarknet.evaluation import plots
+        from pydarknet.system import figure_files
+
+        summary = f"mAP@0.5 {self.map50:.2%}, mAP@0.5:0.95 {self.map5095:.2%}, {len(self.images)} images"
+        chart = io.BytesIO()
+        figure_files.save(plots.precision_recall(self), chart)
+        image = html.png(chart.getvalue(), "precision over recall of each class")
+        return html.titled(summary, html.lines(self.text()), image)
 
     def text(self) -> str:
         """A table for a console."""

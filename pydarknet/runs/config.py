@@ -13,10 +13,17 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from pydarknet.engine.devices import backend_on, require_agreement
 from pydarknet.engine.precisions import PRECISIONS
 from pydarknet.errors import ArgumentError
 
 Pathlike = str | os.PathLike[str]
+Device = str | int
+
+
+DEVICE_HELP = "Where to compute: cpu, cuda, cuda:N, or auto, which is the CPU."
+PRECISION_HELP = "auto: bf16 or fp16 where the device multiplies them natively, else fp32."
+BACKEND_HELP = "Code that computes, for comparisons: auto, or a name that `pydarknet info` lists."
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:
@@ -61,11 +68,13 @@ class TrainConfig:
     )
 
     lr: float | None = _option(None, "Learning rate instead of that of the cfg.")
-    batch: int | None = _option(None, "Images per update.", low=1)
+    batch: int | None = _option(None, "Images per update.", low=1, flag=("--batch", "--batch-size"))
     subdivisions: str | None = _option(
         None, "Parts of a batch, or auto: the smallest number that fits into memory.", metavar="N"
     )
-    size: tuple[int, int] | None = _option(None, "Input size in pixels, e.g. 416 or 608x320.")
+    size: tuple[int, int] | None = _option(
+        None, "Input size in pixels, e.g. 416 or 608x320.", flag=("--size", "--imgsz", "--img-size")
+    )
     freeze: str | None = _option(
         None, "Do not train the first N layers, or the backbone.", metavar="N|backbone"
     )
@@ -97,10 +106,11 @@ class TrainConfig:
     seed: int = _option(0, "Seed of image order and augmentation.", low=0)
     threads: int | None = _option(None, "Cores to compute on.  [default: all]", low=1)
     workers: int | None = _option(None, "Threads that prepare images.  [default: number of cores]", low=1)
-    backend: str = _option("auto", "auto, or a name that `pydarknet info` lists.")
+    device: Device = _option("auto", DEVICE_HELP, metavar="DEVICE")
+    backend: str = _option("auto", BACKEND_HELP)
     precision: str = _option(
         "auto",
-        "auto: what the backend prefers here, bf16 if the CPU supports it natively; a run keeps its own.",
+        f"{PRECISION_HELP} A run keeps its own.",
         choices=("auto", *PRECISIONS),
     )
     cache: str = _option(
@@ -148,7 +158,13 @@ class TrainConfig:
             raise ArgumentError(
                 f"found val_fraction={self.val_fraction:g}, expected more than 0 and less than 1"
             )
+        require_agreement(self.backend, self.device)
         self.kept, self.overfit, self.rollback, self.save_interval(1)
+
+    @property
+    def engine_backend(self) -> str:
+        """Backend of the engine that ``device`` and ``backend`` mean together."""
+        return backend_on(self.backend, self.device)
 
     @property
     def kept(self) -> tuple[bool, float]:
@@ -257,6 +273,7 @@ FREE = frozenset(
         "map_every",
         "threads",
         "workers",
+        "device",
         "backend",
         "precision",
         "cache",

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydarknet import __version__
 from pydarknet.engine.handle import NetworkInfo
-from pydarknet.engine.info import info
+from pydarknet.engine.info import engine_libraries, info
 from pydarknet.errors import FileError
 from pydarknet.runs.config import TrainConfig, changed
 from pydarknet.runs.lock import FolderLock, acquire, owner
@@ -132,13 +132,21 @@ class RunFolder:
         table: dict[str, Any] = {"sessions": []}
         with contextlib.suppress(FileError):
             table = self.read()
-        now = {"threads": network.threads, "backend": network.backend, "device": network.device}
+        libraries = engine_libraries(network.backend)
+        now = {
+            "threads": network.threads,
+            "backend": network.backend,
+            "device": network.device,
+            "precision": network.precision,
+            "libraries": libraries,
+        }
         _report_rounding((table["sessions"] or [{}])[-1], now, notify)
         table.pop("result", None)  # that of the session before; this one may be killed
         table["config"] = config.to_json()
-        table["versions"] = {"pydarknet": __version__, "python": platform.python_version()}
+        table["versions"] = {"pydarknet": __version__, "python": platform.python_version(), **libraries}
         machine = info()
         table["machine"] = {name: machine[name] for name in ("platform", "cpu", "threads", "ram", "gpu")}
+        table["machine"]["computes_on"] = network.place
         table["sessions"].append(
             {"command": sys.argv, "host": socket.gethostname(), "started": _now(), "pid": os.getpid()}
             | now

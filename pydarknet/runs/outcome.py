@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydarknet.errors import DataError, NonFinite
+from pydarknet.system import html
 from pydarknet.system.atomic import finite
 
 #: Stop reasons of a training, with the exit code of ``pydarknet train``.
@@ -93,6 +94,10 @@ class Outcome:
         named = {"stop_reason": values.pop("reason"), "iterations": values.pop("iteration"), **values}
         return json.dumps(named, indent=1, ensure_ascii=False) + "\n"
 
+    def _repr_html_(self) -> str:
+        """The outcome and the chart of the run, for notebooks."""
+        return html.titled(f"training: {self.reason}", html.lines(self.to_text()), _chart(self.folder))
+
     def to_text(self) -> str:
         """Format for people."""
         if self.epochs_done is None:
@@ -119,6 +124,14 @@ class Outcome:
             measured = "" if file.map50 is None else f"mAP@0.5 {file.map50:.2%}"
             lines.append(f"  {file.kind:{width}}  {measured:15}  {self.folder / file.path}")
         return "\n".join(lines)
+
+
+def _chart(folder: Path) -> str:
+    """The plot of the run as an image of a page; empty if there is none."""
+    try:
+        return html.png((folder / "chart.png").read_bytes(), "loss and mAP of the run")
+    except OSError:
+        return ""
 
 
 def reason_of(error: BaseException) -> str:

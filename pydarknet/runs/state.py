@@ -50,6 +50,7 @@ CURVES = (
     "gpu_mb",
     "cpu_percent",
     "gpu_percent",
+    "gpu_celsius",
     "stall",
     "read_mb",
     "written_mb",

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
-
 from pydarknet.engine.detections import Detections
-from pydarknet.errors import ArgumentError
+from pydarknet.engine.selection import Classes, Selection
 from pydarknet.streaming.tiling import Tiles
 
 #: Returns the Detections of each image of a list.
@@ -30,41 +27,22 @@ def make_detector(
     thresh: float = 0.25,
     nms: float = 0.45,
     letterbox: bool | None = None,
-    classes: Iterable[str | int] | None = None,
+    classes: Classes | None = None,
+    max_det: int | None = None,
+    agnostic: bool = False,
     tile: int | tuple[int, int] | None = None,
     overlap: float = 0.2,
 ) -> Detect:
     """Build the function from images to Detections; the options are those of :func:`pydarknet.stream`.
 
     Raises:
-        ArgumentError: a class is unknown, or a tile or overlap is out of range.
+        ArgumentError: a class is unknown, or a number, tile or overlap is out of range.
     """
+    select = Selection.of(getattr(net, "names", ()), nms, classes, agnostic, max_det)
+    nms_inside = select.engine_nms if tile is None else nms  # pieces of tiles are joined class by class
 
     def detect(images: list[Any]) -> list[Detections]:
-        return net.detect(images, thresh, nms, letterbox)
+        return net.detect(images, thresh, nms_inside, letterbox)
 
-    all_classes = detect if tile is None else Tiles(detect, tile, overlap, nms)
-    if classes is None:
-        return all_classes
-    ids = sorted(class_ids(classes, getattr(net, "names", ())))
-    return lambda images: [found[np.isin(found.class_id, ids)] for found in all_classes(images)]
-
-
-def class_ids(classes: Iterable[str | int], names: Sequence[str]) -> frozenset[int]:
-    """Ids of classes given by name or id.
-
-    Raises:
-        ArgumentError: the network has no such class; the message suggests a similar one.
-    """
-    found = set()
-    for wanted in classes:
-        text = str(wanted).strip()
-        if text in names:
-            found.add(names.index(text))
-        elif text.isdigit() and (not names or int(text) < len(names)):
-            found.add(int(text))
-        else:
-            close = difflib.get_close_matches(text, names, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {len(names)} classes"
-            raise ArgumentError(f"found class {text!r}, which the network does not have; {hint}")
-    return frozenset(found)
+    find = detect if tile is None else Tiles(detect, tile, overlap, nms)
+    return lambda images: [select(found) for found in find(images)]

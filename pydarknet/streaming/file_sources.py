@@ -18,9 +18,11 @@ from io import BufferedReader
 from time import perf_counter
 from typing import IO, Any
 
+import numpy as np
+
 from pydarknet.data.archives import DAMAGED
 from pydarknet.engine import opencv
-from pydarknet.engine.images import Pixels, decode, load
+from pydarknet.engine.images import Pixels, blue_first, decode, load
 from pydarknet.errors import DataError
 from pydarknet.streaming.sources import IMAGE_SUFFIXES, StreamSource, _natural
 
@@ -69,9 +71,9 @@ def frames(sources: Iterable[StreamSource], channels: int = 3, every: int = 1) -
             elif source.kind == "stdin":
                 yield from _stdin(BufferedReader(sys.stdin.buffer), channels, every)  # type: ignore[arg-type]
             elif source.kind == "object":
-                yield from _object(source.value, source.name, every)
+                yield from _object(source, every)
             elif source.kind == "array":
-                yield from _arrays(source.value, channels)
+                yield from _arrays(source, channels)
             else:
                 yield Frame(_image(source.value, channels), source.name, still=True)
         except DataError as error:
@@ -132,12 +134,13 @@ def _download(url: str) -> bytes:
     return data
 
 
-def _arrays(value: Any, channels: int) -> Iterator[Frame | DataError]:
-    images = value if isinstance(value, (list, tuple)) else [value]
+def _arrays(source: StreamSource, channels: int) -> Iterator[Frame | DataError]:
+    value = source.value
+    images = value if isinstance(value, (list, tuple, Iterator)) else [value]
     for index, image in enumerate(images):
         try:
             name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"array{index + 1}"
-            yield Frame(load(image, channels), name, index, still=True)
+            yield Frame(load(image, channels, rgb=source.rgb), name, index, still=True)
         except DataError as error:
             yield error
 
@@ -244,16 +247,16 @@ def _time_of(capture: Any, index: int, fps: float) -> float:
     return index / fps if fps else 0.0
 
 
-def _object(camera: Any, name: str, every: int) -> Iterator[Frame]:
+def _object(source: StreamSource, every: int) -> Iterator[Frame]:
     """Frames of an object with ``read()`` that is not a live source, until it has none left."""
     index = 0
-    while (image := image_of(camera.read(), name)) is not None:
+    while (image := image_of(source.value.read(), source)) is not None:
         if index % every == 0:
-            yield Frame(image, name, index)
+            yield Frame(image, source.name, index)
         index += 1
 
 
-def image_of(answer: Any, name: str) -> Pixels | None:
+def image_of(answer: Any, source: StreamSource) -> Pixels | None:
     """The image in the answer of a ``read()``: ``(ok, image)`` as in cv2, or the image; None for none.
 
     Raises:
@@ -267,8 +270,10 @@ def image_of(answer: Any, name: str) -> Pixels | None:
         return None
     if not hasattr(answer, "shape"):
         raise DataError(
-            f"{name}: read() returned a {type(answer).__name__}; expected (ok, image) or an image"
+            f"{source.name}: read() returned a {type(answer).__name__}; expected (ok, image) or an image"
         )
+    if source.rgb:
+        answer = blue_first(np.asarray(answer))
     return answer if answer.size else None
 
 

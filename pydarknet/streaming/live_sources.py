@@ -83,14 +83,14 @@ class Reading:
     fps = 0.0
 
     def __init__(self, source: StreamSource) -> None:
-        self._camera, self._name = source.value, source.name
+        self._source = source
 
     def reopen(self) -> None:
         """No-op: it is open."""
 
     def read(self) -> Pixels | None:
         """The image that its ``read()`` returns."""
-        return image_of(self._camera.read(), self._name)
+        return image_of(self._source.value.read(), self._source)
 
     def close(self) -> None:
         """No-op: the caller owns it."""

@@ -14,6 +14,7 @@ import numpy as np
 from pydarknet.engine.detections import Detections
 from pydarknet.streaming.file_sources import Frame
 from pydarknet.streaming.live_sources import LiveReader
+from pydarknet.system import html
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,18 @@ class Stats:
     readers: tuple[LiveReader, ...] = ()
     _start: float = 0.0
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+
+    def _repr_html_(self) -> str:
+        """The counts as a table, for notebooks."""
+        of = f" of {self.total}" if self.total is not None else ""
+        rows = [
+            ("frames", f"{self.frames}{of}"),
+            ("failed", self.failed),
+            ("dropped", self.dropped),
+            ("frames per second", f"{self.fps:.1f}"),
+            ("latency, median", f"{self.latency(0.5) * 1e3:.0f} ms"),
+        ]
+        return html.titled("stream", html.table(["", ""], rows))
 
     @property
     def fps(self) -> float:

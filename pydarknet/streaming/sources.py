@@ -12,6 +12,7 @@ import difflib
 import glob
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,12 +46,14 @@ class StreamSource:
         value: path or URL as text; number of a camera; numbers after ``screen``; the array or object itself.
         live: whether images arrive at their own pace, so that old ones are dropped instead of waited for.
         label: name to show in place of the value.
+        rgb: arrays, and those of an object's ``read()``, are red first.
     """
 
     kind: Kind
     value: Any
     live: bool = False
     label: str = ""
+    rgb: bool = False
 
     def __post_init__(self) -> None:
         if self.kind in ("camera", "stream", "streams", "screen"):
@@ -76,7 +79,8 @@ def classify(source: Any) -> StreamSource:
     Args:
         source: text or path (image, folder, glob pattern, ``.txt`` list, ``.streams`` list, ``.zip``, video,
             URL, ``"screen [monitor] [left top width height]"``, ``"-"`` for stdin, ``"0"`` for camera 0);
-            the number of a camera; an array (h, w, c) or list of images; or an object with ``read()``.
+            the number of a camera; an array (h, w, c); a list or iterator of images; or an object
+            with ``read()``.
 
     Raises:
         ArgumentError: it is not any of these.
@@ -89,7 +93,9 @@ def classify(source: Any) -> StreamSource:
         return StreamSource("camera", source)
     if callable(getattr(source, "read", None)):
         return StreamSource("object", source)
-    if hasattr(source, "__array_interface__") or isinstance(source, (list, tuple, bytes, bytearray)):
+    if any(hasattr(source, name) for name in ("__array_interface__", "__array__")) or isinstance(
+        source, (list, tuple, bytes, bytearray, Iterator)
+    ):
         return StreamSource("array", source)
     raise ArgumentError(
         f"found a source of type {type(source).__name__}; expected a path, a URL, the number of a camera, "

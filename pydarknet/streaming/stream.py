@@ -13,11 +13,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pydarknet.engine.detections import Detections
 from pydarknet.engine.network import Names, Network
+from pydarknet.engine.selection import Classes
 from pydarknet.errors import ArgumentError, DataError
 from pydarknet.streaming.detector import Detect, Detector, make_detector
 from pydarknet.streaming.file_sources import Frame, count, frames
@@ -106,7 +108,10 @@ def stream(  # noqa: PLR0913  all but two by keyword
     thresh: float = 0.25,
     nms: float = 0.45,
     letterbox: bool | None = None,
-    classes: Iterable[str | int] | None = None,
+    classes: Classes | None = None,
+    max_det: int | None = None,
+    agnostic: bool = False,
+    rgb: bool = False,
     tile: int | tuple[int, int] | None = None,
     overlap: float = 0.2,
     every: int = 1,
@@ -131,6 +136,9 @@ def stream(  # noqa: PLR0913  all but two by keyword
         nms: overlap (IoU) above which the weaker of two boxes is suppressed, 0..1; 0 keeps all.
         letterbox: pad images instead of stretching them; by default as the cfg says.
         classes: report only these classes, by name or id.
+        max_det: report at most this many objects of an image, the most confident ones.
+        agnostic: suppress overlapping boxes of different classes, too.
+        rgb: arrays of the source are red first, as those of imageio and torchvision; results are blue first.
         tile: also run on tiles of this size in pixels, (width, height) or one number for both; finds small
             objects in large images. See :mod:`pydarknet.streaming.tiling`.
         overlap: overlap between neighbouring tiles, as a fraction of a tile, 0..0.9.
@@ -151,11 +159,16 @@ def stream(  # noqa: PLR0913  all but two by keyword
     """
     if every < 1:
         raise ArgumentError(f"found every={every}, expected 1 (all frames) or more")
-    detector = make_detector(
-        net, thresh=thresh, nms=nms, letterbox=letterbox, classes=classes, tile=tile, overlap=overlap
-    )
+    chosen: dict[str, Any] = {
+        "classes": classes,
+        "max_det": max_det,
+        "agnostic": agnostic,
+        "tile": tile,
+        "overlap": overlap,
+    }
+    detector = make_detector(net, thresh=thresh, nms=nms, letterbox=letterbox, **chosen)
     info = getattr(net, "info", None)
-    sources = _sources(source, live)
+    sources = _sources(source, live, rgb)
     result = Stream(
         sources, detector, getattr(net, "batch", 1), getattr(info, "channels", 3), every, patience
     )
@@ -165,10 +178,11 @@ def stream(  # noqa: PLR0913  all but two by keyword
 
 def detect(
     cfg: str | os.PathLike[str],
-    weights: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None,
     source: Any,
     *,
     names: Names | None = None,
+    size: int | tuple[int, int] | None = None,
     **options: Any,
 ) -> Stream:
     """Load a network and detect objects in every image of a source.
@@ -179,11 +193,12 @@ def detect(
             print(dets)
 
     Args:
-        cfg: path of the cfg file.
+        cfg: path of the cfg file; or of a run folder or pack, with ``weights=None``.
         weights: path of the weights file.
         source: as for :func:`stream`.
-        names: path of a ``.names`` file, or the names.
-        options: arguments of :class:`Network` (``backend``, ``batch``, ...) and :func:`stream` (``thresh``,
+        names: as for :class:`Network`.
+        size: input size in place of the cfg's, (width, height) or one number for both.
+        options: arguments of :class:`Network` (``device``, ``batch``, ...) and :func:`stream` (``thresh``,
             ``every``, ...).
 
     Returns:
@@ -192,11 +207,13 @@ def detect(
     Raises:
         DarknetError: see :class:`Network` and :func:`stream`.
     """
-    loading = ("backend", "precision", "batch", "threads", "strict")
+    loading = ("device", "backend", "precision", "batch", "threads", "strict")
     network = Network(
         cfg, weights, names=names, **{key: options.pop(key) for key in loading if key in options}
     )
     try:
+        if size is not None:
+            network.resize(*(size if isinstance(size, tuple) else (size, size)))
         result = stream(network, source, **options)
     except BaseException:
         network.close()
@@ -205,7 +222,7 @@ def detect(
     return result
 
 
-def _sources(source: Any, live: bool | None) -> list[StreamSource]:
+def _sources(source: Any, live: bool | None, rgb: bool) -> list[StreamSource]:
     """Sources of one kind each: folders and lists expanded, pages resolved, live objects marked."""
     settled = []
     given = (
@@ -216,8 +233,8 @@ def _sources(source: Any, live: bool | None) -> list[StreamSource]:
             address, is_live = extras.load("pydarknet.sources", "site")(entry.value)
             entry = StreamSource("stream" if is_live else "video", address, label=entry.name)  # noqa: PLW2901
         elif entry.kind == "object" and (_is_endless(entry.value) if live is None else live):
-            entry = StreamSource("object", entry.value, live=True)  # noqa: PLW2901
-        settled.append(entry)
+            entry = replace(entry, live=True)  # noqa: PLW2901
+        settled.append(replace(entry, rgb=rgb) if rgb else entry)
     return settled
 
 

@@ -21,6 +21,7 @@ _OWN = {
     ("pydarknet.hooks", "mlflow"): "pydarknet.contrib.mlflow:Mlflow",
     ("pydarknet.executors", "local"): "pydarknet.data.executors:local",
     ("pydarknet.executors", "ray"): "pydarknet.contrib.ray:engine",
+    ("pydarknet.tables", "pandas"): "pydarknet.contrib.frames:to_pandas",
     ("pydarknet.gpu", "nvml"): "pydarknet.contrib.nvml:Gpu",
 }
 

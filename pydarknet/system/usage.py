@@ -14,15 +14,19 @@ from pydarknet.system import extras
 
 EVERY = 1.0  # seconds between measurements; the share of a shorter time is noise
 
-COLUMNS = ("cpu_percent", "rss_mb", "read_mb", "written_mb", "gpu_percent", "gpu_mb")
+COLUMNS = ("cpu_percent", "rss_mb", "read_mb", "written_mb", "gpu_percent", "gpu_mb", "gpu_celsius")
 
 
 class Resources:
-    """Meter of this process; cheap enough to be read in every iteration."""
+    """Meter of this process; cheap enough to be read in every iteration.
 
-    def __init__(self) -> None:
+    Args:
+        gpu: number of the GPU to measure, as CUDA counts.
+    """
+
+    def __init__(self, gpu: int = 0) -> None:
         self._process = psutil.Process()
-        self._gpu = _gpu()
+        self._gpu = _gpu(gpu)
         self._start = self._disk()
         self._cpu, self._time = self._seconds(), time.monotonic()
         self._values = self._measure(0.0)
@@ -33,7 +37,7 @@ class Resources:
         Returns:
             ``cpu_percent`` since the last measurement, 100 for each core in use; ``rss_mb``; ``read_mb`` and
             ``written_mb`` since the beginning of the session, without what the system's disk cache served;
-            ``gpu_percent`` and ``gpu_mb``, None without a GPU.
+            ``gpu_percent``, ``gpu_mb`` and ``gpu_celsius``, None without a GPU.
         """
         now = time.monotonic()
         if now - self._time >= EVERY:
@@ -44,7 +48,7 @@ class Resources:
         return self._values
 
     def _measure(self, cpu: float) -> dict[str, float | None]:
-        disk, gpu = self._disk(), self._gpu.sample() if self._gpu else (None, None)
+        disk, gpu = self._disk(), self._gpu.sample() if self._gpu else (None, None, None)
         moved = [
             None if a is None or b is None else (b - a) / 2**20
             for a, b in zip(self._start, disk, strict=True)
@@ -64,8 +68,8 @@ class Resources:
         return None, None
 
 
-def _gpu() -> Any:
-    """Meter of the first GPU; None without a library, a driver or a device."""
+def _gpu(number: int) -> Any:
+    """Meter of a GPU; None without a library, a driver or a device."""
     with contextlib.suppress(MissingExtra, BackendError):
-        return extras.load("pydarknet.gpu", "nvml")()
+        return extras.load("pydarknet.gpu", "nvml")(number)
     return None

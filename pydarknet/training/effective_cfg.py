@@ -111,7 +111,7 @@ def _listed(numbers: list[int]) -> str:
 
 
 def _choose_subdivisions(cfg: CfgFile, config: TrainConfig, notify: Notify) -> None:
-    backend = config.backend
+    backend = config.engine_backend
     free = free_memory(backend)
     if free is None:
         raise ArgumentError("the free memory of this system is unknown; give subdivisions as a number")

@@ -213,7 +213,8 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
         each = _evaluation(started)
     hours = ((end - done) * seconds + evaluations * each) / 3600
     info = started.trainer.network.info
-    precision, backend, free = info.precision, info.backend, free_memory(info.backend)
+    precision, backend = info.precision, started.prepared.config.engine_backend
+    free = free_memory(backend)
     smallest = smallest_subdivisions(cfg, free, precision=precision, backend=backend) if free else None
     return Estimate(
         done,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydarknet.cfg import CfgFile
@@ -20,32 +20,8 @@ from pydarknet.system.notify import Notify
 from pydarknet.training import resumed_inputs, startup_checks
 from pydarknet.training.checkpoint import CheckpointDir
 from pydarknet.training.effective_cfg import effective_cfg, requested_cfg
+from pydarknet.training.notices import Notices
 from pydarknet.training.resumed_inputs import ResumedCfg, weights_identity
-
-
-@dataclass(frozen=True)
-class Notices:
-    """Notices of a session: passed on to the user, and kept for ``run.json``.
-
-    Attributes:
-        show: passes text on without keeping it.
-        kept: the notices so far.
-        changes: those about inputs that differ from the last session's.
-    """
-
-    show: Notify
-    kept: list[str] = field(default_factory=list)
-    changes: list[str] = field(default_factory=list)
-
-    def __call__(self, text: str) -> None:
-        """Pass on and keep a notice."""
-        self.kept.append(text)
-        self.show(text)
-
-    def changed(self, text: str) -> None:
-        """Pass on and keep a notice about a changed input."""
-        self.changes.append(text)
-        self(text)
 
 
 @dataclass(frozen=True)
@@ -83,7 +59,7 @@ def base_of(config: TrainConfig) -> str:
 def prepare(
     config: TrainConfig, folder: RunFolder, before: TrainConfig | None = None, *, notify: Notify
 ) -> Prepared:
-    """Read the data, choose the precision, write the effective cfg, run the preflight.
+    """Choose the device and the precision, read the data, write the effective cfg, run the preflight.
 
     Args:
         config: the settings.
@@ -96,9 +72,10 @@ def prepare(
         CfgError: the cfg does not describe a network that can be trained.
         ArgumentError: settings or cfg are those of another training than the run's.
         FileError: the saved state is damaged or missing.
-        BackendError: this machine cannot compute in the precision.
+        BackendError: this machine cannot compute on the device, or in the precision.
     """
     begun, notices = time.monotonic(), Notices(notify)
+    config = replace(config, precision=startup_checks.settle_precision(config, before, notices))
     state = state_of(folder.weights, base_of(before or config))
     base = state.name.removesuffix(STATE) if state else base_of(config)
     checkpoints = CheckpointDir(folder.weights, base, *config.kept)
@@ -106,7 +83,6 @@ def prepare(
     if state is None:
         _require_no_weights(config, folder)
     dataset, splits = _read(config, folder, state is not None, notices)
-    config = replace(config, precision=startup_checks.settle_precision(config, before, notices))
     resumed = state is not None and before is not None
     if resumed:
         assert before is not None

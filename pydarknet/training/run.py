@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydarknet.engine.devices import require_available
 from pydarknet.errors import FileError, NonFinite
 from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.folder import RunFolder, choose
@@ -63,11 +64,13 @@ def train(
         CfgError: the cfg does not describe a network that can be trained.
         WeightsError: the weights belong to another network.
         ArgumentError: the settings contradict the run in the folder.
+        BackendError: this machine cannot compute on the device, or in the precision.
     """
     if notify is None:
         notify = progress.notify if verbose else _log.info
     if verbose and not echo:
         hooks = [*hooks, progress.Bar()]
+    require_available(config.engine_backend)
     folder, before = choose(config, base_of(config), notify)
     with folder.locked(notify), plots.page(folder, config, notify):
         reason = "failed"
@@ -137,10 +140,7 @@ def _begin(started: Started) -> None:
     prepared = started.prepared
     record, changes = prepared.checkpoints.run, prepared.notices.changes
     inputs = {**record.inputs(), "changes": changes} if record else None
-    info = started.trainer.network.info
-    device = f" ({info.device})" if info.device else ""
-    prepared.notices.show(f"computing on {info.backend}{device}, {info.precision}, {info.threads} threads")
-    prepared.folder.begin(prepared.config, info, prepared.notices, inputs)
+    prepared.folder.begin(prepared.config, started.trainer.network.info, prepared.notices, inputs)
     with contextlib.suppress(OSError):
         prepared.folder.file("crash.json").unlink()
 
@@ -229,6 +229,8 @@ def resume(folder: Path, **changes: Any) -> TrainConfig:
         changes.setdefault("max_batches", None)
     if changes.get("max_batches") is not None:
         changes.setdefault("epochs", None)
+    if changes.keys() & {"device", "backend"}:  # the run's own may contradict what the user chose now
+        changes = {"device": "auto", "backend": "auto", **changes}
     return replace(before, out=folder, restart=False, **changes)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.data.album import ImageCache
+from pydarknet.engine.devices import gpu_number
 from pydarknet.engine.trainer import Trainer
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system import extras
@@ -139,7 +140,8 @@ def _hooks(
     saving: list[Hook] = [CheckpointHook(checkpoints, schedule, log, monitor, measured, notify)]
     if config.rollback is not None:
         saving.append(RollbackPoints(checkpoints, schedule.last_every))
-    reporting: list[Hook] = [clock, tables.Evaluations(monitor, notify.show), log, tables.Tables(clock)]
+    reporting: list[Hook] = [clock, tables.Evaluations(monitor, notify.show), log]
+    reporting.append(tables.Tables(clock, gpu_number(config.engine_backend)))
     if config.plots:
         reporting.append(plots.Plots(prepared.dataset, loader, config.dump_batches, notify))
     reporting.append(eta_hook(notify, config.max_hours))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydarknet.cfg import CfgFile
 from pydarknet.cfg.memory import smallest_subdivisions, training_memory
@@ -22,13 +23,14 @@ from pydarknet.errors import BackendError, DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.atomic import write_text
 from pydarknet.system.notify import Notify
+from pydarknet.training.notices import Notices
 from pydarknet.training.starting_weights import report_random_layers, starting_weights
 
 ENGINE_REPORTS = "L-36"  # keys without effect: the trainer logs them, with file and line
 
 
-def settle_precision(config: TrainConfig, before: TrainConfig | None, notify: Notify) -> str:
-    """Choose the precision to compute in, never ``auto``.
+def settle_precision(config: TrainConfig, before: TrainConfig | None, notices: Notices) -> str:
+    """Report where the training computes, and choose the precision, never ``auto``.
 
     A run keeps the one that it began with, since another one gives other bits; where the backend of this
     machine lacks it, the run continues in what the backend prefers, and that is reported.
@@ -36,7 +38,7 @@ def settle_precision(config: TrainConfig, before: TrainConfig | None, notify: No
     Args:
         config: the settings.
         before: settings of the run that is resumed.
-        notify: receives a notice if the precision changes, or is slow here.
+        notices: receive the device; a notice if the precision changes, or is slow here.
 
     Raises:
         BackendError: this machine cannot compute in it.
@@ -45,21 +47,27 @@ def settle_precision(config: TrainConfig, before: TrainConfig | None, notify: No
     if asked == "auto" and used:
         asked = used
     try:
-        info = engine_info(config.backend, asked)
+        info = engine_info(config, asked)
     except BackendError:
         if asked != used:
             raise
-        info = engine_info(config.backend)
+        info = engine_info(config, "auto")
+    notices.show(f"computing on {info.place}, {info.precision}, {info.threads} threads")
     if asked != "auto" and info.precision_reason:
-        notify(info.precision_reason)
+        notices(info.precision_reason)
     if used and used != info.precision:
-        notify(f"precision {used} -> {info.precision}: results will no longer be bit-identical")
+        notices.changed(f"precision {used} -> {info.precision}: results will no longer be bit-identical")
     return info.precision
 
 
-def engine_info(backend: str, precision: str = "auto") -> NetworkInfo:
-    """Backend and precision that these names resolve to, reported by the engine's smallest network."""
-    with Network.parse(selftest.CFG, backend=backend, precision=precision) as network:
+def engine_info(config: TrainConfig, precision: str) -> NetworkInfo:
+    """Where a training computes, and in which precision, reported by the engine's smallest network."""
+    where: dict[str, Any] = {
+        "backend": config.engine_backend,
+        "precision": precision,
+        "threads": config.threads,
+    }
+    with Network.parse(selftest.CFG, **where) as network:
         return network.info
 
 
@@ -92,7 +100,7 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, notify: Notify) -> No
         clear=config.clear,
         length_given=config.epochs is not None or config.max_batches is not None,
         precision=config.precision,
-        backend=config.backend,
+        backend=config.engine_backend,
     )
     ignored = (*config.ignore, *(("L-19",) if config.val_fraction else ()))  # they are split off
     found = preflight(cfg, Path(config.data), config.weights, plan, ignore=ignored)
@@ -109,7 +117,7 @@ def check(config: TrainConfig, cfg: CfgFile, folder: Path, notify: Notify) -> No
 
 def report_memory(config: TrainConfig, cfg: CfgFile, notify: Notify) -> None:
     """Report the memory that the training takes of its backend's, and that which is free."""
-    net, precision, backend = cfg.net, config.precision, config.backend
+    net, precision, backend = cfg.net, config.precision, config.engine_backend
     batch, parts = net.integer("batch"), net.integer("subdivisions")
     need = training_memory(cfg, precision=precision, backend=backend).total
     text = f"memory: about {need / 2**30:.2g} GiB for {batch // parts} images at a time ({precision})"
@@ -141,7 +149,7 @@ def open_trainer(
         cfg.path,
         given,
         strict=False,
-        backend=config.backend,
+        backend=config.engine_backend,
         precision=config.precision,
         threads=config.threads,
     )

@@ -79,11 +79,12 @@ class Tables(Hook):
 
     Args:
         clock: estimate of the remaining time.
+        gpu: number of the GPU whose use is recorded.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, gpu: int = 0) -> None:
         self.clock = clock
-        self._stall, self._resources = Stall(), usage.Resources()
+        self._stall, self._resources = Stall(), usage.Resources(gpu)
         self._measured: dict[str, float | None] = {}
 
     def start(self, training: TrainingLoop) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.cluster import KMeans
 
 from pydarknet import cfg
 from pydarknet.cfg import anchors
@@ -40,6 +41,25 @@ def test_separate_clusters_give_their_means(metric: str, seed: int) -> None:
     found = anchors.kmeans(boxes, 3, metric=metric, seed=seed)
     assert found.anchors == pytest.approx(means, abs=1)
     assert found.mean_iou > 0.95
+
+
+def test_euclidean_clusters_are_as_good_as_those_of_scikit_learn() -> None:
+    """The sum of squared distances, of boxes without clear clusters."""
+    boxes = np.random.default_rng(0).lognormal(3, 1, (300, 2))
+    ours = anchors.kmeans(boxes, 6, metric="l2").anchors
+    inertia = ((boxes[:, None] - ours) ** 2).sum(2).min(1).sum()
+    assert inertia <= KMeans(6, n_init=3, random_state=0).fit(boxes).inertia_ * 1.001
+
+
+def test_spread_out_starts_draw_far_boxes_in_proportion() -> None:
+    """From (1, 1) the boxes at distance 1 and 3 are drawn 1 : 9; a box is never drawn twice."""
+    boxes = np.array([[1.0, 1], [2, 1], [4, 1]])
+    rng = np.random.default_rng(0)
+    starts = [anchors.spread_out(boxes, 2, rng)[:, 0] for _ in range(4000)]
+    assert all(first != second for first, second in starts)
+    seconds = [second for first, second in starts if first == 1]
+    assert seconds.count(4) / len(seconds) == pytest.approx(0.9, abs=0.03)
+    assert np.unique(anchors.spread_out(boxes, 3, rng), axis=0).shape == (3, 2)
 
 
 def test_the_same_seed_gives_the_same_anchors() -> None:

@@ -32,6 +32,13 @@ LOADS = {
     + "[local]\nsize=3\nstride=1\npad=1\nfilters=4\nactivation=leaky\n[connected]\noutput=28\n"
     + "[detection]\nclasses=2\ncoords=4\nside=2\nnum=1\nrescore=1\nnuisance=0\nbackground=0\n",
     "resnext": NET + conv(32) + BLOCK + "[shortcut]\nfrom=-4\nactivation=leaky\n[avgpool]\n" + HEAD,
+    "resnet": NET
+    + conv(16)
+    + conv(32, 3, 2, activation="linear")
+    + "[shortcut]\nfrom=-2\nactivation=leaky\n"
+    + BLOCK
+    + "[shortcut]\nfrom=-4\nactivation=leaky\n"
+    + HEAD,
     "densenet": NET + conv(4) + conv(4, 3) + "[route]\nlayers=-1,-2\n" + conv(4) + "[avgpool]\n" + HEAD,
     "segmentation": NET + conv(4, 3, activation="ramp") + conv(1, 3, activation="logistic") + "[cost]\n",
 }
@@ -50,9 +57,9 @@ def test_old_networks_compute(name: str) -> None:
 
 
 REFUSED = {
-    "strided sums": (
-        NET + conv(16) + conv(16, 3, 2) + "[shortcut]\nfrom=-2\n",
-        "of different sizes, as in ResNets",
+    "sums with smaller layers": (
+        NET + conv(16, 3, 2) + "[upsample]\nstride=2\n" + "[shortcut]\nfrom=-2\n",
+        "expected 32 x 32 as the layer before, or a multiple of both by one factor",
     ),
     "binary": (NET + conv(4).replace("groups=1", "xnor=1"), "xnor: binary weights are not supported"),
     "recurrent": (NET + "[gru]\noutput=4\n", "recurrent layers"),

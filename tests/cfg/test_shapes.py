@@ -82,7 +82,7 @@ def test_published_networks(
         ("[route]\n", "expected the numbers of the layers to concatenate"),
         ("[conv]\n[route]\nlayers=0\ngroups=2\ngroup_id=2\n", r"\[route\] group_id: expected 0 … 1"),
         ("[conv]\n[max]\nstride=2\n[route]\nlayers=0,1\n", "layer 1 is 32×16×1, layer 0 is 64×32×1; width"),
-        ("[conv]\n[max]\nstride=2\n[shortcut]\nfrom=-2\n", "layer 0 is 64×32×1, the input is 32×16×1"),
+        ("[conv]\n[upsample]\nstride=2\n[shortcut]\nfrom=0\n", "layer 0 is 64×32×1, the input is 128×64×1"),
         ("[conv]\n[shortcut]\n", "expected the numbers of the layers to add"),
         ("[conv]\n[conv]\n[shortcut]\nfrom=0\nweights_type=x\n", "found 'x', expected none, per_feature"),
         ("[conv]\n[conv]\n[sam]\nfrom=0,1\n", "expected the number of one layer"),

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from helpers import run
 
-from pydarknet.engine import benchmark, selftest
+from pydarknet.engine import _core, benchmark, info, selftest
 from pydarknet.engine.benchmark import Setting
+from pydarknet.system import nvidia
 
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
@@ -30,6 +31,39 @@ def test_info_tells_the_machine(monkeypatch: Patch, capsys: Capture) -> None:
     printed = capsys.readouterr().out
     assert re.search(r"^  backends +cpu .*, ref \(fp32\)$", printed, re.M)
     assert "opencv" in printed
+
+
+def test_info_names_what_a_gpu_lacks(monkeypatch: Patch, capsys: Capture) -> None:
+    """The facts of the engine, and what to install for the missing ones."""
+    gpu = {"index": 0, "name": "Tesla T4", "capability": "7.5", "memory": 15 * 2**30, "why_not": "no NVRTC"}
+    found = {"driver": "12.4", "cudnn": "9.10.2", "nvrtc": None, "devices": [gpu], "why_not": "no NVRTC"}
+    described = info.cuda(found)
+    assert described["install"] == ["pip install 'pydarknet[cuda]'"]
+    assert described["packages"].keys() <= set(nvidia.PACKAGES)
+    bare = info.cuda({**found, "driver": None, "cudnn": None, "devices": []})
+    assert [words.split()[0] for words in bare["install"]] == ["NVIDIA's", "pip"]
+    assert "DN_WITH_CUDA" in info.cuda(None)["why_not"]
+    monkeypatch.setattr(info, "cuda", lambda _: described)
+    assert run(monkeypatch, "info") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^  devices +0 Tesla T4 \(sm_75, 15.0 GiB\): not usable: no NVRTC$", printed, re.M)
+    assert re.search(r"^  install +pip install 'pydarknet\[cuda\]'$", printed, re.M)
+
+
+def test_selftest_names_what_was_not_run(monkeypatch: Patch, capsys: Capture) -> None:
+    build = _core.build_info()
+    gpus = [
+        {"index": number, "name": "T4", "capability": "7.5", "memory": 1, "why_not": why}
+        for number, why in enumerate(("", "too old"))
+    ]
+    build["backends"] = [one for one in build["backends"] if one["name"] != "cuda"]
+    build["backends"].append({"name": "cuda", "available": True, "reason": ""})
+    build["cuda"] = {"devices": gpus}
+    monkeypatch.setattr(_core, "build_info", lambda: build)
+    assert "cuda:0" in list(selftest._devices(build))
+    assert "cuda:1" not in list(selftest._devices(build))
+    run(monkeypatch, "info", "--selftest")
+    assert "----  cuda:1: not run: too old" in capsys.readouterr().out
 
 
 def test_selftest_passes_within_five_seconds(monkeypatch: Patch, capsys: Capture) -> None:

@@ -131,7 +131,7 @@ def test_verbose_adds_the_traceback() -> None:
 def test_shell_completion() -> None:
     asked = {
         "_PYDARKNET_COMPLETE": "bash_complete",
-        "COMP_WORDS": "pydarknet detect --lin",
+        "COMP_WORDS": "pydarknet detect --line-w",
         "COMP_CWORD": "2",
     }
     done = subprocess.run(COMMAND, capture_output=True, text=True, check=True, env={**os.environ, **asked})

@@ -3,29 +3,25 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
 
 from pydarknet.cli import COMMANDS, cli
 from pydarknet.cli._impl import hints
+from pydarknet.cli._impl.common_options import is_quiet, with_common
 
-DEVICES = "This build computes with: "
 ROWS = [
-    ("train", "--img", "Use --size."),
-    ("train", "--imgsz", "Use --size."),
-    ("train", "--img-size", "Use --size."),
-    ("train", "--name", "Use --out."),
-    ("train", "--project", "Use --out."),
+    ("train", "--image-size", "Use --size."),
+    ("train", "--save-dir", "Use --out."),
     ("train", "--exist-ok", "The same command again resumes the run; --restart starts over."),
-    ("train", "--device", DEVICES),
-    ("train", "--gpus", DEVICES),
-    ("train", "--save-period", "Use --save-every."),
-    ("train", "--save_period", "Use --save-every."),
+    ("train", "--gpus", "Use --device."),
+    ("weights info", "--device", "This command does not compute a network."),
     ("train", "--lr0", "Use --lr."),
     ("train", "--learning-rate", "Use --lr."),
-    ("train", "--hyp", "--set KEY=VALUE changes keys of the cfg"),
-    ("train", "--model", "`pydarknet cfg new --model NAME` writes a cfg"),
     ("train", "--iterations", "Use --max-batches."),
     ("train", "--early-stop", "Use --patience."),
     ("train", "--optimizer", "SGD is the default; --set adam=1 chooses Adam"),
@@ -34,24 +30,20 @@ ROWS = [
     ("train", "--patiense", "Did you mean --patience?"),
     ("train", "--zzz", "--help lists the options."),
     ("detect", "--source", "The source is an argument without an option"),
-    ("detect", "--line_thickness", "Use --line-width."),
-    ("detect", "--conf", "Use --thresh."),
-    ("detect", "--conf-thres", "Use --thresh."),
     ("detect", "-thresh", "Use --thresh."),
-    ("detect", "--iou-thres", "Use --nms."),
     ("detect", "--img", "Use --size."),
-    ("detect", "--imgsz", "Use --size."),
     ("detect", "--vid-stride", "Use --every."),
-    ("detect", "--max-det", "All objects above --thresh are reported"),
     ("detect", "--view-img", "Use --show."),
-    ("detect", "-i", DEVICES),
-    ("eval", "--batch-size", "Use --batch."),
+    ("detect", "-i", "Use --device."),
+    ("eval", "--conf", "Use --thresh."),
+    ("eval", "--name", "Use --out."),
+    ("anchors", "--imgsz", "Use --size."),
 ]
 
 
 @pytest.mark.parametrize(("command", "option", "hint"), ROWS)
 def test_the_hint(command: str, option: str, hint: str) -> None:
-    result = CliRunner().invoke(cli, [command, option, "0"])
+    result = CliRunner().invoke(cli, [*command.split(), option, "0"])
     assert result.exit_code == 2
     assert f"No such option '{option.replace('_', '-')}'. {hint}" in result.output
 
@@ -65,7 +57,7 @@ def test_underscores_are_dashes() -> None:
 
 def test_a_missing_network_names_the_command_that_writes_one() -> None:
     result = CliRunner().invoke(cli, ["train", "--data", "x.data"])
-    assert "`pydarknet cfg new --model yolov4-tiny --data obj.data` writes one" in result.output
+    assert "--model yolov4-tiny makes one, and so does `pydarknet cfg new`" in result.output
 
 
 def commands(group: click.Group = cli, prefix: str = "") -> dict[str, click.Command]:
@@ -95,7 +87,29 @@ def test_no_hint_names_an_option_that_is_not_there() -> None:
 def test_advice_names_options_that_exist() -> None:
     every = commands()
     for (command, _), advice in hints.ADVICE.items():
-        text = advice if isinstance(advice, str) else advice()
-        words = [word.strip(".,;:`") for word in text.split() if word.startswith("--")]
-        if command and "pydarknet" not in text:
-            assert set(words) <= set(hints._options(every[command])), text
+        words = [word.strip(".,;:`") for word in advice.split() if word.startswith("--")]
+        if command and "pydarknet" not in advice:
+            assert set(words) <= set(hints._options(every[command])), advice
+
+
+def test_every_command_can_be_quiet_and_verbose() -> None:
+    for name, command in commands().items():
+        if not name.startswith("detector "):
+            flags = {flag for parameter in command.params for flag in parameter.opts}
+            assert {"-q", "--quiet", "-v", "--verbose"} <= flags, name
+
+
+def test_quiet_keeps_results_and_drops_the_rest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("pydarknet")
+
+    @click.command()
+    def command() -> None:
+        log.warning("a warning")
+        click.echo(f"the result; quiet: {is_quiet()}")
+
+    assert "quiet: False" in CliRunner().invoke(with_common(command)).output
+    assert caplog.messages == ["a warning"]
+    assert CliRunner().invoke(command, ["-q"]).output == "the result; quiet: True\n"
+    assert caplog.messages == ["a warning"]
+    log.warning("again")  # the next command is not quiet
+    assert caplog.messages == ["a warning", "again"]

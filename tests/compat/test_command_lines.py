@@ -114,15 +114,27 @@ def test_wrong_usage(
     assert message in " ".join(capsys.readouterr().err.split())
 
 
-def test_gpu_flags_are_noted(
-    files: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (("-i", "-1"), 1, "gone.data: file not found"),
+        (("-i", "99"), 1, "error: -i 99: "),
+        (("-gpu", "99"), 1, "note: -gpu is not a flag of Darknet; read as -i"),
+        (("-gpus", "99", "-i", "-1"), 1, "-gpus -1 computes on the CPU"),
+        (("-gpus", "0,1"), 2, "-gpus 0,1: found device '0,1': a network computes on one device"),
+        (("-i", "two"), 2, "-i two: found device 'two', expected auto, cpu, cuda or cuda:N"),
+    ],
+)
+def test_gpu_flags_choose_the_device(
+    flags: tuple[str, ...],
+    code: int,
+    message: str,
+    files: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run(monkeypatch, "detector", "test", "gone.data", *files[1:], "-gpu", "0", "-gpus", "0,1") == 1
-    err = capsys.readouterr().err
-    assert "note: -gpu is not a flag of Darknet; read as -i\n" in err
-    assert "note: -i 0 has no effect" in err
-    assert "note: -gpus 0,1 has no effect" in err
-    assert "gone.data: file not found" in err
+    assert run(monkeypatch, "detector", "test", "gone.data", *files[1:], *flags) == code
+    assert message in capsys.readouterr().err
 
 
 def video(path: Path, pixels: np.ndarray, frames: int) -> None:

@@ -345,6 +345,23 @@ def test_the_process_wide_detector(model: Model) -> None:
         assert plain("dispose", ctypes.c_int)() == 1
 
 
+@pytest.mark.parametrize("device", [-1, 0, 99])
+def test_a_network_loads_whatever_gpu_was_chosen(device: int, tiny_files: tuple[Path, Path]) -> None:
+    """Darknet's scripts choose GPU 0 on any machine; the choice is the calling thread's."""
+    cfg, weights = (bytes(path) for path in tiny_files)
+
+    def width() -> int:
+        declared.cuda_set_device(device)
+        network = declared.load_network_custom(cfg, weights, 0, 1)
+        try:
+            return int(declared.network_width(network))
+        finally:
+            declared.free_network_ptr(network)
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(width).result() == 4
+
+
 def test_there_is_no_gpu() -> None:
     name = ctypes.create_string_buffer(b"before", 64)
     assert plain("get_device_count", ctypes.c_int)() == -1

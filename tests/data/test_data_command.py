@@ -184,6 +184,17 @@ def test_merge(darknet, voc, tmp_path):
     assert ops.class_counts(done) == {c: 2 * n for c, n in one.items()}
 
 
+def test_merge_keeps_some_classes(darknet, voc, tmp_path):
+    run("merge", darknet, voc, "--rename", "hash", "--classes", "disc,square", "--out", tmp_path / "m")
+    done = read(tmp_path / "m")
+    assert done.names == ("disc", "square")
+    one = read(darknet)
+    counts = ops.class_counts(one)
+    assert ops.class_counts(done) == {
+        number: 2 * counts[one.names.index(name)] for number, name in enumerate(done.names)
+    }
+
+
 def test_merge_reports_collisions(darknet, voc, tmp_path):
     result = run("merge", darknet, voc, "--out", tmp_path / "m")
     assert result.return_value == 1

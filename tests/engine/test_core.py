@@ -105,3 +105,9 @@ def test_facts_are_asked_for_again_after_each_change(tiny: Callable[..., Network
         assert handle.info().batch == 3
         handle.profile(20)
         assert handle.info().activation_bytes > 0
+
+
+def test_a_build_without_a_fast_backend_says_so() -> None:
+    assert "install oneDNN 3 and build pydarknet" in _core.advice(["ref"])
+    for fast in (["cpu", "ref"], ["cuda", "ref"], _core.backend_names()):
+        assert _core.advice(fast) == ""

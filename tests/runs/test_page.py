@@ -66,7 +66,7 @@ def visible_sections(browser: Any) -> list[str]:
     return list(browser.execute_script(script))
 
 
-ALL = ["tiles", "findings", "curves", "evaluation", "checks", "samples", "log", "about"]
+ALL = ["tiles", "findings", "curves", "evaluation", "samples", "machine", "checks", "log", "about"]
 
 
 def check_content(browser: Any) -> None:
@@ -156,6 +156,60 @@ def test_looking_closer(browser: Any, page: Page) -> None:
     assert browser.execute_script("return document.querySelector('#zoom').open")
     browser.execute_script("document.querySelector('#zoom').click()")
     assert not browser.execute_script("return document.querySelector('#zoom').open")
+
+
+def curve(browser: Any, chart: int = 0) -> list[str]:
+    """The paths of a chart's curves."""
+    script = "return [...document.querySelectorAll('#curves .card')[arguments[0]].querySelectorAll('path')]"
+    return list(browser.execute_script(f"{script}.map(p => p.getAttribute('d'))", chart))
+
+
+def test_hiding_and_smoothing_curves(browser: Any, page: Page) -> None:
+    """A click on a name hides its curve and shows it again; smoothing changes lines, not measured points."""
+    browser.get(page.url)
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    every = curve(browser)
+    click = "document.querySelector('#curves .legend button').click()"
+    browser.execute_script(click)
+    assert len(curve(browser)) == len(every) - 1
+    assert browser.execute_script(
+        "return document.querySelector('#curves .legend .off').innerText"
+    ).startswith("each iteration")
+    browser.execute_script(click)
+    assert curve(browser) == every
+    points = curve(browser, 1)
+    browser.execute_script(
+        "const s = document.querySelector('#smooth'); s.value = 0.9; s.dispatchEvent(new Event('input'))"
+    )
+    assert curve(browser)[1] != every[1]
+    assert curve(browser, 1) == points
+    found = browser.execute_script("return smoothed([1, null, 3], 0.5)")
+    assert found == [1, None, pytest.approx((1 * 0.25 + 3 * 0.5) / 0.75)]
+
+
+def test_the_machine_is_folded(browser: Any, page: Page) -> None:
+    """Its charts are drawn when they are opened; validation images come before them."""
+    browser.get(page.url)
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    charts = "return document.querySelectorAll('#machine svg').length"
+    assert browser.execute_script(charts) == 0
+    browser.execute_script("document.querySelector('#machine details').open = true")
+    wait(lambda: browser.execute_script(charts) >= 2, "the charts are drawn")
+    assert "Images per second" in shown(browser, "#machine")
+    sections = visible_sections(browser)
+    assert sections.index("samples") < sections.index("machine")
+
+
+def test_several_runs_in_one_chart(browser: Any, folder: Path, tmp_path: Path) -> None:
+    other = make(tmp_path / "other <i>")
+    with Page(folder, port=0, others=[other]) as served:
+        browser.get(served.url)
+        wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+        legend = shown(browser, "#curves")
+        assert "other <i>: average" in legend
+        assert "other <i>: mAP@0.5" in legend
+        average, foreign = curve(browser)[1], curve(browser)[-1]
+        assert foreign == average  # the same numbers, so the same line
 
 
 def test_the_report_needs_nothing_else(browser: Any, folder: Path, tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ def test_a_reader_that_has_enough_ends_the_run(network: list, video: Callable[..
 def test_darknet_order_and_classes(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     tiny_files: tuple[Path, Path],
     tmp_path: Path,
 ) -> None:
@@ -150,9 +151,9 @@ def test_darknet_order_and_classes(
     )
     tiny_files[1].with_suffix(".names").write_text("thing\nother\n")
     assert run(monkeypatch, "detect", *tiny_files, "x.png", "--thresh", 0.1) == 0
-    out, err = capsys.readouterr()
+    out = capsys.readouterr().out
     assert re.search(r"^0: \d+%$", out, re.MULTILINE)
-    assert "tiny.weights, but the network has 1 classes; the names are not used" in err
+    assert "tiny.weights, but the network has 1 classes; the names are not used" in caplog.text
     assert run(monkeypatch, "detect", *tiny_files) == 2
     assert "Missing argument 'SOURCE...'" in capsys.readouterr().err
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers import run
+from sklearn.datasets import load_digits
 
 from pydarknet.cfg import walk
 from pydarknet.data import read
@@ -31,6 +32,14 @@ def test_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     demo.make_data(tmp_path / "b")
     pairs = zip(sorted((tmp_path / "a").rglob("*.png")), sorted((tmp_path / "b").rglob("*.png")), strict=True)
     assert all(a.read_bytes() == b.read_bytes() for a, b in pairs)
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    """The file holds the data set that scikit-learn ships, too."""
+    known = load_digits()
+    with np.load(demo.DIGIT_IMAGES) as digits:
+        np.testing.assert_array_equal(digits["images"], known.images)
+        np.testing.assert_array_equal(digits["labels"], known.target)
 
 
 def test_training_and_validation_share_no_digit() -> None:

@@ -28,6 +28,7 @@ from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
 from pydarknet.training import Hook, Step, estimate, startup_checks, train
 from pydarknet.training.loop import TrainingLoop
+from pydarknet.training.notices import Notices
 from pydarknet.training.run import resume
 
 
@@ -140,14 +141,14 @@ def test_precision_is_settled_once(config: TrainConfig) -> None:
     train(replace(config, precision="auto"), [StopAt(1)])
     kept = json.loads((Path(config.out or "") / "run.json").read_text())["config"]["precision"]
     assert kept == ("bf16" if "avx512bf16" in info()["simd"] else "fp32")
-    told: list[str] = []
+    notices = Notices(lambda _: None)
     before = replace(config, precision="fp32")
-    assert startup_checks.settle_precision(config, before, told.append) == "fp32"
-    assert not told
+    assert startup_checks.settle_precision(config, before, notices) == "fp32"
+    assert not notices.kept
     if "bf16" in _precisions(config.backend):
         forced = replace(config, precision="bf16")
-        assert startup_checks.settle_precision(forced, before, told.append) == "bf16"
-        assert told[-1] == "precision fp32 -> bf16: results will no longer be bit-identical"
+        assert startup_checks.settle_precision(forced, before, notices) == "bf16"
+        assert notices.changes == ["precision fp32 -> bf16: results will no longer be bit-identical"]
 
 
 def _precisions(backend: str) -> list[str]:
@@ -162,14 +163,15 @@ def test_what_a_precision_costs_here_is_reported(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run begun in bf16 is resumed in bf16 on a processor that only emulates it."""
-    told: list[str] = []
-    made = SimpleNamespace(precision="bf16", precision_reason="this CPU emulates bf16")
+    notices = Notices(lambda _: None)
+    reason = "this CPU emulates bf16"
+    made = SimpleNamespace(place="cpu", threads=1, precision="bf16", precision_reason=reason)
     monkeypatch.setattr(startup_checks, "engine_info", lambda *_: made)
     before = replace(config, precision="bf16")
-    assert startup_checks.settle_precision(config, before, told.append) == "bf16"
-    assert told == ["this CPU emulates bf16"]
-    assert startup_checks.settle_precision(config, None, told.append) == "bf16"
-    assert len(told) == 1  # why the backend prefers it is not asked
+    assert startup_checks.settle_precision(config, before, notices) == "bf16"
+    assert notices.kept == [reason]
+    assert startup_checks.settle_precision(config, None, notices) == "bf16"
+    assert len(notices.kept) == 1  # why the backend prefers it is not asked
 
 
 def test_a_precision_that_is_not_there(config: TrainConfig) -> None:
@@ -190,7 +192,12 @@ def test_a_run_whose_precision_this_machine_lacks_continues_in_another(config: T
     train(resumed, [StopAt(2)], notify=told.append)
     assert "precision bf16 -> fp32: results will no longer be bit-identical" in told
     assert any("computed on cpu (avx512_core_bf16) so far, on ref from now on" in line for line in told)
-    assert json.loads(file.read_text())["config"]["precision"] == "fp32"
+    after = json.loads(file.read_text())
+    assert after["config"]["precision"] == "fp32"
+    assert [session["precision"] for session in after["sessions"]] == ["fp32", "fp32"]  # the first is made up
+    lost = "precision bf16 -> fp32: results will no longer be bit-identical"
+    assert lost in after["sessions"][1]["inputs"]["changes"]
+    assert any("rounding depends on it" in note for note in after["sessions"][1]["notes"])
 
 
 def test_another_thread_count_is_reported(config: TrainConfig) -> None:
@@ -225,6 +232,23 @@ def test_bf16_resumes_on_a_lesser_processor(config: TrainConfig) -> None:
     assert [session["device"] for session in record["sessions"]] == [device, limit.lower()]
     assert record["config"]["precision"] == "bf16"
     assert record["result"]["iteration"] == 3
+    assert any("results will no longer be bit-identical" in note for note in record["result"]["notes"])
+    assert done.stdout.startswith(f"computing on cpu ({limit.lower()}), bf16, 1 threads\n")
+
+
+def test_the_device_of_a_run_can_change(config: TrainConfig) -> None:
+    """What is chosen now counts, also where it contradicts what the run began with."""
+    told: list[str] = []
+    train(replace(config, backend="ref", precision="fp32"), [StopAt(1)], notify=told.append)
+    assert told[0] == "computing on ref, fp32, 1 threads"
+    before = resume(config.out or "", device="cpu")
+    assert (before.device, before.backend) == ("cpu", "auto")
+    train(before, [StopAt(2)], notify=told.append)
+    record = json.loads((Path(config.out or "") / "run.json").read_text())
+    assert record["machine"]["computes_on"].startswith(record["sessions"][1]["backend"])
+    assert record["sessions"][1]["libraries"].keys() <= record["versions"].keys()
+    with pytest.raises(BackendError, match='"cuda:99"'):
+        train(resume(config.out or "", device="cuda:99"))
 
 
 # -- hold-out

@@ -122,7 +122,7 @@ def test_resources(config: TrainConfig) -> None:
 
 
 def test_gpu_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values of nvidia-ml-py for the first GPU; without a driver the columns are empty."""
+    """Values of nvidia-ml-py for the GPU that computes; without a driver the columns are empty."""
     import sys
     from types import SimpleNamespace
 
@@ -130,13 +130,17 @@ def test_gpu_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = SimpleNamespace(
         nvmlInit=lambda: None,
         nvmlDeviceGetHandleByIndex=lambda index: f"gpu {index}",
-        nvmlDeviceGetUtilizationRates=lambda gpu: SimpleNamespace(gpu=73 if gpu == "gpu 0" else 0),
+        nvmlDeviceGetUtilizationRates=lambda gpu: SimpleNamespace(gpu=73 if gpu == "gpu 0" else 5),
         nvmlDeviceGetMemoryInfo=lambda gpu: SimpleNamespace(used=3 * 2**30),
+        nvmlDeviceGetTemperature=lambda gpu, sensor: 61 if sensor == 0 else 0,
         NVMLError=RuntimeError,
     )
     monkeypatch.setitem(sys.modules, "pynvml", fake)
     found = Resources().sample()
-    assert (found["gpu_percent"], found["gpu_mb"]) == (73.0, 3072.0)
+    assert (found["gpu_percent"], found["gpu_mb"], found["gpu_celsius"]) == (73.0, 3072.0, 61.0)
+    assert Resources(1).sample()["gpu_percent"] == 5.0
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,0")
+    assert Resources(1).sample()["gpu_percent"] == 73.0  # the second that CUDA sees
 
 
 def test_stall() -> None:

@@ -95,7 +95,7 @@ std::string build_info() {
     return text("{\"version\": ", quoted(DN_VERSION), ", \"compiler\": ", quoted(__VERSION__),
                 ", \"onednn\": ", onednn_version(), ", \"openmp\": ", openmp,
                 ", \"cpu_features\": ", joined(cpu_features()), ", \"cores\": ", std::thread::hardware_concurrency(),
-                ", \"backends\": ", backends(), "}");
+                ", \"backends\": ", backends(), ", \"cuda\": ", cuda_description(), "}");
 }
 
 }  // namespace dn

@@ -6,7 +6,7 @@
 
 namespace dn {
 
-// JSON object: version, compiler, onednn, openmp, cpu (name, isa, features), cores, backends.
+// JSON object: version, compiler, onednn, openmp, cpu (name, isa, features), cores, backends, cuda.
 std::string build_info();
 
 }  // namespace dn

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "../backends/registry.hpp"
 #include "../error.hpp"
 #include "build_info.hpp"
 
@@ -73,6 +74,15 @@ const char* dn_version(void) { return DN_VERSION; }
 const char* dn_build_info(void) {
     static const std::string info = dn::build_info();
     return info.c_str();
+}
+
+dn_status dn_library_folders(const char* const* folders, int count) {
+    return guarded([&] {
+        std::vector<std::string> names;
+        if (count > 0) need(folders, "folders");
+        for (int i = 0; i < count; ++i) names.emplace_back(&need(folders[i], "a folder"));
+        dn::set_library_folders(std::move(names));
+    });
 }
 
 dn_status dn_network_load(const char* cfg, const char* weights, const dn_options* options, dn_network** out) {

@@ -10,6 +10,9 @@
 #ifdef DN_HAVE_ONEDNN
 #include "cpu/cpu.hpp"
 #endif
+#ifdef DN_HAVE_CUDA
+#include "cuda/cuda.hpp"
+#endif
 
 namespace dn {
 namespace {
@@ -31,6 +34,16 @@ bool cpu_available(int, std::string* why) {
     return false;
 }
 std::unique_ptr<Backend> make_cpu(int) { return nullptr; }
+#endif
+
+#ifndef DN_HAVE_CUDA
+bool cuda_available(int, std::string* why) {
+    *why = "this build lacks it (DN_WITH_CUDA)";
+    return false;
+}
+std::unique_ptr<Backend> make_cuda_backend(int) { return nullptr; }
+std::string cuda_info() { return "null"; }
+void set_cuda_folders(const std::vector<std::string>&) {}
 #endif
 
 std::unique_ptr<Backend> make_ref(int) { return ref::make_backend(); }
@@ -84,9 +97,16 @@ std::unique_ptr<Backend> make_first(const BackendTable& table) {
 }  // namespace
 
 const BackendTable& backend_table() {
-    static const BackendTable table = {{"cpu", cpu_available, make_cpu}, {"ref", is_first_device, make_ref}};
+    // The cuda backend has not yet run on a GPU: it computes where it is asked for, and `auto` stays on the CPU.
+    static const BackendTable table = {{"cpu", cpu_available, make_cpu},
+                                       {"cuda", cuda_available, make_cuda_backend},
+                                       {"ref", is_first_device, make_ref}};
     return table;
 }
+
+void set_library_folders(std::vector<std::string> folders) { set_cuda_folders(std::move(folders)); }
+
+std::string cuda_description() { return cuda_info(); }
 
 std::vector<std::string> backend_names(const BackendTable& table) {
     std::vector<std::string> names;

@@ -26,6 +26,12 @@ const BackendTable& backend_table();
 // that differs. Throws Error(backend) with the reason of each entry that is not available.
 std::unique_ptr<Backend> make_backend(const std::string& name, const BackendTable& table = backend_table());
 
+// Folders that may hold the libraries that backends open at run time, besides those that the system's loader searches.
+void set_library_folders(std::vector<std::string> folders);
+
+// JSON object of what the cuda backend finds on this machine; see dn_build_info.
+std::string cuda_description();
+
 // The names of the available ones, the fastest first.
 std::vector<std::string> backend_names(const BackendTable& table = backend_table());
 

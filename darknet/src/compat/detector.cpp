@@ -111,13 +111,16 @@ int dispose(void) {
     return 1;
 }
 
-int get_device_count(void) { return -1; }
+int get_device_count(void) {
+    const int count = or_else(0, [] { return device_count(); });
+    return count ? count : -1;
+}
 
 int get_device_name(int, char* name) {
     if (name) *name = '\0';
     return -1;
 }
 
-bool built_with_cuda(void) { return false; }
-bool built_with_cudnn(void) { return false; }
+bool built_with_cuda(void) { return get_device_count() > 0; }
+bool built_with_cudnn(void) { return built_with_cuda(); }
 bool built_with_opencv(void) { return can_decode(); }

@@ -5,6 +5,8 @@
 #include <thread>
 #include <unordered_map>
 
+#include "backends/registry.hpp"
+
 #if !defined(_WIN32)
 #include <unistd.h>
 #endif
@@ -63,8 +65,31 @@ void compute(Function&& function) {
     if (failure) std::rethrow_exception(failure);
 }
 
+constexpr int kUndecided = -2;
+
+int& chosen_device() {
+    static thread_local int device = kUndecided;
+    return device;
+}
+
+bool is_available(const std::string& backend, int device) {
+    std::string why;
+    for (const BackendEntry& entry : backend_table())
+        if (entry.name == backend) return entry.available(device, &why);
+    return false;
+}
+
+// A GPU that is not there is no error: Darknet's scripts choose number 0 whatever the machine has.
+std::string chosen_backend() {
+    const int device = chosen_device();
+    if (device == kUndecided) return "auto";
+    if (device >= 0) return is_available("cuda", device) ? text("cuda:", device) : "auto";
+    return is_available("cpu", 0) ? "cpu" : "ref";
+}
+
 NetworkOptions options(int batch) {
     NetworkOptions chosen;
+    chosen.backend = chosen_backend();
     chosen.precision = Precision::f32;
     chosen.batch = batch;
     chosen.strict = false;
@@ -72,6 +97,14 @@ NetworkOptions options(int batch) {
 }
 
 }  // namespace
+
+int device_count() {
+    int count = 0;
+    while (is_available("cuda", count)) ++count;
+    return count;
+}
+
+void choose_device(int device) { chosen_device() = std::max(device, -1); }
 
 std::vector<Candidate> Forward::decode(int item, const DecodeOptions& options) const {
     std::vector<Candidate> found;

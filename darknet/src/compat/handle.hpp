@@ -46,6 +46,11 @@ private:
     std::shared_ptr<const Forward> latest_;
 };
 
+// The device of the networks that this thread loads from now on: a GPU by number, -1: the CPU.
+void choose_device(int device);
+// Number of GPUs that can be used here.
+int device_count();
+
 }  // namespace dn::compat
 
 // 656 bytes, as many as Darknet's: some clients copy the block. It is not a promise of its layout.

@@ -97,7 +97,7 @@ void darknet_network_dimensions(network* net, int* w, int* h, int* c) {
 
 void reset_rnn(network*) {}
 void calculate_binary_weights(network*) {}
-void cuda_set_device(int) {}
+void cuda_set_device(int device) { choose_device(device); }
 void init_cpu(void) {}
 
 float* network_predict_ptr(network* net, float* input) {

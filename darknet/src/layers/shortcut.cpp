@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// [shortcut]: the sum of the layer before and others, weighted or not. inputs: the layer before, then `from`.
+// [shortcut]: the sum of the layer before and others, weighted or not. inputs: the layer before, then `from`. A source
+// may be larger than the layer before by a whole factor, the same in both directions: of each block of factor x factor
+// values the first one is added.
 #include "layer.hpp"
 
 #include "../error.hpp"
@@ -35,11 +37,10 @@ void infer(const Graph& graph, Node& node) {
     const auto& params = node.as<ShortcutParams>();
     for (int source : node.inputs) {
         const Shape shape = graph.shape_of(source);
-        if (shape.h != node.in.h || shape.w != node.in.w)
+        const int factor = shape.w / node.in.w;
+        if (factor == 0 || shape.w != factor * node.in.w || shape.h != factor * node.in.h)
             shape_error(node, text("layer ", source, " is ", shape.w, " x ", shape.h, ", expected ", node.in.w, " x ",
-                                   node.in.h,
-                                   " as the layer before; the sum of layers of different sizes, as in ResNets of "
-                                   "pjreddie's Darknet, is not supported"));
+                                   node.in.h, " as the layer before, or a multiple of both by one factor"));
     }
     node.out = node.in;
     const bool weighted = params.weights_per_source > 0;

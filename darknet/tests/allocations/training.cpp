@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Allocations of a short training and a detection fail, one in each run: the call reports it, and called again it
 // succeeds with the bits of an undisturbed run, or the training is refused from there on.
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <cstring>

@@ -6,6 +6,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from pydarknet.cli._impl.common_options import is_quiet
+
 
 class Bars:
     """A :data:`pydarknet.system.notify.Progress` that draws one bar per stage; a context manager.
@@ -38,7 +40,7 @@ class Bars:
                 total=total,
                 desc=stage,
                 unit=f" {self._unit}",
-                disable=True if self._quiet else None,  # None: only on a terminal
+                disable=True if self._quiet or is_quiet() else None,  # None: only on a terminal
                 leave=self._leave,
                 file=sys.stderr,
             )

@@ -8,11 +8,15 @@ suggests the closest flag.
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+
+from pydarknet.engine.devices import backend_on, device_name, require_available
+from pydarknet.errors import ArgumentError, BackendError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,18 +57,38 @@ class DarknetCommand(click.Command):
         raise click.UsageError(f"no such flag: {word}.{hint}", ctx)
 
 
-def _notice(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
-    if value is not None and value != "-1":
-        click.echo(f"note: {param.opts[0]} {value} has no effect; this build computes on the CPU", err=True)
-    return value
+def devices(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``-i`` and ``-gpus``, which the command gets as its parameter ``device``; -gpus wins, as in Darknet."""
+
+    @functools.wraps(function)
+    def chosen(*args: Any, one: str | None, several: str | None, **values: Any) -> Any:
+        flag, numbers = ("-gpus", several) if several is not None else ("-i", one)
+        return function(*args, device="auto" if numbers is None else _device(flag, numbers), **values)
+
+    for flag, name, text in (
+        ("-gpus", "several", "GPU, by number; several are not supported."),
+        ("-i", "one", "GPU, by number; -1: CPU, as without this flag."),
+    ):
+        chosen = click.option(flag, name, metavar="N", help=text)(chosen)
+    return chosen
 
 
-def devices(function: F) -> F:
-    """``-i`` and ``-gpus``, accepted with a notice."""
-    for flag, text in (("-gpus", "GPUs, by number."), ("-i", "GPU, by number; -1: CPU.")):
-        option = click.option(flag, metavar="N", callback=_notice, expose_value=False, help=text)
-        function = option(function)
-    return function
+def _device(flag: str, numbers: str) -> str:
+    """The device that a GPU's number means.
+
+    Raises:
+        BackendError: it cannot be used; the message has the reason.
+    """
+    device = "cpu" if numbers == "-1" else numbers
+    try:
+        device = device_name(device)
+    except ArgumentError as error:
+        raise click.UsageError(f"{flag} {numbers}: {error}") from None
+    try:
+        require_available(backend_on("auto", device))
+    except BackendError as error:
+        raise BackendError(f"{flag} {numbers}: {error}; {flag} -1 computes on the CPU") from None
+    return device
 
 
 def unsupported(flag: str, instead: str, takes_value: bool = True) -> Callable[[F], F]:

@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial, reduce
 from pathlib import Path
@@ -21,7 +21,8 @@ from pydarknet.cli._impl.detect_engine import DetectJob, Spread
 from pydarknet.cli._impl.detect_summary import DetectSummary
 from pydarknet.cli.detect import FORMATS, DetectOptions
 from pydarknet.engine.draw import draw
-from pydarknet.engine.names import names_beside, names_from
+from pydarknet.engine.model_files import cfg_beside, is_model, open_model
+from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError
 from pydarknet.streaming import compare
@@ -35,7 +36,6 @@ from pydarknet.streaming.sources import StreamSource, classify, expand
 from pydarknet.streaming.stream import Skip, Stream, stream
 from pydarknet.system.http_server import parse_address
 from pydarknet.weights.file import read_header
-from pydarknet.weights.pack import cfg_beside, is_model, open_model
 
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, without a terminal
 
@@ -68,7 +68,8 @@ def _run(sources: list[str], options: DetectOptions) -> int:
         if len(networks) == 2 and summary.first is not None and _differ_in_layers(options):
             summary.difference = compare.first_difference(networks[0], networks[1], summary.first)
             summary.compared = True
-    click.echo(summary.text(results, failed, as_json=options.as_json), err=_writes_to_stdout(options))
+    if not options.quiet:
+        click.echo(summary.text(results, failed, as_json=options.as_json), err=_writes_to_stdout(options))
     return code or (1 if failed else 0)
 
 
@@ -118,6 +119,22 @@ def _with_darknet_order(sources: list[str], options: DetectOptions) -> DetectOpt
     if not sources:
         raise click.UsageError("Missing argument 'SOURCE...'")
     return options
+
+
+def load_network(model: Sequence[str], options: DetectOptions) -> Network:
+    """The network of ``CFG WEIGHTS``, a pack or a run.
+
+    Raises:
+        click.UsageError: the words name no network, or more than that.
+    """
+    words = [*model, "-"]  # where ``detect`` has its sources
+    options = _with_darknet_order(words, options)
+    with tempfile.TemporaryDirectory(prefix="pydarknet-") as unpacked:
+        options = _with_model(words, options, Path(unpacked))
+        if words != ["-"]:
+            raise click.UsageError(f"found {words[0]!r}; expected CFG WEIGHTS, a pack or the folder of a run")
+        (network,) = _networks(options)
+        return network
 
 
 def _silence_opencv() -> None:
@@ -181,18 +198,9 @@ def _networks(options: DetectOptions) -> Iterator[Network]:
         if not Path(spec.weights).exists():
             read_header(spec.weights)  # its error says where published weights are
         names = names_from(spec.names) if spec.names else None
-        beside = None if names else names_beside(spec.cfg, spec.weights)
         network = Network(spec.cfg, spec.weights, library=spec.library, **_loading(options, names))
         if options.size:
             network.resize(*options.size)
-        if beside and len(beside) == network.info.classes:
-            network.rename(beside)
-        elif beside:
-            click.echo(
-                f"note: found {len(beside)} names beside {spec.weights}, but the network has "
-                f"{network.info.classes} classes; the names are not used",
-                err=True,
-            )
         yield network
 
 
@@ -204,7 +212,7 @@ def _differ_in_layers(options: DetectOptions) -> bool:
 
 def _loading(options: DetectOptions, names: tuple[str, ...] | None) -> dict[str, Any]:
     """The options of :class:`Network`."""
-    values = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
+    values = {name: getattr(options, name) for name in ("device", "backend", "precision", "batch", "threads")}
     return {**values, "names": names, "strict": not options.lenient}
 
 
@@ -230,8 +238,7 @@ def _loop(
             other_of = make_detector(networks[1], **options.detecting)
         drawn_of = partial(draw, line_width=options.line_width, labels=not options.hide_labels)
         drawn_of = partial(drawn_of, confidence=not options.hide_conf)
-        quiet = options.as_json or _writes_to_stdout(options)
-        progress = _Progress(results, quiet)
+        progress = _Progress(results, options)
         stack.enter_context(progress.bar)
         try:
             for result in _tracked(results, options.track):
@@ -265,10 +272,11 @@ def _tracked(results: Iterable[Result], kind: str | None) -> Iterable[Result]:
 class _Progress:
     """A bar on a terminal, otherwise a line every few seconds; one line per single image."""
 
-    def __init__(self, results: Stream | Spread, quiet: bool) -> None:
-        self._results, self._quiet = results, quiet
+    def __init__(self, results: Stream | Spread, options: DetectOptions) -> None:
+        self._results, self._silent = results, options.quiet
+        self._quiet = options.quiet or options.as_json or _writes_to_stdout(options)
         self._total = results.stats.total
-        wanted = sys.stderr.isatty() and self._total != 1
+        wanted = sys.stderr.isatty() and self._total != 1 and not self._silent
         self.bar = tqdm(total=self._total, unit=" frames", disable=not wanted, dynamic_ncols=True)
         self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
 
@@ -278,7 +286,7 @@ class _Progress:
             self._report(result)
         elif not self.bar.disable and self._results.live:
             self.bar.set_postfix_str(self._pace(), refresh=False)
-        elif self.bar.disable and time.monotonic() > self._next_line:
+        elif self.bar.disable and not self._silent and time.monotonic() > self._next_line:
             self._next_line += _SECONDS_BETWEEN_LINES
             stats = self._results.stats
             of = f"/{self._total}" if self._total else ""

@@ -14,13 +14,13 @@ from pydarknet.engine.network import Network
 from pydarknet.errors import DataError
 
 
-def open_network(data: str, cfg: str, weights: str, precision: str = "auto") -> Network:
+def open_network(data: str, cfg: str, weights: str, device: str, precision: str = "auto") -> Network:
     """Open a network with the class names of the ``.data`` file.
 
     If their number does not match the network, this is reported, and names are dropped or added, as in
     Darknet.
     """
-    network = Network(cfg, weights, precision=precision, strict=False)
+    network = Network(cfg, weights, device=device, precision=precision, strict=False)
     path, names = _names_of(data)
     classes = network.info.classes
     if len(names) != classes:

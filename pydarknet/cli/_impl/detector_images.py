@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -113,13 +114,14 @@ class DataFile:
         return dict(zip(images, difficult, strict=True))
 
 
-def open_network(data: DataFile, cfg: str, weights: str) -> Network:
+def open_network(data: DataFile, cfg: str, weights: str, device: str) -> Network:
     """The network of an evaluation, with the names of the ``.data`` file.
 
     Raises:
         DataError: the number of names differs from the number of classes.
     """
-    return Network(cfg, weights, names=data.file("names"), precision="fp32", batch=BATCH, strict=False)
+    options: dict[str, Any] = {"precision": "fp32", "batch": BATCH, "strict": False, "device": device}
+    return Network(cfg, weights, names=data.file("names"), **options)
 
 
 def darknet_progress(_: str, done: int, total: int | None) -> None:

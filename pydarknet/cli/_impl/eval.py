@@ -20,7 +20,7 @@ from pydarknet.cli.eval import PROTOCOLS, EvalOptions
 from pydarknet.data import Dataset, formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.formats import coco
-from pydarknet.engine.names import names_beside
+from pydarknet.engine.devices import backend_on, require_available
 from pydarknet.engine.network import Network
 from pydarknet.errors import FileError
 from pydarknet.evaluation import export
@@ -72,7 +72,8 @@ def run(options: EvalOptions) -> int:
 
 
 def _check_files(options: EvalOptions) -> None:
-    """Find unreadable inputs and unwritable outputs before the work is done."""
+    """Find a missing device, unreadable inputs and unwritable outputs before the work is done."""
+    require_available(backend_on(options.backend, options.device))
     if options.mapping:
         synset_order(options.mapping)
     for path in (options.compare, options.compare_cfg):
@@ -88,11 +89,8 @@ def _measure(
     options: EvalOptions, cfg: str, weights: str, dataset: Dataset
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluation of one network, and the settings its results depend on."""
-    how = {name: getattr(options, name) for name in ("backend", "precision", "batch", "threads")}
+    how = {name: getattr(options, name) for name in ("device", "backend", "precision", "batch", "threads")}
     with Network(cfg, weights, strict=not options.lenient, **how) as network, Bars(leave=False) as bar:
-        beside = names_beside(cfg, weights)
-        if beside and len(beside) == network.info.classes:
-            network.rename(beside)
         start = time.perf_counter()
         found = evaluate(
             network,
@@ -124,6 +122,7 @@ def _measure(
         "nms": options.nms,
         "precision": info.precision,
         "backend": info.backend,
+        "device": info.device,
         "seconds": round(seconds, 3),
     }
     for line in (*notes, recorded(weights, found, dataset, conditions)):

@@ -103,7 +103,7 @@ def _of_missing_package(error: ModuleNotFoundError) -> str:
 
 
 #: Module -> package that contains it, where their names differ.
-_PACKAGES = {"cv2": "opencv-python-headless", "yaml": "PyYAML", "sklearn": "scikit-learn"}
+_PACKAGES = {"cv2": "opencv-python-headless", "yaml": "PyYAML"}
 
 _EXPECTED: tuple[tuple[type[BaseException], Callable[[Any], str]], ...] = (
     (DarknetError, str),

@@ -8,18 +8,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
-
-def _devices() -> str:
-    """The devices of this build and the options that choose among them."""
-    from pydarknet.engine import _core
-
-    names = ", ".join(_core.backend_names())
-    return f"This build computes with: {names} (`pydarknet info`); --backend chooses, --threads limits cores."
-
+DEVICES = ("devices", "gpu", "gpus", "i", "cuda")  # words for the option of other programs
 
 #: Name in other programs -> names here, of which a command has one.
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -47,25 +40,22 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("data-file", "dataset", "obj"), ("--data",)),
     **dict.fromkeys(("pretrained", "ckpt", "checkpoint", "weight"), ("--weights",)),
     "port": ("--http",),
+    **dict.fromkeys(DEVICES, ("--device",)),
 }
 
 #: (command or "" for any, name in other programs) -> advice.
-ADVICE: dict[tuple[str, str], str | Callable[[], str]] = {
+ADVICE: dict[tuple[str, str], str] = {
     ("train", "exist-ok"): "The same command again resumes the run; --restart starts over.",
-    ("train", "hyp"): "--set KEY=VALUE changes keys of the cfg, such as learning_rate or hue.",
-    ("train", "model"): "`pydarknet cfg new --model NAME` writes a cfg, which --cfg takes.",
     ("train", "optimizer"): "SGD is the default; --set adam=1 chooses Adam, a key of the cfg.",
     ("train", "single-cls"): "Merge the classes of the data set: pydarknet data remap --merge NEW=A,B.",
     ("train", "cos-lr"): "The schedule is the cfg's key policy: --set policy=sgdr.",
     ("train", "rect"): "Images are fitted by the cfg's key letter_box.",
     ("train", "image-weights"): "Balance the data set: pydarknet data balance.",
     ("detect", "source"): "The source is an argument without an option: pydarknet detect ... SOURCE.",
-    ("detect", "max-det"): "All objects above --thresh are reported, without a maximum.",
     ("detect", "augment"): "There is no augmentation in detection; --size and --tile find small objects.",
-    ("detect", "agnostic-nms"): "Overlapping boxes are suppressed class by class, by --nms.",
     ("detect", "exist-ok"): "Outputs are replaced; --out chooses another folder.",
     ("", "model"): "A network is a cfg and its weights: --cfg FILE --weights FILE.",
-    **{("", name): _devices for name in ("device", "devices", "gpu", "gpus", "i", "cuda")},
+    **{("", name): "This command does not compute a network." for name in (*DEVICES, "device")},
 }
 
 
@@ -117,13 +107,13 @@ def _options(command: click.Command) -> Iterator[str]:
 
 def _hint(command: str, name: str, own: Sequence[str]) -> str:
     if advice := ADVICE.get((command, name)):
-        return advice if isinstance(advice, str) else advice()
+        return advice
     if found := next((option for option in SYNONYMS.get(name, ()) if option in own), ""):
         return f"Use {found}."
     if f"--{name}" in own:  # with one dash, as in Darknet
         return f"Use --{name}."
     if advice := ADVICE.get(("", name)):
-        return advice if isinstance(advice, str) else advice()
+        return advice
     close = difflib.get_close_matches(f"--{name}", own, n=2, cutoff=0.75)
     close += [option for option in own if option.startswith(f"--{name}-") and option not in close]
     return f"Did you mean {' or '.join(close[:2])}?" if close else "--help lists the options."

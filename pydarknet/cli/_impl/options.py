@@ -11,7 +11,12 @@ from typing import Any, TypeVar
 
 import click
 
+from pydarknet.engine.devices import device_name
 from pydarknet.engine.precisions import PRECISIONS
+from pydarknet.errors import ArgumentError
+from pydarknet.runs.config import BACKEND_HELP, DEVICE_HELP, PRECISION_HELP
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class SizeType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
@@ -55,17 +60,38 @@ class BytesType(click.ParamType):  # type: ignore[type-arg]  # generic from clic
 BYTES = BytesType()
 
 
+class DeviceType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
+    """A device to compute on: ``auto``, ``cpu``, ``cuda``, or ``cuda:N``; ``N`` alone means the same."""
+
+    name = "DEVICE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Parse the text; click reports failures as wrong usage."""
+        try:
+            return device_name(value)
+        except ArgumentError as error:
+            self.fail(str(error), param, ctx)
+
+
+DEVICE = DeviceType()
+
+
+def device_option(function: F) -> F:
+    """``--device`` of a command that computes but has none of the other :class:`ComputeOptions`."""
+    how: dict[str, Any] = {"type": DEVICE, "default": "auto", "show_default": True}
+    return click.option("--device", **how, help=DEVICE_HELP)(function)
+
+
 # -- options from the fields of a dataclass
 
 _FILES = {"cfg": "FILE", "weights": "FILE"}  # their metavar
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _TYPES: dict[str, Any] = {
     "int": click.INT,
     "float": click.FLOAT,
     "str": click.STRING,
     "int | str": click.STRING,
+    "Device": DEVICE,
     "Pathlike": click.Path(path_type=Path),
     "tuple[int, int]": SIZE,
     "tuple[str, str]": click.STRING,
@@ -81,7 +107,8 @@ def setting(default: Any, text: str, **more: Any) -> Any:
         default: of the field and of the option.
         text: help text.
         more: ``flag`` (its spelling, or a tuple of spellings; by default from the field's name), ``metavar``,
-            ``choices``, the range ``low`` and ``high`` (inclusive unless ``exclusive``), ``required``.
+            ``choices``, ``type`` (click's, if not that of the annotation), the range ``low`` and ``high``
+            (inclusive unless ``exclusive``), ``required``.
     """
     return field(default=default, metadata={"help": text, **more})
 
@@ -126,6 +153,8 @@ def _option(one: Field[Any], given_only: bool) -> Callable[[F], F]:
 
 
 def _type(kind: str, meta: Mapping[str, Any]) -> Any:
+    if "type" in meta:
+        return meta["type"]
     if "choices" in meta:
         return click.Choice(meta["choices"])
     if "low" not in meta:
@@ -139,11 +168,10 @@ def _type(kind: str, meta: Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True)
 class ComputeOptions:
-    """Options of every command that computes a network: on which backend, how strictly the cfg is read."""
+    """Options of every command that computes a network: on which device, how strictly the cfg is read."""
 
-    backend: str = setting(
-        "auto", "auto, a name that `pydarknet info` lists, or check:A,B to compare two layer by layer."
-    )
+    device: str = setting("auto", DEVICE_HELP, type=DEVICE)
+    backend: str = setting("auto", f"{BACKEND_HELP[:-1]}, or check:A,B to compare two layer by layer.")
     threads: int | None = setting(None, "Cores to use. Default: all.", low=1)
     lenient: bool = setting(
         False, "Read the cfg as Darknet does: unknown keys and doubtful values are warnings, not errors."
@@ -156,6 +184,6 @@ class PrecisionOptions(ComputeOptions):
 
     precision: str = setting(
         "auto",
-        "auto: what the backend prefers here, bf16 if the CPU supports it natively.",
+        PRECISION_HELP,
         choices=("auto", *PRECISIONS),
     )

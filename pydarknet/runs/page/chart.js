@@ -50,19 +50,42 @@ function logTicks(low, high) {
   return found.length > 7 ? found.filter((value) => Number.isInteger(Math.log10(value) + 1e-12 | 0) && /^1/.test(value.toExponential())) : found;
 }
 
+const hidden = new Set(); // "title/name" of the curves that the reader has switched off
+
+/** Exponential moving average, where there are numbers; weight is the share of the value before, 0 to 1. */
+function smoothed(values, weight) {
+  let mean = 0, share = 0; // divided by the sum of the weights, so that the beginning is not pulled towards 0
+  return values.map((value) => {
+    if (!isNumber(value)) return value;
+    mean = weight * mean + (1 - weight) * value;
+    share = weight * share + (1 - weight);
+    return mean / share;
+  });
+}
+
+/** An entry of a legend: a button that hides its curve, or shows it again. */
+function entry(one, spec, show, again) {
+  const id = `${spec.title}/${one.name}`, newest = one.noValue ? "" : show(one.y.findLast(isNumber));
+  const button = h("button", { type: "button", "aria-pressed": String(!hidden.has(id)) }, `${one.name} `, h("b", {}, newest));
+  button.addEventListener("click", () => {
+    if (!hidden.delete(id)) hidden.add(id);
+    again();
+  });
+  return h("li", { class: `ink${one.ink}${hidden.has(id) ? " off" : ""}` }, button);
+}
+
 /**
  * Draw a chart into a card.
  * spec: title, series [{name, x, y, ink, faint, dots}], xEnd, yRange [low, high], log, show (value → text), xName.
  */
 function drawChart(card, spec) {
-  const series = spec.series.filter((one) => one.y.some(isNumber));
-  card.hidden = !series.length;
-  if (!series.length) return;
-  const show = spec.show || short;
-  const legend = h("ul", { class: "legend" }, ...series.map((one) => {
-    const newest = one.y.findLast(isNumber);
-    return h("li", { class: `ink${one.ink}` }, `${one.name} `, one.noValue ? "" : h("b", {}, show(newest)));
-  }));
+  const all = spec.series.filter((one) => one.y.some(isNumber));
+  card.hidden = !all.length;
+  if (!all.length) return;
+  const show = spec.show || short, visible = all.filter((one) => !hidden.has(`${spec.title}/${one.name}`));
+  const legend = h("ul", { class: "legend" }, ...all.map((one) => entry(one, spec, show, () => drawChart(card, spec))));
+  const weight = spec.smooth || 0;
+  const series = (visible.length ? visible : all).map((one) => (weight && !one.dots ? { ...one, y: smoothed(one.y, weight) } : one));
   const box = h("div", { class: "chart" });
   card.replaceChildren(h("h3", {}, spec.title), ...(spec.noLegend ? [] : [legend]), box);
   const width = Math.max(box.clientWidth, 240), height = spec.height || 220;
@@ -84,7 +107,8 @@ function makeScales(spec, series, plot) {
   const log = spec.log === "auto" ? worthLog(ys) : Boolean(spec.log) && Math.min(...ys) > 0;
   let [low, high] = spec.yRange || [Math.min(...ys), Math.max(...ys)];
   if (!spec.yRange && !log) {
-    const room = (high - low || Math.abs(high) || 1) * 0.08;
+    const span = high - low > 1e-9 * Math.abs(high) ? high - low : 0; // less is rounding, for which there are no ticks
+    const room = (span || Math.abs(high) || 1) * 0.08;
     low = low >= 0 && low < 0.5 * high ? 0 : low - room;
     high += room;
   } else if (log) { low *= 0.9; high *= 1.1; }

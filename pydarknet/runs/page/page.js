@@ -107,16 +107,28 @@ function chartsOf(state) {
   const at = state.evaluations.map((row) => row.iteration), measured = (name) => state.evaluations.map((row) => row[name]);
   const line = (name, y, ink, more = {}) => ({ name, x, y, ink, ...more });
   const point = (name, key, ink) => ({ name, x: at, y: measured(key), ink, dots: true });
-  const times = (name, factor) => column(name).map((value) => (isNumber(value) ? value * factor : null));
+  const others = (name, column_of, more) => (state.others || []).map((run, i) => ({ name: `${run.name}: ${name}`, ink: 4 + i % 4, ...column_of(run), ...more }));
+  const loss_of = (run) => ({ x: run.curves.iteration, y: run.curves.avg_loss || [] });
+  const map_of = (run) => ({ x: run.evaluations.map((row) => row.iteration), y: run.evaluations.map((row) => row.map) });
   return [
-    { title: "Loss", log: "auto", series: [line("each iteration", column("loss"), 0, { faint: true }), line("average", column("avg_loss"), 0), point("validation", "val_loss", 1)] },
-    { title: "mAP, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("mAP@0.5", "map", 1), point("mAP@0.5:0.95", "map5095", 3)] },
+    { title: "Loss", log: "auto", series: [line("each iteration", column("loss"), 0, { faint: true }), line("average", column("avg_loss"), 0), point("validation", "val_loss", 1), ...others("average", loss_of, {})] },
+    { title: "mAP, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("mAP@0.5", "map", 1), point("mAP@0.5:0.95", "map5095", 3), ...others("mAP@0.5", map_of, { dots: true })] },
     { title: "Precision, recall, F1, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("precision", "precision", 0), point("recall", "recall", 1), point("F1", "f1", 2)] },
     { title: "Learning rate", series: [line("rate", column("rate"), 3)] },
     { title: "Training IoU with labels, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("IoU", column("iou"), 2)] },
+  ];
+}
+
+/** Charts of the machine, folded: they matter when the training is slow. */
+function machineChartsOf(state) {
+  const x = state.curves.iteration, column = (name) => state.curves[name] || [];
+  const line = (name, y, ink) => ({ name, x, y, ink });
+  const times = (name, factor) => column(name).map((value) => (isNumber(value) ? value * factor : null));
+  return [
     { title: "Images per second", series: [line("images/s", column("images_per_second"), 6)] },
     { title: "Memory, GiB", series: [line("resident", times("rss_mb", 1 / 1024), 5), line("GPU", times("gpu_mb", 1 / 1024), 3)] },
     { title: "Machine use, %", show: percent, tick: (value) => String(Math.round(100 * value)), series: [line("CPU", times("cpu_percent", 0.01), 0), line("GPU", times("gpu_percent", 0.01), 3), line("waiting for images", column("stall"), 1)] },
+    { title: "GPU temperature, °C", series: [line("GPU", column("gpu_celsius"), 3)] },
     { title: "Disk, MB in this session", series: [line("read", column("read_mb"), 0), line("written", column("written_mb"), 1)] },
   ];
 }
@@ -126,13 +138,23 @@ function cardsIn(parent, count) {
   return [...parent.children];
 }
 
-function showCurves(state) {
-  const specs = chartsOf(state);
-  find("curves").hidden = !state.curves.iteration.length;
-  if (find("curves").hidden) return;
-  const cards = cardsIn(find("curves").lastElementChild, specs.length);
+function showCharts(state, id, parent, specs) {
+  find(id).hidden = !state.curves.iteration.length;
+  if (find(id).hidden) return;
+  const cards = cardsIn(parent, specs.length);
   const end = state.kind === "running" ? state.progress.max_batches : state.progress.iteration;
-  specs.forEach((spec, i) => { if (!cards[i].matches(":hover")) drawChart(cards[i], { xStart: 0, xEnd: end, ...spec }); });
+  const smooth = Number(find("smooth").value);
+  specs.forEach((spec, i) => { if (!cards[i].matches(":hover")) drawChart(cards[i], { xStart: 0, xEnd: end, smooth, ...spec }); });
+}
+
+function showCurves(state) {
+  showCharts(state, "curves", find("curves").lastElementChild, chartsOf(state));
+}
+
+function showMachine(state) {
+  const details = find("machine").firstElementChild;
+  find("machine").hidden = !state.curves.iteration.length;
+  if (details.open) showCharts(state, "machine", details.lastElementChild, machineChartsOf(state)); // a folded chart has no width
 }
 
 function showImages(state) {
@@ -175,7 +197,7 @@ function show(state) {
   shown = state;
   // An error in one part must not hide the others.
   const wrong = (error) => setTimeout(() => { throw error; });
-  for (const part of [showHead, showTiles, showFindings, showSummary, showCurves, showEvaluation, showImages, showLog, showAbout]) {
+  for (const part of [showHead, showTiles, showFindings, showSummary, showCurves, showEvaluation, showImages, showMachine, showLog, showAbout]) {
     try { part(state); } catch (error) { wrong(error); }
   }
 }
@@ -209,6 +231,8 @@ async function follow() {
 }
 
 for (const event of ["click", "cancel"]) find("zoom").addEventListener(event, () => find("zoom").close());
+find("machine").firstElementChild.addEventListener("toggle", () => { if (shown) showMachine(shown); });
+find("smooth").addEventListener("input", () => { if (shown) { showCurves(shown); showMachine(shown); } });
 let resized = 0;
 window.addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => { if (shown) show(shown); }, 100); });
 

@@ -10,9 +10,11 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from pydarknet.runs.state import IMAGES, RunState
 from pydarknet.system.closing import Closing
@@ -44,6 +46,7 @@ class Page(Closing):
         folder: of the run; need not exist yet.
         host: address to listen on; ``127.0.0.1`` is this machine only.
         port: to listen on; 0 chooses a free one.
+        others: folders of runs whose loss and mAP are drawn into the same charts.
 
     Attributes:
         url: of the page, with the token if other machines can connect.
@@ -53,8 +56,10 @@ class Page(Closing):
         FileError: the port is in use or not permitted.
     """
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 8090) -> None:
-        self._server = _Server(host, port, folder)
+    def __init__(
+        self, folder: Path, host: str = "127.0.0.1", port: int = 8090, others: Sequence[Path] = ()
+    ) -> None:
+        self._server = _Server(host, port, folder, others)
         self.url, self.warning = self._server.url, self._server.warning
 
     def close(self) -> None:
@@ -63,9 +68,10 @@ class Page(Closing):
 
 
 class _Server(Server):
-    def __init__(self, host: str, port: int, folder: Path) -> None:
+    def __init__(self, host: str, port: int, folder: Path, others: Sequence[Path]) -> None:
         self.folder = folder
         self._run, self._lock = RunState(folder), threading.Lock()
+        self._others = [RunState(other) for other in others]
         self._read, self._state = -FRESH, b""
         super().__init__(host, port, _Handler)
 
@@ -73,9 +79,17 @@ class _Server(Server):
         """State of the run as JSON, at most a second old."""
         with self._lock:
             if time.monotonic() - self._read >= FRESH:
-                self._state = json.dumps(self._run.read()).encode()
+                others = [_curves_of(run.read()) for run in self._others]
+                self._state = json.dumps({**self._run.read(), "others": others}).encode()
                 self._read = time.monotonic()
             return self._state
+
+
+def _curves_of(state: dict[str, Any]) -> dict[str, Any]:
+    """The part of a run's state that is drawn beside another run."""
+    curves = {name: state["curves"].get(name, []) for name in ("iteration", "avg_loss")}
+    points = [{name: row.get(name) for name in ("iteration", "map")} for row in state["evaluations"]]
+    return {"name": state["name"], "curves": curves, "evaluations": points}
 
 
 class _Handler(Handler):

@@ -238,14 +238,7 @@ class Window:
     """
 
     def __init__(self) -> None:
-        import cv2
-
-        lines = [line for line in cv2.getBuildInformation().splitlines() if line.strip().startswith("GUI:")]
-        if not lines or "NONE" in lines[0]:
-            raise ArgumentError(
-                "this OpenCV build cannot open windows (opencv-python-headless is installed); for --show: "
-                "pip uninstall opencv-python-headless && pip install opencv-python; or use --http"
-            )
+        opencv.require_windows("use --http")
 
     def write(self, result: Result, drawn: Drawn) -> None:
         """Show the image.

@@ -14,12 +14,13 @@
 
 namespace dn {
 
-// to_planes(tensor, dst) and from_planes(src, tensor) change between the backend's tensors and float32 planes
-// (n, c, h, w); Base is Kernel or a class derived from it.
-template <auto to_planes, auto from_planes, class Base = Kernel>
+// layout.to_planes(tensor, dst) and layout.from_planes(src, tensor) change between the backend's tensors and float32
+// planes (n, c, h, w); Base is Kernel or a class derived from it.
+template <class Layout, class Base = Kernel>
 class ByReference : public Base {
 public:
-    ByReference(const HostContext& context, MakeKernel make) : node_(context.node), dst_tensor_(context.dst) {
+    ByReference(const HostContext& context, MakeKernel make, Layout layout = {})
+        : layout_(layout), node_(context.node), dst_tensor_(context.dst) {
         HostContext planes = context;
         for (Tensor& tensor : planes.src) {
             src_tensors_.push_back(tensor);
@@ -36,9 +37,9 @@ public:
     std::string what() const override { return kernel_->what(); }
 
     void forward() override {
-        for (std::size_t s = 0; s < src_.size(); ++s) to_planes(src_tensors_[s], src_[s].data());
+        for (std::size_t s = 0; s < src_.size(); ++s) layout_.to_planes(src_tensors_[s], src_[s].data());
         kernel_->forward();
-        from_planes(dst_.data(), dst_tensor_);
+        layout_.from_planes(dst_.data(), dst_tensor_);
     }
 
 protected:
@@ -68,21 +69,22 @@ private:
         if (owns_cost(node_))
             add(delta_of(dst_tensor_), ddst_);
         else
-            to_planes(delta_of(dst_tensor_), ddst_.data());
+            layout_.to_planes(delta_of(dst_tensor_), ddst_.data());
     }
 
     void pass_back(std::size_t s, bool overwrite) {
         const Tensor target = delta_of(src_tensors_[s]);
         if (!overwrite) add(target, dsrc_[s]);
-        from_planes(dsrc_[s].data(), target);
+        layout_.from_planes(dsrc_[s].data(), target);
     }
 
     void add(const Tensor& tensor, Floats& sum) {
         earlier_.resize(sum.size());
-        to_planes(tensor, earlier_.data());
+        layout_.to_planes(tensor, earlier_.data());
         std::transform(sum.begin(), sum.end(), earlier_.begin(), sum.begin(), std::plus<>());
     }
 
+    const Layout layout_;
     const Node& node_;
     std::vector<Tensor> src_tensors_;
     Tensor dst_tensor_;

@@ -7,7 +7,7 @@
 namespace dn::cpu {
 
 std::unique_ptr<Kernel> make_by_reference(const Context& context, MakeKernel make) {
-    return std::make_unique<ByReference<to_planes, from_planes>>(HostContext{context, {}}, make);
+    return std::make_unique<ByReference<ChannelsLast>>(HostContext{context, {}}, make);
 }
 
 #define DN_BY_REFERENCE(name) \

@@ -11,6 +11,13 @@ namespace dn::cpu {
 
 void to_planes(const Tensor& src, float* dst);
 void from_planes(const float* src, const Tensor& dst);
+
+// The same, as a layout of ByReference.
+struct ChannelsLast {
+    static void to_planes(const Tensor& src, float* dst) { cpu::to_planes(src, dst); }
+    static void from_planes(const float* src, const Tensor& dst) { cpu::from_planes(src, dst); }
+};
+
 // Copies channels [first, first + dst.shape.c) of every pixel, converting the type.
 void copy_channels(const Tensor& src, int first, const Tensor& dst);
 // The job of finishing `count` pixels of dst from `first` on, whose sums are `sums`.

@@ -63,17 +63,24 @@ public:
     std::string what() const override { return "shortcut"; }
 
 private:
-    // A source with fewer channels adds nothing to the others.
+    // A source with fewer channels adds nothing to the others, one of a larger size every n-th value of every n-th row.
     void accumulate(float* sum, std::size_t s, Run run) const {
         const std::size_t channels = src_[s].shape.c;
         if (!flat_) {
             if (run.channel >= channels) return;
             run.count = std::min(run.count, channels - run.channel);
+            run.pixel = sampled(src_[s].shape, run.pixel);
         }
         float row[kRow];
         load(row, src_[s], run);
         if (factors_.empty()) return add(sum, row, run.count);
         add_scaled(sum, row, &factors_[s * dst_.shape.c + run.channel], run.count);
+    }
+
+    // Rows of all images follow each other, with `step` rows of the source for one of the output.
+    std::size_t sampled(Shape from, std::size_t pixel) const {
+        const std::size_t width = dst_.shape.w, step = from.w / width;
+        return step == 1 ? pixel : (pixel / width * from.w + pixel % width) * step;
     }
 
     std::vector<Tensor> src_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // [shortcut]: y = act(sum over s of w_s src_s). A source with fewer channels adds to the first ones, one with more
-// gives its first ones. The weights of a channel's sources may be normalised to the sum 1.
+// gives its first ones, a larger one every n-th value of every n-th row. The weights of a channel's sources may be
+// normalised to the sum 1.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -41,16 +42,26 @@ private:
 
     void add_channel_backward(int i, int s, int c, std::size_t pixels, const Floats& factors) const {
         const float* delta = ddst(i) + c * pixels;
+        const std::size_t start = c * plane(s);
         if (!factors.empty()) {
-            const float* x = src(i, s) + c * pixels;
+            const float* x = src(i, s) + start;
             float sum = 0;
-            for (std::size_t p = 0; p < pixels; ++p) sum += delta[p] * x[p];
+            for (std::size_t p = 0; p < pixels; ++p) sum += delta[p] * x[sampled(s, p)];
             gradients().weights[index(s, c)] += sum * normalization_slope(factors[index(s, c)]);
         }
         if (!dsrc(i, s)) return;
         const float factor = factors.empty() ? 1 : factors[index(s, c)];
-        float* dx = dsrc(i, s) + c * pixels;
-        for (std::size_t p = 0; p < pixels; ++p) dx[p] += factor * delta[p];
+        float* dx = dsrc(i, s) + start;
+        for (std::size_t p = 0; p < pixels; ++p) dx[sampled(s, p)] += factor * delta[p];
+    }
+
+    std::size_t plane(int s) const { return std::size_t{1} * src_shape(s).h * src_shape(s).w; }
+
+    // The value of a source's plane that is added to value p of the output's.
+    std::size_t sampled(int s, std::size_t p) const {
+        const Shape from = src_shape(s), to = node().out;
+        const std::size_t step = from.w / to.w;
+        return step == 1 ? p : (p / to.w * from.w + p % to.w) * step;
     }
 
     // Darknet's factor from a normalised weight to the raw one; not the true Jacobian.
@@ -71,8 +82,8 @@ private:
         for (int s = 0; s < sources(); ++s) {
             if (c >= src_shape(s).c) continue;
             const float factor = factors.empty() ? 1 : factors[index(s, c)];
-            const float* x = src(i, s) + c * pixels;
-            for (std::size_t p = 0; p < pixels; ++p) y[p] += factor * x[p];
+            const float* x = src(i, s) + c * plane(s);
+            for (std::size_t p = 0; p < pixels; ++p) y[p] += factor * x[sampled(s, p)];
         }
     }
 

@@ -14,7 +14,7 @@ constexpr MakeKernel kReference[] = {
 #undef DN_LAYER
 };
 
-class TrainByReference : public ByReference<to_planes, from_planes, TrainKernel> {
+class TrainByReference : public ByReference<ChannelsLast, TrainKernel> {
 public:
     explicit TrainByReference(const TrainContext& context)
         : ByReference(context, kReference[static_cast<std::size_t>(context.node.kind)]),

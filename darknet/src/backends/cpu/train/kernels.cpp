@@ -23,8 +23,10 @@ bool plain_pool(const PoolParams& params, DType src, DType dst) {
     return src == dst && multiplied_as(dst) == dst && !params.depth && params.antialiasing == 0;
 }
 
-bool plain_shortcut(const ShortcutParams& params) {
-    return params.weights_per_source == 0 && params.activation == Activation::linear;
+bool plain_shortcut(const ShortcutParams& params, const std::vector<Tensor>& src) {
+    const auto same_width = [&](const Tensor& source) { return source.shape.w == src[0].shape.w; };
+    return params.weights_per_source == 0 && params.activation == Activation::linear &&
+           std::all_of(src.begin(), src.end(), same_width);
 }
 
 // Layers without a source have reference kernels.
@@ -35,7 +37,7 @@ Choice choose(const Node& node, const std::vector<Tensor>& src, DType dst, DType
         case Kind::maxpool:
             return plain_pool(node.as<PoolParams>(), src[0].type, dst) ? Choice::maxpool : Choice::reference;
         case Kind::shortcut:
-            return plain_shortcut(node.as<ShortcutParams>()) ? Choice::mover : Choice::reference;
+            return plain_shortcut(node.as<ShortcutParams>(), src) ? Choice::mover : Choice::reference;
         case Kind::upsample:
             return node.as<UpsampleParams>().stride > 0 ? Choice::mover : Choice::reference;
         case Kind::route:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A headless browser, which shows pages as to a user."""
+"""Plugin of pytest: a headless browser, which shows pages as to a user; its camera is a test pattern."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+_CAMERA = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +24,8 @@ def chromium() -> Iterator[Any]:
         pytest.skip("needs a browser: apt install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", *_CAMERA):
+        options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     found = webdriver.Chrome(options=options, service=Service(driver))
     yield found

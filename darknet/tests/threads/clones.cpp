@@ -91,7 +91,7 @@ TEST_CASE("threads: a pass of a clone has the weights of one moment while the ne
             half_updated += !halves_equal(now);
             moved += now != first;
         };
-        while_training(*network, 50, use, backend);
+        while_training(*network, 20, use, backend);
         CHECK(half_updated == 0);
         CHECK(moved > 0);
         CHECK(joined(clone) == joined(*network));

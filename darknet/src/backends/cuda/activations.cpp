@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "activations.hpp"
+
+#include "../../layers/layer.hpp"
+#include "kernel_context.hpp"
+
+namespace dn::cuda {
+
+Activations::Activations(const Graph& graph, const PlanOptions& options)
+    : fused_(graph), batch_(options.batch), compute_(type_of(options.precision)) {
+    fuse_shortcuts(fused_, options.wanted);
+    const auto on_device = [](const Node& node) {
+        return node.kind == Kind::convolutional && convolves_on_device(node);
+    };
+    PlacementRules rules;
+    rules.type = [this](int node) { return node >= 0 && keeps_float(node) ? DType::f32 : compute_; };
+    rules.reads_slices = [=](const Node& node) { return !on_device(node); };
+    rules.writes_slices = on_device;
+    rules.in_place = [](const Node& node, std::size_t input) {
+        if (input >= node.inputs.size()) return true;  // the residual of a fused shortcut
+        return layer_def(node.kind).element_wise && node.inputs[input] >= 0 && node.kind != Kind::convolutional;
+    };
+    placement_ = place_outputs(fused_, options.wanted, rules);
+    arena_bytes_ = pack_arena(placement_.buffers, batch_);
+}
+
+// A node that shares its source's place has its type.
+bool Activations::keeps_float(int index) const {
+    const Node& node = fused_.graph.nodes[index];
+    if (!fused_.shares_source(node)) return layer_def(node.kind).keeps_float;
+    return node.inputs[0] >= 0 && keeps_float(node.inputs[0]);
+}
+
+std::vector<bool> Activations::needed(const std::vector<int>& wanted) const {
+    const std::vector<Node>& nodes = fused_.graph.nodes;
+    std::vector<bool> needed(nodes.size(), false);
+    for (const int node : wanted) needed[node] = true;
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
+        if (needed[node->index])
+            for (const int input : fused_.inputs(*node))
+                if (input >= 0) needed[input] = true;
+    return needed;
+}
+
+Tensor Activations::tensor(int node, std::byte* arena) const {
+    const Place& place = placement_.of(node);
+    const Buffer& buffer = placement_.buffers[place.buffer];
+    Tensor tensor;
+    tensor.data = arena + buffer.start + place.offset * bytes(buffer.type);
+    tensor.type = buffer.type;
+    tensor.n = batch_;
+    tensor.shape = fused_.graph.shape_of(node);
+    tensor.pitch = buffer.shape.c;
+    return tensor;
+}
+
+}  // namespace dn::cuda

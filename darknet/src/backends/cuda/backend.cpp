@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "../../error.hpp"
+#include "../shared_weights.hpp"
+#include "cuda.hpp"
+#include "plan.hpp"
+
+namespace dn {
+namespace cuda {
+namespace {
+
+constexpr int kVolta = 70, kAmpere = 80;  // compute capabilities
+
+class CudaBackend : public Backend {
+public:
+    CudaBackend(std::shared_ptr<const Libraries> libraries, int index)
+        : engine_(std::make_shared<Engine>(std::move(libraries), index)) {}
+
+    std::string name() const override {
+        const int index = facts().index;
+        return index ? text("cuda:", index) : "cuda";
+    }
+
+    std::string device() const override {
+        return text(facts().name, " (sm_", facts().arch(), "), cuDNN ",
+                    dnn_version_text(engine_->device->libraries().dnn_version));
+    }
+
+    // bf16 needs Ampere, as TF32 does; float16 needs tensor cores to be worth its rounding.
+    std::vector<PrecisionChoice> precisions() const override {
+        std::vector<PrecisionChoice> choices{{Precision::f32, ""}};
+        if (facts().arch() >= kAmpere) {
+            choices.push_back({Precision::tf32, "products of 10 bits: faster than fp32, and less exact"});
+            choices.push_back({Precision::bf16, ""});
+        }
+        if (facts().arch() >= kVolta) choices.push_back({Precision::f16, ""});
+        return choices;
+    }
+
+    PrecisionChoice automatic() const override {
+        const std::string device = text(facts().name, " (sm_", facts().arch(), ')');
+        if (facts().arch() >= kAmpere) return {Precision::bf16, text(device, " multiplies bf16 on tensor cores")};
+        if (facts().arch() >= kVolta) return {Precision::f16, text(device, " multiplies fp16 on tensor cores")};
+        return {Precision::f32, text(device, " has no tensor cores")};
+    }
+
+    std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                                  const PlanOptions& options) const override {
+        PlanOptions resolved = options;
+        resolved.precision = resolve(options.precision).precision;
+        if (options.training) throw_no_training();
+        return std::make_unique<CudaPlan>(graph, parameters, store_of(*parameters, resolved.precision), engine_,
+                                          resolved);
+    }
+
+    std::size_t plan_bytes(const Graph& graph, const PlanOptions& options) const override {
+        PlanOptions resolved = options;
+        resolved.precision = resolve(options.precision).precision;
+        return CudaPlan::bytes(graph, resolved);
+    }
+
+    std::size_t free_bytes() const override { return engine_->device->memory().free; }
+
+    std::shared_ptr<TrainState> train_state(const Graph&, const std::shared_ptr<Parameters>&, int) const override {
+        throw_no_training();
+    }
+
+private:
+    std::shared_ptr<WeightStore> store_of(const Parameters& parameters, Precision precision) const {
+        return weights_.get(parameters, precision, [this] { return std::make_shared<WeightStore>(engine_->device); });
+    }
+
+    const DeviceFacts& facts() const { return engine_->device->facts(); }
+
+    [[noreturn]] void throw_no_training() const {
+        throw Error(Status::backend, name(), "this backend does not train yet; train on the cpu backend");
+    }
+
+    std::shared_ptr<Engine> engine_;
+    mutable SharedWeights<WeightStore> weights_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(std::shared_ptr<const Libraries> libraries, int device) {
+    return std::make_unique<CudaBackend>(std::move(libraries), device);
+}
+
+}  // namespace cuda
+
+std::unique_ptr<Backend> make_cuda_backend(int device) { return cuda::make_backend(cuda::libraries(), device); }
+
+}  // namespace dn

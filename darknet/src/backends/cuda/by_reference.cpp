@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layers without a kernel on the device: to the host, the reference kernel, back.
+#include "../adapt/by_reference.hpp"
+
+#include "kernel_context.hpp"
+#include "layout.hpp"
+
+namespace dn::cuda {
+namespace {
+
+constexpr MakeKernel kReference[] = {
+#define DN_LAYER(name) ref::make_##name,
+#include "../../layers/layers.def"
+#undef DN_LAYER
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_by_reference(const Context& context) {
+    return std::make_unique<ByReference<HostLayout>>(HostContext{context, {}},
+                                                     kReference[static_cast<std::size_t>(context.node.kind)],
+                                                     HostLayout(context.runtime.stream));
+}
+
+#define DN_BY_REFERENCE(name) \
+    std::unique_ptr<Kernel> make_##name(const Context& context) { return make_by_reference(context); }
+DN_BY_REFERENCE(connected)
+DN_BY_REFERENCE(contrastive)
+DN_BY_REFERENCE(cost)
+DN_BY_REFERENCE(dropout)
+DN_BY_REFERENCE(empty)
+DN_BY_REFERENCE(local)
+#undef DN_BY_REFERENCE
+
+}  // namespace dn::cuda

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// [convolutional]: cuDNN, then one kernel for bias, activation and a fused shortcut.
+#include "../../layers/layer.hpp"
+#include "kernel_context.hpp"
+#include "kernels/activations.cuh"
+#include "launch.hpp"
+
+namespace dn::cuda {
+namespace {
+
+const ConvolutionalParams& params_of(const Context& context) { return context.node.as<ConvolutionalParams>(); }
+
+bool normalizes_channels(Activation activation) { return activation >= Activation::normalize_channels; }
+
+ConvolutionShape shape_of(const Context& context) {
+    const ConvolutionalParams& params = params_of(context);
+    const Tensor &src = context.src[0], &dst = context.dst;
+    return {context.batch,
+            src.shape.c,
+            src.shape.h,
+            src.shape.w,
+            dst.shape.c,
+            dst.shape.h,
+            dst.shape.w,
+            params.size,
+            params.stride_y,
+            params.stride_x,
+            params.padding * params.dilation,
+            params.dilation,
+            params.groups,
+            dst.type,
+            context.precision == Precision::tf32};
+}
+
+// (k, c, r, s) of a weights file to (k, r, s, c).
+void move_channels_last(const Floats& filters, const ConvolutionShape& shape, float* out) {
+    const std::size_t window = std::size_t{1} * shape.size * shape.size, channels = shape.c / shape.groups;
+    for (std::size_t k = 0; k < static_cast<std::size_t>(shape.k); ++k)
+        for (std::size_t c = 0; c < channels; ++c)
+            for (std::size_t at = 0; at < window; ++at)
+                out[(k * window + at) * channels + c] = filters[(k * channels + c) * window + at];
+}
+
+class Convolutional : public Kernel {
+public:
+    explicit Convolutional(const Context& context)
+        : runtime_(context.runtime),
+          shape_(shape_of(context)),
+          convolution_(context.runtime.dnn, shape_, Pass::forward, context.node.where),
+          activate_(context.runtime, kernel::activate, context.dst.type),
+          src_(context.src[0]),
+          dst_(context.dst) {
+        const int owner = weights_owner(context.graph, context.node.index);
+        const NodeParameters& values = *context.params;
+        weights_ = context.weights.get(owner, 0, shape_.weight_count(), dst_.type, [&](float* out) {
+            Floats folded(values.weights.size());
+            fold_weights(values, folded.data());
+            move_channels_last(folded, shape_, out);
+        });
+        bias_ = static_cast<const float*>(context.weights.get(owner, 1, values.biases.size(), DType::f32,
+                                                              [&](float* out) { fold_biases(values, out); }));
+        finish_ = {{nullptr, dst_.shape.c},
+                   view_of(dst_),
+                   context.residual.data ? view_of(context.residual) : View{},
+                   bias_,
+                   dn::cuda::pixels_of(dst_),
+                   dst_.shape.c,
+                   static_cast<int>(params_of(context).activation),
+                   static_cast<int>(context.fusion.residual_activation)};
+        // Sums go where they belong, unless that is a slice or the place of what is added to them.
+        in_place_ = dst_.dense() && context.residual.data != dst_.data;
+        runtime_.reserve(workspace_bytes() + (in_place_ ? 0 : dst_.size() * bytes(dst_.type)));
+    }
+
+    void forward() override {
+        void* sums = in_place_ ? dst_.data : runtime_.scratch() + workspace_bytes();
+        convolution_.run(src_.data, weights_, sums, runtime_.scratch());
+        ActivateArgs args = finish_;
+        args.src.data = sums;
+        activate_(args.pixels * args.channels, args);
+    }
+
+    std::string what() const override { return text("cudnn:", convolution_.engine()); }
+
+private:
+    // The sums behind it begin at a multiple of the device's alignment.
+    std::size_t workspace_bytes() const {
+        return (convolution_.workspace_bytes() + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
+    }
+
+    Runtime& runtime_;
+    ConvolutionShape shape_;
+    Convolution convolution_;
+    Launch<ActivateArgs> activate_;
+    Tensor src_, dst_;
+    void* weights_ = nullptr;
+    const float* bias_ = nullptr;
+    ActivateArgs finish_{};
+    bool in_place_ = true;
+};
+
+}  // namespace
+
+bool convolves_on_device(const Node& node) {
+    const auto& params = node.as<ConvolutionalParams>();
+    return params.antialiasing == 0 && !normalizes_channels(params.activation) &&
+           counts_windows(params, node.in, node.out);
+}
+
+std::unique_ptr<Kernel> make_convolutional(const Context& context) {
+    if (!convolves_on_device(context.node)) return make_by_reference(context);
+    return std::make_unique<Convolutional>(context);
+}
+
+}  // namespace dn::cuda

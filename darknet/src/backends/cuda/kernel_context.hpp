@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernels of this backend: what they are made of, and one function a layer that makes them.
+#pragma once
+
+#include <memory>
+
+#include "../../passes/passes.hpp"
+#include "../backend.hpp"
+#include "../host/host_training.hpp"
+#include "runtime.hpp"
+#include "store.hpp"
+
+namespace dn::cuda {
+
+// Input of this backend's kernels in addition to that of every backend's kernels. Tensors are on the device.
+struct Context : KernelContext {
+    Runtime& runtime;
+    WeightStore& weights;
+    Precision precision = Precision::f32;
+    DType compute = DType::f32;  // type of weights and of activations between layers
+    Fusion fusion;               // what the kernel computes besides its node
+    Tensor residual;             // of a fused shortcut; data null: none
+};
+
+// Null when nothing is left to do, as in a route whose sources already lie in place.
+using MakeCudaKernel = std::unique_ptr<Kernel> (*)(const Context&);
+
+#define DN_LAYER(name) std::unique_ptr<Kernel> make_##name(const Context& context);
+#include "../../layers/layers.def"
+#undef DN_LAYER
+
+// Whether cuDNN computes the convolution. It reads dense tensors alone and writes any.
+bool convolves_on_device(const Node& node);
+
+// Runs the layer's reference kernel on the host.
+std::unique_ptr<Kernel> make_by_reference(const Context& context);
+
+}  // namespace dn::cuda

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Launches of kernels with the arguments that their declarations have.
+#pragma once
+
+#include <algorithm>
+
+#include "../../error.hpp"
+#include "../kernel.hpp"
+#include "kernels/portable.cuh"
+#include "runtime.hpp"
+#include "types.hpp"
+
+namespace dn::cuda {
+
+inline const char* suffix_of(DType type) { return type == DType::f32 ? "_f32" : type == kF16 ? "_f16" : "_bf16"; }
+
+inline View view_of(const Tensor& tensor) { return {tensor.data, static_cast<long long>(tensor.pitch)}; }
+
+inline long long pixels_of(const Tensor& tensor) { return 1LL * tensor.n * tensor.shape.h * tensor.shape.w; }
+
+// The channels of a tensor from number `first` on.
+inline Tensor from_channel(Tensor tensor, int first) {
+    tensor.data = static_cast<std::byte*>(tensor.data) + first * bytes(tensor.type);
+    tensor.shape.c -= first;
+    return tensor;
+}
+
+struct Grid {
+    unsigned x = 1, y = 1, z = 1;
+};
+
+// For a loop over as many values by all threads.
+inline Grid grid_for(long long values) {
+    constexpr long long kMostBlocks = 1 << 16;
+    return {static_cast<unsigned>(std::clamp((values + kThreads - 1) / kThreads, 1LL, kMostBlocks))};
+}
+
+// A kernel for one storage type. Compiles its program on first use; made once, launched many times.
+template <class Args>
+class Launch {
+public:
+    Launch() = default;
+    Launch(Runtime& runtime, const KernelName<Args>& kernel, DType type)
+        : stream_(&runtime.stream),
+          function_(runtime.engine->kernels.function(kernel.program,
+                                                     text(kernel.name, kernel.typed ? suffix_of(type) : ""))) {}
+
+    void operator()(Grid grid, const Args& args) const {
+        Args copy = args;
+        void* arguments[] = {&copy};
+        const Device& device = stream_->device();
+        device.check(device.driver().cuLaunchKernel(function_, grid.x, grid.y, grid.z, kThreads, 1, 1, 0,
+                                                    stream_->handle(), arguments, nullptr),
+                     "cuLaunchKernel");
+    }
+    void operator()(long long values, const Args& args) const { (*this)(grid_for(values), args); }
+
+private:
+    const Stream* stream_ = nullptr;
+    abi::FunctionHandle* function_ = nullptr;
+};
+
+// A layer that is one launch with the same arguments each time.
+template <class Args>
+class LaunchedKernel : public Kernel {
+public:
+    LaunchedKernel(const Launch<Args>& launch, Grid grid, const Args& args, const char* what)
+        : launch_(launch), grid_(grid), args_(args), what_(what) {}
+    void forward() override { launch_(grid_, args_); }
+    std::string what() const override { return what_; }
+
+private:
+    Launch<Args> launch_;
+    Grid grid_;
+    Args args_;
+    const char* what_;
+};
+
+template <class Args>
+std::unique_ptr<Kernel> make_launch(Runtime& runtime, const KernelName<Args>& kernel, DType type, long long values,
+                                    const Args& args, const char* what) {
+    return std::make_unique<LaunchedKernel<Args>>(Launch<Args>(runtime, kernel, type), grid_for(values), args, what);
+}
+
+}  // namespace dn::cuda

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "launch.hpp"
+
+namespace dn::cuda {
+namespace {
+
+constexpr MakeCudaKernel kMakers[] = {
+#define DN_LAYER(name) make_##name,
+#include "../../layers/layers.def"
+#undef DN_LAYER
+};
+
+PlanOptions with_outputs(const Graph& graph, PlanOptions options) {
+    if (options.wanted.empty()) options.wanted = graph.default_outputs();
+    return options;
+}
+
+// Of the largest planes that come from the host or go there.
+std::size_t planes_bytes(const Graph& graph, const PlanOptions& options) {
+    std::size_t largest = graph.input.size();
+    for (const int node : options.wanted) largest = std::max(largest, graph.shape_of(node).size());
+    return options.batch * largest * sizeof(float);
+}
+
+}  // namespace
+
+std::size_t packed_bytes(const Graph& graph, DType type) {
+    std::size_t total = 0;
+    for (const Node& node : graph.nodes)
+        for (const ArraySpec& array : node.arrays)
+            total += array.count * (array.role == Role::weights ? dn::bytes(type) : sizeof(float));
+    return total;
+}
+
+CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters,
+                   std::shared_ptr<WeightStore> weights, std::shared_ptr<Engine> engine, const PlanOptions& options)
+    : Plan(graph, options.batch),
+      graph_(graph),
+      parameters_(std::move(parameters)),
+      weights_(std::move(weights)),
+      runtime_(std::move(engine)),
+      options_(with_outputs(graph, options)),
+      activations_(graph, options_),
+      input_(runtime_.device(), options_.batch * graph.input.size() * sizeof(float)),
+      arena_(runtime_.device(), activations_.arena_bytes()) {
+    const std::vector<bool> needed = activations_.needed(options_.wanted);
+    for (const Node& node : graph_.nodes) {
+        if (!needed[node.index] || activations_.fused().shares_source(node)) continue;
+        if (auto kernel = kMakers[static_cast<std::size_t>(node.kind)](context_of(node)))
+            steps_.push_back({node.index, std::move(kernel)});
+    }
+    runtime_.reserve(planes_bytes(graph, options_));
+    runtime_.allocate();
+}
+
+std::size_t CudaPlan::bytes(const Graph& graph, const PlanOptions& options) {
+    const Activations activations(graph, with_outputs(graph, options));
+    return activations.arena_bytes() + packed_bytes(graph, activations.compute()) +
+           planes_bytes(graph, with_outputs(graph, options));
+}
+
+Context CudaPlan::context_of(const Node& node) {
+    const FusedGraph& fused = activations_.fused();
+    Context context{make_context(graph_, node, fused.inputs(node), *parameters_, options_.batch, options_.threads,
+                                 [this](int other) { return tensor_of(other); }),
+                    runtime_,
+                    *weights_,
+                    options_.precision,
+                    activations_.compute(),
+                    fused.of(node.index),
+                    {}};
+    if (context.fusion.residual != -2) context.residual = tensor_of(context.fusion.residual);
+    return context;
+}
+
+void CudaPlan::move_planes(const KernelName<PlanesArgs>& kernel, const Tensor& tensor) const {
+    const int pixels = tensor.shape.h * tensor.shape.w;
+    const auto tiles = [](int count) { return static_cast<unsigned>((count + kLanes - 1) / kLanes); };
+    const Launch<PlanesArgs> launch(runtime_, kernel, tensor.type);
+    launch(Grid{tiles(pixels), tiles(tensor.shape.c), static_cast<unsigned>(tensor.n)},
+           {reinterpret_cast<float*>(runtime_.scratch()), view_of(tensor), static_cast<long long>(tensor.shape.size()),
+            pixels, tensor.shape.c});
+}
+
+void CudaPlan::load_input() {
+    runtime_.stream.upload(input(), runtime_.scratch(), input_.bytes());
+    move_planes(kernel::from_planes, tensor_of(-1));
+}
+
+void CudaPlan::forward() {
+    const Entered here(*runtime_.device());
+    load_input();
+    for (Step& step : steps_) step.kernel->forward();
+    runtime_.stream.synchronize();  // the caller may write the next input
+}
+
+std::vector<LayerTime> CudaPlan::profile() {
+    const Entered here(*runtime_.device());
+    using Clock = std::chrono::steady_clock;
+    std::vector<LayerTime> times;
+    load_input();
+    for (Step& step : steps_) {
+        runtime_.stream.synchronize();
+        const Clock::time_point start = Clock::now();
+        step.kernel->forward();
+        runtime_.stream.synchronize();
+        times.push_back({step.node, step.kernel->what(), std::chrono::duration<double>(Clock::now() - start).count()});
+    }
+    return times;
+}
+
+void CudaPlan::read(int node, float* dst) const {
+    const Entered here(*runtime_.device());
+    const Tensor tensor = tensor_of(node);
+    move_planes(kernel::to_planes, tensor);
+    runtime_.stream.download(runtime_.scratch(), dst, tensor.size() * sizeof(float));
+    runtime_.stream.synchronize();
+}
+
+}  // namespace dn::cuda

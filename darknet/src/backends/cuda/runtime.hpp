@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a plan computes with: a device with its kernels, shared by all plans of a backend, and a stream, cuDNN and
+// scratch memory of its own.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+
+#include "compiler.hpp"
+#include "dnn.hpp"
+#include "memory.hpp"
+
+namespace dn::cuda {
+
+struct Engine {
+    Engine(std::shared_ptr<const Libraries> libraries, int index)
+        : device(std::make_shared<Device>(std::move(libraries), index)), kernels(device) {}
+
+    std::shared_ptr<Device> device;
+    Kernels kernels;
+};
+
+class Runtime {
+public:
+    explicit Runtime(std::shared_ptr<Engine> shared) : engine(std::move(shared)), stream(engine->device), dnn(stream) {}
+
+    const std::shared_ptr<Device>& device() const { return engine->device; }
+
+    // Scratch memory that one kernel at a time uses. Kernels reserve when they are made and ask for it when they run.
+    void reserve(std::size_t bytes) { scratch_bytes_ = std::max(scratch_bytes_, bytes); }
+    void allocate() { scratch_ = DeviceBuffer(device(), scratch_bytes_); }
+    std::byte* scratch() const { return scratch_.get<std::byte>(); }
+    std::size_t scratch_bytes() const { return scratch_bytes_; }
+
+    std::shared_ptr<Engine> engine;
+    Stream stream;
+    DnnStream dnn;
+
+private:
+    std::size_t scratch_bytes_ = 0;
+    DeviceBuffer scratch_;
+};
+
+}  // namespace dn::cuda

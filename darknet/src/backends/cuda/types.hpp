@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Storage types of this backend's tensors: float32, bfloat16 and, here alone, float16.
+#pragma once
+
+#include "../../tensor.hpp"
+#include "../precision.hpp"
+
+namespace dn::cuda {
+
+constexpr DType kF16{2};
+
+constexpr std::size_t kDeviceAlignment = 256;  // of buffers and of their parts
+
+inline DType type_of(Precision precision) {
+    return precision == Precision::f16 ? kF16 : precision == Precision::bf16 ? DType::bf16 : DType::f32;
+}
+
+}  // namespace dn::cuda

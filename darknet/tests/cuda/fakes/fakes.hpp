@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// NVIDIA's driver, NVRTC and cuDNN for tests, in one library that is found under their names: device memory is memory
+// of the host, kernels run as host_cuda runs them, and the work of a stream runs at a synchronisation and not before,
+// so that a missing one gives wrong numbers.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "backends/cuda/abi.hpp"
+
+#define DN_FAKE extern "C" __attribute__((visibility("default")))
+
+namespace dn::fakes {
+
+// Numbers that tests set by name with fake_set():
+//   devices, arch, driver (its CUDA version), memory (bytes a device has), dnn (cuDNN's version),
+//   fail: the result of the next synchronisation
+struct World {
+    World();
+    std::recursive_mutex mutex;
+    std::map<std::string, long long> settings;
+    std::map<std::string, long long> counts;  // of calls, for fake_count()
+};
+World& world();
+long long setting(const char* name);
+
+// Appends work to a stream; what it throws is the result cuda::abi::kIllegalAddress of the next synchronisation.
+void enqueue(cuda::abi::StreamHandle* stream, std::function<void()> work);
+
+// Throws when the bytes are not all within one allocation of the device.
+void need_allocated(const void* address, std::size_t bytes);
+
+}  // namespace dn::fakes
