@@ -96,7 +96,8 @@ def pythons() -> Iterator[str]:
     yield sys.executable
     name = f"python{OLDEST[0]}.{OLDEST[1]}"
     installed = Path.home().glob(f".pyenv/versions/{OLDEST[0]}.{OLDEST[1]}.*/bin/{name}")
-    if oldest := shutil.which(name) or next(map(str, installed), None):
+    # a pyenv puts a `python3.10` into PATH that only works where this version was chosen
+    if oldest := next(map(str, installed), None) or shutil.which(name):
         yield oldest
     else:
         print(f"{name} is not installed: not tried")

@@ -2,7 +2,8 @@
 """One thread that runs the network on the images of all clients, in batches of those that are waiting.
 
 A batch is what waits when the network is free, so one client has the latency of one image, and many have
-the throughput of a batch; nothing waits for a batch to fill.
+the throughput of a batch; nothing waits for a batch to fill. A plan takes the time of its full batch, so
+there is one for each power of two: five images are a batch of four and one of one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -37,6 +38,7 @@ class Batcher:
 
     Args:
         load: returns the network and the function that detects with it, from images and a threshold.
+        sizes: of batches, in rising order, beginning with 1.
         ready: called without an argument when the network is loaded, or with the error.
         observe: called with the images and seconds of each batch.
 
@@ -47,10 +49,11 @@ class Batcher:
     def __init__(
         self,
         load: Callable[[], tuple[Network, Detect]],
+        sizes: Sequence[int],
         ready: Callable[[BaseException | None], None],
         observe: Observe,
     ) -> None:
-        self._load, self._ready, self._observe = load, ready, observe
+        self._load, self._sizes, self._ready, self._observe = load, sizes, ready, observe
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -101,32 +104,33 @@ class Batcher:
             self.network, detect = self._load()
             info = self.network.info
             blank = np.zeros((info.height, info.width, info.channels), np.uint8)
-            detect([blank] * info.batch, 0.5)  # compiles the plan
+            for size in self._sizes:
+                detect([blank] * size, 0.5)  # compiles its plan
         except BaseException as error:
             self._ready(error)
             return
         self._ready(None)
-        while jobs := self._take(info.batch):
+        while jobs := self._take():
             start = time.perf_counter()
             self._answer(jobs, detect)
             seconds = time.perf_counter() - start
             self._pace = 0.8 * self._pace + 0.2 * seconds / len(jobs) if self._pace else seconds / len(jobs)
             self._observe(len(jobs), seconds)
 
-    def _take(self, most: int) -> list[_Job]:
+    def _take(self) -> list[_Job]:
         """Wait for images; none when the thread shall end."""
-        jobs: list[_Job] = []
         with self._changed:
-            while not jobs:
-                while not self._jobs and not self._closed:
-                    self._changed.wait()
-                if not self._jobs:
+            while True:
+                self._jobs = deque(job for job in self._jobs if not job.found.cancelled())
+                if self._jobs:
+                    size = max(size for size in self._sizes if size <= len(self._jobs))
+                    taken = [self._jobs.popleft() for _ in range(size)]
+                    if jobs := [job for job in taken if job.found.set_running_or_notify_cancel()]:
+                        return jobs
+                elif self._closed:
                     return []
-                while self._jobs and len(jobs) < most:
-                    job = self._jobs.popleft()
-                    if job.found.set_running_or_notify_cancel():  # its client may be gone
-                        jobs.append(job)
-        return jobs
+                else:
+                    self._changed.wait()
 
     @staticmethod
     def _answer(jobs: list[_Job], detect: Detect) -> None:

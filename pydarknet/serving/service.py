@@ -66,7 +66,11 @@ class Service:
         self.settings = settings
         self.budget = Budget(settings.limits.memory)
         self.metrics = Metrics(lambda: self._batcher.waiting, settings.batch)
-        self._batcher = Batcher(self._load, lambda error: self._loaded(error, ready), self.metrics.batch)
+        self._sizes = sorted({settings.batch, *(2**i for i in range(settings.batch.bit_length()))})
+        self._batcher = Batcher(
+            self._load, self._sizes, lambda error: self._loaded(error, ready), self.metrics.batch
+        )
+        self._clones: list[Network] = []
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._decoders = ThreadPoolExecutor(min(cores, 4), thread_name_prefix="pydarknet-decode")
         self._inside, self._is_loaded = 0, False
@@ -78,6 +82,8 @@ class Service:
     def close(self) -> None:
         """Answer what waits, then free the network."""
         self._batcher.close()
+        for clone in self._clones:
+            clone.close()
         self._decoders.shutdown()
 
     @property
@@ -98,9 +104,15 @@ class Service:
     def _load(self) -> tuple[Network, Detect]:
         network, detecting = self.settings.load(), dict(self.settings.detecting)
         del detecting["thresh"]
+        networks = {}
+        for size in self._sizes:
+            networks[size] = network if size == self.settings.batch else network.clone()
+            networks[size].batch = size
+            self._clones.append(networks[size])
 
         def detect(images: list[Pixels], thresh: float) -> list[Detections]:
-            return make_detector(network, thresh=thresh, **detecting)(images)
+            size = next(size for size in self._sizes if size >= len(images))
+            return make_detector(networks[size], thresh=thresh, **detecting)(images)
 
         return network, detect
 

@@ -67,19 +67,23 @@ def png() -> bytes:
 
 @pytest.fixture
 def slowed(settings: Settings) -> Callable[[Callable[[int], object]], Callable[[], Network]]:
-    """Loads networks that call a function with the number of images before each batch but the first."""
+    """Loads networks that call a function with the number of images before each batch of a client."""
 
     def load_with(before: Callable[[int], object]) -> Callable[[], Any]:
         network = settings.load()
-        first = [True]
+        warming = [1, 2, 4]
 
         class Slow:
             info, names, cfg, close = network.info, network.names, network.cfg, network.close
+            batch = 4
+
+            def clone(self) -> Any:
+                return self
 
             def detect(self, images: list[Any], thresh: float, nms: float, letterbox: bool | None) -> Any:
-                if not first:
+                if not warming:
                     before(len(images))
-                first.clear()
+                del warming[:1]
                 return network.detect(images, thresh, nms, letterbox)
 
         return Slow

@@ -50,8 +50,8 @@ def start(stack: ExitStack, settings: Settings, token: str = "", *, loading: boo
 
 
 def wait(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds; fails after 20 seconds."""
-    end = time.monotonic() + 20
+    """Wait until a condition holds; fails after a minute, also on a machine that is busy."""
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "never happened"
         time.sleep(0.01)

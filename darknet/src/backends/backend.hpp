@@ -22,6 +22,14 @@ struct Training {
     int frozen_before = 0;        // nodes in front of it run as in inference and get no gradient
 };
 
+// How a backend computes convolutions for which it has several ways; others keep their only one.
+enum class ConvMethod {
+    automatic,  // by shape and instruction set
+    direct,     // as sums of products
+    winograd2,
+    winograd4,  // 3x3 with stride 1: tiles of 2x2 or 4x4 outputs, with fewer products
+};
+
 struct PlanOptions {
     int batch = 1;
     int threads = 1;
@@ -30,6 +38,7 @@ struct PlanOptions {
     // Outputs that read() must serve. Inference plans may overwrite or fuse away all others; empty: the heads, or the
     // network's output where it has none.
     std::vector<int> wanted;
+    ConvMethod convolutions = ConvMethod::automatic;
 };
 
 struct LayerTime {

@@ -41,13 +41,13 @@ void compare(ReferenceLayer& layer, Storage storage, float tolerance, const Forw
 
 void upsample(const std::string& sections, Shape input, int stride, bool enlarges) {
     ReferenceLayer layer(sections, input, kBatch);
-    const Shape small = enlarges ? input : layer.node().out;
+    const Shape small = enlarges ? input : layer.node().out, large = enlarges ? layer.node().out : input;
     const float scale = layer.node().as<UpsampleParams>().scale;
     const auto run = [&](bool spread, Storage storage, DeviceTensor& src, DeviceTensor& dst, bool add,
                          const LaunchOptions& options) {
-        launch_kernel(spread ? cuda::kernel::spread : cuda::kernel::collect, storage,
-                      grid_for(dst.pixels() * dst.channels()),
-                      {src.view(), dst.view(), kBatch, small.h, small.w, input.c, stride, scale, add}, options);
+        launch_kernel(
+            spread ? cuda::kernel::spread : cuda::kernel::collect, storage, grid_for(dst.pixels() * dst.channels()),
+            {src.view(), dst.view(), kBatch, small.h, small.w, large.h, large.w, input.c, stride, scale, add}, options);
     };
     for (const Storage storage : kStorages)
         compare(
@@ -181,6 +181,7 @@ TEST_CASE("kernels move: upsample spreads and collects as ref does") {
     upsample("[upsample]\nstride=2\nscale=0.75\n", {5, 3, 4}, 2, true);
     upsample("[upsample]\nstride=3\n", {2, 4, 3}, 3, true);
     upsample("[upsample]\nstride=-2\nscale=0.5\n", {5, 4, 6}, 2, false);
+    upsample("[upsample]\nstride=-2\n", {3, 5, 7}, 2, false);  // a row and a column are left over
 }
 
 TEST_CASE("kernels move: reorg, forwards and reversed") {

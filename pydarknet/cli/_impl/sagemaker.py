@@ -105,7 +105,7 @@ def _words(root: Path) -> Iterator[str]:
         path = _input(name, given.pop(name, None), channels)
         if path is not None:
             yield from (f"--{name}", str(path))
-        elif name in ("cfg", "data"):
+        elif name == "data" or (name == "cfg" and "model" not in given):
             raise Unusable(f"{root / 'input' / 'data'}: there is no {name} file in any channel")
     flags = {flag: option for option in _options() for flag in option.opts}
     for name, value in given.items():

@@ -7,12 +7,14 @@ import importlib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pydarknet.cli._impl.detect import load_network
+from pydarknet.cli._impl.options import PrecisionOptions
 from pydarknet.cli.detect import DetectOptions
 from pydarknet.cli.serve import ServeOptions
 from pydarknet.engine.devices import backend_on, require_available
@@ -30,7 +32,7 @@ _LIBRARIES = {
     "python_multipart": "python-multipart",
     "prometheus_client": "prometheus-client",
 }
-_NETWORK = ("names", "size", "batch", "device", "backend", "precision", "threads", "lenient")
+_NETWORK = ("names", "size", "batch", *(one.name for one in fields(PrecisionOptions)))
 _DETECTION = ("thresh", "nms", "letterbox", "classes")
 
 

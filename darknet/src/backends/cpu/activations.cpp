@@ -25,7 +25,10 @@ int narrow_channels(const Graph& graph) {
 }  // namespace
 
 Activations::Activations(const Graph& graph, const PlanOptions& options)
-    : fused_(graph), batch_(options.batch), compute_(options.precision == Precision::bf16 ? DType::bf16 : DType::f32) {
+    : fused_(graph),
+      batch_(options.batch),
+      compute_(options.precision == Precision::bf16 ? DType::bf16 : DType::f32),
+      convolutions_(options.convolutions) {
     fuse_shortcuts(fused_, options.wanted);
     fuse_bottlenecks(fused_, options.wanted,
                      [&](const Bottleneck& bottleneck) { return computes_bottleneck(bottleneck, options); });
@@ -73,7 +76,9 @@ PlacementRules Activations::rules(const std::vector<DType>& types) const {
     // oneDNN wants dense tensors; all kernels of our own take any pitch.
     rules.reads_slices = [this](const Node& node) {
         if (fused_.of(node.index).depthwise >= 0) return true;
-        if (node.kind == Kind::convolutional) return convolves_in_tiles(node, compute_);
+        if (node.kind == Kind::convolutional)
+            return convolves_in_tiles(node, compute_) ||
+                   winograd_tile(node, fused_.of(node.index), compute_, convolutions_) > 0;
         return node.kind != Kind::connected;
     };
     rules.writes_slices = rules.reads_slices;

@@ -30,6 +30,7 @@ private:
     FusedGraph fused_;
     int batch_;
     DType compute_;
+    ConvMethod convolutions_;
     Placement placement_;
     std::size_t arena_bytes_;
 };

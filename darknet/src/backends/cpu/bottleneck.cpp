@@ -83,11 +83,12 @@ private:
         const int depth = stage.node.in.c, columns = stage.node.out.c;
         const bool bf16 = type == DType::bf16;
         const void* matrix =
-            weights.get_words(stage.owner, packed_words(depth, columns, bf16), bf16, [&](void* packed) {
-                Floats folded(stage.params.weights.size());
-                fold_weights(stage.params, folded.data());
-                pack_matrix(folded.data(), depth, columns, bf16, static_cast<std::uint32_t*>(packed));
-            });
+            weights.get_words(stage.owner, packed_words(depth, columns, bf16),
+                              bf16 ? WordOrder::bf16_matrix : WordOrder::matrix, [&](void* packed) {
+                                  Floats folded(stage.params.weights.size());
+                                  fold_weights(stage.params, folded.data());
+                                  pack_matrix(folded.data(), depth, columns, bf16, static_cast<std::uint32_t*>(packed));
+                              });
         return {nullptr,
                 0,
                 static_cast<const std::uint32_t*>(matrix),
@@ -101,13 +102,14 @@ private:
     void make_depthwise(WeightStore& weights, const Stage& stage) {
         constexpr int kTaps = kDepthwiseSize * kDepthwiseSize;
         const std::size_t channels = wide_;
-        taps_ = static_cast<const float*>(weights.get_words(stage.owner, kTaps * channels, false, [&](void* packed) {
-            Floats folded(stage.params.weights.size());
-            fold_weights(stage.params, folded.data());
-            for (std::size_t c = 0; c < channels; ++c)
-                for (int tap = 0; tap < kTaps; ++tap)
-                    static_cast<float*>(packed)[tap * channels + c] = folded[c * kTaps + tap];
-        }));
+        taps_ = static_cast<const float*>(
+            weights.get_words(stage.owner, kTaps * channels, WordOrder::taps, [&](void* packed) {
+                Floats folded(stage.params.weights.size());
+                fold_weights(stage.params, folded.data());
+                for (std::size_t c = 0; c < channels; ++c)
+                    for (int tap = 0; tap < kTaps; ++tap)
+                        static_cast<float*>(packed)[tap * channels + c] = folded[c * kTaps + tap];
+            }));
         row_.biases = pack_biases(weights, stage.owner, stage.params);
         row_.block_pitch = block_pitch();
         row_.channels = wide_;

@@ -96,4 +96,7 @@ bool weights_fit_tiles(const Node& node, DType type);
 // Sums by oneDNN over the whole batch, then what follows them: any activation, any pitch.
 std::unique_ptr<Kernel> make_whole_convolution(const ConvTask& task);
 
+// In Winograd's form, with tiles as winograd_tile() says.
+std::unique_ptr<Kernel> make_winograd_convolution(const ConvTask& task, int tile);
+
 }  // namespace dn::cpu

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// [convolutional]: which way to compute it. See conv_fused, conv_tiled, conv_whole and bottleneck.
+// [convolutional]: which way to compute it. See conv_fused, conv_tiled, conv_whole, conv_winograd and bottleneck.
 #include "../../layers/layer.hpp"
 #include "../ref/ref.hpp"
 
@@ -76,6 +76,8 @@ std::unique_ptr<Kernel> make_convolutional(const Context& context) {
     if (context.fusion.depthwise >= 0) return make_bottleneck(context);
     const auto& params = context.node.as<ConvolutionalParams>();
     if (needs_reference(context)) return make_by_reference(context, ref::make_convolutional);
+    if (const int tile = winograd_tile(context.node, context.fusion, context.compute, context.convolutions))
+        return make_winograd_convolution(task_of(context, context.dst), tile);
     const bool in_tiles = convolves_in_tiles(context.node, context.compute);
     if (params.antialiasing == 0) return make_convolution(task_of(context, context.dst), in_tiles);
     return make_blurred(context, {params.antialiasing, params.stride_x, params.stride_y}, before_blur_shape(context),

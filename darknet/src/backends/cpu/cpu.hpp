@@ -20,10 +20,11 @@ namespace cpu {
 struct Context : KernelContext {
     Runtime& runtime;
     WeightStore& weights;
-    DType compute = DType::f32;              // type of weights and of activations between layers
-    Fusion fusion;                           // what the kernel computes besides its node
-    Tensor residual;                         // of a fused shortcut; data null: none
-    const Parameters* parameters = nullptr;  // of all nodes, for kernels that compute several
+    ConvMethod convolutions = ConvMethod::automatic;  // as the plan's options have it
+    DType compute = DType::f32;                       // type of weights and of activations between layers
+    Fusion fusion;                                    // what the kernel computes besides its node
+    Tensor residual;                                  // of a fused shortcut; data null: none
+    const Parameters* parameters = nullptr;           // of all nodes, for kernels that compute several
 };
 
 // Null when nothing is left to do, as in a route whose sources already lie in place.
@@ -38,6 +39,10 @@ std::unique_ptr<Kernel> make_by_reference(const Context& context, MakeKernel mak
 
 // Whether the convolution is computed in strips, with tensors of any pitch, and not by oneDNN alone.
 bool convolves_in_tiles(const Node& node, DType type);
+
+// Outputs of a tile in each direction if the convolution, with what is fused into it, is computed in Winograd's form;
+// else 0. Any pitch.
+int winograd_tile(const Node& node, const Fusion& fusion, DType type, ConvMethod method);
 
 // A fused bottleneck, and whether a plan should fuse it.
 std::unique_ptr<Kernel> make_bottleneck(const Context& context);

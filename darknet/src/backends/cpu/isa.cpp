@@ -31,6 +31,17 @@ VectorWidth vector_width() {
     return width;
 }
 
+const char* vectors_name() {
+    switch (vector_width()) {
+        case VectorWidth::avx512:
+            return "avx512";
+        case VectorWidth::avx2:
+            return "avx2";
+        default:
+            return "baseline";
+    }
+}
+
 bool has_native_bf16() {
     static const bool native = includes(dnnl_cpu_isa_avx512_core_bf16);
     return native;

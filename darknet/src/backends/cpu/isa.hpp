@@ -19,6 +19,7 @@ DType multiplied_as(DType type);
 // Of the vectors that loops of our own are compiled for.
 enum class VectorWidth { baseline, avx2, avx512 };
 VectorWidth vector_width();
+const char* vectors_name();  // "avx512", "avx2" or "baseline"
 // For example "avx2", as oneDNN spells it in its variable; "generic" where it knows none.
 std::string isa_name();
 

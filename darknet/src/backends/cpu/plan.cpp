@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "../../error.hpp"
+#include "conv_winograd.hpp"
 #include "isa.hpp"
 #include "layout.hpp"
 
@@ -63,8 +64,8 @@ std::size_t packed_bytes(const Graph& graph, Precision precision) {
 
 std::size_t CpuPlan::bytes(const Graph& graph, const PlanOptions& options) {
     const Activations activations(graph, with_outputs(graph, options));
-    return activations.arena_bytes() + options.batch * graph.input.size() * sizeof(float) +
-           packed_bytes(graph, options.precision);
+    return activations.arena_bytes() + winograd_bytes(activations.fused(), activations.compute(), options) +
+           options.batch * graph.input.size() * sizeof(float) + packed_bytes(graph, options.precision);
 }
 
 Context CpuPlan::context_of(const Node& node) {
@@ -73,6 +74,7 @@ Context CpuPlan::context_of(const Node& node) {
                                  [this](int other) { return tensor_of(other); }),
                     runtime_,
                     *weights_,
+                    options_.convolutions,
                     activations_.compute(),
                     fused.of(node.index),
                     {},

@@ -19,7 +19,7 @@ public:
     CpuPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, std::shared_ptr<WeightStore> weights,
             const dnnl::engine& engine, const PlanOptions& options);
 
-    // Of such a plan, without making it; the scratch of its kernels is not known before.
+    // Of such a plan, without making it; the scratch of oneDNN's primitives is not known before.
     static std::size_t bytes(const Graph& graph, const PlanOptions& options);
 
     float* input() override { return input_.data(); }

@@ -89,10 +89,12 @@ dnnl::memory WeightStore::get(int node, const dnnl::memory::desc& wanted, const 
     return known.emplace_back(std::move(packed));
 }
 
-const void* WeightStore::get_words(int node, std::size_t count, bool bf16, const std::function<void(void*)>& fill) {
+const void* WeightStore::get_words(int node, std::size_t count, WordOrder order,
+                                   const std::function<void(void*)>& fill) {
     using dnnl::memory;
-    const memory::desc desc({1, static_cast<memory::dim>(count)},
-                            bf16 ? memory::data_type::s32 : memory::data_type::f32, memory::format_tag::ab);
+    memory::dims dims(2 + static_cast<std::size_t>(order), 1), strides(dims);  // an order is known by its rank
+    dims.back() = static_cast<memory::dim>(count);
+    const memory::desc desc(dims, memory::data_type::f32, strides);
     return get(node, desc, desc, fill).get_data_handle();  // the store keeps it
 }
 

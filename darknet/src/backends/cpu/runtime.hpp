@@ -59,6 +59,9 @@ private:
     AlignedBuffer scratch_;
 };
 
+// Of weights that kernels of our own read.
+enum class WordOrder { matrix, bf16_matrix, taps, winograd };
+
 // The weights of one set of parameters in the formats that primitives chose, shared by plans of any batch, size and
 // precision whose formats agree, and by clones of a network.
 class WeightStore {
@@ -72,9 +75,8 @@ public:
     dnnl::memory get(int node, const dnnl::memory::desc& wanted, const dnnl::memory::desc& plain, const Fill& fill,
                      bool rounded = false);
 
-    // The same for an array of `count` words of 32 bits in an order of our own, as `fill` writes it; a node has one of
-    // floats and one of packed bfloat16 at most.
-    const void* get_words(int node, std::size_t count, bool bf16, const std::function<void(void*)>& fill);
+    // The same for an array of `count` words of 32 bits in an order of our own, as `fill` writes it.
+    const void* get_words(int node, std::size_t count, WordOrder order, const std::function<void(void*)>& fill);
 
 private:
     dnnl::engine engine_;

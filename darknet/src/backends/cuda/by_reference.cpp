@@ -24,26 +24,12 @@ std::unique_ptr<Kernel> make_by_reference(const Context& context) {
 
 #define DN_BY_REFERENCE(name) \
     std::unique_ptr<Kernel> make_##name(const Context& context) { return make_by_reference(context); }
-DN_BY_REFERENCE(activation)
-DN_BY_REFERENCE(avgpool)
-DN_BY_REFERENCE(batchnorm)
 DN_BY_REFERENCE(connected)
 DN_BY_REFERENCE(contrastive)
 DN_BY_REFERENCE(cost)
-DN_BY_REFERENCE(crop)
-DN_BY_REFERENCE(detection)
 DN_BY_REFERENCE(dropout)
 DN_BY_REFERENCE(empty)
-DN_BY_REFERENCE(implicit)
 DN_BY_REFERENCE(local)
-DN_BY_REFERENCE(local_avgpool)
-DN_BY_REFERENCE(normalization)
-DN_BY_REFERENCE(region)
-DN_BY_REFERENCE(reorg)
-DN_BY_REFERENCE(reorg3d)
-DN_BY_REFERENCE(sam)
-DN_BY_REFERENCE(scale_channels)
-DN_BY_REFERENCE(softmax)
 #undef DN_BY_REFERENCE
 
 }  // namespace dn::cuda

@@ -1,19 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
-// [maxpool] over windows; over channels, and with antialiasing, by reference.
-#include "kernel_context.hpp"
+// [maxpool], over pixels or channels; with antialiasing the strides belong to a blur behind it.
 #include "kernels/pool.cuh"
-#include "launch.hpp"
+
+#include "layer_kernels.hpp"
 
 namespace dn::cuda {
+namespace {
+
+PoolArgs pool_args(const Context& context, View dst, Shape out, int stride_y, int stride_x) {
+    const auto& params = context.node.as<PoolParams>();
+    const Shape in = context.src[0].shape;
+    return {view_of(context.src[0]),
+            dst,
+            nullptr,
+            context.batch,
+            in.h,
+            in.w,
+            out.h,
+            out.w,
+            in.c,
+            params.size,
+            stride_y,
+            stride_x,
+            params.padding / 2,
+            false};
+}
+
+std::unique_ptr<Kernel> make_channel_maxpool(const Context& context) {
+    const long long pixels = pixels_of(context.dst);
+    const int out = context.dst.shape.c;
+    return make_launch(
+        context, "maxpool", kernel::channel_maxpool, pixels * out,
+        ChannelPoolArgs{
+            view_of(context.src[0]), view_of(context.dst), {}, {}, pixels, context.src[0].shape.c, out, false});
+}
+
+// The maxima of stride 1 lie in memory of the kernel's own, and the blur reads them there.
+class BlurredMaxpool : public Launches {
+public:
+    explicit BlurredMaxpool(const Context& context) : Launches(context, "maxpool, blur") {
+        const auto& params = context.node.as<PoolParams>();
+        const Shape in = context.src[0].shape, out = context.dst.shape;
+        const int shrink = params.size - 1 - params.padding;
+        const Shape sharp{in.c, in.h - shrink, in.w - shrink};
+        const long long count = static_cast<long long>(context.batch * sharp.size());
+        maxima_ = DeviceBuffer(context.runtime.device(), count * bytes(context.dst.type));
+        const View maxima{maxima_.get(), sharp.c};
+        add(kernel::maxpool, context.dst.type, count, pool_args(context, maxima, sharp, 1, 1));
+        add(kernel::blur, context.dst.type, static_cast<long long>(context.dst.size()),
+            BlurArgs{maxima, view_of(context.dst), context.batch, sharp.h, sharp.w, out.h, out.w, out.c,
+                     params.antialiasing, params.stride_y, params.stride_x, false});
+    }
+
+private:
+    DeviceBuffer maxima_;
+};
+
+}  // namespace
 
 std::unique_ptr<Kernel> make_maxpool(const Context& context) {
     const auto& params = context.node.as<PoolParams>();
-    const Tensor &src = context.src[0], &dst = context.dst;
-    if (params.depth || params.antialiasing != 0 || src.type != dst.type) return make_by_reference(context);
-    const PoolArgs args{view_of(src),       view_of(dst), nullptr,     context.batch, src.shape.h,     src.shape.w,
-                        dst.shape.h,        dst.shape.w,  dst.shape.c, params.size,   params.stride_y, params.stride_x,
-                        params.padding / 2, false};
-    return make_launch(context.runtime, kernel::maxpool, dst.type, pixels_of(dst) * dst.shape.c, args, "maxpool");
+    if (!has_one_type(context)) return make_by_reference(context);
+    if (params.depth) return make_channel_maxpool(context);
+    if (params.antialiasing != 0) return std::make_unique<BlurredMaxpool>(context);
+    return make_launch(context, "maxpool", kernel::maxpool, static_cast<long long>(context.dst.size()),
+                       pool_args(context, view_of(context.dst), context.dst.shape, params.stride_y, params.stride_x));
+}
+
+std::unique_ptr<Kernel> make_local_avgpool(const Context& context) {
+    const auto& params = context.node.as<PoolParams>();
+    if (!has_one_type(context)) return make_by_reference(context);
+    return make_launch(context, "local_avgpool", kernel::local_avgpool, static_cast<long long>(context.dst.size()),
+                       pool_args(context, view_of(context.dst), context.dst.shape, params.stride_y, params.stride_x));
 }
 
 }  // namespace dn::cuda

@@ -1,35 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
-// [shortcut] that no convolution adds: the sum of its sources, then its activation.
-#include "kernel_context.hpp"
+// [shortcut] that no convolution absorbed: a sum of sources, weighted or not, then an activation.
 #include "kernels/channels.cuh"
-#include "launch.hpp"
+
+#include "layer_kernels.hpp"
 
 namespace dn::cuda {
 namespace {
 
-bool suits(const Context& context) {
-    const auto& params = context.node.as<ShortcutParams>();
-    return params.weights_per_source == 0 && context.src.size() <= kShortcutSources &&
-           params.activation < Activation::normalize_channels &&
-           std::all_of(context.src.begin(), context.src.end(),
-                       [&](const Tensor& src) { return src.type == context.dst.type; });
-}
+class Shortcut : public Launches {
+public:
+    explicit Shortcut(const Context& context) : Launches(context, "shortcut") {
+        const auto& params = context.node.as<ShortcutParams>();
+        ShortcutArgs args{};
+        args.sources = static_cast<int>(context.src.size());
+        args.channels = context.dst.shape.c;
+        for (int s = 0; s < args.sources; ++s) {
+            args.src[s] = view_of(context.src[s]);
+            args.src_channels[s] = context.src[s].shape.c;
+        }
+        if (params.weights_per_source > 0) args.factors = make_factors(context, params, args);
+        args.dst = view_of(context.dst);
+        args.pixels = pixels_of(context.dst);
+        args.activation = static_cast<int>(params.activation);
+        add(kernel::shortcut, context.dst.type, args.pixels * args.channels, args);
+    }
+
+private:
+    const float* make_factors(const Context& context, const ShortcutParams& params, const ShortcutArgs& args) {
+        factors_ = DeviceBuffer(context.runtime.device(), sizeof(float) * args.sources * args.channels);
+        const Launch<ShortcutFactorsArgs> normalize(context.runtime, kernel::shortcut_factors, DType::f32);
+        normalize(args.channels, {parameter(context, 0, context.params->weights), factors_.get<float>(), args.sources,
+                                  params.weights_per_source, args.channels, static_cast<int>(params.normalization)});
+        return factors_.get<float>();
+    }
+
+    DeviceBuffer factors_;
+};
 
 }  // namespace
 
 std::unique_ptr<Kernel> make_shortcut(const Context& context) {
-    if (!suits(context)) return make_by_reference(context);
-    const Tensor& dst = context.dst;
-    ShortcutArgs args{};
-    for (const Tensor& src : context.src) {
-        args.src[args.sources] = view_of(src);
-        args.src_channels[args.sources++] = src.shape.c;
-    }
-    args.dst = view_of(dst);
-    args.pixels = pixels_of(dst);
-    args.channels = dst.shape.c;
-    args.activation = static_cast<int>(context.node.as<ShortcutParams>().activation);
-    return make_launch(context.runtime, kernel::shortcut, dst.type, args.pixels * args.channels, args, "shortcut");
+    const bool fits = has_one_type(context) && context.src.size() <= kShortcutSources;
+    if (!fits || !is_pointwise(context.node.as<ShortcutParams>().activation)) return make_by_reference(context);
+    return std::make_unique<Shortcut>(context);
 }
 
 }  // namespace dn::cuda

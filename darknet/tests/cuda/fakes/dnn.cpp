@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cuDNN for tests: convolutions of channels-last tensors, forward and both gradients, in
 // float32, rounded to the type of what they write. Of each graph it offers engines that a caller may have to refuse.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -173,7 +174,7 @@ Node* of(Descriptor descriptor) { return static_cast<Node*>(descriptor); }
 template <class T>
 int give(const std::vector<T>& values, std::int64_t room, std::int64_t* count, void* out) {
     *count = static_cast<std::int64_t>(values.size());
-    if (out) std::memcpy(out, values.data(), std::min<std::size_t>(room, values.size()) * sizeof(T));
+    std::copy_n(values.begin(), out ? std::min<std::size_t>(room, values.size()) : 0, static_cast<T*>(out));
     return kSuccess;
 }
 

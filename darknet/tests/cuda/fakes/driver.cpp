@@ -41,6 +41,7 @@ struct Block {
 struct State {
     std::map<const char*, Block> blocks;  // by address
     std::set<std::unique_ptr<Stream>> streams;
+    std::set<void*> pinned;
     std::size_t used = 0;
     int broken = 0;  // the sticky error
 };
@@ -92,6 +93,19 @@ int copy(const void* from, void* to, std::size_t bytes, const void* on_device, S
     return state().broken;
 }
 
+// What a broken device has not given back is lost to its users.
+void repair() {
+    State& now = state();
+    if (!now.broken) return;
+    for (const auto& block : now.blocks) std::free(const_cast<char*>(block.first));
+    for (void* memory : now.pinned) std::free(memory);
+    for (const auto& stream : now.streams) stream->work.clear();
+    now.blocks.clear();
+    now.pinned.clear();
+    now.used = 0;
+    now.broken = 0;
+}
+
 }  // namespace
 
 World::World()
@@ -124,7 +138,7 @@ using namespace dn::cuda::abi;
 DN_FAKE void fake_set(const char* name, long long value) {
     DN_LOCKED;
     world().settings[name] = value;
-    if (!std::strcmp(name, "fail")) state().broken = 0;
+    if (!std::strcmp(name, "fail")) repair();
 }
 DN_FAKE long long fake_count(const char* name) {
     DN_LOCKED;
@@ -205,12 +219,15 @@ DN_FAKE int cuMemFree_v2(Address address) {
     return kSuccess;
 }
 DN_FAKE int cuMemHostAlloc(void** memory, std::size_t bytes, unsigned) {
+    DN_LOCKED;
     *memory = std::malloc(bytes);
+    if (*memory) state().pinned.insert(*memory);
     return *memory ? kSuccess : kOutOfMemory;
 }
 DN_FAKE int cuMemFreeHost(void* memory) {
     DN_LOCKED;
     run_all();
+    state().pinned.erase(memory);
     std::free(memory);
     return kSuccess;
 }

@@ -13,7 +13,8 @@ class Mover : public TrainKernel {
 public:
     Mover(const TrainContext& context, MakeCpuKernel make)
         : context_(context),
-          forward_(make(Context{context, context.runtime, context.weights, context.compute, {}, {}})) {}
+          forward_(make(
+              Context{context, context.runtime, context.weights, ConvMethod::automatic, context.compute, {}, {}})) {}
     std::string what() const override { return forward_ ? forward_->what() : "view"; }
     void forward() override {
         if (forward_) forward_->forward();

@@ -81,10 +81,11 @@ DN_DEVICE void to_planes(const PlanesArgs& a) {
             planes[static_cast<long long>(channel + c) * a.pixels + pixel + lane()] = tile[c * kTileRow + lane()];
 }
 
-// A tensor and another one `stride` times as high and wide.
+// A tensor and another one `stride` times as high and wide; what of that is left over at the right and at the bottom
+// belongs to no block.
 struct UpsampleArgs {
     View src, dst;
-    int images, height, width;  // of the smaller one
+    int images, height, width, large_height, large_width;
     int channels, stride;
     float scale;
     bool add;
@@ -93,13 +94,14 @@ struct UpsampleArgs {
 // dst[y, x] = scale * src[y / stride, x / stride]
 template <class T>
 DN_DEVICE void spread(const UpsampleArgs& a) {
-    const int height = a.height * a.stride, width = a.width * a.stride;
-    const long long pixels = static_cast<long long>(a.images) * height * width;
+    const long long pixels = static_cast<long long>(a.images) * a.large_height * a.large_width;
     for (long long k = first_index(); k < pixels * a.channels; k += index_step()) {
         const Quotient at = divide(k, a.channels);
-        const Place to = place_of(at.quotient, height, width);
-        const long long from = pixel_of(to.image, to.y / a.stride, to.x / a.stride, a.height, a.width);
-        put<T>(a.dst, at.quotient, at.rest, a.scale * load<T>(a.src, from, at.rest), a.add);
+        const Place to = place_of(at.quotient, a.large_height, a.large_width);
+        const int y = to.y / a.stride, x = to.x / a.stride;
+        float value = 0;
+        if (y < a.height && x < a.width) value = load<T>(a.src, pixel_of(to.image, y, x, a.height, a.width), at.rest);
+        put<T>(a.dst, at.quotient, at.rest, a.scale * value, a.add);
     }
 }
 
@@ -113,10 +115,9 @@ DN_DEVICE void collect(const UpsampleArgs& a) {
         float sum = 0;
         for (int u = 0; u < a.stride; ++u)
             for (int v = 0; v < a.stride; ++v)
-                sum += load<T>(a.src,
-                               pixel_of(to.image, to.y * a.stride + u, to.x * a.stride + v, a.height * a.stride,
-                                        a.width * a.stride),
-                               at.rest);
+                sum += load<T>(
+                    a.src, pixel_of(to.image, to.y * a.stride + u, to.x * a.stride + v, a.large_height, a.large_width),
+                    at.rest);
         put<T>(a.dst, at.quotient, at.rest, a.scale * sum, a.add);
     }
 }

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// 3x3 convolutions of stride 1 in Winograd's form, in float32 on channels-last tensors of any pitch: tiles of 4x4 (2x2)
+// outputs take 4 (2.25) times fewer multiplications. Weights are kept as small as they are and transformed block by
+// block in the cache: of a deep layer, reading transformed ones from memory would take longer than the products.
+// Loops are in winograd.inl, compiled once per instruction set.
+#pragma once
+
+#include <cstddef>
+
+#include "../../layers/params.hpp"
+
+namespace dn::cpu {
+
+// What follows the sums of an output, in registers: dst = after(activation(sum + bias) + residual).
+struct Epilogue {
+    const float* biases;  // of all filters; null: none
+    Activation activation = Activation::linear;
+    const float* residual = nullptr;  // may be dst; null: none
+    std::size_t residual_pitch = 0;
+    Activation after = Activation::linear;
+};
+
+// Whether an Epilogue computes it.
+bool is_vector_activation(Activation activation);
+
+struct WinogradTask {
+    int tile;  // outputs in each direction: 4 or 2
+    const float* src;
+    std::size_t src_pitch;
+    int channels, height, width;
+    float* dst;
+    std::size_t dst_pitch;
+    int filters, out_height, out_width;
+    int pad;               // left and above, in pixels
+    const float* weights;  // of pack_winograd()
+    Epilogue epilogue;
+};
+
+std::size_t winograd_floats(int channels, int filters);  // of packed weights
+// From Darknet's order (filters, channels, 3, 3).
+// turned: for the gradient of the source, from (channels, filters, 3, 3) with the taps in reverse.
+void pack_winograd(const float* weights, int channels, int filters, bool turned, float* packed);
+
+// Filters lie in panels of kPanel (winograd.inl); the last may be narrower.
+int winograd_panels(int filters);
+// Of all images together, row by row.
+int winograd_tiles(int tile, int images, int out_height, int out_width);
+// Floats that convolve_tiles() needs of its own for `tiles` tiles.
+std::size_t winograd_scratch(int tile, int channels, int tiles);
+// Tiles [first, first + count) of panels [first_panel, end_panel), by the calling thread. The sums of an output do not
+// depend on how tiles and panels are divided.
+void convolve_tiles(const WinogradTask& task, int first, int count, int first_panel, int end_panel, float* scratch);
+
+}  // namespace dn::cpu
