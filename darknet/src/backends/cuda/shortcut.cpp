@@ -40,7 +40,11 @@ private:
 }  // namespace
 
 std::unique_ptr<Kernel> make_shortcut(const Context& context) {
-    const bool fits = has_one_type(context) && context.src.size() <= kShortcutSources;
+    // A larger source is read at every n-th place.
+    const bool one_size = std::all_of(context.src.begin(), context.src.end(), [&](const Tensor& src) {
+        return src.shape.h == context.dst.shape.h && src.shape.w == context.dst.shape.w;
+    });
+    const bool fits = one_size && has_one_type(context) && context.src.size() <= kShortcutSources;
     if (!fits || !is_pointwise(context.node.as<ShortcutParams>().activation)) return make_by_reference(context);
     return std::make_unique<Shortcut>(context);
 }
