@@ -92,11 +92,12 @@ def test_a_word_that_is_no_device(
 def test_darknets_flags_name_the_device_too(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    words = ("detector", name, "d/obj.data", "net.cfg", "net.weights", "-i", "99")
+    words = ("detector", name, "gone.data", "net.cfg", "net.weights", "-i", "99")
     assert run(monkeypatch, *words) == 1
-    err = capsys.readouterr().err
-    assert len(err.splitlines()) == 1, err
-    assert err.startswith("error: -i 99: ")
+    note, error = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: -i 99: ")
+    assert note.endswith("; computing on the CPU")
+    assert "gone.data" in error
 
 
 def test_bench_prints_where_it_computed(

@@ -58,36 +58,44 @@ class DarknetCommand(click.Command):
 
 
 def devices(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``-i`` and ``-gpus``, which the command gets as its parameter ``device``; -gpus wins, as in Darknet."""
+    """``-i`` and ``-gpus``, which the command gets as its parameter ``device``; -gpus wins, as in Darknet.
+
+    Command lines that were written for a machine with GPUs run on one without: with a note, on the CPU.
+    """
 
     @functools.wraps(function)
     def chosen(*args: Any, one: str | None, several: str | None, **values: Any) -> Any:
         flag, numbers = ("-gpus", several) if several is not None else ("-i", one)
-        return function(*args, device="auto" if numbers is None else _device(flag, numbers), **values)
+        trains = click.get_current_context().info_name == "train"
+        return function(*args, device="auto" if numbers is None else _device(flag, numbers, trains), **values)
 
     for flag, name, text in (
-        ("-gpus", "several", "GPU, by number; several are not supported."),
+        ("-gpus", "several", "GPUs, by number; the first is used."),
         ("-i", "one", "GPU, by number; -1: CPU, as without this flag."),
     ):
         chosen = click.option(flag, name, metavar="N", help=text)(chosen)
     return chosen
 
 
-def _device(flag: str, numbers: str) -> str:
-    """The device that a GPU's number means.
-
-    Raises:
-        BackendError: it cannot be used; the message has the reason.
-    """
-    device = "cpu" if numbers == "-1" else numbers
+def _device(flag: str, numbers: str, trains: bool) -> str:
+    """The device that GPUs' numbers mean; that of the processor, with a note, if it cannot be used."""
+    first, _, others = numbers.partition(",")
     try:
-        device = device_name(device)
+        device = device_name("cpu" if first == "-1" else first)
     except ArgumentError as error:
         raise click.UsageError(f"{flag} {numbers}: {error}") from None
+    if device in ("auto", "cpu"):
+        return device
     try:
         require_available(backend_on("auto", device))
     except BackendError as error:
-        raise BackendError(f"{flag} {numbers}: {error}; {flag} -1 computes on the CPU") from None
+        click.echo(f"note: {flag} {numbers}: {error}; computing on the CPU", err=True)
+        return "cpu"
+    if trains:
+        click.echo(f"note: {flag} {numbers}: training on GPUs is not supported; computing on the CPU", err=True)
+        return "cpu"
+    if others:
+        click.echo(f"note: {flag} {numbers}: computing on GPU {first} alone", err=True)
     return device
 
 
