@@ -92,7 +92,7 @@ def _device(flag: str, numbers: str, trains: bool) -> str:
         click.echo(f"note: {flag} {numbers}: {error}; computing on the CPU", err=True)
         return "cpu"
     if trains:
-        click.echo(f"note: {flag} {numbers}: training on GPUs is not supported; computing on the CPU", err=True)
+        click.echo(f"note: {flag} {numbers}: GPUs do not train yet; computing on the CPU", err=True)
         return "cpu"
     if others:
         click.echo(f"note: {flag} {numbers}: computing on GPU {first} alone", err=True)
