@@ -332,7 +332,7 @@ def test_one_option_for_each_setting() -> None:
     options = {parameter.name for parameter in command.params}
     assert options == {field.name for field in fields(TrainConfig)} | {
         "resume_",
-        "quiet",
+        *("quiet", "verbose"),
         "estimate_",
         "as_json",
         "processes",
