@@ -13,7 +13,7 @@ namespace dn::cpu {
 
 // What follows the sums of an output, in registers: dst = after(activation(sum + bias) + residual).
 struct Epilogue {
-    const float* biases;  // of all filters; null: none
+    const float* biases = nullptr;  // of all filters; null: none
     Activation activation = Activation::linear;
     const float* residual = nullptr;  // may be dst; null: none
     std::size_t residual_pitch = 0;
@@ -24,15 +24,15 @@ struct Epilogue {
 bool is_vector_activation(Activation activation);
 
 struct WinogradTask {
-    int tile;  // outputs in each direction: 4 or 2
-    const float* src;
-    std::size_t src_pitch;
-    int channels, height, width;
-    float* dst;
-    std::size_t dst_pitch;
-    int filters, out_height, out_width;
-    int pad;               // left and above, in pixels
-    const float* weights;  // of pack_winograd()
+    int tile = 4;  // outputs in each direction: 4 or 2
+    const float* src = nullptr;
+    std::size_t src_pitch = 0;
+    int channels = 0, height = 0, width = 0;
+    float* dst = nullptr;
+    std::size_t dst_pitch = 0;
+    int filters = 0, out_height = 0, out_width = 0;
+    int pad = 0;                     // left and above, in pixels
+    const float* weights = nullptr;  // of pack_winograd()
     Epilogue epilogue;
 };
 

@@ -55,7 +55,7 @@ std::string why_unsupported(const Libraries& libraries, const DeviceFacts& facts
 }
 
 std::string why_unavailable(const Libraries& libraries, int index) {
-    const std::string missing = why_missing(libraries);
+    std::string missing = why_missing(libraries);
     if (!missing.empty()) return missing;
     const std::vector<DeviceFacts> devices = list_devices(libraries);
     if (index < 0 || index >= static_cast<int>(devices.size()))

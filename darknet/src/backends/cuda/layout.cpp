@@ -11,14 +11,14 @@ namespace {
 
 template <class T>
 float load_as(const std::byte* values, std::size_t i) {
-    T value;
+    T value{};
     std::memcpy(&value, values + i * sizeof value, sizeof value);
     return widen(value);
 }
 
 template <class T>
 void store_as(std::byte* values, std::size_t i, float value) {
-    T narrowed;
+    T narrowed{};
     narrow(value, &narrowed);
     std::memcpy(values + i * sizeof narrowed, &narrowed, sizeof narrowed);
 }

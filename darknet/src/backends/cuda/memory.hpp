@@ -24,7 +24,7 @@ public:
     // As an address that kernels take; the host must not read it.
     template <class T = void>
     T* get() const {
-        return reinterpret_cast<T*>(address_);
+        return reinterpret_cast<T*>(address_);  // NOLINT(performance-no-int-to-ptr): the driver's are integers
     }
 
 private:

@@ -39,6 +39,7 @@
 #endif
 #define DN_PLAIN_KERNEL(program, name, Args) DN_ENTRY(dn_##name, Args, name)
 #else
+// NOLINTBEGIN(bugprone-macro-parentheses): types and names take none
 #define DN_KERNEL(program, name, Args)                                   \
     namespace kernel {                                                   \
     inline constexpr KernelName<Args> name{#program, "dn_" #name, true}; \
@@ -47,6 +48,7 @@
     namespace kernel {                                                    \
     inline constexpr KernelName<Args> name{#program, "dn_" #name, false}; \
     }
+// NOLINTEND(bugprone-macro-parentheses)
 #endif
 
 namespace dn::cuda {
