@@ -105,4 +105,15 @@ void fuse_bottlenecks(FusedGraph& fused, const std::vector<int>& wanted,
     }
 }
 
+std::vector<bool> find_needed(const FusedGraph& fused, const std::vector<int>& wanted) {
+    const std::vector<Node>& nodes = fused.graph.nodes;
+    std::vector<bool> needed(nodes.size(), false);
+    for (int node : wanted) needed[node] = true;
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
+        if (needed[node->index])
+            for (int input : fused.inputs(*node))
+                if (input >= 0) needed[input] = true;
+    return needed;
+}
+
 }  // namespace dn

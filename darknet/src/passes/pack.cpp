@@ -40,4 +40,16 @@ std::size_t pack_arena(std::vector<Buffer>& buffers, int batch) {
     return arena;
 }
 
+Tensor tensor_in(const FusedGraph& fused, const Placement& placement, int node, int batch, std::byte* arena) {
+    const Place& place = placement.of(node);
+    const Buffer& buffer = placement.buffers[place.buffer];
+    Tensor tensor;
+    tensor.data = arena + buffer.start + place.offset * bytes(buffer.type);
+    tensor.type = buffer.type;
+    tensor.n = batch;
+    tensor.shape = fused.graph.shape_of(node);
+    tensor.pitch = buffer.shape.c;
+    return tensor;
+}
+
 }  // namespace dn

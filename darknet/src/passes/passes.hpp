@@ -46,6 +46,9 @@ private:
     std::vector<Fusion> fusions_;
 };
 
+// Nodes that the wanted outputs depend on; the others need not be computed.
+std::vector<bool> find_needed(const FusedGraph& fused, const std::vector<int>& wanted);
+
 // Every shortcut that its convolution can add itself is computed there, its output being the convolution's. Layers in
 // `wanted` keep an output of their own.
 void fuse_shortcuts(FusedGraph& fused, const std::vector<int>& wanted);
@@ -101,5 +104,7 @@ constexpr std::size_t kArenaAlignment = 64;
 
 // Sets every buffer's start for `batch` images; returns the arena's size in bytes.
 std::size_t pack_arena(std::vector<Buffer>& buffers, int batch);
+// The output of a node (-1: the network's input) in the arena that the buffers were packed into.
+Tensor tensor_in(const FusedGraph& fused, const Placement& placement, int node, int batch, std::byte* arena);
 
 }  // namespace dn

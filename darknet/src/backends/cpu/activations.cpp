@@ -89,15 +89,7 @@ PlacementRules Activations::rules(const std::vector<DType>& types) const {
 }
 
 Tensor Activations::tensor(int node, std::byte* arena) const {
-    const Place& place = placement_.of(node);
-    const Buffer& buffer = placement_.buffers[place.buffer];
-    Tensor tensor;
-    tensor.data = arena + buffer.start + place.offset * bytes(buffer.type);
-    tensor.type = buffer.type;
-    tensor.n = batch_;
-    tensor.shape = fused_.graph.shape_of(node);
-    tensor.pitch = buffer.shape.c;
-    return tensor;
+    return tensor_in(fused_, placement_, node, batch_, arena);
 }
 
 }  // namespace dn::cpu

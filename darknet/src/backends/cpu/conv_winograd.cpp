@@ -27,7 +27,7 @@ public:
             task.weights.get_words(task.owner, winograd_floats(channels, filters), WordOrder::winograd, [&](void* to) {
                 Floats folded(task.params.weights.size());
                 fold_weights(task.params, folded.data());
-                pack_winograd(folded.data(), channels, filters, false, static_cast<float*>(to));
+                pack_winograd(folded.data(), channels, filters, static_cast<float*>(to));
             });
         task_ = {tile,
                  src.f32(),

@@ -22,18 +22,6 @@ PlanOptions with_outputs(const Graph& graph, PlanOptions options) {
     return options;
 }
 
-// Nodes that the wanted outputs depend on; the others are not computed.
-std::vector<bool> find_needed(const FusedGraph& fused, const std::vector<int>& wanted) {
-    const std::vector<Node>& nodes = fused.graph.nodes;
-    std::vector<bool> needed(nodes.size(), false);
-    for (int node : wanted) needed[node] = true;
-    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
-        if (needed[node->index])
-            for (int input : fused.inputs(*node))
-                if (input >= 0) needed[input] = true;
-    return needed;
-}
-
 }  // namespace
 
 CpuPlan::CpuPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, std::shared_ptr<WeightStore> weights,

@@ -91,17 +91,16 @@ std::size_t winograd_floats(int channels, int filters) {
 }
 
 // Panels of (channels, taps, filters).
-void pack_winograd(const float* weights, int channels, int filters, bool turned, float* packed) {
+void pack_winograd(const float* weights, int channels, int filters, float* packed) {
     const int width = panel_width();
-    const std::size_t of_filter = turned ? kTaps : static_cast<std::size_t>(channels) * kTaps;
-    const std::size_t of_channel = turned ? static_cast<std::size_t>(filters) * kTaps : kTaps;
+    const std::size_t of_filter = static_cast<std::size_t>(channels) * kTaps;
     parallel_for(winograd_panels(filters), [&](int panel) {
         const int first = panel * width, columns = std::min(width, filters - first);
         const int stored = rounded_up(columns, loops().lanes);
         float* to = packed + static_cast<std::size_t>(first) * channels * kTaps;
         for (int c = 0; c < channels; ++c)
             for (int tap = 0; tap < kTaps; ++tap, to += stored) {
-                const float* from = weights + first * of_filter + c * of_channel + (turned ? kTaps - 1 - tap : tap);
+                const float* from = weights + first * of_filter + c * kTaps + tap;
                 for (int i = 0; i < columns; ++i) to[i] = from[i * of_filter];
                 std::fill(to + columns, to + stored, 0.0f);
             }

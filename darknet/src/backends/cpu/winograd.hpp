@@ -38,8 +38,7 @@ struct WinogradTask {
 
 std::size_t winograd_floats(int channels, int filters);  // of packed weights
 // From Darknet's order (filters, channels, 3, 3).
-// turned: for the gradient of the source, from (channels, filters, 3, 3) with the taps in reverse.
-void pack_winograd(const float* weights, int channels, int filters, bool turned, float* packed);
+void pack_winograd(const float* weights, int channels, int filters, float* packed);
 
 // Filters lie in panels of kPanel (winograd.inl); the last may be narrower.
 int winograd_panels(int filters);

@@ -31,27 +31,8 @@ bool Activations::keeps_float(int index) const {
     return node.inputs[0] >= 0 && keeps_float(node.inputs[0]);
 }
 
-std::vector<bool> Activations::needed(const std::vector<int>& wanted) const {
-    const std::vector<Node>& nodes = fused_.graph.nodes;
-    std::vector<bool> needed(nodes.size(), false);
-    for (const int node : wanted) needed[node] = true;
-    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
-        if (needed[node->index])
-            for (const int input : fused_.inputs(*node))
-                if (input >= 0) needed[input] = true;
-    return needed;
-}
-
 Tensor Activations::tensor(int node, std::byte* arena) const {
-    const Place& place = placement_.of(node);
-    const Buffer& buffer = placement_.buffers[place.buffer];
-    Tensor tensor;
-    tensor.data = arena + buffer.start + place.offset * bytes(buffer.type);
-    tensor.type = buffer.type;
-    tensor.n = batch_;
-    tensor.shape = fused_.graph.shape_of(node);
-    tensor.pitch = buffer.shape.c;
-    return tensor;
+    return tensor_in(fused_, placement_, node, batch_, arena);
 }
 
 }  // namespace dn::cuda

@@ -21,8 +21,6 @@ public:
     std::size_t arena_bytes() const { return arena_bytes_; }
     // The output of a node (-1: the network's input) in that arena.
     Tensor tensor(int node, std::byte* arena) const;
-    // Nodes that the wanted outputs depend on; the others are not computed.
-    std::vector<bool> needed(const std::vector<int>& wanted) const;
 
 private:
     bool keeps_float(int index) const;

@@ -60,26 +60,4 @@ private:
     abi::FunctionHandle* function_ = nullptr;
 };
 
-// A layer that is one launch with the same arguments each time.
-template <class Args>
-class LaunchedKernel : public Kernel {
-public:
-    LaunchedKernel(const Launch<Args>& launch, Grid grid, const Args& args, const char* what)
-        : launch_(launch), grid_(grid), args_(args), what_(what) {}
-    void forward() override { launch_(grid_, args_); }
-    std::string what() const override { return what_; }
-
-private:
-    Launch<Args> launch_;
-    Grid grid_;
-    Args args_;
-    const char* what_;
-};
-
-template <class Args>
-std::unique_ptr<Kernel> make_launch(Runtime& runtime, const KernelName<Args>& kernel, DType type, long long values,
-                                    const Args& args, const char* what) {
-    return std::make_unique<LaunchedKernel<Args>>(Launch<Args>(runtime, kernel, type), grid_for(values), args, what);
-}
-
 }  // namespace dn::cuda

@@ -48,7 +48,7 @@ CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> paramet
       activations_(graph, options_),
       input_(runtime_.device(), options_.batch * graph.input.size() * sizeof(float)),
       arena_(runtime_.device(), activations_.arena_bytes()) {
-    const std::vector<bool> needed = activations_.needed(options_.wanted);
+    const std::vector<bool> needed = find_needed(activations_.fused(), options_.wanted);
     for (const Node& node : graph_.nodes) {
         if (!needed[node.index] || activations_.fused().shares_source(node)) continue;
         if (auto kernel = kMakers[static_cast<std::size_t>(node.kind)](context_of(node)))

@@ -2,7 +2,7 @@
 // [yolo] and [Gaussian_yolo]: logistic of what is not a width or height. The output is float32.
 #include "kernel_context.hpp"
 #include "kernels/heads.cuh"
-#include "launch.hpp"
+#include "layer_kernels.hpp"
 
 namespace dn::cuda {
 namespace {
@@ -17,7 +17,7 @@ std::unique_ptr<Kernel> make_head(const Context& context, Entries at) {
     if (dst.type != DType::f32) return make_by_reference(context);
     const YoloArgs args{view_of(src), view_of(dst), pixels_of(dst), dst.shape.c,      params.entries(), at.x,
                         at.y,         at.width,     at.height,      params.scale_x_y, params.new_coords};
-    return make_launch(context.runtime, kernel::yolo, src.type, args.pixels * args.channels, args, "yolo");
+    return make_launch(context, "yolo", kernel::yolo, args.pixels * args.channels, args);
 }
 
 }  // namespace
