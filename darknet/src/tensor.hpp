@@ -15,7 +15,7 @@ struct Shape {
     friend bool operator!=(Shape a, Shape b) { return !(a == b); }
 };
 
-enum class DType { f32, bf16 };
+enum class DType { f32, bf16, f16 };  // f16 on GPUs alone
 
 inline std::size_t bytes(DType type) { return type == DType::f32 ? 4 : 2; }
 

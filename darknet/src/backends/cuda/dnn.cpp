@@ -17,7 +17,7 @@ using namespace dnn_abi;
 constexpr std::int64_t kX = 1, kW = 2, kY = 3;  // names of the tensors of a graph
 constexpr std::int64_t kAlignment = 16;
 
-DataType type_of(DType type) { return type == DType::f32 ? kFloat : type == kF16 ? kHalf : kBfloat16; }
+DataType type_of(DType type) { return type == DType::f32 ? kFloat : type == DType::f16 ? kHalf : kBfloat16; }
 
 // A descriptor of cuDNN. Its functions are called by one thread at a time.
 class Descriptor {

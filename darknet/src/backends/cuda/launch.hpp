@@ -12,7 +12,7 @@
 
 namespace dn::cuda {
 
-inline const char* suffix_of(DType type) { return type == DType::f32 ? "_f32" : type == kF16 ? "_f16" : "_bf16"; }
+inline const char* suffix_of(DType type) { return type == DType::f32 ? "_f32" : type == DType::f16 ? "_f16" : "_bf16"; }
 
 inline View view_of(const Tensor& tensor) { return {tensor.data, static_cast<long long>(tensor.pitch)}; }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Storage types of this backend's tensors: float32, bfloat16 and, here alone, float16.
+// Storage types of this backend's tensors: float32, bfloat16 and float16.
 #pragma once
 
 #include "../../tensor.hpp"
@@ -7,12 +7,10 @@
 
 namespace dn::cuda {
 
-constexpr DType kF16{2};
-
 constexpr std::size_t kDeviceAlignment = 256;  // of buffers and of their parts
 
 inline DType type_of(Precision precision) {
-    return precision == Precision::f16 ? kF16 : precision == Precision::bf16 ? DType::bf16 : DType::f32;
+    return precision == Precision::f16 ? DType::f16 : precision == Precision::bf16 ? DType::bf16 : DType::f32;
 }
 
 }  // namespace dn::cuda

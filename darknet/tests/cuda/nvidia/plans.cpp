@@ -50,8 +50,8 @@ constexpr const char kH200[] =
     "150754820096, \"smClockRateKHz\": 1980000, \"memClockRateKHz\": 3201000, \"l2CacheSize\": 62914560, "
     "\"deviceName\": \"NVIDIA H200\"}";
 
-constexpr Gpu kGpus[] = {{"T4 fp16", kF16, false, kT4},           {"T4 fp32", DType::f32, false, kT4},
-                         {"V100 fp16", kF16, false, kV100},       {"A100 bf16", DType::bf16, false, kA100},
+constexpr Gpu kGpus[] = {{"T4 fp16", DType::f16, false, kT4},     {"T4 fp32", DType::f32, false, kT4},
+                         {"V100 fp16", DType::f16, false, kV100}, {"A100 bf16", DType::bf16, false, kA100},
                          {"A100 fp32", DType::f32, false, kA100}, {"H200 bf16", DType::bf16, false, kH200}};
 
 using Key = std::tuple<int, int, int, int, int, int, int, int>;
