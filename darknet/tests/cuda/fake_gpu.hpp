@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The GPU of the fake driver (fakes/), for tests of the cuda backend.
+// The cuda backend on the libraries for tests (fakes/).
 #pragma once
 
 #include <dlfcn.h>
@@ -13,7 +13,7 @@
 
 namespace dn::test {
 
-// Back as it was at the end of a test.
+// The GPU of the fake driver; back as it was at the end of a test.
 class FakeGpu {
 public:
     FakeGpu() : library_(dlopen(DN_FAKES "/libcuda.so.1", RTLD_NOW)) {

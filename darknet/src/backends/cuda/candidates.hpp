@@ -23,7 +23,7 @@ public:
 
     BoxFinder(Runtime& runtime, const Graph& graph, int batch, const TensorOf& tensor_of);
 
-    // As Plan::candidates; none when so many boxes are found that reading whole heads is better. Waits for the stream.
+    // As Plan::candidates; none when there are too many boxes for the space kept. Waits for the stream.
     std::optional<std::vector<std::vector<Candidate>>> find(const std::vector<DecodeOptions>& options) const;
 
 private:
