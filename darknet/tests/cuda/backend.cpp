@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cuda backend on the libraries for tests (fakes/): what it refuses, how it fails, and what it computes with.
-#include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,51 +7,13 @@
 
 #include "../ops/ops.hpp"
 #include "backends/cuda/compiler.hpp"
-#include "backends/cuda/cuda.hpp"
+#include "fake_gpu.hpp"
 #include "sanitizers.hpp"
 
 using namespace dn;
 using namespace dn::test;
 
 namespace {
-
-// The GPU of the fake driver; back as it was at the end of a test.
-class FakeGpu {
-public:
-    FakeGpu() : library_(dlopen(DN_FAKES "/libcuda.so.1", RTLD_NOW)) {
-        setenv("XDG_CACHE_HOME", DN_FAKES "/cache", 1);
-        reset();
-    }
-    ~FakeGpu() { reset(); }
-    FakeGpu(const FakeGpu&) = delete;
-    FakeGpu& operator=(const FakeGpu&) = delete;
-
-    void set(const char* name, long long value) const {
-        reinterpret_cast<void (*)(const char*, long long)>(dlsym(library_, "fake_set"))(name, value);
-    }
-    long long count(const char* name) const {
-        return reinterpret_cast<long long (*)(const char*)>(dlsym(library_, "fake_count"))(name);
-    }
-    static std::shared_ptr<const cuda::Libraries> libraries() { return cuda::open_libraries({DN_FAKES}); }
-    static std::unique_ptr<Backend> backend() { return cuda::make_backend(libraries(), 0); }
-    static std::string why_not(int device = 0) {
-        std::string why;
-        cuda::is_available(*libraries(), device, &why);
-        return why;
-    }
-
-private:
-    void reset() const {
-        set("devices", 1);
-        set("arch", 75);
-        set("driver", 12040);
-        set("memory", 1LL << 31);
-        set("dnn", 91002);
-        set("compile_error", 0);
-        set("fail", 0);
-    }
-    void* library_;
-};
 
 const std::string kNet =
     "[convolutional]\nfilters=16\nsize=3\nstride=1\npad=1\nactivation=mish\nbatch_normalize=1\n"

@@ -3,6 +3,7 @@
 #include "../shared_weights.hpp"
 #include "cuda.hpp"
 #include "plan.hpp"
+#include "train/state.hpp"
 
 namespace dn {
 namespace cuda {
@@ -60,8 +61,9 @@ public:
 
     std::size_t free_bytes() const override { return engine_->device->memory().free; }
 
-    std::shared_ptr<TrainState> train_state(const Graph&, const std::shared_ptr<Parameters>&, int) const override {
-        throw_no_training();
+    std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
+                                            int) const override {
+        return std::make_shared<CudaTrainState>(graph, parameters, engine_);
     }
 
 private:

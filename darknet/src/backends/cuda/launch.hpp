@@ -40,10 +40,11 @@ template <class Args>
 class Launch {
 public:
     Launch() = default;
-    Launch(Runtime& runtime, const KernelName<Args>& kernel, DType type)
-        : stream_(&runtime.stream),
-          function_(runtime.engine->kernels.function(kernel.program,
-                                                     text(kernel.name, kernel.typed ? suffix_of(type) : ""))) {}
+    Launch(Engine& engine, const Stream& stream, const KernelName<Args>& kernel, DType type)
+        : stream_(&stream),
+          function_(engine.kernels.function(kernel.program, text(kernel.name, kernel.typed ? suffix_of(type) : ""))) {}
+    Launch(const Runtime& runtime, const KernelName<Args>& kernel, DType type)
+        : Launch(*runtime.engine, runtime.stream, kernel, type) {}
 
     void operator()(Grid grid, const Args& args) const {
         Args copy = args;
