@@ -102,7 +102,7 @@ public:
     Launches back;
 };
 
-// Sums over the pixels of a channel are made in so many parts, each by a block of its own.
+// Parts in which the sums over the pixels of a channel are made, each by a block of its own.
 inline int chunks_of(const Tensor& tensor) {
     constexpr long long kPixels = 1024, kMost = 128;
     return static_cast<int>(std::clamp(pixels_of(tensor) / kPixels, 1LL, kMost));
