@@ -3,6 +3,7 @@
 // far they may differ.
 #pragma once
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -35,10 +36,12 @@ struct Setup {
     bool exact() const { return tolerance.precision == Precision::f32; }
 };
 
+// DN_TEST_BACKEND: of that backend alone, where the others are tested elsewhere.
 inline std::vector<Setup> other_setups() {
+    const char* only = std::getenv("DN_TEST_BACKEND");
     std::vector<Setup> setups;
     for (const std::string& name : backend_names())
-        if (name != "ref")
+        if (name != "ref" && (!only || name == only))
             for (const PrecisionChoice& choice : make_backend(name)->precisions())
                 setups.push_back({name, tolerance_of(choice.precision)});
     return setups;

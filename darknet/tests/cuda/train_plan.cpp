@@ -137,6 +137,23 @@ TEST_CASE("cuda training: the layers of detectors and classifiers do not go to t
     }
 }
 
+TEST_CASE("cuda training: the input may be overwritten once a forward pass has returned") {
+    const FakeGpu gpu;
+    const auto backend = FakeGpu::backend();
+    const Bench bench(kClassifier, *backend, Precision::f32);
+    const Floats images = images_of(bench.graph);
+    const int last = static_cast<int>(bench.graph.nodes.size()) - 1;
+    const auto output = [&](float later) {
+        std::copy(images.begin(), images.end(), bench.plan->input());
+        bench.plan->forward();
+        std::fill_n(bench.plan->input(), images.size(), later);
+        Floats values(kImages * bench.graph.nodes[last].out.size());
+        bench.plan->read(last, values.data());
+        return values;
+    };
+    CHECK(same_bits(output(0), output(1)));
+}
+
 TEST_CASE("cuda training: the same bits in every run, whatever the order of threads") {
     const FakeGpu gpu;
     for (const std::string& cfg : {kTiny, kClassifier}) {

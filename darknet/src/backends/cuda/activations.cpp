@@ -9,13 +9,10 @@ namespace dn::cuda {
 Activations::Activations(const Graph& graph, const PlanOptions& options)
     : fused_(graph), batch_(options.batch), compute_(type_of(options.precision)) {
     fuse_shortcuts(fused_, options.wanted);
-    const auto on_device = [](const Node& node) {
-        return node.kind == Kind::convolutional && convolves_on_device(node);
-    };
     PlacementRules rules;
     rules.type = [this](int node) { return node >= 0 && keeps_float(node) ? DType::f32 : compute_; };
-    rules.reads_slices = [=](const Node& node) { return !on_device(node); };
-    rules.writes_slices = on_device;
+    rules.reads_slices = [](const Node& node) { return !convolves_on_device(node); };
+    rules.writes_slices = convolves_on_device;
     rules.in_place = [](const Node& node, std::size_t input) {
         if (input >= node.inputs.size()) return true;  // the residual of a fused shortcut
         return layer_def(node.kind).element_wise && node.inputs[input] >= 0 && node.kind != Kind::convolutional;

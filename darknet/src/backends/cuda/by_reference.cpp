@@ -24,7 +24,6 @@ std::unique_ptr<Kernel> make_by_reference(const Context& context) {
 
 #define DN_BY_REFERENCE(name) \
     std::unique_ptr<Kernel> make_##name(const Context& context) { return make_by_reference(context); }
-DN_BY_REFERENCE(connected)
 DN_BY_REFERENCE(contrastive)
 DN_BY_REFERENCE(cost)
 DN_BY_REFERENCE(dropout)

@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// [convolutional]: cuDNN, then one kernel for bias, activation and a fused shortcut.
+// [convolutional] and [connected]: cuDNN, then one kernel for bias, activation and a fused shortcut.
 #include "../../layers/layer.hpp"
-#include "kernel_context.hpp"
 #include "kernels/activations.cuh"
-#include "launch.hpp"
+#include "layer_kernels.hpp"
 
 namespace dn::cuda {
 namespace {
 
-const ConvolutionalParams& params_of(const Context& context) { return context.node.as<ConvolutionalParams>(); }
-
-bool normalizes_channels(Activation activation) { return activation >= Activation::normalize_channels; }
-
-// (k, c, r, s) of a weights file to (k, r, s, c).
-void move_channels_last(const Floats& filters, const ConvolutionShape& shape, float* out) {
-    const std::size_t window = std::size_t{1} * shape.size * shape.size, channels = shape.c / shape.groups;
-    for (std::size_t k = 0; k < static_cast<std::size_t>(shape.k); ++k)
+// (filters, channels, height, width) of a weights file to (filters, height, width, channels).
+void move_channels_last(const Floats& values, Filters filters, float* out) {
+    const std::size_t window = filters.window, channels = filters.channels;
+    for (std::size_t k = 0; k < values.size() / (window * channels); ++k)
         for (std::size_t c = 0; c < channels; ++c)
             for (std::size_t at = 0; at < window; ++at)
-                out[(k * window + at) * channels + c] = filters[(k * channels + c) * window + at];
+                out[(k * window + at) * channels + c] = values[(k * channels + c) * window + at];
 }
 
 class Convolutional : public Kernel {
@@ -35,7 +30,7 @@ public:
         weights_ = context.weights.get(owner, 0, shape_.weight_count(), dst_.type, [&](float* out) {
             Floats folded(values.weights.size());
             fold_weights(values, folded.data());
-            move_channels_last(folded, shape_, out);
+            move_channels_last(folded, filters_of(context.node, context.src[0].shape), out);
         });
         bias_ = static_cast<const float*>(context.weights.get(owner, 1, values.biases.size(), DType::f32,
                                                               [&](float* out) { fold_biases(values, out); }));
@@ -45,7 +40,7 @@ public:
                    bias_,
                    dn::cuda::pixels_of(dst_),
                    dst_.shape.c,
-                   static_cast<int>(params_of(context).activation),
+                   static_cast<int>(activation_of(context.node)),
                    static_cast<int>(context.fusion.residual_activation)};
         // Sums go where they belong, unless that is a slice or the place of what is added to them.
         in_place_ = dst_.dense() && context.residual.data != dst_.data;
@@ -103,7 +98,7 @@ ConvolutionShape connected_shape(const Context& context) {
 
 ConvolutionShape convolution_shape(const Context& context) {
     if (context.node.kind == Kind::connected) return connected_shape(context);
-    const ConvolutionalParams& params = params_of(context);
+    const auto& params = context.node.as<ConvolutionalParams>();
     const Tensor &src = context.src[0], &dst = context.dst;
     return {context.batch,
             src.shape.c,
@@ -122,15 +117,34 @@ ConvolutionShape convolution_shape(const Context& context) {
             context.precision == Precision::tf32};
 }
 
-bool convolves_on_device(const Node& node) {
+Filters filters_of(const Node& node, Shape src) {
+    if (node.kind == Kind::connected) return {src.c, src.h * src.w};
     const auto& params = node.as<ConvolutionalParams>();
-    return params.antialiasing == 0 && !normalizes_channels(params.activation) &&
-           counts_windows(params, node.in, node.out);
+    return {src.c / params.groups, params.size * params.size};
+}
+
+Activation activation_of(const Node& node) {
+    return node.kind == Kind::connected ? node.as<ConnectedParams>().activation
+                                        : node.as<ConvolutionalParams>().activation;
+}
+
+bool normalizes(const Node& node) {
+    return node.kind == Kind::connected ? node.as<ConnectedParams>().batch_normalize
+                                        : node.as<ConvolutionalParams>().batch_normalize;
+}
+
+bool convolves_on_device(const Node& node) {
+    if (node.kind == Kind::connected) return is_pointwise(activation_of(node));
+    if (node.kind != Kind::convolutional) return false;
+    const auto& params = node.as<ConvolutionalParams>();
+    return params.antialiasing == 0 && is_pointwise(params.activation) && counts_windows(params, node.in, node.out);
 }
 
 std::unique_ptr<Kernel> make_convolutional(const Context& context) {
-    if (!convolves_on_device(context.node)) return make_by_reference(context);
+    if (!convolves_on_device(context.node) || !has_one_type(context)) return make_by_reference(context);
     return std::make_unique<Convolutional>(context);
 }
+
+std::unique_ptr<Kernel> make_connected(const Context& context) { return make_convolutional(context); }
 
 }  // namespace dn::cuda

@@ -43,8 +43,16 @@ using MakeCudaKernel = std::unique_ptr<Kernel> (*)(const Context&);
 #include "../../layers/layers.def"
 #undef DN_LAYER
 
+// Of [convolutional] and [connected]: what cuDNN computes.
 ConvolutionShape convolution_shape(const Context& context);
-// Whether cuDNN computes the convolution. It reads dense tensors alone and writes any.
+// How the filters lie in a weights file: (filters, channels, height * width).
+struct Filters {
+    int channels, window;
+};
+Filters filters_of(const Node& node, Shape src);
+Activation activation_of(const Node& node);
+bool normalizes(const Node& node);
+// Whether cuDNN computes the layer. It reads dense tensors alone and writes any. False for other layers.
 bool convolves_on_device(const Node& node);
 
 // Runs the layer's reference kernel on the host.

@@ -283,7 +283,15 @@ DN_FAKE int cudnnBackendExecute(DnnHandle* handle, Descriptor plan, Descriptor p
     Pack bound;
     for (std::size_t i = 0; i < ids.size(); ++i) bound.pointers[ids[i]] = pointers.at(i);
     const Node* node = of(plan);
+    const auto bytes = static_cast<std::size_t>(kEngines[engine_number(node->node(kPlanConfig))].workspace);
+    char* workspace = static_cast<char*>(of(pack)->one<void*>(kPackWorkspace));
     ++world().counts["convolutions"];
-    enqueue(reinterpret_cast<Handle*>(handle)->stream, [=] { execute(*node, bound); });
+    enqueue(reinterpret_cast<Handle*>(handle)->stream, [=] {
+        constexpr int kSpent = 0xFF;  // NaN in every type
+        need_allocated(workspace, bytes);
+        std::memset(workspace, kSpent, bytes);
+        execute(*node, bound);
+        std::memset(workspace, kSpent, bytes);
+    });
     return kSuccess;
 }

@@ -11,23 +11,13 @@ namespace {
 
 std::size_t aligned(std::size_t bytes) { return (bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment; }
 
-Activation activation_of(const Node& node) {
-    return node.kind == Kind::connected ? node.as<ConnectedParams>().activation
-                                        : node.as<ConvolutionalParams>().activation;
-}
-
-bool normalizes(const Node& node) {
-    return node.kind == Kind::connected ? node.as<ConnectedParams>().batch_normalize
-                                        : node.as<ConvolutionalParams>().batch_normalize;
-}
-
 class TrainConvolution : public Kernel {
 public:
     explicit TrainConvolution(const TrainContext& context)
         : context_(context),
           shape_(convolution_shape(context)),
-          filters_(filters_of(context.node, context.src[0], shape_.type)),
-          packed_(context.state->packed(context.node.index, filters_)),
+          filters_(filters_of(context.node, context.src[0].shape)),
+          packed_(context.state->packed(context.node.index, {shape_.type, filters_.channels, filters_.window})),
           sums_(context.dst),
           norm_(context, activation_of(context.node), normalizes(context.node)),
           forward_(make(Pass::forward)) {
@@ -86,7 +76,7 @@ private:
 
     const TrainContext context_;
     const ConvolutionShape shape_;
-    const PackedFilters filters_;
+    const Filters filters_;
     const void* const packed_;
     Tensor sums_;  // the convolution's output
     const NormAndActivate norm_;
@@ -98,12 +88,6 @@ private:
 };
 
 }  // namespace
-
-PackedFilters filters_of(const Node& node, const Tensor& src, DType type) {
-    if (node.kind == Kind::connected) return {type, src.shape.c, src.shape.h * src.shape.w};
-    const auto& params = node.as<ConvolutionalParams>();
-    return {type, src.shape.c / params.groups, params.size * params.size};
-}
 
 std::unique_ptr<Kernel> train_convolution(const TrainContext& context) {
     return std::make_unique<TrainConvolution>(context);

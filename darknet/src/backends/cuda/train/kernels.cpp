@@ -14,7 +14,9 @@ bool one_type(const std::vector<Tensor>& src, const Tensor& dst) {
 }
 
 MakeTrainKernel pool_kernel(const Node& node) {
-    if (node.as<PoolParams>().antialiasing != 0) return kReference;
+    const auto& params = node.as<PoolParams>();
+    constexpr int kLargestWindow = 255;  // whose places have an index
+    if (params.antialiasing != 0 || params.size > kLargestWindow) return kReference;
     return node.kind == Kind::maxpool ? train_maxpool : train_local_avgpool;
 }
 
@@ -30,9 +32,8 @@ MakeTrainKernel shortcut_kernel(const Node& node, const std::vector<Tensor>& src
 MakeTrainKernel kernel_between(const Node& node, const std::vector<Tensor>& src, const Tensor& dst) {
     switch (node.kind) {
         case Kind::convolutional:
-            return convolves_on_device(node) ? train_convolution : kReference;
         case Kind::connected:
-            return is_pointwise(node.as<ConnectedParams>().activation) ? train_convolution : kReference;
+            return convolves_on_device(node) ? train_convolution : kReference;
         case Kind::batchnorm:
             return train_batchnorm;
         case Kind::activation:

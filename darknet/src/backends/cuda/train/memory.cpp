@@ -13,24 +13,12 @@ bool slope_needs_argument(Activation activation) {
            activation == Activation::hard_mish;
 }
 
-struct Norm {
-    Activation activation = Activation::linear;
-    bool normalize = false;
-};
-
-Norm norm_of(const Node& node) {
-    if (node.kind == Kind::batchnorm) return {Activation::linear, true};
-    if (node.kind == Kind::connected)
-        return {node.as<ConnectedParams>().activation, node.as<ConnectedParams>().batch_normalize};
-    return {node.as<ConvolutionalParams>().activation, node.as<ConvolutionalParams>().batch_normalize};
-}
-
 void* take_argument(Parts& parts, const Tensor& dst) { return parts.take<std::byte>(dst.size() * bytes(dst.type)); }
 
 void take_norm(Parts& parts, const Node& node, const Tensor& dst, Kept& kept) {
-    const Norm norm = norm_of(node);
-    const bool changes = norm.normalize || norm.activation != Activation::linear;
-    if (node.kind != Kind::batchnorm && changes) kept.argument = take_argument(parts, dst);
+    const bool convolves = node.kind != Kind::batchnorm;
+    if (convolves && (normalizes(node) || activation_of(node) != Activation::linear))
+        kept.argument = take_argument(parts, dst);
     for (float** values : {&kept.mean, &kept.inverse, &kept.mean_delta, &kept.mean_product})
         *values = parts.take<float>(dst.shape.c);
 }
@@ -83,7 +71,7 @@ std::size_t train_scratch_bytes(const Node& node, const std::vector<Tensor>& src
     if (train_kernel_of(node, src, dst, compute) == train_by_reference) return 0;
     const std::size_t sums = sizeof(float) * 2 * dst.shape.c * static_cast<std::size_t>(chunks_of(dst));
     if (!convolves || !dst.delta) return sums;
-    const PackedFilters filters = filters_of(node, src[0], compute);
+    const Filters filters = filters_of(node, src[0].shape);
     const std::size_t gradients = bytes(compute) * dst.shape.c * filters.channels * filters.window;
     const std::size_t delta = src[0].delta && !flow.overwrite[0] ? src[0].size() * bytes(compute) : 0;
     return std::max({sums, gradients, delta});

@@ -88,18 +88,17 @@ std::size_t table_bytes(const Node& node);
 // A layer whose forward pass is that of inference, and whose backward pass are launches.
 class TwoWay : public Kernel {
 public:
-    TwoWay(const TrainContext& context, std::unique_ptr<Kernel> way_forward)
-        : forward_(std::move(way_forward)), back(context, "") {}
+    TwoWay(const TrainContext& context, std::unique_ptr<Kernel> inference)
+        : back(context, ""), forward_(std::move(inference)) {}
 
     void forward() override { forward_->forward(); }
     void backward() override { back.forward(); }
     std::string what() const override { return forward_->what(); }
 
+    Launches back;
+
 private:
     std::unique_ptr<Kernel> forward_;
-
-public:
-    Launches back;
 };
 
 // Parts in which the sums over the pixels of a channel are made, each by a block of its own.
@@ -112,8 +111,6 @@ inline Grid grid_of_sums(const Tensor& tensor) {
     return {tiles_of(tensor.shape.c), static_cast<unsigned>(chunks_of(tensor)), 1};
 }
 
-// The filters of a [convolutional] or [connected] layer.
-PackedFilters filters_of(const Node& node, const Tensor& src, DType type);
 // The delta of the output becomes that of the activation's argument.
 void add_slope(Launches& back, const TrainContext& context, Activation activation);
 // Channels of the output's delta, from number `first` on, to the delta of an input, as many as `target` has.
