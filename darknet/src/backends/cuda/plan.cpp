@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "launch.hpp"
+#include "planes.hpp"
 
 namespace dn::cuda {
 namespace {
@@ -54,14 +54,17 @@ CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> paramet
         if (auto kernel = kMakers[static_cast<std::size_t>(node.kind)](context_of(node)))
             steps_.push_back({node.index, std::move(kernel)});
     }
+    if (BoxFinder::suits(graph, options_.wanted))
+        finder_.emplace(runtime_, graph, options_.batch, [this](int node) { return tensor_of(node); });
     runtime_.reserve(planes_bytes(graph, options_));
     runtime_.allocate();
 }
 
 std::size_t CudaPlan::bytes(const Graph& graph, const PlanOptions& options) {
-    const Activations activations(graph, with_outputs(graph, options));
-    return activations.arena_bytes() + packed_bytes(graph, activations.compute()) +
-           planes_bytes(graph, with_outputs(graph, options));
+    const PlanOptions wanted = with_outputs(graph, options);
+    const Activations activations(graph, wanted);
+    return activations.arena_bytes() + packed_bytes(graph, activations.compute()) + planes_bytes(graph, wanted) +
+           (BoxFinder::suits(graph, wanted.wanted) ? BoxFinder::bytes(graph, wanted.batch) : 0);
 }
 
 Context CudaPlan::context_of(const Node& node) {
@@ -78,18 +81,9 @@ Context CudaPlan::context_of(const Node& node) {
     return context;
 }
 
-void CudaPlan::move_planes(const KernelName<PlanesArgs>& kernel, const Tensor& tensor) const {
-    const int pixels = tensor.shape.h * tensor.shape.w;
-    const auto tiles = [](int count) { return static_cast<unsigned>((count + kLanes - 1) / kLanes); };
-    const Launch<PlanesArgs> launch(runtime_, kernel, tensor.type);
-    launch(Grid{tiles(pixels), tiles(tensor.shape.c), static_cast<unsigned>(tensor.n)},
-           {reinterpret_cast<float*>(runtime_.scratch()), view_of(tensor), static_cast<long long>(tensor.shape.size()),
-            pixels, tensor.shape.c});
-}
-
 void CudaPlan::load_input() {
-    runtime_.stream.upload(input(), runtime_.scratch(), input_.bytes());
-    move_planes(kernel::from_planes, tensor_of(-1));
+    runtime_.stream.upload(input(), planes(), input_.bytes());
+    from_planes(runtime_, planes(), tensor_of(-1));
 }
 
 void CudaPlan::forward() {
@@ -117,9 +111,17 @@ std::vector<LayerTime> CudaPlan::profile() {
 void CudaPlan::read(int node, float* dst) const {
     const Entered here(*runtime_.device());
     const Tensor tensor = tensor_of(node);
-    move_planes(kernel::to_planes, tensor);
-    runtime_.stream.download(runtime_.scratch(), dst, tensor.size() * sizeof(float));
+    to_planes(runtime_, tensor, planes());
+    runtime_.stream.download(planes(), dst, tensor.size() * sizeof(float));
     runtime_.stream.synchronize();
+}
+
+std::vector<std::vector<Candidate>> CudaPlan::candidates(const std::vector<DecodeOptions>& options) const {
+    if (finder_) {
+        const Entered here(*runtime_.device());
+        if (auto found = finder_->find(options)) return std::move(*found);
+    }
+    return Plan::candidates(options);
 }
 
 }  // namespace dn::cuda

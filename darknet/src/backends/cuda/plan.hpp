@@ -3,11 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "activations.hpp"
+#include "candidates.hpp"
 #include "kernel_context.hpp"
-#include "kernels/move.cuh"
 
 namespace dn::cuda {
 
@@ -26,6 +27,7 @@ public:
     float* input() override { return input_.get<float>(); }
     void forward() override;
     void read(int node, float* dst) const override;
+    std::vector<std::vector<Candidate>> candidates(const std::vector<DecodeOptions>& options) const override;
     Precision precision() const override { return options_.precision; }
     std::size_t activation_bytes() const override { return arena_.bytes() + runtime_.scratch_bytes(); }
     std::vector<LayerTime> profile() override;
@@ -38,8 +40,7 @@ private:
 
     Tensor tensor_of(int node) const { return activations_.tensor(node, arena_.get<std::byte>()); }
     Context context_of(const Node& node);
-    // Between float32 planes in the scratch memory and a tensor.
-    void move_planes(const KernelName<PlanesArgs>& kernel, const Tensor& tensor) const;
+    float* planes() const { return reinterpret_cast<float*>(runtime_.scratch()); }
     void load_input();
 
     const Graph& graph_;
@@ -51,6 +52,7 @@ private:
     PinnedBuffer input_;  // planes (n, c, h, w), as the caller writes them
     DeviceBuffer arena_;
     std::vector<Step> steps_;
+    std::optional<BoxFinder> finder_;
 };
 
 }  // namespace dn::cuda
