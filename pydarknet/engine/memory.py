@@ -13,7 +13,7 @@ SMALLEST = "[net]\nwidth=1\nheight=1\nchannels=1\n[empty]\n"
 def free_memory(backend: str = "auto") -> int | None:
     """Bytes that a backend can still take of its memory; None if the system does not report it.
 
-    Workers that a launcher started on this machine have equal shares of the main memory. A GPU belongs to one.
+    Workers that a launcher started on this machine have equal shares of main memory. A GPU belongs to one.
 
     Of the main memory these are what the process can take without swapping. In a container with a limit, the
     rest of that limit counts: beyond it processes are killed without a message.
