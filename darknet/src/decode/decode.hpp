@@ -12,6 +12,11 @@ namespace dn {
 
 void decode_yolo(const Node& head, const float* output, Shape net, const DecodeOptions& options,
                  std::vector<Candidate>& out);  // [yolo] and [Gaussian_yolo]
+// Box number `number` = cell * anchors + anchor of such a head, from its entries one after the other.
+void decode_yolo_box(const Node& head, int number, const float* entries, Shape net, const DecodeOptions& options,
+                     std::vector<Candidate>& out);
+// The entry of a box that the threshold is compared with.
+int objectness_entry(const YoloParams& params);
 void decode_region(const Node& head, const float* output, Shape net, const DecodeOptions& options,
                    std::vector<Candidate>& out);
 void decode_detection(const Node& head, const float* output, Shape net, const DecodeOptions& options,

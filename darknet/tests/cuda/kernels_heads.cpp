@@ -125,3 +125,42 @@ TEST_CASE("kernels heads: softmax over parts, with a temperature, far from zero,
     for (int k = 0; k < 7; ++k) lines += text("leaf", k, " 1\n");
     compare("[softmax]\ntree=" + folder.write("tree", lines) + "\n", {0, 5}, {5, 7}, 5);
 }
+
+TEST_CASE("kernels heads: boxes above a threshold are collected in their order, as far as there is room") {
+    constexpr int anchors = 2, entries = 7, objectness = 4, width = 1 + entries;
+    const Shape shape{anchors * entries, 17, 19};
+    const Floats planes = random_values(kBatch * shape.size(), 9, 1);
+    const int cells = shape.h * shape.w, boxes = kBatch * cells * anchors;
+    const auto value = [&](int box, int entry) {
+        const int cell = box / anchors, image = cell / cells;
+        return planes[image * shape.size() + (box % anchors * entries + entry) * cells + cell % cells];
+    };
+    for (const float thresh : {-2.0f, 0.3f, 0.9f, 2.0f}) {
+        for (const int most : {boxes, 40}) {
+            Floats expected;
+            int found = 0;
+            for (int box = 0; box < boxes; ++box) {
+                if (!(value(box, objectness) > thresh) || found++ >= most) continue;
+                float number = 0;
+                std::memcpy(&number, &box, sizeof number);
+                expected.push_back(number);
+                for (int entry = 0; entry < entries; ++entry) expected.push_back(value(box, entry));
+            }
+            const Floats records = under_every_schedule([&](LaunchOptions options) {
+                DeviceTensor output(Storage::f32, kBatch, shape, planes, 3);
+                const auto blocks = static_cast<unsigned>((boxes + cuda::kThreads - 1) / cuda::kThreads);
+                DeviceArray<int> counts(blocks), total(1);
+                DeviceArray<float> place(std::size_t{1} * most * width);
+                const cuda::BoxesArgs args{output.view(), boxes,         anchors,      entries, objectness,
+                                           thresh,        counts.data(), place.data(), most,    total.data()};
+                launch_kernel(cuda::kernel::count_boxes, Storage::f32, {blocks, 1, 1}, args, options);
+                launch_kernel(cuda::kernel::collect_boxes, Storage::f32, {blocks, 1, 1}, args, options);
+                CHECK(total.read()[0] == found);
+                Floats written = place.read();
+                written.resize(std::size_t{1} * std::min(found, most) * width);
+                return written;
+            });
+            CHECK(same_bits(records, expected));
+        }
+    }
+}

@@ -54,14 +54,17 @@ CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> paramet
         if (auto kernel = kMakers[static_cast<std::size_t>(node.kind)](context_of(node)))
             steps_.push_back({node.index, std::move(kernel)});
     }
+    if (BoxFinder::suits(graph, options_.wanted))
+        finder_.emplace(runtime_, graph, options_.batch, [this](int node) { return tensor_of(node); });
     runtime_.reserve(planes_bytes(graph, options_));
     runtime_.allocate();
 }
 
 std::size_t CudaPlan::bytes(const Graph& graph, const PlanOptions& options) {
-    const Activations activations(graph, with_outputs(graph, options));
-    return activations.arena_bytes() + packed_bytes(graph, activations.compute()) +
-           planes_bytes(graph, with_outputs(graph, options));
+    const PlanOptions wanted = with_outputs(graph, options);
+    const Activations activations(graph, wanted);
+    return activations.arena_bytes() + packed_bytes(graph, activations.compute()) + planes_bytes(graph, wanted) +
+           (BoxFinder::suits(graph, wanted.wanted) ? BoxFinder::bytes(graph, wanted.batch) : 0);
 }
 
 Context CudaPlan::context_of(const Node& node) {
@@ -120,6 +123,14 @@ void CudaPlan::read(int node, float* dst) const {
     move_planes(kernel::to_planes, tensor);
     runtime_.stream.download(runtime_.scratch(), dst, tensor.size() * sizeof(float));
     runtime_.stream.synchronize();
+}
+
+std::vector<std::vector<Candidate>> CudaPlan::candidates(const std::vector<DecodeOptions>& options) const {
+    if (finder_) {
+        const Entered here(*runtime_.device());
+        if (auto found = finder_->find(options)) return std::move(*found);
+    }
+    return Plan::candidates(options);
 }
 
 }  // namespace dn::cuda

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "activations.hpp"
+#include "candidates.hpp"
 #include "kernel_context.hpp"
 #include "kernels/move.cuh"
 
@@ -26,6 +28,7 @@ public:
     float* input() override { return input_.get<float>(); }
     void forward() override;
     void read(int node, float* dst) const override;
+    std::vector<std::vector<Candidate>> candidates(const std::vector<DecodeOptions>& options) const override;
     Precision precision() const override { return options_.precision; }
     std::size_t activation_bytes() const override { return arena_.bytes() + runtime_.scratch_bytes(); }
     std::vector<LayerTime> profile() override;
@@ -51,6 +54,7 @@ private:
     PinnedBuffer input_;  // planes (n, c, h, w), as the caller writes them
     DeviceBuffer arena_;
     std::vector<Step> steps_;
+    std::optional<BoxFinder> finder_;
 };
 
 }  // namespace dn::cuda

@@ -233,10 +233,12 @@ DN_FAKE int cuMemFreeHost(void* memory) {
 }
 DN_FAKE int cuMemcpyHtoDAsync_v2(Address to, const void* from, std::size_t bytes, StreamHandle* stream) {
     DN_LOCKED;
+    world().counts["uploaded"] += static_cast<long long>(bytes);
     return copy(from, at(to), bytes, at(to), stream);
 }
 DN_FAKE int cuMemcpyDtoHAsync_v2(void* to, Address from, std::size_t bytes, StreamHandle* stream) {
     DN_LOCKED;
+    world().counts["downloaded"] += static_cast<long long>(bytes);
     return copy(at(from), to, bytes, at(from), stream);
 }
 DN_FAKE int cuMemcpyDtoDAsync_v2(Address to, Address from, std::size_t bytes, StreamHandle* stream) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The activations of detection heads. Their outputs are float32 whatever the storage type.
+// Detection heads: their activations, and the boxes above a threshold. Their outputs are float32 whatever the storage
+// type.
 #pragma once
 
 #include "functions.cuh"
@@ -91,8 +92,75 @@ DN_DEVICE void region_backward(const RegionArgs& a) {
     }
 }
 
+// The boxes of a [yolo] or [Gaussian_yolo] head whose objectness is above a threshold, in the order (image, cell,
+// anchor). Two launches on a grid of a thread a box: the first counts by block, the second writes the records, of which
+// each block knows by the counts before it where they belong.
+struct BoxesArgs {
+    View output;      // of the head, float32
+    long long boxes;  // of all images
+    int anchors, entries, objectness;
+    float thresh;
+    int* counts;     // by block
+    float* records;  // (most, 1 + entries): the bits of the box's number, then its entries
+    long long most;  // those behind it are counted and not written
+    int* found;
+};
+
+DN_DEVICE bool is_found(const BoxesArgs& a, long long box) {
+    if (box >= a.boxes) return false;
+    const Quotient at = divide(box, a.anchors);
+    return load<float>(a.output, at.quotient, at.rest * a.entries + a.objectness) > a.thresh;
+}
+
+DN_DEVICE void count_boxes(const BoxesArgs& a) {
+    const float found = block_sum(is_found(a, first_index()) ? 1.0f : 0.0f);
+    if (threadIdx.x == 0) a.counts[blockIdx.x] = static_cast<int>(found);
+}
+
+// Records in front of this block's. Every thread must call it.
+DN_DEVICE int earlier_boxes(const BoxesArgs& a) {
+    DN_SHARED(int, sums, kThreads);
+    const int thread = static_cast<int>(threadIdx.x), blocks = static_cast<int>(blockIdx.x);
+    int sum = 0;
+    for (int block = thread; block < blocks; block += kThreads) sum += a.counts[block];
+    sums[thread] = sum;
+    for (int step = kThreads / 2; step > 0; step /= 2) {
+        __syncthreads();
+        if (thread < step) sums[thread] += sums[thread + step];
+    }
+    __syncthreads();
+    return sums[0];
+}
+
+DN_DEVICE void collect_boxes(const BoxesArgs& a) {
+    DN_SHARED(int, flags, kThreads);
+    DN_SHARED(int, chosen, kThreads);  // threads of the boxes that are found, in their order
+    const int thread = static_cast<int>(threadIdx.x), width = 1 + a.entries;
+    const bool mine = is_found(a, first_index());
+    flags[thread] = mine;
+    const int earlier = earlier_boxes(a), count = a.counts[blockIdx.x];
+    if (mine) {  // few do
+        int rank = 0;
+        for (int other = 0; other < thread; ++other) rank += flags[other];
+        chosen[rank] = thread;
+    }
+    __syncthreads();
+    if (thread == 0 && blockIdx.x == gridDim.x - 1) *a.found = earlier + count;
+    for (int k = thread; k < count * width; k += kThreads) {
+        const int rank = k / width, entry = k % width - 1;
+        if (earlier + rank >= a.most) return;
+        const long long box = static_cast<long long>(blockIdx.x) * kThreads + chosen[rank];
+        const Quotient at = divide(box, a.anchors);
+        a.records[static_cast<long long>(earlier + rank) * width + 1 + entry] =
+            entry < 0 ? float_of(static_cast<unsigned>(box))
+                      : load<float>(a.output, at.quotient, at.rest * a.entries + entry);
+    }
+}
+
 DN_KERNEL(heads, yolo, YoloArgs)
 DN_KERNEL(heads, region, RegionArgs)
 DN_KERNEL(heads, region_backward, RegionArgs)
+DN_PLAIN_KERNEL(heads, count_boxes, BoxesArgs)
+DN_PLAIN_KERNEL(heads, collect_boxes, BoxesArgs)
 
 }  // namespace dn::cuda
