@@ -12,6 +12,8 @@
 
 namespace dn::cuda {
 
+class CudaTrainState;
+
 // Input of this backend's kernels in addition to that of every backend's kernels. Tensors are on the device.
 struct Context : KernelContext {
     Runtime& runtime;
@@ -20,6 +22,7 @@ struct Context : KernelContext {
     DType compute = DType::f32;  // type of weights and of activations between layers
     Fusion fusion;               // what the kernel computes besides its node
     Tensor residual;             // of a fused shortcut; data null: none
+    CudaTrainState* state = nullptr;  // of a training, whose parameters are used; null: those of the weights store
 };
 
 // Null when nothing is left to do, as in a route whose sources already lie in place.

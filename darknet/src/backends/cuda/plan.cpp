@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "launch.hpp"
+#include "planes.hpp"
 
 namespace dn::cuda {
 namespace {
@@ -81,18 +81,9 @@ Context CudaPlan::context_of(const Node& node) {
     return context;
 }
 
-void CudaPlan::move_planes(const KernelName<PlanesArgs>& kernel, const Tensor& tensor) const {
-    const int pixels = tensor.shape.h * tensor.shape.w;
-    const auto tiles = [](int count) { return static_cast<unsigned>((count + kLanes - 1) / kLanes); };
-    const Launch<PlanesArgs> launch(runtime_, kernel, tensor.type);
-    launch(Grid{tiles(pixels), tiles(tensor.shape.c), static_cast<unsigned>(tensor.n)},
-           {reinterpret_cast<float*>(runtime_.scratch()), view_of(tensor), static_cast<long long>(tensor.shape.size()),
-            pixels, tensor.shape.c});
-}
-
 void CudaPlan::load_input() {
-    runtime_.stream.upload(input(), runtime_.scratch(), input_.bytes());
-    move_planes(kernel::from_planes, tensor_of(-1));
+    runtime_.stream.upload(input(), planes(), input_.bytes());
+    from_planes(runtime_, planes(), tensor_of(-1));
 }
 
 void CudaPlan::forward() {
@@ -120,8 +111,8 @@ std::vector<LayerTime> CudaPlan::profile() {
 void CudaPlan::read(int node, float* dst) const {
     const Entered here(*runtime_.device());
     const Tensor tensor = tensor_of(node);
-    move_planes(kernel::to_planes, tensor);
-    runtime_.stream.download(runtime_.scratch(), dst, tensor.size() * sizeof(float));
+    to_planes(runtime_, tensor, planes());
+    runtime_.stream.download(planes(), dst, tensor.size() * sizeof(float));
     runtime_.stream.synchronize();
 }
 

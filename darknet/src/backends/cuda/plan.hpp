@@ -9,7 +9,6 @@
 #include "activations.hpp"
 #include "candidates.hpp"
 #include "kernel_context.hpp"
-#include "kernels/move.cuh"
 
 namespace dn::cuda {
 
@@ -41,8 +40,7 @@ private:
 
     Tensor tensor_of(int node) const { return activations_.tensor(node, arena_.get<std::byte>()); }
     Context context_of(const Node& node);
-    // Between float32 planes in the scratch memory and a tensor.
-    void move_planes(const KernelName<PlanesArgs>& kernel, const Tensor& tensor) const;
+    float* planes() const { return reinterpret_cast<float*>(runtime_.scratch()); }
     void load_input();
 
     const Graph& graph_;
