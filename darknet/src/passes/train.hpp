@@ -32,8 +32,8 @@ private:
 
 // A node's part in the backward pass.
 struct DeltaFlow {
-    bool reached = false;        // a loss depends on its output: it has a delta, and runs backward
-    bool receives = false;       // layers behind it write that delta
+    bool reached = false;         // a loss depends on its output: it has a delta, and runs backward
+    bool receives = false;        // layers behind it write that delta
     std::vector<bool> overwrite;  // by input: this node is the first to write its delta, and must fill all of it
 };
 

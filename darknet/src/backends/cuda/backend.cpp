@@ -3,7 +3,7 @@
 #include "../shared_weights.hpp"
 #include "cuda.hpp"
 #include "plan.hpp"
-#include "train/state.hpp"
+#include "train/train.hpp"
 
 namespace dn {
 namespace cuda {
@@ -48,7 +48,7 @@ public:
                                   const PlanOptions& options) const override {
         PlanOptions resolved = options;
         resolved.precision = resolve(options.precision).precision;
-        if (options.training) throw_no_training();
+        if (options.training) return make_train_plan(graph, parameters, engine_, resolved);
         return std::make_unique<CudaPlan>(graph, parameters, store_of(*parameters, resolved.precision), engine_,
                                           resolved);
     }
@@ -56,7 +56,7 @@ public:
     std::size_t plan_bytes(const Graph& graph, const PlanOptions& options) const override {
         PlanOptions resolved = options;
         resolved.precision = resolve(options.precision).precision;
-        return CudaPlan::bytes(graph, resolved);
+        return options.training ? train_plan_bytes(graph, resolved) : CudaPlan::bytes(graph, resolved);
     }
 
     std::size_t free_bytes() const override { return engine_->device->memory().free; }
@@ -72,10 +72,6 @@ private:
     }
 
     const DeviceFacts& facts() const { return engine_->device->facts(); }
-
-    [[noreturn]] void throw_no_training() const {
-        throw Error(Status::backend, name(), "this backend does not train yet; train on the cpu backend");
-    }
 
     std::shared_ptr<Engine> engine_;
     mutable SharedWeights<WeightStore> weights_;

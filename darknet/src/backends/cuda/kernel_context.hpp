@@ -19,9 +19,9 @@ struct Context : KernelContext {
     Runtime& runtime;
     WeightStore& weights;
     Precision precision = Precision::f32;
-    DType compute = DType::f32;  // type of weights and of activations between layers
-    Fusion fusion;               // what the kernel computes besides its node
-    Tensor residual;             // of a fused shortcut; data null: none
+    DType compute = DType::f32;       // type of weights and of activations between layers
+    Fusion fusion;                    // what the kernel computes besides its node
+    Tensor residual;                  // of a fused shortcut; data null: none
     CudaTrainState* state = nullptr;  // of a training, whose parameters are used; null: those of the weights store
 };
 

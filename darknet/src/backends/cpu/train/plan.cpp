@@ -132,7 +132,7 @@ private:
     PlanTraining training_;
     TrainActivations activations_;
     std::vector<DeltaFlow> flow_;  // by node
-    Floats input_;  // (n, c, h, w), as the caller writes it
+    Floats input_;                 // (n, c, h, w), as the caller writes it
     AlignedBuffer values_, deltas_;
     std::vector<std::unique_ptr<TrainKernel>> kernels_;
 };

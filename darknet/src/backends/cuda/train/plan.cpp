@@ -63,8 +63,7 @@ public:
         Tensor delta = delta_of(tensor_), own = delta;
         own.data = planes + tensor_.size();
         from_planes(runtime_, planes, own);
-        const CopyArgs args{
-            view_of(own), view_of(delta), nullptr, pixels_of(delta), delta.shape.c, scale, receives_};
+        const CopyArgs args{view_of(own), view_of(delta), nullptr, pixels_of(delta), delta.shape.c, scale, receives_};
         add_(args.pixels * args.channels, args);
     }
 
@@ -99,8 +98,8 @@ public:
         for (const Node& node : graph_.nodes) {
             kernels_.push_back(make_train_kernel(context_of(node)));
             if (owns_cost(node))
-                losses_.push_back(std::make_unique<LossOnHost>(node, tensor_of(node.index), flow_[node.index].receives,
-                                                               runtime_));
+                losses_.push_back(
+                    std::make_unique<LossOnHost>(node, tensor_of(node.index), flow_[node.index].receives, runtime_));
         }
         runtime_.reserve(transfer_bytes(graph, options.batch));
         runtime_.allocate();
@@ -210,7 +209,7 @@ private:
     std::vector<DeltaFlow> flow_;  // by node
     PinnedBuffer input_;           // planes (n, c, h, w), as the caller writes them
     DeviceBuffer values_, deltas_;
-    std::vector<std::unique_ptr<Kernel>> kernels_;        // by node
+    std::vector<std::unique_ptr<Kernel>> kernels_;     // by node
     std::vector<std::unique_ptr<LossOnHost>> losses_;  // in the order of their nodes
 };
 
