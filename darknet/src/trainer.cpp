@@ -30,7 +30,7 @@ bool all_equal(const Floats& values, float value) {
 
 }  // namespace
 
-Trainer::Trainer(const Network& network, const std::shared_ptr<const Backend>& backend)
+Trainer::Trainer(const Network& network, const std::shared_ptr<const Backend>& backend, Precision precision)
     : backend_(backend ? backend : network.shared_backend()),
       options_(network.options()),
       graph_(network.shared_graph()),
@@ -41,7 +41,8 @@ Trainer::Trainer(const Network& network, const std::shared_ptr<const Backend>& b
       training_{&state_, solver_.frozen_before()},
       reports_(graph_->nodes.size()) {
     clear_initial_variances(network.weights_report());
-    if (backend_->resolve(options_.precision).precision == Precision::f16) {
+    if (precision != Precision::automatic) options_.precision = precision;
+    if (options_.precision == Precision::f16) {
         loss_scale_ = graph_->net.loss_scale > 0 ? LossScale(graph_->net.loss_scale) : LossScale();
         state_.set_loss_scale(loss_scale_->factor());
     }

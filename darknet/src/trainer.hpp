@@ -17,12 +17,13 @@ namespace dn {
 
 class Trainer {
 public:
-    // Trains the network's parameters, with its threads and precision, and its backend unless another is given. The
+    // Trains the network's parameters with its threads, and with its backend and precision unless others are given. The
     // network may be used for inference between the calls, its clones at any time. Throws Error(cfg) for a network that
     // cannot be trained, Error(invalid_argument) while another trainer trains the same parameters.
     // Variances that no file gave begin at 0, as in Darknet: then the rolling ones are right but for a factor that
     // grows to 1, where a 1 would outlast the small variances of many layers.
-    explicit Trainer(const Network& network, const std::shared_ptr<const Backend>& backend = nullptr);
+    explicit Trainer(const Network& network, const std::shared_ptr<const Backend>& backend = nullptr,
+                     Precision precision = Precision::automatic);
     Trainer(const Trainer&) = delete;  // plans point into it
     Trainer& operator=(const Trainer&) = delete;
 

@@ -65,7 +65,7 @@ public:
 
 struct Run {
     explicit Run(const std::string& keys = "")
-        : network(parse_cfg(cfg(keys), "net.cfg"), "", options()), trainer(network, backend) {}
+        : network(parse_cfg(cfg(keys), "net.cfg"), "", options()), trainer(network, backend, Precision::f16) {}
     static NetworkOptions options() {
         NetworkOptions all;
         all.backend = "ref";
