@@ -57,7 +57,7 @@ private:
     const Fails& fails_;
 };
 
-// A device with room for so many images at a time.
+// A device with room for `room` images at a time.
 class SmallBackend : public WrappedBackend {
 public:
     explicit SmallBackend(int room) : room_(room) {}

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 from pydarknet.cfg.model import CfgFile
-from pydarknet.engine._core import MemoryNeed, memory_need
+from pydarknet.engine._core import memory_need
 from pydarknet.engine.devices import is_gpu
-from pydarknet.engine.handle import EngineOptions
+from pydarknet.engine.handle import EngineOptions, MemoryNeed
 
 _LARGEST_INT = 2**31 - 1  # of the engine
 LARGEST = 1.4  # `random=1` enlarges width and height up to this

@@ -246,7 +246,7 @@ class Trainer(Closing):
 
         Returns:
             ``iteration``, ``seen``, and ``arrays``: copies of parameters, momentum, Adam's moments and EMA by
-            name (``"gradients/3/weights"``); in fp16 ``loss_scale``: the factor, and updates since it changed.
+            name (``"gradients/3/weights"``); in fp16 ``loss_scale``: the factor, and its updates so far.
         """
         with self._use() as (handle, trainer):
             info = trainer.info()

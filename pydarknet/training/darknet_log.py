@@ -123,7 +123,8 @@ class DarknetLog(Hook):
             f"{step.seconds:f} seconds, {step.images} images, {hours:f} hours left\n"
         )
         if step.skipped:
-            lines.append(f"Gradients overflowed in fp16: update skipped, loss scale {step.loss_scale:g} now\n")
+            scale = f"{step.loss_scale:g}"
+            lines.append(f"Gradients overflowed in fp16: update skipped, loss scale {scale} now\n")
         self.write("".join([*lines, *self._waiting]))
         self._waiting.clear()
 

@@ -85,7 +85,7 @@ def elsewhere(folder: Folder) -> None:
         assert (outcome.reason, outcome.iteration) == ("finished", length)
     sessions = json.loads((first.folder / "run.json").read_text())["sessions"]
     assert [session["backend"] for session in sessions] == ["cuda", "cpu", "cuda"]
-    assert [session["precision"] for session in sessions][0] == "fp16"
+    assert sessions[0]["precision"] == "fp16"
     for session in sessions[1:]:
         assert any("results will no longer be bit-identical" in note for note in session["notes"]), session
 
@@ -97,7 +97,7 @@ def overflows(folder: Folder) -> None:
         def __init__(self) -> None:
             self.seen: list[bytes] = []
 
-        def after_step(self, training: TrainingLoop, step: Step) -> None:  # noqa: ARG002
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
             arrays = training.trainer.state()["arrays"]
             self.seen.append(
                 arrays["parameters/0/weights"].tobytes() + arrays["gradients/0/weights"].tobytes()
