@@ -218,6 +218,15 @@ def test_a_signal_to_the_launcher_saves_and_ends(place: Path) -> None:
     assert checkpoint.load(place / "stopped/weights/shapes_last.state").trainer["iteration"] >= 1
 
 
+def test_subdivisions_are_chosen_for_all_workers(place: Path) -> None:
+    """A multiple of their number, for the share of each in the memory."""
+    done = command(place, "auto", "--processes", "2", "--subdivisions", "auto", "--max-batches", "1")
+    assert done.returncode == 0, done.stderr
+    assert "subdivisions 2: the smallest that fits into" in done.stdout
+    assert "the share of each of 2 workers" in done.stdout
+    assert "memory of each worker: about" in done.stdout
+
+
 def test_an_error_of_worker_0_ends_all(place: Path) -> None:
     """As an error of one process: its message once, its exit code."""
     found = command(place, "wrong", "--processes", "2", "--subdivisions", "1")
