@@ -47,6 +47,7 @@ private:
         set("dnn", 91002);
         set("compile_error", 0);
         set("fail", 0);
+        set("refuse_capture", 0);
     }
     void* library_;
 };

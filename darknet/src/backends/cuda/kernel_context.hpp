@@ -22,6 +22,9 @@ struct Context : KernelContext {
     Tensor residual;             // of a fused shortcut; data null: none
 };
 
+// A kernel whose work is done by the host, and so cannot be part of a launch graph.
+class HostKernel : public Kernel {};
+
 // Null when nothing is left to do, as in a route whose sources already lie in place.
 using MakeCudaKernel = std::unique_ptr<Kernel> (*)(const Context&);
 

@@ -29,6 +29,9 @@ struct Grid {
     unsigned x = 1, y = 1, z = 1;
 };
 
+// Blocks for `count` channels or pixels, a lane each.
+inline unsigned tiles_of(int count) { return static_cast<unsigned>((count + kLanes - 1) / kLanes); }
+
 // For a loop over as many values by all threads.
 inline Grid grid_for(long long values) {
     constexpr long long kMostBlocks = 1 << 16;

@@ -24,9 +24,6 @@ inline bool is_pointwise(Activation activation) { return activation < Activation
 
 inline int pixels_of_image(const Tensor& tensor) { return tensor.shape.h * tensor.shape.w; }
 
-// Blocks for `count` channels or pixels, a lane each.
-inline unsigned tiles_of(int count) { return static_cast<unsigned>((count + kLanes - 1) / kLanes); }
-
 // Integers on the device, which a kernel reads.
 class DeviceTable {
 public:
