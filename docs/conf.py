@@ -4,12 +4,15 @@
 import itertools
 import re
 import textwrap
+from pathlib import Path
 
 project = "pydarknet"
+_settings = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+release = re.search(r'^version = "(.+)"$', _settings, re.MULTILINE)[1]
 copyright = "the pydarknet authors"  # noqa: A001  the name that Sphinx reads
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
 html_theme = "furo"
-html_title = "pydarknet"
+html_title = f"pydarknet {release}"
 exclude_patterns = ["_build", "requirements.txt"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -36,7 +36,7 @@ void report_keys(const CfgOptions& options, bool strict, Graph& graph) {
 
 const LayerDef& layer_of(const Section& section) {
     if (const LayerDef* def = find_layer(section.type)) return *def;
-    if (const char* reason = unsupported_reason(section.type)) throw Error(Status::cfg, section.where(), reason);
+    if (const char* reason = refused_section(section.type)) throw Error(Status::cfg, section.where(), reason);
     const std::string near = closest(section.type, layer_spellings());
     throw Error(Status::cfg, section.where(),
                 text("unknown section [", section.type, "]", near.empty() ? "" : text("; did you mean [", near, "]?")));
@@ -56,6 +56,7 @@ void add_node(const Section& section, bool strict, Graph& graph) {
     node.inputs = {node.index - 1};
     CfgOptions options(section, strict);
     read_common_keys(options, node);
+    refuse_keys(options);
     def.parse(options, graph, node);
     report_keys(options, strict, graph);
     infer_node(graph, node);

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pydarknet.cli._impl.bars import Bars
+from pydarknet.cli._impl.data import MIN_VISIBLE
 from pydarknet.data import convert as conversion
 from pydarknet.data.classes import ClassPlan, parse_classes, parse_renames
 from pydarknet.data.coords import CONVENTIONS
@@ -86,12 +87,7 @@ def _show_formats(ctx: click.Context, _parameter: click.Parameter, value: bool) 
     "--min-size", default="0", metavar="N[@WxH]", help="Drop boxes under N pixels (of a WxH network)."
 )
 @click.option("--min-size-splits", metavar="A,B", help="Splits --min-size applies to. [default: all]")
-@click.option(
-    "--min-visible",
-    default=0.0,
-    metavar="SHARE",
-    help="Drop boxes with a smaller fraction of their area in the image.",
-)
+@MIN_VISIBLE
 @click.option(
     "--coords",
     type=click.Choice(list(CONVENTIONS)),

@@ -323,7 +323,7 @@ def merge(datasets: list[Dataset], target: Target, classes: str | None, keep_emp
     \b
     Examples:
       pydarknet data merge voc-set coco.json --out both --rename prefix
-      pydarknet data merge voc-set coco.json --out both --classes person,car
+      pydarknet data merge voc-set coco.json --out both --classes person,car --min-visible 0.3
     """
     after = ops.merge(*datasets)
     if classes:

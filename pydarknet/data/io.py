@@ -26,7 +26,7 @@ from pydarknet.errors import DarknetError, DataError
 from pydarknet.system.notify import Progress, counted, no_progress
 
 
-def read(
+def read(  # noqa: PLR0913  all but two by name
     path: str | Path,
     format: str = "auto",  # noqa: A002 - the word users know
     *,
@@ -36,6 +36,7 @@ def read(
     missing: str = "skip",
     on_error: str = "clip",
     min_size: str = "0",
+    min_visible: float = 0.0,
     progress: Progress = no_progress,
     **settings: str,
 ) -> Dataset:
@@ -51,6 +52,7 @@ def read(
         on_error: ``"clip"`` repairs boxes where possible and drops the rest, ``"skip"`` drops every faulty
             box, ``"raise"`` stops at the first.
         min_size: drop smaller boxes; ``"5"`` image pixels or ``"5@416x416"`` network pixels.
+        min_visible: drop boxes with a smaller fraction of their area in the image, 0 to 1.
         progress: called with ("read", units done, None); a unit is an image in most formats.
         settings: options of one format, see ``SETTINGS`` in its module.
 
@@ -58,10 +60,11 @@ def read(
         The data set; its ``report`` lists everything that was dropped or changed.
 
     Raises:
-        DataError: if the format is unknown, or a file that everything depends on is unusable.
+        DataError: if the format is unknown, a value lies outside its range, or a file that everything depends
+            on is unusable.
     """
     size, network = parse_min_size(min_size)
-    rules = Rules(on_error, min_size=size, network=network)
+    rules = Rules(on_error, min_visible, size, network)
     report = Report(strict=on_error == "raise")
     options = ReadOptions(
         None if images is None else Path(images),

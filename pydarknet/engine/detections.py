@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     import pandas
     from PIL.Image import Image as PilImage
 
+_COLUMNS = ("xyxy", "confidence", "class_id", "tracker_id")
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Detections:
     """Objects of one image, one row each, in the order in which Darknet lists them.
 
     A box that passes the threshold for several classes has several rows with equal corners.
+    The arrays are read-only: an operation on them makes new ones, and ``array.copy()`` can be written to.
+    Two are equal (``==``) when all columns are.
 
     Attributes:
         xyxy: corners x1, y1, x2, y2 in image pixels, float32 (n, 4); not clipped to the image.
@@ -62,6 +66,20 @@ class Detections:
             )
         if self.tracker_id is not None and self.tracker_id.shape != (n,):
             raise ArgumentError(f"found tracker_id of shape {self.tracker_id.shape}, expected ({n},)")
+        for name in _COLUMNS:
+            if (column := getattr(self, name)) is not None:
+                locked = column.view()
+                locked.flags.writeable = False
+                object.__setattr__(self, name, locked)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Detections):
+            return NotImplemented
+        same = (self.names, self.image_size) == (other.names, other.image_size)
+        pairs = ((getattr(self, name), getattr(other, name)) for name in _COLUMNS)
+        return same and all(np.array_equal(*pair) for pair in pairs)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
 
     @classmethod
     def empty(cls, names: Sequence[str] = (), image_size: tuple[int, int] = (0, 0)) -> Detections:

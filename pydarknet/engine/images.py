@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image input: files, bytes, arrays and PIL images become arrays (h, w, c) with the network's channels.
 
-Arrays have OpenCV's layout: uint8 or uint16, blue first. Files and bytes are decoded with OpenCV and rotated
-by their EXIF orientation; arrays and PIL images are used unchanged, so boxes are in their pixels.
+Arrays have OpenCV's layout: uint8, uint16 or floats 0..1, blue first. Files and bytes are decoded with
+OpenCV and rotated by their EXIF orientation; arrays and PIL images are used unchanged, so boxes are in their
+pixels.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from pydarknet.engine.image_header import exif_orientation
 from pydarknet.errors import ArgumentError, DataError, FileError
 from pydarknet.system.atomic import replacing
+from pydarknet.system.fetch import fetch, is_address, without_password
 from pydarknet.system.files import read_file
 
 Pixels = npt.NDArray[Any]
@@ -58,14 +60,15 @@ def glance(path: Path, flags: int = 1) -> Pixels | None:
     return cv2.imdecode(data, flags) if len(data) else None
 
 
-def load(image: ImageLike, channels: int = 3, *, rgb: bool = False) -> Pixels:
+def load(image: ImageLike, channels: int = 3, *, rgb: bool = False, urls: bool = False) -> Pixels:
     """An image as an array for a network with this many input channels.
 
     Args:
-        image: array (h, w) or (h, w, c), blue first, or an object with ``__array__``; path of a file; the
-            bytes of one; PIL image.
+        image: array (h, w) or (h, w, c) of uint8, uint16, or floats 0..1, which become uint8; blue first; or
+            an object with ``__array__``; path of a file; the bytes of one; PIL image.
         channels: of the network: 1, 3 or 4; other numbers need an array with that number.
         rgb: arrays are red first; files and PIL images state their own order.
+        urls: text that is an http or https address is fetched; data sets must not reach the network.
 
     Returns:
         (h, w, channels) uint8 or uint16, blue first. A view of the caller's array if possible.
@@ -76,6 +79,8 @@ def load(image: ImageLike, channels: int = 3, *, rgb: bool = False) -> Pixels:
     """
     if isinstance(image, np.ndarray):
         return _match(blue_first(_checked(image)) if rgb else _checked(image), channels, "the array")
+    if urls and is_address(image):
+        return decode(fetch(str(image)), channels, without_password(str(image)))
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         try:
@@ -163,16 +168,29 @@ def save_image(path: Path, pixels: Pixels, quality: int = 92) -> None:
 
 def _checked(pixels: Pixels) -> Pixels:
     """The array as (h, w, c); raises ArgumentError for other types or shapes."""
+    if pixels.dtype.kind == "f":
+        pixels = _bytes_of(pixels)
     if pixels.dtype.kind != "u" or pixels.itemsize > 2:
         raise ArgumentError(
-            f"found an image of {pixels.dtype}; expected uint8 (0..255) or uint16 (0..65535). "
-            "predict() takes float32 planes"
+            f"found an image of {pixels.dtype}; expected uint8 (0..255), uint16 (0..65535) or floats (0..1)"
         )
     if pixels.ndim not in (2, 3) or 0 in pixels.shape:
         raise ArgumentError(f"found an image of shape {pixels.shape}; expected (height, width, channels)")
     if pixels.ndim == 2:
         pixels = pixels[:, :, np.newaxis]
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _bytes_of(pixels: Pixels) -> Pixels:
+    """Floats 0..1, as of scikit-image, matplotlib and PyTorch, as uint8."""
+    low, high = (pixels.min(), pixels.max()) if pixels.size else (0, 0)
+    if not (low >= 0 and high <= 1):  # NaN is neither
+        raise ArgumentError(
+            f"found an image of {pixels.dtype} with values {low:g} to {high:g}, expected 0..1; "
+            "values 0..255 are passed as image.astype('uint8')"
+        )
+    levels: npt.NDArray[np.uint8] = np.rint(pixels * pixels.dtype.type(255)).astype(np.uint8)
+    return levels
 
 
 def _match(pixels: Pixels, channels: int, name: str) -> Pixels:
@@ -190,7 +208,9 @@ def _match(pixels: Pixels, channels: int, name: str) -> Pixels:
                 :, :, np.newaxis
             ]
         else:
-            raise DataError(f"{name}: has {found} channels, the network takes {channels}")
+            planes = pixels.shape[0] in (1, 3, 4, channels) and found not in (1, 3, 4)
+            hint = "; planes become an image with image.transpose(1, 2, 0)" if planes else ""
+            raise DataError(f"{name}: has {found} channels, the network takes {channels}{hint}")
     return pixels if _rows_are_plain(pixels) else np.ascontiguousarray(pixels)
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -288,7 +289,7 @@ class Network(Closing):
     @overload
     def detect(
         self,
-        image: list[Any] | tuple[Any, ...],
+        image: list[Any] | tuple[Any, ...] | Iterator[Any],
         thresh: float = ...,
         nms: float = ...,
         letterbox: bool | None = ...,
@@ -313,7 +314,7 @@ class Network(Closing):
     ) -> Detections: ...
     def detect(
         self,
-        image: ImageLike | list[Any] | tuple[Any, ...],
+        image: ImageLike | list[Any] | tuple[Any, ...] | Iterator[Any],
         thresh: float = 0.25,
         nms: float = 0.45,
         letterbox: bool | None = None,
@@ -326,9 +327,9 @@ class Network(Closing):
         """Detect objects in an image, or in each image of a list.
 
         Args:
-            image: array (h, w, c) or (h, w), uint8 or uint16, blue first, or an object with ``__array__``;
-                path; bytes of an image file; PIL image; or a list or tuple of these, of any sizes, which runs
-                in batches of ``batch``.
+            image: array (h, w, c) or (h, w), uint8, uint16 or floats 0..1, blue first, or an object with
+                ``__array__``; path; http(s) URL; bytes of an image file; PIL image; or a list, tuple or
+                iterator of these, of any sizes, which runs in batches of ``batch``.
             thresh: confidence above which an object is reported, 0..1.
             nms: overlap (IoU) above which the weaker of two boxes is suppressed, 0..1; 0 keeps all.
             letterbox: keep the aspect ratio and pad, instead of stretching; by default as the cfg's
@@ -339,18 +340,17 @@ class Network(Closing):
             rgb: arrays are red first, as those of imageio and torchvision.
 
         Returns:
-            Detections in the pixels of the image; a list of them for a list.
+            Detections in the pixels of the image; a list of them for several images.
 
         Raises:
             DataError: an image cannot be read, or its channels are not those of the network.
             ArgumentError: a value is out of range, or an object is not an image.
         """
         select = Selection.of(self._names, nms, classes, agnostic, max_det)
-        if isinstance(image, (list, tuple)):
-            with self._turns.handle() as handle:
-                step = handle.info().batch
+        if isinstance(image, (list, tuple)) or (isinstance(image, Iterator) and not hasattr(image, "read")):
+            images, step = iter(image), self.info.batch
             # One batch at a time: decoded images do not pile up, and Ctrl-C is heard in between.
-            chunks = (image[i : i + step] for i in range(0, len(image), step))
+            chunks = iter(lambda: list(islice(images, step)), [])
             return [
                 found for chunk in chunks for found in self._detect(chunk, thresh, letterbox, select, rgb)
             ]
@@ -392,7 +392,7 @@ class Network(Closing):
     ) -> list[Detections]:
         with self._turns.handle() as handle:
             info = handle.info()
-        loaded = [Image(load(image, info.channels, rgb=rgb), bgr=True) for image in images]
+        loaded = [Image(load(image, info.channels, rgb=rgb, urls=True), bgr=True) for image in images]
         boxed = info.letter_box if letterbox is None else letterbox
         with self._turns.handle() as handle:
             rows = handle.detect(loaded, thresh, select.engine_nms, boxed)

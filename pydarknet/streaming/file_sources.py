@@ -25,10 +25,10 @@ from pydarknet.engine import opencv
 from pydarknet.engine.images import Pixels, blue_first, decode, load
 from pydarknet.errors import DataError
 from pydarknet.streaming.sources import IMAGE_SUFFIXES, StreamSource, _natural
+from pydarknet.system.fetch import LARGEST_FILE
 
 _log = logging.getLogger("pydarknet")
 _MOST_VIDEOS_TO_OPEN = 100  # only to count their frames
-_LARGEST_FILE = 1 << 30  # bytes of an image from an archive, a URL or stdin
 
 
 @dataclass(frozen=True)
@@ -115,23 +115,7 @@ def _length(video: StreamSource) -> int:
 
 
 def _image(value: str, channels: int) -> Pixels:
-    if "://" not in value:
-        return load(value, channels)
-    return decode(_download(value), channels, StreamSource("image", value).name)
-
-
-def _download(url: str) -> bytes:
-    import urllib.request
-
-    name = StreamSource("image", url).name
-    try:
-        with urllib.request.urlopen(url, timeout=20) as answer:  # classify() lets only http(s) through
-            data: bytes = answer.read(_LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{name}: cannot be fetched: {error}") from None
-    if len(data) > _LARGEST_FILE:
-        raise DataError(f"{name}: is larger than {_LARGEST_FILE >> 20} MiB")
-    return data
+    return load(value, channels, urls=True)
 
 
 def _arrays(source: StreamSource, channels: int) -> Iterator[Frame | DataError]:
@@ -140,7 +124,7 @@ def _arrays(source: StreamSource, channels: int) -> Iterator[Frame | DataError]:
     for index, image in enumerate(images):
         try:
             name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"array{index + 1}"
-            yield Frame(load(image, channels, rgb=source.rgb), name, index, still=True)
+            yield Frame(load(image, channels, rgb=source.rgb, urls=True), name, index, still=True)
         except DataError as error:
             yield error
 
@@ -159,8 +143,8 @@ def _archive(path: str, channels: int) -> Iterator[Frame | DataError]:
         for info in sorted(members, key=lambda info: _natural(info.filename)):
             name = f"{path}/{info.filename}"
             try:
-                if info.file_size > _LARGEST_FILE:
-                    raise DataError(f"{name}: is larger than {_LARGEST_FILE >> 20} MiB")
+                if info.file_size > LARGEST_FILE:
+                    raise DataError(f"{name}: is larger than {LARGEST_FILE >> 20} MiB")
                 yield Frame(decode(archive.read(info), channels, name), name, still=True)
             except DataError as error:
                 yield error
@@ -330,7 +314,7 @@ def _png(head: bytes, stream: IO[bytes]) -> bytes:
     while True:
         chunk = _exactly(stream, 8)
         size = int.from_bytes(chunk[:4], "big") + 4
-        if len(data) + size > _LARGEST_FILE:
+        if len(data) + size > LARGEST_FILE:
             raise DataError("stdin: contains a damaged PNG")
         data += chunk + _exactly(stream, size)
         if chunk[4:] == b"IEND":
@@ -340,7 +324,7 @@ def _png(head: bytes, stream: IO[bytes]) -> bytes:
 def _jpeg(head: bytes, stream: BufferedReader) -> bytes:
     """The rest of a JPEG: segments are skipped by their length, since a thumbnail in one has its own end."""
     data = bytearray(head)
-    while len(data) < _LARGEST_FILE:
+    while len(data) < LARGEST_FILE:
         waiting = stream.peek(1)
         data += _exactly(stream, waiting.find(b"\xff") + 1 or len(waiting) or 1)
         if data[-1] != 0xFF:

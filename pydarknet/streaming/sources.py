@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from pydarknet.engine import image_header
 from pydarknet.errors import ArgumentError, DataError
+from pydarknet.system.fetch import without_password
 
 Kind = Literal[
     "image", "folder", "glob", "list", "streams", "zip", "video",
@@ -70,7 +71,7 @@ class StreamSource:
             return " ".join(("screen", *map(str, self.value)))
         if self.kind in ("stdin", "array"):
             return self.kind
-        return _without_password(self.value) if isinstance(self.value, str) else type(self.value).__name__
+        return without_password(self.value) if isinstance(self.value, str) else type(self.value).__name__
 
 
 def classify(source: Any) -> StreamSource:
@@ -123,7 +124,7 @@ def _classify_url(text: str) -> StreamSource:
     if scheme not in SCHEMES:
         close = difflib.get_close_matches(scheme, SCHEMES, n=2)
         hint = f"did you mean {':// or '.join(close)}://?" if close else f"known are {', '.join(SCHEMES)}"
-        raise ArgumentError(f"{_without_password(text)}: unknown kind of URL {scheme}://; {hint}")
+        raise ArgumentError(f"{without_password(text)}: unknown kind of URL {scheme}://; {hint}")
     if scheme == "file":
         path = unquote(parts.path)
         return _classify_path(path[1:] if re.match(r"/[A-Za-z]:", path) else path)
@@ -215,10 +216,3 @@ def _listed(path: Path) -> list[StreamSource]:
 def _natural(text: str) -> list[tuple[int, str | int]]:
     """Sort key that puts frame2 before frame10."""
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text)]
-
-
-def _without_password(url: str) -> str:
-    if "://" not in url or "@" not in url:
-        return url
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

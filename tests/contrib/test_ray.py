@@ -192,7 +192,7 @@ def test_an_evaluation_gives_the_same_numbers_and_survives_a_worker(
         line = ["eval", *network, "--data", str(data), "--engine", engine, "--json"]
         result = CliRunner().invoke(cli, line, standalone_mode=False)
         assert result.return_value == 0, result.output
-        found[engine] = json.loads(result.stdout[result.stdout.index("{") :])
+        found[engine] = json.loads(result.stdout)  # what Ray says about the worker is not part of it
         del found[engine]["conditions"]
     assert (tmp_path / "died").exists()
     assert found["ray"] == found["local"]

@@ -195,6 +195,27 @@ def test_merge_keeps_some_classes(darknet, voc, tmp_path):
     }
 
 
+def test_merge_drops_boxes_that_are_hardly_visible(darknet, tmp_path):
+    """Of two boxes that leave the image, that with a tenth inside goes, that with nine tenths stays."""
+    image = make_image(tmp_path / "voc" / "edge.png", 100, 100)
+    objects = "".join(
+        f"<object><name>disc</name><bndbox><xmin>{left}</xmin><ymin>11</ymin><xmax>{left + 99}</xmax>"
+        "<ymax>50</ymax></bndbox></object>"
+        for left in (91, 11)
+    )
+    make_text(
+        image.with_suffix(".xml"),
+        f"<annotation><filename>edge.png</filename><size><width>100</width><height>100</height></size>{objects}"
+        "</annotation>",
+    )
+    result = run("merge", darknet, tmp_path / "voc", "--min-visible", "0.5", "--out", tmp_path / "m")
+    (edge,) = [sample for sample in read(tmp_path / "m") if sample.image.name == "edge.png"]
+    assert edge.boxes.round(1).tolist() == [[11, 11, 100, 50]]
+    assert "hidden" in result.stderr
+    with pytest.raises(DataError, match=r"min_visible must lie in 0…1, not 2"):
+        run("merge", darknet, "--min-visible", "2", "--out", tmp_path / "n")
+
+
 def test_merge_reports_collisions(darknet, voc, tmp_path):
     result = run("merge", darknet, voc, "--out", tmp_path / "m")
     assert result.return_value == 1

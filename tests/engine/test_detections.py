@@ -49,6 +49,28 @@ def test_it_is_frozen_and_its_columns_belong_together(dets: Detections) -> None:
         Detections(dets.xyxy[:2], dets.confidence, dets.class_id)
 
 
+def test_columns_are_read_only_and_compared(dets: Detections) -> None:
+    corners = dets.xyxy.copy()
+    tracked = dataclasses.replace(dets, tracker_id=np.array([4, 5, 6]))
+    for one in (dets, tracked, dets[1:], Detections.merge([dets, dets])):
+        for column in filter(
+            lambda c: c is not None, (one.xyxy, one.confidence, one.class_id, one.tracker_id)
+        ):
+            with pytest.raises(ValueError, match="read-only"):
+                column[0] = 0
+    np.testing.assert_array_equal(dets.xyxy, corners)
+    assert dets == dataclasses.replace(dets, xyxy=corners)
+    assert dets[:0] == Detections.empty(dets.names, dets.image_size)
+    others = [
+        dets[:2],
+        tracked,
+        dataclasses.replace(dets, names=()),
+        dataclasses.replace(dets, xyxy=corners + 1),
+    ]
+    assert all(dets != other for other in others)
+    assert dets != "dets"
+
+
 def test_repr_counts_classes(dets: Detections) -> None:
     assert repr(dets) == 'Detections(1 dog, 1 cat, 1 quo"te)'
     assert repr(dets[:0]) == "Detections(nothing)"

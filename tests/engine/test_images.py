@@ -32,6 +32,33 @@ def test_paths_bytes_arrays_and_pil_are_the_same_image(tmp_path: Path) -> None:
         np.testing.assert_array_equal(load(form, 3), BGR)
 
 
+def test_floats_are_levels_over_255() -> None:
+    for dtype in (np.float16, np.float32, np.float64):
+        np.testing.assert_array_equal(load((BGR / 255).astype(dtype)), BGR)
+    np.testing.assert_array_equal(load((BGR / 255)[:, :, ::-1], rgb=True), BGR)
+
+
+def test_planes_are_refused_with_the_way_out() -> None:
+    with pytest.raises(DataError, match=r"has 2 channels, the network takes 3$"):
+        load(np.zeros((8, 8, 2), np.uint8))
+    with pytest.raises(
+        DataError, match=r"has 8 channels, the network takes 3; .*image\.transpose\(1, 2, 0\)"
+    ):
+        load(np.zeros((3, 8, 8), np.float32))
+
+
+def test_addresses_are_fetched_on_request_only(pages: dict[str, bytes], url: str) -> None:
+    pages["/x.png"] = png(BGR)
+    np.testing.assert_array_equal(load(f"{url}/x.png", urls=True), BGR)
+    with pytest.raises(DataError, match=r"/x\.png: cannot be read: No such file"):
+        load(f"{url}/x.png")
+    with pytest.raises(DataError, match=r"http://.*/gone\.png: cannot be fetched: .*404"):
+        load(f"{url}/gone.png", urls=True)
+    pages["/text.png"] = b"no image"
+    with pytest.raises(DataError, match=r"http://.*/text\.png: cannot be decoded"):
+        load(f"{url}/text.png", urls=True)
+
+
 def test_an_array_that_fits_is_not_copied() -> None:
     assert np.shares_memory(load(BGR, 3), BGR)
     assert np.shares_memory(load(BGR[:, 1:3], 3), BGR)
@@ -104,7 +131,9 @@ def test_unreadable_files_are_named(tmp_path: Path, content: bytes, message: str
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((2, 2), np.float32), r"float32; expected uint8"),
+        (np.full((2, 2), 128.0, np.float32), r"float32 with values 128 to 128, expected 0\.\.1; values 0"),
+        (np.array([[0, -0.01]]), r"values -0\.01 to 0, expected"),
+        (np.array([[0, np.nan]]), r"values nan to nan, expected"),
         (np.zeros((2, 2), bool), r"bool; expected uint8"),
         (np.zeros((2, 0, 3), np.uint8), r"shape \(2, 0, 3\)"),
         (np.zeros(5, np.uint8), r"shape \(5,\)"),
@@ -124,6 +153,8 @@ def test_what_is_no_image_is_an_argument_error(image: object, message: str) -> N
         (1, np.full((4, 4), 13107, np.uint16), [0.2]),
         (3, np.full((4, 4, 3), [255, 51, 0], np.uint8), [0, 0.2, 1]),  # red first
         (3, np.full((4, 4, 3), [65535, 13107, 0], np.uint16), [0, 0.2, 1]),
+        (3, np.full((4, 4, 3), [1, 0.2, 0], np.float32), [0, 0.2, 1]),
+        (3, np.full((4, 4, 3), [1, 0.2, 0], np.float16), [0, 0.2, 1]),
         (4, np.full((4, 4, 4), [255, 51, 0, 102], np.uint8), [0, 0.2, 1, 0.4]),
     ],
 )

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from helpers import is_the_object
@@ -34,11 +35,30 @@ def test_detect_finds_the_object(tiny: Make, levels: np.ndarray, backend: str) -
 
 def test_detect_of_a_list_gives_a_list(tiny: Make, levels: np.ndarray) -> None:
     with tiny(batch=2) as network:
-        for images in ([levels] * 5, (levels,) * 5):
+        for images in ([levels] * 5, (levels,) * 5, iter([levels] * 5), (levels for _ in range(5))):
             found = network.detect(images, thresh=0.5)
             assert len(found) == 5
             assert all(is_the_object(dets) for dets in found)
         assert network.detect([]) == []
+
+
+def test_an_iterator_is_read_batch_by_batch(tiny: Make, levels: np.ndarray) -> None:
+    read: list[int] = []
+
+    def images() -> Iterator[np.ndarray | str]:
+        for number in range(9):
+            read.append(number)
+            yield levels if number < 3 else "gone.png"
+
+    with tiny(batch=2) as network, pytest.raises(DataError, match=r"gone\.png"):
+        network.detect(images())
+    assert read == [0, 1, 2, 3]
+
+
+def test_an_address_is_an_image(tiny: Make, levels: np.ndarray, pages: dict[str, bytes], url: str) -> None:
+    pages["/levels.png"] = cv2.imencode(".png", levels)[1].tobytes()
+    with tiny() as network:
+        assert is_the_object(network.detect(f"{url}/levels.png", thresh=0.5))
 
 
 def test_boxes_scale_with_the_image(tiny: Make, levels: np.ndarray) -> None:

@@ -208,6 +208,57 @@ def test_silent_connections_give_way(monkeypatch: pytest.MonkeyPatch, served: Se
         assert answer_of(silent[0]) == b""
 
 
+def test_a_flood_without_a_silent_connection(
+    monkeypatch: pytest.MonkeyPatch, serve: Serve, png: bytes
+) -> None:
+    """All places are taken by requests that run: one more is refused, and has a place when one ends."""
+    monkeypatch.setattr(protocol, "CONNECTIONS", 3)
+    served = serve()
+    head = (
+        b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    )
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(connected(served)) for _ in range(3)]
+        for connection in running:
+            connection.sendall(head % len(png))
+            assert connection.recv(100).startswith(b"HTTP/1.1 100")  # the body is awaited
+        with connected(served) as more:
+            answer = answer_of(more)
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"Retry-After: 1" in answer
+        for connection in running:
+            connection.sendall(png)
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    wait(lambda: served.client.get("/ping").status_code == 200)
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_tokens_are_compared_in_constant_time(
+    monkeypatch: pytest.MonkeyPatch, serve: Serve, equal: bool
+) -> None:
+    """The answer of hmac.compare_digest alone decides, in each way to send a token."""
+    served = serve(token="secret")
+    compared: list[bytes] = []
+
+    def compare(found: bytes, expected: bytes) -> bool:
+        compared.append(found)
+        assert expected == b"secret"
+        return equal
+
+    monkeypatch.setattr(guard.hmac, "compare_digest", compare)
+    sent = "wrong" if equal else "secret"
+    for more in (
+        {"headers": {"authorization": f"Bearer {sent}"}},
+        {"params": {"token": sent}},
+        {"headers": {"cookie": f"{guard._COOKIE}={sent}"}},
+    ):
+        compared.clear()
+        answer = served.client.get("/v1/model", **more)  # type: ignore[arg-type]
+        assert answer.status_code == (200 if equal else 401)
+        assert equal or sent.encode() in compared
+        served.client.cookies.clear()
+
+
 def test_requests_beyond_the_queue(serve: Serve, png: bytes, slowed: Slowed) -> None:
     """Some are refused at once, with the time to try again; those that were taken are answered."""
     go = threading.Event()

@@ -61,18 +61,6 @@ constexpr OtherName kOtherNames[] = {
 
 using Accessor = const LayerDef& (*)();
 
-struct Unsupported {
-    const char* section;
-    const char* reason;
-};
-
-constexpr const char* kRecurrent = "recurrent layers, which carry state from image to image, are not supported";
-constexpr const char* kHistory = "layers that need the frames before this one are not supported";
-constexpr Unsupported kUnsupported[] = {
-    {"rnn", kRecurrent},  {"gru", kRecurrent},       {"lstm", kRecurrent},
-    {"crnn", kRecurrent}, {"conv_lstm", kRecurrent}, {"history", kHistory},
-};
-
 constexpr Accessor kLayers[] = {
 #define DN_LAYER(name) layer_##name,
 #include "layers.def"
@@ -108,12 +96,6 @@ std::vector<std::string> layer_spellings() {
     std::vector<std::string> names;
     for (Accessor accessor : kLayers) names.insert(names.end(), accessor().sections.begin(), accessor().sections.end());
     return names;
-}
-
-const char* unsupported_reason(const std::string& section) {
-    for (const Unsupported& entry : kUnsupported)
-        if (section == entry.section) return entry.reason;
-    return nullptr;
 }
 
 Activation parse_activation(CfgOptions& options, const char* key, Activation fallback) {

@@ -64,8 +64,10 @@ const LayerDef& layer_def(Kind kind);
 // Null when no layer is spelt so.
 const LayerDef* find_layer(const std::string& section);
 std::vector<std::string> layer_spellings();
-// Why Darknet's section `section` is refused here; null when it is not one of those.
-const char* unsupported_reason(const std::string& section);
+// Why a section of Darknet or a fork is refused here; null when it is not one of those.
+const char* refused_section(const std::string& section);
+// Throws on keys of forks without which the network would compute something else.
+void refuse_keys(CfgOptions& options);
 
 // -- helpers shared by the layer files ---------------------------------------------------------------------------
 

@@ -121,8 +121,7 @@ namespace {
 struct Pixels {
     Pixels(int width, int height, int channels, std::uint64_t seed)
         : bytes(std::size_t{1} * width * height * channels + height * std::size_t{5}) {
-        for (std::size_t k = 0; k < bytes.size(); ++k)
-            bytes[k] = static_cast<unsigned char>(256 * uniform(seed, k));
+        for (std::size_t k = 0; k < bytes.size(); ++k) bytes[k] = static_cast<unsigned char>(256 * uniform(seed, k));
         view = {bytes.data(), width, height, channels, std::size_t{1} * width * channels + 5, 1, channels != 4};
     }
     std::vector<unsigned char> bytes;
@@ -229,8 +228,10 @@ TEST_CASE("cuda: a plan on a GPU that stopped reports it when the result is read
     net.plan->forward();
     gpu.set("fail", 700);
     CHECK_CONTAINS(error_of(Status::backend, [&] { output(net); }), "CUDA_ERROR_ILLEGAL_ADDRESS");
-    for (const auto& use : {std::function<void()>([&] { net.plan->forward(); }), {[&] { output(net); }},
-                            {[&] { net.fill(); }}, {[&] { net.plan->candidates({{}}); }}})
+    for (const auto& use :
+         {std::function<void()>([&] { net.plan->forward(); }), {[&] { output(net); }}, {[&] { net.fill(); }}, {[&] {
+              net.plan->candidates({{}});
+          }}})
         CHECK_CONTAINS(error_of(Status::backend, use), "end this program and start it again");
 }
 
@@ -293,8 +294,7 @@ TEST_CASE("cuda: where a graph cannot be captured, kernels are launched one by o
     const Passes refused = passes(gpu, kBody + kYolo, "");
     CHECK(refused.outputs == single.outputs);
     CHECK(refused.launches == single.launches);
-    CHECK_CONTAINS(error_of(Status::backend, [&] { passes(gpu, kBody + kYolo, "1"); }),
-                   "cuStreamEndCapture failed");
+    CHECK_CONTAINS(error_of(Status::backend, [&] { passes(gpu, kBody + kYolo, "1"); }), "cuStreamEndCapture failed");
 }
 
 TEST_CASE("cuda: PYDARKNET_CUDA_GRAPHS must be a number that is known") {

@@ -62,16 +62,24 @@ def reads(function: Function, folder: Sequence[str] = ("--images", "--image-fold
     return _with((click.argument("source", type=_PATH), _folder(*folder), *_READING), wrapper)
 
 
+MIN_VISIBLE = click.option(
+    "--min-visible",
+    default=0.0,
+    metavar="SHARE",
+    help="Drop boxes with a smaller fraction of their area in the image.",
+)
+
+
 def reads_many(function: Function) -> Function:
-    """The same for several sources; the command gets ``datasets``."""
+    """The same for several sources, with ``--min-visible``; the command gets ``datasets``."""
 
     @functools.wraps(function)
     def wrapper(sources: tuple[Path, ...], **given: Any) -> Any:
-        options = {name: given.pop(name) for name in ("folder", "from_", "names", "settings")}
+        options = {name: given.pop(name) for name in ("folder", "from_", "names", "settings", "min_visible")}
         return function(datasets=[open_dataset(source, dict(options)) for source in sources], **given)
 
     argument = click.argument("sources", type=_PATH, nargs=-1, required=True)
-    return _with((argument, _folder("--images", "--image-folder"), *_READING), wrapper)
+    return _with((argument, _folder("--images", "--image-folder"), *_READING, MIN_VISIBLE), wrapper)
 
 
 def open_dataset(source: Path, given: dict[str, Any]) -> Dataset:
@@ -87,6 +95,7 @@ def open_dataset(source: Path, given: dict[str, Any]) -> Dataset:
             given.pop("from_"),
             images=given.pop("folder"),
             names=parse_classes(names) if names else None,
+            min_visible=given.pop("min_visible", 0.0),
             progress=bars,
             **_pairs(given.pop("settings")),
         )

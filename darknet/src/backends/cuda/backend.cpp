@@ -3,7 +3,7 @@
 #include "../shared_weights.hpp"
 #include "cuda.hpp"
 #include "plan.hpp"
-#include "train/state.hpp"
+#include "train/train.hpp"
 
 namespace dn {
 namespace cuda {
@@ -48,10 +48,8 @@ public:
                                   const PlanOptions& options) const override {
         PlanOptions resolved = options;
         resolved.precision = resolve(options.precision).precision;
-        if (options.training) throw_no_training();
         try {
-            return std::make_unique<CudaPlan>(graph, parameters, store_of(*parameters, resolved.precision), engine_,
-                                              resolved);
+            return make_plan(graph, parameters, resolved);
         } catch (const Error& error) {
             if (error.status() == Status::out_of_memory) explain_memory(graph, resolved);
             throw;
@@ -61,7 +59,7 @@ public:
     std::size_t plan_bytes(const Graph& graph, const PlanOptions& options) const override {
         PlanOptions resolved = options;
         resolved.precision = resolve(options.precision).precision;
-        return CudaPlan::bytes(graph, resolved);
+        return options.training ? train_plan_bytes(graph, resolved) : CudaPlan::bytes(graph, resolved);
     }
 
     std::size_t free_bytes() const override { return engine_->device->memory().free; }
@@ -77,6 +75,13 @@ private:
     }
 
     const DeviceFacts& facts() const { return engine_->device->facts(); }
+
+    std::unique_ptr<Plan> make_plan(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                                    const PlanOptions& options) const {
+        if (options.training) return make_train_plan(graph, parameters, engine_, options);
+        return std::make_unique<CudaPlan>(graph, parameters, store_of(*parameters, options.precision), engine_,
+                                          options);
+    }
 
     // Throws Error(out_of_memory) with the whole need, in place of the one array that did not fit, and a batch that
     // fits; returns where the forecast, which lacks the scratch memory of cuDNN, does not explain it.
@@ -95,10 +100,6 @@ private:
         throw Error(Status::out_of_memory, name(),
                     text("found ", megabytes(memory.free), " of ", megabytes(memory.total),
                          " free on the GPU, expected ", megabytes(need), " for a batch of ", asked, "; ", remedy));
-    }
-
-    [[noreturn]] void throw_no_training() const {
-        throw Error(Status::backend, name(), "this backend does not train yet; train on the cpu backend");
     }
 
     std::shared_ptr<Engine> engine_;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "planes.hpp"
+
 namespace dn::cuda {
 namespace {
 
@@ -21,7 +23,6 @@ PlanInput::PlanInput(Runtime& runtime, Shape net, const Tensor& target)
       net_(net),
       target_(target),
       load_image_(runtime, kernel::load_image, target.type),
-      from_planes_(runtime, kernel::from_planes, target.type),
       planes_(runtime.device(), target.n * net.size() * sizeof(float)),
       read_(runtime.device()) {}
 
@@ -101,9 +102,7 @@ void PlanInput::enqueue() {
     auto* planes = reinterpret_cast<float*>(runtime_.scratch());
     runtime_.stream.upload(planes_.get<void>(), planes, planes_.bytes());
     read_.record(runtime_.stream);
-    const int pixels = net_.h * net_.w;
-    from_planes_(Grid{tiles_of(pixels), tiles_of(net_.c), static_cast<unsigned>(target_.n)},
-                 {planes, view_of(target_), static_cast<long long>(net_.size()), pixels, net_.c});
+    from_planes(runtime_, planes, target_);
 }
 
 }  // namespace dn::cuda

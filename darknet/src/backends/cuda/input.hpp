@@ -7,7 +7,6 @@
 
 #include "../../image.hpp"
 #include "kernels/image.cuh"
-#include "kernels/move.cuh"
 #include "launch.hpp"
 
 namespace dn::cuda {
@@ -35,7 +34,6 @@ private:
     Shape net_;
     Tensor target_;
     Launch<LoadImageArgs> load_image_;
-    Launch<PlanesArgs> from_planes_;
     PinnedBuffer planes_;
     PinnedBuffer pixels_;         // of all images, dense rows
     DeviceBuffer device_pixels_;  // likewise

@@ -12,14 +12,17 @@
 
 namespace dn::cuda {
 
+class CudaTrainState;
+
 // Input of this backend's kernels in addition to that of every backend's kernels. Tensors are on the device.
 struct Context : KernelContext {
     Runtime& runtime;
     WeightStore& weights;
     Precision precision = Precision::f32;
-    DType compute = DType::f32;  // type of weights and of activations between layers
-    Fusion fusion;               // what the kernel computes besides its node
-    Tensor residual;             // of a fused shortcut; data null: none
+    DType compute = DType::f32;       // type of weights and of activations between layers
+    Fusion fusion;                    // what the kernel computes besides its node
+    Tensor residual;                  // of a fused shortcut; data null: none
+    CudaTrainState* state = nullptr;  // of a training, whose parameters are used; null: those of the weights store
 };
 
 // A kernel whose work is done by the host, and so cannot be part of a launch graph.

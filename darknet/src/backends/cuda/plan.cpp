@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "launch.hpp"
+#include "planes.hpp"
 
 namespace dn::cuda {
 namespace {
@@ -153,12 +153,8 @@ std::vector<LayerTime> CudaPlan::profile() {
 void CudaPlan::read(int node, float* dst) const {
     const Entered here(*runtime_.device());
     const Tensor tensor = tensor_of(node);
-    const int pixels = tensor.shape.h * tensor.shape.w;
-    const Launch<PlanesArgs> to_planes(runtime_, kernel::to_planes, tensor.type);
-    to_planes(Grid{tiles_of(pixels), tiles_of(tensor.shape.c), static_cast<unsigned>(tensor.n)},
-              {reinterpret_cast<float*>(runtime_.scratch()), view_of(tensor),
-               static_cast<long long>(tensor.shape.size()), pixels, tensor.shape.c});
-    runtime_.stream.download(runtime_.scratch(), dst, tensor.size() * sizeof(float));
+    to_planes(runtime_, tensor, planes());
+    runtime_.stream.download(planes(), dst, tensor.size() * sizeof(float));
     runtime_.stream.synchronize();
 }
 

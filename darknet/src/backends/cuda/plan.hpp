@@ -53,6 +53,7 @@ private:
     void run(std::size_t first, std::size_t last);
     void capture();
     bool try_capture();
+    float* planes() const { return reinterpret_cast<float*>(runtime_.scratch()); }
 
     const Graph& graph_;
     std::shared_ptr<const Parameters> parameters_;

@@ -3,13 +3,30 @@
 #include <algorithm>
 
 #include "../../../error.hpp"
+#include "../../../passes/train.hpp"
 #include "../../host/train_state.hpp"
 #include "../layout.hpp"
-#include "activations.hpp"
 #include "train.hpp"
 
 namespace dn::cpu {
 namespace {
+
+DType compute_type(const PlanOptions& options) {
+    return options.precision == Precision::bf16 ? DType::bf16 : DType::f32;
+}
+
+// What feeds a loss stays float32.
+TrainActivations place_activations(const Graph& graph, const PlanOptions& options) {
+    const auto feeds_loss = [&](int node) {
+        return std::any_of(graph.nodes.begin(), graph.nodes.end(), [=](const Node& other) {
+            return owns_cost(other) && std::find(other.inputs.begin(), other.inputs.end(), node) != other.inputs.end();
+        });
+    };
+    return TrainActivations(graph, options.batch, options.training->frozen_before, [&](int node) {
+        if (node < 0) return compute_type(options);
+        return feeds_loss(node) || owns_cost(graph.nodes[node]) ? DType::f32 : compute_type(options);
+    });
+}
 
 class TrainPlan : public Plan {
 public:
@@ -22,11 +39,11 @@ public:
           weights_(engine),
           options_(options),
           training_(options.training),
-          activations_(graph, options),
+          activations_(place_activations(graph, options)),
+          flow_(find_delta_flow(graph)),
           input_(options.batch * graph.input.size()),
           values_(activations_.value_bytes()),
           deltas_(activations_.delta_bytes()) {
-        find_reached();
         for (const Node& node : graph_.nodes) kernels_.push_back(make_train_kernel(context_of(node)));
         runtime_.allocate();
     }
@@ -51,7 +68,7 @@ public:
                 reports[node.index] = loss(node, shared, kernel.output_planes(), kernel.delta_planes());
             }
             for (int i = static_cast<int>(kernels_.size()) - 1; i >= training_.frozen_before(); --i)
-                if (reached_[i]) kernels_[i]->backward();
+                if (flow_[i].reached) kernels_[i]->backward();
         });
     }
 
@@ -87,36 +104,16 @@ public:
 private:
     Tensor tensor_of(int node) const { return activations_.tensor(node, values_.data(), deltas_.data()); }
 
-    // Nodes that a loss depends on, those whose delta others write, and for each input whether its node is the first,
-    // backward, to do so.
-    void find_reached() {
-        const std::size_t count = graph_.nodes.size();
-        reached_.assign(count, false);
-        receives_.assign(count, false);
-        overwrites_.resize(count);
-        for (std::size_t i = count; i-- > 0;) {
-            const Node& node = graph_.nodes[i];
-            receives_[i] = reached_[i];
-            if (owns_cost(node)) reached_[i] = true;
-            if (node.only_forward) reached_[i] = false;
-            for (int input : node.inputs) {
-                const bool first = reached_[i] && input >= 0 && !reached_[input];
-                overwrites_[i].push_back(first);
-                if (first) reached_[input] = true;
-            }
-        }
-    }
-
     TrainContext context_of(const Node& node) {
         return {{make_context(graph_, node, node.inputs, *parameters_, options_.batch, options_.threads,
                               [this](int other) { return tensor_of(other); }),
                  training_.of(graph_, node.index)},
                 runtime_,
                 weights_,
-                activations_.compute(),
+                compute_type(options_),
                 parameters_->weights_version,
-                overwrites_[node.index],
-                receives_[node.index]};
+                flow_[node.index].overwrite,
+                flow_[node.index].receives};
     }
 
     void run(const std::function<void()>& work) const {
@@ -134,10 +131,9 @@ private:
     PlanOptions options_;
     PlanTraining training_;
     TrainActivations activations_;
-    Floats input_;  // (n, c, h, w), as the caller writes it
+    std::vector<DeltaFlow> flow_;  // by node
+    Floats input_;                 // (n, c, h, w), as the caller writes it
     AlignedBuffer values_, deltas_;
-    std::vector<bool> reached_, receives_;
-    std::vector<std::vector<bool>> overwrites_;
     std::vector<std::unique_ptr<TrainKernel>> kernels_;
 };
 
@@ -149,7 +145,7 @@ std::unique_ptr<Plan> make_train_plan(const Graph& graph, std::shared_ptr<const 
 }
 
 std::size_t train_plan_bytes(const Graph& graph, const PlanOptions& options) {
-    const TrainActivations activations(graph, options);
+    const TrainActivations activations = place_activations(graph, options);
     std::byte anywhere{};  // tensors are described, not used
     const auto tensor_of = [&](int node) { return activations.tensor(node, &anywhere, &anywhere); };
     std::size_t total = options.batch * graph.input.size() * sizeof(float) + activations.value_bytes() +
@@ -157,7 +153,7 @@ std::size_t train_plan_bytes(const Graph& graph, const PlanOptions& options) {
     for (const Node& node : graph.nodes) {
         std::vector<Tensor> src;
         for (int input : node.inputs) src.push_back(tensor_of(input));
-        total += train_kernel_bytes(node, src, tensor_of(node.index), activations.compute());
+        total += train_kernel_bytes(node, src, tensor_of(node.index), compute_type(options));
     }
     return total;
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "activations.hpp"
+#include "train.hpp"
 
 #include <algorithm>
 
-namespace dn::cpu {
+#include "../losses/loss.hpp"
+
+namespace dn {
 namespace {
 
 // The last node that reads each output, by node + 1; the node itself where there is no reader.
@@ -18,31 +20,19 @@ std::vector<int> last_readers(const Graph& graph) {
 
 }  // namespace
 
-TrainActivations::TrainActivations(const Graph& graph, const PlanOptions& options)
-    : graph_(graph),
-      batch_(options.batch),
-      frozen_before_(options.training->frozen_before),
-      compute_(options.precision == Precision::bf16 ? DType::bf16 : DType::f32) {
+TrainActivations::TrainActivations(const Graph& graph, int batch, int frozen_before,
+                                   const std::function<DType(int node)>& type)
+    : graph_(graph), batch_(batch), frozen_before_(frozen_before) {
     const std::vector<int> last = last_readers(graph);
     const int end = static_cast<int>(graph.nodes.size());
     for (int node = -1; node < end; ++node) {
-        values_.push_back({graph.shape_of(node), type_of(node), -1, end, 0});
+        values_.push_back({graph.shape_of(node), type(node), -1, end, 0});
         // Backward runs in time end - node. The input has no delta.
-        deltas_.push_back({node < 0 ? Shape{} : graph.shape_of(node), type_of(node), end - last[node + 1],
+        deltas_.push_back({node < 0 ? Shape{} : graph.shape_of(node), type(node), end - last[node + 1],
                            std::min(end - node, end), 0});
     }
     value_bytes_ = pack_arena(values_, batch_);
     delta_bytes_ = pack_arena(deltas_, batch_);
-}
-
-// What feeds a loss stays float32.
-DType TrainActivations::type_of(int node) const {
-    if (node < 0) return compute_;
-    const auto feeds_loss = [&](const Node& other) {
-        return owns_cost(other) && std::find(other.inputs.begin(), other.inputs.end(), node) != other.inputs.end();
-    };
-    const bool feeds = std::any_of(graph_.nodes.begin(), graph_.nodes.end(), feeds_loss);
-    return feeds || owns_cost(graph_.nodes[node]) ? DType::f32 : compute_;
 }
 
 Tensor TrainActivations::tensor(int node, std::byte* values, std::byte* deltas) const {
@@ -56,4 +46,20 @@ Tensor TrainActivations::tensor(int node, std::byte* values, std::byte* deltas) 
     return tensor;
 }
 
-}  // namespace dn::cpu
+std::vector<DeltaFlow> find_delta_flow(const Graph& graph) {
+    std::vector<DeltaFlow> flow(graph.nodes.size());
+    for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+        DeltaFlow& own = flow[node->index];
+        own.receives = own.reached;
+        if (owns_cost(*node)) own.reached = true;
+        if (node->only_forward) own.reached = false;
+        for (int input : node->inputs) {
+            const bool first = own.reached && input >= 0 && !flow[input].reached;
+            own.overwrite.push_back(first);
+            if (first) flow[input].reached = true;
+        }
+    }
+    return flow;
+}
+
+}  // namespace dn

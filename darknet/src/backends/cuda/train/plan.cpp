@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// The training plan: all kernels forward, the losses on the host, all kernels backward.
+#include <algorithm>
+#include <chrono>
+
+#include "../../../error.hpp"
+#include "../../../layers/layer.hpp"
+#include "../layout.hpp"
+#include "../planes.hpp"
+#include "train.hpp"
+
+namespace dn::cuda {
+namespace {
+
+TrainActivations place_activations(const Graph& graph, const PlanOptions& options) {
+    return TrainActivations(graph, options.batch, options.training->frozen_before, [&](int node) {
+        const bool keeps_float = node >= 0 && layer_def(graph.nodes[node].kind).keeps_float;
+        return keeps_float ? DType::f32 : type_of(options.precision);
+    });
+}
+
+std::size_t plane_bytes(const Tensor& tensor) { return tensor.size() * sizeof(float); }
+
+// Of the planes that go to the device and come from it: those of the input, and twice those of a loss.
+std::size_t transfer_bytes(const Graph& graph, int batch) {
+    std::size_t largest = graph.input.size();
+    for (const Node& node : graph.nodes)
+        if (owns_cost(node)) largest = std::max(largest, 2 * node.out.size());
+    return batch * largest * sizeof(float);
+}
+
+// A layer with a loss: its output and its delta, as planes on the host.
+class LossOnHost {
+public:
+    LossOnHost(const Node& node, const Tensor& tensor, bool receives, Runtime& runtime)
+        : node_(node),
+          tensor_(tensor),
+          receives_(receives),
+          runtime_(runtime),
+          output_(runtime.device(), plane_bytes(tensor)),
+          delta_(runtime.device(), plane_bytes(tensor)),
+          add_(runtime, kernel::copy, DType::f32) {}
+
+    int node() const { return node_.index; }
+    const float* delta() const { return delta_.get<float>(); }
+
+    // The output is there when the stream was waited for.
+    void fetch() const {
+        auto* planes = reinterpret_cast<float*>(runtime_.scratch());
+        to_planes(runtime_, tensor_, planes);
+        runtime_.stream.download(planes, output_.get<float>(), output_.bytes());
+    }
+
+    LossReport compute(const LossContext& context) const {
+        std::fill_n(delta_.get<float>(), tensor_.size(), 0.0f);
+        return loss(node_, context, output_.get<float>(), delta_.get<float>());
+    }
+
+    // The delta, times `scale`, joins what other layers have written.
+    void pass_back(float scale) const {
+        auto* planes = reinterpret_cast<float*>(runtime_.scratch());
+        runtime_.stream.upload(delta_.get<float>(), planes, delta_.bytes());
+        Tensor delta = delta_of(tensor_), own = delta;
+        own.data = planes + tensor_.size();
+        from_planes(runtime_, planes, own);
+        const CopyArgs args{view_of(own), view_of(delta), nullptr, pixels_of(delta), delta.shape.c, scale, receives_};
+        add_(args.pixels * args.channels, args);
+    }
+
+private:
+    const Node& node_;
+    const Tensor tensor_;
+    const bool receives_;
+    Runtime& runtime_;
+    PinnedBuffer output_, delta_;
+    Launch<CopyArgs> add_;
+};
+
+class TrainPlan : public Plan {
+public:
+    TrainPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, std::shared_ptr<Engine> engine,
+              const PlanOptions& options)
+        : Plan(graph, options.batch),
+          graph_(graph),
+          parameters_(std::move(parameters)),
+          options_(options),
+          state_(state_of(*options.training)),
+          frozen_before_(options.training->frozen_before),
+          runtime_(std::move(engine)),
+          weights_(runtime_.device()),
+          activations_(place_activations(graph, options)),
+          flow_(find_delta_flow(graph)),
+          input_(runtime_.device(), options.batch * graph.input.size() * sizeof(float)),
+          values_(runtime_.device(), activations_.value_bytes()),
+          deltas_(runtime_.device(), activations_.delta_bytes()) {
+        options_.training = nullptr;  // the caller's, which may end before the plan
+        const Entered here(*runtime_.device());
+        for (const Node& node : graph_.nodes) {
+            kernels_.push_back(make_train_kernel(context_of(node)));
+            if (owns_cost(node))
+                losses_.push_back(
+                    std::make_unique<LossOnHost>(node, tensor_of(node.index), flow_[node.index].receives, runtime_));
+        }
+        runtime_.reserve(transfer_bytes(graph, options.batch));
+        runtime_.allocate();
+    }
+
+    float* input() override { return input_.get<float>(); }
+
+    void forward() override {
+        const Entered here(*runtime_.device());
+        load_input();
+        for (const auto& kernel : kernels_) kernel->forward();
+        runtime_.stream.synchronize();
+    }
+
+    void backward(const LossContext& context, std::vector<LossReport>& reports) override {
+        const Entered here(*runtime_.device());
+        compute_losses(context, reports);
+        auto loss = losses_.rbegin();
+        for (int i = static_cast<int>(kernels_.size()) - 1; i >= frozen_before_; --i) {
+            const bool owner = loss != losses_.rend() && (*loss)->node() == i;
+            if (flow_[i].reached && owner) (*loss)->pass_back(state_.loss_scale());
+            if (owner) ++loss;
+            if (flow_[i].reached) kernels_[i]->backward();
+        }
+        runtime_.stream.synchronize();
+    }
+
+    void read(int node, float* dst) const override {
+        const Entered here(*runtime_.device());
+        HostLayout(runtime_.stream).to_planes(tensor_of(node), dst);
+    }
+
+    // Only layers with a loss keep their delta: others share memory once it is spent.
+    void read_delta(int node, float* dst) const override {
+        for (const auto& loss : losses_)
+            if (loss->node() == node) {
+                std::copy_n(loss->delta(), options_.batch * graph_.nodes[node].out.size(), dst);
+                return;
+            }
+        throw Error(Status::invalid_argument, graph_.nodes[node].where,
+                    "its delta is not kept on a GPU; only that of layers with a loss is");
+    }
+
+    Precision precision() const override { return options_.precision; }
+
+    std::size_t activation_bytes() const override {
+        return values_.bytes() + deltas_.bytes() + runtime_.scratch_bytes();
+    }
+
+    // One forward pass; the kernels of backward are not timed one by one.
+    std::vector<LayerTime> profile() override {
+        const Entered here(*runtime_.device());
+        using Clock = std::chrono::steady_clock;
+        std::vector<LayerTime> times;
+        load_input();
+        for (std::size_t i = 0; i < kernels_.size(); ++i) {
+            runtime_.stream.synchronize();
+            const Clock::time_point start = Clock::now();
+            kernels_[i]->forward();
+            runtime_.stream.synchronize();
+            times.push_back({static_cast<int>(i), kernels_[i]->what(),
+                             std::chrono::duration<double>(Clock::now() - start).count()});
+        }
+        return times;
+    }
+
+private:
+    Tensor tensor_of(int node) const {
+        return activations_.tensor(node, values_.get<std::byte>(), deltas_.get<std::byte>());
+    }
+
+    TrainContext context_of(const Node& node) {
+        Context context{make_context(graph_, node, node.inputs, *parameters_, options_.batch, options_.threads,
+                                     [this](int other) { return tensor_of(other); }),
+                        runtime_,
+                        weights_,
+                        options_.precision,
+                        type_of(options_.precision),
+                        {},
+                        {},
+                        &state_};
+        return {std::move(context), flow_[node.index]};
+    }
+
+    void load_input() {
+        auto* planes = reinterpret_cast<float*>(runtime_.scratch());
+        runtime_.stream.upload(input(), planes, input_.bytes());
+        from_planes(runtime_, planes, tensor_of(-1));
+    }
+
+    void compute_losses(const LossContext& context, std::vector<LossReport>& reports) const {
+        LossContext shared = context;
+        shared.threads = options_.threads;
+        for (const auto& loss : losses_) loss->fetch();
+        runtime_.stream.synchronize();
+        for (const auto& loss : losses_) reports[loss->node()] = loss->compute(shared);
+    }
+
+    const Graph& graph_;
+    std::shared_ptr<const Parameters> parameters_;
+    PlanOptions options_;
+    CudaTrainState& state_;
+    const int frozen_before_;
+    mutable Runtime runtime_;
+    WeightStore weights_;  // nothing: the weights are those of the state
+    TrainActivations activations_;
+    std::vector<DeltaFlow> flow_;  // by node
+    PinnedBuffer input_;           // planes (n, c, h, w), as the caller writes them
+    DeviceBuffer values_, deltas_;
+    std::vector<std::unique_ptr<Kernel>> kernels_;     // by node
+    std::vector<std::unique_ptr<LossOnHost>> losses_;  // in the order of their nodes
+};
+
+}  // namespace
+
+std::unique_ptr<Plan> make_train_plan(const Graph& graph, std::shared_ptr<const Parameters> parameters,
+                                      std::shared_ptr<Engine> engine, const PlanOptions& options) {
+    return std::make_unique<TrainPlan>(graph, std::move(parameters), std::move(engine), options);
+}
+
+std::size_t train_plan_bytes(const Graph& graph, const PlanOptions& options) {
+    const TrainActivations activations = place_activations(graph, options);
+    return activations.value_bytes() + activations.delta_bytes() + transfer_bytes(graph, options.batch) +
+           CudaTrainState::bytes(graph, options.precision);
+}
+
+}  // namespace dn::cuda
