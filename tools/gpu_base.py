@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stages of gpu_check.py share: their reports, networks and settings."""
+"""Reports, networks and settings that the stages of gpu_check.py share."""
 
 from __future__ import annotations
 

@@ -83,8 +83,7 @@ class SpeedStages(Stages):
                 if not outputs:
                     shape = (1, network.info.channels, network.info.height, network.info.width)
                     x = rng.random(shape, np.float32)
-                (output,) = network.predict(x)
-                outputs.append(np.array(output))
+                outputs.append(np.array(network.predict(x)[0]))
         with Network.parse(text, device=self.device, precision=precision) as network:
             (row,) = benchmark.per_layer(network, 1 if self.rehearse else 5)
         expected, found = outputs

@@ -22,7 +22,8 @@ from pydarknet.cfg import new
 from pydarknet.cfg.model import CfgFile
 from pydarknet.engine import selftest
 from pydarknet.errors import BackendError, DarknetError
-from pydarknet.training import checkpoint, resume
+from pydarknet.training import Hook, Step, checkpoint, resume
+from pydarknet.training.loop import TrainingLoop
 
 LARGEST_LOSS_DIFFERENCE = 0.02  # of a training, relative to the CPU's in fp32
 LARGEST_BOX_DIFFERENCE = 1.0  # pixels, and of a confidence:
@@ -113,8 +114,8 @@ class Check(SpeedStages):
         found = losses(first.folder)
         off = max(abs(a - b) / max(abs(b), 1e-6) for a, b in zip(found, expected, strict=True))
         again = train(replace(config, out=self.out / "training-2"), verbose=False)
-        train(replace(config, out=self.out / "training-3", max_batches=length // 2), verbose=False)
-        third = train(resume(self.out / "training-3", max_batches=length), verbose=False)
+        train(replace(config, out=self.out / "training-3"), hooks=[StopAt(length // 2)], verbose=False)
+        third = train(resume(self.out / "training-3"), verbose=False)
         hashes = [digest(one.folder) for one in (first, again, third)]
         failures = [f"losses differ by {off:.1%}"] if off > LARGEST_LOSS_DIFFERENCE else []
         if hashes[0] != hashes[1]:
@@ -177,6 +178,22 @@ class Check(SpeedStages):
         config = self._training("cpu", "training-short", 2 if self.rehearse else 60)
         outcome = train(config, verbose=False)
         return str(outcome.folder / "shapes.cfg"), str(outcome.weights["final"])
+
+
+class StopAt(Hook):
+    """Ends a training in the middle of its schedule.
+
+    Args:
+        iteration: the last one.
+    """
+
+    def __init__(self, iteration: int) -> None:
+        self._iteration = iteration
+
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
+        """Set the reason to stop."""
+        if step.iteration >= self._iteration:
+            training.stop_reason = "signal"
 
 
 def losses(folder: Path) -> list[float]:

@@ -54,7 +54,7 @@ public:
     virtual ~Plan() = default;
     Plan(const Plan&) = delete;
     Plan& operator=(const Plan&) = delete;
-    // Where the caller writes float32 planes (n, c, h, w) in 0..1. Called before each forward(): it may wait for the last.
+    // Where the caller writes float32 planes (n, c, h, w) in 0..1. Call it before each forward(); it may wait for one.
     virtual float* input() = 0;
     // Lets the next forward() read these planes of a whole batch in place of input()'s; false: copy them there instead.
     virtual bool read_from(const float* planes);

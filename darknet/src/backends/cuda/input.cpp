@@ -57,7 +57,7 @@ bool PlanInput::load(const ImageView* images, int n, bool letterbox) {
 // Page-locked memory is slow to allocate, so it grows by halves.
 void PlanInput::reserve(std::size_t bytes) {
     if (bytes <= pixels_.bytes()) return;
-    runtime_.stream.synchronize();  // nobody reads the old ones
+    runtime_.stream.synchronize();  // the old ones are not read any more
     const std::size_t grown = std::max(bytes, pixels_.bytes() + pixels_.bytes() / 2);
     pixels_ = {};
     device_pixels_ = {};
