@@ -139,13 +139,17 @@ class Service:
         channels = self.loaded().info.channels
         thresh = self.settings.detecting["thresh"] if thresh is None else thresh
         with self._place(), contextlib.ExitStack() as held:
-            data = await self._in_pool(file_of, body, content_type)
-            width, height = check(data, self.settings.limits.pixels)
-            held.enter_context(self.budget.taken(width * height * max(channels, 3)))
-            image = await self._in_pool(pixels_of, data, channels)
+            image = await self._in_pool(self._decoded, body, content_type, channels, held)
             found = await self._detect(image, thresh)
             answer: bytes = await self._in_pool(self._formed, form, found, image, query)
             return answer
+
+    def _decoded(self, body: bytes, content_type: str, channels: int, held: contextlib.ExitStack) -> Pixels:
+        """The image of a request; ``held`` gets what it takes of the budget."""
+        data = file_of(body, content_type)
+        width, height = check(data, self.settings.limits.pixels)
+        held.enter_context(self.budget.taken(width * height * max(channels, 3)))
+        return pixels_of(data, channels)
 
     async def _detect(self, image: Pixels, thresh: float) -> Detections:
         waited = asyncio.wrap_future(self._batcher.submit(image, thresh))

@@ -45,6 +45,7 @@ private:
         set("driver", 12040);
         set("memory", 1LL << 31);
         set("dnn", 91002);
+        set("schedule", 2);
         set("compile_error", 0);
         set("fail", 0);
         set("refuse_capture", 0);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [batchnorm] in inference: by the rolling statistics.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/batch_norm.cuh"
@@ -10,11 +11,15 @@ namespace dn::cuda {
 std::unique_ptr<Kernel> make_batchnorm(const Context& context) {
     if (!has_one_type(context)) return make_by_reference(context);
     const NodeParameters& values = *context.params;
-    Floats inverse;
-    for (const float variance : values.variances)
-        inverse.push_back(static_cast<float>(1 / std::sqrt(variance + kBatchNormEpsilon)));
-    const Normalization by{parameter(context, 0, values.means), parameter(context, 1, inverse),
-                           parameter(context, 2, values.scales), parameter(context, 3, values.biases)};
+    // In the place of the variances, which nothing else reads.
+    const void* inverse = context.weights.get(
+        context.node.index, static_cast<int>(Role::variances), values.variances.size(), DType::f32, [&](float* out) {
+            std::transform(values.variances.begin(), values.variances.end(), out, [](float variance) {
+                return static_cast<float>(1 / std::sqrt(variance + kBatchNormEpsilon));
+            });
+        });
+    const Normalization by{parameter(context, Role::means), static_cast<const float*>(inverse),
+                           parameter(context, Role::scales), parameter(context, Role::biases)};
     const long long pixels = pixels_of(context.dst);
     const int channels = context.dst.shape.c;
     return make_launch(context, "batchnorm", kernel::normalize, pixels * channels,

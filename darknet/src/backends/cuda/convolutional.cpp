@@ -12,26 +12,6 @@ const ConvolutionalParams& params_of(const Context& context) { return context.no
 
 bool normalizes_channels(Activation activation) { return activation >= Activation::normalize_channels; }
 
-ConvolutionShape shape_of(const Context& context) {
-    const ConvolutionalParams& params = params_of(context);
-    const Tensor &src = context.src[0], &dst = context.dst;
-    return {context.batch,
-            src.shape.c,
-            src.shape.h,
-            src.shape.w,
-            dst.shape.c,
-            dst.shape.h,
-            dst.shape.w,
-            params.size,
-            params.stride_y,
-            params.stride_x,
-            params.padding * params.dilation,
-            params.dilation,
-            params.groups,
-            dst.type,
-            context.precision == Precision::tf32};
-}
-
 // (k, c, r, s) of a weights file to (k, r, s, c).
 void move_channels_last(const Floats& filters, const ConvolutionShape& shape, float* out) {
     const std::size_t window = std::size_t{1} * shape.size * shape.size, channels = shape.c / shape.groups;
@@ -45,7 +25,7 @@ class Convolutional : public Kernel {
 public:
     explicit Convolutional(const Context& context)
         : runtime_(context.runtime),
-          shape_(shape_of(context)),
+          shape_(convolution_shape(context)),
           convolution_(context.runtime.dnn, shape_, Pass::forward, context.node.where),
           activate_(context.runtime, kernel::activate, context.dst.type),
           src_(context.src[0]),
@@ -100,6 +80,47 @@ private:
 };
 
 }  // namespace
+
+// A connected layer reads all values of an image as the channels of one pixel.
+ConvolutionShape connected_shape(const Context& context) {
+    const int inputs = static_cast<int>(context.src[0].shape.size()), outputs = context.dst.shape.c;
+    return {context.batch,
+            inputs,
+            1,
+            1,
+            outputs,
+            1,
+            1,
+            1,
+            1,
+            1,
+            0,
+            1,
+            1,
+            context.dst.type,
+            context.precision == Precision::tf32};
+}
+
+ConvolutionShape convolution_shape(const Context& context) {
+    if (context.node.kind == Kind::connected) return connected_shape(context);
+    const ConvolutionalParams& params = params_of(context);
+    const Tensor &src = context.src[0], &dst = context.dst;
+    return {context.batch,
+            src.shape.c,
+            src.shape.h,
+            src.shape.w,
+            dst.shape.c,
+            dst.shape.h,
+            dst.shape.w,
+            params.size,
+            params.stride_y,
+            params.stride_x,
+            params.padding * params.dilation,
+            params.dilation,
+            params.groups,
+            dst.type,
+            context.precision == Precision::tf32};
+}
 
 bool convolves_on_device(const Node& node) {
     const auto& params = node.as<ConvolutionalParams>();

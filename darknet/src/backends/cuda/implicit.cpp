@@ -8,7 +8,7 @@ namespace dn::cuda {
 
 std::unique_ptr<Kernel> make_implicit(const Context& context) {
     const int pixels = pixels_of_image(context.dst), channels = context.dst.shape.c;
-    const float* weights = parameter(context, 0, context.params->weights);
+    const float* weights = parameter(context, Role::weights);
     auto launches = std::make_unique<Launches>(context, "implicit");
     launches->add(kernel::from_planes, context.dst.type,
                   Grid{tiles_of(pixels), tiles_of(channels), static_cast<unsigned>(context.batch)},

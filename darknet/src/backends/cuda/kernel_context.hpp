@@ -14,6 +14,16 @@ namespace dn::cuda {
 
 class CudaTrainState;
 
+// What a layer keeps on the device from its forward to its backward pass. Null: nothing of the kind, as in inference.
+struct Kept {
+    void* argument = nullptr;         // of batch norm and of the activation, where the output has their result
+    unsigned short* index = nullptr;  // of the maximum in its window, by value of the output
+    float *mean = nullptr, *inverse = nullptr, *mean_delta = nullptr, *mean_product = nullptr;  // by channel
+    float* factors = nullptr;  // of a weighted shortcut
+    float* partial = nullptr;  // sums of its products
+    float* norms = nullptr;    // of [normalization]
+};
+
 // Input of this backend's kernels in addition to that of every backend's kernels. Tensors are on the device.
 struct Context : KernelContext {
     Runtime& runtime;
@@ -23,6 +33,7 @@ struct Context : KernelContext {
     Fusion fusion;                    // what the kernel computes besides its node
     Tensor residual;                  // of a fused shortcut; data null: none
     CudaTrainState* state = nullptr;  // of a training, whose parameters are used; null: those of the weights store
+    Kept kept = {};
 };
 
 // A kernel whose work is done by the host, and so cannot be part of a launch graph.
@@ -35,6 +46,7 @@ using MakeCudaKernel = std::unique_ptr<Kernel> (*)(const Context&);
 #include "../../layers/layers.def"
 #undef DN_LAYER
 
+ConvolutionShape convolution_shape(const Context& context);
 // Whether cuDNN computes the convolution. It reads dense tensors alone and writes any.
 bool convolves_on_device(const Node& node);
 

@@ -48,6 +48,10 @@ public:
     void add(const KernelName<Args>& kernel, DType type, Size size, const Args& args) {
         steps_.push_back([launch = Launch<Args>(runtime_, kernel, type), size, args] { launch(size, args); });
     }
+    // Zeros in a dense tensor.
+    void add_clear(const Tensor& tensor) {
+        steps_.push_back([this, tensor] { runtime_.stream.clear(tensor.data, tensor.size() * bytes(tensor.type)); });
+    }
     // Keeps a table as long as the kernel.
     const int* keep(const std::vector<int>& values) {
         tables_.emplace_back(runtime_.stream, values);
@@ -75,11 +79,13 @@ std::unique_ptr<Kernel> make_launch(const Context& context, const char* what, co
     return launches;
 }
 
+// dst = scale * src + offset, or added to it; value k of an image of dst from value table[k] of src.
+void add_gather(Launches& launches, const Tensor& src, const Tensor& dst, const std::vector<int>& table, float scale,
+                float offset, bool add);
+// Such a table of a [reorg] or [reorg3d].
+std::vector<int> reorg_table(const Node& node);
+
 // An array of the layer's parameters on the device, float32, as it stands in the weights file.
-inline const float* parameter(const Context& context, int part, const Floats& values) {
-    const int owner = weights_owner(context.graph, context.node.index);
-    return static_cast<const float*>(context.weights.get(
-        owner, part, values.size(), DType::f32, [&](float* out) { std::copy(values.begin(), values.end(), out); }));
-}
+const float* parameter(const Context& context, Role role);
 
 }  // namespace dn::cuda

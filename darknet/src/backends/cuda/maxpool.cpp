@@ -12,7 +12,7 @@ PoolArgs pool_args(const Context& context, View dst, Shape out, int stride_y, in
     const Shape in = context.src[0].shape;
     return {view_of(context.src[0]),
             dst,
-            nullptr,
+            context.kept.index,
             context.batch,
             in.h,
             in.w,

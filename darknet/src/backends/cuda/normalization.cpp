@@ -11,14 +11,14 @@ class ResponseNormalization : public Launches {
 public:
     explicit ResponseNormalization(const Context& context) : Launches(context, "normalization") {
         const auto& params = context.node.as<NormalizationParams>();
-        norms_ = DeviceBuffer(context.runtime.device(), context.dst.size() * sizeof(float));
+        if (!context.kept.norms) norms_ = DeviceBuffer(context.runtime.device(), context.dst.size() * sizeof(float));
         const long long pixels = pixels_of(context.dst);
         add(kernel::normalize_response, context.dst.type, pixels,
             ResponseArgs{view_of(context.src[0]),
                          view_of(context.dst),
                          {},
                          {},
-                         norms_.get<float>(),
+                         context.kept.norms ? context.kept.norms : norms_.get<float>(),
                          pixels,
                          context.dst.shape.c,
                          params.size,

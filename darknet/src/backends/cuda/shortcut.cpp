@@ -19,6 +19,7 @@ public:
             args.src_channels[s] = context.src[s].shape.c;
         }
         if (params.weights_per_source > 0) args.factors = make_factors(context, params, args);
+        if (context.kept.argument) args.linear = {context.kept.argument, args.channels};
         args.dst = view_of(context.dst);
         args.pixels = pixels_of(context.dst);
         args.activation = static_cast<int>(params.activation);
@@ -26,12 +27,22 @@ public:
     }
 
 private:
+    // In training the weights move: the factors are computed again in each pass.
     const float* make_factors(const Context& context, const ShortcutParams& params, const ShortcutArgs& args) {
-        factors_ = DeviceBuffer(context.runtime.device(), sizeof(float) * args.sources * args.channels);
-        const Launch<ShortcutFactorsArgs> normalize(context.runtime, kernel::shortcut_factors, DType::f32);
-        normalize(args.channels, {parameter(context, 0, context.params->weights), factors_.get<float>(), args.sources,
-                                  params.weights_per_source, args.channels, static_cast<int>(params.normalization)});
-        return factors_.get<float>();
+        float* factors = context.kept.factors;
+        if (!factors) {
+            factors_ = DeviceBuffer(context.runtime.device(), sizeof(float) * args.sources * args.channels);
+            factors = factors_.get<float>();
+        }
+        const ShortcutFactorsArgs normalize{
+            parameter(context, Role::weights), factors,       args.sources,
+            params.weights_per_source,         args.channels, static_cast<int>(params.normalization)};
+        if (context.state)
+            add(kernel::shortcut_factors, DType::f32, static_cast<long long>(args.channels), normalize);
+        else
+            Launch<ShortcutFactorsArgs>(context.runtime, kernel::shortcut_factors, DType::f32)(args.channels,
+                                                                                               normalize);
+        return factors;
     }
 
     DeviceBuffer factors_;

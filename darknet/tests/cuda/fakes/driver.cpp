@@ -151,8 +151,8 @@ void repair() {
 }  // namespace
 
 World::World()
-    : settings{{"devices", 1}, {"arch", 75}, {"driver", kVersion}, {"memory", 1LL << 31}, {"dnn", 91002}, {"fail", 0}} {
-}
+    : settings{{"devices", 1}, {"arch", 75},    {"driver", kVersion}, {"memory", 1LL << 31},
+               {"dnn", 91002}, {"schedule", 2}, {"fail", 0}} {}
 
 World& world() {
     static World instance;
@@ -396,7 +396,8 @@ DN_FAKE int cuLaunchKernel(FunctionHandle* function, unsigned grid_x, unsigned g
     ++world().counts["launches"];
     enqueue(stream, [=]() mutable {
         void* copied[] = {argument.data()};
-        dn::test::launch({grid_x, grid_y, grid_z}, {x, y, z}, [&] { kernel->call(copied); });
+        const auto schedule = static_cast<dn::test::Schedule>(setting("schedule"));
+        dn::test::launch({grid_x, grid_y, grid_z}, {x, y, z}, [&] { kernel->call(copied); }, {schedule});
     });
     return state().broken;
 }

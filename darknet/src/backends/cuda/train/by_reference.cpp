@@ -121,7 +121,7 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_train_by_reference(const TrainContext& context) {
+std::unique_ptr<Kernel> train_by_reference(const TrainContext& context) {
     return std::make_unique<TrainByReference>(context, std::make_unique<HostArrays>(context));
 }
 

@@ -1,9 +1,92 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which kernel trains a layer.
+#include "../../../layers/layer.hpp"
+#include "../kernels/channels.cuh"
 #include "train.hpp"
 
 namespace dn::cuda {
+namespace {
 
-std::unique_ptr<Kernel> make_train_kernel(const TrainContext& context) { return make_train_by_reference(context); }
+constexpr MakeTrainKernel kReference = train_by_reference;
+
+bool one_type(const std::vector<Tensor>& src, const Tensor& dst) {
+    return std::all_of(src.begin(), src.end(), [&](const Tensor& tensor) { return tensor.type == dst.type; });
+}
+
+MakeTrainKernel pool_kernel(const Node& node) {
+    if (node.as<PoolParams>().antialiasing != 0) return kReference;
+    return node.kind == Kind::maxpool ? train_maxpool : train_local_avgpool;
+}
+
+MakeTrainKernel shortcut_kernel(const Node& node, const std::vector<Tensor>& src, const Tensor& dst) {
+    const bool one_size = std::all_of(src.begin(), src.end(), [&](const Tensor& tensor) {
+        return tensor.shape.h == dst.shape.h && tensor.shape.w == dst.shape.w;
+    });
+    const bool fits = one_size && src.size() <= kShortcutSources;
+    return fits && is_pointwise(node.as<ShortcutParams>().activation) ? train_shortcut : kReference;
+}
+
+// Of layers whose tensors have one type.
+MakeTrainKernel kernel_between(const Node& node, const std::vector<Tensor>& src, const Tensor& dst) {
+    switch (node.kind) {
+        case Kind::convolutional:
+            return convolves_on_device(node) ? train_convolution : kReference;
+        case Kind::connected:
+            return is_pointwise(node.as<ConnectedParams>().activation) ? train_convolution : kReference;
+        case Kind::batchnorm:
+            return train_batchnorm;
+        case Kind::activation:
+            return train_activation;
+        case Kind::maxpool:
+        case Kind::local_avgpool:
+            return pool_kernel(node);
+        case Kind::avgpool:
+            return train_avgpool;
+        case Kind::route:
+            return train_route;
+        case Kind::upsample:
+            return train_upsample;
+        case Kind::reorg:
+        case Kind::reorg3d:
+            return train_permutation;
+        case Kind::crop:
+            return train_crop;
+        case Kind::dropout:
+            return train_dropout;
+        case Kind::empty:
+            return train_pass_through;
+        case Kind::shortcut:
+            return shortcut_kernel(node, src, dst);
+        case Kind::scale_channels:
+            return is_pointwise(node.as<ScaleChannelsParams>().activation) ? train_scale_channels : kReference;
+        case Kind::sam:
+            return is_pointwise(node.as<SamParams>().activation) ? train_sam : kReference;
+        case Kind::implicit:
+            return train_implicit;
+        case Kind::normalization:
+            return train_normalization;
+        default:
+            return kReference;
+    }
+}
+
+}  // namespace
+
+MakeTrainKernel train_kernel_of(const Node& node, const std::vector<Tensor>& src, const Tensor& dst, DType compute) {
+    const bool flat = !src.empty() && src[0].shape.h * src[0].shape.w == 1;
+    switch (node.kind) {
+        case Kind::yolo:
+        case Kind::gaussian_yolo:
+            return train_head;
+        case Kind::softmax:
+            return flat ? train_head : kReference;
+        case Kind::region:
+            return train_region;
+        case Kind::cost:
+            return train_pass_through;
+        default:
+            return dst.type == compute && one_type(src, dst) ? kernel_between(node, src, dst) : kReference;
+    }
+}
 
 }  // namespace dn::cuda

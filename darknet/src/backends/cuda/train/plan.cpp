@@ -19,8 +19,6 @@ TrainActivations place_activations(const Graph& graph, const PlanOptions& option
     });
 }
 
-std::size_t plane_bytes(const Tensor& tensor) { return tensor.size() * sizeof(float); }
-
 // Of the planes that go to the device and come from it: those of the input, and twice those of a loss.
 std::size_t transfer_bytes(const Graph& graph, int batch) {
     std::size_t largest = graph.input.size();
@@ -28,6 +26,32 @@ std::size_t transfer_bytes(const Graph& graph, int batch) {
         if (owns_cost(node)) largest = std::max(largest, 2 * node.out.size());
     return batch * largest * sizeof(float);
 }
+
+// Bytes of the kernels of a plan, besides the activations.
+struct KernelBytes {
+    std::size_t kept = 0, scratch = 0, tables = 0;
+};
+
+KernelBytes forecast(const Graph& graph, const TrainActivations& activations, const std::vector<DeltaFlow>& flow,
+                     const PlanOptions& options) {
+    const DType compute = type_of(options.precision);
+    std::byte anywhere{};  // tensors are described, not used
+    const auto tensor_of = [&](int node) { return activations.tensor(node, &anywhere, &anywhere); };
+    KernelBytes total{0, transfer_bytes(graph, options.batch), 0};
+    Parts parts;
+    for (const Node& node : graph.nodes) {
+        std::vector<Tensor> src;
+        for (int input : node.inputs) src.push_back(tensor_of(input));
+        const Tensor dst = tensor_of(node.index);
+        take_kept(parts, node, src, dst, compute);
+        total.scratch = std::max(total.scratch, train_scratch_bytes(node, src, dst, compute, flow[node.index]));
+        total.tables += table_bytes(node);
+    }
+    total.kept = parts.bytes();
+    return total;
+}
+
+std::size_t plane_bytes(const Tensor& tensor) { return tensor.size() * sizeof(float); }
 
 // A layer with a loss: its output and its delta, as planes on the host.
 class LossOnHost {
@@ -92,11 +116,14 @@ public:
           flow_(find_delta_flow(graph)),
           input_(runtime_.device(), options.batch * graph.input.size() * sizeof(float)),
           values_(runtime_.device(), activations_.value_bytes()),
-          deltas_(runtime_.device(), activations_.delta_bytes()) {
+          deltas_(runtime_.device(), activations_.delta_bytes()),
+          kept_(runtime_.device(), forecast(graph, activations_, flow_, options).kept),
+          parts_(kept_.get<std::byte>()) {
         options_.training = nullptr;  // the caller's, which may end before the plan
         const Entered here(*runtime_.device());
         for (const Node& node : graph_.nodes) {
-            kernels_.push_back(make_train_kernel(context_of(node)));
+            const TrainContext context = context_of(node);
+            kernels_.push_back(train_kernel_of(node, context.src, context.dst, context.compute)(context));
             if (owns_cost(node))
                 losses_.push_back(
                     std::make_unique<LossOnHost>(node, tensor_of(node.index), flow_[node.index].receives, runtime_));
@@ -146,7 +173,7 @@ public:
     Precision precision() const override { return options_.precision; }
 
     std::size_t activation_bytes() const override {
-        return values_.bytes() + deltas_.bytes() + runtime_.scratch_bytes();
+        return values_.bytes() + deltas_.bytes() + kept_.bytes() + runtime_.scratch_bytes();
     }
 
     // One forward pass; the kernels of backward are not timed one by one.
@@ -180,7 +207,9 @@ private:
                         type_of(options_.precision),
                         {},
                         {},
-                        &state_};
+                        &state_,
+                        {}};
+        context.kept = take_kept(parts_, node, context.src, context.dst, context.compute);
         return {std::move(context), flow_[node.index]};
     }
 
@@ -208,7 +237,8 @@ private:
     TrainActivations activations_;
     std::vector<DeltaFlow> flow_;  // by node
     PinnedBuffer input_;           // planes (n, c, h, w), as the caller writes them
-    DeviceBuffer values_, deltas_;
+    DeviceBuffer values_, deltas_, kept_;
+    Parts parts_;                                      // of what the kernels keep
     std::vector<std::unique_ptr<Kernel>> kernels_;     // by node
     std::vector<std::unique_ptr<LossOnHost>> losses_;  // in the order of their nodes
 };
@@ -222,7 +252,8 @@ std::unique_ptr<Plan> make_train_plan(const Graph& graph, std::shared_ptr<const 
 
 std::size_t train_plan_bytes(const Graph& graph, const PlanOptions& options) {
     const TrainActivations activations = place_activations(graph, options);
-    return activations.value_bytes() + activations.delta_bytes() + transfer_bytes(graph, options.batch) +
+    const KernelBytes kernels = forecast(graph, activations, find_delta_flow(graph), options);
+    return activations.value_bytes() + activations.delta_bytes() + kernels.kept + kernels.scratch + kernels.tables +
            CudaTrainState::bytes(graph, options.precision);
 }
 

@@ -16,6 +16,9 @@ bool is_trained(Role role) {
     return std::find(std::begin(kTrainedRoles), std::end(kTrainedRoles), role) != std::end(kTrainedRoles);
 }
 
+// Other weights are used as they are.
+bool has_filters(const Node& node) { return node.kind == Kind::convolutional || node.kind == Kind::connected; }
+
 long long as_count(std::size_t floats) { return static_cast<long long>(floats); }
 
 }  // namespace
@@ -77,7 +80,7 @@ std::size_t CudaTrainState::bytes(const Graph& graph, Precision precision) {
     const std::size_t copies = 2 + (graph.net.adam ? 2 : 0) + (graph.net.ema_alpha > 0 ? 1 : 0);
     std::size_t filters = 0;
     for (const Slot& slot : trained.slots())
-        if (slot.role == Role::weights) filters += slot.count;
+        if (slot.role == Role::weights && has_filters(graph.nodes[slot.node])) filters += slot.count;
     return copies * trained.bytes() + 2 * rolling.bytes() + filters * dn::bytes(type_of(precision));
 }
 
