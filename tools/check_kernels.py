@@ -22,7 +22,7 @@ KERNELS = Path(__file__).parents[1] / "darknet/src/backends/cuda/kernels"
 HEADERS = ("portable.cuh", "functions.cuh")
 #: Those that the engine compiles with.
 OPTIONS = ("--std=c++17", "--fmad=false")
-NVRTC, PTXAS = re.compile(r"libnvrtc\.so\.\d+"), re.compile("ptxas")
+_NVRTC, _PTXAS = re.compile(r"libnvrtc\.so\.\d+"), re.compile("ptxas")
 _DEPRECATED = re.compile(r"nvrtc: warning: Architectures prior to .* are deprecated.*\n*")
 
 
@@ -63,21 +63,6 @@ class Compiler:
 
     def compile(self, name: str, arch: str, storage: str | None) -> tuple[int, str, str]:
         """Status, messages and PTX of ``name``.cuh for an architecture and a storage type (None: all)."""
-        status, messages, ptx = self._compile(name, arch, storage, "PTX")
-        return status, messages, ptx.rstrip(b"\0").decode()
-
-    def machine_code(self, name: str, arch: str) -> bytes:
-        """The cubin of ``name``.cuh for all storage types.
-
-        Raises:
-            ValueError: it does not compile; the message is the compiler's.
-        """
-        status, messages, code = self._compile(name, arch, None, "CUBIN")
-        if status:
-            raise ValueError(f"{name} {arch}: {messages}")
-        return code
-
-    def _compile(self, name: str, arch: str, storage: str | None, kind: str) -> tuple[int, str, bytes]:
         program = ctypes.c_void_p()
         headers = [header for header in HEADERS if header != f"{name}.cuh"]
         texts = (ctypes.c_char_p * len(headers))(*((KERNELS / header).read_bytes() for header in headers))
@@ -89,17 +74,17 @@ class Compiler:
         words = [*OPTIONS, f"--gpu-architecture={arch}", *([f"-DDN_STORAGE={storage}"] if storage else [])]
         options = (ctypes.c_char_p * len(words))(*(word.encode() for word in words))
         status = self._nvrtc.nvrtcCompileProgram(program, len(words), options)
-        messages = self._bytes(program, "ProgramLog").rstrip(b"\0").decode()
-        result = self._bytes(program, kind) if status == 0 else b""
+        messages = self._text(program, "ProgramLog")
+        ptx = self._text(program, "PTX") if status == 0 else ""
         self._nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-        return status, _DEPRECATED.sub("", messages).strip(), result
+        return status, _DEPRECATED.sub("", messages).strip(), ptx
 
-    def _bytes(self, program: ctypes.c_void_p, what: str) -> bytes:
+    def _text(self, program: ctypes.c_void_p, what: str) -> str:
         size = ctypes.c_size_t()
         getattr(self._nvrtc, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
         buffer = ctypes.create_string_buffer(size.value)
         getattr(self._nvrtc, f"nvrtcGet{what}")(program, buffer)
-        return buffer.raw
+        return buffer.value.decode()
 
 
 def usages(ptxas: Path, ptx: str, arch: str) -> list[Usage]:
@@ -152,11 +137,11 @@ def main() -> int:
     parser.add_argument("--only", action="append", help="this file alone, for example pool; may be repeated")
     parser.add_argument("arch", nargs="*", help="for example sm_75")
     arguments = parser.parse_args()
-    library = find(NVRTC, "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc")
+    library = find(_NVRTC, "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc")
     if not library:
         print("found no NVRTC: pip install nvidia-cuda-nvrtc-cu12, or set PYDARKNET_CUDA_PATH to its folder")
         return 2
-    compiler, ptxas = Compiler(library), find(PTXAS, "nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")
+    compiler, ptxas = Compiler(library), find(_PTXAS, "nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")
     well = True
     for arch in arguments.arch or ["sm_75", "sm_80", "sm_90"]:
         for name in arguments.only or names():

@@ -17,8 +17,8 @@ assert _SPEC.loader
 check_kernels = sys.modules["check_kernels"] = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(check_kernels)
 
-NVRTC = check_kernels.find(check_kernels.NVRTC, "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc")
-PTXAS = check_kernels.find(check_kernels.PTXAS, "nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")
+NVRTC = check_kernels.find(check_kernels._NVRTC, "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc")
+PTXAS = check_kernels.find(check_kernels._PTXAS, "nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")
 needs_nvrtc = pytest.mark.skipif(not NVRTC, reason="pip install nvidia-cuda-nvrtc-cu12")
 
 REPORT = """ptxas info    : Compiling entry function 'dn_first_f32' for 'sm_75'
@@ -78,7 +78,7 @@ def test_a_library_is_found_in_the_folders_of_the_variable(
     library.parent.mkdir()
     library.touch()
     monkeypatch.setenv("PYDARKNET_CUDA_PATH", os.pathsep.join([str(tmp_path / "none"), str(tmp_path)]))
-    assert check_kernels.find(check_kernels.NVRTC) == library
+    assert check_kernels.find(check_kernels._NVRTC) == library
 
 
 def test_every_file_of_kernels_is_compiled() -> None:
