@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare inference speed with OpenCV DNN, ONNX Runtime and OpenVINO: ratios in one run.
+"""Compare inference speed with OpenCV DNN, ONNX Runtime, OpenVINO, MNN and ncnn: ratios in one run.
 
-    python benchmarks/inference.py --envs /tmp/peers --out docs/benchmarks
+    python benchmarks/inference.py --envs /tmp/peers --out /tmp/bench
+    python benchmarks/inference.py --envs /tmp/peers --out /tmp/bench --isa avx2 --only "416 fp32 batch 1"
 
 Each peer has its own virtual environment below --envs, created with pip on first use. All runtimes
 alternate (A B C D A B C D ...), so that a slower machine slows all of them; medians over all turns
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,12 +22,17 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from peers import peer_python, run_elsewhere
+from peers import limited_environment, peer_python, run_elsewhere
 
+from pydarknet.system.machine import cpu_model
+
+# Arguments of `pip install`. Only the Python interface of pnnx, the converter for ncnn, needs PyTorch.
 PEERS = {
-    "opencv": "opencv-python-headless<5",
-    "onnxruntime": "onnxruntime",
-    "openvino": "openvino",
+    "opencv": ["opencv-python-headless<5"],
+    "onnxruntime": ["onnxruntime"],
+    "openvino": ["openvino"],
+    "mnn": ["mnn"],
+    "ncnn": ["--no-deps", "ncnn", "pnnx"],
 }
 
 
@@ -49,6 +54,7 @@ MODELS = [
     ("yolov4-tiny", 416),
     ("yolov4", 416),
     ("yolov4", 608),
+    ("yolov4-csp", 512),
     ("yolov3", 416),
     ("yolov7-tiny", 416),
     ("yolo-fastest-1.1-xl", 320),
@@ -59,7 +65,7 @@ def prepare(model: str, size: int, folder: Path) -> Path:
     """Write MODEL.cfg, .weights and .onnx below folder and return the path without suffix."""
     import pydarknet
 
-    stem = folder / f"{model}-{size}"
+    stem = folder / f"{model}-{size}".replace("-", "_").replace(".", "_")  # names as pnnx writes them
     if stem.with_name(stem.name + ".onnx").exists():
         return stem
     cfg = stem.with_name(stem.name + ".cfg")
@@ -77,15 +83,29 @@ def prepare(model: str, size: int, folder: Path) -> Path:
     return stem
 
 
-def measure(python: Path, runtime: str, case: Case, model: Path, seconds: float, threads: int) -> dict | None:
+def convert(stem: Path, size: int, pythons: dict[str, Path]) -> None:
+    """Write the files of the peers that do not read ONNX: MODEL.mnn, MODEL.ncnn.param and .ncnn.bin."""
+    onnx, quiet = f"{stem}.onnx", {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if "mnn" in pythons and not Path(f"{stem}.mnn").exists():
+        # The command around this function reports its use over the network.
+        program = "import sys, MNN, _tools; _tools.mnnconvert(sys.argv)"
+        options = ["-f", "ONNX", "--bizCode", "benchmark", "--modelFile", onnx, "--MNNModel", f"{stem}.mnn"]
+        run_elsewhere([pythons["mnn"], "-c", program, *options], **quiet)
+    if "ncnn" in pythons and not Path(f"{stem}.ncnn.bin").exists():
+        where = [pythons["ncnn"], "-c", "from importlib import util; print(util.find_spec('pnnx').origin)"]
+        program = Path(run_elsewhere(where, capture_output=True).stdout.strip()).with_name("pnnx")
+        run_elsewhere([program, onnx, f"inputshape=[1,3,{size},{size}]", "fp16=0"], **quiet)
+
+
+def measure(python: Path, runtime: str, case: Case, model: Path, args: argparse.Namespace) -> dict | None:
     """Run one turn of one runtime; None where the runtime cannot do the case."""
     script = Path(__file__).with_name("runtimes.py")
     arguments = [runtime, str(model), str(case.batch), str(case.size), str(case.size), case.precision]
     done = subprocess.run(
-        [str(python), str(script), *arguments, str(seconds), str(threads)],
+        [str(python), str(script), *arguments, str(args.seconds), str(args.threads)],
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+        env={**args.environment, "OMP_NUM_THREADS": str(args.threads)},
         check=False,
     )
     if done.returncode != 0:
@@ -98,13 +118,13 @@ def measure(python: Path, runtime: str, case: Case, model: Path, seconds: float,
 def run_case(case: Case, args: argparse.Namespace, folder: Path) -> dict[str, dict]:
     """All runtimes in turn; per runtime the pooled times and the largest memory."""
     model = prepare(case.model, case.size, folder)
-    pythons = {"pydarknet": Path(sys.executable)} | {
-        p: peer_python(args.envs, p, package) for p, package in PEERS.items()
-    }
+    pythons = {p: peer_python(args.envs, p, *PEERS[p]) for p in args.peers}
+    convert(model, case.size, pythons)
+    pythons = {"pydarknet": Path(sys.executable)} | pythons
     results: dict[str, dict] = {}
     for _ in range(args.turns):
         for runtime, python in pythons.items():
-            turn = measure(python, runtime, case, model, args.seconds, args.threads)
+            turn = measure(python, runtime, case, model, args)
             if turn is None:
                 continue
             entry = results.setdefault(runtime, {"times": [], "load_to_first": [], "peak_rss": 0})
@@ -138,15 +158,16 @@ def plot(rows: list[tuple[Case, dict[str, dict]]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     names = ["pydarknet", *PEERS]
-    figure, axis = plt.subplots(figsize=(10, 0.5 * len(rows) + 2))
+    height = 0.8 / len(names)
+    figure, axis = plt.subplots(figsize=(10, 0.6 * len(rows) + 2))
     for k, name in enumerate(names):
-        positions = [i + 0.2 * (k - 1.5) for i, (_, r) in enumerate(rows) if name in r]
+        positions = [i + height * (k - (len(names) - 1) / 2) for i, (_, r) in enumerate(rows) if name in r]
         widths = [
             statistics.median(r["pydarknet"]["times"]) / statistics.median(r[name]["times"])
             for _, r in rows
             if name in r
         ]
-        axis.barh(positions, widths, height=0.18, label=name)
+        axis.barh(positions, widths, height=0.9 * height, label=name)
     axis.set_yticks(range(len(rows)), [case.title for case, _ in rows])
     axis.invert_yaxis()
     axis.set_xlabel("images per second, relative to pydarknet")
@@ -164,6 +185,9 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4, help="of measuring per runtime and turn")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--isa", choices=["native", "avx2"], default="native", help="avx2: hide AVX-512")
+    parser.add_argument("--peers", nargs="*", choices=[*PEERS], default=[*PEERS])
+    parser.add_argument("--models", type=Path, help="folder that keeps the generated networks")
     parser.add_argument("--only", default="", help="cases whose title contains this")
     args = parser.parse_args()
     cases = [
@@ -175,11 +199,13 @@ def main() -> None:
     rows: list[tuple[Case, dict[str, dict]]] = []
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name).absolute()
+        folder = (args.models or Path(name)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        args.environment = limited_environment(args.isa, Path(name))
         for case in (c for c in cases if args.only in c.title):
             print(case.title, file=sys.stderr)
             rows.append((case, run_case(case, args, folder)))
-            machine = f"{platform.processor() or platform.machine()}, {args.threads} threads"
+            machine = f"{cpu_model()}, {args.isa}, {args.threads} threads"
             (args.out / "inference.md").write_text(f"{machine}, medians in ms\n\n{table(rows)}\n")
             (args.out / "inference.json").write_text(
                 json.dumps([{"case": case.title, **results} for case, results in rows], indent=1)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes of benchmarks: those of pydarknet, and environments of the peers that it is compared with."""
+"""Processes of benchmarks: those of pydarknet, environments of its peers, limits of instruction sets."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,9 +27,31 @@ def run_elsewhere(command: Iterable[str | Path], **options: Any) -> subprocess.C
 
 
 def peer_python(envs: Path, peer: str, *packages: str) -> Path:
-    """The peer's interpreter; its environment is made below ``envs`` if it is missing."""
+    """The peer's interpreter; its environment is made below ``envs`` if it is missing.
+
+    Args:
+        envs: folder of all environments.
+        peer: name of this one.
+        packages: what pip installs beside NumPy; may begin with options of ``pip install``.
+    """
     python = envs / peer / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(envs / peer)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "numpy", *packages], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "numpy"], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=True)
     return python
+
+
+def limited_environment(isa: str, folder: Path) -> dict[str, str]:
+    """The environment of processes that compute with an instruction set.
+
+    Args:
+        isa: ``native``, all that the processor has; or ``avx2``, no code of the process finds AVX-512 or AMX.
+        folder: where the library that hides them is built, by ``cc``.
+    """
+    if isa == "native":
+        return dict(os.environ)
+    library = folder / "hide_avx512.so"
+    source = Path(__file__).with_name("hide_avx512.c")
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    return {**os.environ, "LD_PRELOAD": str(library)}

@@ -3,8 +3,9 @@
 
 usage: runtimes.py RUNTIME MODEL BATCH WIDTH HEIGHT PRECISION SECONDS THREADS
 
-MODEL is a path without suffix: MODEL.cfg, MODEL.weights and MODEL.onnx must exist. Every runtime gets the
-same float32 input (n, 3, h, w) and returns the heads' outputs; decoding of boxes and NMS are not timed.
+MODEL is a path without suffix: MODEL.cfg, MODEL.weights, MODEL.onnx, MODEL.mnn, MODEL.ncnn.param and .bin
+as inference.py makes them. Every runtime gets the same float32 input (n, 3, h, w) and returns the heads'
+outputs; decoding of boxes and NMS are not timed.
 Imports are inside the functions because each environment has one runtime only.
 """
 
@@ -86,11 +87,64 @@ def openvino_run(model: str, batch: int, size: tuple[int, int], precision: str, 
     return lambda: request.infer({0: x})
 
 
+def mnn_run(model: str, batch: int, size: tuple[int, int], precision: str, threads: int) -> Run:
+    import MNN
+    import numpy as np
+
+    if precision != "fp32":
+        raise SystemExit("MNN has no bf16 on x86 processors without its own build")
+    interpreter = MNN.Interpreter(f"{model}.mnn")
+    session = interpreter.createSession({"backend": "CPU", "numThread": threads, "precision": "high"})
+    width, height = size
+    shape = (batch, 3, height, width)
+    tensor = interpreter.getSessionInput(session)
+    interpreter.resizeTensor(tensor, shape)
+    interpreter.resizeSession(session)
+    x = np.random.default_rng(0).random(shape, np.float32)
+    source = MNN.Tensor(shape, MNN.Halide_Type_Float, x, MNN.Tensor_DimensionType_Caffe)
+
+    def run() -> object:
+        tensor.copyFrom(source)
+        interpreter.runSession(session)
+        return [output.getNumpyData() for output in interpreter.getSessionOutputAll(session).values()]
+
+    return run
+
+
+def ncnn_run(model: str, batch: int, size: tuple[int, int], precision: str, threads: int) -> Run:
+    import ncnn
+    import numpy as np
+
+    if precision != "fp32":
+        raise SystemExit("ncnn stores bf16 but does not compute in it on x86 processors")
+    net = ncnn.Net()
+    net.opt.use_vulkan_compute = False
+    net.opt.num_threads = threads
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    if net.load_param(f"{model}.ncnn.param") or net.load_model(f"{model}.ncnn.bin"):
+        raise SystemExit("ncnn cannot read the network")
+    outputs = net.output_names()
+    width, height = size
+    images = np.random.default_rng(0).random((batch, 3, height, width), np.float32)
+
+    def run() -> object:  # ncnn has no batches
+        found = []
+        for x in images:
+            extractor = net.create_extractor()
+            extractor.input("in0", ncnn.Mat(x))
+            found.append([np.array(extractor.extract(name)[1]) for name in outputs])
+        return found
+
+    return run
+
+
 RUNTIMES = {
     "pydarknet": pydarknet_run,
     "opencv": opencv_run,
     "onnxruntime": onnxruntime_run,
     "openvino": openvino_run,
+    "mnn": mnn_run,
+    "ncnn": ncnn_run,
 }
 
 

@@ -105,10 +105,20 @@ def smallest_subdivisions(
     *,
     precision: str = "fp32",
     backend: str = "auto",
+    workers: int = 1,
 ) -> int | None:
-    """Smallest number of subdivisions with which training fits into ``limit`` bytes, None if none does."""
+    """Smallest number of subdivisions with which training fits into ``limit`` bytes, None if none does.
+
+    Args:
+        cfg: the network.
+        limit: bytes.
+        batch: images per update; ``[net] batch`` if None.
+        precision: one of the backend, or ``auto``.
+        backend: that computes.
+        workers: that share the subdivisions, of which there must be a multiple.
+    """
     batch = batch or cfg.net.integer("batch")
-    counts = [parts for parts in range(1, batch + 1) if batch % parts == 0]
+    counts = [parts for parts in range(workers, batch + 1, workers) if batch % parts == 0]
     needs = training_by_subdivisions(cfg, batch, counts, precision=precision, backend=backend)
     return next((parts for parts, need in needs if need.total <= limit), None)
 

@@ -14,6 +14,7 @@ from pydarknet.cfg.trainable import random_head, size_grid
 from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
 from pydarknet.check.inputs import Inputs
 from pydarknet.engine.memory import free_memory
+from pydarknet.system.launcher import launched
 
 
 @rule("L-00", ERROR, "the network is not valid", "Fix that line; `pydarknet cfg show` helps.")
@@ -128,7 +129,7 @@ def memory_suffices(inputs: Inputs) -> Iterator[Found]:
         return
     growth = f"random=1: training at {LARGEST:g} times the size" if peak > usual else "training"
     text = f"{growth} takes about {_gib(peak)}, {_gib(limit)} are free"
-    parts = smallest_subdivisions(inputs.cfg, limit, precision=kind, backend=backend)
+    parts = smallest_subdivisions(inputs.cfg, limit, precision=kind, backend=backend, workers=launched())
     hint = f"Set subdivisions={parts} or more, lower the size, or set random=0." if parts else ""
     random = next((head for head in inputs.cfg.heads if head.number("random", 0)), None)
     section, key = (random, "random") if random is not None else (inputs.net, "subdivisions")

@@ -47,7 +47,7 @@ def command(
     """Measure latency, throughput and memory of a network.
 
     Each combination of size, batch and precision is one row, measured in a separate process. Without WEIGHTS
-    random ones are used; they take the same time.
+    random ones are used, whose forward pass takes the same time; they find no boxes.
 
     \b
     Examples:

@@ -14,6 +14,7 @@ from pydarknet.cfg.trainable import stride_of
 from pydarknet.engine.memory import free_memory
 from pydarknet.errors import ArgumentError
 from pydarknet.runs.config import TrainConfig
+from pydarknet.system.launcher import launched, launched_here
 from pydarknet.system.notify import Notify
 
 MEMORY_SHARE = 0.8  # of the free memory that subdivisions=auto may use
@@ -115,14 +116,22 @@ def _choose_subdivisions(cfg: CfgFile, config: TrainConfig, notify: Notify) -> N
     free = free_memory(backend)
     if free is None:
         raise ArgumentError("the free memory of this system is unknown; give subdivisions as a number")
-    found = smallest_subdivisions(cfg, int(free * MEMORY_SHARE), precision=config.precision, backend=backend)
+    found = smallest_subdivisions(
+        cfg,
+        int(free * MEMORY_SHARE),
+        precision=config.precision,
+        backend=backend,
+        workers=launched(),
+    )
     if found is None:
         raise ArgumentError(
             f"the network does not fit into {free / 2**30:.1f} GiB even with one image at a time; "
             "take a smaller size or network"
         )
     cfg.net.set("subdivisions", found)
-    notify(f"subdivisions {found}: the smallest that fits into {MEMORY_SHARE:.0%} of {free / 2**30:.1f} GiB")
+    share = f", the share of each of {launched_here()} workers" if launched_here() > 1 else ""
+    room = f"{MEMORY_SHARE:.0%} of {free / 2**30:.1f} GiB{share}"
+    notify(f"subdivisions {found}: the smallest that fits into {room}")
 
 
 def _freeze(cfg: CfgFile, what: str, notify: Notify) -> None:

@@ -235,7 +235,12 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
     info = started.trainer.network.info
     precision, backend = info.precision, started.prepared.config.engine_backend
     free = free_memory(backend)
-    smallest = smallest_subdivisions(cfg, free, precision=precision, backend=backend) if free else None
+    workers = started.workers
+    smallest = (
+        smallest_subdivisions(cfg, free, precision=precision, backend=backend, workers=workers)
+        if free
+        else None
+    )
     return Estimate(
         done,
         end,
@@ -244,7 +249,7 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
         compute * growth,
         update,
         exchange,
-        started.workers,
+        workers,
         evaluations,
         each,
         hours,

@@ -22,6 +22,7 @@ from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import BackendError, DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.atomic import write_text
+from pydarknet.system.launcher import launched
 from pydarknet.system.notify import Notify
 from pydarknet.training.notices import Notices
 from pydarknet.training.starting_weights import report_random_layers, starting_weights
@@ -120,11 +121,12 @@ def report_memory(config: TrainConfig, cfg: CfgFile, notify: Notify) -> None:
     net, precision, backend = cfg.net, config.precision, config.engine_backend
     batch, parts = net.integer("batch"), net.integer("subdivisions")
     need = training_memory(cfg, precision=precision, backend=backend).total
-    text = f"memory: about {need / 2**30:.2g} GiB for {batch // parts} images at a time ({precision})"
+    whose = "memory of each worker" if launched() > 1 else "memory"
+    text = f"{whose}: about {need / 2**30:.2g} GiB for {batch // parts} images at a time ({precision})"
     free = free_memory(backend)
     if free is not None:
         text += f", {free / 2**30:.2g} GiB are free"
-        least = smallest_subdivisions(cfg, free, precision=precision, backend=backend)
+        least = smallest_subdivisions(cfg, free, precision=precision, backend=backend, workers=launched())
         text += f"; subdivisions={least} would fit too" if least and least < parts else ""
     notify(text)
 

@@ -75,6 +75,9 @@ def test_the_smallest_number_of_subdivisions_that_fits() -> None:
     assert smallest_subdivisions(network, limit) == 8
     assert smallest_subdivisions(network, limit - 1) == 16
     assert smallest_subdivisions(network, 2**20) is None
+    assert smallest_subdivisions(network, limit, workers=16) == 16
+    assert smallest_subdivisions(network, 2**40, workers=4) == 4
+    assert smallest_subdivisions(network, 2**40, workers=3) is None  # 64 images
 
 
 def test_a_batch_that_does_not_divide_is_an_error() -> None:

@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import run
 
+from pydarknet import Detections, Network
 from pydarknet.engine import _core, benchmark, info, selftest
 from pydarknet.engine.benchmark import Setting
 from pydarknet.system import nvidia
@@ -146,6 +148,26 @@ def test_bench_has_a_row_for_each_setting(
     printed = capsys.readouterr().out
     assert "4x4      1       fp32" in printed
     assert "ms in all" in printed
+
+
+def test_bench_without_weights_finds_no_boxes(monkeypatch: Patch, tmp_path: Path) -> None:
+    """Boxes of random weights, thousands in each class, would make NMS take minutes."""
+    assert (
+        run(monkeypatch, "cfg", "new", "--model", "yolov7-tiny", "--classes", 80, "--out", tmp_path / "n.cfg")
+        == 0
+    )
+    found: list[int] = []
+
+    def count(network: Network, *args: Any, **limits: Any) -> list[Detections]:
+        result = detect(network, *args, **limits)
+        found.extend(len(image) for image in result)
+        return result
+
+    detect = Network.detect
+    monkeypatch.setattr(Network, "detect", count)
+    benchmark.measure(Setting(str(tmp_path / "n.cfg"), size=(64, 64), precision="fp32"), 0)
+    assert found
+    assert not any(found)
 
 
 @pytest.mark.parametrize(

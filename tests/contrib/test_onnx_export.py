@@ -76,6 +76,25 @@ def test_another_size_is_another_model() -> None:
     assert shape == [info.channels, info.height * 3, info.width * 2]
 
 
+@pytest.mark.parametrize("step", [2, 3])
+def test_a_shortcut_of_a_larger_layer(step: int) -> None:
+    """As in pjreddie's ResNets: of each block of the larger layer the first value is added."""
+    text = (
+        f"[net]\nwidth={4 * step}\nheight={2 * step}\nchannels=3\n[empty]\n"
+        f"[maxpool]\nsize={step}\nstride={step}\npadding=0\n[shortcut]\nfrom=0\nactivation=leaky\n"
+    )
+    x = np.random.default_rng(step).normal(size=(2, 3, 2 * step, 4 * step)).astype(np.float32)
+    largest = x.reshape(2, 3, 2, step, 4, step).max(axis=(3, 5))
+    total = largest + x[:, :, ::step, ::step]
+    with Network.parse(text, precision="fp32", batch=2) as net:
+        (own,) = net.predict(x).values()
+        model = onnx_export.to_model(net, cfg=CfgFile.parse(text))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (exported,) = session.run(None, {"input": x})
+    for output in (own, exported):
+        assert output.reshape(total.shape) == pytest.approx(np.where(total > 0, total, total / 10), abs=1e-6)
+
+
 def test_verification_sees_a_wrong_model(tmp_path: Path) -> None:
     with network("conv_basic") as net:
         onnx_export.export(net, tmp_path / "good.onnx")

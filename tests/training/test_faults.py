@@ -130,7 +130,11 @@ def files(config: TrainConfig) -> set[str]:
 @pytest.mark.parametrize("fault", ["full disk", "temporary", "kill"])
 @pytest.mark.parametrize("kind", ["write", "fsync", "rename", "mkdir", "open"])
 def test_a_fault_at_every_call(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, kind: str, fault: str
+    config: TrainConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+    kind: str,
+    fault: str,
 ) -> None:
     """A full disk or a kill ends the session, a temporary error may not; the next start has the same bits."""
     error: BaseException = {
@@ -160,5 +164,6 @@ def test_a_fault_at_every_call(
         train(config)
         assert bits(config) == expected
         assert files(config) == files(whole)
-    print(f"{fault} at {kind}: {counter.count} calls, {tried} tried, {failed} ended the session")
+    figures = f"{counter.count} calls, {tried} tried, {failed} ended the session, 0 left another result"
+    record_property("tried", f"{fault} at {kind}: {figures}")
     assert tried
