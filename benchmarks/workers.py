@@ -71,6 +71,7 @@ def main() -> None:
         print(
             f"{count:9} {max(1, cores // count):7} {found['seconds']:8.3f} {found['compute']:8.3f} "
             f"{found['exchange']:8.3f} {found['wait']:8.3f} {first / found['seconds']:11.2f}"
+            + (f"  more processes than {cores} cores" if count > cores else "")
         )
     seconds = arguments.seconds or first
     print(f"\nmodel, {seconds:.3g} s on one device:")

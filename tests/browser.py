@@ -11,6 +11,16 @@ import pytest
 
 _CAMERA = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
 
+#: Screens on which pages need no sideways scrolling: a phone, and a screen of 1280 x 960 with zoom.
+SCREENS = {
+    "phone": {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True},
+    "zoom-200": {"width": 640, "height": 480, "deviceScaleFactor": 2, "mobile": False},
+    "zoom-400": {"width": 320, "height": 240, "deviceScaleFactor": 4, "mobile": False},
+}
+
+#: Pixels of a page beyond the right border of the screen.
+BEYOND = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
+
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
@@ -30,6 +40,15 @@ def chromium() -> Iterator[Any]:
     found = webdriver.Chrome(options=options, service=Service(driver))
     yield found
     found.quit()
+
+
+@pytest.fixture(params=SCREENS)
+def narrow(request: pytest.FixtureRequest, chromium: Any) -> Iterator[None]:
+    """The browser has one of the screens; requested last, it leaves the page before its server ends."""
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SCREENS[request.param])
+    yield
+    chromium.get("about:blank")
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.fixture

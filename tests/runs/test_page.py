@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import BEYOND
 from click.testing import CliRunner
 from helpers import run as command_line
 from made_run import EVIL, append, make, row
@@ -131,15 +132,24 @@ def test_the_page_shows_that_the_run_cannot_be_read(
     browser.get_log("browser")  # that the server answered 500
 
 
-def test_narrow_screens_need_no_sideways_scrolling(browser: Any, page: Page) -> None:
-    size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
-        browser.get(page.url)
-        wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
-        assert browser.execute_script("return document.documentElement.scrollWidth") == 360
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def test_narrow_screens_and_zoom_need_no_sideways_scrolling(browser: Any, page: Page, narrow: None) -> None:
+    browser.get(page.url)
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    assert browser.execute_script(BEYOND) == 0
+
+
+@pytest.mark.parametrize("classes", [3, 6, 10])
+def test_a_confusion_table_is_not_cut_off(browser: Any, page: Page, classes: int) -> None:
+    browser.set_window_size(1280, 960)
+    browser.get(page.url)
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    script = """
+        const names = [...Array(arguments[0]).keys()].map((i) => `class ${i}`).concat("background");
+        const made = confusionCard({ confusion: { names, counts: names.map(() => names.map(() => 5)) } });
+        document.querySelector(".parts").append(made);
+        const box = made.querySelector(".scroll");
+        return box.scrollWidth - box.clientWidth;"""
+    assert browser.execute_script(script, classes) == 0
 
 
 def test_looking_closer(browser: Any, page: Page) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import BEYOND
 from served import Serve, Served, wait
 
 from pydarknet.engine import selftest
@@ -97,14 +98,14 @@ def test_a_video(browser: Any, colour: Served, tmp_path: Path) -> None:
     assert shown(browser, "#error") == ""
 
 
-def test_narrow_screens_need_no_sideways_scrolling(browser: Any, served: Served) -> None:
-    size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
-        opened(browser, served)
-        assert browser.execute_script("return document.documentElement.scrollWidth") == 360
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def test_narrow_screens_and_zoom_need_no_sideways_scrolling(
+    browser: Any, served: Served, tmp_path: Path, png: bytes, narrow: None
+) -> None:
+    opened(browser, served)
+    (tmp_path / "a.png").write_bytes(png)
+    choose(browser, tmp_path / "a.png")
+    wait(lambda: "2 objects" in shown(browser, "#time"))
+    assert browser.execute_script(BEYOND) == 0
 
 
 def test_dark_and_light(browser: Any, served: Served) -> None:

@@ -63,5 +63,7 @@ def test_the_whole(
     assert "pydarknet convert YOUR_LABELS" in text
     assert cv2.imread(str(out / "detections.jpg")) is not None
     assert (out / "run/chart.png").is_file()
+    findings = out / "run/findings.jsonl"
+    assert not findings.exists() or '"D-02"' not in findings.read_text()  # the first loss is as expected
     assert run(monkeypatch, "demo", "--out", out) == 2
     assert "already contains a demo" in capsys.readouterr().err

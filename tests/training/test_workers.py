@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -216,6 +217,83 @@ def test_a_signal_to_the_launcher_saves_and_ends(place: Path) -> None:
     text, _ = process.communicate(timeout=60)
     assert process.returncode == 130, text
     assert checkpoint.load(place / "stopped/weights/shapes_last.state").trainer["iteration"] >= 1
+
+
+#: Stands in for ssh: a command in the network namespace of a host, with a name and shared memory of its own.
+SSH = """#!/bin/sh
+while [ "${1#-}" != "$1" ]; do shift; done
+host=$1; shift
+exec ip netns exec $PREFIX$host unshare -u -i -m sh -c "hostname $host; mount -t tmpfs none /dev/shm; $*"
+"""
+
+
+@pytest.fixture
+def two_hosts(tmp_path: Path) -> Iterator[list[str]]:
+    """Begin a command line that starts a worker on each of two hosts, which only a network connects."""
+    if sys.platform != "linux" or not shutil.which("ip") or not shutil.which("unshare"):
+        pytest.skip("no network namespaces here (ip, unshare)")
+    prefix, links = f"pd{os.getpid()}-", ("pdv1", "pdv2")
+    hosts = ("10.99.0.1", "10.99.0.2")
+
+    def ip(*arguments: str) -> int:
+        return subprocess.run(["ip", *arguments], capture_output=True, check=False).returncode
+
+    try:
+        if any(ip("netns", "add", prefix + host) for host in hosts):
+            pytest.skip("no right to make network namespaces")
+        ends = [name for host, link in zip(hosts, links, strict=True) for name in (link, prefix + host)]
+        if ip(
+            "link",
+            "add",
+            ends[0],
+            "netns",
+            ends[1],
+            "type",
+            "veth",
+            "peer",
+            "name",
+            ends[2],
+            "netns",
+            ends[3],
+        ):
+            pytest.skip("no right to connect network namespaces (veth)")
+        for host, link in zip(hosts, links, strict=True):
+            assert ip("-n", prefix + host, "addr", "add", f"{host}/24", "dev", link) == 0
+            assert ip("-n", prefix + host, "link", "set", link, "up") == 0
+            assert ip("-n", prefix + host, "link", "set", "lo", "up") == 0
+        ssh = tmp_path / "ssh"
+        ssh.write_text(SSH.replace("$PREFIX", prefix))
+        ssh.chmod(0o755)
+        inside = ["ip", "netns", "exec", prefix + hosts[0]]
+        if subprocess.run([ssh, hosts[1], "true"], capture_output=True, check=False).returncode:
+            pytest.skip("no right to give a host shared memory of its own")
+        mpiexec = str(Path(sys.executable).with_name("mpiexec"))
+        reached = (
+            f"-launcher ssh -launcher-exec {ssh} -hosts {','.join(hosts)} -localhost {hosts[0]} -iface pdv1"
+        )
+        yield [*inside, mpiexec, *reached.split(), "-ppn", "1", sys.executable, "-m", "pydarknet"]
+    finally:
+        for host in hosts:
+            ip("netns", "del", prefix + host)
+
+
+def test_two_hosts(place: Path, alone: Path, two_hosts: list[str]) -> None:
+    """The result is that of one process; gradients travel through the network between the hosts."""
+    inside = two_hosts[:4]
+
+    def sent() -> int:
+        counter = [*inside, "cat", "/sys/class/net/pdv1/statistics/tx_bytes"]
+        return int(subprocess.run(counter, capture_output=True, check=True).stdout)
+
+    before = sent()
+    line = [*two_hosts, *words(place, "hosts", "--map-every", "5")]
+    done = subprocess.run(line, env=environment(), capture_output=True, text=True, check=False, cwd=place)
+    assert done.returncode == 0, done.stderr
+    one, several = arrays(alone), arrays(place / "hosts")
+    for name in (name for name in one if name.startswith("parameters")):
+        assert float(np.abs(one[name] - several[name]).max()) < 1e-6, name
+    parameters = sum(array.nbytes for name, array in one.items() if name.startswith("parameters"))
+    assert sent() - before > LENGTH * parameters / 2  # without them, rolling statistics count as parameters
 
 
 def test_subdivisions_are_chosen_for_all_workers(place: Path) -> None:

@@ -49,8 +49,10 @@ function confusionCard(found) {
     cell.style.setProperty("--share", sums[column] ? value / sums[column] : 0);
     return cell;
   })]);
-  return card("Confusion", table(["predicted ↓  label →", ...names], rows),
+  const made = card("Confusion", table(["predicted ↓  label →", ...names], rows),
     h("p", { class: "quiet small" }, "Colours are shares of the labels; the last column has detections without a label, the last row missed labels."));
+  made.classList.toggle("whole", names.length > 6);
+  return made;
 }
 
 function lines(found, x, key, words) {
