@@ -138,7 +138,7 @@ TEST_CASE("cuda: memory that is full is an error with its size") {
     gpu.set("memory", gpu.count("used") + (1 << 14));
     const std::string error = error_of(Status::out_of_memory, [&] { outputs(*backend); });
     CHECK_CONTAINS(error, "free on the GPU, expected ");
-    CHECK_CONTAINS(error, "use a smaller batch");
+    CHECK_CONTAINS(error, "not even one image fits");
     gpu.set("memory", 1LL << 31);
     CHECK(outputs(*backend).size() > 0);
     CHECK(gpu.count("used") == 0);
