@@ -50,7 +50,7 @@ public:
     }
     // Zeros in a dense tensor.
     void add_clear(const Tensor& tensor) {
-        steps_.push_back([this, tensor] { runtime_.stream.clear(tensor.data, tensor.size() * bytes(tensor.type)); });
+        steps_.emplace_back([this, tensor] { runtime_.stream.clear(tensor.data, tensor.size() * bytes(tensor.type)); });
     }
     // Keeps a table as long as the kernel.
     const int* keep(const std::vector<int>& values) {
