@@ -24,6 +24,7 @@ OPTIONAL = {
     "namespaces": "no right to make a PID namespace",
     "trackers": "could not import 'trackers'",
     "nvrtc": "pip install nvidia-cuda-nvrtc-cu12",
+    "fakes": "PYDARKNET_FAKE_CUDA names no folder",
     "upstream": "PYDARKNET_LIBRARY names no library",
     "bf16": "needs a processor|no backend of this build has bf16",
 }

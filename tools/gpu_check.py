@@ -28,11 +28,14 @@ TAIL = 4000  # characters of a stage's output that are kept
 STAGES = {
     "machine": 60,
     "selftest": 60,
+    "ceilings": 30,
     "kernels": 120,
+    "convolutions": 120,
     "layers": 150,
     "detections": 90,
     "training": 150,
     "speed": 240,
+    "record": 60,
     "sanitizer": 120,
     "profile": 90,
 }

@@ -4,61 +4,35 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapes
+from gpu_base import Report, impossible, judged, run_tool
+from gpu_speed import SpeedStages
 
 from pydarknet import Network, TrainConfig, info, train
 from pydarknet.cfg import new
-from pydarknet.cfg.edit import copy
 from pydarknet.cfg.model import CfgFile
-from pydarknet.engine import benchmark, selftest
-from pydarknet.engine._core import build_info
+from pydarknet.engine import selftest
 from pydarknet.errors import BackendError, DarknetError
-from pydarknet.training import checkpoint, resume
-
-ROOT = Path(__file__).resolve().parents[1]
-Report = dict[str, Any]
+from pydarknet.training import Hook, Step, checkpoint, resume
+from pydarknet.training.loop import TrainingLoop
 
 LARGEST_LOSS_DIFFERENCE = 0.02  # of a training, relative to the CPU's in fp32
 LARGEST_BOX_DIFFERENCE = 1.0  # pixels, and of a confidence:
 LARGEST_CONFIDENCE_DIFFERENCE = 0.01
 
 
-def impossible(reason: str) -> Report:
-    """The report of a stage that this machine or version cannot run."""
-    return {"outcome": "not possible", "reason": reason}
-
-
-def judged(failures: list[str], **numbers: Any) -> Report:
-    """The report of a stage that ran."""
-    return {"outcome": "failed" if failures else "passed", "reason": "; ".join(failures[:3]), **numbers}
-
-
 @dataclass(frozen=True)
-class Check:
-    """Machine and settings that the stages share.
-
-    Attributes:
-        out: folder for their files.
-        build: build folder with the engine's test program.
-        device: that is checked.
-        rehearse: small networks and few repetitions, for the fakes.
-    """
-
-    out: Path
-    build: Path
-    device: str
-    rehearse: bool
+class Check(SpeedStages):
+    """Every stage of the check."""
 
     # -- what is there
 
@@ -97,8 +71,8 @@ class Check:
     def layers(self) -> Report:
         """Each layer of real networks against the reference, in every precision of the device."""
         worst, failures = {}, []
-        for cfg in self._networks():
-            for precision in self._precisions():
+        for cfg in self.networks():
+            for precision in self.precisions():
                 name = f"{Path(cfg.path).stem} {precision}"
                 try:
                     worst[name] = self._against_reference(cfg, precision)
@@ -140,8 +114,8 @@ class Check:
         found = losses(first.folder)
         off = max(abs(a - b) / max(abs(b), 1e-6) for a, b in zip(found, expected, strict=True))
         again = train(replace(config, out=self.out / "training-2"), verbose=False)
-        train(replace(config, out=self.out / "training-3", max_batches=length // 2), verbose=False)
-        third = train(resume(self.out / "training-3", max_batches=length), verbose=False)
+        train(replace(config, out=self.out / "training-3"), hooks=[StopAt(length // 2)], verbose=False)
+        third = train(resume(self.out / "training-3"), verbose=False)
         hashes = [digest(one.folder) for one in (first, again, third)]
         failures = [f"losses differ by {off:.1%}"] if off > LARGEST_LOSS_DIFFERENCE else []
         if hashes[0] != hashes[1]:
@@ -149,54 +123,6 @@ class Check:
         if hashes[0] != hashes[2]:
             failures.append("a training that was stopped and resumed has other bits")
         return judged(failures, losses=found, expected=expected, hashes=hashes, difference=off)
-
-    # -- the speed
-
-    def speed(self) -> Report:
-        """Forward pass by batch and precision; with PyTorch beside it where that is installed."""
-        rows = []
-        seconds, batches = (0.0, (1,)) if self.rehearse else (1.0, (1, 8, 64))
-        for cfg in self._networks():
-            for precision in self._precisions():
-                for batch in batches:
-                    setting = benchmark.Setting(
-                        self._saved(cfg), None, None, batch, precision, self.device, None, False
-                    )
-                    rows.append({"cfg": Path(cfg.path).stem, **asdict(benchmark.measure(setting, seconds))})
-        peer = "installed" if importlib.util.find_spec("torch") else "PyTorch is not installed"
-        return judged([], rows=rows, peer=peer if self.rehearse else self._peer(rows))
-
-    def _peer(self, rows: list[Report]) -> Any:
-        if not importlib.util.find_spec("torch"):
-            return "PyTorch is not installed"
-        sys.path.insert(0, str(ROOT / "benchmarks"))
-        import torch
-        from torch_darknet import Darknet
-
-        if not torch.cuda.is_available():
-            return "PyTorch finds no GPU"
-        return [
-            {"cfg": row["cfg"], "batch": row["batch"], "precision": row["precision"], "p50": self._torch(
-                torch, Darknet(str(ROOT / f"cfg/{row['cfg']}.cfg")), row)}
-            for row in rows
-        ]  # fmt: skip
-
-    def _torch(self, torch: Any, model: Any, row: Report) -> float:
-        """Median milliseconds of a forward pass, channels last, under autocast."""
-        kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(row["precision"])
-        model = model.eval().to(self.device, memory_format=torch.channels_last)
-        x = torch.rand(row["batch"], 3, row["height"], row["width"], device=self.device)
-        x = x.to(memory_format=torch.channels_last)
-        times = []
-        with torch.inference_mode(), torch.autocast("cuda", dtype=kind, enabled=kind is not None):
-            for _ in range(30):
-                start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-                start.record()
-                model(x)
-                end.record()
-                torch.cuda.synchronize()
-                times.append(start.elapsed_time(end))
-        return float(np.median(times[10:]))
 
     def sanitizer(self) -> Report:
         """NVIDIA's compute-sanitizer over the self-test: memory, then races."""
@@ -208,39 +134,6 @@ class Check:
             for tool in ("memcheck", "racecheck")
         }
         return judged([tool for tool, text in reports.items() if "exit code 9" in text], reports=reports)
-
-    def profile(self) -> Report:
-        """Time of each layer, the slowest first."""
-        tables = {}
-        for cfg in self._networks():
-            with Network(self._saved(cfg), device=self.device, strict=False) as network:
-                rows = benchmark.per_layer(network, 1 if self.rehearse else 10)
-            rows.sort(key=lambda row: -row.milliseconds)
-            tables[Path(cfg.path).stem] = [asdict(row) for row in rows[:20]]
-        return judged([], slowest=tables)
-
-    # -- what they compute on
-
-    def _networks(self) -> Iterator[CfgFile]:
-        """Networks to compute: published ones, in a rehearsal a small input of the smallest."""
-        for name, size in (("yolov4-tiny", 416), ("yolov4", 608)):
-            cfg = copy(CfgFile.load(ROOT / f"cfg/{name}.cfg"))
-            cfg.path = f"{name}.cfg"
-            for key in ("width", "height"):
-                cfg.net.set(key, 32 if self.rehearse else size)
-            yield cfg
-            if self.rehearse:
-                return
-
-    def _saved(self, cfg: CfgFile) -> str:
-        path = self.out / Path(cfg.path).name
-        path.write_text(str(cfg), "utf-8")
-        return str(path)
-
-    def _precisions(self) -> list[str]:
-        """Precisions of the cuda backend here."""
-        found = next((one for one in build_info()["backends"] if one["name"] == "cuda"), {})
-        return [one["name"] for one in found.get("precisions", ())]
 
     def _against_reference(self, cfg: CfgFile, precision: str) -> str:
         backend = f"check:{self.device},ref"
@@ -287,6 +180,22 @@ class Check:
         return str(outcome.folder / "shapes.cfg"), str(outcome.weights["final"])
 
 
+class StopAt(Hook):
+    """Ends a training in the middle of its schedule.
+
+    Args:
+        iteration: the last one.
+    """
+
+    def __init__(self, iteration: int) -> None:
+        self._iteration = iteration
+
+    def after_step(self, training: TrainingLoop, step: Step) -> None:
+        """Set the reason to stop."""
+        if step.iteration >= self._iteration:
+            training.stop_reason = "signal"
+
+
 def losses(folder: Path) -> list[float]:
     """The loss of each iteration of a run."""
     rows = (folder / "results.jsonl").read_text("utf-8").splitlines()
@@ -301,13 +210,3 @@ def digest(folder: Path) -> str:
         found.update(name.encode())
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
-
-
-def run_tool(command: list[str], seconds: float = 20) -> str:
-    """The output of a program of NVIDIA's, with its exit code if that is not 0."""
-    if not shutil.which(command[0]):
-        return f"{command[0]} is not installed"
-    run: Callable[..., Any] = subprocess.run
-    done = run(command, capture_output=True, text=True, timeout=seconds, check=False)
-    code = f"\nexit code {done.returncode}" if done.returncode else ""
-    return f"{done.stdout}{done.stderr}"[-4000:] + code

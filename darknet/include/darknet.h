@@ -236,7 +236,8 @@ DN_API void dn_trainer_free(dn_trainer *trainer);
  * fails leaves counters and rolling statistics as they were. */
 DN_API dn_status dn_trainer_accumulate(dn_trainer *trainer, const float *images, int n, const float *truths,
                                        size_t truth_stride, float *cost);
-/* Moves the weights by what was accumulated, with the rate of the next iteration; the counter advances. */
+/* Moves the weights by what was accumulated, with the rate of the next iteration; the counter advances. In fp16, gradients
+ * that overflowed move nothing: the update is skipped, and the loss scale halved. */
 DN_API dn_status dn_trainer_update(dn_trainer *trainer);
 
 /* -- several workers share an update: each has a trainer with the same state, in a process of its own --
@@ -262,11 +263,16 @@ typedef struct {
     float rate;        /* of the schedule at this iteration: what the last update used */
     int width, height; /* of the input now */
     uint64_t activation_bytes;
+    float loss_scale;       /* in fp16, the factor of the losses' gradients, a part of the state; else 0 */
+    int loss_scale_updates; /* updates since it changed, a part of the state, too: after 2000 it is doubled */
+    int skipped;            /* 1 when the last update was skipped */
 } dn_trainer_info;
 
 DN_API dn_status dn_trainer_get_info(const dn_trainer *trainer, dn_trainer_info *out);
 /* For a resumed run, after its arrays were written: the position to resume at. Nothing is pending then. */
 DN_API dn_status dn_trainer_set_counters(dn_trainer *trainer, int64_t iteration, uint64_t seen);
+/* For a resumed run: what dn_trainer_get_info gave. Without effect where losses are not scaled. */
+DN_API dn_status dn_trainer_set_loss_scale(dn_trainer *trainer, float loss_scale, int loss_scale_updates);
 /* Replaces the base rate that the schedule multiplies. */
 DN_API dn_status dn_trainer_set_learning_rate(dn_trainer *trainer, float rate);
 
@@ -297,7 +303,8 @@ DN_API dn_status dn_trainer_get(const dn_trainer *trainer, dn_state_kind kind, i
  * begun begins it, with zeros in all others; its arrays are as long as those of the gradients. */
 DN_API dn_status dn_trainer_set(dn_trainer *trainer, dn_state_kind kind, int layer, const char *role, const float *src,
                                 size_t count);
-/* "" when every parameter and gradient is finite, else the first layer and array that is not. Valid until the next
+/* "" when every parameter and gradient is finite, else the first layer and array that is not; gradients that the update
+ * will skip do not count. Valid until the next
  * call on this trainer. */
 DN_API const char *dn_trainer_non_finite(dn_trainer *trainer);
 

@@ -33,6 +33,7 @@ struct NetParams {
     int sgdr_cycle = 0, sgdr_mult = 2;
     bool adam = false;
     float adam_b1 = 0.9f, adam_b2 = 0.999f, adam_eps = 1e-6f, ema_alpha = 0;
+    float loss_scale = 0;  // that training in float16 begins with; 0: LossScale's own
 };
 
 // One parameter array of a node, in the order of the weights file.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // [net]: the input's size and the schedule of training.
 #include <algorithm>
+#include <cmath>
 
 #include "error.hpp"
 #include "graph.hpp"
@@ -66,6 +67,9 @@ void read_schedule(CfgOptions& o, NetParams& net, std::vector<std::string>& warn
     net.adam_b2 = o.real("B2", 0.999f);
     net.adam_eps = o.real("eps", 1e-6f);
     net.ema_alpha = o.real("ema_alpha", 0);
+    net.loss_scale = o.real("loss_scale", 0);
+    if (!(net.loss_scale >= 0 && std::isfinite(net.loss_scale)))
+        o.fail("loss_scale", text("found loss_scale=", net.loss_scale, ", expected a number above 0"));
 }
 
 // Keys of other readers, and keys that change no result in Darknet.
@@ -89,7 +93,6 @@ void report_unsupported(CfgOptions& o) {
     o.unsupported({"angle", "min_crop", "max_crop", "label_smooth_eps", "unsupervised", "contrastive",
                    "contrastive_jit_flip", "contrastive_color", "adversarial_lr"});
     // Experiments of Darknet's training on a GPU.
-    o.unsupported("loss_scale", 1);
     o.unsupported({"try_fix_nan", "dynamic_minibatch", "weights_reject_freq", "equidistant_point",
                    "badlabels_rejection_percentage", "num_sigmas_reject_badlabels"});
 }

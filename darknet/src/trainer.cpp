@@ -2,6 +2,7 @@
 #include "trainer.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <mutex>
 
@@ -29,7 +30,7 @@ bool all_equal(const Floats& values, float value) {
 
 }  // namespace
 
-Trainer::Trainer(const Network& network, const std::shared_ptr<const Backend>& backend)
+Trainer::Trainer(const Network& network, const std::shared_ptr<const Backend>& backend, Precision precision)
     : backend_(backend ? backend : network.shared_backend()),
       options_(network.options()),
       graph_(network.shared_graph()),
@@ -40,6 +41,11 @@ Trainer::Trainer(const Network& network, const std::shared_ptr<const Backend>& b
       training_{&state_, solver_.frozen_before()},
       reports_(graph_->nodes.size()) {
     clear_initial_variances(network.weights_report());
+    if (precision != Precision::automatic) options_.precision = precision;
+    if (options_.precision == Precision::f16) {
+        loss_scale_ = graph_->net.loss_scale > 0 ? LossScale(graph_->net.loss_scale) : LossScale();
+        state_.set_loss_scale(loss_scale_->factor());
+    }
     const std::uint64_t batch = static_cast<std::uint64_t>(graph_->net.batch);
     iteration_ = static_cast<std::int64_t>(parameters_->seen / std::max<std::uint64_t>(1, batch));
 }
@@ -67,6 +73,15 @@ void Trainer::set_counters(std::int64_t iteration, std::uint64_t seen) {
     if (shares_) shares_->clear();
     gradients_incomplete_ = rolling_moved_ = false;
     drop_momentum();
+}
+
+void Trainer::set_loss_scale(float factor, int good) {
+    if (!std::isfinite(factor) || factor <= 0 || good < 0)
+        throw Error(Status::invalid_argument, "",
+                    text("found a loss scale of ", factor, " for ", good, " updates, expected a number above 0"));
+    if (!loss_scale_) return;
+    loss_scale_ = LossScale(factor, good);
+    state_.set_loss_scale(factor);
 }
 
 void Trainer::set_worker(int number, int count) {
@@ -115,15 +130,34 @@ void Trainer::check_whole() const {
 Plan& Trainer::plan(int n) {
     if (!plan_ || plan_images_ != n) {
         plan_.reset();  // two plans at once would double the peak of memory
-        PlanOptions options;
-        options.batch = n;
-        options.threads = options_.threads;
-        options.precision = options_.precision;
-        options.training = &training_;
-        plan_ = backend_->compile(*graph_, parameters_, options);
+        try {
+            plan_ = backend_->compile(*graph_, parameters_, options_of(n));
+        } catch (const Error& error) {
+            if (error.status() != Status::out_of_memory) throw;
+            throw Error(error.status(), "", error.what() + what_fits(n));
+        }
         plan_images_ = n;
     }
     return *plan_;
+}
+
+PlanOptions Trainer::options_of(int n) const {
+    PlanOptions options;
+    options.batch = n;
+    options.threads = options_.threads;
+    options.precision = options_.precision;
+    options.training = &training_;
+    return options;
+}
+
+// Where a mini-batch of n images does not: the fewest subdivisions of the cfg's batch.
+std::string Trainer::what_fits(int n) const {
+    const std::size_t free = backend_->free_bytes();
+    const int batch = graph_->net.batch;
+    for (int parts = 2; parts <= batch; ++parts)
+        if (batch % parts == 0 && batch / parts < n && backend_->plan_bytes(*graph_, options_of(batch / parts)) <= free)
+            return text("; subdivisions=", parts, " fits");
+    return "";
 }
 
 float Trainer::accumulate(const float* images, int n, const float* truths, std::size_t truth_stride) {
@@ -146,6 +180,7 @@ float Trainer::accumulate(const float* images, int n, const float* truths, std::
 }
 
 void Trainer::run(Plan& compiled, const LossContext& context) {
+    if (loss_scale_ && images_ == 0) state_.keep_gradients();
     workers_ > 1 ? state_.begin_share(context.seen) : state_.begin_batch(context.seen);
     compiled.forward();
     gradients_incomplete_ = true;
@@ -170,12 +205,24 @@ void Trainer::update() {
     if (images_ == 0) throw Error(Status::invalid_argument, "", "nothing was accumulated since the last update");
     if (workers_ > 1 && !rolling_moved_)
         throw Error(Status::invalid_argument, "", "the shares of the other workers were not given");
+    skipped_ = overflows();
     const Alone alone(parameters_->mutex);
-    state_.update(solver_.rule(++iteration_, images_));
+    UpdateRule rule = solver_.rule(++iteration_, images_);
+    if (skipped_) {
+        state_.restore_gradients();
+        rule.spans.clear();  // the moving average goes its way
+    }
+    state_.update(rule);
+    if (loss_scale_) {
+        skipped_ ? loss_scale_->halve() : loss_scale_->count_update();
+        state_.set_loss_scale(loss_scale_->factor());
+    }
     images_ = 0;
     if (shares_) shares_->clear();
     drop_momentum();
 }
+
+bool Trainer::overflows() const { return loss_scale_ && loss_scale_->may_halve() && state_.has_overflowed(); }
 
 void Trainer::resize(int width, int height) {
     if (width == graph_->input.w && height == graph_->input.h) return;

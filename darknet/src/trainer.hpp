@@ -4,10 +4,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "backends/rolling_shares.hpp"
+#include "loss_scale.hpp"
 #include "network.hpp"
 #include "solver.hpp"
 
@@ -15,12 +17,13 @@ namespace dn {
 
 class Trainer {
 public:
-    // Trains the network's parameters, with its threads and precision, and its backend unless another is given. The
+    // Trains the network's parameters with its threads, and with its backend and precision unless others are given. The
     // network may be used for inference between the calls, its clones at any time. Throws Error(cfg) for a network that
     // cannot be trained, Error(invalid_argument) while another trainer trains the same parameters.
     // Variances that no file gave begin at 0, as in Darknet: then the rolling ones are right but for a factor that
     // grows to 1, where a 1 would outlast the small variances of many layers.
-    explicit Trainer(const Network& network, const std::shared_ptr<const Backend>& backend = nullptr);
+    explicit Trainer(const Network& network, const std::shared_ptr<const Backend>& backend = nullptr,
+                     Precision precision = Precision::automatic);
     Trainer(const Trainer&) = delete;  // plans point into it
     Trainer& operator=(const Trainer&) = delete;
 
@@ -29,6 +32,7 @@ public:
     // in backward, gradients are not, and training cannot continue until set_counters() marks them as replaced.
     float accumulate(const float* images, int n, const float* truths, std::size_t truth_stride);
     // Moves the weights by what was accumulated since the last update; throws Error(invalid_argument) after nothing.
+    // In float16, gradients that overflowed move nothing, and the next are scaled less; the iteration counts.
     void update();
     // Shares the mini-batches of every update with count - 1 other trainers that have the same state: this one computes
     // number, number + count, ... of them, all of the same size, and counts images as if the others had done theirs.
@@ -53,6 +57,10 @@ public:
     void set(StateKind kind, int layer, Role role, const float* src, std::size_t count);
     // After they were set: where they were taken. Nothing is pending then.
     void set_counters(std::int64_t iteration, std::uint64_t seen);
+    // Another part of the state, in float16; null: losses are not scaled, and set_loss_scale() does nothing.
+    const LossScale* loss_scale() const { return loss_scale_ ? &*loss_scale_ : nullptr; }
+    void set_loss_scale(float factor, int good);
+    bool has_skipped() const { return skipped_; }  // the last update moved nothing
 
     const Graph& graph() const { return *graph_; }
     std::int64_t iteration() const { return iteration_; }  // updates done
@@ -62,15 +70,19 @@ public:
     void set_learning_rate(float base) { solver_.set_learning_rate(base); }
     const std::vector<LossReport>& reports() const { return reports_; }  // by node, of the last accumulate()
     std::size_t activation_bytes() const { return plan_ ? plan_->activation_bytes() : 0; }
-    // Names the first layer and array that holds NaN or Inf, gradients included; "" when all is finite.
-    std::string first_non_finite() const { return state_.first_non_finite(); }
+    // Names the first layer and array that holds NaN or Inf, gradients included; "" when all is finite, or when an
+    // update would skip what is not.
+    std::string first_non_finite() const { return overflows() ? "" : state_.first_non_finite(); }
 
 private:
     void clear_initial_variances(const WeightsReport& loaded);
     Plan& plan(int n);
+    PlanOptions options_of(int n) const;
+    std::string what_fits(int n) const;
     void check_whole() const;
     void keep(std::uint64_t seen);
     void drop_momentum();
+    bool overflows() const;
     void run(Plan& compiled, const LossContext& context);
     void check_read(int layer, std::size_t count) const;
     void check_count(int layer, Role role, std::size_t expected, std::size_t count) const;
@@ -88,6 +100,8 @@ private:
     std::vector<LossReport> reports_;
     std::int64_t iteration_ = 0;
     int images_ = 0;
+    std::optional<LossScale> loss_scale_;
+    bool skipped_ = false;
     std::unique_ptr<RollingShares> shares_;  // of several workers
     int worker_ = 0, workers_ = 1;
     bool rolling_moved_ = false;         // by the shares of all workers

@@ -247,11 +247,11 @@ TEST_CASE("cfg: files that cannot be read say why") {
 
 TEST_CASE("cfg: keys that only Darknet uses are listed with their line, unless they have its default") {
     const std::string cfg =
-        "[net]\nwidth=4\nheight=4\nchannels=3\nangle=0\naspect=1.0\nloss_scale=128\nmosaic=1\n[dropout]\ndropblock=1\n"
+        "[net]\nwidth=4\nheight=4\nchannels=3\nangle=0\naspect=1.0\ntrack=1\nmosaic=1\n[dropout]\ndropblock=1\n"
         "[cost]\nratio=.5\n";
     const std::vector<std::string> found = graph_of(cfg).without_effect;
     REQUIRE(found.size() == 3);
-    CHECK(found[0] == "net.cfg:7 [net] loss_scale=128 has no effect: only Darknet uses this key");
+    CHECK(found[0] == "net.cfg:7 [net] track=1 has no effect: only Darknet uses this key");
     CHECK_CONTAINS(found[1], "net.cfg:10 [dropout] dropblock=1 has no effect");
     CHECK_CONTAINS(found[2], "net.cfg:12 [cost] ratio=.5 has no effect");
 }

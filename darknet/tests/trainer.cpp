@@ -57,6 +57,22 @@ private:
     const Fails& fails_;
 };
 
+// A device with room for `room` images at a time.
+class SmallBackend : public WrappedBackend {
+public:
+    explicit SmallBackend(int room) : room_(room) {}
+    std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                                  const PlanOptions& options) const override {
+        if (options.batch > room_) throw Error(Status::out_of_memory, "cuda:0", "found 1 MB free");
+        return WrappedBackend::compile(graph, parameters, options);
+    }
+    std::size_t plan_bytes(const Graph&, const PlanOptions& options) const override { return options.batch; }
+    std::size_t free_bytes() const override { return room_; }
+
+private:
+    int room_;
+};
+
 struct Moved {
     std::uint64_t seen;
     Floats means, variances;
@@ -197,4 +213,19 @@ TEST_CASE("trainer: reading a state changes no version, so a prediction keeps it
     CHECK(network.parameters()->statistics_version.load() == statistics);
     network.predict(image.data(), 1, {});
     CHECK(network.compiled_plan() == compiled);
+}
+
+TEST_CASE("trainer: where memory is too small for a mini-batch, the subdivisions that fit are named") {
+    NetworkOptions options;
+    options.backend = "ref";
+    const std::string net = "[net]\nbatch=12\nwidth=4\nheight=4\nchannels=1\n";
+    const Network network(parse_cfg(net + kConv + "[cost]\n", "net.cfg"), "", options);
+    const Floats images(12 * 16), truths(12 * 32);
+    const auto message = [&](int room, int n) {
+        Trainer trainer(network, std::make_shared<SmallBackend>(room));
+        return error_of(Status::out_of_memory, [&] { trainer.accumulate(images.data(), n, truths.data(), 32); });
+    };
+    CHECK(message(5, 12) == "cuda:0: found 1 MB free; subdivisions=3 fits");
+    CHECK(message(3, 6) == "cuda:0: found 1 MB free; subdivisions=4 fits");
+    CHECK(message(0, 1) == "cuda:0: found 1 MB free");
 }

@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 
 from pydarknet.cfg.model import CfgFile
 from pydarknet.engine._core import memory_need
-from pydarknet.engine.handle import EngineOptions
+from pydarknet.engine.devices import is_gpu
+from pydarknet.engine.handle import EngineOptions, MemoryNeed
 
 _LARGEST_INT = 2**31 - 1  # of the engine
 LARGEST = 1.4  # `random=1` enlarges width and height up to this
@@ -19,12 +20,13 @@ LARGEST = 1.4  # `random=1` enlarges width and height up to this
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes by purpose.
+    """Bytes by purpose, of the memory that the backend computes in: on a GPU the plan's alone.
 
     Attributes:
         parameters: weights, biases and batch-norm statistics.
         plan: what the backend takes to compute: packed weights, outputs of the layers and, in training, their
-            gradients, those of the weights, which carry the momentum, Adam's moments and the moving average.
+            gradients, those of the weights, which carry the momentum, Adam's moments and the moving average;
+            on a GPU the weights as well.
         images: images and labels that wait for their turn.
         process: Python, NumPy, OpenCV and the engine itself.
     """
@@ -95,7 +97,7 @@ def inference_memory(
     """
     options = EngineOptions(backend, precision, batch, strict=False)
     need = memory_need(str(cfg), cfg.path, options)
-    return Memory(need.parameters, need.plan, images=0, process=PROCESS)
+    return _memory(backend, need, images=0, process=PROCESS)
 
 
 def smallest_subdivisions(
@@ -146,7 +148,13 @@ def training_by_subdivisions(
         options = EngineOptions(backend, precision, mini, strict=False)
         need = memory_need(text, cfg.path, options, size=size, training=True)
         images = mini * pixels * FLOAT + 2 * batch * pixels
-        yield parts, Memory(need.parameters, need.plan, images, TRAINING_PROCESS)
+        yield parts, _memory(backend, need, images, TRAINING_PROCESS)
+
+
+def _memory(backend: str, need: MemoryNeed, images: int, process: int) -> Memory:
+    if is_gpu(backend):
+        return Memory(parameters=0, plan=need.plan, images=0, process=0)
+    return Memory(need.parameters, need.plan, images, process)
 
 
 def _size(cfg: CfgFile) -> tuple[int, int]:

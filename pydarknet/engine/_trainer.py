@@ -36,6 +36,9 @@ class TrainerInfo:
         width: of the input now, in pixels.
         height: of the input now, in pixels.
         activation_bytes: memory of the compiled training plan.
+        loss_scale: factor of the losses' gradients in fp16; 0 in other precisions.
+        loss_scale_updates: updates since it changed.
+        skipped: whether the last update was skipped, because gradients overflowed in fp16.
     """
 
     iteration: int
@@ -45,6 +48,9 @@ class TrainerInfo:
     width: int
     height: int
     activation_bytes: int
+    loss_scale: float
+    loss_scale_updates: int
+    skipped: bool
 
 
 @dataclass(frozen=True)
@@ -149,11 +155,16 @@ class TrainerHandle:
         """Position and settings of the training."""
         out = ffi.new("dn_trainer_info *")
         check(lib.dn_trainer_get_info(self.pointer, out))
-        return TrainerInfo(**{name: getattr(out, name) for name in TrainerInfo.__dataclass_fields__})
+        fields = {name: getattr(out, name) for name in TrainerInfo.__dataclass_fields__}
+        return TrainerInfo(**fields | {"skipped": bool(out.skipped)})
 
     def set_counters(self, iteration: int, seen: int) -> None:
         """Set the position at which a run resumes."""
         check(lib.dn_trainer_set_counters(self.pointer, iteration, seen))
+
+    def set_loss_scale(self, scale: float, updates: int) -> None:
+        """Set the loss scale, and the updates since it changed, with which a run in fp16 resumes."""
+        check(lib.dn_trainer_set_loss_scale(self.pointer, scale, updates))
 
     def set_learning_rate(self, rate: float) -> None:
         """Replace the base rate that the schedule multiplies."""

@@ -81,6 +81,11 @@ def backend_on(backend: str, device: str | int) -> str:
     return where if backend == "cuda" else backend
 
 
+def is_gpu(backend: str) -> bool:
+    """Whether a backend, by its name for the engine, computes in the memory of a GPU."""
+    return backend.partition(":")[0] == "cuda"
+
+
 def gpu_number(backend: str) -> int:
     """Number of the GPU that a backend's name means; 0 if it has none, as for ``cuda`` and ``cpu``."""
     kind, _, number = backend.partition(":")

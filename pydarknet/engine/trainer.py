@@ -89,14 +89,19 @@ class Trainer(Closing):
             self._images = len(x)
             return trainer.accumulate(x, t)
 
-    def update(self) -> None:
+    def update(self) -> bool:
         """Update the weights with the accumulated gradients, momentum, decay and the schedule's rate.
+
+        Returns:
+            False when the update was skipped: in fp16, gradients overflowed. They are dropped, the
+            :attr:`loss_scale` is halved, and the iteration counts.
 
         Raises:
             ArgumentError: nothing was accumulated.
         """
         with self._use() as (_, trainer):
             trainer.update()
+            return not trainer.info().skipped
 
     @property
     def iteration(self) -> int:
@@ -115,6 +120,12 @@ class Trainer(Closing):
         """The learning rate of the schedule at this iteration: what the last update used."""
         with self._use() as (_, trainer):
             return trainer.info().rate
+
+    @property
+    def loss_scale(self) -> float:
+        """Factor of the losses' gradients in fp16; 0 in other precisions."""
+        with self._use() as (_, trainer):
+            return trainer.info().loss_scale
 
     def losses(self) -> list[LossReport]:
         """The losses of the last mini-batch, one per layer that owns a cost."""
@@ -223,7 +234,10 @@ class Trainer(Closing):
             trainer.resize(width, height)
 
     def non_finite(self) -> str:
-        """The first layer and array with NaN or Inf among parameters and gradients, or ""."""
+        """The first layer and array with NaN or Inf among parameters and gradients, or "".
+
+        Gradients that overflowed in fp16 do not count if :meth:`update` will skip them.
+        """
         with self._use() as (_, trainer):
             return trainer.non_finite()
 
@@ -232,14 +246,17 @@ class Trainer(Closing):
 
         Returns:
             ``iteration``, ``seen``, and ``arrays``: copies of parameters, momentum, Adam's moments and EMA by
-            name (``"gradients/3/weights"``).
+            name (``"gradients/3/weights"``); in fp16 ``loss_scale``: the factor, and its updates so far.
         """
         with self._use() as (handle, trainer):
             info = trainer.info()
             if info.pending:
                 raise ArgumentError(f"{info.pending} images are accumulated; take the state after update()")
             arrays = dict(trainer.arrays(handle.info().layers))
-            return {"iteration": info.iteration, "seen": info.seen, "arrays": arrays}
+            state: State = {"iteration": info.iteration, "seen": info.seen, "arrays": arrays}
+            if info.loss_scale:
+                state["loss_scale"] = [info.loss_scale, info.loss_scale_updates]
+            return state
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from the result of :meth:`state`, in this or another process.
@@ -258,6 +275,9 @@ class Trainer(Closing):
                 kind, layer, role = name.split("/")
                 trainer.set(kind, int(layer), role, np.ascontiguousarray(np.ravel(array), np.float32))
             trainer.set_counters(int(state["iteration"]), int(state["seen"]))
+            if "loss_scale" in state:
+                scale, updates = state["loss_scale"]
+                trainer.set_loss_scale(float(scale), int(updates))
 
 
 def _names(trainer: TrainerHandle, layers: int) -> Iterator[str]:

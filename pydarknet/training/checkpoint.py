@@ -58,8 +58,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """
     from safetensors.numpy import save_file
 
-    arrays = checkpoint.trainer["arrays"]
-    counters = {name: checkpoint.trainer[name] for name in ("iteration", "seen")}
+    counters = dict(checkpoint.trainer)
+    arrays = counters.pop("arrays")
     metadata = {"version": VERSION, "counters": json.dumps(counters), "meta": json.dumps(checkpoint.meta)}
     if checkpoint.run:
         metadata["run"] = checkpoint.run.to_text()

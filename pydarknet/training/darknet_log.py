@@ -122,6 +122,9 @@ class DarknetLog(Hook):
             f" {step.iteration}: {step.loss:f}, {step.avg_loss:f} avg loss, {_rate(step.rate)} rate, "
             f"{step.seconds:f} seconds, {step.images} images, {hours:f} hours left\n"
         )
+        if step.skipped:
+            scale = f"{step.loss_scale:g}"
+            lines.append(f"Gradients overflowed in fp16: update skipped, loss scale {scale} now\n")
         self.write("".join([*lines, *self._waiting]))
         self._waiting.clear()
 

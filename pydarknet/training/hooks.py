@@ -43,6 +43,8 @@ class Step:
         last_map: newest mAP@0.5, 0..1; None before the first evaluation.
         best_map: highest mAP@0.5 so far, 0..1; saturated evaluations (D-01) do not count.
         val_loss: validation loss of the evaluation after this iteration; None without one.
+        loss_scale: in fp16 the factor of the next losses' gradients; 0 in other precisions.
+        skipped: the update was skipped: in fp16, gradients overflowed.
         broken: the iteration was broken off, so the state of the network must not be saved.
     """
 
@@ -62,6 +64,8 @@ class Step:
     last_map: float | None = None
     best_map: float | None = None
     val_loss: ValidationLoss | None = None
+    loss_scale: float = 0.0
+    skipped: bool = False
     broken: bool = False
 
     @property

@@ -159,7 +159,8 @@ class TrainingLoop:
         if layer := self.trainer.non_finite():
             raise NonFinite(f"iteration {step.iteration}: {layer} is not finite")
         with step.timed("update"):
-            self.trainer.update()
+            step.skipped = not self.trainer.update()
+            step.loss_scale = self.trainer.loss_scale
         self.iteration, step.rate, step.images = self.trainer.iteration, self.trainer.rate, self.trainer.seen
         begun = math.isfinite(step.avg_loss) and step.avg_loss >= 0
         step.avg_loss = 0.9 * step.avg_loss + 0.1 * step.loss if begun else step.loss

@@ -151,6 +151,8 @@ class Tables(Hook):
             "best_map": step.best_map,
             "heads": {},
         }
+        if step.loss_scale:
+            row |= {"loss_scale": step.loss_scale, "skipped": step.skipped}
         if step.workers:
             row["workers"] = step.workers
         for layer in sorted({report.layer for report in reports}):

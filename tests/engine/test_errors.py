@@ -225,7 +225,7 @@ def test_wrong_options(
         (lambda n: n.resize(7, 4), ArgumentError, r"cannot have an input of 7 x 4; expected multiples of its stride 2"),
         (lambda n: n.resize(0, 4), ArgumentError, r"cannot have an input of 0 x 4"),
         (lambda n: n.detect(3), ArgumentError, r"image of type int; expected an array, a path, bytes or a PIL image"),
-        (lambda n: n.detect(np.zeros((4, 4))), ArgumentError, r"image of float64; expected uint8 .* or uint16"),
+        (lambda n: n.detect(np.zeros((4, 4), np.int32)), ArgumentError, r"image of int32; expected uint8 .*, uint16 .* or floats"),
         (lambda n: n.detect(np.zeros((4, 4, 1, 1), np.uint8)), ArgumentError, r"shape \(4, 4, 1, 1\)"),
         (lambda n: n.detect(np.zeros((4, 4, 2), np.uint8)), DataError, r"has 2 channels, the network takes 1"),
         (lambda n: n.detect("gone.jpg"), DataError, r"gone\.jpg: cannot be read: No such file"),

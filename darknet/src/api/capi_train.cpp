@@ -112,12 +112,26 @@ dn_status dn_trainer_get_info(const dn_trainer* trainer, dn_trainer_info* out) {
     return guarded([&] {
         const dn::Trainer& t = need(trainer, "trainer").trainer;
         const dn::Shape input = t.graph().input;
-        need(out, "out") = {t.iteration(), t.seen(), t.pending(), t.rate(), input.w, input.h, t.activation_bytes()};
+        const dn::LossScale* scale = t.loss_scale();
+        need(out, "out") = {t.iteration(),
+                            t.seen(),
+                            t.pending(),
+                            t.rate(),
+                            input.w,
+                            input.h,
+                            t.activation_bytes(),
+                            scale ? scale->factor() : 0,
+                            scale ? scale->good() : 0,
+                            t.has_skipped()};
     });
 }
 
 dn_status dn_trainer_set_counters(dn_trainer* trainer, int64_t iteration, uint64_t seen) {
     return guarded([&] { need(trainer, "trainer").trainer.set_counters(iteration, seen); });
+}
+
+dn_status dn_trainer_set_loss_scale(dn_trainer* trainer, float loss_scale, int loss_scale_updates) {
+    return guarded([&] { need(trainer, "trainer").trainer.set_loss_scale(loss_scale, loss_scale_updates); });
 }
 
 dn_status dn_trainer_set_learning_rate(dn_trainer* trainer, float rate) {

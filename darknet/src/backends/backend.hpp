@@ -54,13 +54,13 @@ public:
     virtual ~Plan() = default;
     Plan(const Plan&) = delete;
     Plan& operator=(const Plan&) = delete;
-    // Where the caller writes float32 planes (n, c, h, w) in 0..1 before forward().
+    // Where the caller writes float32 planes (n, c, h, w) in 0..1. Call it before each forward(); it may wait for one.
     virtual float* input() = 0;
     // Lets the next forward() read these planes of a whole batch in place of input()'s; false: copy them there instead.
     virtual bool read_from(const float* planes);
     // Fits n images, at most the batch, to the network's size and makes them the first of the next forward().
     virtual void load(const ImageView* images, int n, bool letterbox);
-    virtual void forward() = 0;
+    virtual void forward() = 0;  // may return before it is done: read() and candidates() wait, and throw its errors
     // Copies a wanted node's output as float32 (n, c, h, w) into dst.
     virtual void read(int node, float* dst) const = 0;
     // What the heads found in the first images of the last forward(), one list for each of the options, before NMS.

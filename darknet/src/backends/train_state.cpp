@@ -34,7 +34,19 @@ void copy_to_host(const Graph& graph, Parameters& parameters) {
     throw Error(Status::backend, "", "this backend cannot train with several workers yet; use cpu or ref");
 }
 
+[[noreturn]] void cannot_scale() {
+    throw Error(Status::internal, "", "losses are scaled for a backend that does not compute in float16");
+}
+
 }  // namespace
+
+void TrainState::set_loss_scale(float) { cannot_scale(); }
+
+void TrainState::keep_gradients() { cannot_scale(); }
+
+void TrainState::restore_gradients() { cannot_scale(); }
+
+bool TrainState::has_overflowed() const { cannot_scale(); }
 
 void TrainState::begin_share(std::uint64_t) { cannot_share(); }
 

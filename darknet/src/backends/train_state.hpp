@@ -63,6 +63,16 @@ public:
     virtual void get_share(int node, Role role, float* dst) const;
     // Names the first layer and array that holds NaN or Inf, gradients included; "" when all is finite.
     virtual std::string first_non_finite() const = 0;
+
+    // -- of states whose plans compute in float16; others throw Error(internal) --
+
+    // Plans multiply what they take from the losses by it, and divide the gradients of parameters again. 1 at first.
+    virtual void set_loss_scale(float factor);
+    // Keeps the gradients in front of the first mini-batch of an update, which are momentum, and puts them back.
+    virtual void keep_gradients();
+    virtual void restore_gradients();
+    // Whether gradients hold NaN or Inf while no parameter does.
+    virtual bool has_overflowed() const;
 };
 
 // Parameters that do not change while this object lives.

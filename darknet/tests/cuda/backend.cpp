@@ -138,7 +138,7 @@ TEST_CASE("cuda: memory that is full is an error with its size") {
     gpu.set("memory", gpu.count("used") + (1 << 14));
     const std::string error = error_of(Status::out_of_memory, [&] { outputs(*backend); });
     CHECK_CONTAINS(error, "free on the GPU, expected ");
-    CHECK_CONTAINS(error, "use a smaller batch");
+    CHECK_CONTAINS(error, "not even one image fits");
     gpu.set("memory", 1LL << 31);
     CHECK(outputs(*backend).size() > 0);
     CHECK(gpu.count("used") == 0);
@@ -156,15 +156,23 @@ TEST_CASE("cuda: a forked process is refused") {
 #if !defined(DN_TSAN)
     const FakeGpu gpu;
     const auto backend = FakeGpu::backend();
+    const Graph graph = graph_of(kNet, kInput);
+    const auto plan = backend->compile(graph, initial_parameters(graph, 1), {});
+    const auto is_refused = [](const std::function<void()>& use) {
+        try {
+            use();
+        } catch (const Error& thrown) {
+            return contains(thrown.what(), "forked from one that used it");
+        }
+        return false;
+    };
     const pid_t child = fork();
     if (child == 0) {
-        std::string error;
-        try {
-            outputs(*backend);
-        } catch (const Error& thrown) {
-            error = thrown.what();
-        }
-        _exit(contains(error, "forked from one that used it") ? 0 : 1);
+        Floats found(graph.nodes.back().out.size());
+        const bool refused = is_refused([&] { outputs(*backend); }) && is_refused([&] { plan->input(); }) &&
+                             is_refused([&] { plan->forward(); }) &&
+                             is_refused([&] { plan->read(graph.default_outputs()[0], found.data()); });
+        _exit(refused ? 0 : 1);
     }
     int status = -1;
     waitpid(child, &status, 0);

@@ -48,6 +48,7 @@ private:
         set("schedule", 2);
         set("compile_error", 0);
         set("fail", 0);
+        set("refuse_capture", 0);
     }
     void* library_;
 };

@@ -115,3 +115,216 @@ TEST_CASE("cuda: heads whose boxes have no threshold of their own are decoded fr
     CHECK(found.at(0).size() == 9 * 11 * 2);
     CHECK(same(found, net.plan->Plan::candidates(options)));
 }
+
+namespace {
+
+struct Pixels {
+    Pixels(int width, int height, int channels, std::uint64_t seed)
+        : bytes(std::size_t{1} * width * height * channels + height * std::size_t{5}) {
+        for (std::size_t k = 0; k < bytes.size(); ++k) bytes[k] = static_cast<unsigned char>(256 * uniform(seed, k));
+        view = {bytes.data(), width, height, channels, std::size_t{1} * width * channels + 5, 1, channels != 4};
+    }
+    std::vector<unsigned char> bytes;
+    ImageView view{};
+};
+
+Floats output(const Net& net) {
+    const std::vector<int> outputs = net.graph.default_outputs();
+    Floats all(kBatch * net.graph.nodes[outputs[0]].out.size());
+    net.plan->read(outputs[0], all.data());
+    return all;
+}
+
+// Of the images, put into the network by the host or by the plan.
+Floats output(const Net& net, const std::vector<ImageView>& images, bool letterbox, bool by_host) {
+    if (by_host)
+        net.plan->Plan::load(images.data(), static_cast<int>(images.size()), letterbox);
+    else
+        net.plan->load(images.data(), static_cast<int>(images.size()), letterbox);
+    net.plan->forward();
+    return output(net);
+}
+
+}  // namespace
+
+TEST_CASE("cuda: images are resized on the device as by the host, bit by bit") {
+    const FakeGpu gpu;
+    const auto backend = FakeGpu::backend();
+    const Net net(kBody, *backend);
+    const Pixels small(13, 9, 3, 1), tall(10, 40, 4, 2), grey(30, 20, 1, 3);
+    for (const bool letterbox : {false, true}) {
+        const std::vector<ImageView> images{small.view, tall.view}, others{grey.view, small.view};
+        const Floats first = output(net, images, letterbox, true), second = output(net, others, letterbox, true);
+        CHECK(first != second);
+        CHECK(output(net, images, letterbox, false) == first);
+        CHECK(output(net, others, letterbox, false) == second);
+        net.plan->forward();  // once more the same
+        CHECK(output(net) == second);
+        // One image: the first of the batch, on the heels of two; then planes.
+        Floats one = output(net, {tall.view}, letterbox, false), expected = output(net, {tall.view}, letterbox, true);
+        one.resize(one.size() / kBatch);
+        expected.resize(one.size());
+        CHECK(one == expected);
+    }
+    const long long before = gpu.count("uploaded");
+    output(net, {small.view, tall.view}, false, false);
+    CHECK(gpu.count("uploaded") - before == 512 + 1792);  // of 13 x 9 x 3 and 10 x 40 x 4 bytes, aligned
+}
+
+TEST_CASE("cuda: an image of many times the network's size is resized by the host, one that does not fit refused") {
+    const FakeGpu gpu;
+    const auto backend = FakeGpu::backend();
+    const Net net(kBody, *backend);
+    const Pixels large(200, 200, 3, 1), odd(9, 9, 2, 1);
+    const Floats expected = output(net, {large.view, large.view}, true, true);
+    const long long before = gpu.count("uploaded");
+    CHECK(output(net, {large.view, large.view}, true, false) == expected);
+    CHECK(gpu.count("uploaded") - before == static_cast<long long>(kBatch * kInput.size() * sizeof(float)));
+    CHECK_CONTAINS(error_of(Status::invalid_argument, [&] { net.plan->load(&odd.view, 1, false); }),
+                   "found 2 channels, the network takes 3");
+    net.plan->forward();
+    CHECK(output(net) == expected);
+}
+
+TEST_CASE("cuda: a forward pass is waited for when its result is read, and its input when the next is written") {
+    const FakeGpu gpu;
+    const auto backend = FakeGpu::backend();
+    const Net net(kBody + kYolo, *backend);
+    net.fill(1);
+    net.plan->forward();
+    const Floats first = output(net);
+    net.fill(2);
+    net.plan->forward();
+    const Floats second = output(net);
+    CHECK(first != second);
+    net.fill(1);
+    const long long waits = gpu.count("synchronize");
+    net.plan->forward();
+    CHECK(gpu.count("synchronize") == waits);
+    net.fill(2);  // waits for the upload, and not for the pass
+    CHECK(gpu.count("synchronize") == waits);
+    CHECK(output(net) == first);
+    net.plan->forward();
+    CHECK(output(net) == second);
+    const Pixels a(22, 18, 3, 1), b(22, 18, 3, 2);
+    const Floats of_b = output(net, {b.view, b.view}, false, true);
+    const std::vector<ImageView> images{a.view, a.view}, later{b.view, b.view};
+    net.plan->load(images.data(), kBatch, false);
+    net.plan->forward();
+    net.plan->load(later.data(), kBatch, false);
+    const Floats of_a = output(net);
+    CHECK(of_a == output(net, images, false, true));
+    CHECK(of_a != of_b);
+    net.plan->load(later.data(), kBatch, false);
+    net.plan->forward();
+    CHECK(output(net) == of_b);
+}
+
+TEST_CASE("cuda: a plan on a GPU that stopped reports it when the result is read, and then refuses to continue") {
+    const FakeGpu gpu;
+    const auto backend = FakeGpu::backend();
+    const Net net(kBody + kYolo, *backend);
+    net.fill();
+    net.plan->forward();
+    gpu.set("fail", 700);
+    CHECK_CONTAINS(error_of(Status::backend, [&] { output(net); }), "CUDA_ERROR_ILLEGAL_ADDRESS");
+    for (const auto& use :
+         {std::function<void()>([&] { net.plan->forward(); }), {[&] { output(net); }}, {[&] { net.fill(); }}, {[&] {
+              net.plan->candidates({{}});
+          }}})
+        CHECK_CONTAINS(error_of(Status::backend, use), "end this program and start it again");
+}
+
+namespace {
+
+// Outputs of three passes with different inputs, and what the driver was asked for in the last.
+struct Passes {
+    std::vector<Floats> outputs;
+    long long launches, graph_launches;
+};
+
+// graphs: the value of PYDARKNET_CUDA_GRAPHS.
+Passes passes(const FakeGpu& gpu, const std::string& sections, const char* graphs) {
+    setenv("PYDARKNET_CUDA_GRAPHS", graphs, 1);
+    const auto backend = FakeGpu::backend();
+    const Graph graph = graph_of(sections, kInput);
+    PlanOptions options;
+    options.batch = kBatch;
+    const auto parameters = initial_parameters(graph, 1);
+    const auto plan = backend->compile(graph, parameters, options);
+    unsetenv("PYDARKNET_CUDA_GRAPHS");
+    Passes found{};
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+        float* input = plan->input();
+        for (std::size_t k = 0; k < kBatch * kInput.size(); ++k) input[k] = uniform(seed, k);
+        const long long launches = gpu.count("launches") + gpu.count("convolutions"),
+                        launched = gpu.count("graph_launches");
+        plan->forward();
+        found.launches = gpu.count("launches") + gpu.count("convolutions") - launches;
+        found.graph_launches = gpu.count("graph_launches") - launched;
+        const int last = graph.default_outputs()[0];
+        found.outputs.emplace_back(kBatch * graph.nodes[last].out.size());
+        plan->read(last, found.outputs.back().data());
+    }
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("cuda: from the third pass on, kernels are launched as one graph, with the same result") {
+    const FakeGpu gpu;
+    const Passes single = passes(gpu, kBody + kYolo, "0");
+    CHECK(single.graph_launches == 0);
+    CHECK(single.outputs[0] != single.outputs[1]);
+    const Passes graph = passes(gpu, kBody + kYolo, "1");
+    CHECK(graph.outputs == single.outputs);
+    CHECK(graph.launches == 1);  // of the input, whose kernel changes
+    CHECK(graph.graph_launches == 1);
+    // A layer that the host computes lies between two graphs.
+    const std::string split = kBody + "[local]\nfilters=4\nsize=3\npad=1\nactivation=leaky\n" + kYolo;
+    const Passes parts = passes(gpu, split, "1");
+    CHECK(parts.graph_launches == 2);
+    CHECK(parts.outputs == passes(gpu, split, "0").outputs);
+}
+
+TEST_CASE("cuda: where a graph cannot be captured, kernels are launched one by one, or that is an error if asked for") {
+    const FakeGpu gpu;
+    const Passes single = passes(gpu, kBody + kYolo, "0");
+    gpu.set("refuse_capture", 1);
+    const Passes refused = passes(gpu, kBody + kYolo, "");
+    CHECK(refused.outputs == single.outputs);
+    CHECK(refused.launches == single.launches);
+    CHECK_CONTAINS(error_of(Status::backend, [&] { passes(gpu, kBody + kYolo, "1"); }), "cuStreamEndCapture failed");
+}
+
+TEST_CASE("cuda: PYDARKNET_CUDA_GRAPHS must be a number that is known") {
+    const FakeGpu gpu;
+    CHECK(passes(gpu, kBody + kYolo, "").graph_launches == 1);
+    CHECK_CONTAINS(error_of(Status::invalid_argument, [&] { passes(gpu, kBody, "no"); }),
+                   "PYDARKNET_CUDA_GRAPHS: found 'no', expected 0 or 1");
+    unsetenv("PYDARKNET_CUDA_GRAPHS");
+}
+
+TEST_CASE("cuda: a batch that is too large for the GPU is an error that names a batch that fits") {
+    const FakeGpu gpu;
+    const auto backend = FakeGpu::backend();
+    const Graph graph = graph_of(kBody + kYolo, {3, 256, 256});
+    const auto parameters = initial_parameters(graph, 1);
+    PlanOptions options;
+    options.precision = Precision::f32;
+    const auto compile = [&](int batch) {
+        options.batch = batch;
+        backend->compile(graph, parameters, options);
+    };
+    gpu.set("memory", 32 << 20);
+    const std::string error = error_of(Status::out_of_memory, [&] { compile(64); });
+    CHECK_CONTAINS(error, "cuda: found 32 MB of 32 MB free on the GPU, expected ");
+    CHECK_CONTAINS(error, " MB for a batch of 64; a batch of ");
+    const int fits = std::stoi(error.substr(error.find("; a batch of ") + std::string("; a batch of ").size()));
+    CHECK(fits > 1);
+    compile(fits);
+    CHECK_CONTAINS(error_of(Status::out_of_memory, [&] { compile(fits + 1); }), text("; a batch of ", fits, " fits"));
+    CHECK(gpu.count("used") == 0);
+    gpu.set("memory", 1 << 18);
+    CHECK_CONTAINS(error_of(Status::out_of_memory, [&] { compile(2); }), "not even one image fits");
+}

@@ -66,8 +66,7 @@ def devices(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def chosen(*args: Any, one: str | None, several: str | None, **values: Any) -> Any:
         flag, numbers = ("-gpus", several) if several is not None else ("-i", one)
-        trains = click.get_current_context().info_name == "train"
-        return function(*args, device="auto" if numbers is None else _device(flag, numbers, trains), **values)
+        return function(*args, device="auto" if numbers is None else _device(flag, numbers), **values)
 
     for flag, name, text in (
         ("-gpus", "several", "GPUs, by number; the first is used."),
@@ -77,7 +76,7 @@ def devices(function: Callable[..., Any]) -> Callable[..., Any]:
     return chosen
 
 
-def _device(flag: str, numbers: str, trains: bool) -> str:
+def _device(flag: str, numbers: str) -> str:
     """The device that GPUs' numbers mean; that of the processor, with a note, if it cannot be used."""
     first, _, others = numbers.partition(",")
     try:
@@ -90,9 +89,6 @@ def _device(flag: str, numbers: str, trains: bool) -> str:
         require_available(backend_on("auto", device))
     except BackendError as error:
         click.echo(f"note: {flag} {numbers}: {error}; computing on the CPU", err=True)
-        return "cpu"
-    if trains:
-        click.echo(f"note: {flag} {numbers}: GPUs do not train yet; computing on the CPU", err=True)
         return "cpu"
     if others:
         click.echo(f"note: {flag} {numbers}: computing on GPU {first} alone", err=True)

@@ -16,6 +16,8 @@ struct StreamHandle;
 struct EventHandle;
 struct ModuleHandle;
 struct FunctionHandle;
+struct GraphHandle;
+struct GraphExecHandle;
 
 enum : int {
     kSuccess = 0,
@@ -25,6 +27,7 @@ enum : int {
     kNoDevice = 100,
     kIllegalAddress = 700,
     kNotFound = 500,
+    kCaptureUnsupported = 900,
     kLaunchFailed = 719,
 };
 // Every call on a device fails from such an error on, until the process ends.
@@ -35,6 +38,7 @@ constexpr bool is_sticky(int result) {
 }
 
 enum : int { kAttributeMultiprocessors = 16, kAttributeMajor = 75, kAttributeMinor = 76 };
+enum : int { kCaptureThreadLocal = 1 };
 enum : unsigned { kStreamNonBlocking = 1, kEventDefault = 0, kEventDisableTiming = 2 };
 
 // F(exported name, type of the function)
@@ -67,7 +71,14 @@ enum : unsigned { kStreamNonBlocking = 1, kEventDefault = 0, kEventDisableTiming
     F(cuEventCreate, int(EventHandle**, unsigned))                                                               \
     F(cuEventDestroy_v2, int(EventHandle*))                                                                      \
     F(cuEventRecord, int(EventHandle*, StreamHandle*))                                                           \
+    F(cuEventSynchronize, int(EventHandle*))                                                                     \
     F(cuEventElapsedTime, int(float*, EventHandle*, EventHandle*))                                               \
+    F(cuStreamBeginCapture_v2, int(StreamHandle*, int))                                                          \
+    F(cuStreamEndCapture, int(StreamHandle*, GraphHandle**))                                                     \
+    F(cuGraphInstantiateWithFlags, int(GraphExecHandle**, GraphHandle*, unsigned long long))                     \
+    F(cuGraphLaunch, int(GraphExecHandle*, StreamHandle*))                                                       \
+    F(cuGraphExecDestroy, int(GraphExecHandle*))                                                                 \
+    F(cuGraphDestroy, int(GraphHandle*))                                                                         \
     F(cuModuleLoadData, int(ModuleHandle**, const void*))                                                        \
     F(cuModuleUnload, int(ModuleHandle*))                                                                        \
     F(cuModuleGetFunction, int(FunctionHandle**, ModuleHandle*, const char*))                                    \

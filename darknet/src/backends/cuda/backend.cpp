@@ -48,9 +48,12 @@ public:
                                   const PlanOptions& options) const override {
         PlanOptions resolved = options;
         resolved.precision = resolve(options.precision).precision;
-        if (options.training) return make_train_plan(graph, parameters, engine_, resolved);
-        return std::make_unique<CudaPlan>(graph, parameters, store_of(*parameters, resolved.precision), engine_,
-                                          resolved);
+        try {
+            return make_plan(graph, parameters, resolved);
+        } catch (const Error& error) {
+            if (error.status() == Status::out_of_memory) explain_memory(graph, resolved);
+            throw;
+        }
     }
 
     std::size_t plan_bytes(const Graph& graph, const PlanOptions& options) const override {
@@ -72,6 +75,32 @@ private:
     }
 
     const DeviceFacts& facts() const { return engine_->device->facts(); }
+
+    std::unique_ptr<Plan> make_plan(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
+                                    const PlanOptions& options) const {
+        if (options.training) return make_train_plan(graph, parameters, engine_, options);
+        return std::make_unique<CudaPlan>(graph, parameters, store_of(*parameters, options.precision), engine_,
+                                          options);
+    }
+
+    // Throws Error(out_of_memory) with the whole need, in place of the one array that did not fit, and a batch that
+    // fits; returns where the forecast, which lacks the scratch memory of cuDNN, does not explain it.
+    void explain_memory(const Graph& graph, PlanOptions options) const {
+        const Device::Memory memory = engine_->device->memory();
+        const std::size_t need = plan_bytes(graph, options);
+        if (need <= memory.free) return;
+        const int asked = options.batch;
+        int fits = 0;
+        for (int above = asked; above - fits > 1;) {
+            options.batch = fits + (above - fits) / 2;
+            (plan_bytes(graph, options) <= memory.free ? fits : above) = options.batch;
+        }
+        const std::string remedy = fits ? text("a batch of ", fits, " fits")
+                                        : text("not even one image fits: use a smaller input size or the cpu");
+        throw Error(Status::out_of_memory, name(),
+                    text("found ", megabytes(memory.free), " of ", megabytes(memory.total),
+                         " free on the GPU, expected ", megabytes(need), " for a batch of ", asked, "; ", remedy));
+    }
 
     std::shared_ptr<Engine> engine_;
     mutable SharedWeights<WeightStore> weights_;

@@ -17,9 +17,9 @@ constexpr MakeKernel kReference[] = {
 }  // namespace
 
 std::unique_ptr<Kernel> make_by_reference(const Context& context) {
-    return std::make_unique<ByReference<HostLayout>>(HostContext{context, {}},
-                                                     kReference[static_cast<std::size_t>(context.node.kind)],
-                                                     HostLayout(context.runtime.stream));
+    return std::make_unique<ByReference<HostLayout, HostKernel>>(
+        HostContext{context, {}}, kReference[static_cast<std::size_t>(context.node.kind)],
+        HostLayout(context.runtime.stream));
 }
 
 #define DN_BY_REFERENCE(name) \

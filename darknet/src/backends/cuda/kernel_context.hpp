@@ -36,6 +36,9 @@ struct Context : KernelContext {
     Kept kept = {};
 };
 
+// A kernel whose work is done by the host, and so cannot be part of a launch graph.
+class HostKernel : public Kernel {};
+
 // Null when nothing is left to do, as in a route whose sources already lie in place.
 using MakeCudaKernel = std::unique_ptr<Kernel> (*)(const Context&);
 

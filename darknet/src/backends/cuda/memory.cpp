@@ -10,11 +10,7 @@
 namespace dn::cuda {
 namespace {
 
-constexpr std::size_t kMegabyte = 1 << 20;
-
 abi::Address address_of(const void* pointer) { return reinterpret_cast<abi::Address>(pointer); }
-
-std::string megabytes(std::size_t bytes) { return text((bytes + kMegabyte - 1) / kMegabyte, " MB"); }
 
 // Frees without errors: the owner is at its end.
 template <class Call>
@@ -28,6 +24,11 @@ void quietly(const std::shared_ptr<Device>& device, const Call& call) noexcept {
 }
 
 }  // namespace
+
+std::string megabytes(std::size_t bytes) {
+    constexpr std::size_t kMegabyte = 1 << 20;
+    return text((bytes + kMegabyte - 1) / kMegabyte, " MB");
+}
 
 DeviceBuffer::DeviceBuffer(const std::shared_ptr<Device>& device, std::size_t bytes) : device_(device), bytes_(bytes) {
     if (!bytes) return;
@@ -130,6 +131,8 @@ Event::~Event() {
 void Event::record(const Stream& stream) const {
     device_->check(device_->driver().cuEventRecord(event_, stream.handle()), "cuEventRecord");
 }
+
+void Event::wait() const { device_->check(device_->driver().cuEventSynchronize(event_), "cuEventSynchronize"); }
 
 double Event::seconds_since(const Event& earlier) const {
     constexpr double kSecond = 1e-3;

@@ -9,6 +9,9 @@
 
 namespace dn::cuda {
 
+// Rounded up: "12 MB".
+std::string megabytes(std::size_t bytes);
+
 // Memory of the device. Its bytes are undefined until they are written.
 class DeviceBuffer {
 public:
@@ -91,6 +94,8 @@ public:
     Event& operator=(const Event&) = delete;
 
     void record(const Stream& stream) const;
+    // Until the work in front of it is done; at once for an event that was never recorded.
+    void wait() const;
     // Both were recorded, and the stream was synchronized since.
     double seconds_since(const Event& earlier) const;
 

@@ -46,18 +46,29 @@ CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> paramet
       runtime_(std::move(engine)),
       options_(with_outputs(graph, options)),
       activations_(graph, options_),
-      input_(runtime_.device(), options_.batch * graph.input.size() * sizeof(float)),
       arena_(runtime_.device(), activations_.arena_bytes()) {
+    input_.emplace(runtime_, graph.input, tensor_of(-1));
     const std::vector<bool> needed = find_needed(activations_.fused(), options_.wanted);
     for (const Node& node : graph_.nodes) {
         if (!needed[node.index] || activations_.fused().shares_source(node)) continue;
-        if (auto kernel = kMakers[static_cast<std::size_t>(node.kind)](context_of(node)))
-            steps_.push_back({node.index, std::move(kernel)});
+        auto kernel = kMakers[static_cast<std::size_t>(node.kind)](context_of(node));
+        const bool on_host = dynamic_cast<const HostKernel*>(kernel.get()) != nullptr;
+        if (kernel) steps_.push_back({node.index, std::move(kernel), on_host});
     }
     if (BoxFinder::suits(graph, options_.wanted))
         finder_.emplace(runtime_, graph, options_.batch, [this](int node) { return tensor_of(node); });
     runtime_.reserve(planes_bytes(graph, options_));
     runtime_.allocate();
+}
+
+// What runs uses memory that is freed next.
+CudaPlan::~CudaPlan() {
+    try {
+        const Entered here(*runtime_.device());
+        runtime_.stream.synchronize();
+    } catch (...) {
+        // A broken device runs nothing.
+    }
 }
 
 std::size_t CudaPlan::bytes(const Graph& graph, const PlanOptions& options) {
@@ -81,23 +92,54 @@ Context CudaPlan::context_of(const Node& node) {
     return context;
 }
 
-void CudaPlan::load_input() {
-    runtime_.stream.upload(input(), planes(), input_.bytes());
-    from_planes(runtime_, planes(), tensor_of(-1));
+void CudaPlan::load(const ImageView* images, int n, bool letterbox) {
+    if (!input_->load(images, n, letterbox)) Plan::load(images, n, letterbox);
+}
+
+void CudaPlan::run(std::size_t first, std::size_t last) {
+    for (std::size_t step = first; step < last; ++step) steps_[step].kernel->forward();
+}
+
+// Layers that the host computes stand between graphs.
+void CudaPlan::capture() {
+    for (std::size_t first = 0, last = 0; first < steps_.size(); first = last) {
+        for (last = first + 1; last < steps_.size() && steps_[last].on_host == steps_[first].on_host;) ++last;
+        segments_.push_back({first, last, nullptr});
+        if (!steps_[first].on_host)
+            segments_.back().graph = std::make_unique<LaunchGraph>(runtime_.stream, [=] { run(first, last); });
+    }
+}
+
+// A driver or an engine of cuDNN may refuse; the kernels run without a graph, too.
+bool CudaPlan::try_capture() {
+    try {
+        capture();
+        return true;
+    } catch (const Error&) {
+        if (launches_ == LaunchMethod::graph) throw;
+        segments_.clear();
+        launches_ = LaunchMethod::single;
+        return false;
+    }
 }
 
 void CudaPlan::forward() {
     const Entered here(*runtime_.device());
-    load_input();
-    for (Step& step : steps_) step.kernel->forward();
-    runtime_.stream.synchronize();  // the caller may write the next input
+    input_->enqueue();
+    const bool graphs = warm_ && launches_ != LaunchMethod::single;
+    if (!graphs || (segments_.empty() && !try_capture())) {
+        run(0, steps_.size());
+        warm_ = true;
+        return;
+    }
+    for (const Segment& segment : segments_) segment.graph ? segment.graph->launch() : run(segment.first, segment.last);
 }
 
 std::vector<LayerTime> CudaPlan::profile() {
     const Entered here(*runtime_.device());
     using Clock = std::chrono::steady_clock;
     std::vector<LayerTime> times;
-    load_input();
+    input_->enqueue();
     for (Step& step : steps_) {
         runtime_.stream.synchronize();
         const Clock::time_point start = Clock::now();

@@ -8,7 +8,9 @@
 
 #include "activations.hpp"
 #include "candidates.hpp"
+#include "input.hpp"
 #include "kernel_context.hpp"
+#include "launch_graph.hpp"
 
 namespace dn::cuda {
 
@@ -20,11 +22,13 @@ class CudaPlan : public Plan {
 public:
     CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> parameters, std::shared_ptr<WeightStore> weights,
              std::shared_ptr<Engine> engine, const PlanOptions& options);
+    ~CudaPlan() override;
 
     // Of such a plan, without making it.
     static std::size_t bytes(const Graph& graph, const PlanOptions& options);
 
-    float* input() override { return input_.get<float>(); }
+    float* input() override { return input_->planes(); }
+    void load(const ImageView* images, int n, bool letterbox) override;
     void forward() override;
     void read(int node, float* dst) const override;
     std::vector<std::vector<Candidate>> candidates(const std::vector<DecodeOptions>& options) const override;
@@ -36,12 +40,20 @@ private:
     struct Step {
         int node;
         std::unique_ptr<Kernel> kernel;
+        bool on_host;
+    };
+    // Steps that follow each other.
+    struct Segment {
+        std::size_t first, last;
+        std::unique_ptr<LaunchGraph> graph;  // null: one by one
     };
 
     Tensor tensor_of(int node) const { return activations_.tensor(node, arena_.get<std::byte>()); }
     Context context_of(const Node& node);
+    void run(std::size_t first, std::size_t last);
+    void capture();
+    bool try_capture();
     float* planes() const { return reinterpret_cast<float*>(runtime_.scratch()); }
-    void load_input();
 
     const Graph& graph_;
     std::shared_ptr<const Parameters> parameters_;
@@ -49,9 +61,12 @@ private:
     mutable Runtime runtime_;  // read() computes, too
     PlanOptions options_;
     Activations activations_;
-    PinnedBuffer input_;  // planes (n, c, h, w), as the caller writes them
     DeviceBuffer arena_;
+    std::optional<PlanInput> input_;
     std::vector<Step> steps_;
+    LaunchMethod launches_ = launch_method();
+    bool warm_ = false;  // every kernel has run
+    std::vector<Segment> segments_;
     std::optional<BoxFinder> finder_;
 };
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "backends/cuda/dnn_abi.hpp"
@@ -268,6 +269,10 @@ DN_FAKE int cudnnBackendGetAttribute(Descriptor descriptor, int attribute, int, 
         if (engine.tensor_core) notes.push_back(kTensorCore);
         if (engine.nondeterministic) notes.push_back(kNondeterministic);
         return give(notes, room, count, out);
+    }
+    if (attribute == kPropertiesJson) {
+        const std::string json = "{\"deviceName\": \"fake GPU\"}";
+        return give(std::vector<char>(json.begin(), json.end()), room, count, out);
     }
     if (attribute == kEngineBehaviorNote) return give(std::vector<int>{}, room, count, out);
     if (attribute == kPlanWorkspaceSize)

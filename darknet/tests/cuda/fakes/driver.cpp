@@ -26,8 +26,19 @@ constexpr std::size_t kGuard = 256;
 #endif
 constexpr unsigned char kGuardByte = 0xA5, kUnwritten = 0xFF;  // NaN in every type
 
+using Work = std::deque<std::function<void()>>;
+
+// Work that is captured does not run: it becomes a graph.
 struct Stream {
-    std::deque<std::function<void()>> work;
+    Work work, captured;
+    long long done = 0;
+    bool capturing = false, refused = false;  // a call that a capture does not permit
+};
+
+// Behind so much work of a stream.
+struct Event {
+    Stream* stream = nullptr;
+    long long place = 0;
 };
 
 struct Block {
@@ -41,6 +52,8 @@ struct Block {
 struct State {
     std::map<const char*, Block> blocks;  // by address
     std::set<std::unique_ptr<Stream>> streams;
+    std::set<std::unique_ptr<Event>> events;
+    std::set<std::unique_ptr<Work>> graphs;  // and what is made of them
     std::set<void*> pinned;
     std::size_t used = 0;
     int broken = 0;  // the sticky error
@@ -54,11 +67,13 @@ State& state() {
 Stream* of(StreamHandle* stream) { return reinterpret_cast<Stream*>(stream); }
 char* at(Address address) { return reinterpret_cast<char*>(address); }
 
-int run(Stream& stream) {
+// The first `count` of what waits; by default all.
+int run(Stream& stream, long long count = -1) {
     State& now = state();
-    while (!stream.work.empty() && !now.broken) {
+    while (!stream.work.empty() && !now.broken && count-- != 0) {
         const std::function<void()> work = std::move(stream.work.front());
         stream.work.pop_front();
+        ++stream.done;
         try {
             work();
         } catch (const std::exception& error) {
@@ -74,9 +89,36 @@ int run(Stream& stream) {
     return now.broken;
 }
 
+// Whether a capture refuses a call that waits or allocates.
+bool captures() {
+    bool any = false;
+    for (const auto& stream : state().streams) {
+        stream->refused |= stream->capturing;
+        any |= stream->capturing;
+    }
+    return any;
+}
+
 int run_all() {
     for (const auto& stream : state().streams) run(*stream);
     return state().broken;
+}
+
+template <class T>
+void erase(std::set<std::unique_ptr<T>>& owners, const void* owned) {
+    for (auto entry = owners.begin(); entry != owners.end(); ++entry)
+        if (entry->get() == owned) {
+            owners.erase(entry);
+            return;
+        }
+}
+
+template <class T, class Handle>
+int give(std::set<std::unique_ptr<T>>& owners, T value, Handle** handle) {
+    auto made = std::make_unique<T>(std::move(value));
+    *handle = reinterpret_cast<Handle*>(made.get());
+    owners.insert(std::move(made));
+    return kSuccess;
 }
 
 bool is_allocated(const void* address, std::size_t bytes) {
@@ -122,7 +164,9 @@ long long setting(const char* name) {
     return world().settings[name];
 }
 
-void enqueue(StreamHandle* stream, std::function<void()> work) { of(stream)->work.push_back(std::move(work)); }
+void enqueue(StreamHandle* stream, std::function<void()> work) {
+    (of(stream)->capturing ? of(stream)->captured : of(stream)->work).push_back(std::move(work));
+}
 
 void need_allocated(const void* address, std::size_t bytes) {
     if (!is_allocated(address, bytes)) throw std::runtime_error("an access outside of the memory of the device");
@@ -198,6 +242,7 @@ DN_FAKE int cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
 DN_FAKE int cuMemAlloc_v2(Address* address, std::size_t bytes) {
     DN_LOCKED;
     if (!bytes) return kInvalidValue;
+    if (captures()) return kCaptureUnsupported;
     if (state().used + bytes > static_cast<std::size_t>(setting("memory"))) return kOutOfMemory;
     void* memory = nullptr;
     if (posix_memalign(&memory, kAlignment, bytes + kGuard)) return kOutOfMemory;
@@ -254,35 +299,78 @@ DN_FAKE int cuMemsetD8Async(Address to, unsigned char value, std::size_t bytes, 
 
 DN_FAKE int cuStreamCreate(StreamHandle** stream, unsigned) {
     DN_LOCKED;
-    auto made = std::make_unique<Stream>();
-    *stream = reinterpret_cast<StreamHandle*>(made.get());
-    state().streams.insert(std::move(made));
-    return kSuccess;
+    return give(state().streams, Stream{}, stream);
 }
 DN_FAKE int cuStreamDestroy_v2(StreamHandle* stream) {
     DN_LOCKED;
-    auto& streams = state().streams;
-    for (auto entry = streams.begin(); entry != streams.end(); ++entry)
-        if (entry->get() == of(stream)) {
-            streams.erase(entry);
-            return kSuccess;
-        }
-    return kInvalidValue;
+    erase(state().streams, of(stream));
+    return kSuccess;
 }
 DN_FAKE int cuStreamSynchronize(StreamHandle* stream) {
     DN_LOCKED;
     ++world().counts["synchronize"];
+    if (captures()) return kCaptureUnsupported;
     return run(*of(stream));
 }
 DN_FAKE int cuEventCreate(EventHandle** event, unsigned) {
-    static char events;
-    *event = reinterpret_cast<EventHandle*>(&events);
+    DN_LOCKED;
+    return give(state().events, Event{}, event);
+}
+DN_FAKE int cuEventDestroy_v2(EventHandle* event) {
+    DN_LOCKED;
+    erase(state().events, event);
     return kSuccess;
 }
-DN_FAKE int cuEventDestroy_v2(EventHandle*) { return kSuccess; }
-DN_FAKE int cuEventRecord(EventHandle*, StreamHandle*) { return kSuccess; }
+DN_FAKE int cuEventRecord(EventHandle* event, StreamHandle* stream) {
+    DN_LOCKED;
+    *reinterpret_cast<Event*>(event) = {of(stream), of(stream)->done + static_cast<long long>(of(stream)->work.size())};
+    return state().broken;
+}
+DN_FAKE int cuEventSynchronize(EventHandle* event) {
+    DN_LOCKED;
+    const Event& point = *reinterpret_cast<Event*>(event);
+    if (captures()) return kCaptureUnsupported;
+    return point.stream ? run(*point.stream, std::max(0LL, point.place - point.stream->done)) : state().broken;
+}
 DN_FAKE int cuEventElapsedTime(float* milliseconds, EventHandle*, EventHandle*) {
     *milliseconds = 1;
+    return kSuccess;
+}
+
+DN_FAKE int cuStreamBeginCapture_v2(StreamHandle* stream, int) {
+    DN_LOCKED;
+    of(stream)->capturing = true;
+    of(stream)->refused = false;
+    return state().broken;
+}
+DN_FAKE int cuStreamEndCapture(StreamHandle* stream, GraphHandle** graph) {
+    DN_LOCKED;
+    Work captured = std::move(of(stream)->captured);
+    of(stream)->captured.clear();
+    of(stream)->capturing = false;
+    *graph = nullptr;
+    if (of(stream)->refused || world().settings["refuse_capture"]) return kCaptureUnsupported;
+    return give(state().graphs, std::move(captured), graph);
+}
+DN_FAKE int cuGraphInstantiateWithFlags(GraphExecHandle** executable, GraphHandle* graph, unsigned long long) {
+    DN_LOCKED;
+    ++world().counts["graphs"];
+    return give(state().graphs, *reinterpret_cast<Work*>(graph), executable);
+}
+DN_FAKE int cuGraphLaunch(GraphExecHandle* executable, StreamHandle* stream) {
+    DN_LOCKED;
+    ++world().counts["graph_launches"];
+    for (const std::function<void()>& work : *reinterpret_cast<Work*>(executable)) enqueue(stream, work);
+    return state().broken;
+}
+DN_FAKE int cuGraphExecDestroy(GraphExecHandle* executable) {
+    DN_LOCKED;
+    erase(state().graphs, executable);
+    return kSuccess;
+}
+DN_FAKE int cuGraphDestroy(GraphHandle* graph) {
+    DN_LOCKED;
+    erase(state().graphs, graph);
     return kSuccess;
 }
 

@@ -18,7 +18,7 @@ namespace dn::fakes {
 // Numbers that tests set by name with fake_set():
 //   devices, arch, driver (its CUDA version), memory (bytes a device has), dnn (cuDNN's version),
 //   schedule: the order of threads, a dn::test::Schedule
-//   fail: the result of the next synchronisation
+//   fail: the result of the next synchronisation; refuse_capture: whether captures of a stream fail
 struct World {
     World();
     std::recursive_mutex mutex;

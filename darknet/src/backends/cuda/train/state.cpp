@@ -70,14 +70,16 @@ CudaTrainState::CudaTrainState(const Graph& graph, std::shared_ptr<Parameters> p
             stream_.upload(host_->nodes[node.index].array(spec.role).data(), parameters_of(node.index, spec.role),
                            spec.count * sizeof(float));
     }
-    stream_.upload(&loss_scale_, unscale_.get(), sizeof loss_scale_);
     stream_.synchronize();
+    set_loss_scale(1);
     begin_batch(seen_);
 }
 
 std::size_t CudaTrainState::bytes(const Graph& graph, Precision precision) {
     const Layout trained(graph, true), rolling(graph, false);
-    const std::size_t copies = 2 + (graph.net.adam ? 2 : 0) + (graph.net.ema_alpha > 0 ? 1 : 0);
+    const bool keeps_gradients = precision == Precision::f16;
+    const std::size_t copies =
+        2 + (graph.net.adam ? 2 : 0) + (graph.net.ema_alpha > 0 ? 1 : 0) + (keeps_gradients ? 1 : 0);
     std::size_t filters = 0;
     for (const Slot& slot : trained.slots())
         if (slot.role == Role::weights && has_filters(graph.nodes[slot.node])) filters += slot.count;
@@ -128,6 +130,13 @@ float* CudaTrainState::rolling(int node, Role role) const {
 std::size_t CudaTrainState::count(StateKind kind, int node, Role role) const {
     const Slot* slot = slot_of(kind, node, role);
     return slot ? slot->count : 0;
+}
+
+void CudaTrainState::copy_arena(const DeviceBuffer& from, const DeviceBuffer& to) const {
+    if (!from.bytes()) return;
+    const Entered here(*engine_->device);
+    stream_.copy(from.get(), to.get(), from.bytes());
+    stream_.synchronize();
 }
 
 void CudaTrainState::download(const float* from, std::size_t count, float* dst) const {
@@ -213,25 +222,21 @@ void CudaTrainState::update_ema(const UpdateRule& rule) {
 // -- mini-batches ----------------------------------------------------------------------------------------------------
 
 void CudaTrainState::begin_batch(std::uint64_t seen) {
-    const Entered here(*engine_->device);
     set_seen(seen);
-    if (rolling_.bytes()) stream_.copy(rolling_.get(), batch_rolling_.get(), rolling_.bytes());
-    stream_.synchronize();
+    copy_arena(rolling_, batch_rolling_);
 }
 
 void CudaTrainState::keep_batch() {
     host_->seen = seen_;
-    if (!rolling_.bytes()) return;
-    const Entered here(*engine_->device);
-    stream_.copy(batch_rolling_.get(), rolling_.get(), rolling_.bytes());
-    stream_.synchronize();
-    ++host_->statistics_version;
+    copy_arena(batch_rolling_, rolling_);
+    if (rolling_.bytes()) ++host_->statistics_version;
 }
 
 void CudaTrainState::begin_share(std::uint64_t seen) {
-    const Entered here(*engine_->device);
     set_seen(seen);
-    if (rolling_.bytes()) stream_.clear(batch_rolling_.get(), rolling_.bytes());
+    if (!rolling_.bytes()) return;
+    const Entered here(*engine_->device);
+    stream_.clear(batch_rolling_.get(), rolling_.bytes());
     stream_.synchronize();
 }
 
@@ -240,9 +245,30 @@ void CudaTrainState::get_share(int node, Role role, float* dst) const {
 }
 
 void CudaTrainState::set_seen(std::uint64_t seen) {
+    const Entered here(*engine_->device);
     seen_ = seen;
     stream_.upload(&seen_, counters_.get(), sizeof seen_);
+    stream_.synchronize();
 }
+
+// -- loss scale ------------------------------------------------------------------------------------------------------
+
+void CudaTrainState::set_loss_scale(float factor) {
+    const Entered here(*engine_->device);
+    loss_scale_ = factor;
+    unscale_value_ = 1 / factor;
+    stream_.upload(&unscale_value_, unscale_.get(), sizeof unscale_value_);
+    stream_.synchronize();
+}
+
+void CudaTrainState::keep_gradients() {
+    if (!kept_gradients_.bytes()) kept_gradients_ = zeros(trained_layout_);
+    copy_arena(gradients_, kept_gradients_);
+}
+
+void CudaTrainState::restore_gradients() { copy_arena(kept_gradients_, gradients_); }
+
+bool CudaTrainState::has_overflowed() const { return !all_finite({&gradients_}) && all_finite({&trained_, &rolling_}); }
 
 // -- checks ----------------------------------------------------------------------------------------------------------
 

@@ -41,6 +41,10 @@ public:
     void begin_share(std::uint64_t seen) override;
     void get_share(int node, Role role, float* dst) const override;
     std::string first_non_finite() const override;
+    void set_loss_scale(float factor) override;
+    void keep_gradients() override;
+    void restore_gradients() override;
+    bool has_overflowed() const override;
 
     // Bytes on the device of such a state, filters packed in this precision included.
     static std::size_t bytes(const Graph& graph, Precision precision);
@@ -83,8 +87,8 @@ private:
         std::size_t floats_ = 0;
     };
     struct Packed {
-        PackedFilters as;
-        const Slot* weights;
+        PackedFilters as{};
+        const Slot* weights = nullptr;
         DeviceBuffer buffer;
     };
 
@@ -93,6 +97,7 @@ private:
     static float* address(const DeviceBuffer& arena, const Slot* slot);  // null without a slot
     float* parameters_of(int owner, Role role) const;
     DeviceBuffer zeros(const Layout& layout) const;
+    void copy_arena(const DeviceBuffer& from, const DeviceBuffer& to) const;
     void download(const float* from, std::size_t count, float* dst) const;
     void pack(const Packed& packed) const;
     void move(const UpdateSpan& span, const UpdateRule& rule) const;
@@ -107,10 +112,11 @@ private:
     std::vector<std::string> where_;  // by node
     Layout trained_layout_, rolling_layout_;
     DeviceBuffer trained_, gradients_, adam_m_, adam_v_, ema_;  // no bytes: there is none
+    DeviceBuffer kept_gradients_;                               // likewise, without a loss scale
     DeviceBuffer rolling_, batch_rolling_;                      // of the network, and of the mini-batch
     DeviceBuffer counters_, unscale_, found_;
     std::uint64_t seen_;
-    float loss_scale_ = 1;
+    float loss_scale_ = 1, unscale_value_ = 1;
     std::map<std::pair<int, DType>, Packed> packed_;  // by the node that owns the weights
     Launch<SgdArgs> sgd_;
     Launch<AdamArgs> adam_;

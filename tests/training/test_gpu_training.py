@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training with ``device=cuda``, on fakes of NVIDIA's libraries, which the build of the C++ tests makes.
+
+The libraries are opened once in a process, so each test runs the functions below in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import shapes
+from shapes import StopAt
+
+from pydarknet import TrainConfig
+from pydarknet.training import Hook, Outcome, Step, checkpoint, resume, train
+from pydarknet.training.loop import TrainingLoop
+
+FAKES = os.environ.get("PYDARKNET_FAKE_CUDA", "")
+
+pytestmark = pytest.mark.skipif(not FAKES, reason="PYDARKNET_FAKE_CUDA names no folder of fakes")
+
+Folder = Path
+
+
+def config(folder: Folder, name: str, device: str = "cuda", length: int = 4, **values: Any) -> TrainConfig:
+    """A training of a few iterations, in a folder of that name."""
+    place = folder / name
+    place.mkdir()
+    data = folder / "ds/obj.data"
+    if not data.is_file():
+        shapes.data_set(folder / "ds", 4, 2)
+    cfg = shapes.cfg(place, length, size=32, mosaic=0, batch=2, **values)
+    options: dict[str, Any] = {"force": True, "plots": False, "map_every": 0, "last_every": 1, "threads": 1}
+    return TrainConfig(cfg, data, out=place / "run", device=device, **options)
+
+
+def state(outcome: Outcome) -> dict[str, Any]:
+    """Everything that the training resumes from, with digests in place of the arrays."""
+    found = checkpoint.load(outcome.folder / "weights/shapes_last.state").trainer
+    arrays = {name: array.tobytes().hex() for name, array in found["arrays"].items()}
+    return {**found, "arrays": arrays}
+
+
+class Killed(Hook):
+    """Ends the process in the middle of an iteration, as the system does when memory is short."""
+
+    def before_step(self, training: TrainingLoop) -> None:
+        if training.iteration == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed(folder: Folder) -> None:
+    train(config(folder, "killed"), [Killed()])
+
+
+def resumed(folder: Folder) -> None:
+    """A training that was stopped, and one that was killed, end with the bits of one that never was."""
+    whole = train(config(folder, "whole"))
+    assert (whole.reason, whole.iteration) == ("finished", 4)
+    stopped = config(folder, "stopped")
+    assert train(stopped, [StopAt(2)]).reason == "signal"
+    assert state(train(stopped)) == state(whole)
+    assert state(train(resume(folder / "killed/run"))) == state(whole)
+    assert any(name.startswith("gradients/") for name in state(whole)["arrays"])
+    assert state(whole)["loss_scale"] == [32768, 4]
+    session = json.loads((whole.folder / "run.json").read_text())["sessions"][0]
+    assert session["backend"] == "cuda"
+    assert session["device"].startswith("fake GPU (sm_75), cuDNN 9.10.2")
+    assert session["precision"] == "fp16"
+
+
+def elsewhere(folder: Folder) -> None:
+    """From the GPU to the CPU and back: the run continues, and says that bits differ."""
+    first = train(replace(config(folder, "moved"), max_batches=2))
+    for device, length in (("cpu", 3), ("cuda", 4)):
+        outcome = train(resume(first.folder, device=device, max_batches=length))
+        assert (outcome.reason, outcome.iteration) == ("finished", length)
+    sessions = json.loads((first.folder / "run.json").read_text())["sessions"]
+    assert [session["backend"] for session in sessions] == ["cuda", "cpu", "cuda"]
+    assert sessions[0]["precision"] == "fp16"
+    for session in sessions[1:]:
+        assert any("results will no longer be bit-identical" in note for note in session["notes"]), session
+
+
+def overflows(folder: Folder) -> None:
+    """A loss scale that is too large: updates are skipped and reported, and then the training learns."""
+
+    class Weights(Hook):
+        def __init__(self) -> None:
+            self.seen: list[bytes] = []
+
+        def after_step(self, training: TrainingLoop, step: Step) -> None:
+            arrays = training.trainer.state()["arrays"]
+            self.seen.append(
+                arrays["parameters/0/weights"].tobytes() + arrays["gradients/0/weights"].tobytes()
+            )
+
+    weights = Weights()
+    settings = config(folder, "overflow", length=6)
+    cfg = Path(settings.cfg)
+    cfg.write_text(cfg.read_text().replace("[net]", "[net]\nloss_scale=1e6", 1))
+    outcome = train(settings, [weights])
+    assert (outcome.reason, outcome.iteration) == ("finished", 6)
+    rows = [json.loads(line) for line in (outcome.folder / "results.jsonl").read_text().splitlines()]
+    skipped = [row["skipped"] for row in rows]
+    assert skipped[0]
+    assert not skipped[-1]
+    for number in range(1, 6):
+        assert (weights.seen[number] == weights.seen[number - 1]) == skipped[number]
+        assert rows[number]["loss_scale"] == rows[number - 1]["loss_scale"] / (2 if skipped[number] else 1)
+    log = (outcome.folder / "train.log").read_text()
+    assert log.count("Gradients overflowed in fp16: update skipped, loss scale") == sum(skipped)
+
+
+@pytest.mark.parametrize("name", ["resumed", "elsewhere", "overflows"])
+def test_training_on_fakes(name: str, tmp_path: Path) -> None:
+    if name == "resumed":
+        assert called("killed", tmp_path).returncode == -signal.SIGKILL
+    done = called(name, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("computing on cuda (fake GPU (sm_75), cuDNN 9.10.2), fp16, 1 threads")
+
+
+def called(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a function of this file in a process that finds the fakes."""
+    values = {"PYDARKNET_CUDA_PATH": FAKES, "XDG_CACHE_HOME": str(folder / "cache")}
+    return subprocess.run(
+        [sys.executable, __file__, name, folder],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **values, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](Path(sys.argv[2]))
