@@ -21,7 +21,7 @@ VARIABLE = "PYDARKNET_TESTS_REQUIRE"
 OPTIONAL = {
     "fixtures": "set PYDARKNET_FIXTURES",
     "browser": "apt install chromium",
-    "namespaces": "no right to make a PID namespace",
+    "namespaces": "no right to make a PID namespace|no network namespaces|no right to (make|connect|give)",
     "trackers": "could not import 'trackers'",
     "nvrtc": "pip install nvidia-cuda-nvrtc-cu12",
     "fakes": "PYDARKNET_FAKE_CUDA names no folder",

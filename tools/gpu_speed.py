@@ -92,7 +92,7 @@ class SpeedStages(Stages):
 
     def speed(self) -> Report:
         """Forward pass by batch and precision, with and without CUDA graphs; PyTorch beside it."""
-        rows = []
+        rows: list[Report] = []
         seconds, batches = (0.0, (1,)) if self.rehearse else (0.5, (1, 8, 64))
         for cfg in self.networks():
             for precision in self.precisions():
@@ -101,9 +101,13 @@ class SpeedStages(Stages):
                         setting = benchmark.Setting(
                             self.saved(cfg), None, None, batch, precision, self.device, None, False
                         )
-                        with environment(GRAPHS, graphs):
-                            row = asdict(benchmark.measure(setting, seconds))
-                        rows.append({"cfg": Path(cfg.path).stem, "graphs": graphs == "1", **row})
+                        row: Report = {"cfg": Path(cfg.path).stem, "graphs": graphs == "1"}
+                        try:
+                            with environment(GRAPHS, graphs):
+                                row |= asdict(benchmark.measure(setting, seconds))
+                        except DarknetError as error:  # one that fails must not lose the others
+                            row |= {"batch": batch, "precision": precision, "error": str(error)}
+                        rows.append(row)
         peer = "installed" if importlib.util.find_spec("torch") else "PyTorch is not installed"
         return judged([], rows=rows, peer=peer if self.rehearse else self._peer(rows))
 
@@ -120,7 +124,7 @@ class SpeedStages(Stages):
             {"cfg": row["cfg"], "batch": row["batch"], "precision": row["precision"], "p50": self._torch(
                 torch, Darknet(str(ROOT / f"cfg/{row['cfg']}.cfg")), row)}
             for row in rows
-            if row["graphs"]
+            if row["graphs"] and "error" not in row
         ]  # fmt: skip
 
     def _torch(self, torch: Any, model: Any, row: Report) -> float:

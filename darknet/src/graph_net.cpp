@@ -5,6 +5,7 @@
 
 #include "error.hpp"
 #include "graph.hpp"
+#include "loss_scale.hpp"
 
 namespace dn {
 namespace {
@@ -68,8 +69,10 @@ void read_schedule(CfgOptions& o, NetParams& net, std::vector<std::string>& warn
     net.adam_eps = o.real("eps", 1e-6f);
     net.ema_alpha = o.real("ema_alpha", 0);
     net.loss_scale = o.real("loss_scale", 0);
-    if (!(net.loss_scale >= 0 && std::isfinite(net.loss_scale)))
-        o.fail("loss_scale", text("found loss_scale=", net.loss_scale, ", expected a number above 0"));
+    if (net.loss_scale != 0 && !LossScale::is_valid(net.loss_scale, 0))
+        o.fail("loss_scale",
+               text("found loss_scale=", net.loss_scale, ", expected 1 to ", static_cast<int>(LossScale::kLargest),
+                    ", or 0 for ", static_cast<int>(LossScale::kStart)));
 }
 
 // Keys of other readers, and keys that change no result in Darknet.

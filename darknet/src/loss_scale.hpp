@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The factor of a loss's gradients in float16, in which small ones would be 0: as large as they stay finite.
+// The factor that gradients have in float16, where small ones would be 0. It grows while they are finite, and is halved
+// when one is not.
 #pragma once
 
 namespace dn {
@@ -7,7 +8,12 @@ namespace dn {
 class LossScale {
 public:
     static constexpr float kStart = 1 << 15;
+    static constexpr float kLargest = 1 << 24;
     static constexpr int kUpdates = 2000;  // with finite gradients, after which it is doubled
+
+    static bool is_valid(float factor, int good) {
+        return factor >= 1 && factor <= kLargest && good >= 0 && good < kUpdates;
+    }
 
     explicit LossScale(float factor = kStart, int good = 0) : factor_(factor), good_(good) {}
 
@@ -23,8 +29,6 @@ public:
     }
 
 private:
-    static constexpr float kLargest = 1 << 24;
-
     float factor_;
     int good_;
 };

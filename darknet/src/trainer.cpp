@@ -76,9 +76,10 @@ void Trainer::set_counters(std::int64_t iteration, std::uint64_t seen) {
 }
 
 void Trainer::set_loss_scale(float factor, int good) {
-    if (!std::isfinite(factor) || factor <= 0 || good < 0)
+    if (!LossScale::is_valid(factor, good))
         throw Error(Status::invalid_argument, "",
-                    text("found a loss scale of ", factor, " for ", good, " updates, expected a number above 0"));
+                    text("found a loss scale of ", factor, " for ", good, " updates, expected 1 to ",
+                         static_cast<int>(LossScale::kLargest), " for fewer than ", LossScale::kUpdates));
     if (!loss_scale_) return;
     loss_scale_ = LossScale(factor, good);
     state_.set_loss_scale(factor);
@@ -210,7 +211,7 @@ void Trainer::update() {
     UpdateRule rule = solver_.rule(++iteration_, images_);
     if (skipped_) {
         state_.restore_gradients();
-        rule.spans.clear();  // the moving average goes its way
+        rule.spans.clear();  // the moving average blends on, towards the same weights
     }
     state_.update(rule);
     if (loss_scale_) {

@@ -158,7 +158,7 @@ TEST_CASE("loss scale: gradients that overflow without a scale are an error as e
     CHECK_FALSE(run.trainer.has_skipped());
     CHECK(run.trainer.loss_scale()->factor() == 1);
     CHECK_CONTAINS(error_of(Status::cfg, [] { Run("loss_scale=-1\n"); }),
-                   "found loss_scale=-1, expected a number above 0");
+                   "found loss_scale=-1, expected 1 to 16777216, or 0 for 32768");
 }
 
 TEST_CASE("loss scale: the moving average becomes the parameters though that update is skipped") {
@@ -185,7 +185,7 @@ TEST_CASE("loss scale: a training continues with the scale that it had") {
     CHECK(next.backend->state->scale == 16384);
     CHECK(next.trainer.loss_scale()->good() == 1);
     CHECK_CONTAINS(error_of(Status::invalid_argument, [&] { next.trainer.set_loss_scale(0, 0); }),
-                   "found a loss scale of 0");
+                   "found a loss scale of 0 for 0 updates, expected 1 to 16777216 for fewer than 2000");
     Network network(parse_cfg(cfg(), "net.cfg"), "", Run::options());
     Trainer exact(network);
     CHECK(exact.loss_scale() == nullptr);

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pydarknet.engine.model_files import found_files
 from pydarknet.engine.network import Network
 from pydarknet.system.memory import peak_memory, reset_peak_memory, resident_memory
 
@@ -59,6 +60,11 @@ class Setting:
     threads: int | None = None
     strict: bool = True
 
+    def has_weights(self) -> bool:
+        """Whether the weights are those of a file, of a run or of a pack, and not random."""
+        with found_files(self.cfg, self.weights) as (_, file):
+            return file is not None
+
     def load(self) -> Network:
         """The network, ready to be timed."""
         network = Network(
@@ -92,7 +98,7 @@ def measure(setting: Setting, seconds: float, warmup: int = 3) -> Row:
     before = resident_memory()
     reset_peak_memory()
     # Random weights can give every box a probability, which no trained network does: NMS would take minutes.
-    thresh = 0.25 if setting.weights else 1.0
+    thresh = 0.25 if setting.has_weights() else 1.0
     with setting.load() as network:
         info = network.info
         rng = np.random.default_rng(0)  # noise, so that no value is special

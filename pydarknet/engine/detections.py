@@ -33,7 +33,7 @@ class Detections:
 
     A box that passes the threshold for several classes has several rows with equal corners.
     The arrays are read-only: an operation on them makes new ones, and ``array.copy()`` can be written to.
-    Two are equal (``==``) when all columns are.
+    Two are equal (``==``) when columns, names and image sizes are; there is no hash.
 
     Attributes:
         xyxy: corners x1, y1, x2, y2 in image pixels, float32 (n, 4); not clipped to the image.
@@ -66,11 +66,18 @@ class Detections:
             )
         if self.tracker_id is not None and self.tracker_id.shape != (n,):
             raise ArgumentError(f"found tracker_id of shape {self.tracker_id.shape}, expected ({n},)")
+        self._lock()
+
+    def _lock(self) -> None:
         for name in _COLUMNS:
             if (column := getattr(self, name)) is not None:
                 locked = column.view()
                 locked.flags.writeable = False
                 object.__setattr__(self, name, locked)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # of a copy or a pickle, whose arrays can be written to
+        self._lock()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Detections):

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydarknet.engine.devices import is_gpu
 from pydarknet.system import nvidia
 from pydarknet.system.gpu import gpu_names
 from pydarknet.system.machine import cpu_model, total_memory, usable_cores
@@ -85,7 +86,7 @@ def engine_libraries(backend: str) -> dict[str, str]:
     from pydarknet.engine import _core
 
     build = _core.build_info()
-    if backend.startswith("cuda"):
+    if is_gpu(backend):
         found = build["cuda"]
         return {name: str(found[name]) for name in ("driver", "cudnn", "nvrtc") if found.get(name)}
     return {"onednn": build["onednn"]} if backend == "cpu" else {}

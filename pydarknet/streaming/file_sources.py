@@ -25,7 +25,7 @@ from pydarknet.engine import opencv
 from pydarknet.engine.images import Pixels, blue_first, decode, load
 from pydarknet.errors import DataError
 from pydarknet.streaming.sources import IMAGE_SUFFIXES, StreamSource, _natural
-from pydarknet.system.fetch import LARGEST_FILE
+from pydarknet.system.fetch import LARGEST_FILE, without_password
 
 _log = logging.getLogger("pydarknet")
 _MOST_VIDEOS_TO_OPEN = 100  # only to count their frames
@@ -123,7 +123,8 @@ def _arrays(source: StreamSource, channels: int) -> Iterator[Frame | DataError]:
     images = value if isinstance(value, (list, tuple, Iterator)) else [value]
     for index, image in enumerate(images):
         try:
-            name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"array{index + 1}"
+            is_name = isinstance(image, (str, os.PathLike))
+            name = without_password(os.fspath(image)) if is_name else f"array{index + 1}"
             yield Frame(load(image, channels, rgb=source.rgb, urls=True), name, index, still=True)
         except DataError as error:
             yield error

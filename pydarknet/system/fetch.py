@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.request
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,16 +17,20 @@ def fetch(url: str) -> bytes:
     """The bytes of an http or https address.
 
     Raises:
-        DataError: the server, the connection or the address failed, or the file is larger than 1 GiB.
+        DataError: the server, the connection or the address failed, or the file is incomplete or
+            larger than 1 GiB.
     """
     name = without_password(url)
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             data: bytes = answer.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
+            announced = answer.headers.get("Content-Length")
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise DataError(f"{name}: cannot be fetched: {error}") from None
     if len(data) > LARGEST_FILE:
         raise DataError(f"{name}: is larger than {LARGEST_FILE >> 20} MiB")
+    if announced is not None and announced.isdecimal() and len(data) < int(announced):
+        raise DataError(f"{name}: only {len(data)} of {announced} bytes arrived; try again")
     return data
 
 

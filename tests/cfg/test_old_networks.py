@@ -125,6 +125,10 @@ REFUSED = {
         NET + conv(4) + "ksize_h=1\nksize_w=3\nrectFlg=1\n",
         "rectFlg: kernels that are not square",
     ),
+    "kernels 1x3 by another spelling": (
+        NET + conv(4).replace("[convolutional]", "[conv]") + "rectFlg=1\n",
+        "rectFlg: kernels that are not square",
+    ),
     "quadrangles": (
         NET
         + "[convolutional]\nfilters=30\nsize=1\nactivation=linear\n[yolo]\nmask=0,1,2\nclasses=1\nnum=3\n",

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +54,9 @@ def test_it_is_frozen_and_its_columns_belong_together(dets: Detections) -> None:
 def test_columns_are_read_only_and_compared(dets: Detections) -> None:
     corners = dets.xyxy.copy()
     tracked = dataclasses.replace(dets, tracker_id=np.array([4, 5, 6]))
-    for one in (dets, tracked, dets[1:], Detections.merge([dets, dets])):
+    copies = (copy.deepcopy(tracked), pickle.loads(pickle.dumps(tracked)))
+    assert copies == (tracked, tracked)
+    for one in (dets, tracked, dets[1:], Detections.merge([dets, dets]), *copies):
         for column in filter(
             lambda c: c is not None, (one.xyxy, one.confidence, one.class_id, one.tracker_id)
         ):

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import struct
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,6 +59,30 @@ def test_addresses_are_fetched_on_request_only(pages: dict[str, bytes], url: str
     pages["/text.png"] = b"no image"
     with pytest.raises(DataError, match=r"http://.*/text\.png: cannot be decoded"):
         load(f"{url}/text.png", urls=True)
+    with pytest.raises(DataError, match=r"http://.*cannot be fetched: .*control characters"):
+        load(f"{url}/a b.png", urls=True)
+    with pytest.raises(DataError, match=r"http://.*cannot be fetched: .*port"):
+        load("http://localhost:abc/x.png", urls=True)
+
+
+def test_an_image_that_arrives_in_part_is_refused() -> None:
+    """The server ends the connection after half of the bytes that it announced."""
+    body = png(BGR)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                head = f"HTTP/1.0 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+                connection.sendall(head.encode() + body[: len(body) // 2])
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/x.png"
+        with pytest.raises(DataError, match=rf"only {len(body) // 2} of {len(body)} bytes arrived"):
+            load(address, urls=True)
+        thread.join()
 
 
 def test_an_array_that_fits_is_not_copied() -> None:

@@ -242,20 +242,8 @@ def two_hosts(tmp_path: Path) -> Iterator[list[str]]:
         if any(ip("netns", "add", prefix + host) for host in hosts):
             pytest.skip("no right to make network namespaces")
         ends = [name for host, link in zip(hosts, links, strict=True) for name in (link, prefix + host)]
-        if ip(
-            "link",
-            "add",
-            ends[0],
-            "netns",
-            ends[1],
-            "type",
-            "veth",
-            "peer",
-            "name",
-            ends[2],
-            "netns",
-            ends[3],
-        ):
+        link = f"link add {ends[0]} netns {ends[1]} type veth peer name {ends[2]} netns {ends[3]}"
+        if ip(*link.split()):
             pytest.skip("no right to connect network namespaces (veth)")
         for host, link in zip(hosts, links, strict=True):
             assert ip("-n", prefix + host, "addr", "add", f"{host}/24", "dev", link) == 0

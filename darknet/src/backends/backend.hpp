@@ -95,7 +95,7 @@ public:
     virtual std::unique_ptr<Plan> compile(const Graph& graph, const std::shared_ptr<const Parameters>& parameters,
                                           const PlanOptions& options) const = 0;
     // Bytes that a plan with these options takes of the memory that free_bytes() is of, without making it: activations,
-    // weights as it packs them and, in training (whose state is not checked), the TrainState. The parameters of the
+    // weights as it packs them and, in training, what the TrainState has not taken yet (null: all). Parameters of the
     // network are not among them.
     virtual std::size_t plan_bytes(const Graph& graph, const PlanOptions& options) const = 0;
     // What the plans of a backend can still take of their memory; 0 where the system does not report it.

@@ -26,12 +26,13 @@ constexpr RefusedSection kSections[] = {
     {"deconvolutional", "transposed convolutions are not supported; [upsample] and [convolutional] are"},
     {"iseg", "heads for the segmentation of instances are not supported"},
     {"l2norm", "the normalization of a pixel over its channels is not supported"},
-    {"logistic", "a section of its own is not supported; write [activation] with activation=logistic"},
+    {"logistic", "sections of this name are not supported; write [activation] with activation=logistic"},
     {"depthwise_convolutional",
-     "is a section of forks; write [convolutional] with filters= and groups= the number of channels of the layer "
+     "sections of forks are not supported; write [convolutional] with filters= and groups= the number of channels of "
+     "the layer "
      "before"},
     {"mix_convolutional", "convolutions of several sizes in one layer are not supported"},
-    {"se", "is a section of forks; write [avgpool], two [convolutional] of size=1 and [scale_channels]"},
+    {"se", "sections of forks are not supported; write [avgpool], two [convolutional] of size=1 and [scale_channels]"},
     {"yolo_bdp", "heads whose boxes have more than x, y, width and height are not supported"},
     {"implicit_add", kYolor},
     {"implicit_mul", kYolor},
@@ -45,7 +46,7 @@ constexpr RefusedSection kSections[] = {
 };
 
 struct RefusedKey {
-    const char* section;
+    Kind kind;
     const char* key;
     const char* idle;  // the value with which it changes nothing
     const char* reason;
@@ -53,10 +54,11 @@ struct RefusedKey {
 
 // Without them the network would load and compute something else, so they are refused with --lenient, too.
 constexpr RefusedKey kKeys[] = {
-    {"reorg", "extra", "0", "additional outputs are not supported; expected 0"},
-    {"yolo", "from", "", "heads that read several layers, as in ASFF networks of PyTorch programs, are not supported"},
-    {"connected", "transpose", "0", "transposed weights of a fork are not supported; expected 0"},
-    {"convolutional", "rectFlg", "0", "kernels that are not square are not supported; expected 0"},
+    {Kind::reorg, "extra", "0", "additional outputs are not supported; expected 0"},
+    {Kind::yolo, "from", "",
+     "heads that read several layers, as in ASFF networks of PyTorch programs, are not supported"},
+    {Kind::connected, "transpose", "0", "transposed weights of a fork are not supported; expected 0"},
+    {Kind::convolutional, "rectFlg", "0", "kernels that are not square are not supported; expected 0"},
 };
 
 }  // namespace
@@ -68,8 +70,9 @@ const char* refused_section(const std::string& section) {
 }
 
 void refuse_keys(CfgOptions& options) {
+    const Kind kind = find_layer(options.section().type)->kind;
     for (const RefusedKey& entry : kKeys)
-        if (options.section().type == entry.section && options.word(entry.key, entry.idle) != entry.idle)
+        if (kind == entry.kind && options.word(entry.key, entry.idle) != entry.idle)
             options.fail(entry.key, entry.reason);
 }
 

@@ -186,6 +186,17 @@ TEST_CASE("cuda: an image of many times the network's size is resized by the hos
     CHECK(output(net) == expected);
 }
 
+TEST_CASE("cuda: images for which the GPU has no memory are resized by the host") {
+    const FakeGpu gpu;
+    const auto backend = FakeGpu::backend();
+    const Net net(kBody, *backend);
+    const Pixels small(22, 18, 3, 1);
+    const Floats expected = output(net, {small.view, small.view}, true, true);
+    gpu.set("memory", gpu.count("used"));
+    CHECK(output(net, {small.view, small.view}, true, false) == expected);
+    CHECK(output(net, {small.view, small.view}, true, false) == expected);
+}
+
 TEST_CASE("cuda: a forward pass is waited for when its result is read, and its input when the next is written") {
     const FakeGpu gpu;
     const auto backend = FakeGpu::backend();
@@ -271,7 +282,7 @@ Passes passes(const FakeGpu& gpu, const std::string& sections, const char* graph
 
 }  // namespace
 
-TEST_CASE("cuda: from the third pass on, kernels are launched as one graph, with the same result") {
+TEST_CASE("cuda: from the second pass on, kernels are launched as one graph, with the same result") {
     const FakeGpu gpu;
     const Passes single = passes(gpu, kBody + kYolo, "0");
     CHECK(single.graph_launches == 0);
@@ -295,6 +306,13 @@ TEST_CASE("cuda: where a graph cannot be captured, kernels are launched one by o
     CHECK(refused.outputs == single.outputs);
     CHECK(refused.launches == single.launches);
     CHECK_CONTAINS(error_of(Status::backend, [&] { passes(gpu, kBody + kYolo, "1"); }), "cuStreamEndCapture failed");
+    setenv("PYDARKNET_CUDA_GRAPHS", "1", 1);
+    const auto backend = FakeGpu::backend();
+    const Net net(kBody + kYolo, *backend);
+    unsetenv("PYDARKNET_CUDA_GRAPHS");
+    net.plan->forward();
+    for (int i = 0; i < 2; ++i)  // each time, not once
+        CHECK_CONTAINS(error_of(Status::backend, [&] { net.plan->forward(); }), "cuStreamEndCapture failed");
 }
 
 TEST_CASE("cuda: PYDARKNET_CUDA_GRAPHS must be a number that is known") {

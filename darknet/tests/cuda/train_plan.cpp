@@ -118,7 +118,12 @@ TEST_CASE("cuda training: the memory of a plan and its state is as forecast, but
             const Bench bench(cfg, *backend, precision);
             if (precision == Precision::f16) bench.state->keep_gradients();  // as a trainer does
             const long long used = gpu.count("used") - before;
-            const auto expected = static_cast<long long>(backend->plan_bytes(bench.graph, bench.options));
+            Training unmade = bench.training;
+            unmade.state = nullptr;
+            PlanOptions options = bench.options;
+            options.training = &unmade;
+            const auto expected = static_cast<long long>(backend->plan_bytes(bench.graph, options));
+            CHECK(static_cast<long long>(backend->plan_bytes(bench.graph, bench.options)) < expected);  // has a state
             CHECK(used >= expected);
             CHECK(used <= expected + kWorkspace + kCounters);
             CHECK(static_cast<long long>(bench.plan->activation_bytes()) < used);

@@ -97,8 +97,9 @@ TEST_CASE("cuda training: gradients that overflow in float16 move nothing, until
 TEST_CASE("cuda training: a GPU that is too small names the subdivisions that fit, and they do") {
     const FakeGpu gpu;
     Run run(cfg(), Precision::f32);
+    run.accumulate(1);  // what it takes of its state once, it has now
     const auto bytes = [&](int n) {
-        Training training{nullptr, 0};
+        Training training{run.network.shared_parameters()->training.get(), 0};
         PlanOptions options;
         options.batch = n;
         options.precision = Precision::f32;

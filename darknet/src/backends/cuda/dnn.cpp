@@ -142,7 +142,9 @@ DnnStream::DnnStream(const Stream& stream, const std::string& properties) : stre
 }
 
 DnnStream::~DnnStream() {
-    if (handle_) device().dnn().cudnnDestroy(handle_);
+    quietly(stream_.device(), [this](const abi::Driver&) {
+        if (handle_) device().dnn().cudnnDestroy(handle_);
+    });
     if (properties_) device().dnn().cudnnBackendDestroyDescriptor(properties_);
 }
 

@@ -34,7 +34,7 @@ float* PlanInput::planes() {
 }
 
 bool PlanInput::load(const ImageView* images, int n, bool letterbox) {
-    constexpr std::size_t most = 4;  // as many bytes as the planes: the host reads few of the pixels of large images
+    constexpr std::size_t most = 4;  // times the bytes of the planes: of large images the host reads few pixels
     std::size_t total = 0;
     for (int i = 0; i < n; ++i) {
         Floats pixel(net_.c);
@@ -43,9 +43,9 @@ bool PlanInput::load(const ImageView* images, int n, bool letterbox) {
     }
     if (total > most * n * net_.size() * sizeof(float)) return false;
     const Entered here(*runtime_.device());
-    reserve(total);
     read_.wait();
     images_.clear();
+    if (!reserve(total)) return false;
     pixel_bytes_ = 0;
     for (int i = 0; i < n; ++i) {
         images_.push_back(copy_image(images[i], i, letterbox, pixel_bytes_));
@@ -54,15 +54,21 @@ bool PlanInput::load(const ImageView* images, int n, bool letterbox) {
     return true;
 }
 
-// Page-locked memory is slow to allocate, so it grows by halves.
-void PlanInput::reserve(std::size_t bytes) {
-    if (bytes <= pixels_.bytes()) return;
+// Page-locked memory is slow to allocate, so it grows by halves. False: there is no memory for them.
+bool PlanInput::reserve(std::size_t bytes) {
+    if (bytes <= pixels_.bytes()) return true;
     runtime_.stream.synchronize();  // the old ones are not read any more
     const std::size_t grown = std::max(bytes, pixels_.bytes() + pixels_.bytes() / 2);
     pixels_ = {};
     device_pixels_ = {};
-    device_pixels_ = DeviceBuffer(runtime_.device(), grown);
-    pixels_ = PinnedBuffer(runtime_.device(), grown);
+    try {
+        device_pixels_ = DeviceBuffer(runtime_.device(), grown);
+        pixels_ = PinnedBuffer(runtime_.device(), grown);
+    } catch (const Error& error) {
+        if (error.status() != Status::out_of_memory) throw;
+        device_pixels_ = {};
+    }
+    return pixels_.bytes() > 0;
 }
 
 LoadImageArgs PlanInput::copy_image(const ImageView& image, int number, bool letterbox, std::size_t at) {

@@ -27,7 +27,7 @@ public:
     void enqueue();
 
 private:
-    void reserve(std::size_t bytes);
+    bool reserve(std::size_t bytes);
     LoadImageArgs copy_image(const ImageView& image, int number, bool letterbox, std::size_t at);
 
     Runtime& runtime_;

@@ -12,17 +12,6 @@ namespace {
 
 abi::Address address_of(const void* pointer) { return reinterpret_cast<abi::Address>(pointer); }
 
-// Frees without errors: the owner is at its end.
-template <class Call>
-void quietly(const std::shared_ptr<Device>& device, const Call& call) noexcept {
-    try {
-        const Entered here(*device);
-        call(device->driver());
-    } catch (...) {
-        // A broken device, or one of the parent process, has nothing left to free.
-    }
-}
-
 }  // namespace
 
 std::string megabytes(std::size_t bytes) {
@@ -55,7 +44,7 @@ DeviceBuffer& DeviceBuffer::operator=(DeviceBuffer&& other) noexcept {
 
 void DeviceBuffer::release() noexcept {
     if (!address_) return;
-    quietly(device_, [this](const abi::Driver& driver) { driver.cuMemFree_v2(address_); });
+    quietly(*device_, [this](const abi::Driver& driver) { driver.cuMemFree_v2(address_); });
     address_ = 0;
 }
 
@@ -80,7 +69,7 @@ PinnedBuffer& PinnedBuffer::operator=(PinnedBuffer&& other) noexcept {
 
 void PinnedBuffer::release() noexcept {
     if (!data_) return;
-    quietly(device_, [this](const abi::Driver& driver) { driver.cuMemFreeHost(data_); });
+    quietly(*device_, [this](const abi::Driver& driver) { driver.cuMemFreeHost(data_); });
     data_ = nullptr;
 }
 
@@ -90,7 +79,7 @@ Stream::Stream(const std::shared_ptr<Device>& device) : device_(device) {
 }
 
 Stream::~Stream() {
-    quietly(device_, [this](const abi::Driver& driver) {
+    quietly(*device_, [this](const abi::Driver& driver) {
         driver.cuStreamSynchronize(stream_);
         driver.cuStreamDestroy_v2(stream_);
     });
@@ -125,7 +114,7 @@ Event::Event(const std::shared_ptr<Device>& device) : device_(device) {
 }
 
 Event::~Event() {
-    quietly(device_, [this](const abi::Driver& driver) { driver.cuEventDestroy_v2(event_); });
+    quietly(*device_, [this](const abi::Driver& driver) { driver.cuEventDestroy_v2(event_); });
 }
 
 void Event::record(const Stream& stream) const {

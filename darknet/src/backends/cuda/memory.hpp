@@ -9,6 +9,17 @@
 
 namespace dn::cuda {
 
+// Frees without errors: the owner is at its end.
+template <class Call>
+void quietly(const Device& device, const Call& call) noexcept {
+    try {
+        const Entered here(device);
+        call(device.driver());
+    } catch (...) {
+        // A broken device, or one of the parent process, has nothing left to free.
+    }
+}
+
 // Rounded up: "12 MB".
 std::string megabytes(std::size_t bytes);
 

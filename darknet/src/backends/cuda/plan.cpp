@@ -61,15 +61,7 @@ CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> paramet
     runtime_.allocate();
 }
 
-// What runs uses memory that is freed next.
-CudaPlan::~CudaPlan() {
-    try {
-        const Entered here(*runtime_.device());
-        runtime_.stream.synchronize();
-    } catch (...) {
-        // A broken device runs nothing.
-    }
-}
+CudaPlan::~CudaPlan() { runtime_.finish(); }
 
 std::size_t CudaPlan::bytes(const Graph& graph, const PlanOptions& options) {
     const PlanOptions wanted = with_outputs(graph, options);
@@ -116,8 +108,8 @@ bool CudaPlan::try_capture() {
         capture();
         return true;
     } catch (const Error&) {
-        if (launches_ == LaunchMethod::graph) throw;
         segments_.clear();
+        if (launches_ == LaunchMethod::graph) throw;
         launches_ = LaunchMethod::single;
         return false;
     }

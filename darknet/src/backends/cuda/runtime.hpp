@@ -32,6 +32,11 @@ public:
     std::byte* scratch() const { return scratch_.get<std::byte>(); }
     std::size_t scratch_bytes() const { return scratch_bytes_; }
 
+    // Waits before memory that the stream uses is freed, or used by others after a failure.
+    void finish() noexcept {
+        quietly(*device(), [this](const abi::Driver&) { stream.synchronize(); });
+    }
+
     std::shared_ptr<Engine> engine;
     Stream stream;
     DnnStream dnn;

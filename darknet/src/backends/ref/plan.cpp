@@ -114,7 +114,8 @@ public:
             const bool trains = options.training && node.index >= options.training->frozen_before;
             floats += node.out.size() * (trains ? 2 : 1);
         }
-        return options.batch * floats * sizeof(float) + (options.training ? HostTrainState::bytes(graph) : 0);
+        return options.batch * floats * sizeof(float) +
+               (options.training && !options.training->state ? HostTrainState::bytes(graph) : 0);
     }
     std::size_t free_bytes() const override { return free_host_bytes(); }
 

@@ -149,7 +149,7 @@ std::size_t train_plan_bytes(const Graph& graph, const PlanOptions& options) {
     std::byte anywhere{};  // tensors are described, not used
     const auto tensor_of = [&](int node) { return activations.tensor(node, &anywhere, &anywhere); };
     std::size_t total = options.batch * graph.input.size() * sizeof(float) + activations.value_bytes() +
-                        activations.delta_bytes() + HostTrainState::bytes(graph);
+                        activations.delta_bytes() + (options.training->state ? 0 : HostTrainState::bytes(graph));
     for (const Node& node : graph.nodes) {
         std::vector<Tensor> src;
         for (int input : node.inputs) src.push_back(tensor_of(input));

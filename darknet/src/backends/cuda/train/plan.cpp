@@ -2,6 +2,7 @@
 // The training plan: all kernels forward, the losses on the host, all kernels backward.
 #include <algorithm>
 #include <chrono>
+#include <functional>
 
 #include "../../../error.hpp"
 #include "../../../layers/layer.hpp"
@@ -134,24 +135,26 @@ public:
 
     float* input() override { return input_.get<float>(); }
 
+    ~TrainPlan() override { runtime_.finish(); }
+
     void forward() override {
-        const Entered here(*runtime_.device());
-        load_input();
-        for (const auto& kernel : kernels_) kernel->forward();
-        runtime_.stream.synchronize();
+        run([&] {
+            load_input();
+            for (const auto& kernel : kernels_) kernel->forward();
+        });
     }
 
     void backward(const LossContext& context, std::vector<LossReport>& reports) override {
-        const Entered here(*runtime_.device());
-        compute_losses(context, reports);
-        auto loss = losses_.rbegin();
-        for (int i = static_cast<int>(kernels_.size()) - 1; i >= frozen_before_; --i) {
-            const bool owner = loss != losses_.rend() && (*loss)->node() == i;
-            if (flow_[i].reached && owner) (*loss)->pass_back(state_.loss_scale());
-            if (owner) ++loss;
-            if (flow_[i].reached) kernels_[i]->backward();
-        }
-        runtime_.stream.synchronize();
+        run([&] {
+            compute_losses(context, reports);
+            auto loss = losses_.rbegin();
+            for (int i = static_cast<int>(kernels_.size()) - 1; i >= frozen_before_; --i) {
+                const bool owner = loss != losses_.rend() && (*loss)->node() == i;
+                if (flow_[i].reached && owner) (*loss)->pass_back(state_.loss_scale());
+                if (owner) ++loss;
+                if (flow_[i].reached) kernels_[i]->backward();
+            }
+        });
     }
 
     void read(int node, float* dst) const override {
@@ -213,6 +216,18 @@ private:
         return {std::move(context), flow_[node.index]};
     }
 
+    // Nothing of a pass that failed may run beside the next, which begins on another stream.
+    void run(const std::function<void()>& pass) {
+        const Entered here(*runtime_.device());
+        try {
+            pass();
+        } catch (...) {
+            runtime_.finish();
+            throw;
+        }
+        runtime_.stream.synchronize();
+    }
+
     void load_input() {
         auto* planes = reinterpret_cast<float*>(runtime_.scratch());
         runtime_.stream.upload(input(), planes, input_.bytes());
@@ -233,7 +248,7 @@ private:
     CudaTrainState& state_;
     const int frozen_before_;
     mutable Runtime runtime_;
-    WeightStore weights_;  // nothing: the weights are those of the state
+    WeightStore weights_;  // empty: kernels take the weights of the state
     TrainActivations activations_;
     std::vector<DeltaFlow> flow_;  // by node
     PinnedBuffer input_;           // planes (n, c, h, w), as the caller writes them
@@ -253,8 +268,10 @@ std::unique_ptr<Plan> make_train_plan(const Graph& graph, std::shared_ptr<const 
 std::size_t train_plan_bytes(const Graph& graph, const PlanOptions& options) {
     const TrainActivations activations = place_activations(graph, options);
     const KernelBytes kernels = forecast(graph, activations, find_delta_flow(graph), options);
+    const auto* state = dynamic_cast<const CudaTrainState*>(options.training->state);  // null: none yet
+    const std::size_t in_use = state ? state->bytes_in_use() : 0;
     return activations.value_bytes() + activations.delta_bytes() + kernels.kept + kernels.scratch + kernels.tables +
-           CudaTrainState::bytes(graph, options.precision);
+           CudaTrainState::bytes(graph, options.precision) - in_use;
 }
 
 }  // namespace dn::cuda

@@ -86,6 +86,15 @@ std::size_t CudaTrainState::bytes(const Graph& graph, Precision precision) {
     return copies * trained.bytes() + 2 * rolling.bytes() + filters * dn::bytes(type_of(precision));
 }
 
+std::size_t CudaTrainState::bytes_in_use() const {
+    std::size_t total = 0;
+    for (const DeviceBuffer* buffer :
+         {&trained_, &gradients_, &rolling_, &batch_rolling_, &adam_m_, &adam_v_, &ema_, &kept_gradients_})
+        total += buffer->bytes();
+    for (const auto& entry : packed_) total += entry.second.buffer.bytes();
+    return total;
+}
+
 // -- arrays ----------------------------------------------------------------------------------------------------------
 
 DeviceBuffer CudaTrainState::zeros(const Layout& layout) const {
@@ -164,15 +173,16 @@ void CudaTrainState::set(StateKind kind, int node, Role role, const float* src) 
 
 const void* CudaTrainState::packed(int node, const PackedFilters& as) {
     const int owner = owners_[node];
-    Packed& packed = packed_[{owner, as.type}];
-    if (!packed.buffer.bytes()) {
+    auto found = packed_.find({owner, as.type});
+    if (found == packed_.end()) {
         const Slot* weights = trained_layout_.find(owner, Role::weights);
-        packed = {as, weights, DeviceBuffer(engine_->device, weights->count * dn::bytes(as.type))};
+        Packed packed{as, weights, DeviceBuffer(engine_->device, weights->count * dn::bytes(as.type))};
         const Entered here(*engine_->device);
         pack(packed);
         stream_.synchronize();
+        found = packed_.emplace(std::make_pair(owner, as.type), std::move(packed)).first;
     }
-    return packed.buffer.get();
+    return found->second.buffer.get();
 }
 
 void CudaTrainState::pack(const Packed& packed) const {
@@ -187,8 +197,10 @@ void CudaTrainState::pack(const Packed& packed) const {
 
 void CudaTrainState::update(const UpdateRule& rule) {
     const Entered here(*engine_->device);
+    const bool begins_ema = rule.ema != Ema::off && !ema_.bytes();
+    if (begins_ema) ema_ = zeros(trained_layout_);  // before anything moves: there may be no memory
     for (const UpdateSpan& span : rule.spans) move(span, rule);
-    update_ema(rule);
+    update_ema(rule, begins_ema);
     for (const auto& entry : packed_) pack(entry.second);
     stream_.synchronize();
     ++host_->weights_version;
@@ -209,14 +221,12 @@ void CudaTrainState::move(const UpdateSpan& span, const UpdateRule& rule) const 
                   rule.beta2, span.rate, correction(rule.beta1), correction(rule.beta2), rule.epsilon, span.clip});
 }
 
-void CudaTrainState::update_ema(const UpdateRule& rule) {
+void CudaTrainState::update_ema(const UpdateRule& rule, bool begins) const {
     if (rule.ema == Ema::off) return;
-    const bool begin = !ema_.bytes();
-    if (!begin && rule.ema == Ema::start) return;
-    if (begin) ema_ = zeros(trained_layout_);
-    if (!begin && rule.ema == Ema::adopt) return stream_.copy(ema_.get(), trained_.get(), ema_.bytes());
+    if (!begins && rule.ema == Ema::start) return;
+    if (!begins && rule.ema == Ema::adopt) return stream_.copy(ema_.get(), trained_.get(), ema_.bytes());
     const long long count = as_count(trained_layout_.floats());
-    blend_(count, {ema_.get<float>(), trained_.get<float>(), count, begin ? 0 : rule.ema_alpha});
+    blend_(count, {ema_.get<float>(), trained_.get<float>(), count, begins ? 0 : rule.ema_alpha});
 }
 
 // -- mini-batches ----------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ public:
 
     // Bytes on the device of such a state, filters packed in this precision included.
     static std::size_t bytes(const Graph& graph, Precision precision);
+    std::size_t bytes_in_use() const;  // of these
 
     // What the network computes with. Rolling statistics are those in front of the mini-batch.
     float* parameters(int node, Role role) const;
@@ -101,7 +102,7 @@ private:
     void download(const float* from, std::size_t count, float* dst) const;
     void pack(const Packed& packed) const;
     void move(const UpdateSpan& span, const UpdateRule& rule) const;
-    void update_ema(const UpdateRule& rule);
+    void update_ema(const UpdateRule& rule, bool begins) const;
     void set_seen(std::uint64_t seen);
     bool all_finite(const std::vector<const DeviceBuffer*>& arenas) const;
 

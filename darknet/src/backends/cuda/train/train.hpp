@@ -22,7 +22,7 @@ struct TrainContext : Context {
     bool adds(std::size_t input) const { return !flow.overwrite[input]; }
 };
 
-// Null where only the reference kernel trains the layer.
+// train_by_reference() where the device has no kernel that trains the layer.
 using MakeTrainKernel = std::unique_ptr<Kernel> (*)(const TrainContext&);
 // How a layer with these tensors is trained, of which the addresses do not matter.
 MakeTrainKernel train_kernel_of(const Node& node, const std::vector<Tensor>& src, const Tensor& dst, DType compute);
@@ -80,7 +80,7 @@ Kept take_kept(Parts& parts, const Node& node, const std::vector<Tensor>& src, c
 // Scratch memory of such a kernel beside that of cuDNN's engine.
 std::size_t train_scratch_bytes(const Node& node, const std::vector<Tensor>& src, const Tensor& dst, DType compute,
                                 const DeltaFlow& flow);
-// Beside both: tables of [reorg] and [reorg3d].
+// Beside both: tables of [reorg], [reorg3d] and [crop].
 std::size_t table_bytes(const Node& node);
 
 // -- helpers of the kernels ------------------------------------------------------------------------------------------
