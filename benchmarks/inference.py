@@ -87,7 +87,7 @@ def convert(stem: Path, size: int, pythons: dict[str, Path]) -> None:
     """Write the files of the peers that do not read ONNX: MODEL.mnn, MODEL.ncnn.param and .ncnn.bin."""
     onnx, quiet = f"{stem}.onnx", {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     if "mnn" in pythons and not Path(f"{stem}.mnn").exists():
-        # The command around this function reports its use over the network.
+        # `mnnconvert` does the same and sends statistics of its use over the network.
         program = "import sys, MNN, _tools; _tools.mnnconvert(sys.argv)"
         options = ["-f", "ONNX", "--bizCode", "benchmark", "--modelFile", onnx, "--MNNModel", f"{stem}.mnn"]
         run_elsewhere([pythons["mnn"], "-c", program, *options], **quiet)

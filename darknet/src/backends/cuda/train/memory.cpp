@@ -7,7 +7,7 @@
 namespace dn::cuda {
 namespace {
 
-// Whether the slope is no function of the activation's result alone.
+// Whether the slope depends on more than the activation's result.
 bool slope_needs_argument(Activation activation) {
     return activation == Activation::gelu || activation == Activation::swish || activation == Activation::mish ||
            activation == Activation::hard_mish;
