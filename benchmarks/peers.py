@@ -46,7 +46,7 @@ def limited_environment(isa: str, folder: Path) -> dict[str, str]:
     """The environment of processes that compute with an instruction set.
 
     Args:
-        isa: ``native``, all that the processor has; or ``avx2``, no library that the process loads finds AVX-512 or AMX.
+        isa: ``native``, all that the processor has; or ``avx2``: no library that is loaded finds more.
         folder: where the library that hides them is built, by ``cc``.
     """
     if isa == "native":

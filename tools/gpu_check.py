@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check the cuda backend on a GPU: stages in the order of their value, one JSON each, at most 15 minutes in all.
+"""Check the cuda backend on a GPU: stages in the order of their value, one JSON each, in at most 15 minutes.
 
     python tools/gpu_check.py --out gpu-check            # on a machine with a GPU, after a build
     python tools/gpu_check.py --out /tmp/x --rehearse    # every stage on the fakes of the test build
