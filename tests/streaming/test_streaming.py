@@ -346,6 +346,21 @@ def test_the_screen(seer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
         next(pydarknet.stream(seer(), "screen 4", patience=0.3))
 
 
+def test_a_machine_without_a_display_is_tried_once(seer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera may come back after a while; a display that never was does not."""
+    mss = pytest.importorskip("mss")
+    tries = []
+
+    def no_display() -> None:
+        tries.append(1)
+        raise mss.exception.ScreenShotError("display is unset")
+
+    monkeypatch.setattr("mss.mss", no_display)
+    with pytest.raises(ArgumentError, match="screen: cannot be read: display is unset; is there a display"):
+        next(pydarknet.stream(seer(), "screen", patience=20))
+    assert len(tries) == 1
+
+
 # -- ends ----------------------------------------------------------------------------------------------
 
 
