@@ -249,6 +249,14 @@ def two_hosts(tmp_path: Path) -> Iterator[list[str]]:
             assert ip("-n", prefix + host, "addr", "add", f"{host}/24", "dev", link) == 0
             assert ip("-n", prefix + host, "link", "set", link, "up") == 0
             assert ip("-n", prefix + host, "link", "set", "lo", "up") == 0
+        for host, link in zip(hosts, links, strict=True):  # the kernel reports a link up to a second late
+            state = ["ip", "netns", "exec", prefix + host, "cat", f"/sys/class/net/{link}/operstate"]
+            for _ in range(200):
+                if subprocess.run(state, capture_output=True, check=True).stdout == b"up\n":
+                    break
+                time.sleep(0.05)
+            else:
+                pytest.skip("no right to connect network namespaces (no carrier)")
         ssh = tmp_path / "ssh"
         ssh.write_text(SSH.replace("$PREFIX", prefix))
         ssh.chmod(0o755)
