@@ -68,7 +68,8 @@ def build(build_dir: Path, out: Path) -> None:
     path = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     defines = ("DN_BUILD_PYTHON=ON", "DN_PYTHON_INPLACE=OFF")
     settings = [
-        f"-C{name}" for name in (f"build-dir={build_dir}", *(f"cmake.define.{one}" for one in defines))
+        f"--config-settings={name}"
+        for name in (f"build-dir={build_dir}", *(f"cmake.define.{one}" for one in defines))
     ]
     with tempfile.TemporaryDirectory() as folder:
         run(*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", *settings, "-w", folder, ROOT, env=path)
