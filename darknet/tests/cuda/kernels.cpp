@@ -118,7 +118,7 @@ float largest_error(const Floats& found, const Floats& expected) {
 }
 
 bool same_bits(const Floats& a, const Floats& b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
 ReferenceLayer::ReferenceLayer(const std::string& sections, Shape input, int batch, bool training)

@@ -142,9 +142,7 @@ DnnStream::DnnStream(const Stream& stream, const std::string& properties) : stre
 }
 
 DnnStream::~DnnStream() {
-    quietly(stream_.device(), [this](const abi::Driver&) {
-        if (handle_) device().dnn().cudnnDestroy(handle_);
-    });
+    if (handle_) device().dnn().cudnnDestroy(handle_);
     if (properties_) device().dnn().cudnnBackendDestroyDescriptor(properties_);
 }
 
