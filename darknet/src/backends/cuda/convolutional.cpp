@@ -59,9 +59,7 @@ public:
 
 private:
     // The sums behind it begin at a multiple of the device's alignment.
-    std::size_t workspace_bytes() const {
-        return (convolution_.workspace_bytes() + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
-    }
+    std::size_t workspace_bytes() const { return device_aligned(convolution_.workspace_bytes()); }
 
     Runtime& runtime_;
     ConvolutionShape shape_;

@@ -12,9 +12,7 @@ namespace {
 std::size_t row_bytes(const ImageView& image) { return std::size_t{1} * image.width * image.channels * image.depth; }
 
 // Each image begins at a multiple of the device's alignment.
-std::size_t bytes_of(const ImageView& image) {
-    return (row_bytes(image) * image.height + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
-}
+std::size_t bytes_of(const ImageView& image) { return device_aligned(row_bytes(image) * image.height); }
 
 }  // namespace
 

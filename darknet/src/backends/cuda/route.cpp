@@ -2,7 +2,7 @@
 // [route]: copies what placement could not put there directly.
 #include "kernel_context.hpp"
 #include "kernels/move.cuh"
-#include "launch.hpp"
+#include "layer_kernels.hpp"
 
 namespace dn::cuda {
 namespace {
@@ -19,11 +19,6 @@ private:
     Launch<CopyArgs> copy_;
     std::vector<CopyArgs> copies_;
 };
-
-bool has_one_type(const Context& context) {
-    return std::all_of(context.src.begin(), context.src.end(),
-                       [&](const Tensor& src) { return src.type == context.dst.type; });
-}
 
 }  // namespace
 

@@ -9,8 +9,6 @@
 namespace dn::cuda {
 namespace {
 
-std::size_t aligned(std::size_t bytes) { return (bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment; }
-
 class TrainConvolution : public Kernel {
 public:
     explicit TrainConvolution(const TrainContext& context)
@@ -60,7 +58,7 @@ private:
 
     Convolution make(Pass pass) {
         Convolution made(context_.runtime.dnn, shape_, pass, context_.node.where);
-        workspace_ = std::max(workspace_, aligned(made.workspace_bytes()));
+        workspace_ = std::max(workspace_, device_aligned(made.workspace_bytes()));
         return made;
     }
 

@@ -65,7 +65,7 @@ public:
     template <class T>
     T* take(std::size_t count) {
         std::byte* part = block_ ? block_ + bytes_ : nullptr;
-        bytes_ += (count * sizeof(T) + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
+        bytes_ += device_aligned(count * sizeof(T));
         return reinterpret_cast<T*>(part);
     }
     std::size_t bytes() const { return bytes_; }
