@@ -219,14 +219,18 @@ def axis(browser: Any, way: str) -> list[str]:
     return list(browser.execute_script(script, way))
 
 
-def test_the_axis_of_the_loss(browser: Any, page: Page) -> None:
+def test_the_axis_of_the_loss(browser: Any, page: Page, folder: Path) -> None:
     """Logarithmic by itself where values span a factor of more than 30, otherwise as the reader chooses."""
     browser.get(page.url)
     wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
-    assert axis(browser, "auto") == axis(browser, "log")
     steps = [float(text) for text in axis(browser, "log")]
     assert {b / a for a, b in itertools.pairwise(steps)} <= {2, 2.5, 10}
-    assert axis(browser, "linear")[:3] == ["0", "200", "400"]
+    linear = axis(browser, "linear")
+    assert linear[:3] == ["0", "200", "400"]
+    assert axis(browser, "auto") == linear  # from 914 to 39
+    append(folder, *(row(i) for i in range(41, 61)))
+    wait(lambda: "60 / 100" in shown(browser, "#tiles"), "new rows are shown")
+    assert axis(browser, "auto") == axis(browser, "log") != linear  # to 10
 
 
 def test_dragging_enlarges_a_part(browser: Any, page: Page) -> None:
