@@ -1,41 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler.hpp"
 
-#include <unistd.h>
-
-#include <cstdint>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iomanip>
-#include <sstream>
-#include <thread>
+#include <iterator>
 
 #include "../../error.hpp"
 
 namespace dn::cuda {
 namespace {
 
-namespace fs = std::filesystem;
-
 // Updates must have the bits of the CPU's, and all else the rounding that the tests know: no fused multiply-add that
 // the source does not ask for.
 constexpr const char* kOptions[] = {"--std=c++17", "--fmad=false"};
-constexpr const char kMagic[] = "pydarknet machine code 1\n";
-
-// FNV-1a.
-std::uint64_t hash_of(std::string_view bytes) {
-    constexpr std::uint64_t start = 14695981039346656037ull, prime = 1099511628211ull;
-    std::uint64_t hash = start;
-    for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * prime;
-    return hash;
-}
-
-std::string hexadecimal(std::uint64_t value) {
-    std::ostringstream stream;
-    stream << std::hex << std::setw(2 * sizeof value) << std::setfill('0') << value;
-    return stream.str();
-}
 
 const KernelSource& source_of(const std::string& program) {
     for (const KernelSource& source : kernel_sources())
@@ -103,47 +78,8 @@ std::string compile(const abi::Nvrtc& nvrtc, const std::string& program, int arc
     return Program(nvrtc, program).compile(arch);
 }
 
-std::string CodeCache::default_folder() {
-    const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
-    if (cache && *cache) return (fs::path(cache) / "pydarknet" / "cuda").string();
-    if (home && *home) return (fs::path(home) / ".cache" / "pydarknet" / "cuda").string();
-    return "";
-}
-
-std::string CodeCache::path_of(const std::string& key) const {
-    return (fs::path(folder_) / (hexadecimal(hash_of(key)) + hexadecimal(hash_of(kMagic + key)) + ".cubin")).string();
-}
-
-bool CodeCache::read(const std::string& key, std::string* code) const {
-    if (folder_.empty()) return false;
-    std::ifstream file(path_of(key), std::ios::binary);
-    std::ostringstream stream;
-    stream << file.rdbuf();
-    const std::string content = stream.str(), magic = kMagic;
-    constexpr std::size_t hash_length = 2 * sizeof(std::uint64_t);
-    if (content.size() <= magic.size() + hash_length || content.compare(0, magic.size(), magic) != 0) return false;
-    const std::string found = content.substr(magic.size() + hash_length);
-    if (content.compare(magic.size(), hash_length, hexadecimal(hash_of(found))) != 0) return false;
-    *code = found;
-    return true;
-}
-
-void CodeCache::write(const std::string& key, const std::string& code) const {
-    if (folder_.empty()) return;
-    std::error_code error;
-    fs::create_directories(folder_, error);
-    const std::string path = path_of(key), part = text(path, ".", getpid(), ".", std::this_thread::get_id());
-    {
-        std::ofstream file(part, std::ios::binary);
-        file << kMagic << hexadecimal(hash_of(code)) << code;
-        if (!file.flush()) error = std::make_error_code(std::errc::io_error);
-    }
-    if (!error) fs::rename(part, path, error);
-    if (error) fs::remove(part, error);
-}
-
 Kernels::Kernels(std::shared_ptr<Device> device, std::string cache_folder)
-    : device_(std::move(device)), cache_(std::move(cache_folder)) {}
+    : device_(std::move(device)), cache_(std::move(cache_folder), "cubin") {}
 
 Kernels::~Kernels() {
     try {
@@ -155,10 +91,13 @@ Kernels::~Kernels() {
 }
 
 std::string Kernels::machine_code(const std::string& program) const {
-    const std::string key = key_of(device_->libraries(), program, device_->facts().arch());
-    std::string code;
-    if (cache_.read(key, &code)) return code;
-    code = compile(device_->libraries().nvrtc, program, device_->facts().arch());
+    const Libraries& libraries = device_->libraries();
+    const int arch = device_->facts().arch();
+    if (const EmbeddedCode* embedded = find_code(libraries.embedded, program, arch, libraries.driver_version))
+        return std::string(embedded->code);
+    const std::string key = key_of(libraries, program, arch);
+    if (auto kept = cache_.read(key)) return *std::move(kept);
+    const std::string code = compile(libraries.nvrtc, program, arch);
     cache_.write(key, code);
     return code;
 }

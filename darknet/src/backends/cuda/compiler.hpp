@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the text of a kernel file to functions on a device: machine code from the cache on disk, else compiled by NVRTC.
+// From the text of a kernel file to functions on a device: machine code that this build holds, else from the cache on
+// disk, else compiled by NVRTC.
 #pragma once
 
 #include <map>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "device.hpp"
+#include "disk_cache.hpp"
 
 namespace dn::cuda {
 
@@ -25,28 +27,10 @@ const std::vector<KernelSource>& kernel_sources();
 // compiler's words.
 std::string compile(const abi::Nvrtc& nvrtc, const std::string& program, int arch);
 
-// Files of machine code. Several processes may use one folder: a file appears complete or not at all, and one that is
-// damaged counts as missing.
-class CodeCache {
-public:
-    explicit CodeCache(std::string folder) : folder_(std::move(folder)) {}
-    // $XDG_CACHE_HOME/pydarknet/cuda, by default in ~/.cache; no folder where neither is known: nothing is kept.
-    static std::string default_folder();
-
-    // `key` is all that the machine code depends on.
-    bool read(const std::string& key, std::string* code) const;
-    // Where the folder cannot be written, nothing is kept and the next process compiles again.
-    void write(const std::string& key, const std::string& code) const;
-
-private:
-    std::string path_of(const std::string& key) const;
-    std::string folder_;
-};
-
 // The kernels of one device, loaded when they are first asked for.
 class Kernels {
 public:
-    explicit Kernels(std::shared_ptr<Device> device, std::string cache_folder = CodeCache::default_folder());
+    explicit Kernels(std::shared_ptr<Device> device, std::string cache_folder = DiskCache::default_folder());
     ~Kernels();
     Kernels(const Kernels&) = delete;
     Kernels& operator=(const Kernels&) = delete;
@@ -59,7 +43,7 @@ private:
     std::string machine_code(const std::string& program) const;
 
     std::shared_ptr<Device> device_;
-    CodeCache cache_;
+    DiskCache cache_;
     std::mutex mutex_;
     std::map<std::string, abi::ModuleHandle*> modules_;
     std::map<std::string, abi::FunctionHandle*> functions_;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What this machine has for the cuda backend, for those who ask before they use it.
+#include <set>
+
 #include "../../error.hpp"
 #include "cuda.hpp"
 #include "device.hpp"
@@ -14,6 +16,14 @@ std::string quoted(const std::string& value) {
         if (static_cast<unsigned char>(ch) >= ' ') out += ch;
     }
     return out + '"';
+}
+
+std::string architectures_of(const std::vector<cuda::EmbeddedCode>& codes) {
+    std::set<int> all;
+    for (const cuda::EmbeddedCode& code : codes) all.insert(code.arch);
+    std::string out;
+    for (const int arch : all) out += text(out.empty() ? "" : ", ", arch);
+    return out;
 }
 
 std::string described(const cuda::Libraries& libraries, const cuda::DeviceFacts& facts) {
@@ -38,8 +48,9 @@ std::string cuda_info() {
     cuda::is_available(*libraries, 0, &why);
     return text("{\"driver\": ", version(libraries->driver_version, cuda::cuda_version_text),
                 ", \"nvrtc\": ", version(libraries->nvrtc_version, cuda::cuda_version_text),
-                ", \"cudnn\": ", version(libraries->dnn_version, cuda::dnn_version_text), ", \"devices\": [", devices,
-                "], \"why_not\": ", quoted(why), "}");
+                ", \"cudnn\": ", version(libraries->dnn_version, cuda::dnn_version_text), ", \"embedded\": [",
+                architectures_of(libraries->embedded), "], \"devices\": [", devices, "], \"why_not\": ", quoted(why),
+                "}");
 }
 
 }  // namespace dn

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the machine code of kernels comes from: the build, the cache, the compiler.
+#include "backends/cuda/compiler.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+#include "../ops/ops.hpp"
+#include "fake_gpu.hpp"
+
+using namespace dn;
+using namespace dn::test;
+
+namespace {
+
+constexpr int kCuda12 = 12040, kCuda13 = 13000;
+const std::vector<cuda::EmbeddedCode> kCodes{{"activations", 75, kCuda12, "first"},
+                                             {"activations", 80, kCuda12, "second"},
+                                             {"activations", 87, kCuda12, "third"},
+                                             {"pool", 90, kCuda13, "fourth"}};
+
+std::string code_for(const char* program, int arch, int driver) {
+    const cuda::EmbeddedCode* found = cuda::find_code(kCodes, program, arch, driver);
+    return found ? std::string(found->code) : "";
+}
+
+// A process that has no NVRTC, and a build with machine code.
+std::shared_ptr<const cuda::Libraries> without_compiler(const std::vector<cuda::EmbeddedCode>& codes) {
+    auto found = std::make_shared<cuda::Libraries>(*FakeGpu::libraries());
+    found->nvrtc = {};
+    found->nvrtc_version = 0;
+    found->nvrtc_missing = "NVRTC was not found";
+    found->embedded = codes;
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("cuda: embedded machine code runs on GPUs of the same major version and newer") {
+    CHECK(code_for("activations", 75, kCuda12) == "first");
+    CHECK(code_for("activations", 70, kCuda12) == "");
+    CHECK(code_for("activations", 80, kCuda12) == "second");
+    CHECK(code_for("activations", 86, kCuda12) == "second");
+    CHECK(code_for("activations", 89, kCuda12) == "third");
+    CHECK(code_for("activations", 90, kCuda12) == "");
+    CHECK(code_for("pool", 75, kCuda12) == "");
+    CHECK(code_for("pool", 90, kCuda12) == "");  // the driver is older than the compiler
+    CHECK(code_for("pool", 90, kCuda13) == "fourth");
+}
+
+TEST_CASE("cuda: a build with machine code needs no NVRTC") {
+    const FakeGpu gpu;
+    const long long before = gpu.count("compiled");
+    const auto device = std::make_shared<cuda::Device>(without_compiler(kCodes), 0);
+    cuda::Kernels kernels(device, "");
+    CHECK(kernels.function("activations", "dn_activate_f16") != nullptr);
+    auto beside = std::make_shared<cuda::Libraries>(*FakeGpu::libraries());
+    beside->embedded = kCodes;
+    cuda::Kernels preferred(std::make_shared<cuda::Device>(beside, 0), "");
+    CHECK(preferred.function("activations", "dn_activate_f16") != nullptr);
+    CHECK(gpu.count("compiled") == before);
+}
+
+TEST_CASE("cuda: without NVRTC and without machine code for the GPU, both remedies are named") {
+    const FakeGpu gpu;
+    gpu.set("arch", 61);
+    std::string why;
+    CHECK(!cuda::is_available(*without_compiler(kCodes), 0, &why));
+    CHECK(why ==
+          "NVRTC was not found; or use a build of libdarknet that holds machine code for this GPU "
+          "(-DDN_CUDA_EMBED=61)");
+    CHECK_CONTAINS(error_of(Status::backend, [] { cuda::Device(without_compiler({}), 0); }), "(-DDN_CUDA_EMBED=61)");
+}
+
+TEST_CASE("cuda: machine code is kept, and compiled again when its file is damaged") {
+    const FakeGpu gpu;
+    const TemporaryFolder folder;
+    const auto device = std::make_shared<cuda::Device>(FakeGpu::libraries(), 0);
+    const auto compiled = [&](const std::string& cache) {
+        const long long before = gpu.count("compiled");
+        cuda::Kernels kernels(device, cache);
+        kernels.function("activations", "dn_activate_f32");
+        kernels.function("activations", "dn_activate_f16");
+        return gpu.count("compiled") - before;
+    };
+    CHECK(compiled(folder.path().string()) == 1);
+    CHECK(compiled(folder.path().string()) == 0);
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+        std::ofstream(entry.path(), std::ios::binary | std::ios::app) << "x";
+    CHECK(compiled(folder.path().string()) == 1);
+    CHECK(compiled(folder.path().string()) == 0);
+    gpu.set("arch", 80);
+    const auto other = std::make_shared<cuda::Device>(FakeGpu::libraries(), 0);
+    cuda::Kernels(other, folder.path().string()).function("activations", "dn_activate_f32");
+    CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
+    CHECK(compiled("/proc/no/such/folder") == 1);
+    CHECK(compiled("") == 1);
+    gpu.set("compile_error", 6);
+    CHECK_CONTAINS(error_of(Status::backend, [&] { compiled(""); }), "NVRTC did not compile a kernel for sm_75");
+}
