@@ -24,6 +24,10 @@ std::string code_for(const char* program, int arch, int driver) {
     return found ? std::string(found->code) : "";
 }
 
+cuda::abi::FunctionHandle* load(cuda::Kernels& kernels, const char* program, DType storage, const char* name) {
+    return kernels.handle_of(kernels.declare({program, storage}, name));
+}
+
 // A process that has no NVRTC, and a build with machine code.
 std::shared_ptr<const cuda::Libraries> without_compiler(const std::vector<cuda::EmbeddedCode>& codes) {
     auto found = std::make_shared<cuda::Libraries>(*FakeGpu::libraries());
@@ -53,11 +57,11 @@ TEST_CASE("cuda: a build with machine code needs no NVRTC") {
     const long long before = gpu.count("compiled");
     const auto device = std::make_shared<cuda::Device>(without_compiler(kCodes), 0);
     cuda::Kernels kernels(device, "");
-    CHECK(kernels.function("activations", "dn_activate_f16") != nullptr);
+    CHECK(load(kernels, "activations", DType::f16, "dn_activate_f16") != nullptr);
     auto beside = std::make_shared<cuda::Libraries>(*FakeGpu::libraries());
     beside->embedded = kCodes;
     cuda::Kernels preferred(std::make_shared<cuda::Device>(beside, 0), "");
-    CHECK(preferred.function("activations", "dn_activate_f16") != nullptr);
+    CHECK(load(preferred, "activations", DType::f16, "dn_activate_f16") != nullptr);
     CHECK(gpu.count("compiled") == before);
 }
 
@@ -79,8 +83,8 @@ TEST_CASE("cuda: machine code is kept, and compiled again when its file is damag
     const auto compiled = [&](const std::string& cache) {
         const long long before = gpu.count("compiled");
         cuda::Kernels kernels(device, cache);
-        kernels.function("activations", "dn_activate_f32");
-        kernels.function("activations", "dn_activate_f16");
+        load(kernels, "activations", DType::f32, "dn_activate_f32");
+        load(kernels, "activations", DType::f32, "dn_activate_backward_f32");
         return gpu.count("compiled") - before;
     };
     CHECK(compiled(folder.path().string()) == 1);
@@ -91,10 +95,49 @@ TEST_CASE("cuda: machine code is kept, and compiled again when its file is damag
     CHECK(compiled(folder.path().string()) == 0);
     gpu.set("arch", 80);
     const auto other = std::make_shared<cuda::Device>(FakeGpu::libraries(), 0);
-    cuda::Kernels(other, folder.path().string()).function("activations", "dn_activate_f32");
+    cuda::Kernels kernels(other, folder.path().string());
+    load(kernels, "activations", DType::f32, "dn_activate_f32");
     CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
     CHECK(compiled("/proc/no/such/folder") == 1);
     CHECK(compiled("") == 1);
     gpu.set("compile_error", 6);
     CHECK_CONTAINS(error_of(Status::backend, [&] { compiled(""); }), "NVRTC did not compile a kernel for sm_75");
+}
+
+TEST_CASE("cuda: the programs of a plan are compiled beside each other, for the types that it uses") {
+    const FakeGpu gpu;
+    const auto device = std::make_shared<cuda::Device>(FakeGpu::libraries(), 0);
+    cuda::Kernels kernels(device, "");
+    const long long before = gpu.count("compiled"), halves = gpu.count("-DDN_STORAGE=f16");
+    const std::vector<const cuda::Function*> declared{&kernels.declare({"activations", DType::f16}, "dn_activate_f16"),
+                                                      &kernels.declare({"activations", DType::f32}, "dn_activate_f32"),
+                                                      &kernels.declare({"update", DType::f32}, "dn_sgd"),
+                                                      &kernels.declare({"pool", DType::f16}, "dn_maxpool_f16"),
+                                                      &kernels.declare({"pool", DType::f16}, "dn_blur_f16")};
+    gpu.set("compile_error", 6);
+    CHECK_CONTAINS(error_of(Status::backend, [&] { kernels.load_declared(); }), "NVRTC did not compile a kernel");
+    for (const cuda::Function* function : declared) CHECK(function->handle == nullptr);
+    gpu.set("compile_error", 0);
+    const long long failed = gpu.count("compiled") - before;
+    CHECK(failed >= 1);
+    const long long failed_halves = gpu.count("-DDN_STORAGE=f16") - halves;
+    kernels.load_declared();
+    for (const cuda::Function* function : declared) CHECK(function->handle != nullptr);
+    CHECK(gpu.count("compiled") - before == failed + 4);
+    CHECK(gpu.count("-DDN_STORAGE=f16") - halves == failed_halves + 2);
+}
+
+TEST_CASE("cuda: a plan has loaded every kernel before its first pass") {
+    const FakeGpu gpu;
+    const auto backend = FakeGpu::backend();
+    const Graph graph =
+        graph_of("[convolutional]\nfilters=8\nsize=3\npad=1\nactivation=mish\n[maxpool]\nsize=2\n", {3, 8, 8});
+    const auto plan = backend->compile(graph, initial_parameters(graph, 1), {});
+    const long long before = gpu.count("modules");
+    Floats found(graph.nodes.back().out.size());
+    std::fill_n(plan->input(), graph.input.size(), 0.5f);
+    plan->forward();
+    plan->read(1, found.data());
+    CHECK(before > 0);
+    CHECK(gpu.count("modules") == before);
 }

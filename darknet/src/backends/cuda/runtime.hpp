@@ -4,8 +4,11 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 
+#include "../backend.hpp"
+#include "../kernel.hpp"
 #include "compiler.hpp"
 #include "dnn.hpp"
 #include "memory.hpp"
@@ -19,6 +22,16 @@ struct Engine {
     std::shared_ptr<Device> device;
     Kernels kernels;
 };
+
+// Seconds of a layer's forward pass alone.
+inline LayerTime time_of(const Stream& stream, int node, Kernel& kernel) {
+    using Clock = std::chrono::steady_clock;
+    stream.synchronize();
+    const Clock::time_point start = Clock::now();
+    kernel.forward();
+    stream.synchronize();
+    return {node, kernel.what(), std::chrono::duration<double>(Clock::now() - start).count()};
+}
 
 class Runtime {
 public:
