@@ -62,10 +62,11 @@ def cuda(found: dict[str, Any] | None) -> dict[str, Any]:
 
     Returns:
         ``driver``, ``cudnn``, ``nvrtc``: versions, or None if they were not found; ``embedded``: compute
-        capabilities, 75 for 7.5, whose kernels this build holds as machine code; ``packages``: versions of
-        NVIDIA's Python packages; ``devices``: the GPUs (``index``, ``name``, ``capability``, ``memory`` in
-        bytes, ``why_not``); ``why_not``: the reason why the first cannot be used, or ""; ``install``: the
-        packages and programs that are missing.
+        capabilities, 75 for 7.5, whose kernels this build holds as machine code; ``cache``: what is kept on
+        disk (``folder``, ``files``, ``bytes``, ``damaged`` files, ``why_not``: why nothing is); ``packages``:
+        versions of NVIDIA's Python packages; ``devices``: the GPUs (``index``, ``name``, ``capability``,
+        ``memory`` in bytes, ``why_not``); ``why_not``: the reason why the first cannot be used, or "";
+        ``install``: the packages and programs that are missing.
     """
     if found is None:
         return {"why_not": "this build lacks the cuda backend (DN_WITH_CUDA)", "devices": []}

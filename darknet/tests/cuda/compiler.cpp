@@ -104,6 +104,33 @@ TEST_CASE("cuda: machine code is kept, and compiled again when its file is damag
     CHECK_CONTAINS(error_of(Status::backend, [&] { compiled(""); }), "NVRTC did not compile a kernel for sm_75");
 }
 
+TEST_CASE("cuda: what the cache holds, and why it holds nothing") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path().string();
+    const cuda::DiskCache codes(path, "cubin"), engines(path, "engine");
+    codes.write("a", std::string(1000, 'x'));
+    codes.write("b", "y");
+    engines.write("a", "z");
+    std::ofstream(folder.path() / "a.cubin.1.2") << "being written";
+    std::ofstream(folder.path() / "old.cubin") << "pydarknet machine code 1\n";
+    const auto facts = [&] { return cuda::inspect_cache(path); };
+    CHECK(facts().files == 3);
+    CHECK(facts().bytes > 1000);
+    CHECK(facts().damaged == 0);
+    CHECK(facts().why_not == "");
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+        if (entry.path().extension() == ".engine") std::filesystem::resize_file(entry.path(), 20);
+    CHECK(facts().damaged == 1);
+    CHECK(!engines.read("a"));
+    CHECK(codes.read("b") == "y");
+    CHECK(cuda::inspect_cache(path + "/not/yet/made").why_not == "");
+    const std::string file = path + "/file";
+    std::ofstream(file) << "in the way";
+    CHECK(cuda::inspect_cache(file + "/below").why_not ==
+          file + " cannot be written; set XDG_CACHE_HOME to another folder");
+    CHECK_CONTAINS(cuda::inspect_cache("").why_not, "set XDG_CACHE_HOME or HOME");
+}
+
 TEST_CASE("cuda: the programs of a plan are compiled beside each other, for the types that it uses") {
     const FakeGpu gpu;
     const auto device = std::make_shared<cuda::Device>(FakeGpu::libraries(), 0);

@@ -47,6 +47,8 @@ private:
         set("dnn", 91002);
         set("schedule", 2);
         set("compile_error", 0);
+        set("slow_engine", -1);
+        set("engines", 99);
         set("fail", 0);
         set("refuse_capture", 0);
     }

@@ -3,6 +3,7 @@
 // that is damaged counts as missing.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -25,5 +26,13 @@ private:
 
     std::string folder_, kind_;
 };
+
+// A folder with files of all kinds.
+struct CacheFacts {
+    std::size_t files = 0, bytes = 0;
+    std::size_t damaged = 0;  // of the files; they are made again when they are needed
+    std::string why_not;      // why nothing is kept; "" where it is
+};
+CacheFacts inspect_cache(const std::string& folder);
 
 }  // namespace dn::cuda

@@ -5,6 +5,7 @@
 #include "../../error.hpp"
 #include "cuda.hpp"
 #include "device.hpp"
+#include "disk_cache.hpp"
 
 namespace dn {
 namespace {
@@ -24,6 +25,12 @@ std::string architectures_of(const std::vector<cuda::EmbeddedCode>& codes) {
     std::string out;
     for (const int arch : all) out += text(out.empty() ? "" : ", ", arch);
     return out;
+}
+
+std::string described_cache(const std::string& folder) {
+    const cuda::CacheFacts facts = cuda::inspect_cache(folder);
+    return text("{\"folder\": ", quoted(folder), ", \"files\": ", facts.files, ", \"bytes\": ", facts.bytes,
+                ", \"damaged\": ", facts.damaged, ", \"why_not\": ", quoted(facts.why_not), "}");
 }
 
 std::string described(const cuda::Libraries& libraries, const cuda::DeviceFacts& facts) {
@@ -49,8 +56,9 @@ std::string cuda_info() {
     return text("{\"driver\": ", version(libraries->driver_version, cuda::cuda_version_text),
                 ", \"nvrtc\": ", version(libraries->nvrtc_version, cuda::cuda_version_text),
                 ", \"cudnn\": ", version(libraries->dnn_version, cuda::dnn_version_text), ", \"embedded\": [",
-                architectures_of(libraries->embedded), "], \"devices\": [", devices, "], \"why_not\": ", quoted(why),
-                "}");
+                architectures_of(libraries->embedded),
+                "], \"cache\": ", described_cache(cuda::DiskCache::default_folder()), ", \"devices\": [", devices,
+                "], \"why_not\": ", quoted(why), "}");
 }
 
 }  // namespace dn

@@ -42,7 +42,7 @@ CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> paramet
       graph_(graph),
       parameters_(std::move(parameters)),
       weights_(std::move(weights)),
-      runtime_(std::move(engine)),
+      runtime_(std::move(engine), tuning_of_environment()),
       options_(with_outputs(graph, options)),
       activations_(graph, options_),
       arena_(runtime_.device(), activations_.arena_bytes()) {

@@ -35,10 +35,11 @@ struct Stream {
     bool capturing = false, refused = false;  // a call that a capture does not permit
 };
 
-// Behind so much work of a stream.
+// Behind so much work of a stream, and when that was done on the clock of the fake GPU.
 struct Event {
     Stream* stream = nullptr;
     long long place = 0;
+    std::shared_ptr<long long> microseconds = std::make_shared<long long>(0);
 };
 
 struct Block {
@@ -151,8 +152,8 @@ void repair() {
 }  // namespace
 
 World::World()
-    : settings{{"devices", 1}, {"arch", 75},    {"driver", kVersion}, {"memory", 1LL << 31},
-               {"dnn", 91002}, {"schedule", 2}, {"fail", 0}} {}
+    : settings{{"devices", 1},  {"arch", 75}, {"driver", kVersion}, {"memory", 1LL << 31}, {"dnn", 91002},
+               {"schedule", 2}, {"fail", 0},  {"engines", 99},      {"slow_engine", -1}} {}
 
 World& world() {
     static World instance;
@@ -323,7 +324,10 @@ DN_FAKE int cuEventDestroy_v2(EventHandle* event) {
 }
 DN_FAKE int cuEventRecord(EventHandle* event, StreamHandle* stream) {
     DN_LOCKED;
-    *reinterpret_cast<Event*>(event) = {of(stream), of(stream)->done + static_cast<long long>(of(stream)->work.size())};
+    Event& point = *reinterpret_cast<Event*>(event);
+    point.stream = of(stream);
+    enqueue(stream, [time = point.microseconds] { *time = world().counts["microseconds"]; });
+    point.place = of(stream)->done + static_cast<long long>(of(stream)->work.size());
     return state().broken;
 }
 DN_FAKE int cuEventSynchronize(EventHandle* event) {
@@ -332,8 +336,10 @@ DN_FAKE int cuEventSynchronize(EventHandle* event) {
     if (captures()) return kCaptureUnsupported;
     return point.stream ? run(*point.stream, std::max(0LL, point.place - point.stream->done)) : state().broken;
 }
-DN_FAKE int cuEventElapsedTime(float* milliseconds, EventHandle*, EventHandle*) {
-    *milliseconds = 1;
+DN_FAKE int cuEventElapsedTime(float* milliseconds, EventHandle* first, EventHandle* last) {
+    DN_LOCKED;
+    const auto time = [](EventHandle* event) { return *reinterpret_cast<Event*>(event)->microseconds; };
+    *milliseconds = static_cast<float>(time(last) - time(first)) / 1000;
     return kSuccess;
 }
 

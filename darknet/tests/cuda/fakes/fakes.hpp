@@ -18,6 +18,8 @@ namespace dn::fakes {
 // Numbers that tests set by name with fake_set():
 //   devices, arch, driver (its CUDA version), memory (bytes a device has), dnn (cuDNN's version),
 //   schedule: the order of threads, a dn::test::Schedule
+//   engines: how many of cuDNN's the heuristic lists at most
+//   slow_engine: the number of cuDNN's engine that takes longer than others, on the clock of the fake GPU
 //   fail: the result of the next synchronisation; refuse_capture: whether captures of a stream fail
 struct World {
     World();
