@@ -89,5 +89,5 @@ def test_nvrtc_makes_machine_code_of_the_gpu(tool: ModuleType) -> None:
     assert (magic, kind) == (b"\x7fELF", 190)  # EM_CUDA
     for storage in ("f32", "f16", "bf16"):
         assert f".text.dn_load_image_{storage}".encode() in code
-    with pytest.raises(ValueError, match=r"NVRTC did not compile image\.cuh for sm_1: .*invalid value for --gpu-arch"):
+    with pytest.raises(ValueError, match=r"compile image\.cuh for sm_1: .*invalid value"):
         tool.nvrtc.Compiler(library).machine_code("image", "sm_1")

@@ -76,7 +76,7 @@ struct BoundEngine {
     std::size_t workspace;
 };
 
-constexpr std::size_t kTimed = 8;  // so many engines are measured
+constexpr std::size_t kTimed = 8;  // at most, of one convolution
 
 }  // namespace
 

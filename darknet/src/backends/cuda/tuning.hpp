@@ -16,7 +16,7 @@ public:
     explicit Tuning(std::string cache_folder = DiskCache::default_folder());
 
     // An engine: its place in the list of cuDNN's heuristic, which is the same whenever it is asked, and cuDNN's number
-    // of it, which tells that it is.
+    // of it, for a check of that.
     struct Choice {
         std::size_t place;
         int number;
