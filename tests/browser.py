@@ -49,11 +49,17 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(params=SCREENS)
 def narrow(request: pytest.FixtureRequest, chromium: Any) -> Iterator[None]:
-    """The browser has one of the screens; requested last, it leaves the page before its server ends."""
+    """The browser has one of the screens."""
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SCREENS[request.param])
     yield
-    chromium.get("about:blank")
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Leave the page before the fixtures of a test end: a page that asks a server that has ended logs it."""
+    if driver := getattr(item, "funcargs", {}).get("browser"):
+        driver.get("about:blank")
 
 
 @pytest.fixture

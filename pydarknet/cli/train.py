@@ -58,6 +58,13 @@ _SOURCES = {
 )
 @click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Resume a run.")
 @click.option(
+    "--rerun",
+    "rerun_",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Repeat a run from its beginning in another folder, with its settings and inputs.",
+)
+@click.option(
     "--processes",
     type=click.IntRange(1),
     default=1,
@@ -71,6 +78,7 @@ _SOURCES = {
 @click.option("--json", "as_json", is_flag=True, help="With --estimate: print JSON.")
 def command(
     resume_: Path | None,
+    rerun_: Path | None,
     processes: int,
     quiet: bool,
     estimate_: bool,
@@ -91,6 +99,7 @@ def command(
       pydarknet train --cfg my.cfg --data obj.data --set learning_rate=0.001 --freeze backbone
       pydarknet train --cfg my.cfg --data obj.data --http 8090
       pydarknet train --resume runs/x --max-batches 8000
+      pydarknet train --rerun runs/x --out runs/x-again
       pydarknet train --cfg my.cfg --data obj.data --max-hours 7 --estimate
       pydarknet train --cfg my.cfg --data obj.data --out runs/x --processes 2
 
@@ -102,14 +111,18 @@ def command(
       results.csv   one line for each iteration; results.jsonl with each head
       train.log     in Darknet's format; run.json, preflight.json, crash.json
     """
-    from pydarknet.training import resume
+    from pydarknet.training import rerun, resume
 
     given = {key: value for key, value in values.items() if value not in (None, ())}
     if is_follower():  # worker 0 sends it everything else
         config = TrainConfig(worker_timeout=given.get("worker_timeout", TrainConfig.worker_timeout))
         return _estimate(config, as_json) if estimate_ else train_and_report(config)
     given = with_words(given, model=model, name=name, project=project, save_period=save_period, hyp=hyp)
-    if resume_ is not None:
+    if rerun_ is not None:
+        if resume_ is not None:
+            raise click.UsageError("--rerun begins a run again and --resume continues it; give one")
+        config = rerun(rerun_, **given)
+    elif resume_ is not None:
         if fixed := given.keys() & {"out", "weights", "restart", "clear"}:
             raise click.UsageError(f"--resume takes this setting from the run; leave out --{min(fixed)}")
         config = resume(resume_, **given)
