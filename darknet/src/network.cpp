@@ -237,7 +237,7 @@ MemoryNeed memory_need(const Cfg& cfg, const NetworkOptions& options, int width,
                            {}};
     std::size_t parameters = 0;
     for (const Node& node : graph.nodes) parameters += node.parameter_count() * sizeof(float);
-    return {backend->plan_bytes(graph, plan), parameters, backend->free_bytes()};
+    return {backend->plan_bytes(graph, plan) + backend->most_scratch_bytes(graph), parameters, backend->free_bytes()};
 }
 
 }  // namespace dn

@@ -87,6 +87,12 @@ if (_built := text(lib.dn_version())) != __version__:
         f"pydarknet {__version__} ({_ROOT}) found a compiled module of version {_built}. {_REINSTALL}"
     )
 
+if (_abi := lib.dn_abi()) != lib.DN_ABI:
+    raise ImportError(
+        f"the compiled module of pydarknet {__version__} ({_ROOT}) was built for version {lib.DN_ABI} of the "
+        f"engine's interface and found libdarknet.so of version {_abi}. {_REINSTALL}"
+    )
+
 if _folders := [ffi.new("char[]", os.fsencode(folder)) for folder in library_folders()]:
     check(lib.dn_library_folders(ffi.new("char *[]", _folders), len(_folders)))
 

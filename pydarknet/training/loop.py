@@ -77,6 +77,7 @@ class TrainingLoop:
         net = config.cfg.net
         self._size = (net.integer("width"), net.integer("height"))
         self._rate_factor, self._rollbacks = 1.0, 0
+        self._doubt: NonFinite | None = None  # of a mini-batch whose update may yet be skipped
         self._counted, self._late = time.perf_counter(), 0.0
 
     @property
@@ -161,15 +162,19 @@ class TrainingLoop:
         with step.timed("update"):
             step.skipped = not self.trainer.update()
             step.loss_scale = self.trainer.loss_scale
+        if self._doubt and not step.skipped:
+            raise self._doubt
         self.iteration, step.rate, step.images = self.trainer.iteration, self.trainer.rate, self.trainer.seen
         begun = math.isfinite(step.avg_loss) and step.avg_loss >= 0
-        step.avg_loss = 0.9 * step.avg_loss + 0.1 * step.loss if begun else step.loss
+        if not self._doubt:
+            step.avg_loss = 0.9 * step.avg_loss + 0.1 * step.loss if begun else step.loss
         self._account(step)
         before = step.seconds
         self.dispatch("after_step", step)
         self._late = step.seconds - before
 
     def _next_step(self) -> Step:
+        self._doubt = None
         return Step(
             self.iteration + 1,
             avg_loss=self.step.avg_loss,
@@ -205,9 +210,11 @@ class TrainingLoop:
         step.loss += cost
         if not math.isfinite(cost):
             heads = [report.layer for report in reports if not math.isfinite(report.cost)]
-            raise NonFinite(
+            self._doubt = self._doubt or NonFinite(
                 f"iteration {step.iteration}: the loss is {cost} at layer {heads[0] if heads else '?'}"
             )
+            if self.trainer.loss_scale <= 1:  # no overflow of fp16, which is skipped
+                raise self._doubt
 
     def _account(self, step: Step) -> None:
         """Add the time that nothing else counts; evaluating and saving come later and are in ``_late``."""

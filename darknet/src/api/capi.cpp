@@ -71,6 +71,8 @@ dn_status fail(Status status, const char* message) noexcept {
 const char* dn_last_error(void) { return last_error.c_str(); }
 const char* dn_version(void) { return DN_VERSION; }
 
+int dn_abi(void) { return DN_ABI; }
+
 const char* dn_build_info(void) {
     static const std::string info = dn::build_info();
     return info.c_str();

@@ -224,6 +224,9 @@ public:
         return first_->plan_bytes(graph, possible(*first_, options)) +
                second_->plan_bytes(graph, possible(*second_, options)) + own;
     }
+    std::size_t most_scratch_bytes(const Graph& graph) const override {
+        return first_->most_scratch_bytes(graph) + second_->most_scratch_bytes(graph);
+    }
     std::size_t free_bytes() const override { return std::min(first_->free_bytes(), second_->free_bytes()); }
 
     std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,

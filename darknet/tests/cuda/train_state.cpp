@@ -84,7 +84,8 @@ void check_equal(const Side& host, const Side& device) {
 }
 
 UpdateRule rule_of(bool adam, std::int64_t iteration, Ema ema) {
-    UpdateRule rule{adam, 0.9f, 0.9f, 0.999f, 1e-6f, ema, 0.97f, iteration, 3, {}};
+    const float m_scale = 10 / static_cast<float>(iteration), v_scale = 1000 / static_cast<float>(iteration);
+    UpdateRule rule{adam, 0.9f, 0.9f, 0.999f, 1e-6f, ema, 0.97f, m_scale, v_scale, 3, {}};
     for (const Role role : kTrainedRoles) {
         const bool weights = role == Role::weights;
         if (role != Role::scales || iteration % 2)  // an array that no span names stays as it is
