@@ -330,10 +330,9 @@ DN_API dn_status dn_trainer_get(const dn_trainer *trainer, dn_state_kind kind, i
  * begun begins it, with zeros in all others; its arrays are as long as those of the gradients. */
 DN_API dn_status dn_trainer_set(dn_trainer *trainer, dn_state_kind kind, int layer, const char *role, const float *src,
                                 size_t count);
-/* "" when every parameter and gradient is finite, else the first layer and array that is not; gradients that the update
- * will skip do not count. Valid until the next
- * call on this trainer. */
-DN_API const char *dn_trainer_non_finite(dn_trainer *trainer);
+/* *out: "" when every parameter and gradient is finite, else the first layer and array that is not; gradients that the
+ * update will skip do not count. Valid until the next call on this trainer. */
+DN_API dn_status dn_trainer_non_finite(dn_trainer *trainer, const char **out);
 
 /* [/cdef] */
 

@@ -140,7 +140,8 @@ void Trainer::sum_gradients(double limit) {
 void Trainer::check_whole() const {
     if (gradients_incomplete_)
         throw Error(Status::invalid_argument, "",
-                    "a mini-batch failed half-way and its gradients are incomplete; load a saved state to continue");
+                    "a mini-batch or an update failed half-way and the gradients are incomplete; load a saved state to "
+                    "continue");
 }
 
 Plan& Trainer::plan(int n) {
@@ -204,9 +205,9 @@ void Trainer::run(Plan& compiled, const LossContext& context) {
     gradients_incomplete_ = true;
     std::fill(reports_.begin(), reports_.end(), LossReport{});
     compiled.backward(context, reports_);
-    gradients_incomplete_ = false;
-    images_ += context.truths.n * workers_;
     keep(context.seen + static_cast<std::uint64_t>(context.truths.n) * (workers_ - 1 - worker_));
+    images_ += context.truths.n * workers_;
+    gradients_incomplete_ = false;
 }
 
 // seen: images trained on, those of all workers included.
@@ -225,14 +226,17 @@ void Trainer::update() {
         throw Error(Status::invalid_argument, "", "the shares of the other workers were not given");
     skipped_ = overflows();
     const Alone alone(parameters_->mutex);
-    skipped_updates_ += skipped_ ? 1 : 0;
-    ++iteration_;
-    UpdateRule rule = solver_.rule(iteration_, std::max<std::int64_t>(1, iteration_ - skipped_updates_), images_);
+    const std::int64_t iteration = iteration_ + 1, skipped = skipped_updates_ + (skipped_ ? 1 : 0);
+    UpdateRule rule = solver_.rule(iteration, std::max<std::int64_t>(1, iteration - skipped), images_);
     if (skipped_) {
+        gradients_incomplete_ = true;  // until the update is done
         state_.drop_update();
         rule.spans.clear();  // the moving average blends on, towards the same weights
     }
     state_.update(rule);
+    gradients_incomplete_ = false;
+    iteration_ = iteration;
+    skipped_updates_ = skipped;
     if (loss_scale_) {
         skipped_ ? loss_scale_->halve() : loss_scale_->count_update();
         state_.set_loss_scale(loss_scale_->factor());

@@ -244,4 +244,6 @@ class TrainerHandle:
 
     def non_finite(self) -> str:
         """The first layer and array with NaN or Inf, or ""."""
-        return text(lib.dn_trainer_non_finite(self.pointer))
+        found = ffi.new("const char **")
+        check(lib.dn_trainer_non_finite(self.pointer, found))
+        return text(found[0])

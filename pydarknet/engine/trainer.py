@@ -316,14 +316,14 @@ class Trainer(Closing):
             if missing or wrong:
                 name = (missing or wrong)[0]
                 raise ArgumentError(f"the state is of another network: {name} is missing or of another size")
+            if "loss_scale" in state:
+                scale, updates = state["loss_scale"]
+                trainer.set_loss_scale(float(scale), int(updates))
             for name, array in arrays.items():
                 kind, layer, role = name.split("/")
                 trainer.set(kind, int(layer), role, np.ascontiguousarray(np.ravel(array), np.float32))
             counters = (state["iteration"], state["seen"], state.get("skipped", 0))
             trainer.set_counters(*map(int, counters))
-            if "loss_scale" in state:
-                scale, updates = state["loss_scale"]
-                trainer.set_loss_scale(float(scale), int(updates))
 
 
 def _names(trainer: TrainerHandle, layers: int) -> Iterator[str]:

@@ -202,8 +202,10 @@ dn_status dn_trainer_set(dn_trainer* trainer, dn_state_kind kind, int layer, con
     });
 }
 
-const char* dn_trainer_non_finite(dn_trainer* trainer) {
-    if (!trainer) return "";
-    trainer->message = trainer->trainer.first_non_finite();
-    return trainer->message.c_str();
+dn_status dn_trainer_non_finite(dn_trainer* trainer, const char** out) {
+    return guarded([&] {
+        dn_trainer& from = need(trainer, "trainer");
+        from.message = from.trainer.first_non_finite();
+        need(out, "out") = from.message.c_str();
+    });
 }

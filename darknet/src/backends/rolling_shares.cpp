@@ -23,12 +23,13 @@ RollingShares::RollingShares(const Graph& graph, int frozen_before) {
 }
 
 void RollingShares::take(const TrainState& state) {
-    std::size_t at = taken_.size();
-    taken_.resize(at + size_);
+    Floats share(size_);
+    std::size_t at = 0;
     for (const Array& array : arrays_) {
-        state.get_share(array.node, array.role, taken_.data() + at);
+        state.get_share(array.node, array.role, share.data() + at);
         at += array.count;
     }
+    taken_.insert(taken_.end(), share.begin(), share.end());
 }
 
 void RollingShares::move(TrainState& state, const float* all, int workers) const {

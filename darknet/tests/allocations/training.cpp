@@ -19,7 +19,8 @@
 namespace {
 
 const std::string kCfg =
-    "[net]\nwidth=16\nheight=16\nchannels=3\nbatch=2\nsubdivisions=1\nlearning_rate=0.01\nmax_batches=9\n"
+    "[net]\nwidth=16\nheight=16\nchannels=3\nbatch=2\nsubdivisions=1\nlearning_rate=0.01\nmax_batches=2\n"
+    "burn_in=3\nema_alpha=0.9\n"  // so that rates differ, and a moving average begins
     "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\nstride=2\npad=1\nactivation=mish\n"
     "[maxpool]\nsize=2\nstride=1\n[route]\nlayers=-1,-2\n[shortcut]\nfrom=-1\nactivation=linear\n"
     "[convolutional]\nfilters=14\nsize=1\nstride=1\nactivation=linear\n"

@@ -44,13 +44,17 @@ public:
 
 protected:
     // received: other layers wrote the delta of the output. overwrite: per source, that no other layer has written its
-    // delta yet, so that nothing is to be added to.
-    void backward_by_planes(bool received, const std::vector<bool>& overwrite) {
+    // delta yet, so that nothing is to be added to. scale: of the loss, a factor of all deltas but the kernel's own.
+    void backward_by_planes(bool received, const std::vector<bool>& overwrite, float scale = 1) {
         if (received) receive();
+        if (scale != 1) multiply(ddst_, 1 / scale);
         for (Floats& delta : dsrc_) std::fill(delta.begin(), delta.end(), 0.0f);
         kernel_->backward();
-        for (std::size_t s = 0; s < dsrc_.size(); ++s)
-            if (!dsrc_[s].empty()) pass_back(s, overwrite[s]);
+        for (std::size_t s = 0; s < dsrc_.size(); ++s) {
+            if (dsrc_[s].empty()) continue;
+            if (scale != 1) multiply(dsrc_[s], scale);
+            pass_back(s, overwrite[s]);
+        }
     }
 
     float* output() { return dst_.data(); }
@@ -62,6 +66,10 @@ private:
         tensor.delta = deltas.empty() ? nullptr : deltas.data();
         tensor.type = DType::f32;
         return tensor;
+    }
+
+    static void multiply(Floats& values, float factor) {
+        for (float& value : values) value *= factor;
     }
 
     // Owners of a loss find its delta in output_delta() already; as in Darknet, that of layers behind them joins it.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnn.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <optional>
@@ -97,6 +99,13 @@ DnnStream::DnnStream(const Stream& stream, const std::string& properties) : stre
 }
 
 DnnStream::~DnnStream() {
+    if (device().libraries().process != getpid()) return;  // it is the other process's
+    std::optional<Entered> here;
+    try {
+        here.emplace(device());
+    } catch (const Error&) {
+        // A device that stopped; cuDNN frees what the host has of it.
+    }
     if (handle_) device().dnn().cudnnDestroy(handle_);
     if (properties_) device().dnn().cudnnBackendDestroyDescriptor(properties_);
 }

@@ -23,13 +23,14 @@ void in_parallel(std::size_t count, int threads, const Work& work) {
             for (std::thread& thread : *this) thread.join();
         }
     } team;
-    team.reserve(parts - 1);
-    std::size_t own = parts;  // from this part on it is the caller's, when there are no more threads or no memory
-    for (std::size_t part = 1; part < own; ++part) try {
-            team.emplace_back([&work, first = start(part), last = start(part + 1)] { work(first, last); });
-        } catch (const std::exception&) {
-            own = part;
-        }
+    std::size_t own = 1;  // from this part on it is the caller's: there may be no more threads, or no memory
+    try {
+        team.reserve(parts - 1);
+        for (; own < parts; ++own)
+            team.emplace_back([&work, first = start(own), last = start(own + 1)] { work(first, last); });
+    } catch (const std::exception&) {
+        // What has not been started is the caller's.
+    }
     work(std::size_t{0}, start(1));
     if (own < parts) work(start(own), count);
 }

@@ -118,7 +118,7 @@ void HostTrainState::get(StateKind kind, int node, Role role, float* dst) const 
 }
 
 void HostTrainState::set(StateKind kind, int node, Role role, const float* src) {
-    if (kind == StateKind::ema && ema_.empty()) make_ema();
+    if (kind == StateKind::ema && ema_.empty()) ema_ = zeros();
     Floats& values = array(kind, node, role);
     std::copy_n(src, values.size(), values.begin());
     if (kind != StateKind::parameters) return;
@@ -147,6 +147,8 @@ void HostTrainState::adam(const UpdateSpan& span, const UpdateRule& rule, std::s
 }
 
 void HostTrainState::update(const UpdateRule& rule) {
+    const bool begins_ema = rule.ema != Ema::off && ema_.empty();
+    if (begins_ema) ema_ = zeros();  // before anything moves: there may be no memory
     const auto count = [this](const UpdateSpan& span) { return gradients_[span.node].array(span.role).size(); };
     std::size_t total = 0;
     for (const UpdateSpan& span : rule.spans) total += count(span);
@@ -158,7 +160,7 @@ void HostTrainState::update(const UpdateRule& rule) {
                 rule.adam ? adam(span, rule, first, last) : sgd(span, rule, first, last);
         });
     });
-    update_ema(rule);
+    update_ema(rule, begins_ema);
     parameters_->host_weights_version = ++parameters_->weights_version;
 }
 
@@ -171,24 +173,23 @@ void HostTrainState::for_trained(const Visit& visit) const {
                 [&](std::size_t begin, std::size_t end) { for_parts(trained_, begin, end, count, visit); });
 }
 
-void HostTrainState::make_ema() {
-    ema_.resize(gradients_.size());
-    for (const Slot& slot : trained_) ema_[slot.node].array(slot.role).resize(slot.count);
+std::vector<NodeParameters> HostTrainState::zeros() const {
+    std::vector<NodeParameters> arrays(gradients_.size());
+    for (const Slot& slot : trained_) arrays[slot.node].array(slot.role).resize(slot.count);
+    return arrays;
 }
 
-void HostTrainState::update_ema(const UpdateRule& rule) {
+void HostTrainState::update_ema(const UpdateRule& rule, bool begins) {
     if (rule.ema == Ema::off) return;
-    const bool begin = ema_.empty();
-    if (!begin && rule.ema == Ema::start) return;
-    if (begin) make_ema();
-    const bool adopt = !begin && rule.ema == Ema::adopt;
+    if (!begins && rule.ema == Ema::start) return;
+    const bool adopt = !begins && rule.ema == Ema::adopt;
     for_trained([&](const Slot& slot, std::size_t first, std::size_t last) {
         float* average = ema_[slot.node].array(slot.role).data();
         float* values = parameters_->nodes[slot.node].array(slot.role).data();
         if (adopt)
             std::copy(average + first, average + last, values + first);
         else
-            blend_values(average + first, values + first, last - first, begin ? 0 : rule.ema_alpha);
+            blend_values(average + first, values + first, last - first, begins ? 0 : rule.ema_alpha);
     });
 }
 

@@ -37,8 +37,9 @@ private:
     Floats& array(StateKind kind, int node, Role role);
     void sgd(const UpdateSpan& span, const UpdateRule& rule, std::size_t first, std::size_t last);
     void adam(const UpdateSpan& span, const UpdateRule& rule, std::size_t first, std::size_t last);
-    void make_ema();
-    void update_ema(const UpdateRule& rule);
+    // An array for each that is trained.
+    std::vector<NodeParameters> zeros() const;
+    void update_ema(const UpdateRule& rule, bool begins);
     // visit(slot, first, last) for parts of every trained array, on all threads.
     template <class Visit>
     void for_trained(const Visit& visit) const;

@@ -32,6 +32,8 @@ public:
         return host;
     }
 
+    float loss_scale() const { return state_.loss_scale(); }
+
     void fetch() {
         for (const ArraySpec& spec : owner_.arrays) {
             download(state_.parameters(owner_.index, spec.role), parameters_.array(spec.role));
@@ -63,8 +65,7 @@ public:
             Floats sum(found.size());
             download(state_.gradients(owner_.index, spec.role), sum);
             stream_.synchronize();
-            const float unscale = 1 / state_.loss_scale();
-            for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += unscale * found[k];
+            for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += found[k];
             upload(sum, state_.gradients(owner_.index, spec.role));
             stream_.synchronize();
         }
@@ -100,7 +101,7 @@ public:
     void backward() override {
         std::fill_n(output_delta(), values_, 0.0f);
         arrays_->clear_gradients();
-        backward_by_planes(true, flow_.overwrite);
+        backward_by_planes(true, flow_.overwrite, arrays_->loss_scale());
         arrays_->add_gradients();
     }
 

@@ -229,8 +229,8 @@ void CudaTrainState::begin_batch(std::uint64_t seen) {
 }
 
 void CudaTrainState::keep_batch() {
-    host_->seen = seen_;
     copy_arena(batch_rolling_, rolling_);
+    host_->seen = seen_;
     if (rolling_.bytes()) ++host_->statistics_version;
 }
 
