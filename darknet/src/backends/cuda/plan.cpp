@@ -96,12 +96,14 @@ void CudaPlan::run(std::size_t first, std::size_t last) {
 
 // Layers that the host computes stand between graphs.
 void CudaPlan::capture() {
+    std::vector<Segment> segments;
     for (std::size_t first = 0, last = 0; first < steps_.size(); first = last) {
         for (last = first + 1; last < steps_.size() && steps_[last].on_host == steps_[first].on_host;) ++last;
-        segments_.push_back({first, last, nullptr});
+        segments.push_back({first, last, nullptr});
         if (!steps_[first].on_host)
-            segments_.back().graph = std::make_unique<LaunchGraph>(runtime_.stream, [=] { run(first, last); });
+            segments.back().graph = std::make_unique<LaunchGraph>(runtime_.stream, [=] { run(first, last); });
     }
+    segments_ = std::move(segments);
 }
 
 // A driver or an engine of cuDNN may refuse; the kernels run without a graph, too.
@@ -110,7 +112,6 @@ bool CudaPlan::try_capture() {
         capture();
         return true;
     } catch (const Error&) {
-        segments_.clear();
         if (launches_ == LaunchMethod::graph) throw;
         launches_ = LaunchMethod::single;
         return false;
