@@ -443,3 +443,14 @@ class Network(Closing):
         """Times of the steps of one forward pass over a full batch, in order; fused layers have none."""
         with self._turns.engine() as handle:
             return handle.profile(2 * handle.info().layers + 8)
+
+    def layer_errors(self) -> list[float]:
+        """Largest difference between two backends for each layer, with ``backend="check:A,B"``.
+
+        Both compute the layers' outputs for noise; the difference is relative to the largest value of the layer.
+
+        Raises:
+            BackendError: the backend is no check.
+        """
+        with self._turns.engine() as handle:
+            return handle.layer_errors()
