@@ -102,7 +102,10 @@ def _layer_table(rows: list[LayerRow]) -> str:
     width = max(len(row.description) for row in rows)
     compared = any(row.error is not None for row in rows)
     error_title = "    error" if compared else ""
-    lines = ["", f"layer type            {'description':{width}}       ms  share  GFLOP/s{error_title}  kernel"]
+    lines = [
+        "",
+        f"layer type            {'description':{width}}       ms  share  GFLOP/s{error_title}  kernel",
+    ]
     lines += [
         f"{row.layer:5} {row.type:15} {row.description:{width}} {row.milliseconds:8.3f} "
         f"{row.share(total):6.1%} {row.gflops:8.1f}{_error(row) if compared else ''}  {row.what}"

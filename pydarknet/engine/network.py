@@ -445,12 +445,6 @@ class Network(Closing):
             return handle.profile(2 * handle.info().layers + 8)
 
     def layer_errors(self) -> list[float]:
-        """Largest difference between two backends for each layer, with ``backend="check:A,B"``.
-
-        Both compute the layers' outputs for noise; the difference is relative to the largest value of the layer.
-
-        Raises:
-            BackendError: the backend is no check.
-        """
+        """Errors of layers on noise between A and B of ``"check:A,B"``, relative; BackendError with others."""
         with self._turns.engine() as handle:
             return handle.layer_errors()
