@@ -138,7 +138,7 @@ def _times(call: Callable[[], object], seconds: float, warmup: int) -> list[floa
 
 @dataclass(frozen=True)
 class LayerRow:
-    """Median time of one step over several passes; ``error``: of its layer, as of ``Network.layer_errors``."""
+    """Median time of one step over several passes; ``error`` as of ``Network.layer_errors``."""
 
     layer: int
     type: str
@@ -154,7 +154,7 @@ class LayerRow:
 
 
 def per_layer(network: Network, passes: int = 10) -> list[LayerRow]:
-    """Time of every step of a forward pass, in the order of the layers; the errors of a backend ``check:A,B``."""
+    """Time of every step of a forward pass, in the order of the layers, and errors of a ``check:A,B``."""
     network.profile()  # warm up
     profiles = [network.profile() for _ in range(passes)]
     errors = network.layer_errors() if network.info.backend.startswith("check:") else None

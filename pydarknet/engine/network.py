@@ -445,6 +445,6 @@ class Network(Closing):
             return handle.profile(2 * handle.info().layers + 8)
 
     def layer_errors(self) -> list[float]:
-        """Errors of layers on noise between A and B of ``"check:A,B"``, relative; BackendError with others."""
+        """Relative error of each layer on noise, of a backend ``"check:A,B"``; BackendError with others."""
         with self._turns.engine() as handle:
             return handle.layer_errors()
