@@ -112,10 +112,13 @@ def test_the_live_page(browser: Any, page: Page, folder: Path) -> None:
     with (folder / "train.log").open("a") as file:
         file.write("a new line\n")
     wait(lambda: "50 / 100" in shown(browser, "#tiles"), "new rows are shown without a reload")
-    append(folder, row(51, map=0.1, stall=0.15))
+    workers = [{"load": 0.1, "compute": 0.85, "wait": 0.05}, {"load": 0.1, "compute": 0.8, "wait": 0.1}]
+    append(folder, row(51, map=0.1, stall=0.15, workers=workers))
     wait(lambda: "51 / 100" in shown(browser, "#tiles"), "and others after them")
     assert shown(browser, "#standing").endswith("at iteration 50; 1 evaluation since then measured less.")
-    assert "0.8 s per iteration, 15.0 % waiting for images" in shown(browser, "#tiles")
+    tiles = shown(browser, "#tiles")
+    assert "0.8 s per iteration, 15.0 % waiting for images" in tiles
+    assert "computed + waited in the last iteration: 0.85 + 0.05 s, 0.8 + 0.1 s" in tiles
     wait(lambda: "a new line" in shown(browser, "#log"), "new lines are shown")
     urls = asked_for(browser)
     assert f"{page.url}state.json" in urls

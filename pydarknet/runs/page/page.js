@@ -79,7 +79,7 @@ function showTiles(state) {
     tile("Learning rate", short(progress.rate)),
     tile("Speed", isNumber(progress.images_per_second) ? `${short(progress.images_per_second)} img/s` : "–", pace.join(", ")),
     isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`) : null,
-    progress.workers ? tile("Workers", `${progress.workers.length}`, `waited in the last iteration: ${progress.workers.map((worker) => `${short(worker.wait)} s`).join(", ")}`) : null,
+    progress.workers ? tile("Workers", `${progress.workers.length}`, `computed + waited in the last iteration: ${progress.workers.map((worker) => `${short(worker.compute)} + ${short(worker.wait)} s`).join(", ")}`) : null,
   ];
   find("tiles").replaceChildren(...all.filter(Boolean));
 }
