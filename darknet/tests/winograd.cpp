@@ -1,24 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolutions in Winograd's form against ref, per tile size: edges, odd sizes, channels that fill no vector, slices.
 #if defined(DN_HAVE_ONEDNN)
-#include <cmath>
 #include <limits>
-#include <random>
 
-#include "ops/ops.hpp"
+#include "winograd.hpp"
 
 using namespace dn;
 using namespace dn::test;
 
 namespace {
-
-Floats random_floats(std::size_t count, unsigned seed) {
-    std::mt19937 random(seed);
-    std::uniform_real_distribution<float> uniform(-1, 1);
-    Floats values(count);
-    for (float& value : values) value = uniform(random);
-    return values;
-}
 
 std::string conv(int filters, const std::string& activation, const std::string& more = "") {
     return text("[convolutional]\nbatch_normalize=1\nsize=3\npad=1\nfilters=", filters, "\nactivation=", activation,
@@ -54,15 +44,6 @@ Floats output_of(const std::string& backend, const Case& net, ConvMethod method,
     if (what)
         for (const LayerTime& time : plan->profile()) *what += time.what + " ";
     return y;
-}
-
-double relative_error(const Floats& found, const Floats& expected) {
-    double worst = 0, largest = 0;
-    for (std::size_t i = 0; i < found.size(); ++i) {
-        worst = std::max<double>(worst, std::abs(found[i] - expected[i]));
-        largest = std::max<double>(largest, std::abs(expected[i]));
-    }
-    return worst / largest;
 }
 
 // Of all layers it is 1e-5 (tolerances.hpp).
