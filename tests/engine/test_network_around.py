@@ -84,14 +84,17 @@ def test_networks_and_clones_in_threads_answer_as_in_one(
 
 
 def _detect_in_child(network: Network, image: np.ndarray, queue: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
-    faulthandler.dump_traceback_later(50)  # where it hangs, should it
+    # Shows where it hangs, should it; dump_traceback_later would wait for pytest's own watchdog thread, which
+    # was not forked.
+    faulthandler.register(signal.SIGALRM)
+    signal.alarm(50)
     try:
         queue.put(network.detect(image).confidence)
     except BaseException as error:
         queue.put(error)
         raise
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        signal.alarm(0)
 
 
 def confidences_in_child(network: Network, image: np.ndarray) -> np.ndarray:
