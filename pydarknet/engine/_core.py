@@ -319,6 +319,15 @@ class EngineHandle:
         self._compute(lambda: lib.dn_network_profile(pointer, times, capacity, count))
         return [LayerTime(t.layer, text(t.what), t.seconds) for t in times[0 : min(count[0], capacity)]]
 
+    def layer_errors(self) -> list[float]:
+        """Compare the two backends of a check layer by layer."""
+        capacity = self.info().layers
+        errors = ffi.new("double[]", capacity)
+        count = ffi.new("int *")
+        pointer = self.pointer
+        self._compute(lambda: lib.dn_network_layer_errors(pointer, errors, capacity, count))
+        return list(errors)
+
 
 def _image_fields(image: Image) -> tuple[Any, ...]:
     """Values of a ``dn_image``; the array must outlive their use."""

@@ -447,3 +447,8 @@ class Network(Closing):
         """Times of the steps of one forward pass over a full batch, in order; fused layers have none."""
         with self._turns.engine() as handle:
             return handle.profile(2 * handle.info().layers + 8)
+
+    def layer_errors(self) -> list[float]:
+        """Errors of layers on noise between A and B of ``"check:A,B"``, relative; BackendError with others."""
+        with self._turns.engine() as handle:
+            return handle.layer_errors()
