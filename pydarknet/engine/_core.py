@@ -262,12 +262,12 @@ class EngineHandle:
     def resize(self, width: int, height: int) -> None:
         """Change the input size."""
         self._info = None
-        check(lib.dn_network_resize(self.pointer, width, height))
+        check(lib.dn_network_resize(self.pointer, _count("width", width), _count("height", height)))
 
     def set_batch(self, batch: int) -> None:
         """Change the largest batch."""
         self._info = None
-        check(lib.dn_network_set_batch(self.pointer, batch))
+        check(lib.dn_network_set_batch(self.pointer, _count("batch", batch)))
 
     def save_weights(self, path: str, cutoff: int) -> None:
         """Write a weights file atomically."""

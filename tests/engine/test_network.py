@@ -26,6 +26,7 @@ LAYERS = Path(__file__).parents[1] / "fixtures" / "layers"
 def test_detect_finds_the_object(tiny: Make, levels: np.ndarray, backend: str) -> None:
     with tiny(backend=backend, names=["thing"]) as network:
         dets = network.detect(levels, thresh=0.5)
+        assert network(levels, thresh=0.5) == dets
     assert is_the_object(dets)
     assert dets.class_id.tolist() == [0]
     assert dets.names == ("thing",)
