@@ -376,7 +376,7 @@ class Network(Closing):
         table = np.ascontiguousarray(truths, np.float32)[None]
         with self._turns.engine() as handle:
             info = handle.info()
-        loaded = [Image(load(image, info.channels), bgr=True)]
+        loaded = [Image(load(image, info.channels, urls=True), bgr=True)]
         with self._turns.engine() as handle:
             rows = handle.detect(loaded, thresh, nms, info.letter_box)
             reports = losses(handle, table, info.layers)
@@ -434,7 +434,7 @@ class Network(Closing):
         """Input planes of :meth:`detect` for an image: float32 (c, h, w), 0..1, red first."""
         with self._turns.handle() as handle:
             info = handle.info()
-        loaded = Image(load(image, info.channels), bgr=True)
+        loaded = Image(load(image, info.channels, urls=True), bgr=True)
         boxed = info.letter_box if letterbox is None else letterbox
         with self._turns.engine() as handle:
             return handle.preprocess(loaded, boxed, (info.channels, info.height, info.width))

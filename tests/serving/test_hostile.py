@@ -319,11 +319,12 @@ def test_a_handlers_own_time_limit_is_its_error(serve: Serve, png: bytes) -> Non
 
 def test_answers_that_are_not_read(monkeypatch: pytest.MonkeyPatch, serve: Serve, png: bytes) -> None:
     """Requests whose bodies wait behind an unread answer hold no memory, and the connection ends."""
-    large = cv2.imencode(".png", np.random.default_rng(1).integers(0, 256, (1600, 1600), np.uint8))[1]
+    large = cv2.imencode(".png", np.random.default_rng(1).integers(0, 256, (600, 600), np.uint8))[1]
     body, accept = large.tobytes(), b"Host: localhost\r\nAccept: image/jpeg\r\nContent-Length: %d\r\n\r\n"
     monkeypatch.setattr(protocol, "SEND_SECONDS", 0.5)
     monkeypatch.setattr(protocol, "SEND_RATE", 1 << 30)
-    served = serve(limits={"memory": 3 * len(body) + 1600 * 1600 * 3})
+    served = serve(limits={"memory": 3 * len(body) + 600 * 600 * 3})
+    served.server._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # of its connections
     request = b"POST /invocations HTTP/1.1\r\n" + accept % len(body) + body
     with contextlib.ExitStack() as stack:
         for _ in range(4):
@@ -343,10 +344,11 @@ def test_a_client_that_reads_slowly_has_its_answer(
     monkeypatch: pytest.MonkeyPatch, serve: Serve, png: bytes
 ) -> None:
     """The limit of silence begins when the answer is sent, not when it is ready."""
-    noise = np.random.default_rng(1).integers(0, 256, (1600, 1600), np.uint8)
+    noise = np.random.default_rng(1).integers(0, 256, (600, 600), np.uint8)
     body = cv2.imencode(".png", noise)[1].tobytes()
     monkeypatch.setattr(protocol, "IDLE_SECONDS", 0.2)
     served = serve()
+    served.server._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # of its connections
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(20)
