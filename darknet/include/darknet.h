@@ -50,9 +50,10 @@ DN_API const char *dn_version(void);
  * first. Of each: name, available, reason (why not), and where available device (the part of the hardware and its
  * libraries that the rounding of results depends on), precisions (a name and a reason, as in dn_network_info, of each)
  * and auto (likewise). And cuda, what the backend of that name finds, null where it is not built: driver (the newest
- * CUDA that it supports), nvrtc, cudnn and nccl (versions; null where not found; nccl is for several GPUs alone), why_not
- * (the reason why device 0 cannot be used; "" when it can), and devices, of each: index, name, capability, memory
- * (bytes), uuid, why_not. */
+ * CUDA that it supports), nvrtc, cudnn and nccl (versions; null where not found; nccl is for several GPUs alone),
+ * embedded (compute capabilities, 75 for 7.5, whose kernels are part of the build), cache (folder, files, bytes, damaged
+ * files, and why_not: the reason why nothing is kept in it), why_not (the reason why device 0 cannot be used; "" when it
+ * can), and devices, of each: index, name, capability, memory (bytes), uuid, why_not. */
 DN_API const char *dn_build_info(void);
 /* Folders that may hold NVIDIA's libraries, which are opened when they are first needed; they are searched before the
  * places of the system's loader, behind those that the environment variable PYDARKNET_CUDA_PATH names. Call it before
@@ -208,6 +209,10 @@ typedef struct {
 /* Runs one forward pass with a clock around each layer. Up to `capacity` entries are written, `count` is how many
  * there are. Strings live until the next call on this network. */
 DN_API dn_status dn_network_profile(dn_network *network, dn_layer_time *times, int capacity, int *count);
+
+/* Compares the backends of a network whose backend is "check:A,B": for each layer the largest difference between their
+ * outputs on noise, relative to the largest value. As dn_network_profile; DN_BACKEND with other backends. */
+DN_API dn_status dn_network_layer_errors(dn_network *network, double *errors, int capacity, int *count);
 
 /* -- weights ----------------------------------------------------------------------------------------------------- */
 

@@ -152,8 +152,9 @@ class Batcher:
 
     def _answer(self, ready: list[tuple[_Job, Pixels]], detect: Detect) -> None:
         start = time.perf_counter()
+        least = min(job.thresh for job, _ in ready)
         try:
-            results = detect([image for _, image in ready], min(job.thresh for job, _ in ready))
+            results = detect([image for _, image in ready], least)
         except Exception as error:
             for job, _ in ready:
                 job.seen.set_exception(error)
@@ -163,7 +164,8 @@ class Batcher:
         self._pace = 0.8 * self._pace + 0.2 * pace if self._pace else pace
         self._observe(len(ready), seconds)  # first, so that who has an answer finds it counted
         for (job, image), found in zip(ready, results, strict=True):
-            job.seen.set_result((image, found[found.confidence > job.thresh]))
+            own = found if job.thresh == least else found[found.confidence > job.thresh]
+            job.seen.set_result((image, own))
 
 
 def _with_images(jobs: list[_Job]) -> list[tuple[_Job, Pixels]]:

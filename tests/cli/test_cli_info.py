@@ -38,9 +38,11 @@ def test_info_tells_the_machine(monkeypatch: Patch, capsys: Capture) -> None:
 def test_info_names_what_a_gpu_lacks(monkeypatch: Patch, capsys: Capture) -> None:
     """The facts of the engine, and what to install for the missing ones."""
     gpu = {"index": 0, "name": "Tesla T4", "capability": "7.5", "memory": 15 * 2**30, "why_not": "no NVRTC"}
-    found = {"driver": "12.4", "cudnn": "9.10.2", "nvrtc": None, "devices": [gpu], "why_not": "no NVRTC"}
+    versions = {"driver": "12.4", "cudnn": "9.10.2", "nvrtc": None}
+    found = {**versions, "embedded": [], "devices": [gpu], "why_not": "no NVRTC"}
     described = info.cuda(found)
     assert described["install"] == ["pip install 'pydarknet[cuda]'"]
+    assert info.cuda({**found, "embedded": [75]})["install"] == []
     assert described["packages"].keys() <= set(nvidia.PACKAGES)
     bare = info.cuda({**found, "driver": None, "cudnn": None, "devices": []})
     assert [words.split()[0] for words in bare["install"]] == ["NVIDIA's", "pip"]
@@ -148,6 +150,21 @@ def test_bench_has_a_row_for_each_setting(
     printed = capsys.readouterr().out
     assert "4x4      1       fp32" in printed
     assert "ms in all" in printed
+
+
+def test_bench_of_a_check_has_the_error_of_each_layer(
+    monkeypatch: Patch, capsys: Capture, tiny_files: tuple[Path, Path]
+) -> None:
+    quick = ("bench", *tiny_files, "--precisions", "fp32", "--seconds", 0, "--per-layer")
+    assert run(monkeypatch, *quick, "--backend", "check:cpu,ref", "--json") == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    errors = [row["error"] for row in layers if row["type"] != "input"]
+    assert len(errors) >= 4
+    assert all(0 <= error < 1e-4 for error in errors)
+    assert run(monkeypatch, *quick, "--backend", "check:cpu,ref") == 0
+    assert "GFLOP/s    error  kernel" in capsys.readouterr().out
+    assert run(monkeypatch, *quick, "--backend", "ref") == 0
+    assert "error" not in capsys.readouterr().out
 
 
 def test_bench_without_weights_finds_no_boxes(monkeypatch: Patch, tmp_path: Path) -> None:
