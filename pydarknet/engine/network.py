@@ -387,15 +387,9 @@ class Network(Closing):
         return self._detections(rows, loaded)[0], reports
 
     def _detect(
-        self,
-        images: Sequence[Any],
-        thresh: float,
-        letterbox: bool | None,
-        select: Selection,
-        rgb: bool,
+        self, images: Sequence[Any], thresh: float, letterbox: bool | None, select: Selection, rgb: bool
     ) -> list[Detections]:
-        with self._turns.handle() as handle:
-            info = handle.info()
+        info = self.info
         loaded = [Image(load(image, info.channels, rgb=rgb, urls=True), bgr=True) for image in images]
         boxed = info.letter_box if letterbox is None else letterbox
         with self._turns.handle() as handle:
@@ -436,8 +430,7 @@ class Network(Closing):
 
     def preprocess(self, image: ImageLike, letterbox: bool | None = None) -> npt.NDArray[np.float32]:
         """Input planes of :meth:`detect` for an image: float32 (c, h, w), 0..1, red first."""
-        with self._turns.handle() as handle:
-            info = handle.info()
+        info = self.info
         loaded = Image(load(image, info.channels, urls=True), bgr=True)
         boxed = info.letter_box if letterbox is None else letterbox
         with self._turns.engine() as handle:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import http.client
 import re
+import urllib.error
 import urllib.request
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
@@ -29,6 +30,8 @@ def fetch(url: str) -> bytes:
             data: bytes = answer.read(LARGEST_FILE + 1)
             announced = answer.headers.get("Content-Length")
     except (OSError, ValueError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
         raise DataError(f"{name}: cannot be fetched: {error}") from None
     if len(data) > LARGEST_FILE:
         raise DataError(f"{name}: is larger than {LARGEST_FILE >> 20} MiB")

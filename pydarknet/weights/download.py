@@ -142,6 +142,7 @@ def _open(url: str, start: int) -> Any:
     except urllib.error.HTTPError as error:
         if error.code == _FINISHED and start:
             return error
+        error.close()
         text = f"the server answers {error.code} {error.reason}"
         if error.code in _BUSY:
             raise _Broken(text) from None

@@ -88,7 +88,7 @@ def _announce(server: InferenceServer, *, as_json: bool) -> None:
     try:
         click.echo(json.dumps(server.to_json()) if as_json else f"ready: {server.url}")
         sys.stdout.flush()
-    except OSError as error:  # nobody reads it, or the disk is full: the server serves
+    except OSError as error:  # its reader has gone, or the disk is full: the server serves
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         with contextlib.suppress(OSError):
             click.echo(f"warning: the line of readiness cannot be written: {error.strerror}", err=True)
