@@ -380,22 +380,16 @@ class Network(Closing):
         table = np.ascontiguousarray(truths, np.float32)[None]
         with self._turns.engine() as handle:
             info = handle.info()
-        loaded = [Image(load(image, info.channels), bgr=True)]
+        loaded = [Image(load(image, info.channels, urls=True), bgr=True)]
         with self._turns.engine() as handle:
             rows = handle.detect(loaded, thresh, nms, info.letter_box)
             reports = losses(handle, table, info.layers)
         return self._detections(rows, loaded)[0], reports
 
     def _detect(
-        self,
-        images: Sequence[Any],
-        thresh: float,
-        letterbox: bool | None,
-        select: Selection,
-        rgb: bool,
+        self, images: Sequence[Any], thresh: float, letterbox: bool | None, select: Selection, rgb: bool
     ) -> list[Detections]:
-        with self._turns.handle() as handle:
-            info = handle.info()
+        info = self.info
         loaded = [Image(load(image, info.channels, rgb=rgb, urls=True), bgr=True) for image in images]
         boxed = info.letter_box if letterbox is None else letterbox
         with self._turns.handle() as handle:
@@ -436,9 +430,8 @@ class Network(Closing):
 
     def preprocess(self, image: ImageLike, letterbox: bool | None = None) -> npt.NDArray[np.float32]:
         """Input planes of :meth:`detect` for an image: float32 (c, h, w), 0..1, red first."""
-        with self._turns.handle() as handle:
-            info = handle.info()
-        loaded = Image(load(image, info.channels), bgr=True)
+        info = self.info
+        loaded = Image(load(image, info.channels, urls=True), bgr=True)
         boxed = info.letter_box if letterbox is None else letterbox
         with self._turns.engine() as handle:
             return handle.preprocess(loaded, boxed, (info.channels, info.height, info.width))

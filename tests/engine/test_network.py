@@ -60,6 +60,8 @@ def test_an_address_is_an_image(tiny: Make, levels: np.ndarray, pages: dict[str,
     pages["/levels.png"] = cv2.imencode(".png", levels)[1].tobytes()
     with tiny() as network:
         assert is_the_object(network.detect(f"{url}/levels.png", thresh=0.5))
+        assert is_the_object(network.examine(f"{url}/levels.png", np.zeros((0, 6)), thresh=0.5)[0])
+        assert np.array_equal(network.preprocess(f"{url}/levels.png"), network.preprocess(levels))
 
 
 def test_boxes_scale_with_the_image(tiny: Make, levels: np.ndarray) -> None:
