@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C interface and its version: a recorded declaration does not change without a new one; more may be added."""
+"""The C interface and its version: recorded declarations do not change without a new one."""
 
 from __future__ import annotations
 
