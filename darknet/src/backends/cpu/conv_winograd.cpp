@@ -80,7 +80,7 @@ bool suits_winograd(const Node& node, const Fusion& fusion, DType type) {
 }  // namespace
 
 int winograd_tile(const Node& node, const Fusion& fusion, DType type, ConvMethod method) {
-    if (method == ConvMethod::direct || !suits_winograd(node, fusion, type)) return 0;
+    if (method == ConvMethod::direct || method == ConvMethod::products || !suits_winograd(node, fusion, type)) return 0;
     if (method == ConvMethod::winograd2) return 2;
     if (method == ConvMethod::winograd4) return 4;
     if (vector_width() == VectorWidth::baseline || std::min(node.in.c, node.out.c) < kFewChannels) return 0;
