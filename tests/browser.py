@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +25,7 @@ BEYOND = "const page = document.documentElement; return page.scrollWidth - page.
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium of the system, driven by selenium."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser")
     from selenium.webdriver.chrome.service import Service
@@ -36,19 +38,28 @@ def chromium() -> Iterator[Any]:
     options.binary_location = binary
     for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", *_CAMERA):
         options.add_argument(f"--{argument}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options=options, service=Service(driver))
+    service = Service(driver, popen_kw={"start_new_session": True})
+    found = webdriver.Chrome(options=options, service=service)
     yield found
-    found.quit()
+    os.killpg(service.process.pid, signal.SIGKILL)  # they have nothing to save, and quit() may wait
+    service.process.wait(60)
 
 
 @pytest.fixture(params=SCREENS)
 def narrow(request: pytest.FixtureRequest, chromium: Any) -> Iterator[None]:
-    """The browser has one of the screens; requested last, it leaves the page before its server ends."""
+    """The browser has one of the screens."""
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SCREENS[request.param])
     yield
-    chromium.get("about:blank")
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Leave the page before the fixtures of a test end: a page that asks a server that has ended logs it."""
+    if driver := getattr(item, "funcargs", {}).get("browser"):
+        driver.get("about:blank")
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +28,16 @@ settings.register_profile(
 settings.load_profile("pydarknet")
 
 pytest_plugins = ["required", "figures", "browser"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """The end of a session may hang as a test may (faulthandler_timeout in pyproject.toml)."""
+    faulthandler.dump_traceback_later(300, exit=True, file=sys.__stderr__)
+
+
+def pytest_unconfigure() -> None:
+    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -50,8 +50,9 @@ DN_API const char *dn_version(void);
  * first. Of each: name, available, reason (why not), and where available device (the part of the hardware and its
  * libraries that the rounding of results depends on), precisions (a name and a reason, as in dn_network_info, of each)
  * and auto (likewise). And cuda, what the backend of that name finds, null where it is not built: driver (the newest
- * CUDA that it supports), nvrtc and cudnn (versions; null where not found), why_not (the reason why device 0 cannot be
- * used; "" when it can), and devices, of each: index, name, capability, memory (bytes), why_not. */
+ * CUDA that it supports), nvrtc, cudnn and nccl (versions; null where not found; nccl is for several GPUs alone), why_not
+ * (the reason why device 0 cannot be used; "" when it can), and devices, of each: index, name, capability, memory
+ * (bytes), uuid, why_not. */
 DN_API const char *dn_build_info(void);
 /* Folders that may hold NVIDIA's libraries, which are opened when they are first needed; they are searched before the
  * places of the system's loader, behind those that the environment variable PYDARKNET_CUDA_PATH names. Call it before
@@ -252,6 +253,23 @@ DN_API dn_status dn_trainer_get_shares(const dn_trainer *trainer, float *dst, si
 /* Moves the rolling statistics by the shares of all workers, `count` floats, those of worker 0 first, in the order of the
  * mini-batches: the result has the bits of one trainer that computed them all. */
 DN_API dn_status dn_trainer_move_rolling(dn_trainer *trainer, const float *all, size_t count);
+
+/* -- a backend may sum the gradients of all workers in its own memory, as cuda does with NCCL: then these take the place
+ * of the caller's sums of DN_GRADIENTS. Each function that waits for the other workers fails with DN_BACKEND when they do
+ * not come within the given seconds; join again afterwards, with a new id. -- */
+typedef struct {
+    char bytes[128];
+} dn_group_id;
+
+/* The reason why this trainer cannot; "" when it can. Valid until the next call on it. */
+DN_API const char *dn_trainer_why_no_group(dn_trainer *trainer);
+/* The id of a new group, made by one worker; its bytes are sent to all others, by what means the caller has. */
+DN_API dn_status dn_trainer_group_id(const dn_trainer *trainer, dn_group_id *id);
+/* Connects this worker, whose number and count dn_trainer_set_worker has set, with the others; each has a device of its
+ * own. */
+DN_API dn_status dn_trainer_join_group(dn_trainer *trainer, const dn_group_id *id, double seconds);
+/* Replaces the gradients by their sums, of equal bits in all workers. All of them call it. */
+DN_API dn_status dn_trainer_sum_gradients(dn_trainer *trainer, double seconds);
 
 /* Another input size from the next mini-batch on, a multiple of the network's stride. */
 DN_API dn_status dn_trainer_resize(dn_trainer *trainer, int width, int height);

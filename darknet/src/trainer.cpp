@@ -122,6 +122,17 @@ void Trainer::move_rolling(const float* all, std::size_t count) {
     rolling_moved_ = true;
 }
 
+void Trainer::join_group(const WorkerGroupId& id, double limit) {
+    if (workers_ == 1) throw Error(Status::invalid_argument, "", "the trainer has no other workers");
+    state_.join_group(id, worker_, workers_, limit);
+}
+
+void Trainer::sum_gradients(double limit) {
+    check_whole();
+    if (images_ == 0) throw Error(Status::invalid_argument, "", "nothing was accumulated since the last update");
+    state_.sum_gradients(limit);
+}
+
 void Trainer::check_whole() const {
     if (gradients_incomplete_)
         throw Error(Status::invalid_argument, "",

@@ -43,6 +43,12 @@ public:
     const Floats& shares() const;
     // Those of all workers, worker after worker, `count` floats.
     void move_rolling(const float* all, std::size_t count);
+    // With a backend that sums the gradients of all workers in its own memory, these take the place of the caller's
+    // sums; see TrainState. Workers join once, after set_worker().
+    std::string why_no_group() const { return state_.why_no_group(); }
+    WorkerGroupId group_id() const { return state_.group_id(); }
+    void join_group(const WorkerGroupId& id, double limit);
+    void sum_gradients(double limit);
     // Another input size from the next mini-batch on (dynamic resize).
     void resize(int width, int height);
 

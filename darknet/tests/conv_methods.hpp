@@ -2,20 +2,9 @@
 // Convolutions by a method of the cpu backend, and by ref.
 #pragma once
 
-#include <cmath>
-#include <random>
-
-#include "ops/ops.hpp"
+#include "winograd.hpp"
 
 namespace dn::test {
-
-inline Floats random_floats(std::size_t count, unsigned seed) {
-    std::mt19937 random(seed);
-    std::uniform_real_distribution<float> uniform(-1, 1);
-    Floats values(count);
-    for (float& value : values) value = uniform(random);
-    return values;
-}
 
 inline std::string conv(int filters, const std::string& activation, const std::string& more = "") {
     return text("[convolutional]\nbatch_normalize=1\nsize=3\npad=1\nfilters=", filters, "\nactivation=", activation,
@@ -29,7 +18,8 @@ struct ConvCase {
 };
 
 // Inputs and weights of both signs, biases and statistics of each channel its own.
-inline Floats output_of(const std::string& backend, const ConvCase& net, ConvMethod method, int threads, std::string* what) {
+inline Floats output_of(const std::string& backend, const ConvCase& net, ConvMethod method, int threads,
+                        std::string* what) {
     const Graph graph = graph_of(net.sections, net.input);
     const auto parameters = initial_parameters(graph, 1);
     unsigned seed = 3;
@@ -51,15 +41,6 @@ inline Floats output_of(const std::string& backend, const ConvCase& net, ConvMet
     if (what)
         for (const LayerTime& time : plan->profile()) *what += time.what + " ";
     return y;
-}
-
-inline double relative_error(const Floats& found, const Floats& expected) {
-    double worst = 0, largest = 0;
-    for (std::size_t i = 0; i < found.size(); ++i) {
-        worst = std::max<double>(worst, std::abs(found[i] - expected[i]));
-        largest = std::max<double>(largest, std::abs(expected[i]));
-    }
-    return worst / largest;
 }
 
 }  // namespace dn::test

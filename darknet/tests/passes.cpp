@@ -133,7 +133,7 @@ TEST_CASE("fuse: two convolutions become one node, if no other reads the first")
     };
     CHECK(first_of(1, kConv + kConv, {1}) == 0);
     CHECK(first_of(1, kConv + kConv, {1}, false) == -1);
-    CHECK(first_of(1, kConv + kConv, {0, 1}) == -1);                          // it is to be read
+    CHECK(first_of(1, kConv + kConv, {0, 1}) == -1);                           // it is to be read
     CHECK(first_of(1, kConv + kConv + "[route]\nlayers=-1,-2\n", {2}) == -1);  // a route takes it
     CHECK(first_of(1, kConv + "[upsample]\n" + kConv, {2}) == -1);
     CHECK(first_of(2, kConv + kConv + kConv, {2}) == -1);  // pairs do not overlap

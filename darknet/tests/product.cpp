@@ -37,7 +37,8 @@ TEST_CASE("product: maps of every size up to a few rows of sums") {
 }
 
 TEST_CASE("product: windows, strides and paddings") {
-    for (const char* more : {"pad=1\n", "pad=1\nstride=2\n", "padding=2\n", "stride_x=2\nstride_y=3\n", "pad=1\nstride=4\n"})
+    for (const char* more :
+         {"pad=1\n", "pad=1\nstride=2\n", "padding=2\n", "stride_x=2\nstride_y=3\n", "pad=1\nstride=4\n"})
         for (int size : {1, 2, 3, 5}) {
             CAPTURE(size);
             check_products({window(20, size, more), {3, 13, 17}, 2});
@@ -59,16 +60,18 @@ TEST_CASE("product: two convolutions in one step, with rows of the first in the 
             output_of("cpu", net, ConvMethod::products, 1, &what);
             CHECK_CONTAINS(what, "product2");
         }
-    check_products({window(32, 3, "pad=1\n") + window(24, 3, "pad=1\nstride=2\n"), {3, 90, 70}}, 4e-6);  // several bands
+    check_products({window(32, 3, "pad=1\n") + window(24, 3, "pad=1\nstride=2\n"), {3, 90, 70}},
+                   4e-6);  // several bands
 }
 
 TEST_CASE("product: activations, fused shortcuts, and slices of wider tensors") {
     for (const char* activation : {"linear", "leaky", "relu", "logistic", "swish", "mish"}) {
         CAPTURE(activation);
         check_products({window(24, 1, "", activation), {8, 13, 9}});
-        check_products({window(20, 1) + window(20, 3, "pad=1\n", activation) + "[shortcut]\nfrom=-2\nactivation=leaky\n",
-                        {8, 13, 9},
-                        2});
+        check_products(
+            {window(20, 1) + window(20, 3, "pad=1\n", activation) + "[shortcut]\nfrom=-2\nactivation=leaky\n",
+             {8, 13, 9},
+             2});
     }
     check_products({window(24, 1) + "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" + window(12, 3, "pad=1\n", "mish") +
                         "[route]\nlayers=-1,-3\n",

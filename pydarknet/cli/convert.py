@@ -11,6 +11,7 @@ import click
 
 from pydarknet.cli._impl.bars import Bars
 from pydarknet.cli._impl.data import MIN_VISIBLE
+from pydarknet.cli._impl.own_output import own_output
 from pydarknet.data import convert as conversion
 from pydarknet.data.classes import ClassPlan, parse_classes, parse_renames
 from pydarknet.data.coords import CONVENTIONS
@@ -170,7 +171,7 @@ def command(**given: Any) -> int:
     """
     job, out = _job(given), _output(given)
     engine: Engine = by_name(given["engine"])
-    with Bars(quiet=given["as_json"]) as bars:
+    with Bars(quiet=given["as_json"]) as bars, own_output():
         result = conversion.convert(
             job,
             out,

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from pydarknet.cli._impl.ending import Ending, is_follower
-from pydarknet.cli._impl.options import options_from
+from pydarknet.cli._impl.options import GPUS, options_from
 from pydarknet.cli._impl.train_words import with_words
 from pydarknet.runs.config import TrainConfig
 
@@ -58,11 +58,24 @@ _SOURCES = {
 )
 @click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Resume a run.")
 @click.option(
+    "--rerun",
+    "rerun_",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Repeat a run from its beginning in another folder, with its settings and inputs.",
+)
+@click.option(
     "--processes",
     type=click.IntRange(1),
     default=1,
     metavar="N",
     help="Train with N workers on this machine, which divide its cores. (Not with mpiexec or srun.)",
+)
+@click.option(
+    "--devices",
+    type=GPUS,
+    metavar="N,N",
+    help="Train with a worker on each of these GPUs, e.g. 0,1: --processes and --device in one.",
 )
 @click.option(
     "-q", "--quiet", is_flag=True, help="Print evaluations only, not the log; it is in RUN/train.log."
@@ -71,7 +84,9 @@ _SOURCES = {
 @click.option("--json", "as_json", is_flag=True, help="With --estimate: print JSON.")
 def command(
     resume_: Path | None,
+    rerun_: Path | None,
     processes: int,
+    devices: tuple[int, ...] | None,
     quiet: bool,
     estimate_: bool,
     as_json: bool,
@@ -91,8 +106,10 @@ def command(
       pydarknet train --cfg my.cfg --data obj.data --set learning_rate=0.001 --freeze backbone
       pydarknet train --cfg my.cfg --data obj.data --http 8090
       pydarknet train --resume runs/x --max-batches 8000
+      pydarknet train --rerun runs/x --out runs/x-again
       pydarknet train --cfg my.cfg --data obj.data --max-hours 7 --estimate
       pydarknet train --cfg my.cfg --data obj.data --out runs/x --processes 2
+      pydarknet train --cfg my.cfg --data obj.data --out runs/x --devices 0,1
 
     \b
     In the folder of the run:
@@ -102,14 +119,20 @@ def command(
       results.csv   one line for each iteration; results.jsonl with each head
       train.log     in Darknet's format; run.json, preflight.json, crash.json
     """
-    from pydarknet.training import resume
+    from pydarknet.training import rerun, resume
 
     given = {key: value for key, value in values.items() if value not in (None, ())}
+    if devices:
+        processes = _one_each(devices, processes, given)
     if is_follower():  # worker 0 sends it everything else
         config = TrainConfig(worker_timeout=given.get("worker_timeout", TrainConfig.worker_timeout))
         return _estimate(config, as_json) if estimate_ else train_and_report(config)
     given = with_words(given, model=model, name=name, project=project, save_period=save_period, hyp=hyp)
-    if resume_ is not None:
+    if rerun_ is not None:
+        if resume_ is not None:
+            raise click.UsageError("--rerun begins a run again and --resume continues it; give one")
+        config = rerun(rerun_, **given)
+    elif resume_ is not None:
         if fixed := given.keys() & {"out", "weights", "restart", "clear"}:
             raise click.UsageError(f"--resume takes this setting from the run; leave out --{min(fixed)}")
         config = resume(resume_, **given)
@@ -121,7 +144,7 @@ def command(
     if as_json and not estimate_:
         raise click.UsageError("--json is for --estimate; a training writes results.jsonl into its folder")
     if processes > 1 and not _is_launched(processes):
-        return _launch(processes)
+        return _launch(config, processes, devices or ())
     if estimate_:
         return _estimate(config, as_json)
     return train_and_report(config, echo=not quiet)
@@ -136,13 +159,32 @@ def _is_launched(processes: int) -> bool:
     return count > 1
 
 
-def _launch(processes: int) -> int:
-    from pydarknet.errors import MissingExtra
+def _one_each(devices: tuple[int, ...], processes: int, given: dict[str, Any]) -> int:
+    """Put GPUs into the settings; returns the number of workers."""
+    from pydarknet.system.launcher import launched, launched_by_us
+
+    if processes not in (1, len(devices)) or given.get("device", "cuda") not in ("auto", "cuda"):
+        raise click.UsageError(
+            "--devices starts a worker on each of these GPUs; leave --processes and --device out"
+        )
+    if launched() > 1 and not launched_by_us():
+        raise click.UsageError(
+            f"--devices: the launcher has started {launched()} workers; leave it out: with --device cuda "
+            "each takes a GPU of its own, among those that CUDA_VISIBLE_DEVICES lists"
+        )
+    given["device"] = "cuda" if len(devices) > 1 else f"cuda:{devices[0]}"
+    return len(devices)
+
+
+def _launch(config: TrainConfig, processes: int, devices: tuple[int, ...]) -> int:
+    from pydarknet.errors import BackendError, MissingExtra
     from pydarknet.training.launch import launch
+    from pydarknet.training.placement import require_gpus
 
     try:
-        code, error = launch(sys.argv[1:], processes)
-    except MissingExtra as missing:
+        require_gpus(config.engine_backend, processes, devices)
+        code, error = launch(sys.argv[1:], processes, devices)
+    except (BackendError, MissingExtra) as missing:
         code, error = 1, f"error: {missing}"
     if error:
         click.echo(error, err=True)

@@ -7,11 +7,8 @@ caller writes, so results are the same as on one machine.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -28,7 +25,8 @@ def engine(work: Callable[[Chunk], Result], chunks: Iterable[Chunk], jobs: int) 
 
     The cluster is the one this process is connected to, or else that of the environment variable
     ``RAY_ADDRESS`` (``auto`` finds one on this machine), or else a local one with ``jobs`` workers. A
-    connection or cluster started here is closed at the end.
+    connection or cluster started here is closed at the end. Ray prints notices about lost workers on standard
+    output, from a thread of its own.
 
     Args:
         work: computation on a chunk; must be picklable. It is sent to each node once.
@@ -44,32 +42,20 @@ def engine(work: Callable[[Chunk], Result], chunks: Iterable[Chunk], jobs: int) 
     if started:
         _connect(ray, jobs)
     try:
-        with contextlib.redirect_stdout(_WithoutRay(sys.stdout)):
-            # A dead worker is replaced and its chunk repeated; exceptions of `work` are raised to the caller.
-            remote = ray.remote(num_cpus=1, max_retries=3)(_call)
-            shared = ray.put(work)
-            in_flight = 2 * max(1, int(ray.cluster_resources().get("CPU", jobs)))
-            waiting: deque[Any] = deque()
-            for chunk in chunks:
-                waiting.append(remote.remote(shared, chunk))
-                if len(waiting) > in_flight:
-                    yield _result(ray, waiting.popleft())
-            while waiting:
+        # A dead worker is replaced and its chunk repeated; exceptions of `work` are raised to the caller.
+        remote = ray.remote(num_cpus=1, max_retries=3)(_call)
+        shared = ray.put(work)
+        in_flight = 2 * max(1, int(ray.cluster_resources().get("CPU", jobs)))
+        waiting: deque[Any] = deque()
+        for chunk in chunks:
+            waiting.append(remote.remote(shared, chunk))
+            if len(waiting) > in_flight:
                 yield _result(ray, waiting.popleft())
+        while waiting:
+            yield _result(ray, waiting.popleft())
     finally:
         if started:
             ray.shutdown()
-
-
-class _WithoutRay:
-    """Standard output without the lines of Ray's threads about lost workers, which go to standard error."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        rays = threading.current_thread().name.startswith("ray_")
-        return getattr(sys.stderr if rays else self._stream, name)
 
 
 def _call(work: Callable[[Chunk], Result], chunk: Chunk) -> Result:

@@ -147,6 +147,24 @@ class TrainerHandle:
         """Move the rolling statistics by the shares of all workers, C-contiguous float32."""
         check(lib.dn_trainer_move_rolling(self.pointer, ffi.from_buffer("float[]", shares), shares.size))
 
+    def why_no_group(self) -> str:
+        """The reason why the backend cannot sum the gradients of several workers itself, or ""."""
+        return text(lib.dn_trainer_why_no_group(self.pointer))
+
+    def group_id(self) -> bytes:
+        """Id of a new group of workers."""
+        out = ffi.new("dn_group_id *")
+        check(lib.dn_trainer_group_id(self.pointer, out))
+        return bytes(ffi.buffer(out))
+
+    def join_group(self, group: bytes, limit: float) -> None:
+        """Connect with the other workers, in at most ``limit`` seconds."""
+        check(lib.dn_trainer_join_group(self.pointer, ffi.from_buffer("dn_group_id *", group), limit))
+
+    def sum_gradients(self, limit: float) -> None:
+        """Replace the gradients by the sums over the group, in at most ``limit`` seconds."""
+        check(lib.dn_trainer_sum_gradients(self.pointer, limit))
+
     def resize(self, width: int, height: int) -> None:
         """Change the input size from the next mini-batch on."""
         check(lib.dn_trainer_resize(self.pointer, width, height))

@@ -18,7 +18,7 @@ ON_CPU = ("cpu", "ref")
 _EXPECTED = "expected auto, cpu, cuda or cuda:N with the number of the GPU"
 _SEVERAL = (
     "a network computes on one device; give one, and start a process for each to use several "
-    "(training one network on several GPUs at once is not supported)"
+    "(to train one network on several GPUs: pydarknet train --devices 0,1)"
 )
 
 

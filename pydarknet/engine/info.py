@@ -61,10 +61,10 @@ def cuda(found: dict[str, Any] | None) -> dict[str, Any]:
         found: the engine's, see ``dn_build_info`` in ``darknet.h``; None if the build lacks the backend.
 
     Returns:
-        ``driver``, ``cudnn``, ``nvrtc``: versions, or None if they were not found; ``packages``: versions of
-        NVIDIA's Python packages; ``devices``: the GPUs (``index``, ``name``, ``capability``, ``memory`` in
-        bytes, ``why_not``); ``why_not``: the reason why the first cannot be used, or ""; ``install``: the
-        packages and programs that are missing.
+        ``driver``, ``cudnn``, ``nvrtc``, ``nccl``: versions, or None if they were not found; ``packages``:
+        versions of NVIDIA's Python packages; ``devices``: the GPUs (``index``, ``name``, ``capability``,
+        ``memory`` in bytes, ``uuid``, ``why_not``); ``why_not``: the reason why the first cannot be used, or
+        ""; ``install``: the packages and programs that are missing.
     """
     if found is None:
         return {"why_not": "this build lacks the cuda backend (DN_WITH_CUDA)", "devices": []}
@@ -88,7 +88,8 @@ def engine_libraries(backend: str) -> dict[str, str]:
     build = _core.build_info()
     if is_gpu(backend):
         found = build["cuda"]
-        return {name: str(found[name]) for name in ("driver", "cudnn", "nvrtc") if found.get(name)}
+        names = ("driver", "cudnn", "nvrtc", "nccl")
+        return {name: str(found[name]) for name in names if found.get(name)}
     return {"onednn": build["onednn"]} if backend == "cpu" else {}
 
 

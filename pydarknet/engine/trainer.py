@@ -215,6 +215,48 @@ class Trainer(Closing):
                 trainer.set("gradients", layer, role, values[at : at + count])
                 at += count
 
+    def why_no_group(self) -> str:
+        """The reason why the backend cannot sum the gradients of several workers itself, or "".
+
+        Where it can, :meth:`sum_gradients` takes the place of the caller's sum of :meth:`flat_gradients`.
+        """
+        with self._use() as (_, trainer):
+            return trainer.why_no_group()
+
+    def group_id(self) -> bytes:
+        """Id of a new group, made by one worker, which sends it to the others.
+
+        Raises:
+            BackendError: the backend leaves the sum to its caller.
+        """
+        with self._use() as (_, trainer):
+            return trainer.group_id()
+
+    def join_group(self, group: bytes, limit: float) -> None:
+        """Connect with the other workers, after :meth:`set_worker`; each has a device of its own.
+
+        Args:
+            group: what :meth:`group_id` returned in one of them.
+            limit: seconds to wait for the others.
+
+        Raises:
+            BackendError: they did not come, or cannot be reached.
+        """
+        with self._use() as (_, trainer):
+            trainer.join_group(group, limit)
+
+    def sum_gradients(self, limit: float) -> None:
+        """Replace the gradients by their sums, of equal bits in all workers; all of them call it.
+
+        Args:
+            limit: seconds to wait for the others.
+
+        Raises:
+            BackendError: they did not come, or the connection failed; the gradients are undefined.
+        """
+        with self._use() as (_, trainer):
+            trainer.sum_gradients(limit)
+
     def set_learning_rate(self, rate: float) -> None:
         """Replace the base rate that the schedule multiplies."""
         with self._use() as (_, trainer):

@@ -9,7 +9,7 @@ import contextlib
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,19 @@ class TrainConfig:
             )
         require_agreement(self.backend, self.device)
         self.kept, self.overfit, self.rollback, self.save_interval(1)
+
+    def with_changes(self, **changes: Any) -> TrainConfig:
+        """Copy with other values; a new length or place to compute replaces the old one, however stated.
+
+        Raises:
+            ArgumentError: a value is not valid.
+        """
+        for one, other in (("epochs", "max_batches"), ("max_batches", "epochs")):
+            if changes.get(one) is not None:
+                changes.setdefault(other, None)
+        if changes.keys() & {"device", "backend"}:  # the run's own may contradict what the user chose now
+            changes = {"device": "auto", "backend": "auto", **changes}
+        return replace(self, **changes)
 
     @property
     def engine_backend(self) -> str:

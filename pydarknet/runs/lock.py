@@ -205,10 +205,11 @@ def _wait_for_silence(path: Path, handle: int, flocked: bool, notify: Notify) ->
     who = _described(found)
     if first[0]:
         notify(f"{path}: left by {who}; waiting up to {limit:.0f} s for a sign that it is still alive")
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
+    begun, waited = time.monotonic(), 0.0
+    while waited < limit:
         time.sleep(min(limit / 50, 0.5))
-        if _sign(path) != first:
+        waited = time.monotonic() - begun
+        if _sign(path) != first:  # also after the last wait, in which this process may have been suspended
             raise _refusal(path)
     if first[0]:
         notify(f"{path}: {who} gave no sign in {limit:.0f} s, so its lock is taken over")

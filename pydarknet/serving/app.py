@@ -241,7 +241,8 @@ async def _gone(_: Request, error: Any) -> Response:  # noqa: ARG001
 
 
 async def _defect(_: Request, error: Any) -> Response:
-    return JSONResponse({"error": f"the server failed: {type(error).__name__}"}, 500)
+    # uvicorn ends the connection after an exception, so no client may send its next request on it.
+    return JSONResponse({"error": f"the server failed: {type(error).__name__}"}, 500, {"connection": "close"})
 
 
 _HANDLERS: dict[Any, Callable[[Request, Any], Any]] = {

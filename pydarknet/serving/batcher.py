@@ -26,11 +26,15 @@ Detect = Callable[[list[Pixels], float], list[Detections]]
 Observe = Callable[[int, float], None]
 
 
+#: An image as the network saw it, and what it found.
+Seen = tuple[Pixels, Detections]
+
+
 @dataclass
 class _Job:
-    image: Pixels
+    image: Callable[[], Pixels]
     thresh: float
-    found: Future[Detections] = field(default_factory=Future)
+    seen: Future[Seen] = field(default_factory=Future)
 
 
 class Batcher:
@@ -56,7 +60,7 @@ class Batcher:
         self._load, self._sizes, self._ready, self._observe = load, sizes, ready, observe
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = self._rests = False
         self._pace = 0.0  # seconds of an image, smoothed
         self.network: Network | None = None
         self._thread = threading.Thread(target=self._run, name="pydarknet-network", daemon=True)
@@ -71,15 +75,20 @@ class Batcher:
         return len(self._jobs)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether the next image that comes is taken at once."""
+        return self._rests and not self._jobs
+
+    @property
     def pace(self) -> float:
         """Recent seconds of an image."""
         return self._pace
 
-    def submit(self, image: Pixels, thresh: float) -> Future[Detections]:
+    def submit(self, image: Callable[[], Pixels], thresh: float) -> Future[Seen]:
         """Detect in an image with the next batch that has room; to cancel the result is to take it back.
 
         Args:
-            image: with the channels of the network.
+            image: returns the image, with the channels of the network; called by the thread.
             thresh: confidence above which an object is reported.
         """
         job = _Job(image, thresh)
@@ -88,7 +97,7 @@ class Batcher:
                 raise Refused(503, "the server is stopping", retry=5)
             self._jobs.append(job)
             self._changed.notify()
-        return job.found
+        return job.seen
 
     def close(self) -> None:
         """Finish the images that wait, then end the thread and free the network."""
@@ -111,34 +120,48 @@ class Batcher:
             return
         self._ready(None)
         while jobs := self._take():
-            start = time.perf_counter()
-            self._answer(jobs, detect)
-            seconds = time.perf_counter() - start
-            self._pace = 0.8 * self._pace + 0.2 * seconds / len(jobs) if self._pace else seconds / len(jobs)
-            self._observe(len(jobs), seconds)
+            if ready := _with_images(jobs):
+                self._answer(ready, detect)
 
     def _take(self) -> list[_Job]:
         """Wait for images; none when the thread shall end."""
         with self._changed:
             while True:
-                self._jobs = deque(job for job in self._jobs if not job.found.cancelled())
+                self._jobs = deque(job for job in self._jobs if not job.seen.cancelled())
                 if self._jobs:
                     size = max(size for size in self._sizes if size <= len(self._jobs))
                     taken = [self._jobs.popleft() for _ in range(size)]
-                    if jobs := [job for job in taken if job.found.set_running_or_notify_cancel()]:
+                    if jobs := [job for job in taken if job.seen.set_running_or_notify_cancel()]:
                         return jobs
                 elif self._closed:
                     return []
                 else:
+                    self._rests = True
                     self._changed.wait()
+                    self._rests = False
 
-    @staticmethod
-    def _answer(jobs: list[_Job], detect: Detect) -> None:
+    def _answer(self, ready: list[tuple[_Job, Pixels]], detect: Detect) -> None:
+        start = time.perf_counter()
         try:
-            results = detect([job.image for job in jobs], min(job.thresh for job in jobs))
+            results = detect([image for _, image in ready], min(job.thresh for job, _ in ready))
         except Exception as error:
-            for job in jobs:
-                job.found.set_exception(error)
+            for job, _ in ready:
+                job.seen.set_exception(error)
             return
-        for job, found in zip(jobs, results, strict=True):
-            job.found.set_result(found[found.confidence > job.thresh])
+        seconds = time.perf_counter() - start
+        pace = seconds / len(ready)
+        self._pace = 0.8 * self._pace + 0.2 * pace if self._pace else pace
+        self._observe(len(ready), seconds)  # first, so that who has an answer finds it counted
+        for (job, image), found in zip(ready, results, strict=True):
+            job.seen.set_result((image, found[found.confidence > job.thresh]))
+
+
+def _with_images(jobs: list[_Job]) -> list[tuple[_Job, Pixels]]:
+    """The jobs whose image can be decoded; the others have their error."""
+    ready = []
+    for job in jobs:
+        try:
+            ready.append((job, job.image()))
+        except Exception as error:
+            job.seen.set_exception(error)
+    return ready

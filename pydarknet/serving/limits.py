@@ -17,6 +17,9 @@ CONNECTIONS = 512
 PARTS = 32  # of a multipart body
 LOWEST_THRESH = 0.01  # that a request may ask for: fewer candidates, less work
 
+# Without a change of thread: images that an idle network decodes, objects in answers of the event loop.
+SMALL_BYTES, SMALL_PIXELS, SHORT = 1 << 20, 2_000_000, 100
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -85,10 +88,36 @@ class Budget:
             self._free += count
 
     @contextlib.contextmanager
-    def taken(self, count: int) -> Iterator[None]:
-        """Bytes, given back at the end."""
-        self.take(count)
+    def share(self) -> Iterator[Share]:
+        """A request's bytes, given back at its end."""
+        share = Share(self)
         try:
-            yield
+            yield share
         finally:
-            self.give(count)
+            share.end()
+
+
+class Share:
+    """Bytes that one request has of a :class:`Budget`; a thread that works for it may outlive it."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget, self._taken, self._ended = budget, 0, False
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> None:
+        """Take bytes.
+
+        Raises:
+            Refused: fewer are free, or the request has ended.
+        """
+        with self._lock:
+            if self._ended:
+                raise Refused(503, "the request has ended")
+            self._budget.take(count)
+            self._taken += count
+
+    def end(self) -> None:
+        """Give all back."""
+        with self._lock:
+            self._budget.give(self._taken)
+            self._ended, self._taken = True, 0

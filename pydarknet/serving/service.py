@@ -12,17 +12,20 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from pydarknet.engine.detections import Detections
 from pydarknet.engine.images import Pixels
 from pydarknet.engine.network import Network
-from pydarknet.serving.answers import FORMS, RECORDS
-from pydarknet.serving.batcher import Batcher, Detect
+from pydarknet.serving.answers import FORMS, JPEG, RECORDS
+from pydarknet.serving.batcher import Batcher, Detect, Seen
 from pydarknet.serving.images import check, file_of, pixels_of
-from pydarknet.serving.limits import Budget, Limits, Refused
+from pydarknet.serving.limits import SHORT, SMALL_BYTES, SMALL_PIXELS, Budget, Limits, Refused, Share
 from pydarknet.serving.metrics import Metrics
 from pydarknet.streaming.detector import make_detector
+
+Result = TypeVar("Result")
 
 #: Customised answer: from detections, image (h, w, c) uint8, blue first, and the query of the address to any
 #: value that JSON has.
@@ -138,20 +141,33 @@ class Service:
         """
         channels = self.loaded().info.channels
         thresh = self.settings.detecting["thresh"] if thresh is None else thresh
-        with self._place(), contextlib.ExitStack() as held:
-            image = await self._in_pool(self._decoded, body, content_type, channels, held)
-            found = await self._detect(image, thresh)
-            answer: bytes = await self._in_pool(self._formed, form, found, image, query)
-            return answer
+        with self._place(), self.budget.share() as share:
+            decoded = partial(self._decoded, body, content_type, channels, share)
+            image, found = await self._seen(decoded, len(body), thresh)
+            formed = partial(self._formed, form, found, image, query)
+            is_short = form != JPEG and self.settings.handler is None and len(found) <= SHORT
+            return formed() if is_short else await self._in_pool(formed)
 
-    def _decoded(self, body: bytes, content_type: str, channels: int, held: contextlib.ExitStack) -> Pixels:
-        """The image of a request; ``held`` gets what it takes of the budget."""
+    async def _seen(self, decoded: Callable[[int], Pixels], size: int, thresh: float) -> Seen:
+        """Decode an image and detect in it: in one thread while nothing else is to be done."""
+        most = self.settings.limits.pixels
+        if self._batcher.is_idle and size <= SMALL_BYTES:
+            try:
+                return await self._detect(partial(decoded, min(most, SMALL_PIXELS)), thresh)
+            except Refused as error:
+                if error.status != 413:
+                    raise
+        image = await self._in_pool(partial(decoded, most))
+        return await self._detect(lambda: image, thresh)
+
+    def _decoded(self, body: bytes, content_type: str, channels: int, share: Share, most: int) -> Pixels:
+        """The image of a request, which takes its share of the budget; refused above ``most`` pixels."""
         data = file_of(body, content_type)
-        width, height = check(data, self.settings.limits.pixels)
-        held.enter_context(self.budget.taken(width * height * max(channels, 3)))
+        width, height = check(data, most)
+        share.take(width * height * max(channels, 3))
         return pixels_of(data, channels)
 
-    async def _detect(self, image: Pixels, thresh: float) -> Detections:
+    async def _detect(self, image: Callable[[], Pixels], thresh: float) -> Seen:
         waited = asyncio.wrap_future(self._batcher.submit(image, thresh))
         try:
             return await asyncio.wait_for(waited, self.settings.limits.seconds)
@@ -179,8 +195,8 @@ class Service:
         seconds = math.ceil(self._inside * self._batcher.pace)
         return Refused(503, f"the server is busy: {why}", retry=max(1, seconds))
 
-    async def _in_pool(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, function, *arguments)
+    async def _in_pool(self, function: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, function)
 
 
 def is_handler(found: object) -> bool:

@@ -135,6 +135,12 @@ class _Slots:
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
+    @property
+    def taken(self) -> int:
+        """Connections that have a place."""
+        with self._lock:
+            return self._taken.total()
+
     def enter(self, address: str) -> bool:
         with self._lock:
             free = self._taken.total() < self._most and self._taken[address] < self._per_address

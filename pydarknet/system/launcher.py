@@ -36,6 +36,11 @@ def launched_here() -> int:
     return min(max(found, default=everywhere), everywhere)
 
 
+def launched_by_us() -> bool:
+    """Whether ``pydarknet`` started this process as a worker."""
+    return FOLDER in os.environ
+
+
 def rank() -> int:
     """Number of this process among them; 0 without a launcher."""
     found = (os.environ.get(name, "") for name in RANKS)

@@ -11,6 +11,18 @@ from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.outcome import EXIT_CODES, Outcome
 from pydarknet.training.eta import Estimate, estimate
 from pydarknet.training.hooks import Hook, Step
+from pydarknet.training.rerun import rerun
 from pydarknet.training.run import resume, train
 
-__all__ = ["EXIT_CODES", "Estimate", "Hook", "Outcome", "Step", "TrainConfig", "estimate", "resume", "train"]
+__all__ = [
+    "EXIT_CODES",
+    "Estimate",
+    "Hook",
+    "Outcome",
+    "Step",
+    "TrainConfig",
+    "estimate",
+    "rerun",
+    "resume",
+    "train",
+]

@@ -3,7 +3,7 @@
 
 The launcher (``mpiexec``, ``srun``, ``pydarknet train --processes``) starts all workers and numbers them.
 Values go through worker 0, which therefore knows who is silent, and names it to the others; gradients are
-summed by MPI's own all-reduce.  Host memory only: a backend with memory of its own reduces there.
+summed by MPI's own all-reduce in main memory, unless the backend sums them in its own; see workers.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import functools
 import pickle
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -212,25 +212,39 @@ class Communicator:
         self.bytes += values.nbytes
         request = self._comm.Iallreduce(self._world.mpi.IN_PLACE, values)
         if not self._until(request.Test, self.limit, nap=0):
-            self._roll_call()
+            self.call_roll()
 
     # -- silence
 
-    def _roll_call(self) -> None:
-        """Find out who is missing."""
+    def call_roll(self, error: Exception | None = None) -> NoReturn:
+        """Find out who is missing, after an operation of all workers failed in this one.
+
+        Args:
+            error: the failure, if the operation was not of this communicator.
+
+        Raises:
+            WorkerLost: a worker is silent.
+            BackendError: all are here; the message has the failure of each.
+        """
         if self.rank:
-            self._send(None, 0, ROLL)
+            self._send(error, 0, ROLL)
             self.broadcast()
-        here = {0}
+            raise error or WorkerLost("worker 0 continued without this one")
+        here = {0: error}
 
         def receive() -> bool:
-            here.update(rank for rank in range(1, self.size) if self._received(rank, ROLL) is not None)
+            for rank in set(range(1, self.size)) - here.keys():
+                if (found := self._received(rank, ROLL)) is not None:
+                    here[rank] = pickle.loads(found)
             return len(here) == self.size
 
         self._until(receive, self.limit / 2)
-        self._lost([rank for rank in range(self.size) if rank not in here])
+        missing = [rank for rank in range(self.size) if rank not in here]
+        if error and not missing:
+            raise BackendError("; ".join(f"worker {rank}: {text}" for rank, text in sorted(here.items())))
+        self._lost(missing)
 
-    def _lost(self, ranks: list[int]) -> None:
+    def _lost(self, ranks: list[int]) -> NoReturn:
         """End in all workers: none of them waits any longer."""
         names = f"worker{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks)) or '?'} of {self.size}"
         error = WorkerLost(

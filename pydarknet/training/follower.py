@@ -16,9 +16,11 @@ from pydarknet.engine.network import Network
 from pydarknet.errors import WorkerLost
 from pydarknet.training.communicator import START, Communicator, Dismissed
 from pydarknet.training.evaluator import measured_part
+from pydarknet.training.gradients import shared_gradients
 from pydarknet.training.loader import Batch, make_loader
+from pydarknet.training.placement import own_backend
 from pydarknet.training.signals import stopped_by_signals
-from pydarknet.training.workers import Continue, Gradients, Part, Report, Task
+from pydarknet.training.workers import Continue, Part, Report, Task
 
 _log = logging.getLogger("pydarknet")
 
@@ -90,7 +92,7 @@ class Follower:
         self.network = Network.parse(
             task.cfg,
             strict=False,
-            backend=config.backend,
+            backend=own_backend(communicator, config.engine_backend),
             precision=config.precision,
             threads=config.threads or communicator.threads,
         )
@@ -98,13 +100,13 @@ class Follower:
         self.trainer = self.network.trainer()
         self.trainer.load_state(task.state)
         self.trainer.set_worker(communicator.rank, communicator.size)
+        self._gradients = shared_gradients(communicator, self.trainer)
         if task.rate is not None:
             self.trainer.set_learning_rate(task.rate)
         images = ImageCache(task.train, self.network.info.channels, config.cache, limit=config.max_bad)
         self.loader = make_loader(images, self.cfg, config, communicator)
         stack.callback(self.loader.close)
         self.valid = ImageCache(task.valid, self.network.info.channels, config.cache, limit=config.max_bad)
-        self._gradients = Gradients(communicator, self.trainer)
         self._size = (self.network.info.width, self.network.info.height)
 
     def run(self) -> None:

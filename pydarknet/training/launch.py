@@ -30,7 +30,7 @@ while kill -0 {{launcher}} 2>/dev/null && [ ! -e over ]; do sleep 0.1; done
 """
 
 
-def launch(words: Sequence[str], processes: int) -> tuple[int, str]:
+def launch(words: Sequence[str], processes: int, gpus: Sequence[int] = ()) -> tuple[int, str]:
     """Run ``python -m pydarknet`` in several processes; returns exit code and error of worker 0.
 
     Signals to this process reach the workers. A worker that dies does not end the others: they notice it
@@ -39,6 +39,7 @@ def launch(words: Sequence[str], processes: int) -> tuple[int, str]:
     Args:
         words: the command and its options.
         processes: number of workers.
+        gpus: numbers of those that the workers see, as their first, second, ...; by default all.
 
     Raises:
         MissingExtra: mpi4py or ``mpiexec`` is not installed.
@@ -53,7 +54,7 @@ def launch(words: Sequence[str], processes: int) -> tuple[int, str]:
         worker = [sys.executable, "-m", "pydarknet", *words]
         process = subprocess.Popen(
             [mpiexec, "-n", str(processes), "/bin/sh", "-c", script, "sh", *worker],
-            env={**os.environ, FOLDER: name},
+            env={**os.environ, FOLDER: name, **_visible(gpus)},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is passed on to worker 0 alone
         )
@@ -67,6 +68,15 @@ def launch(words: Sequence[str], processes: int) -> tuple[int, str]:
         return code or 1, ""
     number, _, error = ends[min(ends)].decode("utf-8", "surrogateescape").partition("\n")
     return int(number), error
+
+
+def _visible(gpus: Sequence[int]) -> dict[str, str]:
+    """The variable by which CUDA lists these GPUs alone; their numbers are those that it lists now."""
+    if not gpus:
+        return {}
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = listed.split(",") if listed else None
+    return {"CUDA_VISIBLE_DEVICES": ",".join(names[gpu].strip() if names else str(gpu) for gpu in gpus)}
 
 
 def _ended(folder: Path) -> int:

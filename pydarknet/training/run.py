@@ -243,13 +243,7 @@ def resume(folder: Path, **changes: Any) -> TrainConfig:
     before = RunFolder(folder).previous("", _ignore)  # `train` reports what is missing
     if before is None:
         raise FileError(f"{folder}: is not a run folder: it has neither run.json nor a saved state")
-    if changes.get("epochs") is not None:
-        changes.setdefault("max_batches", None)
-    if changes.get("max_batches") is not None:
-        changes.setdefault("epochs", None)
-    if changes.keys() & {"device", "backend"}:  # the run's own may contradict what the user chose now
-        changes = {"device": "auto", "backend": "auto", **changes}
-    return replace(before, out=folder, restart=False, **changes)
+    return before.with_changes(out=folder, restart=False, **changes)
 
 
 def _ignore(text: str) -> None:

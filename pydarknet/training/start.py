@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.data.album import ImageCache
-from pydarknet.engine.devices import gpu_number
+from pydarknet.engine.devices import gpu_number, is_gpu
 from pydarknet.engine.trainer import Trainer
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system import extras
@@ -97,6 +97,8 @@ def start(
         loader = _loader(prepared, communicator)
         stack.callback(loader.close)
         leader = Leader(communicator, trainer, _task(prepared, trainer, saved)) if communicator else None
+        if leader and is_gpu(config.engine_backend):
+            prepared.notices.show(f"gradients are summed by {leader.gradients.by}")
         evaluator = _evaluator(prepared, trainer, loader, leader)
         monitor = Monitor(config, len(splits.train), prepared.notices)
         ordered = _hooks(prepared, trainer, loader, evaluator, monitor, hooks, echo)

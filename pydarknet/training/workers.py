@@ -18,6 +18,8 @@ import numpy.typing as npt
 from pydarknet.cfg import CfgFile
 from pydarknet.errors import ArgumentError
 from pydarknet.training.communicator import START, Communicator
+from pydarknet.training.gradients import shared_gradients
+from pydarknet.training.placement import own_backend
 
 if TYPE_CHECKING:
     from pydarknet.data import Sample
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from pydarknet.engine.trainer import State, Trainer
     from pydarknet.runs.config import TrainConfig
     from pydarknet.training.hooks import Step
-
-BUCKET = 25 * 2**20  # bytes of gradients that are summed at a time
 
 Item = TypeVar("Item")
 Paths = tuple[tuple[str, ...], ...]
@@ -122,40 +122,6 @@ def share_of(items: Sequence[Item], rank: int, size: int) -> Sequence[Item]:
     return items[len(items) * rank // size : len(items) * (rank + 1) // size]
 
 
-class Gradients:
-    """Sums the gradients of all workers, a bucket at a time.
-
-    Args:
-        communicator: of the workers.
-        trainer: whose gradients are replaced by the sums.
-    """
-
-    def __init__(self, communicator: Communicator, trainer: Trainer) -> None:
-        self._communicator, self._trainer = communicator, trainer
-        self._buckets: list[list[tuple[int, str, int]]] = []
-        room = 0
-        for array in trainer.gradient_arrays():
-            if array[2] * 4 > room:
-                self._buckets.append([])
-                room = BUCKET
-            self._buckets[-1].append(array)
-            room -= array[2] * 4
-        largest = max((sum(array[2] for array in bucket) for bucket in self._buckets), default=0)
-        self._buffer = np.empty(largest, np.float32)
-
-    def reduce(self) -> None:
-        """Replace the gradients.
-
-        Raises:
-            WorkerLost: a worker is silent.
-        """
-        for bucket in self._buckets:
-            values = self._buffer[: sum(array[2] for array in bucket)]
-            self._trainer.flat_gradients(bucket, values)
-            self._communicator.all_reduce(values)
-            self._trainer.set_flat_gradients(bucket, values)
-
-
 class Leader:
     """Worker 0 in a session.
 
@@ -163,13 +129,17 @@ class Leader:
         communicator: of the workers.
         trainer: of the network that is trained.
         task: for the other workers.
+
+    Attributes:
+        gradients: sums those of all workers.
     """
 
     def __init__(self, communicator: Communicator, trainer: Trainer, task: Task) -> None:
         self.communicator, self._trainer = communicator, trainer
         communicator.broadcast(task, START)
+        own_backend(communicator, task.config.engine_backend)  # its first GPU, which the network has
         trainer.set_worker(0, communicator.size)
-        self._gradients = Gradients(communicator, trainer)
+        self.gradients = shared_gradients(communicator, trainer)
         self._shares = np.empty(0, np.float32)
 
     def gather(self, step: Step, parts: list[Part], bad: dict[str, str]) -> tuple[list[Part], bool]:
@@ -207,7 +177,7 @@ class Leader:
         """
         self.communicator.broadcast(self._shares)
         self._trainer.move_rolling(self._shares)
-        self._gradients.reduce()
+        self.gradients.reduce()
 
     def proceed(self, *, stop: bool) -> None:
         """Let the other workers begin the next iteration, or end."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pydarknet.cfg import CfgFile
+from pydarknet.check import preflight
 from pydarknet.engine.network import Network
 from pydarknet.errors import CfgError
 
@@ -149,6 +151,15 @@ def test_what_is_missing_is_named(name: str) -> None:
     text, words = REFUSED[name]
     with pytest.raises(CfgError, match=rf"net\.cfg:\d+ .*{words}"):
         Network.parse(text, name="net.cfg", strict=False)
+
+
+@pytest.mark.parametrize("name", ["asff", "a point more than pixels", "transposed", "kernels 1x3"])
+def test_the_preflight_refuses_the_keys_that_the_engine_refuses(name: str) -> None:
+    """By the same name; a key is not called unknown in one place and not supported in the other."""
+    text, words = REFUSED[name]
+    key = words.partition(":")[0]
+    found = [finding for finding in preflight(CfgFile.parse(text)).errors if f" {key}" in finding.message]
+    assert ["is refused: not supported" in finding.message for finding in found] == [True]
 
 
 @pytest.mark.parametrize("text", ["[reorg]\nextra=0\n", "[connected]\noutput=2\ntranspose=0\n"])

@@ -69,6 +69,7 @@ SPEAKS = [
     ("L-36", ["net.angle=7"], "[net] angle=7 has no effect: only Darknet uses this key"),
     ("L-36", ["net.max_crop=448"], "max_crop=448 has no effect"),
     ("L-36", ["net.adversarial_lr=0.1"], "adversarial_lr=0.1 is refused"),
+    ("L-36", ["yolo.from=-4"], "[yolo] from=-4 (and in 1 more section) is refused: not supported"),
     ("L-36", ["yolo.map=classes.map"], "[yolo] map=classes.map (and in 1 more section) has no effect"),
     ("L-35", ["net.width=1024", "net.height=1024"], "1024 is far from the 416"),
     ("L-00", ["convolutional.filters=1e3"], 'found "1e3", expected a whole number; Darknet reads 1'),

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -160,6 +163,34 @@ def test_no_cluster_at_the_address(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(BackendError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
         next(by_name("ray")(fail, [1], 1))
+
+
+@pytest.fixture
+def small_ray(monkeypatch):
+    """What the engine uses of Ray, in this process."""
+    calls = SimpleNamespace(remote=lambda work, chunk: work(chunk))
+    ray = SimpleNamespace(
+        is_initialized=lambda: True,
+        remote=lambda **_: lambda _: calls,
+        put=lambda work: work,
+        get=lambda result: result,
+        cluster_resources=lambda: {"CPU": 1},
+        exceptions=SimpleNamespace(RayError=RuntimeError),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+
+
+def test_standard_output_stays_the_callers(small_ray):
+    """Between results, after the last, and when the caller leaves results and redirects its output itself."""
+    own = sys.stdout
+    for _ in by_name("ray")(abs, range(4), 1):
+        assert sys.stdout is own
+    left = by_name("ray")(abs, range(9), 1)
+    with contextlib.redirect_stdout(io.StringIO()) as mine:
+        assert next(left) == 0
+        assert sys.stdout is mine
+    left.close()
+    assert sys.stdout is own
 
 
 def test_without_ray(monkeypatch):

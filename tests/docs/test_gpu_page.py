@@ -14,7 +14,8 @@ PAGE = (ROOT / "docs/gpu.md").read_text("utf-8")
 
 
 def test_every_message_of_the_table_is_one_of_the_program() -> None:
-    files = [*ROOT.glob("darknet/src/backends/cuda/*.cpp"), ROOT / "pydarknet/engine/devices.py"]
+    python = [ROOT / f"pydarknet/{name}.py" for name in ("engine/devices", "training/placement")]
+    files = [*ROOT.glob("darknet/src/backends/cuda/*.cpp"), *python]
     program = re.sub(r'"\s*\n\s*"', "", "".join(file.read_text("utf-8") for file in files))
     rows = re.findall(r"^\| (`.*?) \|", PAGE.partition("## Troubleshooting")[2], re.MULTILINE)
     messages = [message for row in rows for message in re.findall("`(.*?)`", row)]

@@ -100,6 +100,34 @@ def test_predict_returns_the_heads_or_the_layers_asked_for(tiny: Make, backend: 
         assert network.outputs == (3,)
 
 
+def sigmoid(raw: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-raw))
+
+
+def test_predict_of_heads_returns_the_values_that_its_description_states(backend: str) -> None:
+    """Of the raw values of the layer before: by planes for [yolo], cell by cell for [region]."""
+    net = "[net]\nwidth=32\nheight=64\nchannels=3\n[convolutional]\nfilters=14\nsize=16\nstride=16\n"
+    heads = {
+        "yolo": "[yolo]\nmask=0,1\nnum=2\nclasses=2\nanchors=4,5, 6,7\n",
+        "region": "[region]\nnum=2\nclasses=2\ncoords=4\nsoftmax=1\nanchors=1,2, 2,1\n",
+    }
+    x = np.random.default_rng(3).random((2, 3, 64, 32), np.float32)
+    for name, head in heads.items():
+        with Network.parse(net + "activation=linear\n" + head, backend=backend, precision="fp32") as network:
+            outputs = network.predict(x, [0, 1])
+        raw = outputs[0].reshape(2, 2, 7, 4, 2)  # images, anchors, values, rows, columns
+        assert outputs[0].std() > 0.01
+        boxes, objectness, classes = raw[:, :, :4], sigmoid(raw[:, :, 4:5]), raw[:, :, 5:]
+        if name == "yolo":
+            expected = [sigmoid(boxes[:, :, :2]), boxes[:, :, 2:], objectness, sigmoid(classes)]
+            found = outputs[1].reshape(raw.shape)
+        else:
+            powers = np.exp(classes)
+            expected = [boxes, objectness, powers / powers.sum(2, keepdims=True)]
+            found = outputs[1].reshape(2, 4, 2, 2, 7).transpose(0, 3, 4, 1, 2)
+        np.testing.assert_allclose(found, np.concatenate(expected, 2), atol=1e-5)
+
+
 def test_predict_of_a_classifier_returns_its_last_layer() -> None:
     with Network(LAYERS / "classifier.cfg", LAYERS / "classifier.weights", precision="fp32") as network:
         (output,) = network.outputs

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import socket
 import threading
@@ -36,10 +38,19 @@ def folder(tmp_path: Path) -> Path:
     return make(tmp_path / "run <b>1")
 
 
+Serve = Callable[..., Page]
+
+
 @pytest.fixture
-def page(folder: Path) -> Iterator[Page]:
-    with Page(folder, port=0) as served:
-        yield served
+def serve() -> Iterator[Serve]:
+    """Serves the page of a folder until the browser has left it, at the end of the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda folder, **more: stack.enter_context(Page(folder, port=0, **more))
+
+
+@pytest.fixture
+def page(folder: Path, serve: Serve) -> Page:
+    return serve(folder)
 
 
 def shown(browser: Any, selector: str) -> str:
@@ -49,7 +60,7 @@ def shown(browser: Any, selector: str) -> str:
 
 
 def wait(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, f"never happened: {what}"
         time.sleep(0.1)
@@ -111,6 +122,7 @@ def test_the_page_shows_that_the_training_is_gone(browser: Any, folder: Path) ->
         wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
     wait(lambda: "Not reachable" in shown(browser, "#stamp"), "the end of the server is noticed")
     assert "40 / 100" in shown(browser, "#tiles")
+    browser.get("about:blank")
     browser.get_log("browser")  # that the connection was refused
 
 
@@ -197,6 +209,51 @@ def test_hiding_and_smoothing_curves(browser: Any, page: Page) -> None:
     assert found == [1, None, pytest.approx((1 * 0.25 + 3 * 0.5) / 0.75)]
 
 
+def axis(browser: Any, way: str) -> list[str]:
+    """Numbers at the axis of the loss chart."""
+    script = """
+        const choice = document.querySelector('#axis'), card = document.querySelector('#curves .card');
+        choice.value = arguments[0];
+        choice.dispatchEvent(new Event('input'));
+        return [...card.querySelectorAll('text[text-anchor=end]')].map(text => text.textContent)"""
+    return list(browser.execute_script(script, way))
+
+
+def test_the_axis_of_the_loss(browser: Any, page: Page, folder: Path) -> None:
+    """Logarithmic by itself where values span a factor of more than 30, otherwise as the reader chooses."""
+    browser.get(page.url)
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    steps = [float(text) for text in axis(browser, "log")]
+    assert {b / a for a, b in itertools.pairwise(steps)} <= {2, 2.5, 10}
+    linear = axis(browser, "linear")
+    assert linear[:3] == ["0", "200", "400"]
+    assert axis(browser, "auto") == linear  # from 914 to 39
+    append(folder, *(row(i) for i in range(41, 61)))
+    wait(lambda: "60 / 100" in shown(browser, "#tiles"), "new rows are shown")
+    assert axis(browser, "auto") == axis(browser, "log") != linear  # to 10
+
+
+def test_dragging_enlarges_a_part(browser: Any, page: Page) -> None:
+    """All charts then show these iterations, and a double click shows all of them again."""
+    browser.get(page.url)
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    pointer = """
+        const svg = document.querySelector('#curves svg'), box = svg.getBoundingClientRect();
+        const wide = box.right - box.left - 56;  // between the left and the right border of the plot
+        for (const [type, share] of arguments[0]) {
+          const at = { clientX: box.left + 46 + share * wide, clientY: box.top + 50, bubbles: true };
+          svg.dispatchEvent(new PointerEvent(type, at));
+        }
+        const texts = document.querySelector('#curves svg').querySelectorAll('text[text-anchor=middle]');
+        return [...texts].map(text => text.textContent)"""
+    every = browser.execute_script(pointer, [])
+    assert (every[0], every[-1]) == ("0", "40")
+    some = browser.execute_script(pointer, [["pointerdown", 0.5], ["pointermove", 0.6], ["pointerup", 0.75]])
+    assert (some[0], some[-1]) == ("20", "30")
+    assert browser.execute_script(pointer, [["pointerdown", 0.5], ["pointerup", 0.502]]) == some  # a click
+    assert browser.execute_script(pointer, [["dblclick", 0.5]]) == every
+
+
 def test_the_machine_is_folded(browser: Any, page: Page) -> None:
     """Its charts are drawn when they are opened; validation images come before them."""
     browser.get(page.url)
@@ -210,16 +267,15 @@ def test_the_machine_is_folded(browser: Any, page: Page) -> None:
     assert sections.index("samples") < sections.index("machine")
 
 
-def test_several_runs_in_one_chart(browser: Any, folder: Path, tmp_path: Path) -> None:
+def test_several_runs_in_one_chart(browser: Any, folder: Path, tmp_path: Path, serve: Serve) -> None:
     other = make(tmp_path / "other <i>")
-    with Page(folder, port=0, others=[other]) as served:
-        browser.get(served.url)
-        wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
-        legend = shown(browser, "#curves")
-        assert "other <i>: average" in legend
-        assert "other <i>: mAP@0.5" in legend
-        average, foreign = curve(browser)[1], curve(browser)[-1]
-        assert foreign == average  # the same numbers, so the same line
+    browser.get(serve(folder, others=[other]).url)
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the numbers are shown")
+    legend = shown(browser, "#curves")
+    assert "other <i>: average" in legend
+    assert "other <i>: mAP@0.5" in legend
+    average, foreign = curve(browser)[1], curve(browser)[-1]
+    assert foreign == average  # the same numbers, so the same line
 
 
 def test_the_report_needs_nothing_else(browser: Any, folder: Path, tmp_path: Path) -> None:
@@ -235,12 +291,11 @@ def test_the_report_needs_nothing_else(browser: Any, folder: Path, tmp_path: Pat
     assert urls == [target.as_uri()]
 
 
-def test_an_empty_folder_is_a_page_that_waits(browser: Any, tmp_path: Path) -> None:
-    with Page(tmp_path / "later", port=0) as served:
-        browser.get(served.url)
-        wait(lambda: shown(browser, "#status") == "preparing", "the page waits")
-        make(tmp_path / "later")
-        wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the run is shown when it comes")
+def test_an_empty_folder_is_a_page_that_waits(browser: Any, tmp_path: Path, serve: Serve) -> None:
+    browser.get(serve(tmp_path / "later").url)
+    wait(lambda: shown(browser, "#status") == "preparing", "the page waits")
+    make(tmp_path / "later")
+    wait(lambda: "40 / 100" in shown(browser, "#tiles"), "the run is shown when it comes")
 
 
 # -- the server
@@ -313,9 +368,8 @@ def test_clients_that_hang_hold_nothing_up(folder: Path, monkeypatch: pytest.Mon
     """Closing does not wait for a client that never sends its request."""
     monkeypatch.setattr("pydarknet.system.http_server.Handler.timeout", 600)
     served = Page(folder, port=0)
-    before = threading.active_count()
     with socket.create_connection(("127.0.0.1", int(served.url.rstrip("/").rpartition(":")[2]))):
-        wait(lambda: threading.active_count() > before, "the connection was accepted")
+        wait(lambda: served._server.clients.taken == 1, "the connection was accepted")
         closing = threading.Thread(target=served.close, daemon=True)
         closing.start()
         closing.join(60)

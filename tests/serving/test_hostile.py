@@ -20,7 +20,7 @@ from served import Serve, Served, wait
 
 from pydarknet.serving import guard, limits, protocol
 from pydarknet.serving.images import check, file_of
-from pydarknet.serving.limits import Limits, Refused
+from pydarknet.serving.limits import Budget, Limits, Refused
 
 Slowed = Callable[[Callable[[int], object]], object]
 
@@ -294,6 +294,19 @@ def test_bodies_share_their_memory(serve: Serve, png: bytes) -> None:
         connection.sendall(bytes(4900))
         wait(lambda: isinstance(served.detect(png), httpx.Response) and served.detect(png).status_code == 503)
     wait(lambda: served.detect(png).status_code == 200)
+
+
+def test_a_request_that_has_ended_takes_no_memory() -> None:
+    """Its thread may still decode when the client has its 503."""
+    budget = Budget(100)
+    with budget.share() as share:
+        share.take(60)
+        with pytest.raises(Refused, match="too many large requests"):
+            share.take(60)
+        share.take(40)
+    with pytest.raises(Refused, match="has ended"):
+        share.take(1)
+    budget.take(100)
 
 
 def test_limits_have_defaults_that_hold() -> None:

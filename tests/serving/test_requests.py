@@ -17,7 +17,9 @@ import pytest
 from served import Serve, Served, wait
 
 from pydarknet import Network
+from pydarknet.serving import service
 from pydarknet.serving.answers import COCO, DARKNET, JPEG
+from pydarknet.serving.images import pixels_of
 from pydarknet.serving.service import Settings
 
 Slowed = Callable[[Callable[[int], object]], object]
@@ -100,6 +102,34 @@ def test_images_of_several_clients_are_one_batch(serve: Serve, png: bytes, slowe
     assert 'pydarknet_requests_total{code="200",path="/invocations"} 6.0' in text
 
 
+def test_where_images_are_decoded(
+    serve: Serve, png: bytes, slowed: Slowed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the network while it has no work and the image is small, which saves two changes of thread."""
+    threads: list[str] = []
+
+    def noted(data: bytes, channels: int) -> np.ndarray:
+        threads.append(threading.current_thread().name.rpartition("_")[0] or "pydarknet-network")
+        return pixels_of(data, channels)
+
+    monkeypatch.setattr(service, "pixels_of", noted)
+    go = threading.Event()
+    served = serve(load=slowed(lambda _: go.wait(20)))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(served.detect, png)
+        wait(lambda: len(threads) == 1)
+        second = pool.submit(served.detect, png)
+        wait(lambda: len(threads) == 2)
+        go.set()
+        assert first.result().json() == second.result().json()
+    large = cv2.imencode(".png", np.zeros((1500, 1500), np.uint8))[1].tobytes()
+    assert served.detect(large).status_code == 200
+    assert threads == ["pydarknet-network", "pydarknet-decode", "pydarknet-decode"]
+    assert served.detect(png[:-20]).status_code == 400  # refused by the network's thread, which continues
+    assert len(served.detect(png).json()) == 2
+    assert "pydarknet_batch_images_sum 4.0" in served.client.get("/metrics").text
+
+
 def test_ping_says_when_the_network_is_loaded(serve: Serve, png: bytes, settings: Settings) -> None:
     go = threading.Event()
     served = serve(loading=False, load=lambda: go.wait(20) and settings.load())
@@ -125,6 +155,7 @@ def test_a_handler_that_fails_is_an_error_of_the_server(
     answer = served.detect(png)
     assert answer.status_code == 500
     assert answer.json() == {"error": "the server failed: ZeroDivisionError"}
+    assert answer.headers["connection"] == "close"  # as the server does, so no client uses it again
     wait(lambda: "ZeroDivisionError" in caplog.text)  # with its traceback, after the answer
     assert served.client.get("/ping").status_code == 200
 

@@ -124,7 +124,7 @@ def fake_camera() -> Callable[..., FakeCamera]:
 def _no_thread_stays() -> Iterator[None]:
     """Whatever a test does, the stream's threads are gone soon after it."""
     yield
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + 60
     while time.monotonic() < limit:
         left = [thread for thread in threading.enumerate() if thread.name == "pydarknet.stream"]
         if not left:

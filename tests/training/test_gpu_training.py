@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import shapes
 from shapes import StopAt
@@ -28,6 +29,7 @@ FAKES = os.environ.get("PYDARKNET_FAKE_CUDA", "")
 pytestmark = pytest.mark.skipif(not FAKES, reason="PYDARKNET_FAKE_CUDA names no folder of fakes")
 
 Folder = Path
+GPU = {"PYDARKNET_CUDA_PATH": FAKES}
 
 
 def config(folder: Folder, name: str, device: str = "cuda", length: int = 4, **values: Any) -> TrainConfig:
@@ -122,6 +124,93 @@ def overflows(folder: Folder) -> None:
     assert log.count("Gradients overflowed in fp16: update skipped, loss scale") == sum(skipped)
 
 
+#: Python runs it in every worker: those besides worker 0 keep the parameters that they end with, or die.
+SITE = """
+import os
+if os.environ.get("PMI_RANK", "0") != "0":
+    import signal
+    import numpy as np
+    from pydarknet.engine.trainer import Trainer
+    from pydarknet.training.follower import Follower
+    run = Follower.run
+    def keeping(self):
+        run(self)
+        arrays = {n: a for n, a in self.trainer.state()["arrays"].items() if n.startswith("parameters")}
+        np.savez(os.environ["KEPT"], **arrays)
+    Follower.run = keeping
+    if "VICTIM" in os.environ:
+        Trainer.sum_gradients = lambda self, limit: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def command(folder: Folder, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run ``pydarknet train`` on a machine with two GPUs."""
+    (folder / "site").mkdir(exist_ok=True)
+    (folder / "site/sitecustomize.py").write_text(SITE)
+    path = os.pathsep.join([str(folder / "site"), *sys.path])
+    values = {"DN_FAKE_devices": "2", "KEPT": str(folder / "kept.npz"), "TMPDIR": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-m", "pydarknet", "train", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **GPU, **values, "PYTHONPATH": path, "XDG_CACHE_HOME": str(folder), **variables},
+    )
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """Options of a training of 3 iterations in fp32."""
+    data = shapes.data_set(tmp_path / "ds", 4, 2)
+    cfg = shapes.cfg(tmp_path, 3, size=32, mosaic=0)
+    more = "--force --no-plots --map-every 0 --last-every 1 --threads 1 --workers 1 --precision fp32"
+    return ["--cfg", str(cfg), "--data", str(data), *more.split()]
+
+
+def test_workers_sum_their_gradients_on_the_gpus(tmp_path: Path, words: list[str]) -> None:
+    """Both end with the same bits, which are those of one process to rounding, and of MPI's sum."""
+    runs = {
+        "alone": ("--device", "cuda"),
+        "mpi": ("--device", "cuda", "--processes", "2"),
+        "nccl": ("--devices", "1,0"),
+    }
+    states = {}
+    for name, how in runs.items():
+        missing = {"DN_FAKE_nccl": "2804"} if name == "mpi" else {}
+        done = command(tmp_path, *words, "--out", str(tmp_path / name), *how, **missing)
+        assert done.returncode == 0, done.stderr
+        if name == "nccl":
+            assert "gradients are summed by NCCL 2.27.3 on the GPUs" in done.stdout
+        if name == "mpi":
+            assert "gradients are summed by MPI in main memory (worker 0: found NCCL 2.8.4" in done.stdout
+        states[name] = checkpoint.load(tmp_path / name / "weights/shapes_last.state").trainer["arrays"]
+    other = np.load(tmp_path / "kept.npz")
+    assert len(other.files) > 10
+    assert all(np.array_equal(states["nccl"][name], other[name]) for name in other.files)
+    for name, array in states["alone"].items():
+        scale = 1 if name.startswith("parameters") else max(1, float(np.abs(array).max()))
+        assert float(np.abs(array - states["nccl"][name]).max()) < 1e-6 * scale, name
+        assert np.array_equal(states["mpi"][name], states["nccl"][name]), name  # of two, sums are the same
+
+
+def test_a_worker_that_dies_in_the_sum_ends_the_other(tmp_path: Path, words: list[str]) -> None:
+    more = ("--out", str(tmp_path / "run"), "--devices", "0,1", "--worker-timeout", "1")
+    done = command(tmp_path, *words, *more, VICTIM="1")
+    assert done.returncode == 9, done.stderr
+    assert "worker 1 of 2 gave no sign of life in 1 s" in done.stderr
+
+
+def test_workers_do_not_share_a_gpu(tmp_path: Path, words: list[str]) -> None:
+    """As many workers as GPUs, whoever starts them."""
+    wrong = command(tmp_path, *words, "--device", "cuda", "--processes", "3")
+    assert wrong.returncode == 1
+    assert "error: found 2 GPUs for 3 workers on this machine, expected one for each" in wrong.stderr
+    one = command(tmp_path, *words, "--device", "cuda:1", "--processes", "2")
+    assert "found 1 GPU for 2 workers on this machine" in one.stderr
+    gone = command(tmp_path, *words, "--devices", "0,2")
+    assert "found device 2, expected 0 to 1" in gone.stderr
+
+
 @pytest.mark.parametrize("name", ["resumed", "elsewhere", "overflows"])
 def test_training_on_fakes(name: str, tmp_path: Path) -> None:
     if name == "resumed":
@@ -133,7 +222,7 @@ def test_training_on_fakes(name: str, tmp_path: Path) -> None:
 
 def called(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a function of this file in a process that finds the fakes."""
-    values = {"PYDARKNET_CUDA_PATH": FAKES, "XDG_CACHE_HOME": str(folder / "cache")}
+    values = {**GPU, "XDG_CACHE_HOME": str(folder / "cache")}
     return subprocess.run(
         [sys.executable, __file__, name, folder],
         check=False,

@@ -24,7 +24,7 @@ from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import ArgumentError, DataError, FileError
 from pydarknet.runs import lock
 from pydarknet.runs.folder import RunFolder
-from pydarknet.training import Hook, Outcome, Step, checkpoint, resume, train
+from pydarknet.training import Hook, Outcome, Step, checkpoint, rerun, resume, train
 from pydarknet.training.loop import TrainingLoop
 
 ROOT = Path(pydarknet.__file__).parents[1]
@@ -70,6 +70,31 @@ def test_twenty_is_ten_and_ten(config: TrainConfig, reference: Outcome) -> None:
     rows = (outcome.folder / "results.csv").read_text().splitlines()[1:]
     assert [int(row.split(",")[1]) for row in rows] == list(range(1, LENGTH + 1))
     assert {row.split(",")[0] for row in rows} == {"0", "1"}
+
+
+def test_a_run_is_repeated(config: TrainConfig, reference: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its folder alone: a run with settings of its own, stopped and resumed, has an equal twin."""
+    folder = Path(config.out)
+    monkeypatch.chdir(folder.parent)
+    config = replace(config, lr=0.02, settings=("momentum=0.8",), size=(96, 64), max_batches=16)
+    train(config, [StopAt(10)])
+    outcome = train(config)
+    assert not same(outcome, reference)
+    repeated = rerun(folder)
+    assert repeated.threads == 1
+    again = train(repeated)
+    assert again.folder == Path("runs/shapes-1")
+    assert same(again, outcome)
+    with pytest.raises(ArgumentError, match="is the run that is to be repeated"):
+        rerun(folder, out=folder)
+    texts = Path(config.data).parent.rglob("train/*.txt")
+    label = next(path for path in texts if path.read_text().startswith("0 "))
+    label.write_text("0 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(ArgumentError, match="the run had other images and labels; restore them"):
+        rerun(folder)
+    (folder / "weights/shapes_last.state").unlink()
+    with pytest.raises(FileError, match=r"shapes_last\.state: not found; the run cannot be repeated"):
+        rerun(folder)
 
 
 def test_other_numbers_of_workers_change_nothing(config: TrainConfig, reference: Outcome) -> None:

@@ -8,7 +8,7 @@
 struct dn_trainer {
     explicit dn_trainer(const dn::Network& network) : trainer(network) {}
     dn::Trainer trainer;
-    std::string message;  // of dn_trainer_non_finite
+    std::string message;  // of the functions that return text
 };
 
 namespace {
@@ -102,6 +102,31 @@ dn_status dn_trainer_move_rolling(dn_trainer* trainer, const float* all, size_t 
         static const float none = 0;  // a network without batch norm
         need(trainer, "trainer").trainer.move_rolling(count ? &need(all, "all") : &none, count);
     });
+}
+
+const char* dn_trainer_why_no_group(dn_trainer* trainer) {
+    if (!trainer) return "";
+    trainer->message = trainer->trainer.why_no_group();
+    return trainer->message.c_str();
+}
+
+dn_status dn_trainer_group_id(const dn_trainer* trainer, dn_group_id* id) {
+    return guarded([&] {
+        const dn::WorkerGroupId made = need(trainer, "trainer").trainer.group_id();
+        std::copy(made.begin(), made.end(), need(id, "id").bytes);
+    });
+}
+
+dn_status dn_trainer_join_group(dn_trainer* trainer, const dn_group_id* id, double seconds) {
+    return guarded([&] {
+        dn::WorkerGroupId given;
+        std::copy_n(need(id, "id").bytes, given.size(), given.begin());
+        need(trainer, "trainer").trainer.join_group(given, seconds);
+    });
+}
+
+dn_status dn_trainer_sum_gradients(dn_trainer* trainer, double seconds) {
+    return guarded([&] { need(trainer, "trainer").trainer.sum_gradients(seconds); });
 }
 
 dn_status dn_trainer_resize(dn_trainer* trainer, int width, int height) {

@@ -48,6 +48,16 @@ void TrainState::restore_gradients() { cannot_scale(); }
 
 bool TrainState::has_overflowed() const { cannot_scale(); }
 
+std::string TrainState::why_no_group() const { return "the backend leaves the sum of gradients to its caller"; }
+
+WorkerGroupId TrainState::group_id() const { throw Error(Status::backend, "", why_no_group()); }
+
+void TrainState::join_group(const WorkerGroupId&, int, int, double) {
+    throw Error(Status::backend, "", why_no_group());
+}
+
+void TrainState::sum_gradients(double) { throw Error(Status::backend, "", "the workers have not joined a group"); }
+
 void TrainState::begin_share(std::uint64_t) { cannot_share(); }
 
 void TrainState::get_share(int, Role, float*) const { cannot_share(); }

@@ -2,6 +2,7 @@
 // The numbers of a training, where the backend keeps them, and what one update does to them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -43,6 +44,9 @@ struct UpdateRule {
     std::vector<UpdateSpan> spans;
 };
 
+// By which the workers of a training find each other; opaque.
+using WorkerGroupId = std::array<char, 128>;
+
 // One per training. Its caller locks Parameters::mutex around what changes parameters: set(), update(), keep_batch().
 class TrainState {
 public:
@@ -63,6 +67,17 @@ public:
     virtual void get_share(int node, Role role, float* dst) const;
     // Names the first layer and array that holds NaN or Inf, gradients included; "" when all is finite.
     virtual std::string first_non_finite() const = 0;
+
+    // -- of states that sum the gradients of several workers in their own memory; others throw Error(backend) --
+
+    // Why it cannot; "" when it can.
+    virtual std::string why_no_group() const;
+    // Of a new group, which the caller gives to all its workers.
+    virtual WorkerGroupId group_id() const;
+    // Returns when all `count` workers have joined; throws Error(backend) after `limit` seconds.
+    virtual void join_group(const WorkerGroupId& id, int number, int count, double limit);
+    // Replaces the gradients by their sums over all workers, which have the same bits in each; throws likewise.
+    virtual void sum_gradients(double limit);
 
     // -- of states whose plans compute in float16; others throw Error(internal) --
 

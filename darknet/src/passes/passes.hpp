@@ -24,7 +24,7 @@ void fold_biases(const NodeParameters& params, float* folded);
 struct Fusion {
     int residual = -2;  // fused shortcut: the producer added after the activation; -2 none
     Activation residual_activation = Activation::linear;  // applied to the sum
-    int first = -1, depthwise = -1;  // convolutions that this one computes before itself: one, in a bottleneck two
+    int first = -1, depthwise = -1;   // convolutions that this one computes before itself: one, in a bottleneck two
     bool computed_elsewhere = false;  // by another node: no kernel of its own
 };
 
@@ -68,8 +68,7 @@ struct ConvPair {
 };
 
 // Each pair that the backend accepts is computed by its second convolution. Pairs do not overlap.
-void fuse_pairs(FusedGraph& fused, const std::vector<int>& wanted,
-                const std::function<bool(const ConvPair&)>& accepts);
+void fuse_pairs(FusedGraph& fused, const std::vector<int>& wanted, const std::function<bool(const ConvPair&)>& accepts);
 
 // -- place: which buffer, and which channels of it, every output lives in ---------------------------------------
 

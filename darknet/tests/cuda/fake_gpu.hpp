@@ -45,6 +45,8 @@ private:
         set("driver", 12040);
         set("memory", 1LL << 31);
         set("dnn", 91002);
+        set("nccl", 22703);
+        set("nccl_fail", 0);
         set("schedule", 2);
         set("compile_error", 0);
         set("fail", 0);

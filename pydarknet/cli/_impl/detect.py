@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from pydarknet.cli._impl.detect_engine import DetectJob, Spread
 from pydarknet.cli._impl.detect_summary import DetectSummary
+from pydarknet.cli._impl.own_output import own_output
 from pydarknet.cli.detect import FORMATS, DetectOptions
 from pydarknet.engine.draw import draw
 from pydarknet.engine.model_files import cfg_beside, is_model, open_model
@@ -51,7 +52,7 @@ def _run(sources: list[str], options: DetectOptions) -> int:
     # OpenCV and FFmpeg would repeat the errors of this command on stderr.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     _silence_opencv()
-    with contextlib.ExitStack() as stack:
+    with own_output(), contextlib.ExitStack() as stack:
         networks = [stack.enter_context(network) for network in _networks(options)]
         source = _one_source(sources)
         failed = 0

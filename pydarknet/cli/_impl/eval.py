@@ -17,6 +17,7 @@ import click
 from pydarknet import __version__
 from pydarknet.cli._impl.bars import Bars
 from pydarknet.cli._impl.eval_record import recorded
+from pydarknet.cli._impl.own_output import own_output
 from pydarknet.cli.eval import PROTOCOLS, EvalOptions
 from pydarknet.data import Dataset, formats
 from pydarknet.data.archives import is_archive, unpacked
@@ -93,7 +94,8 @@ def _measure(
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluation of one network, and the settings its results depend on."""
     how = {name: getattr(options, name) for name in ("device", "backend", "precision", "batch", "threads")}
-    with Network(cfg, weights, strict=not options.lenient, **how) as network, Bars(leave=False) as bar:
+    network_of = functools.partial(Network, cfg, weights, strict=not options.lenient, **how)
+    with network_of() as network, Bars(leave=False) as bar, own_output():
         start = time.perf_counter()
 
         def progress(_: str, done: int, total: int | None) -> None:

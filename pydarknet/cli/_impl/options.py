@@ -76,6 +76,26 @@ class DeviceType(click.ParamType):  # type: ignore[type-arg]  # generic from cli
 DEVICE = DeviceType()
 
 
+class GpusType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
+    """Numbers of different GPUs: ``0,1``."""
+
+    name = "GPUS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Parse the text; click reports failures as wrong usage."""
+        if isinstance(value, tuple):
+            return value
+        numbers = tuple(int(word) for word in str(value).split(",") if re.fullmatch(r"\s*\d{1,4}\s*", word))
+        if len(numbers) != str(value).count(",") + 1 or len(set(numbers)) != len(numbers):
+            self.fail(f"found {value!r}, expected numbers of different GPUs, e.g. 0,1", param, ctx)
+        return numbers
+
+
+GPUS = GpusType()
+
+
 def device_option(function: F) -> F:
     """``--device`` of a command that computes but has none of the other :class:`ComputeOptions`."""
     how: dict[str, Any] = {"type": DEVICE, "default": "auto", "show_default": True}

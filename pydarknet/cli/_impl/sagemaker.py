@@ -30,7 +30,8 @@ from pydarknet.weights.pack import pack
 #: Stop reasons of a training that has done what it should.
 PLANNED = ("finished", "nothing-to-do", "time-limit", "early-stop", "overfit-stop")
 _FAILURE_BYTES = 1024  # that SageMaker shows
-_OURS = ("out", "resume", "restart", "http", "json", "estimate")  # set by the contract, or without a meaning
+#: Set by the contract, or without a meaning.
+_OURS = ("out", "resume", "rerun", "restart", "http", "json", "estimate")
 #: Hyperparameters that name files -> patterns of those that are taken without one.
 _INPUTS: Mapping[str, tuple[str, ...]] = {
     "cfg": ("*.cfg",),

@@ -76,7 +76,8 @@ function entry(one, spec, show, again) {
 
 /**
  * Draw a chart into a card.
- * spec: title, series [{name, x, y, ink, faint, dots}], xEnd, yRange [low, high], log, show (value → text), xName.
+ * spec: title, series [{name, x, y, ink, faint, dots}], xEnd, yRange [low, high], log, show (value → text), xName,
+ *   range [from, to] of x to show or null for all, enlarge (called with the range that the reader chooses).
  */
 function drawChart(card, spec) {
   const all = spec.series.filter((one) => one.y.some(isNumber));
@@ -85,7 +86,8 @@ function drawChart(card, spec) {
   const show = spec.show || short, visible = all.filter((one) => !hidden.has(`${spec.title}/${one.name}`));
   const legend = h("ul", { class: "legend" }, ...all.map((one) => entry(one, spec, show, () => drawChart(card, spec))));
   const weight = spec.smooth || 0;
-  const series = (visible.length ? visible : all).map((one) => (weight && !one.dots ? { ...one, y: smoothed(one.y, weight) } : one));
+  const smooth = (visible.length ? visible : all).map((one) => (weight && !one.dots ? { ...one, y: smoothed(one.y, weight) } : one));
+  const series = spec.range ? smooth.map((one) => within(one, spec.range)) : smooth;
   const box = h("div", { class: "chart" });
   card.replaceChildren(h("h3", {}, spec.title), ...(spec.noLegend ? [] : [legend]), box);
   const width = Math.max(box.clientWidth, 240), height = spec.height || 220;
@@ -99,20 +101,27 @@ function drawChart(card, spec) {
   addPointer(box, svg, spec, series, scales, plot, show);
 }
 
+/** The part of a series whose x lies in a range. */
+function within(one, [from, to]) {
+  const inside = one.x.map((x) => x >= from && x <= to), cut = (values) => values.filter((_, i) => inside[i]);
+  return { ...one, x: cut(one.x), y: cut(one.y) };
+}
+
 function makeScales(spec, series, plot) {
   const xs = series.flatMap((one) => one.x.filter((x, i) => isNumber(x) && isNumber(one.y[i])));
   // Faint series (single iterations) may leave the chart; the others set its height.
   const firm = series.filter((one) => !one.faint);
   const ys = (firm.length ? firm : series).flatMap((one) => one.y.filter(isNumber));
-  const log = spec.log === "auto" ? worthLog(ys) : Boolean(spec.log) && Math.min(...ys) > 0;
-  let [low, high] = spec.yRange || [Math.min(...ys), Math.max(...ys)];
+  const log = spec.log === "auto" ? worthLog(ys) : spec.log === "log" && Math.min(...ys) > 0;
+  let [low, high] = spec.yRange || (ys.length ? [Math.min(...ys), Math.max(...ys)] : [0, 1]);
   if (!spec.yRange && !log) {
     const span = high - low > 1e-9 * Math.abs(high) ? high - low : 0; // less is rounding, for which there are no ticks
     const room = (span || Math.abs(high) || 1) * 0.08;
     low = low >= 0 && low < 0.5 * high ? 0 : low - room;
     high += room;
   } else if (log) { low *= 0.9; high *= 1.1; }
-  const x0 = spec.xStart ?? Math.min(...xs), x1 = Math.max(spec.xEnd || 0, ...xs, x0 + 1e-9);
+  const x0 = spec.range ? spec.range[0] : spec.xStart ?? Math.min(...xs);
+  const x1 = spec.range ? spec.range[1] : Math.max(spec.xEnd || 0, ...xs, x0 + 1e-9);
   const place = log ? Math.log : (value) => value;
   return {
     x0, x1, low, high, log,
@@ -170,10 +179,15 @@ function addPointer(box, svg, spec, series, scales, plot, show) {
   const tip = h("div", { class: "tip", hidden: "" });
   svg.append(cursor);
   box.append(tip);
-  svg.addEventListener("pointermove", (event) => {
+  const under = (event) => {
     const place = (event.clientX - svg.getBoundingClientRect().left - plot.left) / (plot.right - plot.left);
-    const wanted = scales.x0 + Math.min(Math.max(place, 0), 1) * (scales.x1 - scales.x0);
-    const shown = series.filter((one) => !one.ideal).map((one) => [one, nearest(one.x, wanted)]);
+    return scales.x0 + Math.min(Math.max(place, 0), 1) * (scales.x1 - scales.x0);
+  };
+  if (spec.enlarge) addRange(svg, spec, scales, plot, under);
+  svg.addEventListener("pointermove", (event) => {
+    const wanted = under(event);
+    const shown = series.filter((one) => !one.ideal && one.x.length).map((one) => [one, nearest(one.x, wanted)]);
+    if (!shown.length) return;
     const at = shown.map(([one, i]) => one.x[i]).sort((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0];
     cursor.setAttribute("x1", scales.x(at));
     cursor.setAttribute("x2", scales.x(at));
@@ -185,4 +199,24 @@ function addPointer(box, svg, spec, series, scales, plot, show) {
     tip.style.left = `${left + tip.offsetWidth > box.clientWidth ? left - 24 - tip.offsetWidth : left}px`;
   });
   svg.addEventListener("pointerleave", () => { tip.hidden = true; cursor.setAttribute("visibility", "hidden"); });
+}
+
+/** Dragging chooses the range of x to show, a double click all of it; on a touch screen dragging scrolls. */
+function addRange(svg, spec, scales, plot, under) {
+  const band = s("rect", { class: "band", y: plot.top, height: plot.bottom - plot.top, visibility: "hidden" });
+  let from = null;
+  svg.append(band);
+  svg.addEventListener("pointerdown", (event) => { if (event.pointerType !== "touch") from = under(event); });
+  svg.addEventListener("pointermove", (event) => {
+    if (from === null) return;
+    const [left, right] = [from, under(event)].map(scales.x).sort((a, b) => a - b);
+    for (const [name, value] of Object.entries({ x: left, width: right - left, visibility: "visible" })) band.setAttribute(name, value);
+  });
+  svg.addEventListener("pointerup", (event) => {
+    const range = from === null ? null : [from, under(event)].sort((a, b) => a - b);
+    from = null;
+    if (range && scales.x(range[1]) - scales.x(range[0]) > 8) spec.enlarge(range);
+  });
+  svg.addEventListener("pointerleave", () => { from = null; band.setAttribute("visibility", "hidden"); });
+  svg.addEventListener("dblclick", () => spec.enlarge(null));
 }

@@ -112,7 +112,7 @@ function chartsOf(state) {
   const loss_of = (run) => ({ x: run.curves.iteration, y: run.curves.avg_loss || [] });
   const map_of = (run) => ({ x: run.evaluations.map((row) => row.iteration), y: run.evaluations.map((row) => row.map) });
   return [
-    { title: "Loss", log: "auto", series: [line("each iteration", column("loss"), 0, { faint: true }), line("average", column("avg_loss"), 0), point("validation", "val_loss", 1), ...others("average", loss_of, {})] },
+    { title: "Loss", log: find("axis").value, series: [line("each iteration", column("loss"), 0, { faint: true }), line("average", column("avg_loss"), 0), point("validation", "val_loss", 1), ...others("average", loss_of, {})] },
     { title: "mAP, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("mAP@0.5", "map", 1), point("mAP@0.5:0.95", "map5095", 3), ...others("mAP@0.5", map_of, { dots: true })] },
     { title: "Precision, recall, F1, %", yRange: [0, 1], show: percent, tick: (value) => String(Math.round(100 * value)), series: [point("precision", "precision", 0), point("recall", "recall", 1), point("F1", "f1", 2)] },
     { title: "Learning rate", series: [line("rate", column("rate"), 3)] },
@@ -139,23 +139,33 @@ function cardsIn(parent, count) {
   return [...parent.children];
 }
 
-function showCharts(state, id, parent, specs) {
+let range = null; // of iterations, that the reader has enlarged
+
+function enlarge(wanted) {
+  range = wanted;
+  showCurves(shown, true);
+  showMachine(shown, true);
+}
+
+/** Draw charts; one under the pointer stays as it is, unless it must change. */
+function showCharts(state, id, parent, specs, must) {
   find(id).hidden = !state.curves.iteration.length;
   if (find(id).hidden) return;
   const cards = cardsIn(parent, specs.length);
   const end = state.kind === "running" ? state.progress.max_batches : state.progress.iteration;
   const smooth = Number(find("smooth").value);
-  specs.forEach((spec, i) => { if (!cards[i].matches(":hover")) drawChart(cards[i], { xStart: 0, xEnd: end, smooth, ...spec }); });
+  const common = { xStart: 0, xEnd: end, smooth, range, enlarge };
+  specs.forEach((spec, i) => { if (must || !cards[i].matches(":hover")) drawChart(cards[i], { ...common, ...spec }); });
 }
 
-function showCurves(state) {
-  showCharts(state, "curves", find("curves").lastElementChild, chartsOf(state));
+function showCurves(state, must = false) {
+  showCharts(state, "curves", find("curves").lastElementChild, chartsOf(state), must);
 }
 
-function showMachine(state) {
+function showMachine(state, must = false) {
   const details = find("machine").firstElementChild;
   find("machine").hidden = !state.curves.iteration.length;
-  if (details.open) showCharts(state, "machine", details.lastElementChild, machineChartsOf(state)); // a folded chart has no width
+  if (details.open) showCharts(state, "machine", details.lastElementChild, machineChartsOf(state), must); // a folded chart has no width
 }
 
 function showImages(state) {
@@ -233,7 +243,7 @@ async function follow() {
 
 for (const event of ["click", "cancel"]) find("zoom").addEventListener(event, () => find("zoom").close());
 find("machine").firstElementChild.addEventListener("toggle", () => { if (shown) showMachine(shown); });
-find("smooth").addEventListener("input", () => { if (shown) { showCurves(shown); showMachine(shown); } });
+for (const id of ["smooth", "axis"]) find(id).addEventListener("input", () => { if (shown) { showCurves(shown); showMachine(shown); } });
 let resized = 0;
 window.addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => { if (shown) show(shown); }, 100); });
 

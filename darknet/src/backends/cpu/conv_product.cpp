@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A convolution as products of pixels with a matrix, by loops of our own: tensors of any pitch and whatever follows the
 // sums in the same pass.
-#include "../../error.hpp"
 #include <cstdlib>
 #include <optional>
+#include "../../error.hpp"
 #include "../../layers/layer.hpp"
 #include "conv_primitive.hpp"
 #include "cpu.hpp"
 #include "isa.hpp"
-#include "product.hpp"
 #include "layout.hpp"
+#include "product.hpp"
 
 namespace dn::cpu {
 namespace {
@@ -30,8 +30,8 @@ Floats window_order(const Floats& weights, int filters, int channels, int taps) 
 
 const float* pack_weights(const ConvTask& task) {
     const int channels = task.src.shape.c, filters = task.dst.shape.c, taps = task.geometry.size * task.geometry.size;
-    return static_cast<const float*>(task.weights.get_words(
-        task.owner, product_floats(channels * taps, filters), WordOrder::product, [&](void* to) {
+    return static_cast<const float*>(
+        task.weights.get_words(task.owner, product_floats(channels * taps, filters), WordOrder::product, [&](void* to) {
             Floats folded(task.params.weights.size());
             fold_weights(task.params, folded.data());
             if (taps > 1) folded = window_order(folded, filters, channels, taps);
@@ -50,8 +50,8 @@ ProductTask product_of(const ConvTask& task) {
             dst.shape.c,
             dst.f32(),
             dst.pitch,
-            {pack_biases(task.weights, task.owner, task.params), task.finish.activation, residual.f32(),
-             residual.pitch, task.finish.after}};
+            {pack_biases(task.weights, task.owner, task.params), task.finish.activation, residual.f32(), residual.pitch,
+             task.finish.after}};
 }
 
 // 1x1 with stride 1.
@@ -146,7 +146,8 @@ public:
     }
 
     void forward() override {
-        const int height = window_.dst.shape.h, rows = window_.dst.n * height, parts = std::min(rows, runtime_.threads());
+        const int height = window_.dst.shape.h, rows = window_.dst.n * height,
+                  parts = std::min(rows, runtime_.threads());
         parallel_for(parts, [&](int part) {
             const int end = static_cast<int>(static_cast<std::int64_t>(rows) * (part + 1) / parts);
             for (int row = static_cast<int>(static_cast<std::int64_t>(rows) * part / parts); row < end;) {

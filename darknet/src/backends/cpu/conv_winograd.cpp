@@ -4,7 +4,6 @@
 #include "conv_winograd.hpp"
 #include "../../error.hpp"
 #include "conv_primitive.hpp"
-#include "winograd.hpp"
 
 namespace dn::cpu {
 namespace {
@@ -16,71 +15,41 @@ constexpr int kFewTiles = 12;                    // the least that are worth it
 // Narrower layers have more transforms than products.
 constexpr int kFewChannels = 32;
 
+const float* pack_weights(const ConvTask& task) {
+    const int channels = task.src.shape.c, filters = task.dst.shape.c;
+    const void* packed =
+        task.weights.get_words(task.owner, winograd_floats(channels, filters), WordOrder::winograd, [&](void* to) {
+            Floats folded(task.params.weights.size());
+            fold_weights(task.params, folded.data());
+            pack_winograd(folded.data(), channels, filters, WinogradPass::forward, static_cast<float*>(to));
+        });
+    return static_cast<const float*>(packed);
+}
+
 class WinogradKernel : public Kernel {
 public:
     WinogradKernel(const ConvTask& task, int tile)
-        : runtime_(task.runtime),
-          parts_(divide_winograd(tile, task.dst.n, task.src.shape, task.dst.shape, task.runtime.threads())) {
-        const Tensor &src = task.src, &dst = task.dst, &residual = task.residual;
-        const int channels = src.shape.c, filters = dst.shape.c;
-        const void* weights =
-            task.weights.get_words(task.owner, winograd_floats(channels, filters), WordOrder::winograd, [&](void* to) {
-                Floats folded(task.params.weights.size());
-                fold_weights(task.params, folded.data());
-                pack_winograd(folded.data(), channels, filters, static_cast<float*>(to));
-            });
-        task_ = {tile,
-                 src.f32(),
-                 src.pitch,
-                 channels,
-                 src.shape.h,
-                 src.shape.w,
-                 dst.f32(),
-                 dst.pitch,
-                 filters,
-                 dst.shape.h,
-                 dst.shape.w,
-                 task.geometry.pad_y,
-                 static_cast<const float*>(weights),
-                 {pack_biases(task.weights, task.owner, task.params), task.finish.activation, residual.f32(),
-                  residual.pitch, task.finish.after}};
-        runtime_.reserve(parts_.scratch_of_thread * runtime_.threads());
-    }
+        : tile_(tile),
+          convolution_(task.runtime, tile, task.src, task.dst, task.geometry.pad_y, pack_weights(task),
+                       {pack_biases(task.weights, task.owner, task.params), task.finish.activation, task.residual.f32(),
+                        task.residual.pitch, task.finish.after}) {}
 
-    void forward() override {
-        const auto scratch = [&] { return runtime_.scratch() + thread_index() * parts_.scratch_of_thread; };
-        const int panels = winograd_panels(task_.filters);
-        parallel_for(parts_.tile_parts * parts_.panel_parts, [&](int i) {
-            const int part = i / parts_.panel_parts, panel = i % parts_.panel_parts;
-            const int first = part_begin(part);
-            convolve_tiles(task_, first, part_begin(part + 1) - first, panels * panel / parts_.panel_parts,
-                           panels * (panel + 1) / parts_.panel_parts, reinterpret_cast<float*>(scratch()));
-        });
-    }
-
-    std::string what() const override { return text("winograd", task_.tile, ":", vectors_name()); }
+    void forward() override { convolution_.run(); }
+    std::string what() const override { return winograd_name(tile_); }
 
 private:
-    int part_begin(int part) const {
-        return static_cast<int>(static_cast<std::int64_t>(parts_.tiles) * part / parts_.tile_parts);
-    }
-
-    Runtime& runtime_;
-    WinogradParts parts_;
-    WinogradTask task_{};
+    int tile_;
+    WinogradConvolution convolution_;
 };
 
-bool suits_winograd(const Node& node, const Fusion& fusion, DType type) {
-    const auto& params = node.as<ConvolutionalParams>();
-    return type == DType::f32 && params.size == 3 && params.stride_x == 1 && params.stride_y == 1 &&
-           params.dilation == 1 && params.groups == 1 && params.antialiasing == 0 &&
-           is_vector_activation(params.activation) && is_vector_activation(fusion.residual_activation);
+bool has_winograd_form(const ConvolutionalParams& params) {
+    return params.size == 3 && params.stride_x == 1 && params.stride_y == 1 && params.dilation == 1 &&
+           params.groups == 1 && params.antialiasing == 0;
 }
 
-}  // namespace
-
-int winograd_tile(const Node& node, const Fusion& fusion, DType type, ConvMethod method) {
-    if (method == ConvMethod::direct || method == ConvMethod::products || !suits_winograd(node, fusion, type)) return 0;
+int tile_by_shape(const Node& node, ConvMethod method) {
+    if (method == ConvMethod::direct || method == ConvMethod::products) return 0;
+    if (!has_winograd_form(node.as<ConvolutionalParams>())) return 0;
     if (method == ConvMethod::winograd2) return 2;
     if (method == ConvMethod::winograd4) return 4;
     if (vector_width() == VectorWidth::baseline || std::min(node.in.c, node.out.c) < kFewChannels) return 0;
@@ -89,6 +58,42 @@ int winograd_tile(const Node& node, const Fusion& fusion, DType type, ConvMethod
     };
     return products(2) <= products(4) ? 2 : 4;
 }
+
+}  // namespace
+
+int winograd_tile(const Node& node, const Fusion& fusion, DType type, ConvMethod method) {
+    const bool finishes = is_vector_activation(node.as<ConvolutionalParams>().activation) &&
+                          is_vector_activation(fusion.residual_activation);
+    return type == DType::f32 && finishes ? tile_by_shape(node, method) : 0;
+}
+
+int winograd_training_tile(const Node& node, DType type, ConvMethod method) {
+    return type == DType::f32 ? tile_by_shape(node, method) : 0;
+}
+
+WinogradConvolution::WinogradConvolution(Runtime& runtime, int tile, const Tensor& src, const Tensor& dst, int pad,
+                                         const float* weights, const Epilogue& epilogue)
+    : runtime_(runtime),
+      parts_(divide_winograd(tile, dst.n, src.shape, dst.shape, runtime.threads())),
+      task_{tile,      src.f32(),   src.pitch,   src.shape.c, src.shape.h, src.shape.w, dst.f32(),
+            dst.pitch, dst.shape.c, dst.shape.h, dst.shape.w, pad,         weights,     epilogue} {
+    runtime_.reserve(parts_.scratch_of_thread * runtime_.threads());
+}
+
+void WinogradConvolution::run() const {
+    const int panels = winograd_panels(task_.filters);
+    const auto begin_of = [&](int part) {
+        return static_cast<int>(static_cast<std::int64_t>(parts_.tiles) * part / parts_.tile_parts);
+    };
+    parallel_for(parts_.tile_parts * parts_.panel_parts, [&](int i) {
+        const int part = i / parts_.panel_parts, panel = i % parts_.panel_parts, first = begin_of(part);
+        std::byte* scratch = runtime_.scratch() + thread_index() * parts_.scratch_of_thread;
+        convolve_tiles(task_, first, begin_of(part + 1) - first, panels * panel / parts_.panel_parts,
+                       panels * (panel + 1) / parts_.panel_parts, reinterpret_cast<float*>(scratch));
+    });
+}
+
+std::string winograd_name(int tile) { return text("winograd", tile, ":", vectors_name()); }
 
 // Parts of as many tiles as their inputs fit the cache, as many parts for every thread.
 WinogradParts divide_winograd(int tile, int images, Shape src, Shape dst, int threads) {

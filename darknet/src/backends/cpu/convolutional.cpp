@@ -15,7 +15,7 @@ namespace {
 ConvTask task_of(const Context& context, const Node& node, const Tensor& src, const Tensor& dst) {
     const auto& params = node.as<ConvolutionalParams>();
     const bool last = node.index == context.node.index;  // others are computed before it
-    const bool blurred = params.antialiasing != 0;  // the strides belong to the blur then
+    const bool blurred = params.antialiasing != 0;       // the strides belong to the blur then
     const int pad = params.padding * params.dilation;
     return {context.runtime,
             context.weights,

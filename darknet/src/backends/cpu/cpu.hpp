@@ -43,6 +43,9 @@ bool convolves_in_tiles(const Node& node, DType type);
 // Outputs of a tile in each direction if the convolution, with what is fused into it, is computed in Winograd's form;
 // else 0. Any pitch.
 int winograd_tile(const Node& node, const Fusion& fusion, DType type, ConvMethod method);
+// The same for all passes of training, where a convolution ends with its sums. A function of shapes and instruction set
+// alone, so that a resumed training has the same bits.
+int winograd_training_tile(const Node& node, DType type, ConvMethod method);
 
 // Whether the convolution, with what is fused into it, is computed as products by loops of our own. Any pitch.
 bool is_product(const Node& node, const Fusion& fusion, DType type, ConvMethod method);

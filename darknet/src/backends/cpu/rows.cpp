@@ -111,7 +111,8 @@ DN_INLINE void scale_loop(float* x, float factor, std::size_t count) {
 }
 void scale(float* x, float factor, std::size_t count) { vectorised<scale_loop>(x, factor, count); }
 
-// Vectors of 64 bytes, and of 32: of selections between longer ones than the registers are, GCC makes loops over values.
+// Vectors of 64 bytes, and of 32: of selections between longer ones than the registers are, GCC makes loops over
+// values.
 using Floats16 = float __attribute__((vector_size(64)));
 using Floats8 = float __attribute__((vector_size(32)));
 using Shorts32 = std::int16_t __attribute__((vector_size(64)));

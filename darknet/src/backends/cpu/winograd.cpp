@@ -77,16 +77,18 @@ std::size_t winograd_floats(int channels, int filters) {
 }
 
 // Panels of (channels, taps, filters).
-void pack_winograd(const float* weights, int channels, int filters, float* packed) {
+void pack_winograd(const float* weights, int channels, int filters, WinogradPass pass, float* packed) {
     const int width = panel_width();
-    const std::size_t of_filter = static_cast<std::size_t>(channels) * kTaps;
+    const bool forward = pass == WinogradPass::forward;
+    const std::size_t of_filter = std::size_t{kTaps} * (forward ? channels : 1);
+    const std::size_t of_channel = std::size_t{kTaps} * (forward ? 1 : filters);
     parallel_for(winograd_panels(filters), [&](int panel) {
         const int first = panel * width, columns = std::min(width, filters - first);
         const int stored = rounded_up(columns, loops().lanes);
         float* to = packed + static_cast<std::size_t>(first) * channels * kTaps;
         for (int c = 0; c < channels; ++c)
             for (int tap = 0; tap < kTaps; ++tap, to += stored) {
-                const float* from = weights + first * of_filter + c * kTaps + tap;
+                const float* from = weights + first * of_filter + c * of_channel + (forward ? tap : kTaps - 1 - tap);
                 for (int i = 0; i < columns; ++i) to[i] = from[i * of_filter];
                 std::fill(to + columns, to + stored, 0.0f);
             }

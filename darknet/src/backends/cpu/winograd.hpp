@@ -25,8 +25,13 @@ struct WinogradTask {
 };
 
 std::size_t winograd_floats(int channels, int filters);  // of packed weights
-// From Darknet's order (filters, channels, 3, 3).
-void pack_winograd(const float* weights, int channels, int filters, float* packed);
+// backward: from the gradient of the output to that of the input, with filters that are turned around and those of an
+// input channel in place of those of an output channel.
+enum class WinogradPass { forward, backward };
+
+// From Darknet's order (filters, channels, 3, 3). A backward pass reads `filters` and writes `channels`: they change
+// places here as well, (channels, filters, 3, 3).
+void pack_winograd(const float* weights, int channels, int filters, WinogradPass pass, float* packed);
 
 // Filters lie in panels of kPanel (winograd.inl); the last may be narrower.
 int winograd_panels(int filters);

@@ -55,100 +55,11 @@ DN_INLINE void multiply(Product job, int rows, int vectors) {
 }
 
 // -- Winograd ---------------------------------------------------------------------------------------------------------
-// Of Cook and Toom's points, 0, +-1/sqrt(2), +-sqrt(2) and infinity round best for tiles of 4.
 
-template <int kTile>
-struct Transform;
-
-template <>
-struct Transform<4> {
-    static constexpr float kA = 0.70710678f, kB = 1.41421356f;
-
-    static DN_MEMBER void input(const V* t, V* o) {
-        const V even_a = t[4] - 2.0f * t[2], odd_a = t[3] - 2.0f * t[1];
-        const V even_b = t[4] - 0.5f * t[2], odd_b = t[3] - 0.5f * t[1];
-        o[0] = t[0] - 2.5f * t[2] + t[4];
-        o[1] = even_a + kA * odd_a;
-        o[2] = even_a - kA * odd_a;
-        o[3] = even_b + kB * odd_b;
-        o[4] = even_b - kB * odd_b;
-        o[5] = t[1] - 2.5f * t[3] + t[5];
-    }
-
-    static DN_MEMBER void weights(const V* g, V* o) {
-        const V even_a = (-2.0f / 3) * g[0] + (-1.0f / 3) * g[2], odd_a = (-2.0f / 3 * kA) * g[1];
-        const V even_b = (1.0f / 6) * g[0] + (1.0f / 3) * g[2], odd_b = (kB / 6) * g[1];
-        o[0] = g[0];
-        o[1] = even_a + odd_a;
-        o[2] = even_a - odd_a;
-        o[3] = even_b + odd_b;
-        o[4] = even_b - odd_b;
-        o[5] = g[2];
-    }
-
-    static DN_MEMBER void output(const V* m, V* o) {
-        const V sum_a = m[1] + m[2], difference_a = m[1] - m[2];
-        const V sum_b = m[3] + m[4], difference_b = m[3] - m[4];
-        o[0] = m[0] + sum_a + sum_b;
-        o[1] = kA * difference_a + kB * difference_b;
-        o[2] = 0.5f * sum_a + 2.0f * sum_b;
-        o[3] = m[5] + (0.5f * kA) * difference_a + (2.0f * kB) * difference_b;
-    }
-};
-
-template <>
-struct Transform<2> {
-    static DN_MEMBER void input(const V* t, V* o) {
-        o[0] = t[0] - t[2];
-        o[1] = t[1] + t[2];
-        o[2] = t[2] - t[1];
-        o[3] = t[1] - t[3];
-    }
-
-    static DN_MEMBER void weights(const V* g, V* o) {
-        const V even = 0.5f * (g[0] + g[2]), odd = 0.5f * g[1];
-        o[0] = g[0];
-        o[1] = even + odd;
-        o[2] = even - odd;
-        o[3] = g[2];
-    }
-
-    static DN_MEMBER void output(const V* m, V* o) {
-        o[0] = m[0] + m[1] + m[2];
-        o[1] = m[1] - m[2] - m[3];
-    }
-};
-
-// Transforms columns, then rows: (kIn, kIn) -> (kOut, kOut). at(row, column) loads; put(row, column, value) stores.
-template <int kIn, int kOut, class Each, class At, class Put>
-DN_INLINE void transform_square(const Each& each, const At& at, const Put& put) {
-    V half[kIn][kOut];
-#pragma GCC unroll 8
-    for (int x = 0; x < kIn; ++x) {
-        V column[kIn];
-#pragma GCC unroll 8
-        for (int y = 0; y < kIn; ++y) column[y] = at(y, x);
-        each(column, half[x]);
-    }
-#pragma GCC unroll 8
-    for (int y = 0; y < kOut; ++y) {
-        V row[kIn], out[kOut];
-#pragma GCC unroll 8
-        for (int x = 0; x < kIn; ++x) row[x] = half[x][y];
-        each(row, out);
-#pragma GCC unroll 8
-        for (int x = 0; x < kOut; ++x) put(y, x, out[x]);
-    }
-}
-
-struct Tile {
-    int image, y, x;  // of its first output
-};
+#include "winograd_transforms.inl"
 
 DN_INLINE Tile tile_at(const WinogradTask& task, int n) {
-    const int across = tiles_along(task.out_width, task.tile), down = tiles_along(task.out_height, task.tile);
-    const int i = n % (across * down);
-    return {n / (across * down), i / across * task.tile, i % across * task.tile};
+    return tile_at(n, task.tile, task.out_height, task.out_width);
 }
 
 // Tiles [first, first + count) of the source into layout.inputs.
@@ -161,13 +72,7 @@ void transform_inputs(const WinogradTask& task, int first, int count, const Wino
     for (int n = 0; n < count; ++n) {
         const Tile tile = tile_at(task, first + n);
         const float* pixels[kSide][kSide];
-        for (int i = 0; i < kSide; ++i)
-            for (int j = 0; j < kSide; ++j) {
-                const int y = tile.y - task.pad + i, x = tile.x - task.pad + j;
-                const bool inside = y >= 0 && y < task.height && x >= 0 && x < task.width;
-                const std::size_t pixel = (static_cast<std::size_t>(tile.image) * task.height + y) * task.width + x;
-                pixels[i][j] = inside ? task.src + pixel * task.src_pitch : zeros;
-            }
+        find_pixels(pixels, task.src, task.src_pitch, task.height, task.width, tile.moved(-task.pad), zeros);
         for (int c = 0; c < task.channels; c += kLanes) {
             float* to = scratch + layout.inputs + c / kWinogradBlock * layout.inputs_of_block + n * layout.tile_pitch +
                         c % kWinogradBlock;

@@ -27,6 +27,7 @@ enum : int {
     kNoDevice = 100,
     kIllegalAddress = 700,
     kNotFound = 500,
+    kNotReady = 600,
     kCaptureUnsupported = 900,
     kLaunchFailed = 719,
 };
@@ -36,6 +37,10 @@ constexpr bool is_sticky(int result) {
     return result == kEccUncorrectable || result == kContained || result == kIllegalAddress ||
            result == kLaunchTimeout || (result >= kAssert && result < kLastFault);
 }
+
+struct Uuid {
+    char bytes[16];
+};
 
 enum : int { kAttributeMultiprocessors = 16, kAttributeMajor = 75, kAttributeMinor = 76 };
 enum : int { kCaptureThreadLocal = 1 };
@@ -51,6 +56,7 @@ enum : unsigned { kStreamNonBlocking = 1, kEventDefault = 0, kEventDisableTiming
     F(cuDeviceGet, int(int*, int))                                                                               \
     F(cuDeviceGetName, int(char*, int, int))                                                                     \
     F(cuDeviceGetAttribute, int(int*, int, int))                                                                 \
+    F(cuDeviceGetUuid_v2, int(Uuid*, int))                                                                       \
     F(cuDeviceTotalMem_v2, int(std::size_t*, int))                                                               \
     F(cuDevicePrimaryCtxRetain, int(ContextHandle**, int))                                                       \
     F(cuDevicePrimaryCtxRelease_v2, int(int))                                                                    \
@@ -68,6 +74,7 @@ enum : unsigned { kStreamNonBlocking = 1, kEventDefault = 0, kEventDisableTiming
     F(cuStreamCreate, int(StreamHandle**, unsigned))                                                             \
     F(cuStreamDestroy_v2, int(StreamHandle*))                                                                    \
     F(cuStreamSynchronize, int(StreamHandle*))                                                                   \
+    F(cuStreamQuery, int(StreamHandle*))                                                                         \
     F(cuEventCreate, int(EventHandle**, unsigned))                                                               \
     F(cuEventDestroy_v2, int(EventHandle*))                                                                      \
     F(cuEventRecord, int(EventHandle*, StreamHandle*))                                                           \
@@ -120,6 +127,31 @@ using Descriptor = void*;
     F(cudnnBackendFinalize, int(Descriptor))                                                   \
     F(cudnnBackendExecute, int(DnnHandle*, Descriptor, Descriptor))
 
+// -- NCCL (libnccl.so.2) ---------------------------------------------------------------------------------------------
+
+struct CommHandle;
+struct GroupId {
+    char bytes[128];
+};
+// The settings of NCCL 2.14, as which newer versions read them.
+struct GroupConfig {
+    std::size_t size = sizeof(GroupConfig);
+    unsigned magic = 0xcafebeef, version = 21400;
+    int blocking = 0;
+};
+
+enum : int { kGroupInProgress = 7, kGroupFloat = 7, kGroupSum = 0 };
+
+#define DN_CUDA_NCCL(F)                                                           \
+    F(ncclGetVersion, int(int*))                                                  \
+    F(ncclGetErrorString, const char*(int))                                       \
+    F(ncclGetLastError, const char*(CommHandle*))                                 \
+    F(ncclGetUniqueId, int(GroupId*))                                             \
+    F(ncclCommInitRankConfig, int(CommHandle**, int, GroupId, int, GroupConfig*)) \
+    F(ncclCommGetAsyncError, int(CommHandle*, int*))                              \
+    F(ncclCommAbort, int(CommHandle*))                                            \
+    F(ncclAllReduce, int(const void*, void*, std::size_t, int, int, CommHandle*, StreamHandle*))
+
 // -- tables of functions ---------------------------------------------------------------------------------------------
 
 template <class Function>
@@ -134,6 +166,9 @@ struct Nvrtc {
 };
 struct Dnn {
     DN_CUDA_DNN(DN_FUNCTION_POINTER)
+};
+struct Nccl {
+    DN_CUDA_NCCL(DN_FUNCTION_POINTER)
 };
 #undef DN_FUNCTION_POINTER
 

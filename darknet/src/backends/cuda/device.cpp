@@ -19,6 +19,17 @@ constexpr const char kForked[] =
     "a GPU cannot be used in a process that was forked from one that used it; make the network in this process alone, "
     "or start processes by spawn";
 
+std::string uuid_text(const abi::Uuid& uuid) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    constexpr unsigned kHalf = 4, kLow = 15;
+    std::string out = "GPU-";
+    for (const char byte : uuid.bytes) {
+        out += kDigits[static_cast<unsigned char>(byte) >> kHalf];
+        out += kDigits[static_cast<unsigned char>(byte) & kLow];
+    }
+    return out;
+}
+
 DeviceFacts facts_of(const abi::Driver& driver, int index) {
     constexpr int kLongestName = 256;
     DeviceFacts facts;
@@ -31,6 +42,9 @@ DeviceFacts facts_of(const abi::Driver& driver, int index) {
     driver.cuDeviceGetAttribute(&facts.major, abi::kAttributeMajor, device);
     driver.cuDeviceGetAttribute(&facts.minor, abi::kAttributeMinor, device);
     driver.cuDeviceTotalMem_v2(&facts.memory, device);
+    abi::Uuid uuid{};
+    driver.cuDeviceGetUuid_v2(&uuid, device);
+    facts.uuid = uuid_text(uuid);
     return facts;
 }
 

@@ -16,6 +16,7 @@ struct DeviceFacts {
     std::string name;
     int major = 0, minor = 0;  // compute capability
     std::size_t memory = 0;    // bytes
+    std::string uuid;          // "GPU-" and 32 hexadecimal digits: the same in every process that sees it
     int arch() const {
         constexpr int kTen = 10;
         return kTen * major + minor;

@@ -20,7 +20,8 @@ std::string described(const cuda::Libraries& libraries, const cuda::DeviceFacts&
     std::string why;
     is_available(libraries, facts.index, &why);
     return text("{\"index\": ", facts.index, ", \"name\": ", quoted(facts.name), ", \"capability\": \"", facts.major,
-                '.', facts.minor, "\", \"memory\": ", facts.memory, ", \"why_not\": ", quoted(why), "}");
+                '.', facts.minor, "\", \"memory\": ", facts.memory, ", \"uuid\": ", quoted(facts.uuid),
+                ", \"why_not\": ", quoted(why), "}");
 }
 
 }  // namespace
@@ -38,7 +39,8 @@ std::string cuda_info() {
     cuda::is_available(*libraries, 0, &why);
     return text("{\"driver\": ", version(libraries->driver_version, cuda::cuda_version_text),
                 ", \"nvrtc\": ", version(libraries->nvrtc_version, cuda::cuda_version_text),
-                ", \"cudnn\": ", version(libraries->dnn_version, cuda::dnn_version_text), ", \"devices\": [", devices,
+                ", \"cudnn\": ", version(libraries->dnn_version, cuda::dnn_version_text),
+                ", \"nccl\": ", version(libraries->nccl_version, cuda::nccl_version_text), ", \"devices\": [", devices,
                 "], \"why_not\": ", quoted(why), "}");
 }
 

@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr int kOldestDriver = 12000;  // the first that runs machine code of every CUDA 12 compiler
 constexpr int kThousand = 1000;
+constexpr int kOldestNccl = 21400;  // the first that can wait with a limit
 constexpr const char kHowTo[] = "install pydarknet[cuda], or name its folder in PYDARKNET_CUDA_PATH";
 
 std::vector<std::string> folders_of_environment() {
@@ -84,6 +85,10 @@ std::string fill(void* library, abi::Nvrtc& table) {
 }
 std::string fill(void* library, abi::Dnn& table) {
     DN_CUDA_DNN(DN_FIND)
+    return "";
+}
+std::string fill(void* library, abi::Nccl& table) {
+    DN_CUDA_NCCL(DN_FIND)
     return "";
 }
 #undef DN_FIND
@@ -153,8 +158,23 @@ void open_dnn(const Opener& opener, Libraries& found) {
             text("cuDNN ", dnn_version_text(found.dnn_version), " needs ", blas, ", which was not found; ", kHowTo);
 }
 
+void open_nccl(const Opener& opener, Libraries& found) {
+    void* library = opener.open("libnccl.so.2");
+    if (!library) {
+        found.nccl_missing = text("NCCL was not found (libnccl.so.2); ", kHowTo);
+        return;
+    }
+    found.nccl_missing = why_incomplete(library, "libnccl.so.2", found.nccl);
+    if (!found.nccl_missing.empty()) return;
+    found.nccl.ncclGetVersion(&found.nccl_version);
+    if (found.nccl_version < kOldestNccl)
+        found.nccl_missing =
+            text("found NCCL ", nccl_version_text(found.nccl_version), ", expected 2.14 or newer; ", kHowTo);
+}
+
 bool is_complete(const Libraries& found) {
-    return found.driver_missing.empty() && found.nvrtc_missing.empty() && found.dnn_missing.empty();
+    return found.driver_missing.empty() && found.nvrtc_missing.empty() && found.dnn_missing.empty() &&
+           found.nccl_missing.empty();
 }
 
 // What the process has opened, and where it may search.
@@ -178,6 +198,7 @@ std::shared_ptr<const Libraries> open_libraries(const std::vector<std::string>& 
     open_driver(opener, *found);
     open_nvrtc(opener, *found);
     open_dnn(opener, *found);
+    open_nccl(opener, *found);
     return found;
 }
 
@@ -203,6 +224,13 @@ std::string cuda_version_text(int version) {
 std::string dnn_version_text(int version) {
     constexpr int kMajor = 10000, kMinor = 100;
     return text(version / kMajor, ".", version % kMajor / kMinor, ".", version % kMinor);
+}
+
+// Up to 2.8 it had fewer digits: 2804 is 2.8.4.
+std::string nccl_version_text(int version) {
+    constexpr int kWithTwoDigits = 10000, kMinor = 100;
+    if (version >= kWithTwoDigits) return dnn_version_text(version);
+    return text(version / kThousand, ".", version % kThousand / kMinor, ".", version % kMinor);
 }
 
 }  // namespace dn::cuda

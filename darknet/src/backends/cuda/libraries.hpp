@@ -24,6 +24,10 @@ struct Libraries {
     std::string dnn_missing;
     int dnn_version = 0;  // 91002 is 9.10.2
 
+    abi::Nccl nccl;  // for several GPUs alone: without it the backend computes
+    std::string nccl_missing;
+    int nccl_version = 0;  // 22703 is 2.27.3
+
     long process = 0;  // that opened them; CUDA cannot be used in one that it forks
 };
 
@@ -36,8 +40,9 @@ std::shared_ptr<const Libraries> libraries();
 // Folders in which they may lie. Libraries that are in use stay as they are; missing ones are searched again.
 void set_library_folders(std::vector<std::string> folders);
 
-// 12040 as "12.4", 91002 as "9.10.2".
+// 12040 as "12.4", 91002 as "9.10.2", 22703 as "2.27.3".
 std::string cuda_version_text(int version);
 std::string dnn_version_text(int version);
+std::string nccl_version_text(int version);
 
 }  // namespace dn::cuda

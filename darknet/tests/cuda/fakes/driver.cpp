@@ -6,6 +6,8 @@
 #include <deque>
 #include <memory>
 #include <set>
+#include <sstream>
+#include <thread>
 #include <vector>
 
 #include "../host_kernels.hpp"
@@ -67,19 +69,36 @@ State& state() {
 Stream* of(StreamHandle* stream) { return reinterpret_cast<Stream*>(stream); }
 char* at(Address address) { return reinterpret_cast<char*>(address); }
 
+// Numbers of the devices that CUDA_VISIBLE_DEVICES leaves visible.
+std::vector<int> visible() {
+    const int installed = static_cast<int>(setting("devices"));
+    std::vector<int> numbers;
+    if (const char* listed = std::getenv("CUDA_VISIBLE_DEVICES")) {
+        std::istringstream stream(listed);
+        for (std::string word; std::getline(stream, word, ',') && std::stoi(word) < installed;)
+            numbers.push_back(std::stoi(word));
+    } else {
+        for (int number = 0; number < installed; ++number) numbers.push_back(number);
+    }
+    return numbers;
+}
+
 // The first `count` of what waits; by default all.
 int run(Stream& stream, long long count = -1) {
     State& now = state();
     while (!stream.work.empty() && !now.broken && count-- != 0) {
         const std::function<void()> work = std::move(stream.work.front());
         stream.work.pop_front();
-        ++stream.done;
         try {
             work();
+        } catch (const NotReady&) {
+            stream.work.push_front(work);
+            return kNotReady;
         } catch (const std::exception& error) {
             std::fprintf(stderr, "fake GPU: %s\n", error.what());
             now.broken = kIllegalAddress;
         }
+        ++stream.done;
     }
     for (const auto& [start, block] : now.blocks)
         if (!block.intact(start)) now.broken = kIllegalAddress;
@@ -151,8 +170,11 @@ void repair() {
 }  // namespace
 
 World::World()
-    : settings{{"devices", 1}, {"arch", 75},    {"driver", kVersion}, {"memory", 1LL << 31},
-               {"dnn", 91002}, {"schedule", 2}, {"fail", 0}} {}
+    : settings{{"devices", 1},  {"arch", 75},    {"driver", kVersion}, {"memory", 1LL << 31}, {"dnn", 91002},
+               {"nccl", 22703}, {"schedule", 2}, {"fail", 0},          {"nccl_fail", 0}} {
+    for (auto& [name, value] : settings)
+        if (const char* given = std::getenv(("DN_FAKE_" + name).c_str())) value = std::atoll(given);
+}
 
 World& world() {
     static World instance;
@@ -189,7 +211,7 @@ DN_FAKE long long fake_count(const char* name) {
     return !std::strcmp(name, "used") ? static_cast<long long>(state().used) : world().counts[name];
 }
 
-DN_FAKE int cuInit(unsigned) { return setting("devices") ? kSuccess : kNoDevice; }
+DN_FAKE int cuInit(unsigned) { return visible().empty() ? kNoDevice : kSuccess; }
 DN_FAKE int cuDriverGetVersion(int* version) {
     *version = static_cast<int>(setting("driver"));
     return kSuccess;
@@ -203,12 +225,17 @@ DN_FAKE int cuGetErrorString(int, const char** meaning) {
     return kSuccess;
 }
 DN_FAKE int cuDeviceGetCount(int* count) {
-    *count = static_cast<int>(setting("devices"));
+    *count = static_cast<int>(visible().size());
     return kSuccess;
 }
 DN_FAKE int cuDeviceGet(int* device, int index) {
     *device = index;
-    return index < setting("devices") ? kSuccess : kInvalidValue;
+    return index < static_cast<int>(visible().size()) ? kSuccess : kInvalidValue;
+}
+DN_FAKE int cuDeviceGetUuid_v2(Uuid* uuid, int device) {
+    *uuid = {};
+    uuid->bytes[0] = static_cast<char>(visible().at(static_cast<std::size_t>(device)));
+    return kSuccess;
 }
 DN_FAKE int cuDeviceGetName(char* name, int length, int) {
     std::snprintf(name, static_cast<std::size_t>(length), "fake GPU");
@@ -306,11 +333,19 @@ DN_FAKE int cuStreamDestroy_v2(StreamHandle* stream) {
     erase(state().streams, of(stream));
     return kSuccess;
 }
-DN_FAKE int cuStreamSynchronize(StreamHandle* stream) {
+DN_FAKE int cuStreamQuery(StreamHandle* stream) {
     DN_LOCKED;
-    ++world().counts["synchronize"];
     if (captures()) return kCaptureUnsupported;
     return run(*of(stream));
+}
+DN_FAKE int cuStreamSynchronize(StreamHandle* stream) {
+    {
+        DN_LOCKED;
+        ++world().counts["synchronize"];
+    }
+    int result = cuStreamQuery(stream);
+    for (; result == kNotReady; result = cuStreamQuery(stream)) std::this_thread::yield();
+    return result;
 }
 DN_FAKE int cuEventCreate(EventHandle** event, unsigned) {
     DN_LOCKED;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// NVIDIA's driver, NVRTC and cuDNN for tests, in one library that is found under their names: device memory is memory
-// of the host, kernels run as host_cuda runs them, and the work of a stream runs at a synchronisation and not before,
-// so that a missing one gives wrong numbers.
+// NVIDIA's driver, NVRTC, cuDNN and NCCL for tests, in one library that is found under their names: device memory is
+// memory of the host, kernels run as host_cuda runs them, and the work of a stream runs at a synchronisation and not
+// before, so that a missing one gives wrong numbers.
 #pragma once
 
 #include <functional>
@@ -15,10 +15,11 @@
 
 namespace dn::fakes {
 
-// Numbers that tests set by name with fake_set():
-//   devices, arch, driver (its CUDA version), memory (bytes a device has), dnn (cuDNN's version),
+// Numbers that tests set by name with fake_set(), or in the environment of a process, as DN_FAKE_arch=80:
+//   devices, arch, driver (its CUDA version), memory (bytes a device has), dnn, nccl (their versions),
 //   schedule: the order of threads, a dn::test::Schedule
-//   fail: the result of the next synchronisation; refuse_capture: whether captures of a stream fail
+//   fail: the result of the next synchronisation; refuse_capture: whether captures of a stream fail;
+//   nccl_fail: the state of every group of NCCL
 struct World {
     World();
     std::recursive_mutex mutex;
@@ -28,7 +29,10 @@ struct World {
 World& world();
 long long setting(const char* name);
 
-// Appends work to a stream; what it throws is the result cuda::abi::kIllegalAddress of the next synchronisation.
+// Thrown by work that waits for another process: it is tried again.
+struct NotReady {};
+
+// Appends work to a stream; what else it throws is the result cuda::abi::kIllegalAddress of the next synchronisation.
 void enqueue(cuda::abi::StreamHandle* stream, std::function<void()> work);
 
 // Throws when the bytes are not all within one allocation of the device.

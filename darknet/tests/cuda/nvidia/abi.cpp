@@ -3,8 +3,12 @@
 // building it is the test.
 #include <cuda.h>
 #include <cudnn.h>
+#if __has_include(<nccl.h>)
+#include <nccl.h>
+#endif
 #include <nvrtc.h>
 
+#include <cstddef>
 #include <type_traits>
 
 #include "backends/cuda/abi.hpp"
@@ -35,6 +39,19 @@ constexpr bool declared_alike<R (*)(A...), S(B...)> = [] {
 DN_CUDA_DRIVER(DN_CHECK_FUNCTION)
 DN_CUDA_NVRTC(DN_CHECK_FUNCTION)
 DN_CUDA_DNN(DN_CHECK_FUNCTION)
+#if __has_include(<nccl.h>)
+DN_CUDA_NCCL(DN_CHECK_FUNCTION)
+static_assert(sizeof(GroupId) == sizeof(ncclUniqueId));
+static_assert(offsetof(GroupConfig, magic) == offsetof(ncclConfig_t, magic));
+static_assert(offsetof(GroupConfig, version) == offsetof(ncclConfig_t, version));
+static_assert(offsetof(GroupConfig, blocking) == offsetof(ncclConfig_t, blocking));
+static_assert(GroupConfig().magic == NCCL_API_MAGIC);
+static_assert(GroupConfig().version == NCCL_VERSION(2, 14, 0));
+static_assert(static_cast<int>(kSuccess) == static_cast<int>(ncclSuccess));
+static_assert(static_cast<int>(kGroupInProgress) == static_cast<int>(ncclInProgress));
+static_assert(static_cast<int>(kGroupFloat) == static_cast<int>(ncclFloat));
+static_assert(static_cast<int>(kGroupSum) == static_cast<int>(ncclSum));
+#endif
 
 #define DN_CHECK_VALUE(ours, theirs) static_assert(static_cast<int>(ours) == static_cast<int>(theirs), #theirs);
 DN_CHECK_VALUE(abi::kSuccess, CUDA_SUCCESS)
@@ -44,6 +61,8 @@ DN_CHECK_VALUE(abi::kNotInitialized, CUDA_ERROR_NOT_INITIALIZED)
 DN_CHECK_VALUE(abi::kNoDevice, CUDA_ERROR_NO_DEVICE)
 DN_CHECK_VALUE(abi::kIllegalAddress, CUDA_ERROR_ILLEGAL_ADDRESS)
 DN_CHECK_VALUE(abi::kNotFound, CUDA_ERROR_NOT_FOUND)
+DN_CHECK_VALUE(abi::kNotReady, CUDA_ERROR_NOT_READY)
+static_assert(sizeof(Uuid) == sizeof(CUuuid));
 DN_CHECK_VALUE(abi::kLaunchFailed, CUDA_ERROR_LAUNCH_FAILED)
 DN_CHECK_VALUE(abi::kAttributeMultiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
 DN_CHECK_VALUE(abi::kAttributeMajor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)

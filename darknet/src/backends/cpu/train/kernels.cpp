@@ -10,7 +10,7 @@
 namespace dn::cpu {
 namespace {
 
-enum class Choice { convolution, maxpool, mover, reference };
+enum class Choice { convolution, winograd, maxpool, mover, reference };
 
 // oneDNN multiplies values of one type only; what feeds a head is float32 in bf16 as well.
 bool plain_convolution(const Node& node, DType src, DType compute) {
@@ -29,15 +29,20 @@ bool plain_shortcut(const ShortcutParams& params, const std::vector<Tensor>& src
            std::all_of(src.begin(), src.end(), same_width);
 }
 
+int tile_of(const TrainLayer& layer) { return winograd_training_tile(layer.node, layer.compute, layer.convolutions); }
+
 // Layers without a source have reference kernels.
-Choice choose(const Node& node, const std::vector<Tensor>& src, DType dst, DType compute) {
+Choice choose(const TrainLayer& layer) {
+    const Node& node = layer.node;
     switch (node.kind) {
         case Kind::convolutional:
-            return plain_convolution(node, src[0].type, compute) ? Choice::convolution : Choice::reference;
+            if (!plain_convolution(node, layer.src[0].type, layer.compute)) return Choice::reference;
+            return tile_of(layer) > 0 ? Choice::winograd : Choice::convolution;
         case Kind::maxpool:
-            return plain_pool(node.as<PoolParams>(), src[0].type, dst) ? Choice::maxpool : Choice::reference;
+            return plain_pool(node.as<PoolParams>(), layer.src[0].type, layer.dst.type) ? Choice::maxpool
+                                                                                        : Choice::reference;
         case Kind::shortcut:
-            return plain_shortcut(node.as<ShortcutParams>(), src) ? Choice::mover : Choice::reference;
+            return plain_shortcut(node.as<ShortcutParams>(), layer.src) ? Choice::mover : Choice::reference;
         case Kind::upsample:
             return node.as<UpsampleParams>().stride > 0 ? Choice::mover : Choice::reference;
         case Kind::route:
@@ -70,7 +75,10 @@ std::size_t reference_bytes(const std::vector<Tensor>& src, const Tensor& dst) {
 }  // namespace
 
 std::unique_ptr<TrainKernel> make_train_kernel(const TrainContext& context) {
-    switch (choose(context.node, context.src, context.dst.type, context.compute)) {
+    const TrainLayer layer{context.node, context.src, context.dst, context.compute, context.convolutions};
+    switch (choose(layer)) {
+        case Choice::winograd:
+            return make_train_winograd(context, tile_of(layer));
         case Choice::convolution:
             if (auto kernel = make_train_convolution(context)) return kernel;
             break;
@@ -84,18 +92,25 @@ std::unique_ptr<TrainKernel> make_train_kernel(const TrainContext& context) {
     return make_train_by_reference(context);
 }
 
-std::size_t train_kernel_bytes(const Node& node, const std::vector<Tensor>& src, const Tensor& dst, DType compute) {
-    switch (choose(node, src, dst.type, compute)) {
+std::size_t train_kernel_bytes(const TrainLayer& layer) {
+    switch (choose(layer)) {
+        case Choice::winograd:
+            return winograd_training_bytes(layer.src[0], layer.dst);
         case Choice::convolution:
-            return convolution_bytes(node, dst, compute);
+            return convolution_bytes(layer.node, layer.dst, layer.compute);
         case Choice::maxpool:
-            return dst.size();  // where in its window each maximum was, a byte each
+            return layer.dst.size();  // where in its window each maximum was, a byte each
         case Choice::mover:
             return 0;
         case Choice::reference:
             break;
     }
-    return reference_bytes(src, dst);
+    return reference_bytes(layer.src, layer.dst);
+}
+
+std::size_t train_scratch_bytes(const TrainLayer& layer, int threads) {
+    if (choose(layer) != Choice::winograd) return 0;
+    return winograd_training_scratch(tile_of(layer), layer.src[0], layer.dst, threads);
 }
 
 }  // namespace dn::cpu

@@ -111,6 +111,7 @@ private:
                 runtime_,
                 weights_,
                 compute_type(options_),
+                options_.convolutions,
                 parameters_->weights_version,
                 flow_[node.index].overwrite,
                 flow_[node.index].receives};
@@ -150,12 +151,15 @@ std::size_t train_plan_bytes(const Graph& graph, const PlanOptions& options) {
     const auto tensor_of = [&](int node) { return activations.tensor(node, &anywhere, &anywhere); };
     std::size_t total = options.batch * graph.input.size() * sizeof(float) + activations.value_bytes() +
                         activations.delta_bytes() + (options.training->state ? 0 : HostTrainState::bytes(graph));
+    std::size_t scratch = 0;
     for (const Node& node : graph.nodes) {
         std::vector<Tensor> src;
         for (int input : node.inputs) src.push_back(tensor_of(input));
-        total += train_kernel_bytes(node, src, tensor_of(node.index), compute_type(options));
+        const TrainLayer layer{node, src, tensor_of(node.index), compute_type(options), options.convolutions};
+        total += train_kernel_bytes(layer);
+        scratch = std::max(scratch, train_scratch_bytes(layer, options.threads));
     }
-    return total;
+    return total + scratch;
 }
 
 }  // namespace dn::cpu

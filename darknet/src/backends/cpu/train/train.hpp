@@ -16,6 +16,7 @@ struct TrainContext : HostContext {
     Runtime& runtime;
     WeightStore& weights;  // of this plan alone
     DType compute;
+    ConvMethod convolutions;                            // as the plan's options have it
     const std::atomic<std::uint64_t>& weights_version;  // of params: what has packed them packs again when it moves
     std::vector<bool> overwrite;  // per source: this kernel is the first to write its delta and must fill all of it
     bool receives;                // a layer behind it wrote dst's delta
@@ -29,11 +30,26 @@ public:
 };
 
 std::unique_ptr<TrainKernel> make_train_kernel(const TrainContext& context);
-// Bytes that the kernel of a node with these tensors takes besides them; their addresses do not matter.
-std::size_t train_kernel_bytes(const Node& node, const std::vector<Tensor>& src, const Tensor& dst, DType compute);
+
+// What decides on the kernel of a layer. For the memory that it takes, the addresses of tensors do not matter.
+struct TrainLayer {
+    const Node& node;
+    const std::vector<Tensor>& src;
+    Tensor dst;
+    DType compute;
+    ConvMethod convolutions;
+};
+// Bytes that the kernel takes besides its tensors.
+std::size_t train_kernel_bytes(const TrainLayer& layer);
+// Those that it takes of the scratch memory that all kernels share, without oneDNN's.
+std::size_t train_scratch_bytes(const TrainLayer& layer, int threads);
 
 // Null where oneDNN has nothing but a definition of its own.
 std::unique_ptr<TrainKernel> make_train_convolution(const TrainContext& context);
+// With tiles as winograd_training_tile() says.
+std::unique_ptr<TrainKernel> make_train_winograd(const TrainContext& context, int tile);
+std::size_t winograd_training_bytes(const Tensor& src, const Tensor& dst);
+std::size_t winograd_training_scratch(int tile, const Tensor& src, const Tensor& dst, int threads);
 std::unique_ptr<TrainKernel> make_train_maxpool(const TrainContext& context);
 // route, shortcut without weights, upsample: forward as in inference, deltas moved.
 std::unique_ptr<TrainKernel> make_train_mover(const TrainContext& context);

@@ -261,6 +261,19 @@ void CudaTrainState::set_seen(std::uint64_t seen) {
     stream_.synchronize();
 }
 
+// -- several workers -------------------------------------------------------------------------------------------------
+
+void CudaTrainState::join_group(const WorkerGroupId& id, int number, int count, double limit) {
+    group_.reset();
+    group_ = std::make_unique<Group>(engine_->device, id, number, count, limit);
+}
+
+// The zeros between arrays are summed with them: one call is faster than one for each array.
+void CudaTrainState::sum_gradients(double limit) {
+    if (!group_) return TrainState::sum_gradients(limit);
+    group_->sum(gradients_.get<float>(), trained_layout_.floats(), stream_, limit);
+}
+
 // -- loss scale ------------------------------------------------------------------------------------------------------
 
 void CudaTrainState::set_loss_scale(float factor) {

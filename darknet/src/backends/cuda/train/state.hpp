@@ -17,6 +17,7 @@
 #include "../../backend.hpp"
 #include "../kernels/update.cuh"
 #include "../launch.hpp"
+#include "../nccl.hpp"
 
 namespace dn::cuda {
 
@@ -41,6 +42,10 @@ public:
     void begin_share(std::uint64_t seen) override;
     void get_share(int node, Role role, float* dst) const override;
     std::string first_non_finite() const override;
+    std::string why_no_group() const override { return engine_->device->libraries().nccl_missing; }
+    WorkerGroupId group_id() const override { return Group::make_id(*engine_->device); }
+    void join_group(const WorkerGroupId& id, int number, int count, double limit) override;
+    void sum_gradients(double limit) override;
     void set_loss_scale(float factor) override;
     void keep_gradients() override;
     void restore_gradients() override;
@@ -123,6 +128,7 @@ private:
     Launch<AdamArgs> adam_;
     Launch<BlendArgs> blend_;
     Launch<FindNonFiniteArgs> find_non_finite_;
+    std::unique_ptr<Group> group_;  // of several workers
 };
 
 // The state of a training that this backend made. Throws Error(internal) for another backend's.
