@@ -42,6 +42,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = Service(driver, popen_kw={"start_new_session": True})
     found = webdriver.Chrome(options=options, service=service)
+    found.command_executor.client_config.timeout = 120  # seconds; selenium may wait without limit
     yield found
     os.killpg(service.process.pid, signal.SIGKILL)  # they have nothing to save, and quit() may wait
     service.process.wait(60)

@@ -31,6 +31,12 @@ pytest_plugins = ["required", "figures", "browser"]
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """A failure ends the limit of its test; the fixtures that end behind it need one, too."""
+    faulthandler.dump_traceback_later(600, exit=True, file=sys.__stderr__)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish() -> None:
     """The end of a session may hang as a test may (faulthandler_timeout in pyproject.toml)."""
     faulthandler.dump_traceback_later(300, exit=True, file=sys.__stderr__)

@@ -50,9 +50,10 @@ DN_API const char *dn_version(void);
  * first. Of each: name, available, reason (why not), and where available device (the part of the hardware and its
  * libraries that the rounding of results depends on), precisions (a name and a reason, as in dn_network_info, of each)
  * and auto (likewise). And cuda, what the backend of that name finds, null where it is not built: driver (the newest
- * CUDA that it supports), nvrtc, cudnn and nccl (versions; null where not found; nccl is for several GPUs alone), why_not
- * (the reason why device 0 cannot be used; "" when it can), and devices, of each: index, name, capability, memory
- * (bytes), uuid, why_not. */
+ * CUDA that it supports), nvrtc, cudnn and nccl (versions; null where not found; nccl is for several GPUs alone),
+ * embedded (compute capabilities, 75 for 7.5, whose kernels are part of the build), cache (folder, files, bytes, damaged
+ * files, and why_not: the reason why nothing is kept in it), why_not (the reason why device 0 cannot be used; "" when it
+ * can), and devices, of each: index, name, capability, memory (bytes), uuid, why_not. */
 DN_API const char *dn_build_info(void);
 /* Folders that may hold NVIDIA's libraries, which are opened when they are first needed; they are searched before the
  * places of the system's loader, behind those that the environment variable PYDARKNET_CUDA_PATH names. Call it before

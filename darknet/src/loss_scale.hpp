@@ -3,6 +3,8 @@
 // when one is not.
 #pragma once
 
+#include <algorithm>
+
 namespace dn {
 
 class LossScale {
@@ -22,10 +24,10 @@ public:
     // Gradients that overflow at a factor of 1 would do so without it.
     bool may_halve() const { return factor_ > 1; }
 
-    void halve() { *this = LossScale(factor_ / 2); }
+    void halve() { *this = LossScale(std::max(1.f, factor_ / 2)); }
     void count_update() {
         if (++good_ < kUpdates) return;
-        *this = LossScale(factor_ < kLargest ? 2 * factor_ : factor_);
+        *this = LossScale(std::min(2 * factor_, kLargest));
     }
 
 private:

@@ -17,12 +17,14 @@ double steps_factor(const NetParams& net, std::int64_t iteration) {
 
 double sgdr(const NetParams& net, std::int64_t iteration) {
     constexpr double kPi = 3.14159265;
+    const double now = static_cast<double>(iteration);
     double start = 0, cycle = net.sgdr_cycle;
-    while (cycle > 0 && net.sgdr_mult >= 1 && start + cycle < static_cast<double>(iteration)) {
+    if (cycle > 0 && net.sgdr_mult == 1 && now > cycle) start = cycle * (std::ceil(now / cycle) - 1);
+    while (cycle > 0 && net.sgdr_mult > 1 && start + cycle < now) {
         start += cycle;
         cycle *= net.sgdr_mult;
     }
-    const double phase = cycle > 0 ? (static_cast<double>(iteration) - start) / cycle : 0;
+    const double phase = cycle > 0 ? (now - start) / cycle : 0;
     const double low = net.learning_rate_min;
     return low + 0.5 * (net.learning_rate - low) * (1 + std::cos(kPi * phase));
 }
@@ -76,7 +78,7 @@ bool Solver::is_frozen(const TrainedArray& array, std::int64_t iteration) const 
 // From half of the run on it follows the parameters; a thousand iterations before the end, they become it.
 Ema Solver::ema(std::int64_t iteration) const {
     if (net_.ema_alpha == 0 || iteration < net_.max_batches / 2) return Ema::off;
-    const std::int64_t last = net_.max_batches - 1000;
+    const std::int64_t last = std::int64_t{net_.max_batches} - 1000;
     return iteration < last ? Ema::blend : iteration == last ? Ema::adopt : Ema::start;
 }
 

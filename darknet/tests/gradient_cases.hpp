@@ -85,6 +85,7 @@ inline void add_pools_and_movers(std::vector<Case>& cases) {
     add(Kind::reorg, "reverse", "[reorg]\nstride=2\nreverse=1\n");
     add(Kind::reorg3d, "", "[reorg3d]\nstride=2\n");
     add(Kind::reorg3d, "reverse", "[reorg3d]\nstride=2\nreverse=1\n", {16, 2, 3});
+    add(Kind::reorg3d, "values left out", "[reorg3d]\nstride=2\n", {4, 5, 5});
     add(Kind::route, "", conv("") + "[route]\nlayers=-1,0\n");
     add(Kind::route, "groups", conv("") + "[route]\nlayers=-1,0\ngroups=2\ngroup_id=1\n");
     add(Kind::route, "one layer twice", "[route]\nlayers=0,0\n");
@@ -120,6 +121,7 @@ inline void add_sums_and_products(std::vector<Case>& cases) {
         conv("") + "[shortcut]\nfrom=-2\nweights_type=per_feature\nactivation=linear\n");
     add(Kind::shortcut, "a weight for each channel",
         conv("") + conv("") + "[shortcut]\nfrom=-2,-3\nweights_type=per_channel\nactivation=swish\n");
+    add(Kind::implicit, "alone behind a layer", "[implicit]\nfilters=4\natoms=3\n", {2, 3, 1});
     add(Kind::implicit, "", "[implicit]\nfilters=4\natoms=3\n[route]\nlayers=-1,0\n", {2, 3, 1});
     cases.push_back({Kind::scale_channels,
                      "one factor for each pixel",

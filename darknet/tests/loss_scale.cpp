@@ -120,6 +120,21 @@ TEST_CASE("loss scale: it is halved, and doubled after 2000 updates in a row") {
     CHECK_FALSE(LossScale(1).may_halve());
 }
 
+TEST_CASE("loss scale: from any that is allowed it stays among them") {
+    for (const float start : {1.0f, 3.0f, 1000.0f, 1e6f, 16777215.0f}) {
+        LossScale falling(start), rising(start, 1999);
+        for (int i = 0; i < 30; ++i) {
+            if (falling.may_halve()) falling.halve();
+            rising.count_update();
+            rising = LossScale(rising.factor(), 1999);
+            CHECK(LossScale::is_valid(falling.factor(), falling.good()));
+            CHECK(LossScale::is_valid(rising.factor(), rising.good()));
+        }
+        CHECK(falling.factor() == 1);
+        CHECK(rising.factor() == LossScale::kLargest);
+    }
+}
+
 TEST_CASE("loss scale: gradients that overflow move nothing, and momentum stays") {
     Run run;
     CHECK(run.backend->state->scale == 32768);

@@ -105,6 +105,23 @@ TEST_CASE("losses: a whole [yolo] head equals Darknet's") {
     }
 }
 
+TEST_CASE("losses: cycles of one length give the same rate in each, however late") {
+    NetParams net;
+    net.learning_rate = 0.1f;
+    net.policy = "sgdr";
+    net.sgdr_cycle = 100;
+    net.sgdr_mult = 1;
+    // The last iteration of a cycle is its end, and the next the first of another, as in Darknet's loop.
+    for (const int at : {1, 50, 99, 100}) {
+        const double low = net.learning_rate_min, half = (0.1f - low) / 2;
+        const double expected = low + half * (1 + std::cos(3.14159265 * at / 100));
+        for (const std::int64_t cycle : {std::int64_t{0}, std::int64_t{1}, std::int64_t{7}, std::int64_t{1} << 40})
+            CHECK(learning_rate(net, 100 * cycle + at) == doctest::Approx(expected).epsilon(1e-6));
+    }
+    net.sgdr_mult = 2;
+    CHECK(std::isfinite(learning_rate(net, INT64_MAX)));
+}
+
 TEST_CASE("losses: burn-in and steps give Darknet's learning rates") {
     NetParams net;
     net.learning_rate = 0.00261f;

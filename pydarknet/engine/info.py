@@ -61,17 +61,19 @@ def cuda(found: dict[str, Any] | None) -> dict[str, Any]:
         found: the engine's, see ``dn_build_info`` in ``darknet.h``; None if the build lacks the backend.
 
     Returns:
-        ``driver``, ``cudnn``, ``nvrtc``, ``nccl``: versions, or None if they were not found; ``packages``:
-        versions of NVIDIA's Python packages; ``devices``: the GPUs (``index``, ``name``, ``capability``,
-        ``memory`` in bytes, ``uuid``, ``why_not``); ``why_not``: the reason why the first cannot be used, or
-        ""; ``install``: the packages and programs that are missing.
+        ``driver``, ``cudnn``, ``nvrtc``, ``nccl``: versions, or None if they were not found; ``embedded``:
+        compute capabilities, 75 for 7.5, whose kernels this build holds as machine code; ``cache``: what is
+        kept on disk (``folder``, ``files``, ``bytes``, ``damaged`` files, ``why_not``: why nothing is);
+        ``packages``: versions of NVIDIA's Python packages; ``devices``: the GPUs (``index``, ``name``,
+        ``capability``, ``memory`` in bytes, ``uuid``, ``why_not``); ``why_not``: the reason why the first
+        cannot be used, or ""; ``install``: the packages and programs that are missing.
     """
     if found is None:
         return {"why_not": "this build lacks the cuda backend (DN_WITH_CUDA)", "devices": []}
     missing = []
     if not found["driver"]:
         missing.append("NVIDIA's driver for CUDA 12.0 or newer (https://www.nvidia.com/drivers)")
-    if not (found["cudnn"] and found["nvrtc"]):
+    if not found["cudnn"] or not (found["nvrtc"] or found["embedded"]):
         missing.append("pip install 'pydarknet[cuda]'")
     packages = {name: version for name in nvidia.PACKAGES if (version := _version(name))}
     return {**found, "packages": packages, "install": missing}

@@ -38,9 +38,11 @@ def test_info_tells_the_machine(monkeypatch: Patch, capsys: Capture) -> None:
 def test_info_names_what_a_gpu_lacks(monkeypatch: Patch, capsys: Capture) -> None:
     """The facts of the engine, and what to install for the missing ones."""
     gpu = {"index": 0, "name": "Tesla T4", "capability": "7.5", "memory": 15 * 2**30, "why_not": "no NVRTC"}
-    found = {"driver": "12.4", "cudnn": "9.10.2", "nvrtc": None, "devices": [gpu], "why_not": "no NVRTC"}
+    versions = {"driver": "12.4", "cudnn": "9.10.2", "nvrtc": None}
+    found = {**versions, "embedded": [], "devices": [gpu], "why_not": "no NVRTC"}
     described = info.cuda(found)
     assert described["install"] == ["pip install 'pydarknet[cuda]'"]
+    assert info.cuda({**found, "embedded": [75]})["install"] == []
     assert described["packages"].keys() <= set(nvidia.PACKAGES)
     bare = info.cuda({**found, "driver": None, "cudnn": None, "devices": []})
     assert [words.split()[0] for words in bare["install"]] == ["NVIDIA's", "pip"]

@@ -3,6 +3,7 @@
 
 import importlib.util
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -17,8 +18,8 @@ assert _SPEC.loader
 check_kernels = sys.modules["check_kernels"] = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(check_kernels)
 
-NVRTC = check_kernels.find(check_kernels._NVRTC, "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc")
-PTXAS = check_kernels.find(check_kernels._PTXAS, "nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")
+nvrtc = check_kernels.nvrtc
+NVRTC, PTXAS = nvrtc.find_nvrtc(), check_kernels.find_ptxas()
 needs_nvrtc = pytest.mark.skipif(not NVRTC, reason="pip install nvidia-cuda-nvrtc-cu12")
 
 REPORT = """ptxas info    : Compiling entry function 'dn_first_f32' for 'sm_75'
@@ -78,17 +79,24 @@ def test_a_library_is_found_in_the_folders_of_the_variable(
     library.parent.mkdir()
     library.touch()
     monkeypatch.setenv("PYDARKNET_CUDA_PATH", os.pathsep.join([str(tmp_path / "none"), str(tmp_path)]))
-    assert check_kernels.find(check_kernels._NVRTC) == library
+    assert nvrtc.find_nvrtc() == library
 
 
 def test_every_file_of_kernels_is_compiled() -> None:
-    files = {path.stem for path in check_kernels.KERNELS.glob("*.cuh")}
-    assert {"activations", "batch_norm", "pool", "update"} <= set(check_kernels.names())
-    assert set(check_kernels.names()) == files - {"portable", "functions"}
+    files = {path.stem for path in nvrtc.KERNELS.glob("*.cuh")}
+    assert {"activations", "batch_norm", "pool", "update"} <= set(nvrtc.names())
+    assert set(nvrtc.names()) == files - {"portable", "functions"}
 
 
 @needs_nvrtc
-@pytest.mark.parametrize("name", check_kernels.names())
+@pytest.mark.parametrize("name", nvrtc.names())
 def test_each_file_compiles_and_spills_nothing(name: str) -> None:
-    line, good = check_kernels.check(check_kernels.Compiler(NVRTC), PTXAS, name, "sm_75", "f16")
+    line, good = check_kernels.check(nvrtc.Compiler(NVRTC), PTXAS, name, "sm_75", "f16")
     assert good, line
+
+
+def test_the_engine_compiles_with_the_same_options() -> None:
+    source = (nvrtc.KERNELS.parent / "compiler.cpp").read_text("utf-8")
+    listed = re.search(r"kOptions\[\] = \{(.*?)\}", source, re.DOTALL)
+    assert listed
+    assert tuple(re.findall(r'"(.+?)"', listed[1])) == nvrtc.OPTIONS

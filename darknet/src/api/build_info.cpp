@@ -64,13 +64,23 @@ std::string described(const PrecisionChoice& choice) {
     return text("{\"name\": ", quoted(precision_name(choice.precision)), ", \"reason\": ", quoted(choice.reason), "}");
 }
 
+// Null, and why, where it cannot compute here.
+std::unique_ptr<Backend> made(const BackendEntry& entry, std::string& why) {
+    if (!entry.available(0, &why)) return nullptr;
+    try {
+        return entry.make(0);
+    } catch (const Error& error) {
+        why = error.what();
+        return nullptr;
+    }
+}
+
 std::string described(const BackendEntry& entry) {
     std::string why;
-    const bool available = entry.available(0, &why);
-    std::string out = text("{\"name\": ", quoted(entry.name), ", \"available\": ", available ? "true" : "false",
-                           ", \"reason\": ", quoted(available ? "" : why));
-    if (!available) return out + "}";
-    const std::unique_ptr<Backend> backend = entry.make(0);
+    const std::unique_ptr<Backend> backend = made(entry, why);
+    std::string out = text("{\"name\": ", quoted(entry.name), ", \"available\": ", backend ? "true" : "false",
+                           ", \"reason\": ", quoted(why));
+    if (!backend) return out + "}";
     std::string precisions;
     for (const PrecisionChoice& choice : backend->precisions())
         precisions += (precisions.empty() ? "" : ", ") + described(choice);

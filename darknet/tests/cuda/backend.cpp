@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "../ops/ops.hpp"
-#include "backends/cuda/compiler.hpp"
 #include "fake_gpu.hpp"
 #include "sanitizers.hpp"
 
@@ -179,31 +178,4 @@ TEST_CASE("cuda: a forked process is refused") {
     CHECK(status == 0);
     CHECK(outputs(*backend).size() > 0);
 #endif
-}
-
-TEST_CASE("cuda: machine code is kept, and compiled again when its file is damaged") {
-    const FakeGpu gpu;
-    const TemporaryFolder folder;
-    const auto device = std::make_shared<cuda::Device>(FakeGpu::libraries(), 0);
-    const auto compiled = [&](const std::string& cache) {
-        const long long before = gpu.count("compiled");
-        cuda::Kernels kernels(device, cache);
-        kernels.function("activations", "dn_activate_f32");
-        kernels.function("activations", "dn_activate_f16");
-        return gpu.count("compiled") - before;
-    };
-    CHECK(compiled(folder.path().string()) == 1);
-    CHECK(compiled(folder.path().string()) == 0);
-    for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
-        std::ofstream(entry.path(), std::ios::binary | std::ios::app) << "x";
-    CHECK(compiled(folder.path().string()) == 1);
-    CHECK(compiled(folder.path().string()) == 0);
-    gpu.set("arch", 80);
-    const auto other = std::make_shared<cuda::Device>(FakeGpu::libraries(), 0);
-    cuda::Kernels(other, folder.path().string()).function("activations", "dn_activate_f32");
-    CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
-    CHECK(compiled("/proc/no/such/folder") == 1);
-    CHECK(compiled("") == 1);
-    gpu.set("compile_error", 6);
-    CHECK_CONTAINS(error_of(Status::backend, [&] { compiled(""); }), "NVRTC did not compile a kernel for sm_75");
 }

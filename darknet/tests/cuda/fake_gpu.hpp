@@ -49,6 +49,8 @@ private:
         set("nccl_fail", 0);
         set("schedule", 2);
         set("compile_error", 0);
+        set("slow_engine", -1);
+        set("engines", 99);
         set("fail", 0);
         set("refuse_capture", 0);
     }

@@ -27,12 +27,6 @@ float rounded(Storage storage, float value) {
     });
 }
 
-constexpr MakeKernel kMakers[] = {
-#define DN_LAYER(name) ref::make_##name,
-#include "layers/layers.def"
-#undef DN_LAYER
-};
-
 }  // namespace
 
 DeviceMemory::DeviceMemory(std::size_t bytes) : all_(bytes + 2 * kGuard, 0xFF) { protect(true); }
@@ -141,7 +135,7 @@ ReferenceLayer::ReferenceLayer(const std::string& sections, Shape input, int bat
     HostTraining host;
     if (training) host = {&statistics, &gradients, &seen};
     context_ = std::make_unique<HostContext>(HostContext{context, host});
-    kernel_ = kMakers[static_cast<std::size_t>(last.kind)](*context_);
+    kernel_ = ref::make_kernel(*context_);
 }
 
 void ReferenceLayer::fill(Storage storage, float range) {

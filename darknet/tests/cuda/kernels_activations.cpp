@@ -44,8 +44,10 @@ Floats activate_on_device(Storage storage, int activation, const Floats& x) {
     });
 }
 
-Floats slope_on_device(Storage storage, int activation, const Floats& x, const Floats& y, const Floats& delta) {
+Floats slope_on_device(Storage storage, int activation, const Floats& x, const Floats& y, const Floats& delta,
+                       float unscale = 1) {
     return under_every_schedule([&](LaunchOptions options) {
+        DeviceArray<float> factor(Floats{unscale});
         DeviceTensor src(storage, kBatch, kShape, x), dst(storage, kBatch, kShape, y, 2);
         DeviceTensor ddst(storage, kBatch, kShape, delta);
         if (activation < kPointwise)
@@ -55,7 +57,8 @@ Floats slope_on_device(Storage storage, int activation, const Floats& x, const F
                 options);
         else
             launch_kernel(cuda::kernel::normalize_channels_backward, storage, grid_for(dst.pixels()),
-                          {dst.view(), ddst.view(), ddst.view(), dst.pixels(), dst.channels(), activation, false},
+                          {dst.view(), ddst.view(), ddst.view(), dst.pixels(), dst.channels(), activation, false,
+                           unscale == 1 ? nullptr : factor.data()},
                           options);
         return ddst.read();
     });
@@ -80,6 +83,17 @@ TEST_CASE("kernels activations: every function and slope is that of ref") {
             ref::multiply_slope(activation, x.data(), y.data(), expected.data(), kBatch, kShape);
             CHECK(largest_error(slope_on_device(storage, k, x, y, delta), expected) < 6 * rounding(storage));
         }
+}
+
+TEST_CASE("kernels activations: a scaled delta is scaled behind every slope by the same factor") {
+    for (int k = 0; k < kActivations; ++k) {
+        CAPTURE(activation_name(static_cast<Activation>(k)));
+        const Floats x = arguments(), y = activated_by_ref(static_cast<Activation>(k), x);
+        Floats delta = random_values(x.size(), 4), expected = slope_on_device(Storage::f32, k, x, y, delta);
+        for (Floats* values : {&delta, &expected})
+            for (float& value : *values) value *= 1024;
+        CHECK(slope_on_device(Storage::f32, k, x, y, delta, 1.0f / 1024) == expected);
+    }
 }
 
 TEST_CASE("kernels activations: a bias before, a residual and its activation behind, in place and added to") {

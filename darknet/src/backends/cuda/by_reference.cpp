@@ -6,20 +6,10 @@
 #include "layout.hpp"
 
 namespace dn::cuda {
-namespace {
-
-constexpr MakeKernel kReference[] = {
-#define DN_LAYER(name) ref::make_##name,
-#include "../../layers/layers.def"
-#undef DN_LAYER
-};
-
-}  // namespace
 
 std::unique_ptr<Kernel> make_by_reference(const Context& context) {
-    return std::make_unique<ByReference<HostLayout, HostKernel>>(
-        HostContext{context, {}}, kReference[static_cast<std::size_t>(context.node.kind)],
-        HostLayout(context.runtime.stream));
+    return std::make_unique<ByReference<HostLayout, HostKernel>>(HostContext{context, {}}, ref::make_kernel,
+                                                                 HostLayout(context.runtime.stream));
 }
 
 #define DN_BY_REFERENCE(name) \

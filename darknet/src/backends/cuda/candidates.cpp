@@ -79,9 +79,15 @@ void BoxFinder::launch(const Head& head, long long images, float thresh, int* fo
     collect_(grid, args);
 }
 
-std::vector<float> BoxFinder::records(const Head& head, int count) const {
-    std::vector<float> values(static_cast<std::size_t>(count) * (1 + head.entries));
-    if (count) runtime_.stream.download(head.records.get(), values.data(), values.size() * sizeof(float));
+// Those of each head, `found` of them.
+std::vector<std::vector<float>> BoxFinder::records(const std::vector<int>& found) const {
+    std::vector<std::vector<float>> values(heads_.size());  // all there before the first is written to
+    for (std::size_t h = 0; h < heads_.size(); ++h)
+        values[h].resize(static_cast<std::size_t>(found[h]) * (1 + heads_[h].entries));
+    for (std::size_t h = 0; h < heads_.size(); ++h)
+        if (found[h])
+            runtime_.stream.download(heads_[h].records.get(), values[h].data(), values[h].size() * sizeof(float));
+    runtime_.stream.synchronize();
     return values;
 }
 
@@ -107,12 +113,9 @@ std::optional<std::vector<std::vector<Candidate>>> BoxFinder::find(const std::ve
     std::vector<int> found(heads_.size());
     runtime_.stream.download(found_.get(), found.data(), found.size() * sizeof(int));
     runtime_.stream.synchronize();
-    std::vector<std::vector<float>> values;
-    for (std::size_t h = 0; h < heads_.size(); ++h) {
+    for (std::size_t h = 0; h < heads_.size(); ++h)
         if (found[h] > most_records(batch_ * heads_[h].boxes_of_image())) return std::nullopt;
-        values.push_back(records(heads_[h], found[h]));
-    }
-    runtime_.stream.synchronize();
+    const std::vector<std::vector<float>> values = records(found);
     for (std::size_t h = 0; h < heads_.size(); ++h) decode(heads_[h], values[h], options, result);
     return result;
 }

@@ -35,7 +35,7 @@ private:
         long long boxes_of_image() const { return 1LL * anchors * output.shape.h * output.shape.w; }
     };
     void launch(const Head& head, long long images, float thresh, int* found) const;
-    std::vector<float> records(const Head& head, int count) const;
+    std::vector<std::vector<float>> records(const std::vector<int>& found) const;
     void decode(const Head& head, const std::vector<float>& values, const std::vector<DecodeOptions>& options,
                 std::vector<std::vector<Candidate>>& result) const;
 

@@ -21,7 +21,7 @@ public:
     explicit Convolutional(const Context& context)
         : runtime_(context.runtime),
           shape_(convolution_shape(context)),
-          convolution_(context.runtime.dnn, shape_, Pass::forward, context.node.where),
+          convolution_(context.runtime.dnn, shape_, Pass::forward, context.node.where, context.runtime.tuning()),
           activate_(context.runtime, kernel::activate, context.dst.type),
           src_(context.src[0]),
           dst_(context.dst) {

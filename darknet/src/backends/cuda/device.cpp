@@ -50,9 +50,20 @@ DeviceFacts facts_of(const abi::Driver& driver, int index) {
 
 std::string why_missing(const Libraries& libraries) {
     if (libraries.process != getpid()) return kForked;
-    for (const std::string& missing : {libraries.driver_missing, libraries.dnn_missing, libraries.nvrtc_missing})
-        if (!missing.empty()) return missing;
-    return "";
+    return libraries.driver_missing.empty() ? libraries.dnn_missing : libraries.driver_missing;
+}
+
+// Kernels are part of the build as machine code, or NVRTC compiles them.
+std::string why_no_code(const Libraries& libraries, const DeviceFacts& facts, const std::string& found) {
+    if (has_code(libraries.embedded, facts.arch(), libraries.driver_version)) return "";
+    std::string reason = libraries.nvrtc_missing;
+    if (reason.empty() && facts.arch() < kTuring && libraries.nvrtc_version >= kCuda13)
+        reason = text(found, ", which NVRTC ", cuda_version_text(libraries.nvrtc_version),
+                      " no longer compiles for; expected NVRTC 12: install pydarknet[cuda]");
+    if (reason.empty()) return "";
+    return text(reason,
+                "; or use a build of libdarknet that holds machine code for this GPU (-DDN_CUDA_EMBED=", facts.arch(),
+                ")");
 }
 
 std::string why_unsupported(const Libraries& libraries, const DeviceFacts& facts) {
@@ -62,10 +73,7 @@ std::string why_unsupported(const Libraries& libraries, const DeviceFacts& facts
     if (facts.arch() < kTuring && libraries.dnn_version >= kDnnWithoutVolta)
         return text(found, ", which cuDNN ", dnn_version_text(libraries.dnn_version),
                     " no longer computes on; expected cuDNN 9.10 or older: install pydarknet[cuda]");
-    if (facts.arch() < kTuring && libraries.nvrtc_version >= kCuda13)
-        return text(found, ", which NVRTC ", cuda_version_text(libraries.nvrtc_version),
-                    " no longer compiles for; expected NVRTC 12: install pydarknet[cuda]");
-    return "";
+    return why_no_code(libraries, facts, found);
 }
 
 std::string why_unavailable(const Libraries& libraries, int index) {

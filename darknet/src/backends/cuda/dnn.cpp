@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
-#include <utility>
 
 #include "../../error.hpp"
-#include "dnn_abi.hpp"
+#include "dnn_descriptor.hpp"
 
 namespace dn::cuda {
 namespace {
@@ -18,59 +17,6 @@ constexpr std::int64_t kX = 1, kW = 2, kY = 3;  // names of the tensors of a gra
 constexpr std::int64_t kAlignment = 16;
 
 DataType type_of(DType type) { return type == DType::f32 ? kFloat : type == DType::f16 ? kHalf : kBfloat16; }
-
-// A descriptor of cuDNN. Its functions are called by one thread at a time.
-class Descriptor {
-public:
-    Descriptor(const Device& device, DescriptorType type) : device_(&device) {
-        device.check_dnn(device.dnn().cudnnBackendCreateDescriptor(type, &descriptor_), "cudnnBackendCreateDescriptor");
-    }
-    ~Descriptor() {
-        if (descriptor_) device_->dnn().cudnnBackendDestroyDescriptor(descriptor_);
-    }
-    Descriptor(Descriptor&& other) noexcept
-        : device_(other.device_), descriptor_(std::exchange(other.descriptor_, nullptr)) {}
-    Descriptor& operator=(Descriptor&&) = delete;
-
-    abi::Descriptor get() const { return descriptor_; }
-    abi::Descriptor release() { return std::exchange(descriptor_, nullptr); }
-
-    template <class T>
-    Descriptor& set(Attribute attribute, AttributeType type, const std::vector<T>& values) {
-        device_->check_dnn(device_->dnn().cudnnBackendSetAttribute(
-                               descriptor_, attribute, type, static_cast<std::int64_t>(values.size()), values.data()),
-                           "cudnnBackendSetAttribute");
-        return *this;
-    }
-    Descriptor& set(Attribute attribute, const Descriptor& other) {
-        return set<abi::Descriptor>(attribute, kTypeDescriptor, {other.get()});
-    }
-    Descriptor& set(Attribute attribute, const std::vector<std::int64_t>& values) {
-        return set(attribute, kTypeInt64, values);
-    }
-
-    // Up to `room` values.
-    template <class T>
-    std::vector<T> get(Attribute attribute, AttributeType type, std::size_t room) const {
-        std::vector<T> values(room);
-        std::int64_t count = 0;
-        device_->check_dnn(device_->dnn().cudnnBackendGetAttribute(
-                               descriptor_, attribute, type, static_cast<std::int64_t>(room), &count, values.data()),
-                           "cudnnBackendGetAttribute");
-        values.resize(std::min<std::size_t>(room, static_cast<std::size_t>(count)));
-        return values;
-    }
-
-    bool try_finish() { return device_->dnn().cudnnBackendFinalize(descriptor_) == kSuccess; }
-    Descriptor& finish() {
-        device_->check_dnn(device_->dnn().cudnnBackendFinalize(descriptor_), "cudnnBackendFinalize");
-        return *this;
-    }
-
-private:
-    const Device* device_;
-    abi::Descriptor descriptor_ = nullptr;
-};
 
 // (n, c, h, w) with channels last.
 Descriptor tensor(const Device& device, std::int64_t name, DataType type, std::int64_t n, std::int64_t c,
@@ -123,6 +69,15 @@ Operation operation_of(Pass pass) {
     }
 }
 
+// An engine that suits, bound to its graph.
+struct BoundEngine {
+    Tuning::Choice choice;
+    Descriptor plan;
+    std::size_t workspace;
+};
+
+constexpr std::size_t kTimed = 8;  // at most, of one convolution
+
 }  // namespace
 
 DnnStream::DnnStream(const Stream& stream) : stream_(stream) {
@@ -148,15 +103,16 @@ DnnStream::~DnnStream() {
 
 // What a graph is made of lives as long as its plan.
 struct Convolution::Impl {
-    Impl(const DnnStream& stream, const ConvolutionShape& shape, Pass pass)
+    Impl(const DnnStream& stream, const ConvolutionShape& of_shape, Pass of_pass)
         : dnn(stream),
+          shape(of_shape),
+          pass(of_pass),
           x(tensor(stream.device(), kX, type_of(shape.type), shape.n, shape.c, shape.h, shape.w)),
           w(tensor(stream.device(), kW, type_of(shape.type), shape.k, shape.c / shape.groups, shape.size, shape.size)),
           y(tensor(stream.device(), kY, type_of(shape.type), shape.n, shape.k, shape.out_h, shape.out_w)),
           description(convolution(stream.device(), shape)),
           operation(stream.device(), operation_of(pass).type),
-          graph(stream.device(), kOperationGraph),
-          keeps_float(shape.type == DType::f32 && !shape.tf32) {
+          graph(stream.device(), kOperationGraph) {
         const Operation names = operation_of(pass);
         operation.set(names.convolution, description)
             .set(names.x, x)
@@ -179,12 +135,14 @@ struct Convolution::Impl {
             descriptor.set<abi::Descriptor>(*properties, kTypeDescriptor, {dnn.properties()});
     }
 
-    bool choose(int mode) {
+    // Configurations of engines by a heuristic, best first.
+    void list(int mode) {
         constexpr std::size_t most = 64;
+        configs.clear();
         Descriptor heuristic(device(), kEngineHeuristic);
         heuristic.set(kHeuristicOperationGraph, graph).set<int>(kHeuristicMode, kTypeHeuristicMode, {mode});
         bind(heuristic, std::nullopt, kHeuristicDeviceProperties);
-        if (!heuristic.try_finish()) return false;
+        if (!heuristic.try_finish()) return;
         std::vector<abi::Descriptor> places;
         for (std::size_t i = 0; i < most; ++i) {
             configs.emplace_back(device(), kEngineConfig);
@@ -194,56 +152,139 @@ struct Convolution::Impl {
         device().check_dnn(device().dnn().cudnnBackendGetAttribute(heuristic.get(), kHeuristicResults, kTypeDescriptor,
                                                                    most, &found, places.data()),
                            "cudnnBackendGetAttribute");
-        for (std::int64_t i = 0; i < found; ++i)
-            if (suits(configs[i]) && plan_with(configs[i])) return true;
-        configs.clear();
-        return false;
+        while (configs.size() > static_cast<std::size_t>(found)) configs.pop_back();
     }
 
-    bool suits(const Descriptor& config) {
+    // cuDNN's number of the engine of a configuration; none if it does not suit.
+    std::optional<int> number_of(const Descriptor& config) const {
         constexpr std::size_t most = 32;
-        const Descriptor engine(device(), kEngine);
-        abi::Descriptor place = engine.get();
+        const Descriptor described(device(), kEngine);
+        abi::Descriptor place = described.get();
         std::int64_t count = 0;
         device().check_dnn(
             device().dnn().cudnnBackendGetAttribute(config.get(), kConfigEngine, kTypeDescriptor, 1, &count, &place),
             "cudnnBackendGetAttribute");
-        const auto notes = engine.get<int>(kEngineNumericalNote, kTypeNumericalNote, most);
-        const auto behaviour = engine.get<int>(kEngineBehaviorNote, kTypeBehaviorNote, most);
+        const auto notes = described.get<int>(kEngineNumericalNote, kTypeNumericalNote, most);
+        const auto behaviour = described.get<int>(kEngineBehaviorNote, kTypeBehaviorNote, most);
         const auto has = [](const std::vector<int>& all, int note) {
             return std::find(all.begin(), all.end(), note) != all.end();
         };
-        if (has(notes, kNondeterministic) || has(behaviour, kRuntimeCompilation)) return false;
-        if (keeps_float && (has(notes, kTensorCore) || has(notes, kDownConvertInputs))) return false;
-        number = static_cast<int>(engine.get<std::int64_t>(kEngineGlobalIndex, kTypeInt64, 1).at(0));
-        return true;
+        const bool keeps_float = shape.type == DType::f32 && !shape.tf32;
+        if (has(notes, kNondeterministic) || has(behaviour, kRuntimeCompilation)) return std::nullopt;
+        if (keeps_float && (has(notes, kTensorCore) || has(notes, kDownConvertInputs))) return std::nullopt;
+        return static_cast<int>(described.get<std::int64_t>(kEngineGlobalIndex, kTypeInt64, 1).at(0));
     }
 
-    bool plan_with(const Descriptor& config) {
-        auto made = std::make_unique<Descriptor>(device(), kExecutionPlan);
-        made->set(kPlanConfig, config);
-        bind(*made, kPlanHandle, kPlanDeviceProperties);
-        if (!made->try_finish()) return false;
-        const std::int64_t bytes = made->get<std::int64_t>(kPlanWorkspaceSize, kTypeInt64, 1).at(0);
-        if (bytes > static_cast<std::int64_t>(kMostWorkspace)) return false;
-        workspace = static_cast<std::size_t>(bytes);
-        plan = std::move(made);
-        return true;
+    std::optional<BoundEngine> engine_at(std::size_t place) const {
+        if (place >= configs.size()) return std::nullopt;
+        const std::optional<int> number = number_of(configs[place]);
+        if (!number) return std::nullopt;
+        Descriptor plan(device(), kExecutionPlan);
+        plan.set(kPlanConfig, configs[place]);
+        bind(plan, kPlanHandle, kPlanDeviceProperties);
+        if (!plan.try_finish()) return std::nullopt;
+        const std::int64_t bytes = plan.get<std::int64_t>(kPlanWorkspaceSize, kTypeInt64, 1).at(0);
+        if (bytes > static_cast<std::int64_t>(kMostWorkspace)) return std::nullopt;
+        return BoundEngine{{place, *number}, std::move(plan), static_cast<std::size_t>(bytes)};
+    }
+
+    // The first of the list.
+    std::vector<BoundEngine> engines(std::size_t most) const {
+        std::vector<BoundEngine> found;
+        for (std::size_t place = 0; place < configs.size() && found.size() < most; ++place)
+            if (auto suitable = engine_at(place)) found.push_back(std::move(*suitable));
+        return found;
+    }
+
+    std::optional<BoundEngine> kept(const Tuning& tuning) const {
+        const auto choice = tuning.read(key());
+        if (!choice) return std::nullopt;
+        auto found = engine_at(choice->place);
+        if (found && found->choice.number != choice->number) return std::nullopt;
+        return found;
+    }
+
+    // All that the times of engines depend on.
+    std::string key() const {
+        const ConvolutionShape& s = shape;
+        return text("cuDNN ", dnn_version_text(device().libraries().dnn_version), ", ", device().facts().name, ", sm_",
+                    device().facts().arch(), ", pass ", static_cast<int>(pass), ", type ", static_cast<int>(s.type),
+                    s.tf32 ? " as tf32" : "", ", x ", s.n, ' ', s.c, ' ', s.h, ' ', s.w, ", y ", s.k, ' ', s.out_h, ' ',
+                    s.out_w, ", size ", s.size, ", stride ", s.stride_y, ' ', s.stride_x, ", pad ", s.pad,
+                    ", dilation ", s.dilation, ", groups ", s.groups);
+    }
+
+    void run(const BoundEngine& with, void* of_x, void* of_w, void* of_y, void* workspace) const {
+        Descriptor pack(device(), kVariantPack);
+        pack.set(kPackUniqueIds, {kX, kW, kY})
+            .set<void*>(kPackDataPointers, kTypeVoidPointer, {of_x, of_w, of_y})
+            .set<void*>(kPackWorkspace, kTypeVoidPointer, {workspace})
+            .finish();
+        device().check_dnn(device().dnn().cudnnBackendExecute(dnn.handle(), with.plan.get(), pack.get()),
+                           "cudnnBackendExecute");
+    }
+
+    // The number in the list of the engine that takes the least time. Throws Error(out_of_memory) where the GPU has no
+    // memory for it.
+    std::size_t fastest_of(const std::vector<BoundEngine>& all) const {
+        const auto buffer = [&](std::size_t size) { return DeviceBuffer(dnn.stream().shared_device(), size); };
+        std::size_t workspace = 0;
+        for (const BoundEngine& one : all) workspace = std::max(workspace, one.workspace);
+        const std::size_t value = bytes(shape.type), images = shape.n;
+        const DeviceBuffer scratch = buffer(workspace);
+        const DeviceBuffer values[] = {buffer(images * shape.c * shape.h * shape.w * value),
+                                       buffer(shape.weight_count() * value),
+                                       buffer(images * shape.k * shape.out_h * shape.out_w * value)};
+        for (const DeviceBuffer& array : values) dnn.stream().clear(array.get(), array.bytes());
+        std::vector<double> times;
+        for (const BoundEngine& one : all)
+            times.push_back(seconds_of(
+                dnn.stream(), [&] { run(one, values[0].get(), values[1].get(), values[2].get(), scratch.get()); }));
+        return std::min_element(times.begin(), times.end()) - times.begin();
+    }
+
+    // Of the list. False: no engine suits.
+    bool choose(const Tuning* tuning) {
+        if (tuning && take(kept(*tuning))) return true;
+        std::vector<BoundEngine> found = engines(tuning ? kTimed : 1);
+        if (found.empty()) return false;
+        const std::size_t best = tuning ? measure(*tuning, found) : 0;
+        return take(std::move(found[best]));
+    }
+
+    bool take(std::optional<BoundEngine> found) {
+        if (found) engine.emplace(std::move(*found));
+        return found.has_value();
+    }
+
+    // The number in the list of the fastest, which is kept.
+    std::size_t measure(const Tuning& tuning, const std::vector<BoundEngine>& all) const {
+        try {
+            const std::size_t best = fastest_of(all);
+            tuning.keep(key(), all[best].choice);
+            return best;
+        } catch (const Error& error) {
+            if (error.status() != dn::Status::out_of_memory) throw;
+            return 0;
+        }
     }
 
     const DnnStream& dnn;
+    const ConvolutionShape shape;
+    const Pass pass;
     Descriptor x, w, y, description, operation, graph;
-    bool keeps_float;
     std::vector<Descriptor> configs;
-    std::unique_ptr<Descriptor> plan;
-    std::size_t workspace = 0;
-    int number = -1;
+    std::optional<BoundEngine> engine;  // the chosen one
 };
 
-Convolution::Convolution(const DnnStream& dnn, const ConvolutionShape& shape, Pass pass, const std::string& where) {
+Convolution::Convolution(const DnnStream& dnn, const ConvolutionShape& shape, Pass pass, const std::string& where,
+                         const Tuning* tuning) {
     const Entered here(dnn.device());
     impl_ = std::make_unique<Impl>(dnn, shape, pass);
-    if (impl_->choose(kHeuristicModeA) || impl_->choose(kHeuristicModeFallback)) return;
+    for (const int mode : {kHeuristicModeA, kHeuristicModeFallback}) {
+        impl_->list(mode);
+        if (impl_->choose(tuning)) return;
+    }
     throw Error(dn::Status::backend, where,
                 text("cuDNN ", dnn_version_text(dnn.device().libraries().dnn_version),
                      " has no engine for this convolution on ", dnn.device().facts().name,
@@ -254,18 +295,11 @@ Convolution::Convolution(const DnnStream& dnn, const ConvolutionShape& shape, Pa
 Convolution::~Convolution() = default;
 Convolution::Convolution(Convolution&&) noexcept = default;
 
-std::size_t Convolution::workspace_bytes() const { return impl_->workspace; }
-int Convolution::engine() const { return impl_->number; }
+std::size_t Convolution::workspace_bytes() const { return impl_->engine->workspace; }
+int Convolution::engine() const { return impl_->engine->choice.number; }
 
 void Convolution::run(void* x, void* weights, void* y, void* workspace) const {
-    const Device& device = impl_->device();
-    Descriptor pack(device, kVariantPack);
-    pack.set(kPackUniqueIds, {kX, kW, kY})
-        .set<void*>(kPackDataPointers, kTypeVoidPointer, {x, weights, y})
-        .set<void*>(kPackWorkspace, kTypeVoidPointer, {workspace})
-        .finish();
-    device.check_dnn(device.dnn().cudnnBackendExecute(impl_->dnn.handle(), impl_->plan->get(), pack.get()),
-                     "cudnnBackendExecute");
+    impl_->run(*impl_->engine, x, weights, y, workspace);
 }
 
 }  // namespace dn::cuda

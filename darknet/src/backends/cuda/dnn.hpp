@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "memory.hpp"
+#include "tuning.hpp"
 #include "types.hpp"
 
 namespace dn::cuda {
@@ -22,6 +23,7 @@ public:
     DnnStream& operator=(const DnnStream&) = delete;
 
     const Device& device() const { return stream_.device(); }
+    const Stream& stream() const { return stream_; }
     abi::DnnHandle* handle() const { return handle_; }
     abi::Descriptor properties() const { return properties_; }  // null: those of the stream's GPU
 
@@ -48,12 +50,14 @@ struct ConvolutionShape {
 // The most scratch memory that an engine may take.
 constexpr std::size_t kMostWorkspace = std::size_t{256} << 20;
 
-// A pass of a convolution, bound to the engine that cuDNN's heuristic puts first among those that give the same bits in
-// every run, keep the precision, need no compiler and fit the scratch memory.
+// A pass of a convolution, bound to an engine of cuDNN that gives the same bits in every run, keeps the precision,
+// needs no compiler and fits the scratch memory.
 class Convolution {
 public:
-    // Throws Error(backend) with `where` if there is none.
-    Convolution(const DnnStream& dnn, const ConvolutionShape& shape, Pass pass, const std::string& where);
+    // The engine that cuDNN's heuristic puts first; with a `tuning` the fastest of the first few. Throws Error(backend)
+    // with `where` if there is none.
+    Convolution(const DnnStream& dnn, const ConvolutionShape& shape, Pass pass, const std::string& where,
+                const Tuning* tuning = nullptr);
     ~Convolution();
     Convolution(Convolution&&) noexcept;
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What this machine has for the cuda backend, for those who ask before they use it.
+#include <set>
+
 #include "../../error.hpp"
 #include "cuda.hpp"
 #include "device.hpp"
+#include "disk_cache.hpp"
 
 namespace dn {
 namespace {
@@ -14,6 +17,20 @@ std::string quoted(const std::string& value) {
         if (static_cast<unsigned char>(ch) >= ' ') out += ch;
     }
     return out + '"';
+}
+
+std::string architectures_of(const std::vector<cuda::EmbeddedCode>& codes) {
+    std::set<int> all;
+    for (const cuda::EmbeddedCode& code : codes) all.insert(code.arch);
+    std::string out;
+    for (const int arch : all) out += text(out.empty() ? "" : ", ", arch);
+    return out;
+}
+
+std::string described_cache(const std::string& folder) {
+    const cuda::CacheFacts facts = cuda::inspect_cache(folder);
+    return text("{\"folder\": ", quoted(folder), ", \"files\": ", facts.files, ", \"bytes\": ", facts.bytes,
+                ", \"damaged\": ", facts.damaged, ", \"why_not\": ", quoted(facts.why_not), "}");
 }
 
 std::string described(const cuda::Libraries& libraries, const cuda::DeviceFacts& facts) {
@@ -40,7 +57,9 @@ std::string cuda_info() {
     return text("{\"driver\": ", version(libraries->driver_version, cuda::cuda_version_text),
                 ", \"nvrtc\": ", version(libraries->nvrtc_version, cuda::cuda_version_text),
                 ", \"cudnn\": ", version(libraries->dnn_version, cuda::dnn_version_text),
-                ", \"nccl\": ", version(libraries->nccl_version, cuda::nccl_version_text), ", \"devices\": [", devices,
+                ", \"nccl\": ", version(libraries->nccl_version, cuda::nccl_version_text), ", \"embedded\": [",
+                architectures_of(libraries->embedded),
+                "], \"cache\": ", described_cache(cuda::DiskCache::default_folder()), ", \"devices\": [", devices,
                 "], \"why_not\": ", quoted(why), "}");
 }
 

@@ -38,14 +38,17 @@ inline Grid grid_for(long long values) {
     return {static_cast<unsigned>(std::clamp((values + kThreads - 1) / kThreads, 1LL, kMostBlocks))};
 }
 
-// A kernel for one storage type. Compiles its program on first use; made once, launched many times.
+// A kernel for one storage type, made once and launched many times; a kernel without one is part of the program of that
+// type. Kernels::load_declared() loads it, or the first launch.
 template <class Args>
 class Launch {
 public:
     Launch() = default;
     Launch(Engine& engine, const Stream& stream, const KernelName<Args>& kernel, DType type)
         : stream_(&stream),
-          function_(engine.kernels.function(kernel.program, text(kernel.name, kernel.typed ? suffix_of(type) : ""))) {}
+          kernels_(&engine.kernels),
+          function_(&engine.kernels.declare({kernel.program, type},
+                                            text(kernel.name, kernel.typed ? suffix_of(type) : ""))) {}
     Launch(const Runtime& runtime, const KernelName<Args>& kernel, DType type)
         : Launch(*runtime.engine, runtime.stream, kernel, type) {}
 
@@ -53,15 +56,16 @@ public:
         Args copy = args;
         void* arguments[] = {&copy};
         const Device& device = stream_->device();
-        device.check(device.driver().cuLaunchKernel(function_, grid.x, grid.y, grid.z, kThreads, 1, 1, 0,
-                                                    stream_->handle(), arguments, nullptr),
+        device.check(device.driver().cuLaunchKernel(kernels_->handle_of(*function_), grid.x, grid.y, grid.z, kThreads,
+                                                    1, 1, 0, stream_->handle(), arguments, nullptr),
                      "cuLaunchKernel");
     }
     void operator()(long long values, const Args& args) const { (*this)(grid_for(values), args); }
 
 private:
     const Stream* stream_ = nullptr;
-    abi::FunctionHandle* function_ = nullptr;
+    Kernels* kernels_ = nullptr;
+    Function* function_ = nullptr;
 };
 
 }  // namespace dn::cuda

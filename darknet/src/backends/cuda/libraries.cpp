@@ -195,6 +195,7 @@ std::shared_ptr<const Libraries> open_libraries(const std::vector<std::string>& 
     const Opener opener(folders);
     auto found = std::make_shared<Libraries>();
     found->process = getpid();
+    found->embedded = embedded_codes();
     open_driver(opener, *found);
     open_nvrtc(opener, *found);
     open_dnn(opener, *found);

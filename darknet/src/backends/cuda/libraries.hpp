@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "abi.hpp"
+#include "embedded_code.hpp"
 
 namespace dn::cuda {
 
@@ -18,7 +19,8 @@ struct Libraries {
 
     abi::Nvrtc nvrtc;
     std::string nvrtc_missing;
-    int nvrtc_version = 0;  // likewise
+    int nvrtc_version = 0;               // likewise
+    std::vector<EmbeddedCode> embedded;  // where NVRTC need not compile
 
     abi::Dnn dnn;
     std::string dnn_missing;

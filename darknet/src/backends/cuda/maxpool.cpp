@@ -1,29 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // [maxpool], over pixels or channels; with antialiasing the strides belong to a blur behind it.
-#include "kernels/pool.cuh"
-
-#include "layer_kernels.hpp"
+#include "pool.hpp"
 
 namespace dn::cuda {
 namespace {
 
-PoolArgs pool_args(const Context& context, View dst, Shape out, int stride_y, int stride_x) {
+// The pool of the layer, from its input to its output.
+PoolArgs forward_args(const Context& context) {
     const auto& params = context.node.as<PoolParams>();
-    const Shape in = context.src[0].shape;
-    return {view_of(context.src[0]),
-            dst,
-            context.kept.index,
-            context.batch,
-            in.h,
-            in.w,
-            out.h,
-            out.w,
-            in.c,
-            params.size,
-            stride_y,
-            stride_x,
-            params.padding / 2,
-            false};
+    return pool_args(context, view_of(context.src[0]), view_of(context.dst), context.dst.shape, params.stride_y,
+                     params.stride_x);
 }
 
 std::unique_ptr<Kernel> make_channel_maxpool(const Context& context) {
@@ -46,10 +32,10 @@ public:
         const long long count = static_cast<long long>(context.batch * sharp.size());
         maxima_ = DeviceBuffer(context.runtime.device(), count * bytes(context.dst.type));
         const View maxima{maxima_.get(), sharp.c};
-        add(kernel::maxpool, context.dst.type, count, pool_args(context, maxima, sharp, 1, 1));
+        add(kernel::maxpool, context.dst.type, count, pool_args(context, view_of(context.src[0]), maxima, sharp, 1, 1));
         add(kernel::blur, context.dst.type, static_cast<long long>(context.dst.size()),
             BlurArgs{maxima, view_of(context.dst), context.batch, sharp.h, sharp.w, out.h, out.w, out.c,
-                     params.antialiasing, params.stride_y, params.stride_x, false});
+                     params.antialiasing, params.stride_y, params.stride_x});
     }
 
 private:
@@ -64,14 +50,13 @@ std::unique_ptr<Kernel> make_maxpool(const Context& context) {
     if (params.depth) return make_channel_maxpool(context);
     if (params.antialiasing != 0) return std::make_unique<BlurredMaxpool>(context);
     return make_launch(context, "maxpool", kernel::maxpool, static_cast<long long>(context.dst.size()),
-                       pool_args(context, view_of(context.dst), context.dst.shape, params.stride_y, params.stride_x));
+                       forward_args(context));
 }
 
 std::unique_ptr<Kernel> make_local_avgpool(const Context& context) {
-    const auto& params = context.node.as<PoolParams>();
     if (!has_one_type(context)) return make_by_reference(context);
     return make_launch(context, "local_avgpool", kernel::local_avgpool, static_cast<long long>(context.dst.size()),
-                       pool_args(context, view_of(context.dst), context.dst.shape, params.stride_y, params.stride_x));
+                       forward_args(context));
 }
 
 }  // namespace dn::cuda

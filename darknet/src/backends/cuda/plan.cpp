@@ -2,7 +2,6 @@
 #include "plan.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 #include "planes.hpp"
 
@@ -43,11 +42,12 @@ CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> paramet
       graph_(graph),
       parameters_(std::move(parameters)),
       weights_(std::move(weights)),
-      runtime_(std::move(engine)),
+      runtime_(std::move(engine), tuning_of_environment()),
       options_(with_outputs(graph, options)),
       activations_(graph, options_),
       arena_(runtime_.device(), activations_.arena_bytes()) {
     input_.emplace(runtime_, graph.input, tensor_of(-1));
+    declare_planes(runtime_, tensor_of(-1).type);
     const std::vector<bool> needed = find_needed(activations_.fused(), options_.wanted);
     for (const Node& node : graph_.nodes) {
         if (!needed[node.index] || activations_.fused().shares_source(node)) continue;
@@ -57,6 +57,8 @@ CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> paramet
     }
     if (BoxFinder::suits(graph, options_.wanted))
         finder_.emplace(runtime_, graph, options_.batch, [this](int node) { return tensor_of(node); });
+    for (const int node : options_.wanted) declare_planes(runtime_, tensor_of(node).type);
+    runtime_.engine->kernels.load_declared();
     runtime_.reserve(planes_bytes(graph, options_));
     runtime_.allocate();
 }
@@ -94,12 +96,14 @@ void CudaPlan::run(std::size_t first, std::size_t last) {
 
 // Layers that the host computes stand between graphs.
 void CudaPlan::capture() {
+    std::vector<Segment> segments;
     for (std::size_t first = 0, last = 0; first < steps_.size(); first = last) {
         for (last = first + 1; last < steps_.size() && steps_[last].on_host == steps_[first].on_host;) ++last;
-        segments_.push_back({first, last, nullptr});
+        segments.push_back({first, last, nullptr});
         if (!steps_[first].on_host)
-            segments_.back().graph = std::make_unique<LaunchGraph>(runtime_.stream, [=] { run(first, last); });
+            segments.back().graph = std::make_unique<LaunchGraph>(runtime_.stream, [=] { run(first, last); });
     }
+    segments_ = std::move(segments);
 }
 
 // A driver or an engine of cuDNN may refuse; the kernels run without a graph, too.
@@ -108,7 +112,6 @@ bool CudaPlan::try_capture() {
         capture();
         return true;
     } catch (const Error&) {
-        segments_.clear();
         if (launches_ == LaunchMethod::graph) throw;
         launches_ = LaunchMethod::single;
         return false;
@@ -129,16 +132,9 @@ void CudaPlan::forward() {
 
 std::vector<LayerTime> CudaPlan::profile() {
     const Entered here(*runtime_.device());
-    using Clock = std::chrono::steady_clock;
     std::vector<LayerTime> times;
     input_->enqueue();
-    for (Step& step : steps_) {
-        runtime_.stream.synchronize();
-        const Clock::time_point start = Clock::now();
-        step.kernel->forward();
-        runtime_.stream.synchronize();
-        times.push_back({step.node, step.kernel->what(), std::chrono::duration<double>(Clock::now() - start).count()});
-    }
+    for (const Step& step : steps_) times.push_back(time_of(runtime_.stream, step.node, *step.kernel));
     return times;
 }
 

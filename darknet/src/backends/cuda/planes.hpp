@@ -26,4 +26,9 @@ inline void to_planes(Runtime& runtime, const Tensor& src, float* planes) {
     planes_detail::move(runtime, kernel::to_planes, planes, src);
 }
 
+// Both for tensors of a type: loaded with the other kernels of a plan, not at the first call.
+inline void declare_planes(const Runtime& runtime, DType type) {
+    for (const auto& kernel : {kernel::from_planes, kernel::to_planes}) Launch<PlanesArgs>(runtime, kernel, type);
+}
+
 }  // namespace dn::cuda

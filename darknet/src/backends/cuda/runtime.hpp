@@ -4,8 +4,12 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
+#include <optional>
 
+#include "../backend.hpp"
+#include "../kernel.hpp"
 #include "compiler.hpp"
 #include "dnn.hpp"
 #include "memory.hpp"
@@ -20,11 +24,24 @@ struct Engine {
     Kernels kernels;
 };
 
+// Seconds of a layer's forward pass alone.
+inline LayerTime time_of(const Stream& stream, int node, Kernel& kernel) {
+    using Clock = std::chrono::steady_clock;
+    stream.synchronize();
+    const Clock::time_point start = Clock::now();
+    kernel.forward();
+    stream.synchronize();
+    return {node, kernel.what(), std::chrono::duration<double>(Clock::now() - start).count()};
+}
+
 class Runtime {
 public:
-    explicit Runtime(std::shared_ptr<Engine> shared) : engine(std::move(shared)), stream(engine->device), dnn(stream) {}
+    // With a tuning, engines of convolutions are chosen by their time.
+    explicit Runtime(std::shared_ptr<Engine> shared, std::optional<Tuning> tuning = std::nullopt)
+        : engine(std::move(shared)), stream(engine->device), dnn(stream), tuning_(std::move(tuning)) {}
 
     const std::shared_ptr<Device>& device() const { return engine->device; }
+    const Tuning* tuning() const { return tuning_ ? &*tuning_ : nullptr; }
 
     // Scratch memory that one kernel at a time uses. Kernels reserve when they are made and ask for it when they run.
     void reserve(std::size_t bytes) { scratch_bytes_ = std::max(scratch_bytes_, bytes); }
@@ -42,6 +59,7 @@ public:
     DnnStream dnn;
 
 private:
+    std::optional<Tuning> tuning_;
     std::size_t scratch_bytes_ = 0;
     DeviceBuffer scratch_;
 };

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <system_error>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -24,10 +24,10 @@ void in_parallel(std::size_t count, int threads, const Work& work) {
         }
     } team;
     team.reserve(parts - 1);
-    std::size_t own = parts;  // from this part on it is the caller's, when the system has no more threads
+    std::size_t own = parts;  // from this part on it is the caller's, when there are no more threads or no memory
     for (std::size_t part = 1; part < own; ++part) try {
             team.emplace_back([&work, first = start(part), last = start(part + 1)] { work(first, last); });
-        } catch (const std::system_error&) {
+        } catch (const std::exception&) {
             own = part;
         }
     work(std::size_t{0}, start(1));

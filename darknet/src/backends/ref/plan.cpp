@@ -85,7 +85,7 @@ private:
         const HostContext context{make_context(graph_, node, node.inputs, *parameters_, batch_, threads,
                                                [this](int other) { return tensor_of(other); }),
                                   training_.of(graph_, node.index)};
-        kernels_.push_back(kMakers[static_cast<std::size_t>(node.kind)](context));
+        kernels_.push_back(make_kernel(context));
     }
 
     const Graph& graph_;
@@ -126,6 +126,10 @@ public:
 };
 
 }  // namespace
+
+std::unique_ptr<Kernel> make_kernel(const HostContext& context) {
+    return kMakers[static_cast<std::size_t>(context.node.kind)](context);
+}
 
 std::unique_ptr<Backend> make_backend() { return std::make_unique<RefBackend>(); }
 

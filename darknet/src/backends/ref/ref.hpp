@@ -13,6 +13,9 @@ namespace dn::ref {
 #include "../../layers/layers.def"
 #undef DN_LAYER
 
+// Of the layer that the context names.
+std::unique_ptr<Kernel> make_kernel(const HostContext& context);
+
 std::unique_ptr<Backend> make_backend();
 
 // Members of every kernel of this backend: its context, under short names.

@@ -37,10 +37,11 @@ struct Stream {
     bool capturing = false, refused = false;  // a call that a capture does not permit
 };
 
-// Behind so much work of a stream.
+// Behind so much work of a stream, and when that was done on the clock of the fake GPU.
 struct Event {
     Stream* stream = nullptr;
     long long place = 0;
+    std::shared_ptr<long long> microseconds = std::make_shared<long long>(0);
 };
 
 struct Block {
@@ -170,8 +171,9 @@ void repair() {
 }  // namespace
 
 World::World()
-    : settings{{"devices", 1},  {"arch", 75},    {"driver", kVersion}, {"memory", 1LL << 31}, {"dnn", 91002},
-               {"nccl", 22703}, {"schedule", 2}, {"fail", 0},          {"nccl_fail", 0}} {
+    : settings{{"devices", 1},   {"arch", 75},    {"driver", kVersion}, {"memory", 1LL << 31},
+               {"dnn", 91002},   {"nccl", 22703}, {"schedule", 2},      {"fail", 0},
+               {"nccl_fail", 0}, {"engines", 99}, {"slow_engine", -1}} {
     for (auto& [name, value] : settings)
         if (const char* given = std::getenv(("DN_FAKE_" + name).c_str())) value = std::atoll(given);
 }
@@ -358,7 +360,10 @@ DN_FAKE int cuEventDestroy_v2(EventHandle* event) {
 }
 DN_FAKE int cuEventRecord(EventHandle* event, StreamHandle* stream) {
     DN_LOCKED;
-    *reinterpret_cast<Event*>(event) = {of(stream), of(stream)->done + static_cast<long long>(of(stream)->work.size())};
+    Event& point = *reinterpret_cast<Event*>(event);
+    point.stream = of(stream);
+    enqueue(stream, [time = point.microseconds] { *time = world().counts["microseconds"]; });
+    point.place = of(stream)->done + static_cast<long long>(of(stream)->work.size());
     return state().broken;
 }
 DN_FAKE int cuEventSynchronize(EventHandle* event) {
@@ -367,8 +372,10 @@ DN_FAKE int cuEventSynchronize(EventHandle* event) {
     if (captures()) return kCaptureUnsupported;
     return point.stream ? run(*point.stream, std::max(0LL, point.place - point.stream->done)) : state().broken;
 }
-DN_FAKE int cuEventElapsedTime(float* milliseconds, EventHandle*, EventHandle*) {
-    *milliseconds = 1;
+DN_FAKE int cuEventElapsedTime(float* milliseconds, EventHandle* first, EventHandle* last) {
+    DN_LOCKED;
+    const auto time = [](EventHandle* event) { return *reinterpret_cast<Event*>(event)->microseconds; };
+    *milliseconds = static_cast<float>(time(last) - time(first)) / 1000;
     return kSuccess;
 }
 
@@ -410,7 +417,9 @@ DN_FAKE int cuGraphDestroy(GraphHandle* graph) {
 }
 
 DN_FAKE int cuModuleLoadData(ModuleHandle** module, const void*) {
+    DN_LOCKED;
     static char modules;
+    ++world().counts["modules"];
     *module = reinterpret_cast<ModuleHandle*>(&modules);
     return kSuccess;
 }

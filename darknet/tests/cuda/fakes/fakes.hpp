@@ -18,6 +18,8 @@ namespace dn::fakes {
 // Numbers that tests set by name with fake_set(), or in the environment of a process, as DN_FAKE_arch=80:
 //   devices, arch, driver (its CUDA version), memory (bytes a device has), dnn, nccl (their versions),
 //   schedule: the order of threads, a dn::test::Schedule
+//   engines: how many of cuDNN's the heuristic lists at most
+//   slow_engine: the number of cuDNN's engine that takes longer than others, on the clock of the fake GPU
 //   fail: the result of the next synchronisation; refuse_capture: whether captures of a stream fail;
 //   nccl_fail: the state of every group of NCCL
 struct World {

@@ -23,9 +23,10 @@ DN_FAKE int nvrtcCreateProgram(dn::cuda::abi::ProgramHandle** program, const cha
     return *text ? 0 : 1;
 }
 DN_FAKE int nvrtcDestroyProgram(dn::cuda::abi::ProgramHandle**) { return 0; }
-DN_FAKE int nvrtcCompileProgram(dn::cuda::abi::ProgramHandle*, int, const char* const*) {
+DN_FAKE int nvrtcCompileProgram(dn::cuda::abi::ProgramHandle*, int count, const char* const* options) {
     const std::lock_guard<std::recursive_mutex> lock(world().mutex);
     ++world().counts["compiled"];
+    for (int i = 0; i < count; ++i) ++world().counts[options[i]];
     return static_cast<int>(world().settings["compile_error"]);
 }
 DN_FAKE int nvrtcGetProgramLogSize(dn::cuda::abi::ProgramHandle*, std::size_t* size) {

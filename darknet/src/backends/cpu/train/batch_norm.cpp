@@ -6,7 +6,6 @@
 
 #include "../../rolling_shares.hpp"
 #include "../rows.hpp"
-#include "slopes.hpp"
 
 namespace dn::cpu {
 namespace {
@@ -27,11 +26,18 @@ Floats along_row(const Floats& values) {
 struct Row {
     std::size_t first, count;  // elements
 
-    void read(float* dst, const Tensor& tensor) const {
-        load(dst, at(tensor.data, tensor.type, first), tensor.type, count);
+    // The values as floats: where they are, or in `stage`, from which write() brings back what has changed.
+    float* values(Floats& stage, const Tensor& tensor) const {
+        if (tensor.type == DType::f32) return tensor.f32() + first;
+        load(stage.data(), at(tensor.data, tensor.type, first), tensor.type, count);
+        return stage.data();
     }
-    void write(const float* src, const Tensor& tensor) const {
-        store(at(tensor.data, tensor.type, first), tensor.type, src, count);
+    // Room for values that replace all others.
+    float* room(Floats& stage, const Tensor& tensor) const {
+        return tensor.type == DType::f32 ? tensor.f32() + first : stage.data();
+    }
+    void write(const Floats& stage, const Tensor& tensor) const {
+        if (tensor.type != DType::f32) store(at(tensor.data, tensor.type, first), tensor.type, stage.data(), count);
     }
 };
 
@@ -94,12 +100,13 @@ void NormAndActivate::forward(const Tensor& sums, const Tensor& dst) {
     normalize_&& context_.training() ? measure(sums) : use_rolling();
     const Floats scale = along_row(scale_), shift = along_row(shift_);
     for_parts(sums, context_.threads, [&](int, const std::vector<Row>& rows) {
-        Floats x(scale.size());
+        Floats in(scale.size()), out(scale.size());
         for (const Row& row : rows) {
-            row.read(x.data(), sums);
-            affine(x.data(), x.data(), scale.data(), shift.data(), row.count);
-            activate(x.data(), row.count, activation_);
-            row.write(x.data(), dst);
+            const float* x = row.values(in, sums);
+            float* y = row.room(out, dst);
+            affine(y, x, scale.data(), shift.data(), row.count);
+            activate(y, row.count, activation_);
+            row.write(out, dst);
         }
     });
 }
@@ -112,14 +119,12 @@ void NormAndActivate::measure(const Tensor& sums) {
     load(centre.data(), sums.data, sums.type, channels);
     const Floats centres = along_row(centre);
     for_parts(sums, context_.threads, [&](int part, const std::vector<Row>& rows) {
-        Floats x(centres.size()), total(centres.size()), squares(centres.size());
+        Floats stage(centres.size()), total(centres.size()), squares(centres.size());
         for_blocks(rows, [&](std::size_t begin, std::size_t end) {
             std::fill(total.begin(), total.end(), 0.0f);
             std::fill(squares.begin(), squares.end(), 0.0f);
-            for (std::size_t i = begin; i < end; ++i) {
-                rows[i].read(x.data(), sums);
-                add_moments(total.data(), squares.data(), x.data(), centres.data(), rows[i].count);
-            }
+            for (std::size_t i = begin; i < end; ++i)
+                add_moments(total.data(), squares.data(), rows[i].values(stage, sums), centres.data(), rows[i].count);
             partial.add(part, total, squares);
         });
     });
@@ -169,7 +174,17 @@ void NormAndActivate::use_rolling() {
     }
 }
 
-// First pass of backward: delta becomes that of z; its sums per channel, alone and times x^.
+// Whether a slope is computed in both passes of backward, which saves writing its product with delta in the first.
+bool NormAndActivate::slope_later() const {
+    return activation_ == Activation::linear || (normalize_ && has_cheap_slope(activation_));
+}
+
+CheapSlope NormAndActivate::slope_of(const Floats& scale, const Floats& shift) const {
+    return {scale.data(), shift.data(), slope_later() ? activation_ : Activation::linear};
+}
+
+// First pass of backward: sums of the delta of z per channel, alone and times x^. delta becomes that of z unless its
+// slope is left to the second pass.
 void NormAndActivate::activate_and_reduce(const Tensor& sums, const Tensor& delta, std::vector<double>& totals,
                                           std::vector<double>& products) const {
     const std::size_t channels = sums.shape.c;
@@ -177,23 +192,23 @@ void NormAndActivate::activate_and_reduce(const Tensor& sums, const Tensor& delt
     const Floats scale = along_row(scale_), shift = along_row(shift_);
     const Floats inverse = along_row(normalize_ ? inverse_ : Floats(channels, 1.0f));
     const Floats offset = along_row(normalize_ ? offset_ : Floats(channels, 0.0f));
+    const CheapSlope slope = slope_of(scale, shift);
     for_parts(sums, context_.threads, [&](int part, const std::vector<Row>& rows) {
         const std::size_t width = scale.size();
-        Floats x(width), z(width), d(width), total(width), product(width);
+        Floats sums_stage(width), delta_stage(width), z(width), total(width), product(width);
         for_blocks(rows, [&](std::size_t begin, std::size_t end) {
             std::fill(total.begin(), total.end(), 0.0f);
             std::fill(product.begin(), product.end(), 0.0f);
             for (std::size_t i = begin; i < end; ++i) {
                 const Row& row = rows[i];
-                row.read(x.data(), sums);
-                row.read(d.data(), delta);
-                if (activation_ != Activation::linear) {
-                    affine(z.data(), x.data(), scale.data(), shift.data(), row.count);
-                    multiply_slope(d.data(), z.data(), row.count, activation_);
-                    row.write(d.data(), delta);
+                const float* x = row.values(sums_stage, sums);
+                float* d = row.values(delta_stage, delta);
+                if (!slope_later()) {
+                    affine(z.data(), x, scale.data(), shift.data(), row.count);
+                    multiply_slope(d, z.data(), row.count, activation_);
+                    row.write(delta_stage, delta);
                 }
-                add_products(total.data(), product.data(), d.data(), x.data(), inverse.data(), offset.data(),
-                             row.count);
+                add_products(total.data(), product.data(), d, x, inverse.data(), offset.data(), slope, row.count);
             }
             partial.add(part, total, product);
         });
@@ -209,7 +224,7 @@ void NormAndActivate::backward(const Tensor& sums, const Tensor& delta) {
     for (std::size_t c = 0; c < channels; ++c) gradients.biases[c] += static_cast<float>(totals[c]);
     if (!normalize_) return;
 
-    // delta = scale * (delta - mean(delta) - x^ mean(delta x^)), written as delta * a + sums * b + c.
+    // delta = scale * (delta - mean(delta) - x^ mean(delta x^)), written as delta * scale + sums * b + c.
     const double count = static_cast<double>(sums.size()) / static_cast<double>(channels);
     Floats b(channels), c(channels);
     for (std::size_t k = 0; k < channels; ++k) {
@@ -218,14 +233,14 @@ void NormAndActivate::backward(const Tensor& sums, const Tensor& delta) {
         b[k] = static_cast<float>(-factor * inverse_[k]);
         c[k] = static_cast<float>(-factor * offset_[k] - scale_[k] * totals[k] / count);
     }
-    const Floats scales = along_row(scale_), on_x = along_row(b), constant = along_row(c);
+    const Floats scale = along_row(scale_), shift = along_row(shift_), on_x = along_row(b), constant = along_row(c);
+    const CheapSlope slope = slope_of(scale, shift);
     for_parts(sums, context_.threads, [&](int, const std::vector<Row>& rows) {
-        Floats x(scales.size()), d(scales.size());
+        Floats sums_stage(scale.size()), delta_stage(scale.size());
         for (const Row& row : rows) {
-            row.read(x.data(), sums);
-            row.read(d.data(), delta);
-            blend(d.data(), x.data(), scales.data(), on_x.data(), constant.data(), row.count);
-            row.write(d.data(), delta);
+            const float* x = row.values(sums_stage, sums);
+            blend(row.values(delta_stage, delta), x, on_x.data(), constant.data(), slope, row.count);
+            row.write(delta_stage, delta);
         }
     });
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Steps between a convolution's sums and its output in training: batch norm or biases, then the activation.
-// Forward reads the sums twice (statistics, values), backward reads sums and deltas twice; nothing else is kept.
+// Forward reads the sums twice (statistics, values), backward reads sums and deltas twice (sums, values) and writes
+// deltas once, or twice where slopes are costly; nothing else is kept.
 #pragma once
 
 #include <vector>
 
+#include "slopes.hpp"
 #include "train.hpp"
 
 namespace dn::cpu {
@@ -23,6 +25,8 @@ private:
     void measure(const Tensor& sums);
     void use_rolling();
     void move_rolling(const std::vector<double>& means, const std::vector<double>& variances, double count);
+    bool slope_later() const;
+    CheapSlope slope_of(const Floats& scale, const Floats& shift) const;
     void activate_and_reduce(const Tensor& sums, const Tensor& delta, std::vector<double>& totals,
                              std::vector<double>& products) const;
 

@@ -8,18 +8,10 @@
 namespace dn::cpu {
 namespace {
 
-constexpr MakeKernel kReference[] = {
-#define DN_LAYER(name) ref::make_##name,
-#include "../../../layers/layers.def"
-#undef DN_LAYER
-};
-
 class TrainByReference : public ByReference<ChannelsLast, TrainKernel> {
 public:
     explicit TrainByReference(const TrainContext& context)
-        : ByReference(context, kReference[static_cast<std::size_t>(context.node.kind)]),
-          receives_(context.receives),
-          overwrite_(context.overwrite) {}
+        : ByReference(context, ref::make_kernel), receives_(context.receives), overwrite_(context.overwrite) {}
 
     float* output_planes() override { return output(); }
     float* delta_planes() override { return output_delta(); }

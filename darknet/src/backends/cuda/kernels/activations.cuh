@@ -72,13 +72,15 @@ DN_DEVICE void normalize_channels(const NormalizeChannelsArgs& a) {
     }
 }
 
-// Darknet's rule, not the true Jacobian: the deltas of a pixel times the sum of their products with the outputs.
+// Darknet's rule, not the true Jacobian: the deltas of a pixel times the sum of their products with the outputs. It is
+// the one rule in which deltas stand twice, so that the scale of the loss has to be taken out once.
 struct NormalizeChannelsBackwardArgs {
     View dst;  // the outputs
     View delta, target;
     long long pixels;
     int channels, activation;
     bool add;
+    const float* unscale;  // factor of the gradients; null: 1
 };
 
 template <class T>
@@ -86,6 +88,7 @@ DN_DEVICE void normalize_channels_backward(const NormalizeChannelsBackwardArgs& 
     for (long long p = first_index(); p < a.pixels; p += index_step()) {
         float dot = 0;
         for (int c = 0; c < a.channels; ++c) dot += load<T>(a.dst, p, c) * load<T>(a.delta, p, c);
+        if (a.unscale) dot *= *a.unscale;
         for (int c = 0; c < a.channels; ++c) {
             const bool scaled = a.activation != kNormalizeChannels || load<T>(a.dst, p, c) > 0;
             put<T>(a.target, p, c, load<T>(a.delta, p, c) * (scaled ? dot : 1), a.add);

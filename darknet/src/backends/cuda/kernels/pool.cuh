@@ -181,10 +181,9 @@ DN_DEVICE void avgpool_backward(const AvgpoolArgs& a) {
 
 // The low-pass filter of antialiasing on each channel. mode 1: [1 2 1]' [1 2 1] / 16 padded by 1; mode 2: 2x2 of 1/4.
 struct BlurArgs {
-    View src, dst;  // backward: delta of the output, and that of the input
+    View src, dst;
     int images, height, width, out_height, out_width, channels;
     int mode, stride_y, stride_x;
-    bool add;
 };
 
 DN_DEVICE float blur_weight(int mode, int u, int v) {
@@ -208,24 +207,6 @@ DN_DEVICE void blur(const BlurArgs& a) {
     }
 }
 
-template <class T>
-DN_DEVICE void blur_backward(const BlurArgs& a) {
-    const int size = a.mode == 1 ? 3 : 2, pad = a.mode == 1 ? 1 : 0;
-    const long long pixels = static_cast<long long>(a.images) * a.height * a.width;
-    for (long long k = first_index(); k < pixels * a.channels; k += index_step()) {
-        const Quotient at = divide(k, a.channels);
-        const Place in = place_of(at.quotient, a.height, a.width);
-        const Windows rows = windows_of(in.y, pad, size, a.stride_y, a.out_height);
-        const Windows columns = windows_of(in.x, pad, size, a.stride_x, a.out_width);
-        float sum = 0;
-        for (int oy = rows.first; oy <= rows.last; ++oy)
-            for (int ox = columns.first; ox <= columns.last; ++ox)
-                sum += blur_weight(a.mode, in.y + pad - oy * a.stride_y, in.x + pad - ox * a.stride_x) *
-                       load<T>(a.src, pixel_of(in.image, oy, ox, a.out_height, a.out_width), at.rest);
-        put<T>(a.dst, at.quotient, at.rest, sum, a.add);
-    }
-}
-
 DN_KERNEL(pool, maxpool, PoolArgs)
 DN_KERNEL(pool, maxpool_backward, PoolArgs)
 DN_KERNEL(pool, channel_maxpool, ChannelPoolArgs)
@@ -235,6 +216,5 @@ DN_KERNEL(pool, local_avgpool_backward, PoolArgs)
 DN_KERNEL(pool, avgpool, AvgpoolArgs)
 DN_KERNEL(pool, avgpool_backward, AvgpoolArgs)
 DN_KERNEL(pool, blur, BlurArgs)
-DN_KERNEL(pool, blur_backward, BlurArgs)
 
 }  // namespace dn::cuda

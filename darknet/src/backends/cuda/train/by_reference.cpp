@@ -11,12 +11,6 @@
 namespace dn::cuda {
 namespace {
 
-constexpr MakeKernel kReference[] = {
-#define DN_LAYER(name) ref::make_##name,
-#include "../../../layers/layers.def"
-#undef DN_LAYER
-};
-
 // The arrays of the node that owns a layer's weights, between the device and the host.
 class HostArrays {
 public:
@@ -93,8 +87,7 @@ private:
 class TrainByReference : public ByReference<HostLayout> {
 public:
     TrainByReference(const TrainContext& context, std::unique_ptr<HostArrays> arrays)
-        : ByReference(arrays->context(context), kReference[static_cast<std::size_t>(context.node.kind)],
-                      HostLayout(context.runtime.stream)),
+        : ByReference(arrays->context(context), ref::make_kernel, HostLayout(context.runtime.stream)),
           arrays_(std::move(arrays)),
           flow_(context.flow),
           values_(context.dst.size()) {}

@@ -37,8 +37,9 @@ std::unique_ptr<Kernel> convert_forward(const TrainContext& context, const char*
     return launches;
 }
 
-std::vector<int> inverse(const std::vector<int>& table) {
-    std::vector<int> from(table.size());
+// Where each of `size` values goes to by a table of where values come from; -1 for those that it leaves out.
+std::vector<int> inverse(const std::vector<int>& table, std::size_t size) {
+    std::vector<int> from(size, -1);
     for (std::size_t k = 0; k < table.size(); ++k) from[table[k]] = static_cast<int>(k);
     return from;
 }
@@ -84,9 +85,12 @@ std::unique_ptr<Kernel> train_upsample(const TrainContext& context) {
 std::unique_ptr<Kernel> train_permutation(const TrainContext& context) {
     const bool flat = context.node.kind == Kind::reorg;
     auto kernel = std::make_unique<TwoWay>(context, flat ? make_reorg(context) : make_reorg3d(context));
-    if (context.wants(0))
-        add_gather(kernel->back, delta_of(context.dst), delta_of(context.src[0]), inverse(reorg_table(context.node)), 1,
-                   0, context.adds(0));
+    if (!context.wants(0)) return kernel;
+    const Tensor target = delta_of(context.src[0]);
+    if (!context.adds(0) && target.shape.size() > context.dst.shape.size())
+        kernel->back.add_clear(target);  // values that it leaves out have no gradient
+    add_gather(kernel->back, delta_of(context.dst), target, inverse(reorg_table(context.node), target.shape.size()), 1,
+               0, context.adds(0));
     return kernel;
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The training plan: all kernels forward, the losses on the host, all kernels backward.
 #include <algorithm>
-#include <chrono>
 #include <functional>
 
 #include "../../../error.hpp"
@@ -129,6 +128,9 @@ public:
                 losses_.push_back(
                     std::make_unique<LossOnHost>(node, tensor_of(node.index), flow_[node.index].receives, runtime_));
         }
+        declare_planes(runtime_, tensor_of(-1).type);
+        for (const auto& loss : losses_) declare_planes(runtime_, tensor_of(loss->node()).type);
+        runtime_.engine->kernels.load_declared();
         runtime_.reserve(transfer_bytes(graph, options.batch));
         runtime_.allocate();
     }
@@ -182,17 +184,10 @@ public:
     // One forward pass; the kernels of backward are not timed one by one.
     std::vector<LayerTime> profile() override {
         const Entered here(*runtime_.device());
-        using Clock = std::chrono::steady_clock;
         std::vector<LayerTime> times;
         load_input();
-        for (std::size_t i = 0; i < kernels_.size(); ++i) {
-            runtime_.stream.synchronize();
-            const Clock::time_point start = Clock::now();
-            kernels_[i]->forward();
-            runtime_.stream.synchronize();
-            times.push_back({static_cast<int>(i), kernels_[i]->what(),
-                             std::chrono::duration<double>(Clock::now() - start).count()});
-        }
+        for (const auto& kernel : kernels_)
+            times.push_back(time_of(runtime_.stream, static_cast<int>(times.size()), *kernel));
         return times;
     }
 

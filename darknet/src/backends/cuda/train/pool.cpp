@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [maxpool], [local_avgpool] and [avgpool] in training.
-#include "../kernels/pool.cuh"
+#include "../pool.hpp"
 
 #include "train.hpp"
 
@@ -10,21 +10,10 @@ namespace {
 // From the delta of the output to that of the input.
 PoolArgs back_args(const TrainContext& context) {
     const auto& params = context.node.as<PoolParams>();
-    const Shape in = context.src[0].shape, out = context.dst.shape;
-    return {view_of(delta_of(context.dst)),
-            view_of(delta_of(context.src[0])),
-            context.kept.index,
-            context.batch,
-            in.h,
-            in.w,
-            out.h,
-            out.w,
-            in.c,
-            params.size,
-            params.stride_y,
-            params.stride_x,
-            params.padding / 2,
-            context.adds(0)};
+    PoolArgs args = pool_args(context, view_of(delta_of(context.dst)), view_of(delta_of(context.src[0])),
+                              context.dst.shape, params.stride_y, params.stride_x);
+    args.add = context.adds(0);
+    return args;
 }
 
 void add_channel_maxpool(TwoWay& kernel, const TrainContext& context) {

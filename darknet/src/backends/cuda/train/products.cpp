@@ -107,6 +107,7 @@ std::unique_ptr<Kernel> train_implicit(const TrainContext& context) {
             kernel::sum_images, context.dst.type, 1LL * pixels * channels,
             SumImagesArgs{view_of(delta_of(context.dst)), context.state->gradients(context.node.index, Role::weights),
                           context.state->unscale(), context.batch, pixels, channels});
+    if (context.wants(0) && !context.adds(0)) kernel->back.add_clear(delta_of(context.src[0]));  // it is not read
     return kernel;
 }
 
@@ -136,7 +137,8 @@ std::unique_ptr<Kernel> train_activation(const TrainContext& context) {
             ActivateBackwardArgs{view_of(context.src[0]), dst, delta, target, pixels, channels, code, context.adds(0)});
     else
         kernel->back.add(kernel::normalize_channels_backward, context.dst.type, pixels,
-                         NormalizeChannelsBackwardArgs{dst, delta, target, pixels, channels, code, context.adds(0)});
+                         NormalizeChannelsBackwardArgs{dst, delta, target, pixels, channels, code, context.adds(0),
+                                                       context.state->unscale()});
     return kernel;
 }
 
