@@ -46,6 +46,11 @@ typedef enum {
 DN_API const char *dn_last_error(void);
 /* "1.2.3". */
 DN_API const char *dn_version(void);
+/* Version of this interface. It grows when a function or structure below changes or is removed, not when one is added. The
+ * name of the library's file does not have it, since programs for Darknet's libdarknet.so must find it: compare DN_ABI, as
+ * you were compiled, with dn_abi(), of the library that was loaded. */
+enum { DN_ABI = 2 };
+DN_API int dn_abi(void);
 /* This build and machine as JSON: version, compiler, onednn, openmp, cpu_features, cores, and backends, the fastest
  * first. Of each: name, available, reason (why not), and where available device (the part of the hardware and its
  * libraries that the rounding of results depends on), precisions (a name and a reason, as in dn_network_info, of each)
@@ -131,7 +136,8 @@ DN_API const char *dn_network_without_effect(const dn_network *network, int i);
 
 typedef struct {
     uint64_t plan;       /* bytes that a plan takes of the memory in which the backend computes: activations, weights as it
-                            packs them; in training also gradients, momentum and moving average */
+                            packs them; in training also gradients, momentum and moving average; on a GPU with
+                            the most that cuDNN may take as scratch memory */
     uint64_t parameters; /* bytes of the network's own parameters, in main memory */
     uint64_t free;       /* bytes that the backend's memory has left; 0: the system does not report it */
 } dn_memory;
@@ -210,6 +216,10 @@ typedef struct {
  * there are. Strings live until the next call on this network. */
 DN_API dn_status dn_network_profile(dn_network *network, dn_layer_time *times, int capacity, int *count);
 
+/* Compares the backends of a network whose backend is "check:A,B": for each layer the largest difference between their
+ * outputs on noise, relative to the largest value. As dn_network_profile; DN_BACKEND with other backends. */
+DN_API dn_status dn_network_layer_errors(dn_network *network, double *errors, int capacity, int *count);
+
 /* -- weights ----------------------------------------------------------------------------------------------------- */
 
 /* Writes a Darknet weights file, atomically. cutoff: only the layers before it; -1: all. */
@@ -239,7 +249,8 @@ DN_API void dn_trainer_free(dn_trainer *trainer);
 DN_API dn_status dn_trainer_accumulate(dn_trainer *trainer, const float *images, int n, const float *truths,
                                        size_t truth_stride, float *cost);
 /* Moves the weights by what was accumulated, with the rate of the next iteration; the counter advances. In fp16, gradients
- * that overflowed move nothing: the update is skipped, and the loss scale halved. */
+ * or activations that overflowed move nothing: the update is skipped, rolling statistics become those of before its
+ * mini-batches, and the loss scale is halved. */
 DN_API dn_status dn_trainer_update(dn_trainer *trainer);
 
 /* -- several workers share an update: each has a trainer with the same state, in a process of its own --
@@ -285,11 +296,12 @@ typedef struct {
     float loss_scale;       /* in fp16, the factor of the losses' gradients, a part of the state; else 0 */
     int loss_scale_updates; /* updates since it changed, a part of the state, too: after 2000 it is doubled */
     int skipped;            /* 1 when the last update was skipped */
+    int64_t skipped_updates; /* of those done, which Adam's corrections do not count, a part of the state */
 } dn_trainer_info;
 
 DN_API dn_status dn_trainer_get_info(const dn_trainer *trainer, dn_trainer_info *out);
 /* For a resumed run, after its arrays were written: the position to resume at. Nothing is pending then. */
-DN_API dn_status dn_trainer_set_counters(dn_trainer *trainer, int64_t iteration, uint64_t seen);
+DN_API dn_status dn_trainer_set_counters(dn_trainer *trainer, int64_t iteration, uint64_t seen, int64_t skipped_updates);
 /* For a resumed run: what dn_trainer_get_info gave. Without effect where losses are not scaled. */
 DN_API dn_status dn_trainer_set_loss_scale(dn_trainer *trainer, float loss_scale, int loss_scale_updates);
 /* Replaces the base rate that the schedule multiplies. */

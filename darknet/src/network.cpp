@@ -9,6 +9,7 @@
 #include <sched.h>
 #endif
 
+#include "backends/check.hpp"
 #include "backends/registry.hpp"
 #include "error.hpp"
 #include "layers/layer.hpp"
@@ -221,6 +222,11 @@ std::vector<LayerTime> Network::profile() {
     return plan(*current).profile();
 }
 
+std::vector<double> Network::layer_errors() {
+    const LockedParameters current = parameters();
+    return dn::layer_errors(plan(*current));
+}
+
 MemoryNeed memory_need(const Cfg& cfg, const NetworkOptions& options, int width, int height, bool training) {
     if (options.batch < 1)
         throw Error(Status::invalid_argument, "", text("found batch ", options.batch, ", expected 1 or more"));
@@ -237,7 +243,7 @@ MemoryNeed memory_need(const Cfg& cfg, const NetworkOptions& options, int width,
                            {}};
     std::size_t parameters = 0;
     for (const Node& node : graph.nodes) parameters += node.parameter_count() * sizeof(float);
-    return {backend->plan_bytes(graph, plan), parameters, backend->free_bytes()};
+    return {backend->plan_bytes(graph, plan) + backend->most_scratch_bytes(graph), parameters, backend->free_bytes()};
 }
 
 }  // namespace dn

@@ -21,6 +21,8 @@ constexpr double kBatchNormEpsilon = 1e-5;  // added to a variance inside the ro
 constexpr Role kRoles[] = {Role::biases, Role::scales, Role::means, Role::variances, Role::weights};
 constexpr Role kTrainedRoles[] = {Role::biases, Role::scales, Role::weights};  // the others are rolling statistics
 
+constexpr bool is_rolling(Role role) { return role == Role::means || role == Role::variances; }
+
 // Throws Error(invalid_argument) naming all roles.
 Role parse_role(const std::string& name);
 

@@ -29,6 +29,11 @@ double sgdr(const NetParams& net, std::int64_t iteration) {
     return low + 0.5 * (net.learning_rate - low) * (1 + std::cos(kPi * phase));
 }
 
+// Makes the average of a moment that began at 0 one of the gradients of `step` updates.
+float adam_correction(float beta, std::int64_t step) {
+    return static_cast<float>(1 / (1 - std::pow(static_cast<double>(beta), static_cast<double>(step))));
+}
+
 }  // namespace
 
 float learning_rate(const NetParams& net, std::int64_t iteration, float draw) {
@@ -83,9 +88,18 @@ Ema Solver::ema(std::int64_t iteration) const {
 }
 
 // Darknet decays weights, and with Adam every array.
-UpdateRule Solver::rule(std::int64_t iteration, int images) const {
-    UpdateRule rule{net_.adam,      net_.momentum,  net_.adam_b1, net_.adam_b2, net_.adam_eps,
-                    ema(iteration), net_.ema_alpha, iteration,    images,       {}};
+UpdateRule Solver::rule(std::int64_t iteration, std::int64_t step, int images) const {
+    UpdateRule rule{net_.adam,
+                    net_.momentum,
+                    net_.adam_b1,
+                    net_.adam_b2,
+                    net_.adam_eps,
+                    ema(iteration),
+                    net_.ema_alpha,
+                    adam_correction(net_.adam_b1, step),
+                    adam_correction(net_.adam_b2, step),
+                    images,
+                    {}};
     const float base = rate(iteration), decay = net_.decay * static_cast<float>(images);
     rule.spans.reserve(arrays_.size());
     for (const TrainedArray& array : arrays_)

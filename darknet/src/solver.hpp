@@ -19,8 +19,9 @@ class Solver {
 public:
     explicit Solver(const Graph& graph);
 
-    // The update that is number `iteration`, from 1. `images` is batch, the images accumulated.
-    UpdateRule rule(std::int64_t iteration, int images) const;
+    // The update that is number `iteration`, from 1. `step` is its number among those that moved something, which
+    // Adam's corrections count; `images` is batch, the images accumulated.
+    UpdateRule rule(std::int64_t iteration, std::int64_t step, int images) const;
     float rate(std::int64_t iteration) const { return learning_rate(net_, iteration); }
     void set_learning_rate(float base) { net_.learning_rate = base; }
     int frozen_before() const { return frozen_before_; }

@@ -63,11 +63,15 @@ void Trainer::clear_initial_variances(const WeightsReport& loaded) {
     }
 }
 
-void Trainer::set_counters(std::int64_t iteration, std::uint64_t seen) {
+void Trainer::set_counters(std::int64_t iteration, std::uint64_t seen, std::int64_t skipped) {
     if (iteration < 0)
         throw Error(Status::invalid_argument, "", text("found iteration ", iteration, ", expected 0 or more"));
+    if (skipped < 0 || skipped > iteration)
+        throw Error(Status::invalid_argument, "",
+                    text("found ", skipped, " skipped updates, expected 0 to ", iteration, ", the iteration"));
     const Alone alone(parameters_->mutex);
     iteration_ = iteration;
+    skipped_updates_ = skipped;
     parameters_->seen = seen;
     images_ = 0;
     if (shares_) shares_->clear();
@@ -164,11 +168,13 @@ PlanOptions Trainer::options_of(int n) const {
 
 // Where a mini-batch of n images does not: the fewest subdivisions of the cfg's batch.
 std::string Trainer::what_fits(int n) const {
-    const std::size_t free = backend_->free_bytes();
+    const std::size_t free = backend_->free_bytes(), scratch = backend_->most_scratch_bytes(*graph_);
     const int batch = graph_->net.batch;
-    for (int parts = 2; parts <= batch; ++parts)
-        if (batch % parts == 0 && batch / parts < n && backend_->plan_bytes(*graph_, options_of(batch / parts)) <= free)
-            return text("; subdivisions=", parts, " fits");
+    for (const std::size_t beside : {scratch, std::size_t{0}})
+        for (int parts = 2; parts <= batch; ++parts)
+            if (batch % parts == 0 && batch / parts < n &&
+                backend_->plan_bytes(*graph_, options_of(batch / parts)) + beside <= free)
+                return text("; subdivisions=", parts, beside || !scratch ? " fits" : " may fit");
     return "";
 }
 
@@ -192,7 +198,7 @@ float Trainer::accumulate(const float* images, int n, const float* truths, std::
 }
 
 void Trainer::run(Plan& compiled, const LossContext& context) {
-    if (loss_scale_ && images_ == 0) state_.keep_gradients();
+    if (loss_scale_ && images_ == 0) state_.begin_update();
     workers_ > 1 ? state_.begin_share(context.seen) : state_.begin_batch(context.seen);
     compiled.forward();
     gradients_incomplete_ = true;
@@ -219,9 +225,11 @@ void Trainer::update() {
         throw Error(Status::invalid_argument, "", "the shares of the other workers were not given");
     skipped_ = overflows();
     const Alone alone(parameters_->mutex);
-    UpdateRule rule = solver_.rule(++iteration_, images_);
+    skipped_updates_ += skipped_ ? 1 : 0;
+    ++iteration_;
+    UpdateRule rule = solver_.rule(iteration_, std::max<std::int64_t>(1, iteration_ - skipped_updates_), images_);
     if (skipped_) {
-        state_.restore_gradients();
+        state_.drop_update();
         rule.spans.clear();  // the moving average blends on, towards the same weights
     }
     state_.update(rule);

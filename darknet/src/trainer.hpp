@@ -32,7 +32,8 @@ public:
     // in backward, gradients are not, and training cannot continue until set_counters() marks them as replaced.
     float accumulate(const float* images, int n, const float* truths, std::size_t truth_stride);
     // Moves the weights by what was accumulated since the last update; throws Error(invalid_argument) after nothing.
-    // In float16, gradients that overflowed move nothing, and the next are scaled less; the iteration counts.
+    // In float16, after an overflow nothing moves, rolling statistics are as before, and the next gradients are scaled
+    // less; the iteration counts, but not as a step of Adam.
     void update();
     // Shares the mini-batches of every update with count - 1 other trainers that have the same state: this one computes
     // number, number + count, ... of them, all of the same size, and counts images as if the others had done theirs.
@@ -61,15 +62,16 @@ public:
     std::size_t count(StateKind kind, int layer, Role role) const;
     void get(StateKind kind, int layer, Role role, float* dst, std::size_t count) const;
     void set(StateKind kind, int layer, Role role, const float* src, std::size_t count);
-    // After they were set: where they were taken. Nothing is pending then.
-    void set_counters(std::int64_t iteration, std::uint64_t seen);
+    // After they were set: where they were taken; of the iterations, `skipped` moved nothing. Nothing is pending then.
+    void set_counters(std::int64_t iteration, std::uint64_t seen, std::int64_t skipped = 0);
     // Another part of the state, in float16; null: losses are not scaled, and set_loss_scale() does nothing.
     const LossScale* loss_scale() const { return loss_scale_ ? &*loss_scale_ : nullptr; }
     void set_loss_scale(float factor, int good);
     bool has_skipped() const { return skipped_; }  // the last update moved nothing
 
     const Graph& graph() const { return *graph_; }
-    std::int64_t iteration() const { return iteration_; }  // updates done
+    std::int64_t iteration() const { return iteration_; }      // updates done
+    std::int64_t skipped() const { return skipped_updates_; }  // of these, in all sessions
     std::uint64_t seen() const { return parameters_->seen; }
     int pending() const { return images_; }                  // images accumulated since the last update
     float rate() const { return solver_.rate(iteration_); }  // what the last update used
@@ -108,6 +110,7 @@ private:
     int images_ = 0;
     std::optional<LossScale> loss_scale_;
     bool skipped_ = false;
+    std::int64_t skipped_updates_ = 0;
     std::unique_ptr<RollingShares> shares_;  // of several workers
     int worker_ = 0, workers_ = 1;
     bool rolling_moved_ = false;         // by the shares of all workers

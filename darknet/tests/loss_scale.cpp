@@ -32,11 +32,15 @@ class ScaledState : public HostTrainState {
 public:
     using HostTrainState::HostTrainState;
     void set_loss_scale(float factor) override { scale = factor; }
-    void keep_gradients() override {
+    void begin_update() override {
         for (const Role role : kRolesOfLayer) kept_.array(role) = values_of(*this, StateKind::gradients, role);
+        for (const Role role : {Role::means, Role::variances})
+            kept_.array(role) = values_of(*this, StateKind::parameters, role);
     }
-    void restore_gradients() override {
+    void drop_update() override {
         for (const Role role : kRolesOfLayer) set(StateKind::gradients, 0, role, kept_.array(role).data());
+        for (const Role role : {Role::means, Role::variances})
+            set(StateKind::parameters, 0, role, kept_.array(role).data());
     }
     bool has_overflowed() const override { return first_non_finite().find("gradient") != std::string::npos; }
 
@@ -188,6 +192,33 @@ TEST_CASE("loss scale: the moving average becomes the parameters though that upd
     run.skip();
     CHECK(run.trainer.has_skipped());
     CHECK(values_of(*run.backend->state, StateKind::parameters, Role::weights) == average);
+}
+
+// An update that was skipped is none: the moments have not moved, so their corrections count the others alone.
+TEST_CASE("loss scale: Adam's corrections do not count updates that were skipped") {
+    Run run("adam=1\n"), other("adam=1\n");
+    run.skip();
+    CHECK(run.trainer.iteration() == 1);
+    CHECK(run.trainer.skipped() == 1);
+    run.accumulate();
+    run.trainer.update();
+    other.accumulate();
+    other.trainer.update();
+    CHECK(run.all() == other.all());
+    Run resumed("adam=1\n");
+    for (const StateKind kind : {StateKind::parameters, StateKind::adam_m, StateKind::adam_v})
+        for (const Role role : kRoles) {
+            const Floats values = values_of(*run.backend->state, kind, role);
+            if (!values.empty()) resumed.trainer.set(kind, 0, role, values.data(), values.size());
+        }
+    resumed.trainer.set_counters(2, 4, 1);
+    for (Run* one : {&run, &resumed}) {
+        one->accumulate();
+        one->trainer.update();
+    }
+    CHECK(resumed.all() == run.all());
+    CHECK_CONTAINS(error_of(Status::invalid_argument, [&] { resumed.trainer.set_counters(2, 4, 3); }),
+                   "found 3 skipped updates, expected 0 to 2, the iteration");
 }
 
 TEST_CASE("loss scale: a training continues with the scale that it had") {

@@ -38,7 +38,8 @@ class TrainerInfo:
         activation_bytes: memory of the compiled training plan.
         loss_scale: factor of the losses' gradients in fp16; 0 in other precisions.
         loss_scale_updates: updates since it changed.
-        skipped: whether the last update was skipped, because gradients overflowed in fp16.
+        skipped: whether the last update was skipped, because of an overflow in fp16.
+        skipped_updates: of those done, which Adam's corrections do not count.
     """
 
     iteration: int
@@ -51,6 +52,7 @@ class TrainerInfo:
     loss_scale: float
     loss_scale_updates: int
     skipped: bool
+    skipped_updates: int
 
 
 @dataclass(frozen=True)
@@ -176,9 +178,9 @@ class TrainerHandle:
         fields = {name: getattr(out, name) for name in TrainerInfo.__dataclass_fields__}
         return TrainerInfo(**fields | {"skipped": bool(out.skipped)})
 
-    def set_counters(self, iteration: int, seen: int) -> None:
-        """Set the position at which a run resumes."""
-        check(lib.dn_trainer_set_counters(self.pointer, iteration, seen))
+    def set_counters(self, iteration: int, seen: int, skipped: int) -> None:
+        """Set the position at which a run resumes; of the iterations, ``skipped`` moved nothing."""
+        check(lib.dn_trainer_set_counters(self.pointer, iteration, seen, skipped))
 
     def set_loss_scale(self, scale: float, updates: int) -> None:
         """Set the loss scale, and the updates since it changed, with which a run in fp16 resumes."""

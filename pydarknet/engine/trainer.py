@@ -93,8 +93,8 @@ class Trainer(Closing):
         """Update the weights with the accumulated gradients, momentum, decay and the schedule's rate.
 
         Returns:
-            False when the update was skipped: in fp16, gradients overflowed. They are dropped, the
-            :attr:`loss_scale` is halved, and the iteration counts.
+            False when the update was skipped: in fp16, gradients or activations overflowed. They are dropped,
+            the :attr:`loss_scale` is halved, and the iteration counts.
 
         Raises:
             ArgumentError: nothing was accumulated.
@@ -288,7 +288,8 @@ class Trainer(Closing):
 
         Returns:
             ``iteration``, ``seen``, and ``arrays``: copies of parameters, momentum, Adam's moments and EMA by
-            name (``"gradients/3/weights"``); in fp16 ``loss_scale``: the factor, and its updates so far.
+            name (``"gradients/3/weights"``); in fp16 ``loss_scale``: the factor, and its updates so far;
+            where there are any, ``skipped``: iterations whose update was skipped.
         """
         with self._use() as (handle, trainer):
             info = trainer.info()
@@ -296,6 +297,8 @@ class Trainer(Closing):
                 raise ArgumentError(f"{info.pending} images are accumulated; take the state after update()")
             arrays = dict(trainer.arrays(handle.info().layers))
             state: State = {"iteration": info.iteration, "seen": info.seen, "arrays": arrays}
+            if info.skipped_updates:
+                state["skipped"] = info.skipped_updates
             if info.loss_scale:
                 state["loss_scale"] = [info.loss_scale, info.loss_scale_updates]
             return state
@@ -316,7 +319,8 @@ class Trainer(Closing):
             for name, array in arrays.items():
                 kind, layer, role = name.split("/")
                 trainer.set(kind, int(layer), role, np.ascontiguousarray(np.ravel(array), np.float32))
-            trainer.set_counters(int(state["iteration"]), int(state["seen"]))
+            counters = (state["iteration"], state["seen"], state.get("skipped", 0))
+            trainer.set_counters(*map(int, counters))
             if "loss_scale" in state:
                 scale, updates = state["loss_scale"]
                 trainer.set_loss_scale(float(scale), int(updates))

@@ -74,9 +74,11 @@ class TrainingLoop:
         self.iteration, self.stop_reason = trainer.iteration, ""
         self.step = Step(self.iteration, avg_loss=math.nan)
         self._loader, self._hooks, self._leader = loader, list(hooks), leader
+        self._started: list[Hook] = []
         net = config.cfg.net
         self._size = (net.integer("width"), net.integer("height"))
         self._rate_factor, self._rollbacks = 1.0, 0
+        self._doubt: NonFinite | None = None  # of a mini-batch whose update may yet be skipped
         self._counted, self._late = time.perf_counter(), 0.0
 
     @property
@@ -93,13 +95,15 @@ class TrainingLoop:
     def dispatch(self, event: str, *arguments: Any) -> None:
         """Call one method of every hook, in their order.
 
-        ``end`` reaches every hook, whichever fails; ``evaluated`` and ``after_step`` reach all others if a
-        hook of the caller fails.
+        ``end`` reaches every hook that was started, whichever fails; ``evaluated`` and ``after_step`` reach
+        all others if a hook of the caller fails.
         """
         failed: Exception | None = None
-        for hook in self._hooks:
+        for hook in tuple(self._started if event == "end" else self._hooks):
             try:
                 getattr(hook, event)(self, *arguments)
+                if event == "start":
+                    self._started.append(hook)
             except Exception as error:
                 isolated = event in ("evaluated", "after_step") and isinstance(hook, IsolatedHook)
                 if event != "end" and not isolated:
@@ -117,9 +121,9 @@ class TrainingLoop:
             FileError: something cannot be saved.
             HookError: a hook of the caller failed.
         """
-        self.dispatch("start")
         reason = "failed"
         try:
+            self.dispatch("start")
             with stopped_by_signals(self):
                 reason = self._iterations()
         except BaseException as error:
@@ -161,15 +165,19 @@ class TrainingLoop:
         with step.timed("update"):
             step.skipped = not self.trainer.update()
             step.loss_scale = self.trainer.loss_scale
+        if self._doubt and not step.skipped:
+            raise self._doubt
         self.iteration, step.rate, step.images = self.trainer.iteration, self.trainer.rate, self.trainer.seen
         begun = math.isfinite(step.avg_loss) and step.avg_loss >= 0
-        step.avg_loss = 0.9 * step.avg_loss + 0.1 * step.loss if begun else step.loss
+        if not self._doubt:
+            step.avg_loss = 0.9 * step.avg_loss + 0.1 * step.loss if begun else step.loss
         self._account(step)
         before = step.seconds
         self.dispatch("after_step", step)
         self._late = step.seconds - before
 
     def _next_step(self) -> Step:
+        self._doubt = None
         return Step(
             self.iteration + 1,
             avg_loss=self.step.avg_loss,
@@ -205,9 +213,11 @@ class TrainingLoop:
         step.loss += cost
         if not math.isfinite(cost):
             heads = [report.layer for report in reports if not math.isfinite(report.cost)]
-            raise NonFinite(
+            self._doubt = self._doubt or NonFinite(
                 f"iteration {step.iteration}: the loss is {cost} at layer {heads[0] if heads else '?'}"
             )
+            if self.trainer.loss_scale <= 1:  # no overflow of fp16, which is skipped
+                raise self._doubt
 
     def _account(self, step: Step) -> None:
         """Add the time that nothing else counts; evaluating and saving come later and are in ``_late``."""

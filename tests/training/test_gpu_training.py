@@ -39,7 +39,7 @@ def config(folder: Folder, name: str, device: str = "cuda", length: int = 4, **v
     data = folder / "ds/obj.data"
     if not data.is_file():
         shapes.data_set(folder / "ds", 4, 2)
-    cfg = shapes.cfg(place, length, size=32, mosaic=0, batch=2, **values)
+    cfg = shapes.cfg(place, length, **{"size": 32, "mosaic": 0, "batch": 2, **values})
     options: dict[str, Any] = {"force": True, "plots": False, "map_every": 0, "last_every": 1, "threads": 1}
     return TrainConfig(cfg, data, out=place / "run", device=device, **options)
 
@@ -122,6 +122,60 @@ def overflows(folder: Folder) -> None:
         assert rows[number]["loss_scale"] == rows[number - 1]["loss_scale"] / (2 if skipped[number] else 1)
     log = (outcome.folder / "train.log").read_text()
     assert log.count("Gradients overflowed in fp16: update skipped, loss scale") == sum(skipped)
+
+
+def spikes(folder: Folder) -> None:
+    """Activations that overflow in one iteration: it is skipped as a whole, and the training continues."""
+
+    class Spike(Hook):
+        def __init__(self) -> None:
+            self.seen: list[dict[str, bytes]] = []
+
+        def before_step(self, training: TrainingLoop) -> None:
+            state = training.trainer.state()
+            self.seen.append({name: array.tobytes() for name, array in state["arrays"].items()})
+            scales = state["arrays"]["parameters/0/scales"]
+            if training.iteration in (2, 3):
+                scales *= np.float32(1e7 if training.iteration == 2 else 1e-7)
+                training.trainer.load_state(state)
+
+    spike, settings = Spike(), config(folder, "spike", length=5)
+    cfg = Path(settings.cfg)
+    cfg.write_text(cfg.read_text().replace("[net]", "[net]\nloss_scale=1024", 1))
+    outcome = train(settings, [spike])
+    assert (outcome.reason, outcome.iteration) == ("finished", 5)
+    rows = [json.loads(line) for line in (outcome.folder / "results.jsonl").read_text().splitlines()]
+    assert [row["skipped"] for row in rows] == [False, False, True, False, False]
+    assert [row["loss"] is None for row in rows] == [False, False, True, False, False]
+    assert rows[2]["avg_loss"] == rows[1]["avg_loss"]
+    before, after = spike.seen[2:4]
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed == ["parameters/0/scales"], changed
+    assert state(outcome)["skipped"] == 1
+
+
+def ampere(folder: Folder) -> None:
+    """In bf16, without a loss scale: stopped and resumed with the same bits."""
+    whole, stopped = train(config(folder, "whole", length=3)), config(folder, "stopped", length=3)
+    assert train(stopped, [StopAt(2)]).reason == "signal"
+    assert state(train(stopped)) == state(whole)
+    assert "loss_scale" not in state(whole)
+
+
+def learns(folder: Folder) -> None:
+    """A network that has learned on the CPU learns on, in fp16 as in fp32 there: the same mAP to rounding."""
+    shapes.data_set(folder / "ds", 16, 8)
+    how: dict[str, Any] = {"size": 48, "batch": 4, "subdivisions": 1}
+    first = replace(config(folder, "first", "cpu", 450, **how), precision="fp32", last_every=450)
+    learned = train(first, verbose=False)
+    found = []
+    for name, precision in (("cuda", "fp16"), ("cpu", "fp32")):
+        more = replace(config(folder, name, name, 10, **how), map_every=10, clear=True)
+        outcome = train(replace(more, weights=learned.weights["last"], precision=precision))
+        assert outcome.best is not None
+        found.append(outcome.best)
+    assert found[1] > 0.15
+    assert found[0] == pytest.approx(found[1], abs=0.03)
 
 
 #: Python runs it in every worker: those besides worker 0 keep the parameters that they end with, or die.
@@ -211,18 +265,20 @@ def test_workers_do_not_share_a_gpu(tmp_path: Path, words: list[str]) -> None:
     assert "found device 2, expected 0 to 1" in gone.stderr
 
 
-@pytest.mark.parametrize("name", ["resumed", "elsewhere", "overflows"])
+@pytest.mark.parametrize("name", ["resumed", "elsewhere", "overflows", "spikes", "learns", "ampere"])
 def test_training_on_fakes(name: str, tmp_path: Path) -> None:
     if name == "resumed":
         assert called("killed", tmp_path).returncode == -signal.SIGKILL
-    done = called(name, tmp_path)
+    arch, precision = (80, "bf16") if name == "ampere" else (75, "fp16")
+    done = called(name, tmp_path, DN_FAKE_arch=str(arch))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("computing on cuda (fake GPU (sm_75), cuDNN 9.10.2), fp16, 1 threads")
+    where = f"computing on cuda (fake GPU (sm_{arch}), cuDNN 9.10.2), {precision}, 1 threads"
+    assert done.stdout.startswith(where)
 
 
-def called(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def called(name: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a function of this file in a process that finds the fakes."""
-    values = {**GPU, "XDG_CACHE_HOME": str(folder / "cache")}
+    values = {**GPU, "XDG_CACHE_HOME": str(folder / "cache"), **variables}
     return subprocess.run(
         [sys.executable, __file__, name, folder],
         check=False,

@@ -71,6 +71,8 @@ dn_status fail(Status status, const char* message) noexcept {
 const char* dn_last_error(void) { return last_error.c_str(); }
 const char* dn_version(void) { return DN_VERSION; }
 
+int dn_abi(void) { return DN_ABI; }
+
 const char* dn_build_info(void) {
     static const std::string info = dn::build_info();
     return info.c_str();
@@ -239,6 +241,16 @@ dn_status dn_network_profile(dn_network* network, dn_layer_time* times, int capa
             const dn::LayerTime& time = network->times[i];
             (&need(times, "times"))[i] = {time.node, time.what.c_str(), time.seconds};
         }
+        *count = n;
+    });
+}
+
+dn_status dn_network_layer_errors(dn_network* network, double* errors, int capacity, int* count) {
+    return guarded([&] {
+        need(count, "count");
+        const std::vector<double> found = need(network, "network").net.layer_errors();
+        const int n = static_cast<int>(found.size());
+        if (capacity > 0) std::copy_n(found.begin(), std::min(n, capacity), &need(errors, "errors"));
         *count = n;
     });
 }

@@ -147,12 +147,13 @@ dn_status dn_trainer_get_info(const dn_trainer* trainer, dn_trainer_info* out) {
                             t.activation_bytes(),
                             scale ? scale->factor() : 0,
                             scale ? scale->good() : 0,
-                            t.has_skipped()};
+                            t.has_skipped(),
+                            t.skipped()};
     });
 }
 
-dn_status dn_trainer_set_counters(dn_trainer* trainer, int64_t iteration, uint64_t seen) {
-    return guarded([&] { need(trainer, "trainer").trainer.set_counters(iteration, seen); });
+dn_status dn_trainer_set_counters(dn_trainer* trainer, int64_t iteration, uint64_t seen, int64_t skipped_updates) {
+    return guarded([&] { need(trainer, "trainer").trainer.set_counters(iteration, seen, skipped_updates); });
 }
 
 dn_status dn_trainer_set_loss_scale(dn_trainer* trainer, float loss_scale, int loss_scale_updates) {

@@ -99,6 +99,9 @@ public:
     // weights as it packs them and, in training, what the TrainState has not taken yet (null: all). Parameters of the
     // network are not among them.
     virtual std::size_t plan_bytes(const Graph& graph, const PlanOptions& options) const = 0;
+    // The most scratch memory that libraries may take beside plan_bytes(); how much they do is known when plans are
+    // made.
+    virtual std::size_t most_scratch_bytes(const Graph&) const { return 0; }
     // What the plans of a backend can still take of their memory; 0 where the system does not report it.
     virtual std::size_t free_bytes() const = 0;
     // What training plans of this backend work on, begun from the parameters. It updates on as many threads.

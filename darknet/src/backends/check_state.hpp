@@ -30,8 +30,8 @@ public:
     std::string first_non_finite() const override { return first_->first_non_finite(); }
     // Losses are compared as they are: one backend alone may compute in float16.
     void set_loss_scale(float) override {}
-    void keep_gradients() override {}
-    void restore_gradients() override {}
+    void begin_update() override {}
+    void drop_update() override {}
     bool has_overflowed() const override { return false; }
 
     TrainState& first() const { return *first_; }

@@ -11,7 +11,7 @@ RollingShares::RollingShares(const Graph& graph, int frozen_before) {
         if (node.index < frozen_before) continue;
         const Node& owner = graph.node(weights_owner(graph, node.index));
         for (const ArraySpec& spec : owner.arrays) {
-            if (spec.role != Role::means && spec.role != Role::variances) continue;
+            if (!is_rolling(spec.role)) continue;
             if (owner.index != node.index)
                 throw Error(Status::cfg, node.where,
                             "shares the batch norm of another layer (share_index), which workers that share an update "

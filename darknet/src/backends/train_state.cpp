@@ -9,8 +9,6 @@
 namespace dn {
 namespace {
 
-bool is_rolling(Role role) { return role == Role::means || role == Role::variances; }
-
 bool host_is_current(const Parameters& parameters) {
     return parameters.host_weights_version == parameters.weights_version &&
            parameters.host_statistics_version == parameters.statistics_version;
@@ -42,9 +40,9 @@ void copy_to_host(const Graph& graph, Parameters& parameters) {
 
 void TrainState::set_loss_scale(float) { cannot_scale(); }
 
-void TrainState::keep_gradients() { cannot_scale(); }
+void TrainState::begin_update() { cannot_scale(); }
 
-void TrainState::restore_gradients() { cannot_scale(); }
+void TrainState::drop_update() { cannot_scale(); }
 
 bool TrainState::has_overflowed() const { cannot_scale(); }
 

@@ -39,7 +39,7 @@ struct UpdateRule {
     float momentum, beta1, beta2, epsilon;
     Ema ema;
     float ema_alpha;
-    std::int64_t iteration;  // counted from 1
+    float m_scale, v_scale;  // Adam's corrections of the moments, which begin at 0
     int images;              // accumulated since the last update
     std::vector<UpdateSpan> spans;
 };
@@ -83,10 +83,11 @@ public:
 
     // Plans multiply what they take from the losses by it, and divide the gradients of parameters again. 1 at first.
     virtual void set_loss_scale(float factor);
-    // Keeps the gradients in front of the first mini-batch of an update, which are momentum, and puts them back.
-    virtual void keep_gradients();
-    virtual void restore_gradients();
-    // Whether gradients hold NaN or Inf while no parameter does.
+    // In front of the first mini-batch of an update: keeps the gradients, which are momentum, and rolling statistics.
+    virtual void begin_update();
+    // Puts them back, as if the mini-batches had not been.
+    virtual void drop_update();
+    // Whether gradients or rolling statistics hold NaN or Inf while no trained parameter does.
     virtual bool has_overflowed() const;
 };
 

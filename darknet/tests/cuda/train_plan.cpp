@@ -116,7 +116,7 @@ TEST_CASE("cuda training: the memory of a plan and its state is as forecast, but
             const auto backend = FakeGpu::backend();
             const long long before = gpu.count("used");
             const Bench bench(cfg, *backend, precision);
-            if (precision == Precision::f16) bench.state->keep_gradients();  // as a trainer does
+            if (precision == Precision::f16) bench.state->begin_update();  // as a trainer does
             const long long used = gpu.count("used") - before;
             Training unmade = bench.training;
             unmade.state = nullptr;

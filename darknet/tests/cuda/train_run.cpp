@@ -94,6 +94,43 @@ TEST_CASE("cuda training: gradients that overflow in float16 move nothing, until
     CHECK(run.trainer.first_non_finite().empty());
 }
 
+TEST_CASE(
+    "cuda training: activations that overflow in float16 are skipped, and leave rolling statistics as they were") {
+    const FakeGpu gpu;
+    Run run(cfg("loss_scale=4\n"), Precision::f16);
+    run.accumulate();
+    run.trainer.update();
+    const auto all = [&] {
+        Floats found;
+        for (const StateKind kind : {StateKind::parameters, StateKind::gradients})
+            for (const Role role : kRoles) {
+                const Floats values = run.get(kind, 0, role);
+                found.insert(found.end(), values.begin(), values.end());
+            }
+        return found;
+    };
+    const Floats before = all();
+    Floats images(2 * 2 * 36, 1e6f), truths(2 * 3 * 36, 0.5f);  // beyond 65504
+    CHECK_FALSE(std::isfinite(run.trainer.accumulate(images.data(), 2, truths.data(), 3 * 36)));
+    CHECK_FALSE(std::isfinite(run.get(StateKind::parameters, 0, Role::means)[0]));
+    CHECK(run.trainer.first_non_finite().empty());
+    run.trainer.update();
+    CHECK(run.trainer.has_skipped());
+    CHECK(run.trainer.loss_scale()->factor() == 2);
+    CHECK(all() == before);
+    run.accumulate();
+    run.trainer.update();
+    CHECK_FALSE(run.trainer.has_skipped());
+}
+
+TEST_CASE("cuda training: the forecast has the most that cuDNN may take as scratch memory") {
+    const FakeGpu gpu;
+    const auto backend = FakeGpu::backend();
+    CHECK(backend->most_scratch_bytes(graph_of(cfg())) == std::size_t{256} << 20);
+    CHECK(backend->most_scratch_bytes(
+              graph_of("[net]\nwidth=4\nheight=4\nchannels=1\n[maxpool]\nsize=2\nstride=2\n")) == 0);
+}
+
 TEST_CASE("cuda training: a GPU that is too small names the subdivisions that fit, and they do") {
     const FakeGpu gpu;
     Run run(cfg(), Precision::f32);
@@ -109,7 +146,8 @@ TEST_CASE("cuda training: a GPU that is too small names the subdivisions that fi
     REQUIRE(bytes(4) > bytes(2));
     gpu.set("memory", gpu.count("used") + bytes(2));
     CHECK_CONTAINS(error_of(Status::out_of_memory, [&] { run.accumulate(4); }), "free on the GPU, expected 1 MB");
-    CHECK_CONTAINS(error_of(Status::out_of_memory, [&] { run.accumulate(4); }), "; subdivisions=2 fits");
+    CHECK_CONTAINS(error_of(Status::out_of_memory, [&] { run.accumulate(4); }),
+                   "a batch of 3 may fit; subdivisions=2 may fit");
     CHECK(std::isfinite(run.accumulate(2)));
     run.trainer.update();
 }

@@ -84,7 +84,8 @@ void check_equal(const Side& host, const Side& device) {
 }
 
 UpdateRule rule_of(bool adam, std::int64_t iteration, Ema ema) {
-    UpdateRule rule{adam, 0.9f, 0.9f, 0.999f, 1e-6f, ema, 0.97f, iteration, 3, {}};
+    const float m_scale = 10 / static_cast<float>(iteration), v_scale = 1000 / static_cast<float>(iteration);
+    UpdateRule rule{adam, 0.9f, 0.9f, 0.999f, 1e-6f, ema, 0.97f, m_scale, v_scale, 3, {}};
     for (const Role role : kTrainedRoles) {
         const bool weights = role == Role::weights;
         if (role != Role::scales || iteration % 2)  // an array that no span names stays as it is
@@ -263,7 +264,7 @@ TEST_CASE("cuda state: the bytes that it says it takes are those that it takes")
         const Side device(cfg(keys), backend.get());
         device.device().packed(0, {DType::f16, 3, 9});
         device.device().packed(2, {DType::f16, 3, 1});
-        device.state->keep_gradients();
+        device.state->begin_update();
         if (device.graph.net.ema_alpha > 0) device.state->update(rule_of(false, 1, Ema::start));
         const long long taken = gpu.count("used") - before;
         const auto said = static_cast<long long>(cuda::CudaTrainState::bytes(device.graph, Precision::f16));

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "../../error.hpp"
 #include "../shared_weights.hpp"
 #include "cuda.hpp"
+#include "dnn.hpp"
 #include "plan.hpp"
 #include "train/train.hpp"
 
@@ -62,6 +65,14 @@ public:
         return options.training ? train_plan_bytes(graph, resolved) : CudaPlan::bytes(graph, resolved);
     }
 
+    // Of one plan, whose convolutions share it.
+    std::size_t most_scratch_bytes(const Graph& graph) const override {
+        const auto convolves = [](const Node& node) {
+            return node.kind == Kind::convolutional || node.kind == Kind::connected;
+        };
+        return std::any_of(graph.nodes.begin(), graph.nodes.end(), convolves) ? kMostWorkspace : 0;
+    }
+
     std::size_t free_bytes() const override { return engine_->device->memory().free; }
 
     std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
@@ -83,20 +94,27 @@ private:
                                           options);
     }
 
+    // The largest batch below that of the options that fits beside other bytes; 0: none.
+    int largest_batch(const Graph& graph, PlanOptions options, std::size_t free, std::size_t beside) const {
+        int fits = 0;
+        for (int above = options.batch; above - fits > 1;) {
+            options.batch = fits + (above - fits) / 2;
+            (plan_bytes(graph, options) + beside <= free ? fits : above) = options.batch;
+        }
+        return fits;
+    }
+
     // Throws Error(out_of_memory) with the whole need, in place of the one array that did not fit, and a batch that
-    // fits; returns where the forecast, which lacks the scratch memory of cuDNN, does not explain it.
-    void explain_memory(const Graph& graph, PlanOptions options) const {
+    // fits; returns where the forecast, without the scratch memory of cuDNN, does not explain it.
+    void explain_memory(const Graph& graph, const PlanOptions& options) const {
         const Device::Memory memory = engine_->device->memory();
         const std::size_t need = plan_bytes(graph, options);
         if (need <= memory.free) return;
-        const int asked = options.batch;
-        int fits = 0;
-        for (int above = asked; above - fits > 1;) {
-            options.batch = fits + (above - fits) / 2;
-            (plan_bytes(graph, options) <= memory.free ? fits : above) = options.batch;
-        }
-        const std::string remedy = fits ? text("a batch of ", fits, " fits")
-                                        : text("not even one image fits: use a smaller input size or the cpu");
+        const int asked = options.batch, fits = largest_batch(graph, options, memory.free, most_scratch_bytes(graph));
+        const int may_fit = fits ? 0 : largest_batch(graph, options, memory.free, 0);
+        const std::string remedy = fits      ? text("a batch of ", fits, " fits")
+                                   : may_fit ? text("a batch of ", may_fit, " may fit")
+                                             : "not even one image fits: use a smaller input size or the cpu";
         throw Error(Status::out_of_memory, name(),
                     text("found ", megabytes(memory.free), " of ", megabytes(memory.total),
                          " free on the GPU, expected ", megabytes(need), " for a batch of ", asked, "; ", remedy));

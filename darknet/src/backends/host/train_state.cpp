@@ -75,10 +75,6 @@ void for_parts(const Items& items, std::size_t first, std::size_t last, const Co
     }
 }
 
-bool is_trained(Role role) {
-    return std::find(std::begin(kTrainedRoles), std::end(kTrainedRoles), role) != std::end(kTrainedRoles);
-}
-
 }  // namespace
 
 HostTrainState::HostTrainState(const Graph& graph, std::shared_ptr<Parameters> parameters, int threads)
@@ -87,8 +83,8 @@ HostTrainState::HostTrainState(const Graph& graph, std::shared_ptr<Parameters> p
     for (const Node& node : graph.nodes) {
         where_.push_back(node.where);
         for (const ArraySpec& spec : node.arrays) {
-            (is_trained(spec.role) ? gradients_ : statistics_)[node.index].array(spec.role).resize(spec.count);
-            if (is_trained(spec.role)) trained_.push_back({node.index, spec.role, spec.count});
+            (is_rolling(spec.role) ? statistics_ : gradients_)[node.index].array(spec.role).resize(spec.count);
+            if (!is_rolling(spec.role)) trained_.push_back({node.index, spec.role, spec.count});
         }
     }
     if (graph.net.adam) adam_m_ = adam_v_ = gradients_;
@@ -98,7 +94,7 @@ HostTrainState::HostTrainState(const Graph& graph, std::shared_ptr<Parameters> p
 std::size_t HostTrainState::bytes(const Graph& graph) {
     std::size_t trained = 0, statistics = 0;
     for (const Node& node : graph.nodes)
-        for (const ArraySpec& spec : node.arrays) (is_trained(spec.role) ? trained : statistics) += spec.count;
+        for (const ArraySpec& spec : node.arrays) (is_rolling(spec.role) ? statistics : trained) += spec.count;
     const std::size_t copies = 1 + (graph.net.adam ? 2 : 0) + (graph.net.ema_alpha > 0 ? 1 : 0);
     return (copies * trained + statistics) * sizeof(float);
 }
@@ -126,10 +122,10 @@ void HostTrainState::set(StateKind kind, int node, Role role, const float* src) 
     Floats& values = array(kind, node, role);
     std::copy_n(src, values.size(), values.begin());
     if (kind != StateKind::parameters) return;
-    if (is_trained(role))
-        parameters_->host_weights_version = ++parameters_->weights_version;
-    else
+    if (is_rolling(role))
         parameters_->host_statistics_version = ++parameters_->statistics_version;
+    else
+        parameters_->host_weights_version = ++parameters_->weights_version;
 }
 
 void HostTrainState::sgd(const UpdateSpan& span, const UpdateRule& rule, std::size_t first, std::size_t last) {
@@ -142,11 +138,8 @@ void HostTrainState::sgd(const UpdateSpan& span, const UpdateRule& rule, std::si
 
 // Darknet's Adam works on the batch's sum.
 void HostTrainState::adam(const UpdateSpan& span, const UpdateRule& rule, std::size_t first, std::size_t last) {
-    const auto correction = [&](float beta) {
-        return static_cast<float>(1 / (1 - std::pow(static_cast<double>(beta), static_cast<double>(rule.iteration))));
-    };
-    const AdamStep step{span.decay,   rule.beta1, rule.beta2, span.rate, correction(rule.beta1), correction(rule.beta2),
-                        rule.epsilon, span.clip};
+    const AdamStep step{span.decay,   rule.beta1,   rule.beta2,   span.rate,
+                        rule.m_scale, rule.v_scale, rule.epsilon, span.clip};
     const auto values = span.clip > 0 ? adam_values<true> : adam_values<false>;
     values(array(StateKind::parameters, span.node, span.role).data() + first,
            gradients_[span.node].array(span.role).data() + first, adam_m_[span.node].array(span.role).data() + first,
@@ -245,7 +238,7 @@ std::string HostTrainState::first_non_finite() const {
     });
     for (std::size_t node = 0; node < where_.size(); ++node)
         for (const Role role : kRoles) {
-            if (finite && is_trained(role)) continue;  // checked already
+            if (finite && !is_rolling(role)) continue;  // checked already
             const char* name = role_name(role);
             if (!all_finite(gradients_[node].array(role)))
                 return text(where_[node], ": its gradient of ", name, " is not finite (layer ", node, ")");

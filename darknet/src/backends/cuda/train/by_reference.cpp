@@ -71,8 +71,6 @@ public:
     }
 
 private:
-    static bool is_rolling(Role role) { return role == Role::means || role == Role::variances; }
-
     void download(const float* from, Floats& to) const { stream_.download(from, to.data(), to.size() * sizeof(float)); }
     void upload(const Floats& from, float* to) const { stream_.upload(from.data(), to, from.size() * sizeof(float)); }
 

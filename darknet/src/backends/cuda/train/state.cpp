@@ -12,10 +12,6 @@ namespace {
 
 constexpr std::size_t kStep = kDeviceAlignment / sizeof(float);  // between the first values of two arrays
 
-bool is_trained(Role role) {
-    return std::find(std::begin(kTrainedRoles), std::end(kTrainedRoles), role) != std::end(kTrainedRoles);
-}
-
 // Other weights are used as they are.
 bool has_filters(const Node& node) { return node.kind == Kind::convolutional || node.kind == Kind::connected; }
 
@@ -26,7 +22,7 @@ long long as_count(std::size_t floats) { return static_cast<long long>(floats); 
 CudaTrainState::Layout::Layout(const Graph& graph, bool trained) {
     for (const Node& node : graph.nodes)
         for (const ArraySpec& spec : node.arrays) {
-            if (is_trained(spec.role) != trained) continue;
+            if (is_rolling(spec.role) == trained) continue;
             slots_.push_back({node.index, spec.role, floats_, spec.count});
             floats_ += (spec.count + kStep - 1) / kStep * kStep;
         }
@@ -77,19 +73,18 @@ CudaTrainState::CudaTrainState(const Graph& graph, std::shared_ptr<Parameters> p
 
 std::size_t CudaTrainState::bytes(const Graph& graph, Precision precision) {
     const Layout trained(graph, true), rolling(graph, false);
-    const bool keeps_gradients = precision == Precision::f16;
-    const std::size_t copies =
-        2 + (graph.net.adam ? 2 : 0) + (graph.net.ema_alpha > 0 ? 1 : 0) + (keeps_gradients ? 1 : 0);
+    const std::size_t kept = precision == Precision::f16 ? 1 : 0;
+    const std::size_t copies = 2 + (graph.net.adam ? 2 : 0) + (graph.net.ema_alpha > 0 ? 1 : 0) + kept;
     std::size_t filters = 0;
     for (const Slot& slot : trained.slots())
         if (slot.role == Role::weights && has_filters(graph.nodes[slot.node])) filters += slot.count;
-    return copies * trained.bytes() + 2 * rolling.bytes() + filters * dn::bytes(type_of(precision));
+    return copies * trained.bytes() + (2 + kept) * rolling.bytes() + filters * dn::bytes(type_of(precision));
 }
 
 std::size_t CudaTrainState::bytes_in_use() const {
     std::size_t total = 0;
-    for (const DeviceBuffer* buffer :
-         {&trained_, &gradients_, &rolling_, &batch_rolling_, &adam_m_, &adam_v_, &ema_, &kept_gradients_})
+    for (const DeviceBuffer* buffer : {&trained_, &gradients_, &rolling_, &batch_rolling_, &adam_m_, &adam_v_, &ema_,
+                                       &kept_gradients_, &kept_rolling_})
         total += buffer->bytes();
     for (const auto& entry : packed_) total += entry.second.buffer.bytes();
     return total;
@@ -107,14 +102,14 @@ DeviceBuffer CudaTrainState::zeros(const Layout& layout) const {
 }
 
 const DeviceBuffer& CudaTrainState::arena_of(StateKind kind, Role role) const {
-    if (!is_trained(role)) return rolling_;
+    if (is_rolling(role)) return rolling_;
     const DeviceBuffer* const arenas[] = {&trained_, &gradients_, &adam_m_, &adam_v_, &ema_};
     return *arenas[static_cast<int>(kind)];
 }
 
 // Rolling statistics are parameters alone.
 const CudaTrainState::Slot* CudaTrainState::slot_of(StateKind kind, int node, Role role) const {
-    if (!is_trained(role)) return kind == StateKind::parameters ? rolling_layout_.find(node, role) : nullptr;
+    if (is_rolling(role)) return kind == StateKind::parameters ? rolling_layout_.find(node, role) : nullptr;
     return arena_of(kind, role).bytes() ? trained_layout_.find(node, role) : nullptr;
 }
 
@@ -168,7 +163,7 @@ void CudaTrainState::set(StateKind kind, int node, Role role, const float* src) 
         for (const auto& entry : packed_)
             if (entry.first.first == node) pack(entry.second);
     stream_.synchronize();
-    if (kind == StateKind::parameters) ++(is_trained(role) ? host_->weights_version : host_->statistics_version);
+    if (kind == StateKind::parameters) ++(is_rolling(role) ? host_->statistics_version : host_->weights_version);
 }
 
 const void* CudaTrainState::packed(int node, const PackedFilters& as) {
@@ -214,11 +209,8 @@ void CudaTrainState::move(const UpdateSpan& span, const UpdateRule& rule) const 
     if (!rule.adam)
         return sgd_(count, {weights, gradients, count, span.decay, span.rate / static_cast<float>(rule.images),
                             rule.momentum, span.clip, span.clamp_step});
-    const auto correction = [&](float beta) {
-        return static_cast<float>(1 / (1 - std::pow(static_cast<double>(beta), static_cast<double>(rule.iteration))));
-    };
     adam_(count, {weights, gradients, address(adam_m_, slot), address(adam_v_, slot), count, span.decay, rule.beta1,
-                  rule.beta2, span.rate, correction(rule.beta1), correction(rule.beta2), rule.epsilon, span.clip});
+                  rule.beta2, span.rate, rule.m_scale, rule.v_scale, rule.epsilon, span.clip});
 }
 
 void CudaTrainState::update_ema(const UpdateRule& rule, bool begins) const {
@@ -284,14 +276,20 @@ void CudaTrainState::set_loss_scale(float factor) {
     stream_.synchronize();
 }
 
-void CudaTrainState::keep_gradients() {
+void CudaTrainState::begin_update() {
     if (!kept_gradients_.bytes()) kept_gradients_ = zeros(trained_layout_);
+    if (!kept_rolling_.bytes()) kept_rolling_ = zeros(rolling_layout_);
     copy_arena(gradients_, kept_gradients_);
+    copy_arena(rolling_, kept_rolling_);
 }
 
-void CudaTrainState::restore_gradients() { copy_arena(kept_gradients_, gradients_); }
+void CudaTrainState::drop_update() {
+    copy_arena(kept_gradients_, gradients_);
+    copy_arena(kept_rolling_, rolling_);
+    if (rolling_.bytes()) ++host_->statistics_version;
+}
 
-bool CudaTrainState::has_overflowed() const { return !all_finite({&gradients_}) && all_finite({&trained_, &rolling_}); }
+bool CudaTrainState::has_overflowed() const { return !all_finite({&gradients_, &rolling_}) && all_finite({&trained_}); }
 
 // -- checks ----------------------------------------------------------------------------------------------------------
 

@@ -47,8 +47,8 @@ public:
     void join_group(const WorkerGroupId& id, int number, int count, double limit) override;
     void sum_gradients(double limit) override;
     void set_loss_scale(float factor) override;
-    void keep_gradients() override;
-    void restore_gradients() override;
+    void begin_update() override;
+    void drop_update() override;
     bool has_overflowed() const override;
 
     // Bytes on the device of such a state, filters packed in this precision included.
@@ -118,7 +118,7 @@ private:
     std::vector<std::string> where_;  // by node
     Layout trained_layout_, rolling_layout_;
     DeviceBuffer trained_, gradients_, adam_m_, adam_v_, ema_;  // no bytes: there is none
-    DeviceBuffer kept_gradients_;                               // likewise, without a loss scale
+    DeviceBuffer kept_gradients_, kept_rolling_;                // likewise, without a loss scale
     DeviceBuffer rolling_, batch_rolling_;                      // of the network, and of the mini-batch
     DeviceBuffer counters_, unscale_, found_;
     std::uint64_t seen_;
