@@ -216,6 +216,10 @@ typedef struct {
  * there are. Strings live until the next call on this network. */
 DN_API dn_status dn_network_profile(dn_network *network, dn_layer_time *times, int capacity, int *count);
 
+/* Compares the backends of a network whose backend is "check:A,B": for each layer the largest difference between their
+ * outputs on noise, relative to the largest value. As dn_network_profile; DN_BACKEND with other backends. */
+DN_API dn_status dn_network_layer_errors(dn_network *network, double *errors, int capacity, int *count);
+
 /* -- weights ----------------------------------------------------------------------------------------------------- */
 
 /* Writes a Darknet weights file, atomically. cutoff: only the layers before it; -1: all. */

@@ -9,6 +9,7 @@
 #include <sched.h>
 #endif
 
+#include "backends/check.hpp"
 #include "backends/registry.hpp"
 #include "error.hpp"
 #include "layers/layer.hpp"
@@ -219,6 +220,11 @@ int Network::classes() const {
 std::vector<LayerTime> Network::profile() {
     const LockedParameters current = parameters();
     return plan(*current).profile();
+}
+
+std::vector<double> Network::layer_errors() {
+    const LockedParameters current = parameters();
+    return dn::layer_errors(plan(*current));
 }
 
 MemoryNeed memory_need(const Cfg& cfg, const NetworkOptions& options, int width, int height, bool training) {

@@ -60,6 +60,7 @@ public:
     int classes() const;  // of the first head; 0 without one
 
     std::vector<LayerTime> profile();
+    std::vector<double> layer_errors();  // by node, of a backend "check:A,B"; see backends/check.hpp
     const Plan* compiled_plan() const { return plan_.get(); }
 
 private:

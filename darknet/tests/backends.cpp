@@ -70,6 +70,22 @@ const BackendTable kTable = {{"absent", is_missing, make_faulty}, {"pair", has_t
 
 }  // namespace
 
+TEST_CASE("check: the errors of layers are relative to their largest values") {
+    const Graph graph = graph_of(kSections, kInput);
+    const auto errors = [&](std::unique_ptr<Backend> second) {
+        const auto backend = make_check_backend(make_backend("ref"), std::move(second));
+        return layer_errors(*backend->compile(graph, initial_parameters(graph, 1), {}));
+    };
+    CHECK(errors(make_backend("ref")) == std::vector<double>(3, 0));
+    const std::vector<double> faulty = errors(std::make_unique<Faulty>(1, 1e6f));
+    REQUIRE(faulty.size() == 3);
+    CHECK(faulty[0] == 0);
+    for (int layer : {1, 2}) CHECK(faulty[layer] == doctest::Approx(1).epsilon(1e-4));
+    CHECK(std::isinf(errors(std::make_unique<Faulty>(2, std::nanf("")))[2]));
+    const auto plan = make_backend("ref")->compile(graph, initial_parameters(graph, 1), {});
+    CHECK_CONTAINS(error_of(Status::backend, [&] { layer_errors(*plan); }), "expected a backend check:A,B");
+}
+
 TEST_CASE("backends: auto skips what is not available, and errors give the reason") {
     CHECK(make_backend("auto", kTable)->name() == "faulty");
     CHECK(backend_names(kTable) == std::vector<std::string>{"pair"});

@@ -101,7 +101,7 @@ TEST_CASE("fuse: a bottleneck becomes one node that reads what its first convolu
     const Graph graph = graph_of(kConv + block, kInput);
     FusedGraph fused(graph);
     fuse_bottlenecks(fused, {3}, [](const Bottleneck&) { return true; });
-    CHECK(fused.of(3).expand == 1);
+    CHECK(fused.of(3).first == 1);
     CHECK(fused.of(3).depthwise == 2);
     CHECK(fused.inputs(graph.nodes[3]) == std::vector<int>{0});
     CHECK(fused.of(1).computed_elsewhere);
@@ -120,6 +120,24 @@ TEST_CASE("fuse: a bottleneck becomes one node that reads what its first convolu
     CHECK(middle_of(3, block + "[route]\nlayers=-1,-3\n", {4}) == -1);  // a route takes it
     CHECK(middle_of(4, kConv + block, {4}) == 3);
     CHECK(middle_of(3, wide + wide + "[convolutional]\nfilters=8\nsize=1\n", {3}) == -1);
+}
+
+TEST_CASE("fuse: two convolutions become one node, if no other reads the first") {
+    const auto first_of = [](int node, const std::string& sections, const std::vector<int>& wanted,
+                             bool accepted = true) {
+        const Graph graph = graph_of(sections, kInput);
+        FusedGraph fused(graph);
+        fuse_pairs(fused, wanted, [&](const ConvPair&) { return accepted; });
+        if (fused.of(node).first >= 0) CHECK(fused.of(fused.of(node).first).computed_elsewhere);
+        return fused.of(node).first;
+    };
+    CHECK(first_of(1, kConv + kConv, {1}) == 0);
+    CHECK(first_of(1, kConv + kConv, {1}, false) == -1);
+    CHECK(first_of(1, kConv + kConv, {0, 1}) == -1);                           // it is to be read
+    CHECK(first_of(1, kConv + kConv + "[route]\nlayers=-1,-2\n", {2}) == -1);  // a route takes it
+    CHECK(first_of(1, kConv + "[upsample]\n" + kConv, {2}) == -1);
+    CHECK(first_of(2, kConv + kConv + kConv, {2}) == -1);  // pairs do not overlap
+    CHECK(first_of(3, kConv + kConv + kConv + kConv, {3}) == 2);
 }
 
 TEST_CASE("fuse: what a bottleneck reads lives until it is done, and nothing between has a place of its own") {

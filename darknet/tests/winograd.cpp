@@ -3,51 +3,15 @@
 #if defined(DN_HAVE_ONEDNN)
 #include <limits>
 
-#include "winograd.hpp"
+#include "conv_methods.hpp"
 
 using namespace dn;
 using namespace dn::test;
 
 namespace {
 
-std::string conv(int filters, const std::string& activation, const std::string& more = "") {
-    return text("[convolutional]\nbatch_normalize=1\nsize=3\npad=1\nfilters=", filters, "\nactivation=", activation,
-                "\n", more);
-}
-
-struct Case {
-    std::string sections;
-    Shape input;
-    int images = 1;
-};
-
-// Inputs and weights of both signs, biases and statistics of each channel its own.
-Floats output_of(const std::string& backend, const Case& net, ConvMethod method, int threads, std::string* what) {
-    const Graph graph = graph_of(net.sections, net.input);
-    const auto parameters = initial_parameters(graph, 1);
-    unsigned seed = 3;
-    for (NodeParameters& node : parameters->nodes)
-        for (Floats* array : {&node.biases, &node.means}) *array = random_floats(array->size(), ++seed);
-    PlanOptions options;
-    options.batch = net.images;
-    options.threads = threads;
-    options.precision = Precision::f32;
-    options.convolutions = method;
-    const int last = static_cast<int>(graph.nodes.size()) - 1;
-    options.wanted = {last};
-    const auto plan = make_backend(backend)->compile(graph, parameters, options);
-    const Floats x = random_floats(net.images * net.input.size(), 11);
-    std::copy(x.begin(), x.end(), plan->input());
-    plan->forward();
-    Floats y(net.images * graph.nodes[last].out.size());
-    plan->read(last, y.data());
-    if (what)
-        for (const LayerTime& time : plan->profile()) *what += time.what + " ";
-    return y;
-}
-
 // Of all layers it is 1e-5 (tolerances.hpp).
-void check_methods(const Case& net, double tolerance2 = 4e-6, double tolerance4 = 8e-6) {
+void check_methods(const ConvCase& net, double tolerance2 = 4e-6, double tolerance4 = 8e-6) {
     CAPTURE(net.sections);
     CAPTURE(net.input.h);
     CAPTURE(net.input.w);
@@ -116,7 +80,7 @@ TEST_CASE("winograd: the default on vectors, but not where it cannot be or has n
 
 TEST_CASE("winograd: infinities and NaN are not lost") {
     for (const float odd : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
-        const Case net{conv(16, "linear"), {8, 4, 4}};
+        const ConvCase net{conv(16, "linear"), {8, 4, 4}};
         const Graph graph = graph_of(net.sections, net.input);
         PlanOptions options;
         options.convolutions = ConvMethod::winograd4;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shared by the tests of convolutions in Winograd's form.
+// Shared by the tests of convolutions by a method that is forced.
 #pragma once
 
 #include <cmath>

@@ -175,7 +175,7 @@ def preflight(
     *,
     deep: bool = False,
     ignore: Collection[str] = (),
-    progress: Progress = no_progress,
+    progress: Progress | None = None,
 ) -> Preflight:
     """Check a training before it starts.
 
@@ -192,4 +192,4 @@ def preflight(
         CfgError: the cfg cannot be read, or has no ``[net]``.
         DataError: there is no such data set.
     """
-    return inspect(load_inputs(cfg, data, weights, run, deep=deep, progress=progress), ignore)
+    return inspect(load_inputs(cfg, data, weights, run, deep=deep, progress=progress or no_progress), ignore)

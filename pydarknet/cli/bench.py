@@ -54,6 +54,7 @@ def command(
       pydarknet bench yolov4-tiny.cfg --sizes 320,416,512,608
       pydarknet bench yolov4.cfg --batches 1,8 --precisions fp32,bf16 --json
       pydarknet bench yolov4.cfg --per-layer --device cuda:1
+      pydarknet bench yolov4.cfg --per-layer --backend check:cpu,ref   # and the error of each layer
     """
     engine = backend_on(backend, device)
     chosen = [SIZE.convert(size, None, None) for size in sizes.split(",")] if sizes else [None]
@@ -99,13 +100,22 @@ def _line(row: Row) -> str:
 def _layer_table(rows: list[LayerRow]) -> str:
     total = sum(row.milliseconds for row in rows)
     width = max(len(row.description) for row in rows)
-    lines = ["", f"layer type            {'description':{width}}       ms  share  GFLOP/s  kernel"]
+    compared = any(row.error is not None for row in rows)
+    error_title = "    error" if compared else ""
+    lines = [
+        "",
+        f"layer type            {'description':{width}}       ms  share  GFLOP/s{error_title}  kernel",
+    ]
     lines += [
         f"{row.layer:5} {row.type:15} {row.description:{width}} {row.milliseconds:8.3f} "
-        f"{row.share(total):6.1%} {row.gflops:8.1f}  {row.what}"
+        f"{row.share(total):6.1%} {row.gflops:8.1f}{_error(row) if compared else ''}  {row.what}"
         for row in rows
     ]
     return "\n".join([*lines, f"{total:.2f} ms in all"])
+
+
+def _error(row: LayerRow) -> str:
+    return f" {'' if row.error is None else f'{row.error:.1e}':>8}"
 
 
 def _numbers(text: str) -> list[int]:

@@ -38,7 +38,9 @@ def command() -> None:
 
 
 @command.command("cache")
-@click.option("--clean", "empty", is_flag=True, help="Delete all unpacked archives.")
+@click.option(
+    "--clean", "empty", is_flag=True, help="Delete all unpacked archives, but none that is being unpacked."
+)
 def cache(empty: bool) -> None:
     """List the archives that were unpacked to be read, or delete them.
 

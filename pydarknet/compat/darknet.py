@@ -70,7 +70,6 @@ reset_rnn = lib.reset_rnn
 free_network_ptr = lib.free_network_ptr
 do_nms_obj = lib.do_nms_obj
 do_nms_sort = lib.do_nms_sort
-free_image = lib.free_image
 letterbox_image = lib.letterbox_image
 rgbgr_image = lib.rgbgr_image
 predict_image = network_predict_image = lib.network_predict_image
@@ -80,6 +79,13 @@ network_width = lib.network_width
 network_height = lib.network_height
 
 Network = Any
+
+
+def free_image(image: IMAGE) -> None:
+    """Free the pixels of an image; a second call does nothing."""
+    if image.data:
+        lib.free_image(image)
+        image.data = type(image.data)()
 
 
 def get_network_boxes(

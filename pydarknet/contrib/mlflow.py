@@ -36,7 +36,7 @@ PAUSE = 600.0  # seconds until an unreachable server is tried again; MLflow itse
 ARTIFACTS = ("results.csv", "evaluation.json", "evaluation_best.json", "chart.png", "run.json")
 _STATUS = {
     "signal": "KILLED",
-    **dict.fromkeys(("failed", "data-error", "disk-error", "non-finite"), "FAILED"),
+    **dict.fromkeys(("finished", "nothing-to-do", "time-limit", "early-stop", "overfit-stop"), "FINISHED"),
 }
 _MOST = 900  # metrics in a message; the protocol allows 1000
 
@@ -121,7 +121,7 @@ class Mlflow(Hook):
                 if training.config.run.file(name).is_file():
                     self._client.log_artifact(self._run, str(training.config.run.file(name)))
             self._client.set_tag(self._run, "stop_reason", reason)
-            self._client.set_terminated(self._run, _STATUS.get(reason, "FINISHED"))
+            self._client.set_terminated(self._run, _STATUS.get(reason, "FAILED"))
         except MlflowException as error:
             _log.warning("MLflow does not accept the end of the run: %s", error)
 

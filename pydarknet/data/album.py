@@ -48,6 +48,28 @@ def decoded(path: Path, channels: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
+class Room:
+    """Bytes of main memory that caches share; may be used from any thread.
+
+    Args:
+        need: bytes that other parts of the program will take.
+
+    Attributes:
+        left: bytes that are not taken: at first half of the memory that is free besides ``need``.
+    """
+
+    def __init__(self, need: int = 0) -> None:
+        self.left = int(max((available_memory() or 0) - need, 0) * RAM_SHARE)
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> bool:
+        """Take bytes, if as many are left."""
+        with self._lock:
+            fits = count <= self.left
+            self.left -= count * fits
+        return fits
+
+
 class ImageCache:
     """Decodes the images of a data set; counts the unreadable ones.
 
@@ -57,6 +79,7 @@ class ImageCache:
         cache: ``none``, ``ram`` (as long as there is room), or ``disk`` (uint8 arrays in ``folder``).
         folder: for the disk cache.
         limit: unreadable images tolerated.
+        room: for the cache in memory; by default one of its own.
     """
 
     def __init__(
@@ -66,11 +89,12 @@ class ImageCache:
         cache: str = "none",
         folder: Path | None = None,
         limit: int = 100,
+        room: Room | None = None,
     ) -> None:
         self.samples, self.channels, self.limit = samples, channels, limit
         self.bad: dict[str, str] = {}
-        self._ram: dict[int, Pixels] | None = {} if cache == "ram" else None
-        self._room = int((available_memory() or 0) * RAM_SHARE)
+        self._ram: dict[int, Pixels] = {}
+        self._room = (room or Room()) if cache == "ram" else None
         self._folder = folder if cache == "disk" else None
         self._lock = threading.Lock()
 
@@ -87,8 +111,8 @@ class ImageCache:
         Raises:
             DataError: more images than ``limit``, or all of them, cannot be read.
         """
-        if self._ram is not None and index in self._ram:
-            return self._ram[index]
+        if (kept := self._ram.get(index)) is not None:
+            return kept
         path = self.samples[index].image
         if str(path) in self.bad:
             return None
@@ -97,9 +121,10 @@ class ImageCache:
         except DataError as error:
             self._note(str(path), str(error))
             return None
-        if self._ram is not None and found.nbytes <= self._room:
-            self._room -= found.nbytes
-            self._ram[index] = found
+        if self._room is not None:
+            with self._lock:
+                if index not in self._ram and self._room.take(found.nbytes):
+                    self._ram[index] = found
         return found
 
     def _stored(self, index: int) -> Pixels:

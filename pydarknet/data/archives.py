@@ -79,7 +79,7 @@ def clean(unused: float = 0.0) -> None:
     """Delete archives that were not used for this many seconds, and folders that nothing fills any more."""
     base, now = cache_folder(), time.time()
     for folder in base.iterdir() if base.is_dir() else ():
-        limit = min(unused, _ABANDONED) if folder.name.startswith(_UNFINISHED) else unused
+        limit = _ABANDONED if folder.name.startswith(_UNFINISHED) else unused
         with contextlib.suppress(OSError):
             if now - folder.stat().st_mtime >= limit:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -95,7 +95,7 @@ def convert(
     overwrite: bool = False,
     max_errors: int | None = None,
     engine: Engine = local,
-    progress: Progress = no_progress,
+    progress: Progress | None = None,
 ) -> ConvertResult:
     """Convert a data set.
 
@@ -119,7 +119,7 @@ def convert(
         refuse_occupied(out.root, overwrite)
         journal.start()
     try:
-        return _convert(job, out, journal, jobs, max_errors, engine, progress)
+        return _convert(job, out, journal, jobs, max_errors, engine, progress or no_progress)
     except DataError:
         journal.remove_if_empty()
         raise

@@ -37,7 +37,7 @@ def read(  # noqa: PLR0913  all but two by name
     on_error: str = "clip",
     min_size: str = "0",
     min_visible: float = 0.0,
-    progress: Progress = no_progress,
+    progress: Progress | None = None,
     **settings: str,
 ) -> Dataset:
     """Read a data set.
@@ -74,7 +74,7 @@ def read(  # noqa: PLR0913  all but two by name
         settings,
     )
     source = open_source(Path(path), format, options, report)
-    return read_units(source, counted(source.units(), progress, "read"), rules, report)
+    return read_units(source, counted(source.units(), progress or no_progress, "read"), rules, report)
 
 
 def read_units(source: LabelSource, units: Iterable[Unit], rules: Rules, report: Report) -> Dataset:

@@ -268,12 +268,12 @@ class EngineHandle:
     def resize(self, width: int, height: int) -> None:
         """Change the input size."""
         self._info = None
-        check(lib.dn_network_resize(self.pointer, width, height))
+        check(lib.dn_network_resize(self.pointer, _count("width", width), _count("height", height)))
 
     def set_batch(self, batch: int) -> None:
         """Change the largest batch."""
         self._info = None
-        check(lib.dn_network_set_batch(self.pointer, batch))
+        check(lib.dn_network_set_batch(self.pointer, _count("batch", batch)))
 
     def save_weights(self, path: str, cutoff: int) -> None:
         """Write a weights file atomically."""
@@ -324,6 +324,15 @@ class EngineHandle:
         pointer = self.pointer
         self._compute(lambda: lib.dn_network_profile(pointer, times, capacity, count))
         return [LayerTime(t.layer, text(t.what), t.seconds) for t in times[0 : min(count[0], capacity)]]
+
+    def layer_errors(self) -> list[float]:
+        """Compare the two backends of a check layer by layer."""
+        capacity = self.info().layers
+        errors = ffi.new("double[]", capacity)
+        count = ffi.new("int *")
+        pointer = self.pointer
+        self._compute(lambda: lib.dn_network_layer_errors(pointer, errors, capacity, count))
+        return list(errors)
 
 
 def _image_fields(image: Image) -> tuple[Any, ...]:

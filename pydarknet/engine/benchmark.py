@@ -138,7 +138,7 @@ def _times(call: Callable[[], object], seconds: float, warmup: int) -> list[floa
 
 @dataclass(frozen=True)
 class LayerRow:
-    """Median time of one layer over several passes."""
+    """Median time of one step over several passes; ``error`` as of ``Network.layer_errors``."""
 
     layer: int
     type: str
@@ -146,6 +146,7 @@ class LayerRow:
     what: str
     milliseconds: float
     gflops: float  # per second
+    error: float | None = None
 
     def share(self, total: float) -> float:
         """Share of the whole pass, 0..1."""
@@ -153,9 +154,10 @@ class LayerRow:
 
 
 def per_layer(network: Network, passes: int = 10) -> list[LayerRow]:
-    """Time of every step of a forward pass, in the order of the layers."""
+    """Time of every step of a forward pass, in the order of the layers, and errors of a ``check:A,B``."""
     network.profile()  # warm up
     profiles = [network.profile() for _ in range(passes)]
+    errors = network.layer_errors() if network.info.backend.startswith("check:") else None
     layers, batch = network.layers, network.batch
     rows = []
     for steps in zip(*profiles, strict=True):
@@ -166,5 +168,6 @@ def per_layer(network: Network, passes: int = 10) -> list[LayerRow]:
             continue
         layer = layers[index]
         gflops = layer.bflops * batch / seconds if seconds else 0.0
-        rows.append(LayerRow(index, layer.type, layer.description, what, seconds * 1e3, gflops))
+        error = errors[index] if errors else None
+        rows.append(LayerRow(index, layer.type, layer.description, what, seconds * 1e3, gflops, error))
     return rows

@@ -7,12 +7,14 @@ upstream.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from pydarknet.errors import ArgumentError
 
 Floats = npt.NDArray[np.float32]
 
@@ -146,6 +148,18 @@ class EngineOptions:
     batch: int = 1
     threads: int = 0
     strict: bool = True
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> EngineOptions:
+        """From values by name.
+
+        Raises:
+            ArgumentError: there is no such option.
+        """
+        known = [one.name for one in fields(cls)]
+        if unknown := next((name for name in options if name not in known), None):
+            raise ArgumentError(f"found the option {unknown!r}, expected one of device, {', '.join(known)}")
+        return cls(**options)
 
 
 @dataclass(frozen=True)

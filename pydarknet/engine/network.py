@@ -74,6 +74,8 @@ class Network(Closing):
         FileError: a file cannot be opened.
     """
 
+    _instead = "; clone() makes another, and another process opens its own"
+
     def __init__(  # noqa: PLR0913  all but two by keyword
         self,
         cfg: str | os.PathLike[str],
@@ -124,7 +126,7 @@ class Network(Closing):
         if options.get("threads", 0) is None:
             del options["threads"]
         options["backend"] = backend_on(options.get("backend", "auto"), options.pop("device", "auto"))
-        chosen = EngineOptions(**options)
+        chosen = EngineOptions.of(options)
         network = cls.__new__(cls)
         handle = EngineHandle.parse(text, name, None if weights is None else os.fspath(weights), chosen)
         network._take(handle, name, names)
@@ -356,6 +358,8 @@ class Network(Closing):
             ]
         return self._detect([image], thresh, letterbox, select, rgb)[0]
 
+    __call__ = detect
+
     def examine(
         self, image: ImageLike, truths: npt.ArrayLike, thresh: float = 0.25, nms: float = 0.45
     ) -> tuple[Detections, list[LossReport]]:
@@ -376,22 +380,16 @@ class Network(Closing):
         table = np.ascontiguousarray(truths, np.float32)[None]
         with self._turns.engine() as handle:
             info = handle.info()
-        loaded = [Image(load(image, info.channels), bgr=True)]
+        loaded = [Image(load(image, info.channels, urls=True), bgr=True)]
         with self._turns.engine() as handle:
             rows = handle.detect(loaded, thresh, nms, info.letter_box)
             reports = losses(handle, table, info.layers)
         return self._detections(rows, loaded)[0], reports
 
     def _detect(
-        self,
-        images: Sequence[Any],
-        thresh: float,
-        letterbox: bool | None,
-        select: Selection,
-        rgb: bool,
+        self, images: Sequence[Any], thresh: float, letterbox: bool | None, select: Selection, rgb: bool
     ) -> list[Detections]:
-        with self._turns.handle() as handle:
-            info = handle.info()
+        info = self.info
         loaded = [Image(load(image, info.channels, rgb=rgb, urls=True), bgr=True) for image in images]
         boxed = info.letter_box if letterbox is None else letterbox
         with self._turns.handle() as handle:
@@ -432,9 +430,8 @@ class Network(Closing):
 
     def preprocess(self, image: ImageLike, letterbox: bool | None = None) -> npt.NDArray[np.float32]:
         """Input planes of :meth:`detect` for an image: float32 (c, h, w), 0..1, red first."""
-        with self._turns.handle() as handle:
-            info = handle.info()
-        loaded = Image(load(image, info.channels), bgr=True)
+        info = self.info
+        loaded = Image(load(image, info.channels, urls=True), bgr=True)
         boxed = info.letter_box if letterbox is None else letterbox
         with self._turns.engine() as handle:
             return handle.preprocess(loaded, boxed, (info.channels, info.height, info.width))
@@ -443,3 +440,8 @@ class Network(Closing):
         """Times of the steps of one forward pass over a full batch, in order; fused layers have none."""
         with self._turns.engine() as handle:
             return handle.profile(2 * handle.info().layers + 8)
+
+    def layer_errors(self) -> list[float]:
+        """Relative error of each layer on noise, of a backend ``"check:A,B"``; BackendError with others."""
+        with self._turns.engine() as handle:
+            return handle.layer_errors()

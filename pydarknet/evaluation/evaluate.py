@@ -43,7 +43,7 @@ def evaluate(  # noqa: PLR0913  all but two by name
     nms: float = NMS,
     letterbox: bool | None = None,
     collector: Collector | None = None,
-    progress: Progress = no_progress,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate a network on labelled images.
 
@@ -72,8 +72,8 @@ def evaluate(  # noqa: PLR0913  all but two by name
     if collector:
         found = collector(dataset.samples)
     else:
-        album = ImageCache(dataset.samples, network.info.channels)
-        found = collect(network, album, score=score, nms=nms, letterbox=letterbox, progress=progress)
+        album, report = ImageCache(dataset.samples, network.info.channels), progress or no_progress
+        found = collect(network, album, score=score, nms=nms, letterbox=letterbox, progress=report)
     images = [replace(image, classes=ids[image.classes]) for image in found]
     return Evaluation(images, dataset.names, thresh=thresh, iou_thresh=iou_thresh, points=points)
 

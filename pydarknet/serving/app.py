@@ -154,7 +154,7 @@ def _add_detection(app: FastAPI, service: Service) -> None:
         """
         form = choose(request.headers.get("accept"))
         service.loaded()
-        body = await request.body()
+        body = b"".join([part async for part in request.stream()])  # not kept by the request, as body() is
         kind = request.headers.get("content-type", "")
         found = await service.answer(body, kind, form, thresh, request.query_params)
         return Response(found, media_type=form)
@@ -196,8 +196,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
 
 def facts(service: Service) -> dict[str, Any]:
     """Facts about the network and the limits of requests; the content of ``/v1/model``."""
-    network, settings = service.loaded(), service.settings
-    info = network.info
+    network, info, settings = service.loaded(), service.info, service.settings
     return {
         "cfg": network.cfg.rpartition("/")[2],
         "names": list(network.names),

@@ -43,7 +43,7 @@ class Batcher:
     Args:
         load: returns the network and the function that detects with it, from images and a threshold.
         sizes: of batches, in rising order, beginning with 1.
-        ready: called without an argument when the network is loaded, or with the error.
+        ready: called with None when the network is loaded, and with the error that ends the thread.
         observe: called with the images and seconds of each batch.
 
     Attributes:
@@ -114,14 +114,24 @@ class Batcher:
             info = self.network.info
             blank = np.zeros((info.height, info.width, info.channels), np.uint8)
             for size in self._sizes:
+                if self._closed:
+                    return
                 detect([blank] * size, 0.5)  # compiles its plan
+            self._ready(None)
+            while jobs := self._take():
+                if ready := _with_images(jobs):
+                    self._answer(ready, detect)
         except BaseException as error:
+            self._refuse_waiting()
             self._ready(error)
-            return
-        self._ready(None)
-        while jobs := self._take():
-            if ready := _with_images(jobs):
-                self._answer(ready, detect)
+
+    def _refuse_waiting(self) -> None:
+        with self._changed:
+            self._closed = True
+            for job in self._jobs:
+                if job.seen.set_running_or_notify_cancel():
+                    job.seen.set_exception(Refused(503, "the server is stopping", retry=5))
+            self._jobs.clear()
 
     def _take(self) -> list[_Job]:
         """Wait for images; none when the thread shall end."""
@@ -142,8 +152,9 @@ class Batcher:
 
     def _answer(self, ready: list[tuple[_Job, Pixels]], detect: Detect) -> None:
         start = time.perf_counter()
+        least = min(job.thresh for job, _ in ready)
         try:
-            results = detect([image for _, image in ready], min(job.thresh for job, _ in ready))
+            results = detect([image for _, image in ready], least)
         except Exception as error:
             for job, _ in ready:
                 job.seen.set_exception(error)
@@ -153,7 +164,8 @@ class Batcher:
         self._pace = 0.8 * self._pace + 0.2 * pace if self._pace else pace
         self._observe(len(ready), seconds)  # first, so that who has an answer finds it counted
         for (job, image), found in zip(ready, results, strict=True):
-            job.seen.set_result((image, found[found.confidence > job.thresh]))
+            own = found if job.thresh == least else found[found.confidence > job.thresh]
+            job.seen.set_result((image, own))
 
 
 def _with_images(jobs: list[_Job]) -> list[tuple[_Job, Pixels]]:

@@ -71,6 +71,7 @@ class Guard:
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
+                body.release()
                 message["headers"] = [*message.get("headers", []), *_HEADERS, *extra]
                 self._count(scope["path"], message["status"], time.monotonic() - start)
             await send(message)
@@ -79,13 +80,13 @@ class Guard:
         try:
             extra += self._admit(scope, headers)
             declared = headers.get("content-length", "0")
-            if not declared.isdigit() or int(declared) > self._limits.body:
+            if not declared.isdecimal() or int(declared) > self._limits.body:
                 raise _too_large(self._limits.body)
             await self._app(scope, body, dressed)
         except Refused as error:
             await refuse(error, dressed)
         finally:
-            self._budget.give(body.taken)
+            body.release()
 
     def _admit(self, scope: Message, headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
         """Headers for the answer to a client that may ask; raises Refused for others."""
@@ -95,7 +96,7 @@ class Guard:
                 403, "the Host header does not name this machine; --http 0.0.0.0:PORT allows others"
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _place_of(origin) != host:
             raise Refused(403, "requests from pages of other sites are refused")
         if not self._token or scope["path"] in _OPEN:
             return []
@@ -116,13 +117,13 @@ class _Body:
     """Receives a body within its limits.
 
     Attributes:
-        taken: bytes of the budget that it holds.
+        taken: bytes that came.
     """
 
     def __init__(self, receive: Receive, most: int, budget: Budget) -> None:
         self._receive, self._most, self._budget = receive, most, budget
         self._start, self._ended = time.monotonic(), False
-        self.taken = 0
+        self.taken = self._held = 0
 
     async def __call__(self) -> Message:
         """The next message of the client."""
@@ -140,11 +141,25 @@ class _Body:
                 raise _too_large(self._most)
             self._budget.take(count)
             self.taken += count
+            self._held += count
         return message
+
+    def release(self) -> None:
+        """Return its bytes to the budget: the answer begins, and needs the body no more."""
+        self._budget.give(self._held)
+        self._held = 0
 
 
 def _too_large(most: int) -> Refused:
     return Refused(413, f"the body is too large; expected at most {most / (1 << 20):g} MiB")
+
+
+def _place_of(origin: str) -> str | None:
+    """Host and port of an origin; None if it is not valid."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as http://[
+        return None
 
 
 def _cookie(text: str) -> str:

@@ -69,6 +69,11 @@ def check(data: bytes, most_pixels: int) -> tuple[int, int]:
     return width, height
 
 
+def value_bytes(data: bytes) -> int:
+    """Bytes of a decoded value of a checked image: 2 of a PNG with 16 bits, else 1."""
+    return 2 if _format(data) == "PNG" and data[24:25] == b"\x10" else 1  # the byte after width and height
+
+
 def pixels_of(data: bytes, channels: int) -> Pixels:
     """Decode a checked image; see :func:`pydarknet.engine.images.decode`.
 

@@ -12,6 +12,7 @@ HEAD_BYTES = 64 << 10  # of a request line with its headers
 HEAD_SECONDS = 10.0  # until they are complete
 BODY_SECONDS, BODY_RATE = 10.0, 16 << 10  # a body may take these seconds, and one more per BODY_RATE bytes
 IDLE_SECONDS = 20.0  # of a connection between two requests
+SEND_SECONDS, SEND_RATE = 20.0, 16 << 10  # a client may take these to read answers that fill the buffer
 PIPELINED = 8  # requests that a client may send before it has the answer to the first
 CONNECTIONS = 512
 PARTS = 32  # of a multipart body

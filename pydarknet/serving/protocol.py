@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP on one connection, with limits that uvicorn lacks: of silence, of headers, of pipelined requests."""
+"""HTTP on one connection, with limits that uvicorn lacks: of silence, of headers, of pipelined requests, of
+answers that are not read."""
 
 from __future__ import annotations
 
@@ -8,7 +9,15 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from pydarknet.serving.limits import CONNECTIONS, HEAD_BYTES, HEAD_SECONDS, IDLE_SECONDS, PIPELINED
+from pydarknet.serving.limits import (
+    CONNECTIONS,
+    HEAD_BYTES,
+    HEAD_SECONDS,
+    IDLE_SECONDS,
+    PIPELINED,
+    SEND_RATE,
+    SEND_SECONDS,
+)
 
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -92,20 +101,36 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= PIPELINED:
             raise ValueError("too many pipelined requests")  # answered with 400
         self._in_head = False
-        self._stop_timer()
+        if not self.flow.write_paused:
+            self._stop_timer()
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
-        self._expect(IDLE_SECONDS)
         super().on_response_complete()
-        if self.pipeline or not self.cycle.response_complete:
-            self._stop_timer()
+        if not self.flow.write_paused:
+            self._await_request()
+
+    def pause_writing(self) -> None:
+        """Give the client time to read what fills the buffer."""
+        super().pause_writing()
+        self._expect(SEND_SECONDS + self.transport.get_write_buffer_size() / SEND_RATE)
+
+    def resume_writing(self) -> None:
+        """The client has read: its time for a request begins if all are answered."""
+        super().resume_writing()
+        self._await_request()
 
     def end(self) -> None:
         """End the connection at once, whatever the client has not read."""
         self._stop_timer()
         self.transport.abort()
+
+    def _await_request(self) -> None:
+        if self.pipeline or not (self.cycle is None or self.cycle.response_complete):
+            self._stop_timer()
+        else:
+            self._expect(IDLE_SECONDS)
 
     def _expect(self, seconds: float) -> None:
         self._stop_timer()

@@ -16,11 +16,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pydarknet.engine.detections import Detections
+from pydarknet.engine.handle import NetworkInfo
 from pydarknet.engine.images import Pixels
 from pydarknet.engine.network import Network
 from pydarknet.serving.answers import FORMS, JPEG, RECORDS
 from pydarknet.serving.batcher import Batcher, Detect, Seen
-from pydarknet.serving.images import check, file_of, pixels_of
+from pydarknet.serving.images import check, file_of, pixels_of, value_bytes
 from pydarknet.serving.limits import SHORT, SMALL_BYTES, SMALL_PIXELS, Budget, Limits, Refused, Share
 from pydarknet.serving.metrics import Metrics
 from pydarknet.streaming.detector import make_detector
@@ -77,6 +78,7 @@ class Service:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._decoders = ThreadPoolExecutor(min(cores, 4), thread_name_prefix="pydarknet-decode")
         self._inside, self._is_loaded = 0, False
+        self._info: NetworkInfo | None = None
 
     def start(self) -> None:
         """Start to load the network."""
@@ -104,6 +106,17 @@ class Service:
             raise Refused(503, "the network is being loaded", retry=2)
         return self.network
 
+    @property
+    def info(self) -> NetworkInfo:
+        """Facts about the network, kept since it was loaded: ``Network.info`` waits for the pass that runs.
+
+        Raises:
+            Refused: 503, it is not loaded yet.
+        """
+        self.loaded()
+        assert self._info is not None
+        return self._info
+
     def _load(self) -> tuple[Network, Detect]:
         network, detecting = self.settings.load(), dict(self.settings.detecting)
         del detecting["thresh"]
@@ -112,6 +125,7 @@ class Service:
             networks[size] = network if size == self.settings.batch else network.clone()
             networks[size].batch = size
             self._clones.append(networks[size])
+        self._info = network.info
 
         def detect(images: list[Pixels], thresh: float) -> list[Detections]:
             size = next(size for size in self._sizes if size >= len(images))
@@ -139,14 +153,31 @@ class Service:
         Raises:
             Refused: the request is not valid, or the server is busy.
         """
-        channels = self.loaded().info.channels
+        channels, seconds = self.info.channels, self.settings.limits.seconds
         thresh = self.settings.detecting["thresh"] if thresh is None else thresh
         with self._place(), self.budget.share() as share:
             decoded = partial(self._decoded, body, content_type, channels, share)
-            image, found = await self._seen(decoded, len(body), thresh)
-            formed = partial(self._formed, form, found, image, query)
-            is_short = form != JPEG and self.settings.handler is None and len(found) <= SHORT
-            return formed() if is_short else await self._in_pool(formed)
+            task = asyncio.ensure_future(self._answered(decoded, len(body), form, thresh, query))
+            try:
+                # Not wait_for: a TimeoutError of a handler is not this limit.
+                if not (await asyncio.wait({task}, timeout=seconds))[0]:
+                    raise self._busy(f"no answer within {seconds:g} s")
+                return task.result()
+            finally:
+                task.cancel()
+
+    async def _answered(
+        self,
+        decoded: Callable[[int], Pixels],
+        size: int,
+        form: str,
+        thresh: float,
+        query: Mapping[str, str],
+    ) -> bytes:
+        image, found = await self._seen(decoded, size, thresh)
+        formed = partial(self._formed, form, found, image, query)
+        is_short = form != JPEG and self.settings.handler is None and len(found) <= SHORT
+        return formed() if is_short else await self._in_pool(formed)
 
     async def _seen(self, decoded: Callable[[int], Pixels], size: int, thresh: float) -> Seen:
         """Decode an image and detect in it: in one thread while nothing else is to be done."""
@@ -164,15 +195,11 @@ class Service:
         """The image of a request, which takes its share of the budget; refused above ``most`` pixels."""
         data = file_of(body, content_type)
         width, height = check(data, most)
-        share.take(width * height * max(channels, 3))
+        share.take(width * height * max(channels, 3) * value_bytes(data))
         return pixels_of(data, channels)
 
     async def _detect(self, image: Callable[[], Pixels], thresh: float) -> Seen:
-        waited = asyncio.wrap_future(self._batcher.submit(image, thresh))
-        try:
-            return await asyncio.wait_for(waited, self.settings.limits.seconds)
-        except asyncio.TimeoutError:
-            raise self._busy(f"no answer within {self.settings.limits.seconds:g} s") from None
+        return await asyncio.wrap_future(self._batcher.submit(image, thresh))
 
     def _formed(self, form: str, found: Detections, image: Pixels, query: Mapping[str, str]) -> bytes:
         handler = self.settings.handler

@@ -275,7 +275,10 @@ def _stdin(stream: BufferedReader, channels: int, every: int) -> Iterator[Frame 
     while head:
         data = (_jpeg if head == b"\xff\xd8" else _png)(head, stream)
         if index % every == 0:
-            yield Frame(decode(data, channels, f"stdin, image {index + 1}"), "stdin", index)
+            try:
+                yield Frame(decode(data, channels, f"stdin, image {index + 1}"), "stdin", index)
+            except DataError as error:
+                yield error
         index += 1
         head = stream.read(2)
         if head not in (b"", b"\xff\xd8", b"\x89P"):

@@ -8,6 +8,7 @@ inferences.
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 import time
@@ -207,10 +208,11 @@ def detect(
     Raises:
         DarknetError: see :class:`Network` and :func:`stream`.
     """
-    loading = ("device", "backend", "precision", "batch", "threads", "strict")
-    network = Network(
-        cfg, weights, names=names, **{key: options.pop(key) for key in loading if key in options}
-    )
+    loading = ("device", "backend", "precision", "batch", "threads", "strict", "library")
+    own = {key: options.pop(key) for key in loading if key in options}
+    if unknown := set(options) - set(inspect.signature(stream).parameters):
+        raise ArgumentError(f"found the option {min(unknown)!r}, expected one of Network or stream")
+    network = Network(cfg, weights, names=names, **own)
     try:
         if size is not None:
             network.resize(*(size if isinstance(size, tuple) else (size, size)))

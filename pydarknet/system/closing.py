@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TypeVar
+from typing import NoReturn, SupportsIndex, TypeVar
+
+from pydarknet.errors import ArgumentError
 
 Self = TypeVar("Self", bound="Closing")
 
@@ -21,3 +23,10 @@ class Closing(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    #: Way to another such object, for the message of an attempt to copy one.
+    _instead = ""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse copies and pickles: both would free, or use without it, what this holds."""
+        raise ArgumentError(f"a {type(self).__name__} cannot be copied or pickled{self._instead}")

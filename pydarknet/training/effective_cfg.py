@@ -11,6 +11,7 @@ from pydarknet.cfg.generate import apply_setting, check_size
 from pydarknet.cfg.memory import smallest_subdivisions
 from pydarknet.cfg.schedule import rescale
 from pydarknet.cfg.trainable import stride_of
+from pydarknet.engine.devices import is_gpu
 from pydarknet.engine.memory import free_memory
 from pydarknet.errors import ArgumentError
 from pydarknet.runs.config import TrainConfig
@@ -112,7 +113,12 @@ def _listed(numbers: list[int]) -> str:
 
 
 def _choose_subdivisions(cfg: CfgFile, config: TrainConfig, notify: Notify) -> None:
-    backend = config.engine_backend
+    batch, workers, backend = cfg.net.integer("batch"), launched(), config.engine_backend
+    if batch % workers:
+        raise ArgumentError(
+            f"found batch={batch} with {workers} workers, expected a multiple of {workers}, so that each "
+            f"computes as many mini-batches: use a batch that is a multiple of {workers}"
+        )
     free = free_memory(backend)
     if free is None:
         raise ArgumentError("the free memory of this system is unknown; give subdivisions as a number")
@@ -121,7 +127,7 @@ def _choose_subdivisions(cfg: CfgFile, config: TrainConfig, notify: Notify) -> N
         int(free * MEMORY_SHARE),
         precision=config.precision,
         backend=backend,
-        workers=launched(),
+        workers=workers,
     )
     if found is None:
         raise ArgumentError(
@@ -129,7 +135,8 @@ def _choose_subdivisions(cfg: CfgFile, config: TrainConfig, notify: Notify) -> N
             "take a smaller size or network"
         )
     cfg.net.set("subdivisions", found)
-    share = f", the share of each of {launched_here()} workers" if launched_here() > 1 else ""
+    is_shared = launched_here() > 1 and not is_gpu(backend)
+    share = f", the share of each of {launched_here()} workers" if is_shared else ""
     room = f"{MEMORY_SHARE:.0%} of {free / 2**30:.1f} GiB{share}"
     notify(f"subdivisions {found}: the smallest that fits into {room}")
 

@@ -59,7 +59,7 @@ class Estimate:
         free_bytes: free memory; None where it cannot be measured.
         subdivisions: of the cfg.
         smallest_subdivisions: fewest that fit into the free memory; None if none fit, or if unknown.
-        precision: fp32 or bf16.
+        precision: of the computation, such as fp32 or bf16.
     """
 
     iteration: int
@@ -202,13 +202,13 @@ def _measure(config: TrainConfig, communicator: Communicator | None = None) -> E
         probe = replace(config, out=Path(place, "run"), cache=cache, max_hours=None, dump_batches=0)
         probe = replace(probe, plots=False, http=None, tensorboard=False, mlflow=False, on_end=None)
         folder = RunFolder(Path(place, "run"))
-        with (
-            folder.locked(),
-            start(prepare(probe, folder, notify=_silent), [eta], communicator=communicator) as started,
-        ):
-            started.evaluator.next_map = started.loop.config.max_batches
-            outcome = run(started)
-            found = _estimate(started, eta, done, config.max_hours) if eta.complete else None
+        with folder.locked():
+            prepared = prepare(probe, folder, notify=_silent)
+            free = free_memory(prepared.config.engine_backend)  # before the probe takes what it needs
+            with start(prepared, [eta], communicator=communicator) as started:
+                started.evaluator.next_map = started.loop.config.max_batches
+                outcome = run(started)
+                found = _estimate(started, eta, done, free, config.max_hours) if eta.complete else None
     if found:
         return found
     if outcome.reason == "signal":
@@ -220,7 +220,9 @@ def _silent(text: str) -> None:
     """Ignore notices."""
 
 
-def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None) -> Estimate:
+def _estimate(
+    started: Started, eta: EtaHook, done: int, free: int | None, max_hours: float | None
+) -> Estimate:
     training, schedule = started.loop, started.evaluator.schedule
     cfg, end = training.config.cfg, training.config.max_batches
     growth = eta.growth(training)
@@ -234,7 +236,6 @@ def _estimate(started: Started, eta: EtaHook, done: int, max_hours: float | None
     hours = ((end - done) * seconds + evaluations * each) / 3600
     info = started.trainer.network.info
     precision, backend = info.precision, started.prepared.config.engine_backend
-    free = free_memory(backend)
     workers = started.workers
     smallest = (
         smallest_subdivisions(cfg, free, precision=precision, backend=backend, workers=workers)

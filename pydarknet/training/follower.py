@@ -20,6 +20,7 @@ from pydarknet.training.gradients import shared_gradients
 from pydarknet.training.loader import Batch, make_loader
 from pydarknet.training.placement import own_backend
 from pydarknet.training.signals import stopped_by_signals
+from pydarknet.training.startup_checks import cache_room
 from pydarknet.training.workers import Continue, Part, Report, Task
 
 _log = logging.getLogger("pydarknet")
@@ -103,10 +104,12 @@ class Follower:
         self._gradients = shared_gradients(communicator, self.trainer)
         if task.rate is not None:
             self.trainer.set_learning_rate(task.rate)
-        images = ImageCache(task.train, self.network.info.channels, config.cache, limit=config.max_bad)
+        channels, room = self.network.info.channels, cache_room(config, self.cfg)
+        caching: dict[str, Any] = {"cache": config.cache, "limit": config.max_bad, "room": room}
+        images = ImageCache(task.train, channels, **caching)
         self.loader = make_loader(images, self.cfg, config, communicator)
         stack.callback(self.loader.close)
-        self.valid = ImageCache(task.valid, self.network.info.channels, config.cache, limit=config.max_bad)
+        self.valid = ImageCache(task.valid, channels, **caching)
         self._size = (self.network.info.width, self.network.info.height)
 
     def run(self) -> None:

@@ -91,7 +91,7 @@ class Hook:
         start
         before_step, after_step     for every iteration
         evaluated                   after each evaluation, before that iteration's after_step
-        end                         for every stop reason
+        end                         for every stop reason, also if the start of a later hook fails
     """
 
     name = ""  #: key of the hook's state in a checkpoint; "" if it has none

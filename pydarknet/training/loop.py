@@ -74,6 +74,7 @@ class TrainingLoop:
         self.iteration, self.stop_reason = trainer.iteration, ""
         self.step = Step(self.iteration, avg_loss=math.nan)
         self._loader, self._hooks, self._leader = loader, list(hooks), leader
+        self._started: list[Hook] = []
         net = config.cfg.net
         self._size = (net.integer("width"), net.integer("height"))
         self._rate_factor, self._rollbacks = 1.0, 0
@@ -94,13 +95,15 @@ class TrainingLoop:
     def dispatch(self, event: str, *arguments: Any) -> None:
         """Call one method of every hook, in their order.
 
-        ``end`` reaches every hook, whichever fails; ``evaluated`` and ``after_step`` reach all others if a
-        hook of the caller fails.
+        ``end`` reaches every hook that was started, whichever fails; ``evaluated`` and ``after_step`` reach
+        all others if a hook of the caller fails.
         """
         failed: Exception | None = None
-        for hook in self._hooks:
+        for hook in tuple(self._started if event == "end" else self._hooks):
             try:
                 getattr(hook, event)(self, *arguments)
+                if event == "start":
+                    self._started.append(hook)
             except Exception as error:
                 isolated = event in ("evaluated", "after_step") and isinstance(hook, IsolatedHook)
                 if event != "end" and not isolated:
@@ -118,9 +121,9 @@ class TrainingLoop:
             FileError: something cannot be saved.
             HookError: a hook of the caller failed.
         """
-        self.dispatch("start")
         reason = "failed"
         try:
+            self.dispatch("start")
             with stopped_by_signals(self):
                 reason = self._iterations()
         except BaseException as error:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pydarknet.cfg.augmentation import AugmentConfig
-from pydarknet.data.album import ImageCache
+from pydarknet.data.album import ImageCache, Room
 from pydarknet.engine.devices import gpu_number, is_gpu
 from pydarknet.engine.trainer import Trainer
 from pydarknet.runs.config import TrainConfig
@@ -94,12 +94,13 @@ def start(
         stack.callback(trainer.network.close)
         if saved:
             trainer.load_state(saved.trainer)
-        loader = _loader(prepared, communicator)
+        room = startup_checks.cache_room(config, cfg)
+        loader = _loader(prepared, room, communicator)
         stack.callback(loader.close)
         leader = Leader(communicator, trainer, _task(prepared, trainer, saved)) if communicator else None
         if leader and is_gpu(config.engine_backend):
             prepared.notices.show(f"gradients are summed by {leader.gradients.by}")
-        evaluator = _evaluator(prepared, trainer, loader, leader)
+        evaluator = _evaluator(prepared, trainer, loader, room, leader)
         monitor = Monitor(config, len(splits.train), prepared.notices)
         ordered = _hooks(prepared, trainer, loader, evaluator, monitor, hooks, echo)
         facts = LoopConfig(config, cfg, prepared.folder, prepared.checkpoints.base, len(splits.train))
@@ -110,13 +111,12 @@ def start(
         return Started(prepared, trainer, loader, loop, evaluator, monitor, stack.pop_all(), workers)
 
 
-def _loader(prepared: Prepared, communicator: Communicator | None) -> Loader:
+def _loader(prepared: Prepared, room: Room | None, communicator: Communicator | None) -> Loader:
     config, folder = prepared.config, prepared.folder
     channels = AugmentConfig.of(prepared.cfg).channels
-    startup_checks.check_cache(config.cache, prepared.splits, channels, folder.path, prepared.notices.show)
-    images = ImageCache(
-        prepared.splits.train, channels, config.cache, folder.file("cache") / "train", config.max_bad
-    )
+    notify, train = prepared.notices.show, prepared.splits.train
+    startup_checks.check_cache(config.cache, prepared.splits, channels, folder.path, room, notify)
+    images = ImageCache(train, channels, config.cache, folder.file("cache") / "train", config.max_bad, room)
     return make_loader(images, prepared.cfg, config, communicator)
 
 
@@ -128,11 +128,13 @@ def _task(prepared: Prepared, trainer: Trainer, saved: Checkpoint | None) -> Tas
     return Task(prepared.config, str(prepared.cfg), splits.train, splits.valid, trainer.state(), rate)
 
 
-def _evaluator(prepared: Prepared, trainer: Trainer, loader: Loader, leader: Leader | None) -> Evaluator:
+def _evaluator(
+    prepared: Prepared, trainer: Trainer, loader: Loader, room: Room | None, leader: Leader | None
+) -> Evaluator:
     config, cfg, splits = prepared.config, prepared.cfg, prepared.splits
     schedule = Schedule.of(config, cfg, len(splits.train), len(splits.valid), trainer.iteration)
     cache, channels = prepared.folder.file("cache") / "valid", cfg.net.integer("channels")
-    valid = ImageCache(splits.valid, channels, config.cache, cache, config.max_bad)
+    valid = ImageCache(splits.valid, channels, config.cache, cache, config.max_bad, room)
     if leader:
         return Evaluator(schedule, measure_together(valid, splits.names, trainer.network, cfg, leader))
     return Evaluator(schedule, measure_on(valid, splits.names, trainer.network, cfg, loader.mini))

@@ -11,11 +11,12 @@ from typing import Any
 from pydarknet.cfg import CfgFile
 from pydarknet.cfg.memory import smallest_subdivisions, training_memory
 from pydarknet.check import PlannedRun, preflight, require_rules
-from pydarknet.data.album import RAM_SHARE
+from pydarknet.data.album import Room
 from pydarknet.data.splits import Splits
 from pydarknet.engine import selftest
+from pydarknet.engine.devices import is_gpu
 from pydarknet.engine.handle import NetworkInfo
-from pydarknet.engine.memory import available_memory, free_memory
+from pydarknet.engine.memory import free_memory
 from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
 from pydarknet.engine.trainer import Trainer
@@ -167,7 +168,19 @@ def open_trainer(
     return trainer
 
 
-def check_cache(kind: str, sets: Splits, channels: int, folder: Path, notify: Notify) -> None:
+def cache_room(config: TrainConfig, cfg: CfgFile) -> Room | None:
+    """Memory for decoded images besides that of the network; None without ``--cache ram``."""
+    if config.cache != "ram":
+        return None
+    backend = config.engine_backend
+    return Room(
+        0 if is_gpu(backend) else training_memory(cfg, precision=config.precision, backend=backend).total
+    )
+
+
+def check_cache(
+    kind: str, sets: Splits, channels: int, folder: Path, room: Room | None, notify: Notify
+) -> None:
     """Check that the decoded images fit into the cache.
 
     Raises:
@@ -176,12 +189,11 @@ def check_cache(kind: str, sets: Splits, channels: int, folder: Path, notify: No
     if kind == "none":
         return
     need = sets.bytes(channels)
-    if kind == "ram":
-        room = int((available_memory() or need / RAM_SHARE) * RAM_SHARE)
-        if need > room:
+    if room is not None:
+        if need > room.left:
             notify(
-                f"cache ram: {_gib(need)} of decoded images, {_gib(room)} are kept; the others are decoded "
-                "every time"
+                f"cache ram: {_gib(need)} of decoded images, {_gib(room.left)} are kept; the others are "
+                "decoded every time"
             )
         return
     free = shutil.disk_usage(folder).free + sum(path.stat().st_size for path in folder.glob("cache/*/*.npy"))

@@ -21,6 +21,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from pydarknet.errors import FileError
+from pydarknet.system.fetch import open_address
 
 _log = logging.getLogger("pydarknet")
 
@@ -136,12 +137,12 @@ def _open(url: str, start: int) -> Any:
     headers = {"User-Agent": "pydarknet", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    opener = urllib.request.build_opener(_Redirections)
     try:
-        return opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+        return open_address(urllib.request.Request(url, headers=headers), TIMEOUT, FileError)
     except urllib.error.HTTPError as error:
         if error.code == _FINISHED and start:
             return error
+        error.close()
         text = f"the server answers {error.code} {error.reason}"
         if error.code in _BUSY:
             raise _Broken(text) from None
@@ -161,17 +162,6 @@ def _is_address(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is not a number
         return False
-
-
-class _Redirections(urllib.request.HTTPRedirectHandler):
-    """Redirections that keep the encryption."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
-            raise FileError(f"{req.full_url}: is redirected to {newurl}, without encryption")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _total(answer: Any, start: int) -> int | None:

@@ -152,6 +152,21 @@ def test_bench_has_a_row_for_each_setting(
     assert "ms in all" in printed
 
 
+def test_bench_of_a_check_has_the_error_of_each_layer(
+    monkeypatch: Patch, capsys: Capture, tiny_files: tuple[Path, Path]
+) -> None:
+    quick = ("bench", *tiny_files, "--precisions", "fp32", "--seconds", 0, "--per-layer")
+    assert run(monkeypatch, *quick, "--backend", "check:cpu,ref", "--json") == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    errors = [row["error"] for row in layers if row["type"] != "input"]
+    assert len(errors) >= 4
+    assert all(0 <= error < 1e-4 for error in errors)
+    assert run(monkeypatch, *quick, "--backend", "check:cpu,ref") == 0
+    assert "GFLOP/s    error  kernel" in capsys.readouterr().out
+    assert run(monkeypatch, *quick, "--backend", "ref") == 0
+    assert "error" not in capsys.readouterr().out
+
+
 def test_bench_without_weights_finds_no_boxes(monkeypatch: Patch, tmp_path: Path) -> None:
     """Boxes of random weights, thousands in each class, would make NMS take minutes."""
     assert (

@@ -55,6 +55,17 @@ def test_generation_1_raw_calls_with_eight_arguments(model: Model) -> None:
     assert found == {16, 1, 2}
 
 
+def test_an_image_that_was_freed() -> None:
+    """Freed again or used, it does not end the interpreter."""
+    im = darknet.make_image(8, 8, 3)
+    darknet.copy_image_from_bytes(im, b"\xff" * 192)
+    assert im.data[0] == 1
+    for _ in range(2):
+        darknet.free_image(im)
+        assert not im.data
+    darknet.copy_image_from_bytes(im, b"\xff" * 192)
+
+
 def test_generation_2_perform_detect(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("netMain", "metaMain", "altNames"):
         monkeypatch.setattr(darknet, name, None)

@@ -15,6 +15,7 @@ import pytest
 
 from pydarknet import TrainConfig
 from pydarknet.errors import MissingExtra
+from pydarknet.runs.outcome import EXIT_CODES
 from pydarknet.training import train
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
@@ -161,3 +162,22 @@ def test_mlflow_that_goes_away(
     assert server.steps == list(range(outcome.iteration + 1))
     assert caplog.text.count("MLflow does not accept the metrics, they are sent later: no route to host") == 3
     assert "MLflow does not accept the end of the run: no route to host" in caplog.text
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mlflow") is None, reason="mlflow-skinny is not installed (extra: mlflow)"
+)
+@pytest.mark.parametrize("reason", EXIT_CODES)
+def test_the_status_in_mlflow_of_every_stop_reason(reason: str, tmp_path: Path) -> None:
+    """Exit codes up to 5, and that of a lost worker, are failures."""
+    from pydarknet.contrib.mlflow import Mlflow
+
+    ended: list[str] = []
+    client = SimpleNamespace(set_tag=lambda *_: None, set_terminated=lambda _, status: ended.append(status))
+    hook = Mlflow(client)
+    hook.load_state({"run": "1"})
+    run = SimpleNamespace(file=lambda name: tmp_path / name)
+    hook.end(SimpleNamespace(config=SimpleNamespace(run=run)), reason)  # type: ignore[arg-type]
+    code = EXIT_CODES[reason]
+    expected = "KILLED" if code == 130 else "FAILED" if 0 < code < 6 or code == 9 else "FINISHED"
+    assert ended == [expected]

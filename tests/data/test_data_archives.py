@@ -93,7 +93,9 @@ def test_cache_command(export: Path, cache: Path) -> None:
     result = CliRunner().invoke(command, ["cache", "--clean"])
     assert result.exit_code == 0
     assert not cached()
+    (cache / ".unpacking-now").mkdir()
     clean()
+    assert [path.name for path in cache.iterdir()] == [".unpacking-now"]  # another process fills it
 
 
 def test_the_root_is_no_attack(tmp_path: Path) -> None:

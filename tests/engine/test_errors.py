@@ -22,6 +22,7 @@ from pydarknet import (
     FileError,
     Network,
     WeightsError,
+    detect,
 )
 from pydarknet.engine import selftest
 
@@ -217,6 +218,12 @@ def test_wrong_options(
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
+        (lambda n: n.resize(2**31, 32), ArgumentError, r"cannot have an input of 2147483647 x 32"),
+        (lambda n: n.resize(32.5, 32), ArgumentError, r"found width 32\.5, expected a whole number"),
+        (lambda n: setattr(n, "batch", "8"), ArgumentError, r"found batch '8', expected a whole number"),
+        (lambda n: setattr(n, "batch", -(2**40)), ArgumentError, r"found batch -2147483648, expected 1 or more"),
+        (lambda n: Network.parse("[net]", training=True), ArgumentError, r"found the option 'training', expected one"),
+        (lambda n: detect("a", None, "b", lib=1), ArgumentError, r"found the option 'lib', expected one"),
         (lambda n: n.predict(np.zeros((1, 3, 4, 4))), ArgumentError, r"shape \(1, 3, 4, 4\), expected \(n, 1, 4, 4\)"),
         (lambda n: n.predict(np.zeros((0, 1, 4, 4))), ArgumentError, r"shape \(0, 1, 4, 4\)"),
         (lambda n: n.predict(np.zeros((4, 4))), ArgumentError, r"shape \(4, 4\)"),

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import struct
 import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +20,7 @@ from PIL import Image
 
 from pydarknet import ArgumentError, DataError, FileError, Network
 from pydarknet.engine.images import load, save_image
+from pydarknet.system import fetch
 
 # 4 x 2 pixels, blue first; every pixel different
 BGR = np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10
@@ -63,6 +67,44 @@ def test_addresses_are_fetched_on_request_only(pages: dict[str, bytes], url: str
         load(f"{url}/a b.png", urls=True)
     with pytest.raises(DataError, match=r"http://.*cannot be fetched: .*port"):
         load("http://localhost:abc/x.png", urls=True)
+
+
+def test_a_password_in_an_address_is_sent_and_not_printed() -> None:
+    """As basic authentication, to that server alone."""
+    asked: list[tuple[str, str | None]] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers["Authorization"]))
+            self.send_response(302 if self.path == "/moved.png" else 200)
+            if self.path == "/moved.png":
+                self.send_header("Location", f"http://localhost:{server.server_address[1]}/x.png")
+            self.end_headers()
+            if self.path != "/moved.png":
+                self.wfile.write(png(BGR))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        address = f"http://me:s%40cret@127.0.0.1:{server.server_address[1]}"
+        for path in ("/x.png", "/moved.png"):
+            np.testing.assert_array_equal(load(f"{address}{path}", urls=True), BGR)
+        server.shutdown()
+    known = "Basic " + base64.b64encode(b"me:s@cret").decode()
+    assert asked == [("/x.png", known), ("/moved.png", known), ("/x.png", None)]
+    for wrong in ("http://me:s3cret@host:port/x.png", "http://me:s3cret@[/x.png", "http://me:s3cret@/x.png"):
+        with pytest.raises(DataError, match="cannot be fetched") as found:
+            load(wrong, urls=True)
+        assert "s3cret" not in str(found.value)
+
+
+def test_a_fetched_address_stays_encrypted() -> None:
+    request = urllib.request.Request("https://example.org/x.png")
+    handler = fetch._Redirections(DataError)
+    with pytest.raises(DataError, match=r"redirected to http://example\.org/x\.png, without encryption"):
+        handler.redirect_request(request, None, 302, "", {}, "http://a:b@example.org/x.png")  # type: ignore[arg-type]
 
 
 def test_an_image_that_arrives_in_part_is_refused() -> None:

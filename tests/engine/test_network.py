@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers import is_the_object
 
-from pydarknet import ArgumentError, DataError, Network
+from pydarknet import ArgumentError, BackendError, DataError, Network
 from pydarknet.engine import selftest
 from pydarknet.system.memory import resident_memory
 
@@ -26,6 +26,7 @@ LAYERS = Path(__file__).parents[1] / "fixtures" / "layers"
 def test_detect_finds_the_object(tiny: Make, levels: np.ndarray, backend: str) -> None:
     with tiny(backend=backend, names=["thing"]) as network:
         dets = network.detect(levels, thresh=0.5)
+        assert network(levels, thresh=0.5) == dets
     assert is_the_object(dets)
     assert dets.class_id.tolist() == [0]
     assert dets.names == ("thing",)
@@ -59,6 +60,8 @@ def test_an_address_is_an_image(tiny: Make, levels: np.ndarray, pages: dict[str,
     pages["/levels.png"] = cv2.imencode(".png", levels)[1].tobytes()
     with tiny() as network:
         assert is_the_object(network.detect(f"{url}/levels.png", thresh=0.5))
+        assert is_the_object(network.examine(f"{url}/levels.png", np.zeros((0, 6)), thresh=0.5)[0])
+        assert np.array_equal(network.preprocess(f"{url}/levels.png"), network.preprocess(levels))
 
 
 def test_boxes_scale_with_the_image(tiny: Make, levels: np.ndarray) -> None:
@@ -145,6 +148,13 @@ def test_profile_times_layers(tiny: Make) -> None:
         steps = network.profile()
     assert steps
     assert all(step.seconds >= 0 and step.what and -1 <= step.layer < 4 for step in steps)
+
+
+def test_errors_of_layers_are_those_between_two_backends(tiny: Make) -> None:
+    with tiny(backend="check:ref,ref") as network:
+        assert network.layer_errors() == [0.0] * len(network.layers)
+    with tiny(backend="ref") as network, pytest.raises(BackendError, match=r"expected a backend check:A,B"):
+        network.layer_errors()
 
 
 # -- what it is ----------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import copy
 import faulthandler
 import gc
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -20,12 +22,25 @@ import numpy as np
 import pytest
 from helpers import is_the_object
 
-from pydarknet import Detections, Network
+from pydarknet import ArgumentError, Detections, Network
 from pydarknet.engine.images import load
 from pydarknet.system.memory import resident_memory
 
 Make = Callable[..., Network]
 Real = tuple[Callable[[], Network], list[Path]]
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_network_is_not_copied_by_accident(tiny: Make, way: Callable[[object], object]) -> None:
+    """A copy would share memory that one of the two frees."""
+    with tiny() as network, network.clone() as clone:
+        with pytest.raises(ArgumentError, match=r"a Network cannot be copied or pickled; clone\(\) makes"):
+            way(network)
+        trainer = network.trainer()
+        with pytest.raises(ArgumentError, match="a Trainer cannot be copied or pickled"):
+            way(trainer)
+        trainer.close()
+        assert clone.info.classes == 1
 
 
 # -- threads, processes, signals -----------------------------------------------------------------------------
@@ -69,14 +84,17 @@ def test_networks_and_clones_in_threads_answer_as_in_one(
 
 
 def _detect_in_child(network: Network, image: np.ndarray, queue: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
-    faulthandler.dump_traceback_later(50)  # where it hangs, should it
+    # Shows where it hangs, should it; dump_traceback_later would wait for pytest's own watchdog thread, which
+    # was not forked.
+    faulthandler.register(signal.SIGALRM)
+    signal.alarm(50)
     try:
         queue.put(network.detect(image).confidence)
     except BaseException as error:
         queue.put(error)
         raise
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        signal.alarm(0)
 
 
 def confidences_in_child(network: Network, image: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from helpers import run
 
 from pydarknet import Detections
 from pydarknet.data import read
-from pydarknet.errors import ArgumentError
+from pydarknet.errors import ArgumentError, FileError
 from pydarknet.evaluation.columns import Judged
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.streaming.outputs import result_files
@@ -90,6 +90,14 @@ def test_kitti_has_a_file_for_each_image(tmp_path: Path) -> None:
         "-1 -1 -1 -1000 -1000 -1000 -10 0.250000",
     ]
     assert paths[1].read_text() == ""
+
+
+def test_kitti_has_no_file_of_two_images(tmp_path: Path) -> None:
+    (_, first), (_, second) = found()
+    same = [(Path("a/1.png"), first), (Path("b/1.png"), second)]
+    with pytest.raises(FileError, match=r"data/1\.txt: would be the file of two images, a/1.png and b/1.png"):
+        result_files.kitti(same, tmp_path / "data", ("x", "y", "z"))
+    assert not (tmp_path / "data").exists()
 
 
 def test_kaggle_by_the_mapping(tmp_path: Path) -> None:

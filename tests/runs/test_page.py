@@ -89,6 +89,8 @@ def check_content(browser: Any) -> None:
     assert f"{100 * best:.1f} %" in tiles
     assert "at 40" in tiles
     assert "640 images seen" in tiles
+    standing = f"40 of 100 iterations are done; the best mAP@0.5 is {100 * best:.1f} %, at iteration 40."
+    assert shown(browser, "#standing") == standing
     assert visible_sections(browser) == ALL
     for place in ("#findings", "#evaluation", "#checks", "#log", "#about"):
         assert EVIL in shown(browser, place), place
@@ -110,6 +112,13 @@ def test_the_live_page(browser: Any, page: Page, folder: Path) -> None:
     with (folder / "train.log").open("a") as file:
         file.write("a new line\n")
     wait(lambda: "50 / 100" in shown(browser, "#tiles"), "new rows are shown without a reload")
+    workers = [{"load": 0.1, "compute": 0.85, "wait": 0.05}, {"load": 0.1, "compute": 0.8, "wait": 0.1}]
+    append(folder, row(51, map=0.1, stall=0.15, workers=workers))
+    wait(lambda: "51 / 100" in shown(browser, "#tiles"), "and others after them")
+    assert shown(browser, "#standing").endswith("at iteration 50; 1 evaluation since then measured less.")
+    tiles = shown(browser, "#tiles")
+    assert "0.8 s per iteration, 15.0 % waiting for images" in tiles
+    assert "computed + waited in the last iteration: 0.85 + 0.05 s, 0.8 + 0.1 s" in tiles
     wait(lambda: "a new line" in shown(browser, "#log"), "new lines are shown")
     urls = asked_for(browser)
     assert f"{page.url}state.json" in urls

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -72,19 +73,26 @@ def slowed(settings: Settings) -> Callable[[Callable[[int], object]], Callable[[
     def load_with(before: Callable[[int], object]) -> Callable[[], Any]:
         network = settings.load()
         warming = [1, 2, 4]
+        turn = threading.Lock()
 
         class Slow:
-            info, names, cfg, close = network.info, network.names, network.cfg, network.close
+            names, cfg, close = network.names, network.cfg, network.close
             batch = 4
+
+            @property
+            def info(self) -> Any:
+                with turn:  # waits for a pass, as that of a network
+                    return network.info
 
             def clone(self) -> Any:
                 return self
 
             def detect(self, images: list[Any], thresh: float, nms: float, letterbox: bool | None) -> Any:
-                if not warming:
-                    before(len(images))
-                del warming[:1]
-                return network.detect(images, thresh, nms, letterbox)
+                with turn:
+                    if not warming:
+                        before(len(images))
+                    del warming[:1]
+                    return network.detect(images, thresh, nms, letterbox)
 
         return Slow
 

@@ -8,18 +8,21 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import httpx
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from served import Serve, Served, wait
 
-from pydarknet.serving import guard, limits, protocol
-from pydarknet.serving.images import check, file_of
+from pydarknet.serving import guard, limits, protocol, service
+from pydarknet.serving.images import check, file_of, pixels_of
 from pydarknet.serving.limits import Budget, Limits, Refused
 
 Slowed = Callable[[Callable[[int], object]], object]
@@ -204,7 +207,8 @@ def test_silent_connections_give_way(monkeypatch: pytest.MonkeyPatch, served: Se
     monkeypatch.setattr(protocol, "CONNECTIONS", 8)
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(connected(served)) for _ in range(40)]
-        assert len(served.detect(png).json()) == 2
+        url = served.client.base_url.join("/invocations")  # not on the client's own silent connection
+        assert len(httpx.post(url, content=png, timeout=20, trust_env=False).json()) == 2
         assert answer_of(silent[0]) == b""
 
 
@@ -285,6 +289,91 @@ def test_an_answer_that_takes_too_long(serve: Serve, png: bytes, slowed: Slowed)
     assert answer.status_code == 503
     assert "within 0.05 s" in answer.json()["error"]
     wait(lambda: served.detect(png).status_code == 200)
+
+
+@pytest.mark.parametrize("part", ["decode", "handler"])
+def test_the_limit_of_time_is_that_of_the_whole_answer(
+    serve: Serve, png: bytes, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    go = threading.Event()
+
+    def slow(*arguments: object) -> object:
+        assert go.wait(20)
+        return pixels_of(*arguments) if part == "decode" else {}  # type: ignore[arg-type]
+
+    if part == "decode":
+        monkeypatch.setattr(service, "pixels_of", slow)
+    served = serve(handler=slow if part == "handler" else None, limits={"seconds": 0.05})
+    answer = served.detect(png)
+    go.set()
+    assert answer.status_code == 503
+    assert "within 0.05 s" in answer.json()["error"]
+
+
+def test_a_handlers_own_time_limit_is_its_error(serve: Serve, png: bytes) -> None:
+    def late(*_: object) -> object:
+        raise TimeoutError
+
+    assert serve(handler=late).detect(png).status_code == 500
+
+
+def test_answers_that_are_not_read(monkeypatch: pytest.MonkeyPatch, serve: Serve, png: bytes) -> None:
+    """Requests whose bodies wait behind an unread answer hold no memory, and the connection ends."""
+    large = cv2.imencode(".png", np.random.default_rng(1).integers(0, 256, (600, 600), np.uint8))[1]
+    body, accept = large.tobytes(), b"Host: localhost\r\nAccept: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+    monkeypatch.setattr(protocol, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "SEND_RATE", 1 << 30)
+    served = serve(limits={"memory": 3 * len(body) + 600 * 600 * 3})
+    served.server._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # of its connections
+    request = b"POST /invocations HTTP/1.1\r\n" + accept % len(body) + body
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(served.address)
+            stack.enter_context(connection)
+            connection.settimeout(20)
+            with contextlib.suppress(ConnectionError):  # the server ends it
+                while True:
+                    connection.sendall(request)
+        assert served.detect(body).status_code == 200
+    assert len(served.detect(png).json()) == 2
+
+
+def test_a_client_that_reads_slowly_has_its_answer(
+    monkeypatch: pytest.MonkeyPatch, serve: Serve, png: bytes
+) -> None:
+    """The limit of silence begins when the answer is sent, not when it is ready."""
+    noise = np.random.default_rng(1).integers(0, 256, (600, 600), np.uint8)
+    body = cv2.imencode(".png", noise)[1].tobytes()
+    monkeypatch.setattr(protocol, "IDLE_SECONDS", 0.2)
+    served = serve()
+    served.server._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # of its connections
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(20)
+        connection.connect(served.address)
+        head = "POST /invocations HTTP/1.1\r\nHost: localhost\r\nAccept: image/jpeg\r\nContent-Length: "
+        connection.sendall(f"{head}{len(body)}\r\n\r\n".encode() + body)
+        received = connection.recv(1000)
+        time.sleep(0.6)
+        received += answer_of(connection)
+    head, _, image = received.partition(b"\r\n\r\n")
+    assert int(head.lower().partition(b"content-length: ")[2].split()[0]) == len(image)
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://other", "null", "http://[::1"])
+def test_origins_of_others(served: Served, origin: str) -> None:
+    answer = served.client.get("/ping", headers={"origin": origin})
+    assert answer.status_code == 403
+    assert "other sites" in answer.json()["error"]
+
+
+def test_an_image_of_16_bits_takes_twice_the_memory(serve: Serve, png: bytes) -> None:
+    served = serve(limits={"memory": 10**6})
+    for dtype, status in ((np.uint8, 200), (np.uint16, 503)):
+        image = cv2.imencode(".png", np.zeros((400, 500), dtype))[1].tobytes()  # 600 kB in three channels
+        assert served.detect(image).status_code == status
 
 
 def test_bodies_share_their_memory(serve: Serve, png: bytes) -> None:

@@ -88,6 +88,24 @@ def test_other_machines_need_the_token_of_the_environment(tiny_files: Files, png
         assert server.wait(20) == 130
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_behind_stdout_does_not_end_the_service(tiny_files: Files, png: bytes) -> None:
+    command = [sys.executable, "-m", "pydarknet", "serve", "--http", "0", *map(str, tiny_files)]
+    with (
+        Path("/dev/full").open("w") as full,
+        subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE, text=True) as server,
+    ):
+        try:
+            assert server.stderr is not None
+            url = httpx.URL(server.stderr.readline().split()[4])
+            assert "cannot be written: No space left" in server.stderr.readline()
+            assert len(httpx.post(url.join("/invocations"), content=png, trust_env=False).json()) == 2
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(20) == 0
+        finally:
+            server.kill()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -102,6 +102,21 @@ def test_images_of_several_clients_are_one_batch(serve: Serve, png: bytes, slowe
     assert 'pydarknet_requests_total{code="200",path="/invocations"} 6.0' in text
 
 
+def test_the_server_answers_during_a_pass(serve: Serve, png: bytes, slowed: Slowed) -> None:
+    """Facts about the network are kept: its own wait for the pass."""
+    go, running = threading.Event(), threading.Event()
+    served = serve(load=slowed(lambda _: (running.set(), go.wait(20))))
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(served.detect, png)]
+        assert running.wait(20)
+        assert served.client.get("/v1/model").json()["channels"] == 1
+        answers.append(pool.submit(served.detect, png))
+        wait(lambda: "pydarknet_waiting_images 1.0" in served.client.get("/metrics").text)
+        assert not any(answer.done() for answer in answers)
+        go.set()
+        assert [answer.result().status_code for answer in answers] == [200, 200]
+
+
 def test_where_images_are_decoded(
     serve: Serve, png: bytes, slowed: Slowed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -228,6 +228,17 @@ def test_ctrl_c_ends_cleanly(network: list, tmp_path: Path) -> None:
     assert frames_of(path)
 
 
+def test_opencv_does_not_speak_between_the_lines(network: list) -> None:
+    """A camera that is not there is reported once, in the words of the command."""
+    words = [sys.executable, "-m", "pydarknet", "detect", *map(str, network), "99", "--patience", "0.5"]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("OPENCV")}
+    done = subprocess.run(words, capture_output=True, text=True, env=own, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"(camera99: no image: .*\n)?error: no frame for 0\.5 seconds; camera99: .*\n", done.stderr
+    )
+
+
 def test_two_networks_on_one_video(
     detect: Detect, video: Callable[..., Path], tiny_files: tuple[Path, Path]
 ) -> None:

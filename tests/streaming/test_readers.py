@@ -212,6 +212,16 @@ def test_damaged_images_on_stdin(monkeypatch: pytest.MonkeyPatch, data: bytes, m
     assert message in str(error)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_an_image_that_cannot_be_decoded_is_one_error(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    """Its end was found, so the images behind it come."""
+    damaged = b"\xff\xd8\xff\xd9" if suffix == ".jpg" else encoded(20, suffix)[:8] + encoded(20, suffix)[-12:]
+    one, error, two = piped(monkeypatch, encoded(10, suffix) + damaged + encoded(30, suffix))
+    assert "stdin, image 2: cannot be decoded" in str(error)
+    assert [int(frame.image[0, 0, 0]) for frame in (one, two)] == [10, 30]
+    assert [frame.index for frame in (one, two)] == [0, 2]
+
+
 # -- objects and pages ---------------------------------------------------------------------------------
 
 

@@ -64,6 +64,15 @@ def test_page_picture_and_json(web: Web) -> None:
         get(web.url + "../etc/passwd")
 
 
+@pytest.mark.parametrize("path", ["frame.jpg", "frame.json"])
+def test_a_stream_without_a_frame(web: Web, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr("pydarknet.streaming.outputs.web.FIRST_SECONDS", 0.05)
+    with pytest.raises(urllib.error.HTTPError, match="503: no frame yet"):
+        get(web.url + path)
+    web.write(result(TWO, "cam", 5), lambda: np.zeros((48, 64, 3), np.uint8))
+    assert get(web.url + path)[0] == 200
+
+
 def test_events_and_stream_go_on_together(web: Web) -> None:
     stop = threading.Event()
     thread = publish_until(web, stop)

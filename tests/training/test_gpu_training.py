@@ -139,17 +139,19 @@ def spikes(folder: Folder) -> None:
                 scales *= np.float32(1e7 if training.iteration == 2 else 1e-7)
                 training.trainer.load_state(state)
 
-    spike = Spike()
-    outcome = train(config(folder, "spike", length=5), [spike])
+    spike, settings = Spike(), config(folder, "spike", length=5)
+    cfg = Path(settings.cfg)
+    cfg.write_text(cfg.read_text().replace("[net]", "[net]\nloss_scale=1024", 1))
+    outcome = train(settings, [spike])
     assert (outcome.reason, outcome.iteration) == ("finished", 5)
     rows = [json.loads(line) for line in (outcome.folder / "results.jsonl").read_text().splitlines()]
-    assert [row["skipped"] for row in rows[1:]] == [False, True, False, False]
+    assert [row["skipped"] for row in rows] == [False, False, True, False, False]
     assert [row["loss"] is None for row in rows] == [False, False, True, False, False]
     assert rows[2]["avg_loss"] == rows[1]["avg_loss"]
     before, after = spike.seen[2:4]
     changed = [name for name in before if before[name] != after[name]]
     assert changed == ["parameters/0/scales"], changed
-    assert state(outcome)["skipped"] == sum(row["skipped"] for row in rows)
+    assert state(outcome)["skipped"] == 1
 
 
 def ampere(folder: Folder) -> None:
@@ -164,7 +166,7 @@ def learns(folder: Folder) -> None:
     """A network that has learned on the CPU learns on, in fp16 as in fp32 there: the same mAP to rounding."""
     shapes.data_set(folder / "ds", 16, 8)
     how: dict[str, Any] = {"size": 48, "batch": 4, "subdivisions": 1}
-    first = replace(config(folder, "first", "cpu", 600, **how), precision="fp32", last_every=600)
+    first = replace(config(folder, "first", "cpu", 450, **how), precision="fp32", last_every=450)
     learned = train(first, verbose=False)
     found = []
     for name, precision in (("cuda", "fp16"), ("cpu", "fp32")):
@@ -172,7 +174,7 @@ def learns(folder: Folder) -> None:
         outcome = train(replace(more, weights=learned.weights["last"], precision=precision))
         assert outcome.best is not None
         found.append(outcome.best)
-    assert found[1] > 0.2
+    assert found[1] > 0.15
     assert found[0] == pytest.approx(found[1], abs=0.03)
 
 

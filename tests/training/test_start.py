@@ -9,9 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import shapes
@@ -20,13 +22,15 @@ from shapes import StopAt
 
 from pydarknet import TrainConfig
 from pydarknet.cfg import CfgFile
-from pydarknet.data import read
+from pydarknet.cfg.memory import training_memory
+from pydarknet.data import album, read
+from pydarknet.data.album import ImageCache
 from pydarknet.data.splits import Splits
 from pydarknet.engine._core import build_info
 from pydarknet.engine.info import info
 from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
-from pydarknet.training import Hook, Step, estimate, startup_checks, train
+from pydarknet.training import Hook, Step, effective_cfg, estimate, eta, startup_checks, train
 from pydarknet.training.loop import TrainingLoop
 from pydarknet.training.notices import Notices
 from pydarknet.training.run import resume
@@ -68,6 +72,22 @@ def test_estimate(
     assert run(monkeypatch, *words, "--estimate", "--max-batches", 9) == 3
     assert "shorter than the 10 iterations" in capsys.readouterr().err
     assert run(monkeypatch, *words, "--json") == 2
+
+
+def test_an_estimate_asks_for_free_memory_before_it_takes_any(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Trainer] = []
+    init = Trainer.__init__
+
+    def noted(trainer: Trainer, *arguments: Any) -> None:
+        made.append(trainer)
+        init(trainer, *arguments)
+
+    monkeypatch.setattr(Trainer, "__init__", noted)
+    monkeypatch.setattr(eta, "free_memory", lambda _: 123 * 2**30 if not made else 0)
+    assert estimate(replace(config, max_batches=20)).free_bytes == 123 * 2**30
+    assert made
 
 
 def test_estimate_of_the_rest(config: TrainConfig) -> None:
@@ -294,13 +314,52 @@ def test_a_cache_that_does_not_fit(config: TrainConfig, monkeypatch: pytest.Monk
     told: list[str] = []
     need = 20 * 96 * 96 * 3
     assert Splits.of(read(Path(config.data))).bytes(3) == need
-    monkeypatch.setattr(startup_checks, "available_memory", lambda: need)
+    monkeypatch.setattr(album, "available_memory", lambda: need)
     assert train(replace(config, cache="ram", max_batches=2), notify=told.append).reason == "finished"
     assert any("cache ram:" in line and "are decoded every time" in line for line in told)
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=need - 1))
     with pytest.raises(FileError, match=r"the decoded images take .* are free; leave out --cache disk"):
         train(replace(config, cache="disk", restart=True))
+
+
+def test_caches_share_what_the_training_leaves_free(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of it, for the images of training and validation together."""
+    cfg = CfgFile.load(config.cfg)
+    need = training_memory(cfg, precision=config.precision, backend=config.engine_backend).total
+    image = 96 * 96 * 3
+    monkeypatch.setattr(album, "available_memory", lambda: need + 2 * 3 * image)
+    room = startup_checks.cache_room(replace(config, cache="ram"), cfg)
+    assert room is not None
+    sets = Splits.of(read(Path(config.data)))
+    caches = [ImageCache(part, 3, "ram", room=room) for part in (sets.train, sets.valid)]
+    with ThreadPoolExecutor(4) as pool:
+        for cache in caches:
+            list(pool.map(cache.pixels, [0, 1, 0, 1]))
+    assert [len(cache._ram) for cache in caches] == [2, 1]
+    assert room.left == 0
+    monkeypatch.setattr(album, "available_memory", lambda: need - 1)
+    room = startup_checks.cache_room(replace(config, cache="ram"), cfg)
+    assert room is not None
+    assert room.left == 0
+    assert startup_checks.cache_room(config, cfg) is None
+
+
+def test_automatic_subdivisions_of_workers(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch must be divisible; main memory is shared by the workers, that of a GPU is not."""
+    auto = replace(config, subdivisions="auto", batch=64)
+    monkeypatch.setattr(effective_cfg, "launched", lambda: 3)
+    with pytest.raises(ArgumentError, match="found batch=64 with 3 workers, expected a multiple of 3"):
+        effective_cfg.requested_cfg(auto, print)
+    monkeypatch.setattr(effective_cfg, "launched", lambda: 2)
+    monkeypatch.setattr(effective_cfg, "launched_here", lambda: 2)
+    for on_gpu in (False, True):
+        told: list[str] = []
+        monkeypatch.setattr(effective_cfg, "is_gpu", lambda _, on_gpu=on_gpu: on_gpu)
+        effective_cfg.requested_cfg(auto, told.append)
+        assert ("the share of each of 2 workers" in told[0]) != on_gpu
 
 
 def test_a_folder_that_cannot_be(

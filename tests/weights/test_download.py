@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pydarknet.errors import FileError
+from pydarknet.system import fetch
 from pydarknet.weights import download as module
 from pydarknet.weights.download import checksum, download
 
@@ -128,7 +129,7 @@ def test_redirections(server: tuple[str, Behaviour], tmp_path: Path) -> None:
         get(f"{url}/disk", tmp_path / "other")
     request = module.urllib.request.Request("https://example.org/file")
     with pytest.raises(FileError, match=r"redirected to http://example\.org/file, without encryption"):
-        module._Redirections().redirect_request(request, None, 302, "", {}, "http://example.org/file")  # type: ignore[arg-type]
+        fetch._Redirections(FileError).redirect_request(request, None, 302, "", {}, "http://example.org/file")  # type: ignore[arg-type]
 
 
 def test_an_interrupted_download_is_continued(server: tuple[str, Behaviour], tmp_path: Path) -> None:

@@ -245,6 +245,16 @@ dn_status dn_network_profile(dn_network* network, dn_layer_time* times, int capa
     });
 }
 
+dn_status dn_network_layer_errors(dn_network* network, double* errors, int capacity, int* count) {
+    return guarded([&] {
+        need(count, "count");
+        const std::vector<double> found = need(network, "network").net.layer_errors();
+        const int n = static_cast<int>(found.size());
+        if (capacity > 0) std::copy_n(found.begin(), std::min(n, capacity), &need(errors, "errors"));
+        *count = n;
+    });
+}
+
 dn_status dn_network_save_weights(const dn_network* network, const char* path, int cutoff) {
     return guarded([&] {
         const dn::Network& net = need(network, "network").net;

@@ -25,7 +25,8 @@ struct Training {
 // How a backend computes convolutions for which it has several ways; others keep their only one.
 enum class ConvMethod {
     automatic,  // by shape and instruction set
-    direct,     // as sums of products
+    direct,     // as sums of products, by oneDNN
+    products,   // the same, by loops of our own
     winograd2,
     winograd4,  // 3x3 with stride 1: tiles of 2x2 or 4x4 outputs, with fewer products
 };

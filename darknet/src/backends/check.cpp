@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "../error.hpp"
+#include "../random.hpp"
 #include "check_state.hpp"
 #include "layer_difference.hpp"
 
@@ -72,13 +73,17 @@ protected:
 
     // The first of the nodes whose outputs differ.
     std::optional<LayerDifference> compare(const Plan& first, const Plan& second, const std::vector<int>& nodes) const {
-        for (int node : nodes) {
-            Floats a(options_.batch * graph_.nodes[node].out.size()), b(a.size());
-            first.read(node, a.data());
-            second.read(node, b.data());
-            if (auto found = difference_of(node, "output", a, b, tolerance())) return found;
-        }
+        for (int node : nodes)
+            if (auto found =
+                    difference_of(node, "output", output_of(first, node), output_of(second, node), tolerance()))
+                return found;
         return std::nullopt;
+    }
+
+    Floats output_of(const Plan& plan, int node) const {
+        Floats output(options_.batch * graph_.nodes[node].out.size());
+        plan.read(node, output.data());
+        return output;
     }
 
     std::vector<int> all_nodes() const {
@@ -122,20 +127,45 @@ public:
         report_difference(graph_, names(), *wanted, "; with every layer kept they agree, so a fused step is to blame");
     }
 
+    std::vector<double> errors_on_noise() const {
+        const Pair plans = keep_every_layer();
+        for (Plan* plan : {plans.first.get(), plans.second.get()})
+            for (std::size_t k = 0; k < options_.batch * graph_.input.size(); ++k)
+                plan->input()[k] = uniform(mix(1), k);
+        plans.forward();
+        std::vector<double> errors;
+        for (const Node& node : graph_.nodes) {
+            const Floats first = output_of(*plans.first, node.index), second = output_of(*plans.second, node.index);
+            errors.push_back(largest_difference(node.index, "output", first, second).relative());
+        }
+        return errors;
+    }
+
 private:
+    struct Pair {
+        std::unique_ptr<Plan> first, second;
+        void forward() const {
+            first->forward();
+            second->forward();
+        }
+    };
+
     std::unique_ptr<Plan> compile(const Backend& backend, const PlanOptions& options) const {
         return backend.compile(graph_, parameters_, possible(backend, options));
     }
 
-    std::optional<LayerDifference> first_differing_layer() const {
+    Pair keep_every_layer() const {
         PlanOptions every = options_;
         every.wanted = all_nodes();
-        const std::unique_ptr<Plan> first = compile(*first_backend_, every), second = compile(*second_backend_, every);
-        for (Plan* plan : {first.get(), second.get()}) {
-            copy_input(*plan);
-            plan->forward();
-        }
-        return compare(*first, *second, every.wanted);
+        return {compile(*first_backend_, every), compile(*second_backend_, every)};
+    }
+
+    std::optional<LayerDifference> first_differing_layer() const {
+        const Pair plans = keep_every_layer();
+        copy_input(*plans.first);
+        copy_input(*plans.second);
+        plans.forward();
+        return compare(*plans.first, *plans.second, all_nodes());
     }
 };
 
@@ -243,6 +273,11 @@ private:
 
 std::unique_ptr<Backend> make_check_backend(std::unique_ptr<Backend> first, std::unique_ptr<Backend> second) {
     return std::make_unique<CheckBackend>(std::move(first), std::move(second));
+}
+
+std::vector<double> layer_errors(const Plan& plan) {
+    if (const auto* check = dynamic_cast<const InferenceCheckPlan*>(&plan)) return check->errors_on_noise();
+    throw Error(Status::backend, "", "errors of layers are those between two backends, expected a backend check:A,B");
 }
 
 }  // namespace dn

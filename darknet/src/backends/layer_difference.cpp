@@ -3,14 +3,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "../error.hpp"
 #include "../layers/layer.hpp"
 
 namespace dn {
 
-std::optional<LayerDifference> difference_of(int node, const std::string& what, const Floats& first,
-                                             const Floats& second, float tolerance, float least_scale) {
+double LayerDifference::relative() const {
+    const double difference = std::fabs(static_cast<double>(first) - second);
+    if (std::isnan(difference)) return std::numeric_limits<double>::infinity();
+    return difference / std::max(largest_value, kSmallestValue);
+}
+
+LayerDifference largest_difference(int node, const std::string& what, const Floats& first, const Floats& second) {
     LayerDifference worst{node, what, 0, 0, 0, 0};
     for (std::size_t k = 0; k < first.size(); ++k) {
         const float a = first[k], b = second[k];
@@ -22,6 +28,12 @@ std::optional<LayerDifference> difference_of(int node, const std::string& what, 
         worst.second = b;
         if (std::isnan(a - b)) break;
     }
+    return worst;
+}
+
+std::optional<LayerDifference> difference_of(int node, const std::string& what, const Floats& first,
+                                             const Floats& second, float tolerance, float least_scale) {
+    LayerDifference worst = largest_difference(node, what, first, second);
     const float scale = std::max(worst.largest_value, least_scale);
     // Written so that NaN on one side counts as a difference.
     if (std::fabs(worst.first - worst.second) <= tolerance * scale) return std::nullopt;

@@ -20,10 +20,15 @@ struct LayerDifference {
     std::string what;  // of the layer: "output", "gradient of its weights"
     std::size_t at;    // where the two are farthest apart
     float first, second, largest_value;
+
+    double relative() const;
 };
 
-// Equal values, NaN included, are no difference; NaN on one side is one. least_scale: what the tolerance is relative to
-// where all values are smaller.
+// Where two arrays are farthest apart. Equal values, NaN included, are no difference; NaN on one side is one.
+LayerDifference largest_difference(int node, const std::string& what, const Floats& first, const Floats& second);
+
+// The largest difference, if it exceeds the tolerance. least_scale: what this is relative to where all values are
+// smaller.
 std::optional<LayerDifference> difference_of(int node, const std::string& what, const Floats& first,
                                              const Floats& second, float tolerance, float least_scale = kSmallestValue);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fusion of shortcuts: convolution (-> dropout) -> shortcut becomes one convolution that adds the other source itself;
-// and of bottlenecks: convolutions 1x1 -> depthwise -> 1x1 become one step.
+// of bottlenecks: convolutions 1x1 -> depthwise -> 1x1 become one step; and of pairs of convolutions.
 #include <algorithm>
 
 #include "../layers/layer.hpp"
@@ -67,8 +67,8 @@ int find_private_source(const FusedGraph& fused, const Node& node, const std::ve
 }  // namespace
 
 const std::vector<int>& FusedGraph::inputs(const Node& node) const {
-    const int expand = of(node.index).expand;
-    return expand < 0 ? node.inputs : graph.nodes[expand].inputs;
+    const int first = of(node.index).first;
+    return first < 0 ? node.inputs : graph.nodes[first].inputs;
 }
 
 bool FusedGraph::shares_source(const Node& node) const {
@@ -99,9 +99,24 @@ void fuse_bottlenecks(FusedGraph& fused, const std::vector<int>& wanted,
         Fusion &expand = fused.of(first), &depthwise = fused.of(middle);
         if (expand.computed_elsewhere || expand.depthwise >= 0) continue;
         if (!accepts({nodes[first], nodes[middle], project})) continue;
-        fused.of(project.index).expand = first;
+        fused.of(project.index).first = first;
         fused.of(project.index).depthwise = middle;
         expand.computed_elsewhere = depthwise.computed_elsewhere = true;
+    }
+}
+
+void fuse_pairs(FusedGraph& fused, const std::vector<int>& wanted,
+                const std::function<bool(const ConvPair&)>& accepts) {
+    const std::vector<Node>& nodes = fused.graph.nodes;
+    const std::vector<int> readers = count_readers(fused.graph, wanted);
+    for (const Node& second : nodes) {
+        if (second.kind != Kind::convolutional) continue;
+        const int first = find_private_source(fused, second, readers);
+        if (first < 0 || nodes[first].kind != Kind::convolutional) continue;
+        const bool computes_others = fused.of(first).first >= 0 || fused.of(second.index).first >= 0;
+        if (computes_others || fused.of(first).computed_elsewhere || !accepts({nodes[first], second})) continue;
+        fused.of(second.index).first = first;
+        fused.of(first).computed_elsewhere = true;
     }
 }
 

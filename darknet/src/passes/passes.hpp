@@ -24,7 +24,7 @@ void fold_biases(const NodeParameters& params, float* folded);
 struct Fusion {
     int residual = -2;  // fused shortcut: the producer added after the activation; -2 none
     Activation residual_activation = Activation::linear;  // applied to the sum
-    int expand = -1, depthwise = -1;  // fused bottleneck: the convolutions that this one computes first; -1 none
+    int first = -1, depthwise = -1;   // convolutions that this one computes before itself: one, in a bottleneck two
     bool computed_elsewhere = false;  // by another node: no kernel of its own
 };
 
@@ -35,7 +35,7 @@ public:
 
     Fusion& of(int node) { return fusions_[node]; }
     const Fusion& of(int node) const { return fusions_[node]; }
-    // The producers that the node's kernel reads: of a bottleneck, those of its first convolution.
+    // The producers that the node's kernel reads: those of the convolution that it computes first.
     const std::vector<int>& inputs(const Node& node) const;
     // Whether the node's output is its first input's, in the same place.
     bool shares_source(const Node& node) const;
@@ -61,6 +61,14 @@ struct Bottleneck {
 // Each bottleneck that the backend accepts is computed by its last convolution, `project`.
 void fuse_bottlenecks(FusedGraph& fused, const std::vector<int>& wanted,
                       const std::function<bool(const Bottleneck&)>& accepts);
+
+// Two convolutions, of which the second is the only reader of the first.
+struct ConvPair {
+    const Node &first, &second;
+};
+
+// Each pair that the backend accepts is computed by its second convolution. Pairs do not overlap.
+void fuse_pairs(FusedGraph& fused, const std::vector<int>& wanted, const std::function<bool(const ConvPair&)>& accepts);
 
 // -- place: which buffer, and which channels of it, every output lives in ---------------------------------------
 

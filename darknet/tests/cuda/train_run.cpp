@@ -127,7 +127,8 @@ TEST_CASE("cuda training: the forecast has the most that cuDNN may take as scrat
     const FakeGpu gpu;
     const auto backend = FakeGpu::backend();
     CHECK(backend->most_scratch_bytes(graph_of(cfg())) == std::size_t{256} << 20);
-    CHECK(backend->most_scratch_bytes(graph_of("[net]\nwidth=4\nheight=4\n[maxpool]\nsize=2\nstride=2\n")) == 0);
+    CHECK(backend->most_scratch_bytes(
+              graph_of("[net]\nwidth=4\nheight=4\nchannels=1\n[maxpool]\nsize=2\nstride=2\n")) == 0);
 }
 
 TEST_CASE("cuda training: a GPU that is too small names the subdivisions that fit, and they do") {
@@ -146,7 +147,7 @@ TEST_CASE("cuda training: a GPU that is too small names the subdivisions that fi
     gpu.set("memory", gpu.count("used") + bytes(2));
     CHECK_CONTAINS(error_of(Status::out_of_memory, [&] { run.accumulate(4); }), "free on the GPU, expected 1 MB");
     CHECK_CONTAINS(error_of(Status::out_of_memory, [&] { run.accumulate(4); }),
-                   "a batch of 2 may fit; subdivisions=2 may fit");
+                   "a batch of 3 may fit; subdivisions=2 may fit");
     CHECK(std::isfinite(run.accumulate(2)));
     run.trainer.update();
 }

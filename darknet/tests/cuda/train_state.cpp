@@ -264,7 +264,7 @@ TEST_CASE("cuda state: the bytes that it says it takes are those that it takes")
         const Side device(cfg(keys), backend.get());
         device.device().packed(0, {DType::f16, 3, 9});
         device.device().packed(2, {DType::f16, 3, 1});
-        device.state->keep_gradients();
+        device.state->begin_update();
         if (device.graph.net.ema_alpha > 0) device.state->update(rule_of(false, 1, Ema::start));
         const long long taken = gpu.count("used") - before;
         const auto said = static_cast<long long>(cuda::CudaTrainState::bytes(device.graph, Precision::f16));

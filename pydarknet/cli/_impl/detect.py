@@ -77,7 +77,7 @@ def _run(sources: list[str], options: DetectOptions) -> int:
 def _stream(network: Network, source: Any, options: DetectOptions, skip: Skip) -> Stream | Spread:
     if options.engine != "local":
         sources = source if isinstance(source, list) else expand(classify(source))
-        loading = _loading(options, network.names)
+        loading = {**_loading(options, network.names), "precision": network.info.precision}
         assert options.cfg is not None
         assert options.weights is not None
         job = DetectJob(
@@ -87,7 +87,8 @@ def _stream(network: Network, source: Any, options: DetectOptions, skip: Skip) -
             tuple(options.detecting.items()),
             options.size,
         )
-        return Spread(options.engine, job, sources, options.batch, skip)
+        channels = network.info.channels
+        return Spread(options.engine, job, sources, channels, options.batch, skip)
     live = {"every": options.every, "patience": options.patience}
     return stream(network, source, skip=skip, **live, **options.detecting)  # type: ignore[arg-type]
 

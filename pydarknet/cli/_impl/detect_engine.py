@@ -20,6 +20,7 @@ from pydarknet.streaming.file_sources import Frame
 from pydarknet.streaming.result import Result, Stats
 from pydarknet.streaming.sources import StreamSource
 from pydarknet.streaming.stream import Skip
+from pydarknet.system.fetch import without_password
 
 _Found = tuple[str, "Detections | DataError", float]
 
@@ -58,7 +59,7 @@ def _opened(
 
 def _loaded(path: str, channels: int) -> Pixels | DataError:
     try:
-        return load(path, channels)
+        return load(path, channels, urls=True)
     except DataError as error:  # one unreadable image must not lose its batch
         return error
 
@@ -70,6 +71,7 @@ class Spread:
         engine: name of an executor.
         job: the computation.
         sources: images only.
+        channels: of the network.
         batch: images per task of a worker.
         skip: called with the error of each image that cannot be read.
 
@@ -81,7 +83,13 @@ class Spread:
     live = False
 
     def __init__(
-        self, engine: str, job: DetectJob, sources: Sequence[StreamSource], batch: int, skip: Skip
+        self,
+        engine: str,
+        job: DetectJob,
+        sources: Sequence[StreamSource],
+        channels: int,
+        batch: int,
+        skip: Skip,
     ) -> None:
         if other := next((source for source in sources if source.kind != "image"), None):
             raise ArgumentError(f"{other.name}: is not an image file; --engine spreads image files only")
@@ -89,18 +97,21 @@ class Spread:
         batches = [paths[first : first + batch] for first in range(0, len(paths), batch)]
         self.stats = Stats(total=len(paths))
         self._found = executors.by_name(engine)(job, batches, os.cpu_count() or 1)
-        self._skip = skip
+        self._channels, self._skip = channels, skip
 
     def __iter__(self) -> Iterator[Result]:
         for batch in self._found:
             for path, found, seconds in batch:
-                if isinstance(found, DataError):
+                image = found if isinstance(found, DataError) else _loaded(path, self._channels)
+                if isinstance(image, DataError):
                     self.stats.failed += 1
-                    self._skip(found)
-                else:
-                    result = Result(Frame(load(path), path, still=True), found, seconds, seconds)
-                    self.stats.add(result)
-                    yield result
+                    self._skip(image)
+                    continue
+                assert isinstance(found, Detections)
+                frame = Frame(image, without_password(path), still=True)
+                result = Result(frame, found, seconds, seconds)
+                self.stats.add(result)
+                yield result
 
     def __enter__(self) -> Spread:
         return self

@@ -111,7 +111,7 @@ def _measure(
             score=options.score,
             nms=options.nms,
             letterbox=options.letterbox,
-            collector=_collector(options, cfg, weights, progress),
+            collector=_collector(options, cfg, weights, network.info.precision, progress),
             progress=progress,
         )
         seconds = time.perf_counter() - start
@@ -141,15 +141,22 @@ def _measure(
     return found, conditions
 
 
-def _collector(options: EvalOptions, cfg: str, weights: str, progress: Progress) -> Collector | None:
-    """With ``--engine``: detection by an executor that spreads the images."""
+def _collector(
+    options: EvalOptions, cfg: str, weights: str, precision: str, progress: Progress
+) -> Collector | None:
+    """With ``--engine``: detection by an executor that spreads the images, in one precision."""
     if options.engine == "local":
         return None
-    how = {name: getattr(options, name) for name in ("backend", "precision", "batch")}
+    how = {name: getattr(options, name) for name in ("device", "backend", "batch")}
     job = EvaluationJob(
         str(Path(cfg).absolute()),
         str(Path(weights).absolute()),
-        (*how.items(), ("threads", options.threads or 1), ("strict", not options.lenient)),
+        (
+            *how.items(),
+            ("precision", precision),
+            ("threads", options.threads or 1),
+            ("strict", not options.lenient),
+        ),
         tuple({name: getattr(options, name) for name in ("score", "nms", "letterbox")}.items()),
     )
     return functools.partial(collect_by, options.engine, job, batch=options.batch, progress=progress)

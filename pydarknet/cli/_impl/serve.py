@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -83,8 +85,13 @@ def _load(model: Sequence[str], options: DetectOptions) -> Network:
 
 
 def _announce(server: InferenceServer, *, as_json: bool) -> None:
-    click.echo(json.dumps(server.to_json()) if as_json else f"ready: {server.url}")
-    sys.stdout.flush()
+    try:
+        click.echo(json.dumps(server.to_json()) if as_json else f"ready: {server.url}")
+        sys.stdout.flush()
+    except OSError as error:  # its reader has gone, or the disk is full: the server serves
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError):
+            click.echo(f"warning: the line of readiness cannot be written: {error.strerror}", err=True)
 
 
 def _handler(text: str) -> Any:

@@ -26,6 +26,19 @@ function clock(date) {
   return date.toLocaleString([], today ? { hour: "2-digit", minute: "2-digit" } : { dateStyle: "medium", timeStyle: "short" });
 }
 
+/** Where the run stands, as a sentence. */
+function standing({ kind, progress, evaluations }) {
+  if (!progress.iteration) return "";
+  const parts = [`${progress.iteration}${progress.max_batches ? ` of ${progress.max_batches}` : ""} iterations are done`];
+  if (isNumber(progress.best_iteration)) {
+    const since = evaluations.filter((row) => row.iteration > progress.best_iteration).length;
+    const later = since ? `; ${since} evaluation${since > 1 ? "s" : ""} since then measured less` : "";
+    parts.push(`the best mAP@0.5 is ${percent(progress.best_map)}, at iteration ${progress.best_iteration}${later}`);
+  }
+  if (kind === "running" && isNumber(progress.hours_left) && progress.hours_left >= 0) parts.push(`about ${duration(progress.hours_left)} are left`);
+  return `${parts.join("; ")}.`;
+}
+
 function showHead(state) {
   const { progress } = state, active = state.kind === "running";
   const share = progress.max_batches ? progress.iteration / progress.max_batches : 0;
@@ -38,6 +51,7 @@ function showHead(state) {
   const ended = state.ended ? `, ended ${clock(new Date(state.ended))}` : "";
   const reason = REASONS[state.reason] ? ` · ${REASONS[state.reason]}` : "";
   find("subtitle").textContent = `${started}${again}${ended}${reason}`;
+  find("standing").textContent = standing(state);
   find("progress").firstElementChild.style.width = `${100 * Math.min(share, 1)}%`;
   find("progress").className = `bar ${state.kind}`;
   find("progress").setAttribute("aria-valuenow", Math.round(100 * share));
@@ -55,6 +69,7 @@ function showTiles(state) {
   const until = isNumber(left) && left >= 0 ? `finished about ${clock(new Date(1000 * state.now + 3.6e6 * left))}` : "";
   const best = isNumber(progress.best_iteration) ? `best ${percent(progress.best_map)} at\u00a0${progress.best_iteration}` : "not measured yet";
   const strict = isNumber(newest.map5095) ? `, 0.5:0.95 ${percent(newest.map5095)}` : "";
+  const pace = [isNumber(progress.seconds) ? `${short(progress.seconds)} s per iteration` : "", progress.stall ? `${percent(progress.stall)} waiting for images` : ""].filter(Boolean);
   const all = [
     tile("Iteration", `${progress.iteration}${progress.max_batches ? ` / ${progress.max_batches}` : ""}`, isNumber(progress.images) ? `${progress.images.toLocaleString()} images seen` : ""),
     isNumber(left) ? tile("Time left", duration(left), until) : tile("Time", duration(progress.hours), "spent in iterations"),
@@ -62,9 +77,9 @@ function showTiles(state) {
     tile("mAP@0.5", percent(progress.last_map), best + strict),
     isNumber(newest.precision) ? tile("Precision / recall", `${(100 * newest.precision).toFixed(0)} / ${percent(newest.recall, 0)}`, isNumber(newest.f1) ? `F1 ${percent(newest.f1, 0)}` : "") : null,
     tile("Learning rate", short(progress.rate)),
-    tile("Speed", isNumber(progress.images_per_second) ? `${short(progress.images_per_second)} img/s` : "–", isNumber(progress.seconds) ? `${short(progress.seconds)} s per iteration` : ""),
-    isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`, isNumber(progress.stall) ? `${percent(progress.stall)} of the time waiting for images` : "") : null,
-    progress.workers ? tile("Workers", `${progress.workers.length}`, `waited in the last iteration: ${progress.workers.map((worker) => `${short(worker.wait)} s`).join(", ")}`) : null,
+    tile("Speed", isNumber(progress.images_per_second) ? `${short(progress.images_per_second)} img/s` : "–", pace.join(", ")),
+    isNumber(progress.rss_mb) ? tile("Memory", `${short(progress.rss_mb / 1024)} GiB`) : null,
+    progress.workers ? tile("Workers", `${progress.workers.length}`, `computed + waited in the last iteration: ${progress.workers.map((worker) => `${short(worker.compute)} + ${short(worker.wait)} s`).join(", ")}`) : null,
   ];
   find("tiles").replaceChildren(...all.filter(Boolean));
 }

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydarknet.engine.detections import Detections
+from pydarknet.errors import FileError
 from pydarknet.streaming.outputs.text import (
     KAGGLE_HEAD,
     clipped,
@@ -118,8 +119,19 @@ def bdd(found: Found, path: Path, names: Sequence[str]) -> list[Path]:
 
 
 def kitti(found: Found, folder: Path, names: Sequence[str]) -> list[Path]:
-    """One file per image, also without detections; a network of three classes has KITTI's names."""
+    """One file per image, also without detections; a network of three classes has KITTI's names.
+
+    Raises:
+        FileError: two images would have the same file.
+    """
     names = KITTI_NAMES if len(names) == len(KITTI_NAMES) else names
+    images: dict[str, Path] = {}
+    for image, _ in found:
+        if (other := images.setdefault(image.stem, image)) is not image:
+            raise FileError(
+                f"{folder / image.stem}.txt: would be the file of two images, {other} and {image}; expected "
+                "images of different names, as those of KITTI"
+            )
     paths = []
     for image, dets in found:
         lines = [

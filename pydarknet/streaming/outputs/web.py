@@ -21,6 +21,7 @@ from pydarknet.streaming.outputs.text import event
 from pydarknet.streaming.result import Result
 from pydarknet.system.http_server import Handler, Server
 
+FIRST_SECONDS = 10.0  # that a request for the newest frame waits for the first
 _STYLE = "body{margin:0;background:#111;color:#ddd;font:14px sans-serif}img{max-width:100%;display:block}"
 _SCRIPT = """new EventSource("events").onmessage=e=>{const f=JSON.parse(e.data);
 document.getElementById("text").textContent=
@@ -85,11 +86,10 @@ class _Hub:
             self._event, self._image, self._drawn = text, image, drawn
             self._changed.notify_all()
 
-    def after(self, number: int) -> tuple[int, bytes]:
-        """Number and event of a frame newer than the given one; the same number after the last frame."""
+    def after(self, number: int, seconds: float | None = None) -> tuple[int, bytes]:
+        """Number and event of a frame newer than the given one; the same number if none comes."""
         with self._changed:
-            while self._number <= number and not self.closed:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._number > number or self.closed, seconds)
             return (number, b"") if self.closed else (self._number, self._event)
 
     def jpeg(self) -> bytes:
@@ -154,11 +154,11 @@ class _Handler(Handler):
                     send()
 
     def _newest(self, body: Any, kind: str) -> None:
-        number, text = self.server.hub.after(0)
+        number, text = self.server.hub.after(0, FIRST_SECONDS)
         if number:
             self.send(body(text), kind)
         else:
-            self.send_error(503, "the stream has ended")
+            self.send_error(503, "the stream has ended" if self.server.hub.closed else "no frame yet")
 
     def _events(self) -> None:
         number = 0

@@ -32,6 +32,9 @@ Activations::Activations(const Graph& graph, const PlanOptions& options)
     fuse_shortcuts(fused_, options.wanted);
     fuse_bottlenecks(fused_, options.wanted,
                      [&](const Bottleneck& bottleneck) { return computes_bottleneck(bottleneck, options); });
+    fuse_pairs(fused_, options.wanted, [&](const ConvPair& pair) {
+        return computes_pair(pair, fused_.of(pair.second.index), compute_, convolutions_);
+    });
     const std::vector<DType> types = choose_types();
     placement_ = place_outputs(fused_, options.wanted, rules(types));
     arena_bytes_ = pack_arena(placement_.buffers, batch_);
@@ -75,10 +78,11 @@ PlacementRules Activations::rules(const std::vector<DType>& types) const {
     rules.type = [&types, this](int node) { return node < 0 ? input_type() : types[node]; };
     // oneDNN wants dense tensors; all kernels of our own take any pitch.
     rules.reads_slices = [this](const Node& node) {
-        if (fused_.of(node.index).depthwise >= 0) return true;
+        if (fused_.of(node.index).first >= 0) return true;
         if (node.kind == Kind::convolutional)
             return convolves_in_tiles(node, compute_) ||
-                   winograd_tile(node, fused_.of(node.index), compute_, convolutions_) > 0;
+                   winograd_tile(node, fused_.of(node.index), compute_, convolutions_) > 0 ||
+                   is_product(node, fused_.of(node.index), compute_, convolutions_);
         return node.kind != Kind::connected;
     };
     rules.writes_slices = rules.reads_slices;

@@ -48,7 +48,7 @@ class BottleneckKernel : public Kernel {
 public:
     explicit BottleneckKernel(const Context& context)
         : runtime_(context.runtime), src_(context.src[0]), dst_(context.dst), residual_(context.residual) {
-        const Stage expand(context, context.fusion.expand), depthwise(context, context.fusion.depthwise),
+        const Stage expand(context, context.fusion.first), depthwise(context, context.fusion.depthwise),
             project(context, context.node.index);
         wide_ = depthwise.node.in.c;
         stride_ = depthwise.node.as<ConvolutionalParams>().stride_x;

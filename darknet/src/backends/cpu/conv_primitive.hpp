@@ -99,4 +99,9 @@ std::unique_ptr<Kernel> make_whole_convolution(const ConvTask& task);
 // In Winograd's form, with tiles as winograd_tile() says.
 std::unique_ptr<Kernel> make_winograd_convolution(const ConvTask& task, int tile);
 
+// As products of pixels with a matrix, where is_product() says so. Any pitch.
+std::unique_ptr<Kernel> make_product_convolution(const ConvTask& task);
+// The same, after one whose output is the source and has no memory of its own.
+std::unique_ptr<Kernel> make_product_pair(const ConvTask& first, const ConvTask& second);
+
 }  // namespace dn::cpu

@@ -48,7 +48,8 @@ bool has_winograd_form(const ConvolutionalParams& params) {
 }
 
 int tile_by_shape(const Node& node, ConvMethod method) {
-    if (method == ConvMethod::direct || !has_winograd_form(node.as<ConvolutionalParams>())) return 0;
+    if (method == ConvMethod::direct || method == ConvMethod::products) return 0;
+    if (!has_winograd_form(node.as<ConvolutionalParams>())) return 0;
     if (method == ConvMethod::winograd2) return 2;
     if (method == ConvMethod::winograd4) return 4;
     if (vector_width() == VectorWidth::baseline || std::min(node.in.c, node.out.c) < kFewChannels) return 0;

@@ -11,20 +11,34 @@
 namespace dn::cpu {
 namespace {
 
-ConvTask task_of(const Context& context, const Tensor& dst) {
-    const auto& params = context.node.as<ConvolutionalParams>();
-    const bool blurred = params.antialiasing != 0;  // the strides belong to the blur then
+// The convolution `node` from src to dst, with what is fused into it.
+ConvTask task_of(const Context& context, const Node& node, const Tensor& src, const Tensor& dst) {
+    const auto& params = node.as<ConvolutionalParams>();
+    const bool last = node.index == context.node.index;  // others are computed before it
+    const bool blurred = params.antialiasing != 0;       // the strides belong to the blur then
     const int pad = params.padding * params.dilation;
     return {context.runtime,
             context.weights,
-            *context.params,
-            weights_owner(context.graph, context.node.index),
+            context.parameters->of(context.graph, node.index),
+            weights_owner(context.graph, node.index),
             {params.groups, params.size, blurred ? 1 : params.stride_x, blurred ? 1 : params.stride_y, pad, pad,
              params.dilation},
-            context.src[0],
+            src,
             dst,
-            context.residual,
-            {params.activation, context.residual.data != nullptr, context.fusion.residual_activation}};
+            last ? context.residual : Tensor{},
+            last ? Finish{params.activation, context.residual.data != nullptr, context.fusion.residual_activation}
+                 : Finish{params.activation}};
+}
+
+ConvTask task_of(const Context& context, const Tensor& dst) {
+    return task_of(context, context.node, context.src[0], dst);
+}
+
+std::unique_ptr<Kernel> make_pair(const Context& context) {
+    const Node& first = context.graph.nodes[context.fusion.first];
+    const Tensor between{nullptr, nullptr, DType::f32, context.batch, first.out, static_cast<std::size_t>(first.out.c)};
+    return make_product_pair(task_of(context, first, context.src[0], between),
+                             task_of(context, context.node, between, context.dst));
 }
 
 // Activations that cost oneDNN more in its pass than finish_pixels() costs behind it.
@@ -74,10 +88,13 @@ bool convolves_in_tiles(const Node& node, DType type) {
 
 std::unique_ptr<Kernel> make_convolutional(const Context& context) {
     if (context.fusion.depthwise >= 0) return make_bottleneck(context);
+    if (context.fusion.first >= 0) return make_pair(context);
     const auto& params = context.node.as<ConvolutionalParams>();
     if (needs_reference(context)) return make_by_reference(context, ref::make_convolutional);
     if (const int tile = winograd_tile(context.node, context.fusion, context.compute, context.convolutions))
         return make_winograd_convolution(task_of(context, context.dst), tile);
+    if (is_product(context.node, context.fusion, context.compute, context.convolutions))
+        return make_product_convolution(task_of(context, context.dst));
     const bool in_tiles = convolves_in_tiles(context.node, context.compute);
     if (params.antialiasing == 0) return make_convolution(task_of(context, context.dst), in_tiles);
     return make_blurred(context, {params.antialiasing, params.stride_x, params.stride_y}, before_blur_shape(context),

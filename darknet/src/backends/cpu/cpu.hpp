@@ -47,9 +47,15 @@ int winograd_tile(const Node& node, const Fusion& fusion, DType type, ConvMethod
 // alone, so that a resumed training has the same bits.
 int winograd_training_tile(const Node& node, DType type, ConvMethod method);
 
+// Whether the convolution, with what is fused into it, is computed as products by loops of our own. Any pitch.
+bool is_product(const Node& node, const Fusion& fusion, DType type, ConvMethod method);
+
 // A fused bottleneck, and whether a plan should fuse it.
 std::unique_ptr<Kernel> make_bottleneck(const Context& context);
 bool computes_bottleneck(const Bottleneck& bottleneck, const PlanOptions& options);
+
+// Whether a plan should compute both convolutions in one step, with rows of the first in the cache alone.
+bool computes_pair(const ConvPair& pair, const Fusion& fusion, DType type, ConvMethod method);
 
 }  // namespace cpu
 }  // namespace dn

@@ -2,6 +2,7 @@
 #include "layout.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "rows.hpp"
 
@@ -33,6 +34,8 @@ struct Pixels {
 
 void convert_pixels(const Pixels<const void>& src, const Pixels<void>& dst, std::size_t count, std::size_t channels) {
     const std::size_t src_size = bytes(src.type), dst_size = bytes(dst.type);
+    if (src.type == dst.type && src.pitch == channels && dst.pitch == channels)
+        return void(std::memcpy(dst.data, src.data, count * channels * src_size));
     if (src.type == dst.type)
         return copy_rows(dst.data, dst.pitch * dst_size, src.data, src.pitch * src_size, channels * src_size, count);
     float row[kRow];

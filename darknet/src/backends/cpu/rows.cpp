@@ -111,9 +111,15 @@ DN_INLINE void scale_loop(float* x, float factor, std::size_t count) {
 }
 void scale(float* x, float factor, std::size_t count) { vectorised<scale_loop>(x, factor, count); }
 
-// Vectors of 64 bytes, which the compiler splits where registers are shorter.
+// Vectors of 64 bytes, and of 32: of selections between longer ones than the registers are, GCC makes loops over
+// values.
 using Floats16 = float __attribute__((vector_size(64)));
+using Floats8 = float __attribute__((vector_size(32)));
 using Shorts32 = std::int16_t __attribute__((vector_size(64)));
+using Shorts16 = std::int16_t __attribute__((vector_size(32)));
+
+template <class Vector>
+constexpr std::size_t kLanesOf = sizeof(Vector) / sizeof(Vector{}[0]);
 
 template <class Vector>
 DN_INLINE void load_vector(Vector& v, const void* src, std::size_t index) {
@@ -126,10 +132,11 @@ DN_INLINE void order(T& v) {
     v ^= (v >> 15) & 0x7fff;
 }
 
+template <class Vector>
 DN_INLINE void maximum_f32_loop(float* dst, const void* const* sources, int source_count, std::size_t count) {
     std::size_t i = 0;
-    for (; i + 16 <= count; i += 16) {
-        Floats16 best, next;
+    for (; i + kLanesOf<Vector> <= count; i += kLanesOf<Vector>) {
+        Vector best, next;
         load_vector(best, sources[0], i);
         for (int s = 1; s < source_count; ++s) {
             load_vector(next, sources[s], i);
@@ -147,13 +154,16 @@ DN_INLINE void maximum_f32_loop(float* dst, const void* const* sources, int sour
     }
 }
 void maximum_f32(float* dst, const void* const* sources, int source_count, std::size_t count) {
-    vectorised<maximum_f32_loop>(dst, sources, source_count, count);
+    if (vector_width() == VectorWidth::avx512)
+        return vectorised<maximum_f32_loop<Floats16>>(dst, sources, source_count, count);
+    vectorised<maximum_f32_loop<Floats8>>(dst, sources, source_count, count);
 }
 
+template <class Vector>
 DN_INLINE void maximum_bf16_loop(std::int16_t* dst, const void* const* sources, int source_count, std::size_t count) {
     std::size_t i = 0;
-    for (; i + 32 <= count; i += 32) {
-        Shorts32 best, next;
+    for (; i + kLanesOf<Vector> <= count; i += kLanesOf<Vector>) {
+        Vector best, next;
         load_vector(best, sources[0], i);
         order(best);
         for (int s = 1; s < source_count; ++s) {
@@ -177,7 +187,9 @@ DN_INLINE void maximum_bf16_loop(std::int16_t* dst, const void* const* sources, 
     }
 }
 void maximum_bf16(std::int16_t* dst, const void* const* sources, int source_count, std::size_t count) {
-    vectorised<maximum_bf16_loop>(dst, sources, source_count, count);
+    if (vector_width() == VectorWidth::avx512)
+        return vectorised<maximum_bf16_loop<Shorts32>>(dst, sources, source_count, count);
+    vectorised<maximum_bf16_loop<Shorts16>>(dst, sources, source_count, count);
 }
 
 void maximum(void* dst, const void* const* sources, int source_count, DType type, std::size_t count) {

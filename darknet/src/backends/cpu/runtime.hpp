@@ -60,7 +60,7 @@ private:
 };
 
 // Of weights that kernels of our own read.
-enum class WordOrder { matrix, bf16_matrix, taps, winograd };
+enum class WordOrder { matrix, bf16_matrix, taps, winograd, product };
 
 // The weights of one set of parameters in the formats that primitives chose, shared by plans of any batch, size and
 // precision whose formats agree, and by clones of a network.

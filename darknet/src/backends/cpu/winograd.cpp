@@ -72,20 +72,6 @@ int panel_width() { return 2 * loops().lanes; }
 
 }  // namespace
 
-bool is_vector_activation(Activation activation) {
-    switch (activation) {
-        case Activation::linear:
-        case Activation::leaky:
-        case Activation::relu:
-        case Activation::logistic:
-        case Activation::swish:
-        case Activation::mish:
-            return true;
-        default:
-            return false;
-    }
-}
-
 std::size_t winograd_floats(int channels, int filters) {
     return static_cast<std::size_t>(kTaps) * channels * rounded_up(filters, loops().lanes);
 }

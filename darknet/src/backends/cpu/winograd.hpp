@@ -7,21 +7,9 @@
 
 #include <cstddef>
 
-#include "../../layers/params.hpp"
+#include "epilogue.hpp"
 
 namespace dn::cpu {
-
-// What follows the sums of an output, in registers: dst = after(activation(sum + bias) + residual).
-struct Epilogue {
-    const float* biases = nullptr;  // of all filters; null: none
-    Activation activation = Activation::linear;
-    const float* residual = nullptr;  // may be dst; null: none
-    std::size_t residual_pitch = 0;
-    Activation after = Activation::linear;
-};
-
-// Whether an Epilogue computes it.
-bool is_vector_activation(Activation activation);
 
 struct WinogradTask {
     int tile = 4;  // outputs in each direction: 4 or 2

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loops of winograd.hpp for one instruction set; see each_isa.hpp.
 
-constexpr int kVectorsOfPanel = 2;
-constexpr int kPanel = kVectorsOfPanel * kLanes;
-constexpr int kMostRows = kRegisters == 32 ? 12 : 6;  // of sums in registers, a panel wide
-
-DN_INLINE int columns_of(int filters, int panel) { return std::min(kPanel, filters - panel * kPanel); }
-DN_INLINE int vectors_of(int columns) { return columns > kLanes ? 2 : 1; }
+#include "panels.inl"
 
 // -- products ---------------------------------------------------------------------------------------------------------
 
@@ -22,21 +17,6 @@ struct Product {
 };
 
 template <int kRows, int kVectors>
-DN_INLINE void multiply_run(V (&sums)[kRows][kVectors], const Product& job, const float* a, const float* b, int depth) {
-    for (int k = 0; k < depth; ++k, ++a, b += kVectors * kLanes) {
-        V y[kVectors];
-#pragma GCC unroll 16
-        for (int v = 0; v < kVectors; ++v) y[v] = load(b + v * kLanes);
-#pragma GCC unroll 16
-        for (int r = 0; r < kRows; ++r) {
-            const V x = broadcast(a[r * job.a_pitch]);
-#pragma GCC unroll 16
-            for (int v = 0; v < kVectors; ++v) sums[r][v] += x * y[v];
-        }
-    }
-}
-
-template <int kRows, int kVectors>
 void multiply_rows(const Product& job) {
     V sums[kRows][kVectors];
 #pragma GCC unroll 16
@@ -47,8 +27,8 @@ void multiply_rows(const Product& job) {
     const float *a = job.a, *b = job.b;
     int left = job.depth;
     for (; left >= kWinogradRun; left -= kWinogradRun, a += kWinogradRun, b += job.b_pitch)
-        multiply_run(sums, job, a, b, kWinogradRun);
-    multiply_run(sums, job, a, b, left);
+        multiply_run(sums, a, job.a_pitch, b, kWinogradRun);
+    multiply_run(sums, a, job.a_pitch, b, left);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 16
@@ -72,28 +52,6 @@ DN_INLINE void multiply(Product job, int rows, int vectors) {
         job.c += count * job.c_pitch;
         first += count;
     }
-}
-
-// -- outputs ----------------------------------------------------------------------------------------------------------
-
-// `count` lanes of one output pixel from channel c on.
-DN_INLINE void finish(V sum, const Epilogue& epilogue, std::size_t pixel, int c, int count, float* dst,
-                      std::size_t dst_pitch) {
-    V x = activated(sum, epilogue.activation);
-    float* to = dst + pixel * dst_pitch + c;
-    if (epilogue.residual) {
-        const float* from = epilogue.residual + pixel * epilogue.residual_pitch + c;
-        x = activated(x + (count == kLanes ? load(from) : load_part(from, count)), epilogue.after);
-    }
-    if (count == kLanes)
-        store(to, x);
-    else
-        store_part(to, x, count);
-}
-
-DN_INLINE V bias_of(const Epilogue& epilogue, int c, int count) {
-    if (!epilogue.biases) return V{};
-    return count == kLanes ? load(epilogue.biases + c) : load_part(epilogue.biases + c, count);
 }
 
 // -- Winograd ---------------------------------------------------------------------------------------------------------

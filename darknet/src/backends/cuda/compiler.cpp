@@ -174,7 +174,7 @@ std::string Kernels::machine_code(const Program& program) const {
         return std::string(embedded->code);
     const std::string key = key_of(libraries, program, arch);
     if (auto kept = cache_.read(key)) return *std::move(kept);
-    const std::string code = compile(libraries.nvrtc, program, arch);
+    std::string code = compile(libraries.nvrtc, program, arch);
     cache_.write(key, code);
     return code;
 }

@@ -36,8 +36,8 @@ struct TrainLayer {
     const Node& node;
     const std::vector<Tensor>& src;
     Tensor dst;
-    DType compute;
-    ConvMethod convolutions;
+    DType compute = DType::f32;
+    ConvMethod convolutions = ConvMethod::automatic;
 };
 // Bytes that the kernel takes besides its tensors.
 std::size_t train_kernel_bytes(const TrainLayer& layer);
