@@ -188,7 +188,7 @@ TEST_CASE("trainer: a mini-batch that fails leaves counters and rolling statisti
         fails = Fails::backward;
         CHECK_CONTAINS(error_of(Status::backend, accumulate), "out of luck");
         CHECK(moved(trainer) == again);
-        const std::string torn = "its gradients are incomplete; load a saved state to continue";
+        const std::string torn = "the gradients are incomplete; load a saved state to continue";
         CHECK_CONTAINS(error_of(Status::invalid_argument, accumulate), torn);
         CHECK_CONTAINS(error_of(Status::invalid_argument, [&] { trainer.update(); }), torn);
         fails = Fails::never;

@@ -331,11 +331,8 @@ def test_one_option_for_each_setting() -> None:
     """The command line has exactly the fields of TrainConfig, and what concerns this start alone."""
     options = {parameter.name for parameter in command.params}
     assert options == {field.name for field in fields(TrainConfig)} | {
-        "resume_",
-        *("quiet", "verbose"),
-        "estimate_",
-        "as_json",
-        "processes",
+        *("resume_", "rerun_", "estimate_"),
+        *("quiet", "as_json", "processes", "devices"),
         *("model", "name", "project", "save_period", "hyp"),
     }
 

@@ -49,7 +49,8 @@ private:
 };
 
 UpdateRule rule_of(bool adam, const UpdateSpan& span) {
-    return {adam, 0.9f, 0.9f, 0.999f, 1e-6f, Ema::off, 0, 7, 3, {span}};
+    const auto correction = [](double beta) { return static_cast<float>(1 / (1 - std::pow(beta, 7.0))); };
+    return {adam, 0.9f, 0.9f, 0.999f, 1e-6f, Ema::off, 0, correction(0.9f), correction(0.999f), 3, {span}};
 }
 
 Floats joined(const std::vector<Floats>& parts) {
@@ -90,12 +91,11 @@ TEST_CASE("kernels update: Adam has the bits of the CPU's") {
         const UpdateRule rule = rule_of(true, span);
         host.update(rule);
         for (const StateKind kind : HostUpdate::kinds(true)) after.push_back(host.get(kind));
-        const auto correction = [&](double beta) { return static_cast<float>(1 / (1 - std::pow(beta, 7.0))); };
         const Floats found = under_every_schedule([&](LaunchOptions options) {
             DeviceArray<float> w(before[0]), g(before[1]), m(before[2]), v(before[3]);
             launch_kernel(cuda::kernel::adam, Storage::f32, {1, 1, 1},
                           {w.data(), g.data(), m.data(), v.data(), kCount, span.decay, rule.beta1, rule.beta2,
-                           span.rate, correction(rule.beta1), correction(rule.beta2), rule.epsilon, clip},
+                           span.rate, rule.m_scale, rule.v_scale, rule.epsilon, clip},
                           options);
             return joined({w.read(), g.read(), m.read(), v.read()});
         });
