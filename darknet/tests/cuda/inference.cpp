@@ -343,7 +343,7 @@ TEST_CASE("cuda: a batch that is too large for the GPU is an error that names a 
     compile(fits);
     CHECK_CONTAINS(error_of(Status::out_of_memory, [&] { compile(fits + 1); }),
                    text("; a batch of ", fits, " may fit"));  // beside the scratch memory of cuDNN it may not
-    gpu.set("memory", (32 << 20) + (256 << 20));  // and that of cuDNN
+    gpu.set("memory", (32 << 20) + (256 << 20));              // and that of cuDNN
     CHECK_CONTAINS(error_of(Status::out_of_memory, [&] { compile(64 * 64); }), text("; a batch of ", fits, " fits"));
     CHECK(gpu.count("used") == 0);
     gpu.set("memory", 1 << 18);
