@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,7 +91,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, faults: Faults) -> Iterator[None]:
             (builtins, "open", "open"),
         ):
             patch.setattr(module, name, faults.wrapped(kind, getattr(module, name)))
-        patch.setattr(atomic.time, "sleep", lambda _: None)
+        patch.setattr(atomic, "time", SimpleNamespace(sleep=lambda _: None))
         yield
     for file in faults.files:  # as the end of a process does
         file.close()

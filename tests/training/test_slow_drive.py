@@ -7,6 +7,7 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import shapes
@@ -22,7 +23,7 @@ from pydarknet.training import checkpoint, train
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Recorded waits, without waiting."""
     waited: list[float] = []
-    monkeypatch.setattr(atomic.time, "sleep", waited.append)
+    monkeypatch.setattr(atomic, "time", SimpleNamespace(sleep=waited.append))
     return waited
 
 

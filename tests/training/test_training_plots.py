@@ -8,6 +8,7 @@ import socket
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -134,7 +135,7 @@ def test_drawing_takes_a_small_share_of_the_time(
             nonlocal now
             now += 20.0
 
-    monkeypatch.setattr("pydarknet.training.plots.time.monotonic", lambda: now)
+    monkeypatch.setattr("pydarknet.training.plots.time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr("pydarknet.training.plots._draw_chart", slow)
     monkeypatch.setattr("pydarknet.training.plots._draw_results", lambda *_: None)
     monkeypatch.setattr("pydarknet.training.plots.EVERY", 10.0)
