@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from pydarknet.cli._impl.detect_engine import DetectJob, Spread
 from pydarknet.cli._impl.detect_summary import DetectSummary
+from pydarknet.cli._impl.failures import drop
 from pydarknet.cli._impl.own_output import own_output
 from pydarknet.cli.detect import FORMATS, DetectOptions
 from pydarknet.engine.draw import draw
@@ -259,7 +260,7 @@ def _loop(
         except KeyboardInterrupt:
             return 130
         except BrokenPipeError:  # the reader of stdout has closed it, like head
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop(sys.stdout)
     return 0
 
 

@@ -14,6 +14,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -71,7 +72,7 @@ def _report(error: Exception) -> int:
     """Print what failed; returns the exit code."""
     stdout_failed = isinstance(error, OSError) and error.filename is None and error.errno in _WRITE_ERRORS
     if stdout_failed:
-        _drop(sys.stdout)
+        drop(sys.stdout)
     if stdout_failed and isinstance(error, BrokenPipeError):
         return 1  # the reader has read enough, like head
     if logging.getLogger("pydarknet").isEnabledFor(logging.DEBUG):
@@ -146,10 +147,10 @@ def _to_stderr() -> Iterator[None]:
         yield
         sys.stderr.flush()
     except OSError:
-        _drop(sys.stderr)
+        drop(sys.stderr)
 
 
-def _drop(stream: TextIO) -> None:
+def drop(stream: TextIO) -> None:
     """Drop what a stream still holds: Python would try to write it at the end, and complain."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pydarknet.cli._impl.detect import load_network
+from pydarknet.cli._impl.failures import drop
 from pydarknet.cli._impl.options import PrecisionOptions
 from pydarknet.cli.detect import DetectOptions
 from pydarknet.cli.serve import ServeOptions
@@ -89,7 +89,7 @@ def _announce(server: InferenceServer, *, as_json: bool) -> None:
         click.echo(json.dumps(server.to_json()) if as_json else f"ready: {server.url}")
         sys.stdout.flush()
     except OSError as error:  # its reader has gone, or the disk is full: the server serves
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop(sys.stdout)
         with contextlib.suppress(OSError):
             click.echo(f"warning: the line of readiness cannot be written: {error.strerror}", err=True)
 
