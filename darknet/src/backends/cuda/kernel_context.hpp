@@ -38,6 +38,7 @@ struct Context : KernelContext {
 
 // A kernel whose work is done by the host, and so cannot be part of a launch graph.
 class HostKernel : public Kernel {};
+inline bool is_on_host(const Kernel& kernel) { return dynamic_cast<const HostKernel*>(&kernel) != nullptr; }
 
 // Null when nothing is left to do, as in a route whose sources already lie in place.
 using MakeCudaKernel = std::unique_ptr<Kernel> (*)(const Context&);

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "../../error.hpp"
 
@@ -46,16 +47,50 @@ LaunchGraph::LaunchGraph(const Stream& stream, const std::function<void()>& work
 }
 
 LaunchGraph::~LaunchGraph() {
-    try {
-        const Entered here(stream_.device());
-        stream_.device().driver().cuGraphExecDestroy(graph_);
-    } catch (...) {
-        // A broken device, or one of the parent process, has nothing left to free.
-    }
+    quietly(stream_.device(), [this](const abi::Driver& driver) { driver.cuGraphExecDestroy(graph_); });
 }
 
 void LaunchGraph::launch() const {
     stream_.device().check(stream_.device().driver().cuGraphLaunch(graph_, stream_.handle()), "cuGraphLaunch");
+}
+
+void LaunchSequence::add(std::function<void()> work, bool alone) { steps_.push_back({std::move(work), alone}); }
+
+void LaunchSequence::run(std::size_t first, std::size_t last) const {
+    for (std::size_t step = first; step < last; ++step) steps_[step].work();
+}
+
+void LaunchSequence::capture() {
+    std::vector<Part> parts;
+    for (std::size_t first = 0, last = 0; first < steps_.size(); first = last) {
+        for (last = first + 1; last < steps_.size() && steps_[last].alone == steps_[first].alone;) ++last;
+        parts.push_back({first, last, nullptr});
+        if (!steps_[first].alone)
+            parts.back().graph = std::make_unique<LaunchGraph>(stream_, [=] { run(first, last); });
+    }
+    parts_ = std::move(parts);
+}
+
+// A driver or an engine of cuDNN may refuse.
+bool LaunchSequence::try_capture() {
+    try {
+        capture();
+        return true;
+    } catch (const Error&) {
+        if (method_ == LaunchMethod::graph) throw;
+        method_ = LaunchMethod::single;
+        return false;
+    }
+}
+
+void LaunchSequence::run() {
+    const bool graphs = warm_ && method_ != LaunchMethod::single;
+    if (!graphs || (parts_.empty() && !try_capture())) {
+        run(0, steps_.size());
+        warm_ = true;
+        return;
+    }
+    for (const Part& part : parts_) part.graph ? part.graph->launch() : run(part.first, part.last);
 }
 
 }  // namespace dn::cuda

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "memory.hpp"
 
@@ -33,6 +34,40 @@ public:
 private:
     const Stream& stream_;
     abi::GraphExecHandle* graph_ = nullptr;
+};
+
+// Work that a plan repeats: one by one the first time, which loads everything, and from then on as graphs. Where these
+// cannot be captured it continues one by one.
+class LaunchSequence {
+public:
+    explicit LaunchSequence(const Stream& stream) : stream_(stream) {}
+
+    // The work that comes next. A graph repeats the arguments of its capture: what has others each time, or waits for
+    // the stream, is `alone` between two graphs.
+    void add(std::function<void()> work, bool alone);
+    // Throws Error(backend), too, if graphs were asked for and cannot be captured.
+    void run();
+
+private:
+    struct Step {
+        std::function<void()> work;
+        bool alone;
+    };
+    // Steps that follow each other.
+    struct Part {
+        std::size_t first, last;
+        std::unique_ptr<LaunchGraph> graph;  // null: one by one
+    };
+
+    void run(std::size_t first, std::size_t last) const;
+    void capture();
+    bool try_capture();
+
+    const Stream& stream_;
+    LaunchMethod method_ = launch_method();
+    bool warm_ = false;  // every step has run
+    std::vector<Step> steps_;
+    std::vector<Part> parts_;  // of all steps, once they are captured
 };
 
 }  // namespace dn::cuda

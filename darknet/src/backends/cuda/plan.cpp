@@ -45,15 +45,17 @@ CudaPlan::CudaPlan(const Graph& graph, std::shared_ptr<const Parameters> paramet
       runtime_(std::move(engine), tuning_of_environment()),
       options_(with_outputs(graph, options)),
       activations_(graph, options_),
-      arena_(runtime_.device(), activations_.arena_bytes()) {
+      arena_(runtime_.device(), activations_.arena_bytes()),
+      sequence_(runtime_.stream) {
     input_.emplace(runtime_, graph.input, tensor_of(-1));
     declare_planes(runtime_, tensor_of(-1).type);
     const std::vector<bool> needed = find_needed(activations_.fused(), options_.wanted);
     for (const Node& node : graph_.nodes) {
         if (!needed[node.index] || activations_.fused().shares_source(node)) continue;
         auto kernel = kMakers[static_cast<std::size_t>(node.kind)](context_of(node));
-        const bool on_host = dynamic_cast<const HostKernel*>(kernel.get()) != nullptr;
-        if (kernel) steps_.push_back({node.index, std::move(kernel), on_host});
+        if (!kernel) continue;
+        sequence_.add([&layer = *kernel] { layer.forward(); }, is_on_host(*kernel));
+        steps_.push_back({node.index, std::move(kernel)});
     }
     if (BoxFinder::suits(graph, options_.wanted))
         finder_.emplace(runtime_, graph, options_.batch, [this](int node) { return tensor_of(node); });
@@ -90,44 +92,10 @@ void CudaPlan::load(const ImageView* images, int n, bool letterbox) {
     if (!input_->load(images, n, letterbox)) Plan::load(images, n, letterbox);
 }
 
-void CudaPlan::run(std::size_t first, std::size_t last) {
-    for (std::size_t step = first; step < last; ++step) steps_[step].kernel->forward();
-}
-
-// Layers that the host computes stand between graphs.
-void CudaPlan::capture() {
-    std::vector<Segment> segments;
-    for (std::size_t first = 0, last = 0; first < steps_.size(); first = last) {
-        for (last = first + 1; last < steps_.size() && steps_[last].on_host == steps_[first].on_host;) ++last;
-        segments.push_back({first, last, nullptr});
-        if (!steps_[first].on_host)
-            segments.back().graph = std::make_unique<LaunchGraph>(runtime_.stream, [=] { run(first, last); });
-    }
-    segments_ = std::move(segments);
-}
-
-// A driver or an engine of cuDNN may refuse; the kernels run without a graph, too.
-bool CudaPlan::try_capture() {
-    try {
-        capture();
-        return true;
-    } catch (const Error&) {
-        if (launches_ == LaunchMethod::graph) throw;
-        launches_ = LaunchMethod::single;
-        return false;
-    }
-}
-
 void CudaPlan::forward() {
     const Entered here(*runtime_.device());
     input_->enqueue();
-    const bool graphs = warm_ && launches_ != LaunchMethod::single;
-    if (!graphs || (segments_.empty() && !try_capture())) {
-        run(0, steps_.size());
-        warm_ = true;
-        return;
-    }
-    for (const Segment& segment : segments_) segment.graph ? segment.graph->launch() : run(segment.first, segment.last);
+    sequence_.run();
 }
 
 std::vector<LayerTime> CudaPlan::profile() {

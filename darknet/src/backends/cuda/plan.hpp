@@ -40,19 +40,10 @@ private:
     struct Step {
         int node;
         std::unique_ptr<Kernel> kernel;
-        bool on_host;
-    };
-    // Steps that follow each other.
-    struct Segment {
-        std::size_t first, last;
-        std::unique_ptr<LaunchGraph> graph;  // null: one by one
     };
 
     Tensor tensor_of(int node) const { return activations_.tensor(node, arena_.get<std::byte>()); }
     Context context_of(const Node& node);
-    void run(std::size_t first, std::size_t last);
-    void capture();
-    bool try_capture();
     float* planes() const { return reinterpret_cast<float*>(runtime_.scratch()); }
 
     const Graph& graph_;
@@ -64,9 +55,7 @@ private:
     DeviceBuffer arena_;
     std::optional<PlanInput> input_;
     std::vector<Step> steps_;
-    LaunchMethod launches_ = launch_method();
-    bool warm_ = false;  // every kernel has run
-    std::vector<Segment> segments_;
+    LaunchSequence sequence_;  // of all steps
     std::optional<BoxFinder> finder_;
 };
 

@@ -83,7 +83,7 @@ private:
     std::uint64_t seen_ = 0;
 };
 
-class TrainByReference : public ByReference<HostLayout> {
+class TrainByReference : public ByReference<HostLayout, HostKernel> {
 public:
     TrainByReference(const TrainContext& context, std::unique_ptr<HostArrays> arrays)
         : ByReference(arrays->context(context), ref::make_kernel, HostLayout(context.runtime.stream)),

@@ -5,6 +5,7 @@
 
 #include "../../../error.hpp"
 #include "../../../layers/layer.hpp"
+#include "../launch_graph.hpp"
 #include "../layout.hpp"
 #include "../planes.hpp"
 #include "train.hpp"
@@ -118,7 +119,9 @@ public:
           values_(runtime_.device(), activations_.value_bytes()),
           deltas_(runtime_.device(), activations_.delta_bytes()),
           kept_(runtime_.device(), forecast(graph, activations_, flow_, options).kept),
-          parts_(kept_.get<std::byte>()) {
+          parts_(kept_.get<std::byte>()),
+          forward_(runtime_.stream),
+          backward_(runtime_.stream) {
         options_.training = nullptr;  // the caller's, which may end before the plan
         const Entered here(*runtime_.device());
         for (const Node& node : graph_.nodes) {
@@ -128,6 +131,7 @@ public:
                 losses_.push_back(
                     std::make_unique<LossOnHost>(node, tensor_of(node.index), flow_[node.index].receives, runtime_));
         }
+        add_steps();
         declare_planes(runtime_, tensor_of(-1).type);
         for (const auto& loss : losses_) declare_planes(runtime_, tensor_of(loss->node()).type);
         runtime_.engine->kernels.load_declared();
@@ -142,20 +146,14 @@ public:
     void forward() override {
         run([&] {
             load_input();
-            for (const auto& kernel : kernels_) kernel->forward();
+            forward_.run();
         });
     }
 
     void backward(const LossContext& context, std::vector<LossReport>& reports) override {
         run([&] {
             compute_losses(context, reports);
-            auto loss = losses_.rbegin();
-            for (int i = static_cast<int>(kernels_.size()) - 1; i >= frozen_before_; --i) {
-                const bool owner = loss != losses_.rend() && (*loss)->node() == i;
-                if (flow_[i].reached && owner) (*loss)->pass_back(state_.loss_scale());
-                if (owner) ++loss;
-                if (flow_[i].reached) kernels_[i]->backward();
-            }
+            backward_.run();
         });
     }
 
@@ -211,6 +209,20 @@ private:
         return {std::move(context), flow_[node.index]};
     }
 
+    // Deltas of losses come from the host, multiplied by a factor that changes.
+    void add_steps() {
+        for (const auto& kernel : kernels_) forward_.add([&layer = *kernel] { layer.forward(); }, is_on_host(*kernel));
+        auto loss = losses_.rbegin();
+        for (int i = static_cast<int>(kernels_.size()) - 1; i >= frozen_before_; --i) {
+            const bool owner = loss != losses_.rend() && (*loss)->node() == i;
+            if (flow_[i].reached && owner)
+                backward_.add([this, &of = **loss] { of.pass_back(state_.loss_scale()); }, true);
+            if (owner) ++loss;
+            if (flow_[i].reached)
+                backward_.add([&layer = *kernels_[i]] { layer.backward(); }, is_on_host(*kernels_[i]));
+        }
+    }
+
     // Nothing of a pass that failed may run beside the next, which begins on another stream.
     void run(const std::function<void()>& pass) {
         const Entered here(*runtime_.device());
@@ -251,6 +263,7 @@ private:
     Parts parts_;                                      // of what the kernels keep
     std::vector<std::unique_ptr<Kernel>> kernels_;     // by node
     std::vector<std::unique_ptr<LossOnHost>> losses_;  // in the order of their nodes
+    LaunchSequence forward_, backward_;
 };
 
 }  // namespace
