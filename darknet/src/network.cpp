@@ -37,6 +37,13 @@ int checked_threads(int threads) {
     return threads == 0 ? cores : threads;
 }
 
+// More images than memory holds are found out by the plan; beyond this, their count is a mistake.
+void check_batch(int batch) {
+    constexpr int most = 1 << 20;
+    if (batch < 1 || batch > most)
+        throw Error(Status::invalid_argument, "", text("found batch ", batch, ", expected 1 to ", most));
+}
+
 void check_fraction(const char* name, float value) {
     if (!(value >= 0 && value <= 1))
         throw Error(Status::invalid_argument, "", text("found ", name, " ", value, ", expected 0 to 1"));
@@ -54,8 +61,7 @@ NmsSettings nms_settings(const Graph& graph) {
 }  // namespace
 
 Network::Network(const Cfg& cfg, const std::string& weights_path, const NetworkOptions& options) : options_(options) {
-    if (options_.batch < 1)
-        throw Error(Status::invalid_argument, "", text("found batch ", options_.batch, ", expected 1 or more"));
+    check_batch(options_.batch);
     options_.threads = checked_threads(options_.threads);
     backend_ = make_backend(options_.backend);
     backend_name_ = backend_->name();
@@ -87,7 +93,7 @@ void Network::resize(int width, int height) {
 }
 
 void Network::set_batch(int batch) {
-    if (batch < 1) throw Error(Status::invalid_argument, "", text("found batch ", batch, ", expected 1 or more"));
+    check_batch(batch);
     if (batch == options_.batch) return;
     drop_plan();
     options_.batch = batch;
@@ -228,8 +234,7 @@ std::vector<double> Network::layer_errors() {
 }
 
 MemoryNeed memory_need(const Cfg& cfg, const NetworkOptions& options, int width, int height, bool training) {
-    if (options.batch < 1)
-        throw Error(Status::invalid_argument, "", text("found batch ", options.batch, ", expected 1 or more"));
+    check_batch(options.batch);
     Graph graph = build_graph(cfg, options.strict);
     if (training)
         for (const Node& node : graph.nodes) check_trainable(node);

@@ -21,6 +21,7 @@ from pydarknet.cfg.memory import smallest_subdivisions
 from pydarknet.cfg.model import CfgFile, Value
 from pydarknet.engine.memory import free_memory
 from pydarknet.errors import CfgError
+from pydarknet.system.memory import gib
 
 if TYPE_CHECKING:
     from pydarknet.data import Dataset
@@ -209,8 +210,6 @@ def _subdivisions(request: Request, build: Callable[[int | None], CfgFile], note
         raise CfgError("the free memory of this system is unknown; set --memory, for example 6G")
     found = smallest_subdivisions(build(1), limit, request.batch)
     if found is None:
-        raise CfgError(
-            f"not even one image at a time fits into {limit / 2**30:.1f} GiB; take a smaller model or size"
-        )
-    notes.append(f"subdivisions: {found}, the smallest number that fits into {limit / 2**30:.1f} GiB")
+        raise CfgError(f"not even one image at a time fits into {gib(limit)}; take a smaller model or size")
+    notes.append(f"subdivisions: {found}, the smallest number that fits into {gib(limit)}")
     return found

@@ -15,6 +15,7 @@ from pydarknet.check.catalogue import ERROR, NOTE, WARNING, Found, at, rule
 from pydarknet.check.inputs import Inputs
 from pydarknet.engine.memory import free_memory
 from pydarknet.system.launcher import launched
+from pydarknet.system.memory import gib
 
 
 @rule("L-00", ERROR, "the network is not valid", "Fix that line; `pydarknet cfg show` helps.")
@@ -128,17 +129,13 @@ def memory_suffices(inputs: Inputs) -> Iterator[Found]:
     if peak <= limit:
         return
     growth = f"random=1: training at {LARGEST:g} times the size" if peak > usual else "training"
-    text = f"{growth} takes about {_gib(peak)}, {_gib(limit)} are free"
+    text = f"{growth} takes about {gib(peak)}, {gib(limit)} are free"
     parts = smallest_subdivisions(inputs.cfg, limit, precision=kind, backend=backend, workers=launched())
     hint = f"Set subdivisions={parts} or more, lower the size, or set random=0." if parts else ""
     random = next((head for head in inputs.cfg.heads if head.number("random", 0)), None)
     section, key = (random, "random") if random is not None else (inputs.net, "subdivisions")
     severity = ERROR if usual > limit else WARNING
-    yield at(section, key, text, f"at most {_gib(limit)}", severity, hint)
-
-
-def _gib(count: int) -> str:
-    return f"{count / 2**30:.2g} GiB"
+    yield at(section, key, text, f"at most {gib(limit)}", severity, hint)
 
 
 # (key, other key, consequence, severity)

@@ -12,6 +12,7 @@ import click
 
 from pydarknet.cli._impl.options import SIZE
 from pydarknet.engine import info
+from pydarknet.system.memory import gib
 
 
 @click.command("info")
@@ -66,7 +67,7 @@ def _shown(item: Any) -> str:
         return str(item)
     if "capability" in item:
         text = f"{item['index']} {item['name']} (sm_{item['capability'].replace('.', '')}"
-        text += f", {item['memory'] / 2**30:.1f} GiB)"
+        text += f", {gib(item['memory'])})"
         return f"{text}: not usable: {item['why_not']}" if item["why_not"] else text
     if not item["available"]:
         return f"{item['name']} (not available: {item['reason']})"

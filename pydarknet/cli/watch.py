@@ -35,7 +35,7 @@ def command(runs: tuple[Path, ...], http: str) -> None:
       pydarknet watch runs/pets-1 --http 0.0.0.0:8090
     """
     from pydarknet.runs.page.server import Page
-    from pydarknet.system.http_server import parse_address
+    from pydarknet.system.web_access import parse_address
 
     with Page(runs[0], *parse_address(http), runs[1:]) as page:
         if page.warning:

@@ -11,7 +11,7 @@ New code should use :class:`pydarknet.Network`.
 # ruff: noqa: N802, N803, N816, ARG001, A002, F403, F405 - the names are Darknet's
 from __future__ import annotations
 
-import ctypes as ct  # noqa: F401  scripts write darknet.ct
+import ctypes as ct
 import math  # noqa: F401  scripts use these through this module
 import os
 import random  # noqa: F401
@@ -63,8 +63,6 @@ predict = network_predict = network_predict_ptr = lib.network_predict_ptr
 set_gpu = lib.cuda_set_device
 init_cpu = lib.init_cpu
 make_image = lib.make_image
-free_detections = lib.free_detections
-free_batch_detections = lib.free_batch_detections
 free_ptrs = lib.free_ptrs
 reset_rnn = lib.reset_rnn
 free_network_ptr = lib.free_network_ptr
@@ -86,6 +84,22 @@ def free_image(image: IMAGE) -> None:
     if image.data:
         lib.free_image(image)
         image.data = type(image.data)()
+
+
+def free_detections(dets: Any, n: Any) -> None:
+    """Free the records of :func:`get_network_boxes`; a second call does nothing."""
+    _free_once(lib.free_detections, dets, n)
+
+
+def free_batch_detections(pairs: Any, n: Any) -> None:
+    """Free the records of ``network_predict_batch``; a second call does nothing."""
+    _free_once(lib.free_batch_detections, pairs, n)
+
+
+def _free_once(free: Any, pointer: Any, n: Any) -> None:
+    if pointer:
+        free(pointer, n)
+        ct.memset(ct.byref(pointer), 0, ct.sizeof(pointer))  # it is false now
 
 
 def get_network_boxes(

@@ -22,6 +22,7 @@ from pydarknet.system import extras, html
 
 if TYPE_CHECKING:
     import pandas
+    import supervision
     from PIL.Image import Image as PilImage
 
 _COLUMNS = ("xyxy", "confidence", "class_id", "tracker_id")
@@ -241,6 +242,17 @@ class Detections:
         """
         table: pandas.DataFrame = extras.load("pydarknet.tables", "pandas")(self)
         return table
+
+    def to_supervision(self) -> supervision.Detections:
+        """The same as ``supervision.Detections``, for its annotators, trackers and zones.
+
+        :mod:`pydarknet.contrib.supervision` converts back.
+
+        Raises:
+            MissingExtra: supervision is not installed.
+        """
+        made: supervision.Detections = extras.load("pydarknet.tables", "supervision")(self)
+        return made
 
     @overload
     def plot(self, image: ImageLike, mode: Literal["bgr", "rgb"] = "bgr") -> npt.NDArray[np.uint8]: ...

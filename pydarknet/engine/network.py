@@ -20,6 +20,7 @@ from pydarknet.engine.detections import Detections
 from pydarknet.engine.devices import backend_on
 from pydarknet.engine.forward import outputs_of
 from pydarknet.engine.handle import EngineOptions, Handle, Image, LayerInfo, LayerTime, NetworkInfo
+from pydarknet.engine.hinted import hinted
 from pydarknet.engine.images import ImageLike, load
 from pydarknet.engine.layer_table import default_outputs, layer_table, network_html
 from pydarknet.engine.model_files import found_files
@@ -314,6 +315,7 @@ class Network(Closing):
         agnostic: bool = ...,
         rgb: bool = ...,
     ) -> Detections: ...
+    @hinted
     def detect(
         self,
         image: ImageLike | list[Any] | tuple[Any, ...] | Iterator[Any],

@@ -24,6 +24,7 @@ from pydarknet.serving.images import FIELDS
 from pydarknet.serving.limits import LOWEST_THRESH, Refused
 from pydarknet.serving.metrics import KIND
 from pydarknet.serving.service import Service
+from pydarknet.system.web_access import Access
 
 DETECT = ("/invocations", "/models/model/invoke", "/v1/detect")
 _PAGE = {
@@ -102,13 +103,12 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(service: Service, *, token: str, private: bool) -> Guard:
+def make_app(service: Service, access: Access) -> Guard:
     """The application.
 
     Args:
         service: answers requests; the application starts and closes it.
-        token: that clients must know; "" for none.
-        private: the server listens on this machine's own address only.
+        access: whom the server answers.
     """
 
     @asynccontextmanager
@@ -136,7 +136,7 @@ def make_app(service: Service, *, token: str, private: bool) -> Guard:
         timed = seconds if path in DETECT else None
         service.metrics.request(path if path in known else "other", status, timed)
 
-    return Guard(app, service.settings.limits, service.budget, token=token, private=private, count=count)
+    return Guard(app, service.settings.limits, service.budget, access=access, count=count)
 
 
 def _add_detection(app: FastAPI, service: Service) -> None:

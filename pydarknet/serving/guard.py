@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
-import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from pydarknet.serving.limits import BODY_RATE, BODY_SECONDS, Budget, Limits, Refused
-from pydarknet.system.http_server import is_loopback
+from pydarknet.system.web_access import HEADERS, Access
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,12 +24,10 @@ POLICY = (
 )
 _HEADERS = [
     (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
+    *((name.lower().encode(), value.encode()) for name, value in HEADERS.items()),
 ]
 _OPEN = ("/ping",)  # without a token: the health check of a load balancer has none
-_COOKIE = "pydarknet-serve"
 
 
 class Guard:
@@ -42,8 +37,7 @@ class Guard:
         app: the inner application.
         limits: of bodies.
         budget: of the bytes of all bodies.
-        token: that a client must know; "" for none.
-        private: the server listens on this machine's own address only.
+        access: whom the server answers.
         count: called with path, status code and seconds of each answer.
     """
 
@@ -53,12 +47,11 @@ class Guard:
         limits: Limits,
         budget: Budget,
         *,
-        token: str,
-        private: bool,
+        access: Access,
         count: Callable[[str, int, float], None],
     ) -> None:
         self._app, self._limits, self._budget, self._count = app, limits, budget, count
-        self._token, self._private = token, private
+        self._access = access
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -90,27 +83,15 @@ class Guard:
 
     def _admit(self, scope: Message, headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
         """Headers for the answer to a client that may ask; raises Refused for others."""
-        host = headers.get("host", "")
-        if self._private and host and not is_loopback(re.sub(r":\d*$", "", host)):
-            raise Refused(
-                403, "the Host header does not name this machine; --http 0.0.0.0:PORT allows others"
-            )
-        origin = headers.get("origin")
-        if origin is not None and _place_of(origin) != host:
+        origin, query = headers.get("origin"), scope["query_string"].decode("latin-1")
+        if origin is not None and _place_of(origin) != headers.get("host", ""):
             raise Refused(403, "requests from pages of other sites are refused")
-        if not self._token or scope["path"] in _OPEN:
-            return []
-        query = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if self._is_token(query):
-            cookie = f"{_COOKIE}={self._token}; Path=/; HttpOnly; SameSite=Strict"
-            return [(b"set-cookie", cookie.encode())]
-        bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        if not self._is_token(bearer) and not self._is_token(_cookie(headers.get("cookie", ""))):
-            raise Refused(401, "send the token of the server: Authorization: Bearer TOKEN")
-        return []
-
-    def _is_token(self, text: str) -> bool:
-        return hmac.compare_digest(text.encode("utf-8", "replace"), self._token.encode())
+        cookie, authorization = headers.get("cookie", ""), headers.get("authorization", "")
+        refused = self._access.refusal(headers.get("host"), query, authorization, cookie)
+        if refused is not None and (refused.status != 401 or scope["path"] not in _OPEN):
+            raise Refused(refused.status, refused.reason)
+        kept = self._access.cookie(query)
+        return [] if kept is None else [(b"set-cookie", kept.encode())]
 
 
 class _Body:
@@ -160,14 +141,6 @@ def _place_of(origin: str) -> str | None:
         return urlsplit(origin).netloc
     except ValueError:  # such as http://[
         return None
-
-
-def _cookie(text: str) -> str:
-    try:
-        found = SimpleCookie(text).get(_COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
 
 
 async def refuse(error: Refused, send: Send) -> None:

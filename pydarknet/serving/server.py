@@ -4,21 +4,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
 
-from pydarknet.errors import FileError
 from pydarknet.serving.app import facts, make_app
 from pydarknet.serving.protocol import Connections
 from pydarknet.serving.service import Service, Settings
-from pydarknet.system.http_server import TOKEN, is_loopback
+from pydarknet.system.web_access import Access, listen
 
 DRAIN_SECONDS = 25  # for requests that run at SIGTERM; SageMaker kills after 30
 
@@ -36,6 +32,8 @@ class InferenceServer:
 
     Attributes:
         url: of the page, with the token if there is one.
+        token: that clients must know; "" for none.
+        warning: for the user if other machines can connect, else empty.
 
     Raises:
         FileError: the port is in use or not permitted.
@@ -50,19 +48,14 @@ class InferenceServer:
         token: str | None = None,
         ready: Callable[[InferenceServer], None] = lambda _: None,
     ) -> None:
-        private = is_loopback(host)
-        if token is None:
-            token = "" if private else os.environ.get(TOKEN) or secrets.token_urlsafe(12)
-        self.token = token
-        self._socket = _listen(host, port)
-        shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-        query = f"?token={token}" if token else ""
-        self.url = f"http://{shown}:{self._socket.getsockname()[1]}/{query}"
+        self._socket = listen(host, port)
+        access = Access.of(host, self._socket, token)
+        self.url, self.token, self.warning = access.url, access.token, access.warning
         self._service, self._ready = Service(settings, self._on_loaded), ready
         self._failure: BaseException | None = None
         connections = Connections(settings.limits.body)
         config = uvicorn.Config(
-            make_app(self._service, token=token, private=private),
+            make_app(self._service, access),
             http=connections.protocol,  # type: ignore[arg-type]
             ws="none",
             loop="asyncio",
@@ -105,20 +98,6 @@ class InferenceServer:
         else:
             self._failure = error
             self.stop()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Only with the protocol named does asyncio set TCP_NODELAY, without which answers take 40 ms more.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or error
-        raise FileError(f"cannot listen on {host}:{port}: {reason}") from None
-    return listener
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from pydarknet.engine.detections import Detections
+from pydarknet.engine.hinted import hinted, refuse
 from pydarknet.engine.network import Names, Network
 from pydarknet.engine.selection import Classes
 from pydarknet.errors import ArgumentError, DataError
@@ -102,6 +103,7 @@ class Stream(Closing):
             self._network.close()
 
 
+@hinted
 def stream(  # noqa: PLR0913  all but two by keyword
     net: Detector,
     source: Any,
@@ -210,8 +212,8 @@ def detect(
     """
     loading = ("device", "backend", "precision", "batch", "threads", "strict", "library")
     own = {key: options.pop(key) for key in loading if key in options}
-    if unknown := set(options) - set(inspect.signature(stream).parameters):
-        raise ArgumentError(f"found the option {min(unknown)!r}, expected one of Network or stream")
+    known = [name for name in inspect.signature(stream).parameters if name not in ("net", "source")]
+    refuse("detect()", options.keys() - known, [*loading, *known])
     network = Network(cfg, weights, names=names, **own)
     try:
         if size is not None:

@@ -22,6 +22,7 @@ _OWN = {
     ("pydarknet.executors", "local"): "pydarknet.data.executors:local",
     ("pydarknet.executors", "ray"): "pydarknet.contrib.ray:engine",
     ("pydarknet.tables", "pandas"): "pydarknet.contrib.frames:to_pandas",
+    ("pydarknet.tables", "supervision"): "pydarknet.contrib.supervision:to_supervision",
     ("pydarknet.gpu", "nvml"): "pydarknet.contrib.nvml:Gpu",
 }
 

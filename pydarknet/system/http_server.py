@@ -1,58 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shared HTTP server for the project's pages: address, guards, threads, answers.
-
-A page that other machines can reach needs a token, which its address contains. On a page of this machine
-alone the Host header must name the machine: the name of another site may resolve to it, so that the scripts
-of that site could read the page.
-"""
+"""Shared HTTP server for the project's pages: threads, places for connections, answers."""
 
 from __future__ import annotations
 
 import contextlib
-import hmac
-import ipaddress
-import os
-import re
-import secrets
-import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
 
-from pydarknet.errors import ArgumentError, FileError
+from pydarknet.system.web_access import HEADERS, Access, listen
 
 #: Connections at once: in all, of one address, and those of one address that stay open.
 MOST_CLIENTS, MOST_PER_ADDRESS, MOST_STREAMS = 128, 32, 16
 _PATIENCE = 10.0  # seconds until a client that sends or receives nothing is dropped
-
-#: Environment variable with the token of pages; by default each server has its own, random one.
-TOKEN = "PYDARKNET_HTTP_TOKEN"
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """``"8090"`` (this machine only), ``"0.0.0.0:8090"`` (all machines) or ``"[::1]:8090"`` as host and port.
-
-    Raises:
-        ArgumentError: the text has another form.
-    """
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]:|([^\[\]:]+):)?(\d{1,5})", text)
-    if not match or int(match[3]) > 65535:
-        raise ArgumentError(
-            f"found address {text!r}, expected a port (8090) or host:port (0.0.0.0:8090, [::1]:8090)"
-        )
-    return match[1] or match[2] or "127.0.0.1", int(match[3])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own: ``localhost``, 127.0.0.0/8 or ``::1``."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 class Server(ThreadingHTTPServer):
@@ -64,6 +26,7 @@ class Server(ThreadingHTTPServer):
         handler: class that answers requests.
 
     Attributes:
+        access: whom it answers.
         url: address of the first page, with the token if it needs one.
         warning: to be shown to the user if other machines can connect, else empty.
 
@@ -72,7 +35,6 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
-    request_queue_size = 128
     block_on_close = False
 
     def __init__(self, host: str, port: int, handler: type[Handler]) -> None:
@@ -80,18 +42,12 @@ class Server(ThreadingHTTPServer):
             _Slots(MOST_CLIENTS, MOST_PER_ADDRESS),
             _Slots(MOST_CLIENTS, MOST_STREAMS),
         )
-        self.private = is_loopback(host)
-        self.token = "" if self.private else os.environ.get(TOKEN) or secrets.token_urlsafe(12)
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            super().__init__((host, port), handler)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise FileError(f"cannot listen on {host}:{port}: {reason}") from None
-        shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-        query = f"?token={self.token}" if self.token else ""
-        self.url = f"http://{shown}:{self.server_address[1]}/{query}"
-        self.warning = "" if self.private else _WARNING
+        super().__init__((host, port), handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listen(host, port)
+        self.server_address = self.socket.getsockname()
+        self.access = Access.of(host, self.socket)
+        self.url, self.warning = self.access.url, self.access.warning
         self._thread = threading.Thread(
             target=self.serve_forever, args=(0.1,), name="pydarknet-web", daemon=True
         )
@@ -122,9 +78,6 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore the error: a client that disconnects is normal."""
-
-
-_WARNING = "other machines can open this page by its address with the token; the connection is not encrypted"
 
 
 class _Slots:
@@ -167,41 +120,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Check who asks, and answer."""
+        path, _, query = self.path.partition("?")
+        get, access = self.headers.get, self.server.access
         with contextlib.suppress(ConnectionError, TimeoutError):  # the client has disconnected
-            if self.server.private and not is_loopback(_name(self.headers.get("Host", "localhost"))):
-                reason = "the Host header does not name this machine; --http 0.0.0.0:PORT allows others"
-                self.send_error(403, reason)
-            elif not self._has_token():
-                self.send_error(401, "open the address with the token that the program printed")
+            refused = access.refusal(get("Host"), query, get("Authorization", ""), get("Cookie", ""))
+            if refused is not None:
+                self.send_error(refused.status, refused.reason)
             else:
-                self.answer(self.path.partition("?")[0])
+                self._cookie = access.cookie(query)
+                self.answer(path)
 
     do_HEAD = do_GET  # noqa: N815  names required by the standard library
 
-    def _has_token(self) -> bool:
-        own = self.server.token
-        if not own:
-            return True
-        given = parse_qs(self.path.partition("?")[2]).get("token", [""])[0]
-        self._remember = hmac.compare_digest(given.encode(), own.encode())
-        bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        return self._remember or any(
-            hmac.compare_digest(text.encode("utf-8", "replace"), own.encode())
-            for text in (bearer, self._cookie())
-        )
-
-    _remember = False
-
-    def _cookie(self) -> str:
-        try:
-            found = SimpleCookie(self.headers.get("Cookie", "")).get(self._cookie_name)
-        except CookieError:
-            return ""
-        return found.value if found else ""
-
-    @property
-    def _cookie_name(self) -> str:
-        return f"pydarknet-{self.server.server_address[1]}"  # browsers share cookies between ports
+    _cookie: str | None = None
 
     @contextlib.contextmanager
     def lasting(self) -> Iterator[bool]:
@@ -222,11 +153,10 @@ class Handler(BaseHTTPRequestHandler):
     def end_headers(self) -> None:
         """Add the headers that every answer has, also an error."""
         self.send_header("Content-Security-Policy", self.policy)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")
-        if self._remember:
-            cookie = f"{self._cookie_name}={self.server.token}; Path=/; HttpOnly; SameSite=Strict"
-            self.send_header("Set-Cookie", cookie)
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        if self._cookie is not None:
+            self.send_header("Set-Cookie", self._cookie)
         super().end_headers()
 
     def head(self, kind: str, length: int | None = None, **more: str) -> None:
@@ -253,8 +183,3 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse  # noqa: N815
-
-
-def _name(host: str) -> str:
-    """The name in a Host header, without the port."""
-    return re.sub(r":\d*$", "", host)

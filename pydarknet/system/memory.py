@@ -8,6 +8,12 @@ import sys
 from pathlib import Path
 
 
+def gib(count: float) -> str:
+    """Bytes as text: ``"0.52 GiB"``, ``"139 GiB"``."""
+    size = count / 2**30
+    return f"{size:.2g} GiB" if size < 10 else f"{size:.0f} GiB"
+
+
 def resident_memory() -> int | None:
     """Memory that the process holds now; None if the system does not report it."""
     return _status_field("VmRSS")

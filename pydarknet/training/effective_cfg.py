@@ -16,6 +16,7 @@ from pydarknet.engine.memory import free_memory
 from pydarknet.errors import ArgumentError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.launcher import launched, launched_here
+from pydarknet.system.memory import gib
 from pydarknet.system.notify import Notify
 
 MEMORY_SHARE = 0.8  # of the free memory that subdivisions=auto may use
@@ -131,13 +132,13 @@ def _choose_subdivisions(cfg: CfgFile, config: TrainConfig, notify: Notify) -> N
     )
     if found is None:
         raise ArgumentError(
-            f"the network does not fit into {free / 2**30:.1f} GiB even with one image at a time; "
+            f"the network does not fit into {gib(free)} even with one image at a time; "
             "take a smaller size or network"
         )
     cfg.net.set("subdivisions", found)
     is_shared = launched_here() > 1 and not is_gpu(backend)
     share = f", the share of each of {launched_here()} workers" if is_shared else ""
-    room = f"{MEMORY_SHARE:.0%} of {free / 2**30:.1f} GiB{share}"
+    room = f"{MEMORY_SHARE:.0%} of {gib(free)}{share}"
     notify(f"subdivisions {found}: the smallest that fits into {room}")
 
 

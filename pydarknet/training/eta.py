@@ -18,7 +18,7 @@ from pydarknet.errors import DataError
 from pydarknet.evaluation.collect import collect
 from pydarknet.runs.folder import RunFolder
 from pydarknet.runs.record import state_of
-from pydarknet.system.memory import peak_memory
+from pydarknet.system.memory import gib, peak_memory
 from pydarknet.system.notify import Notify
 from pydarknet.training.checkpoint import load
 from pydarknet.training.communicator import Communicator, connect
@@ -92,8 +92,8 @@ class Estimate:
             f"{self.evaluations} evaluations of {self.evaluation_seconds:.3g} s",
             f"about {_hours(self.hours)} from iteration {self.iteration} to {self.max_batches}"
             + (f", in {self.sessions} sessions of --max-hours" if self.sessions > 1 else ""),
-            f"memory: about {self.memory_bytes / 2**30:.2g} GiB"
-            + (f", {self.free_bytes / 2**30:.2g} GiB are free" if self.free_bytes else "")
+            f"memory: about {gib(self.memory_bytes)}"
+            + (f", {gib(self.free_bytes)} are free" if self.free_bytes else "")
             + f" with subdivisions={self.subdivisions}"
             + (f"; {least} would fit too" if least and least < self.subdivisions else "")
             + (f"; {least} is needed" if least and least > self.subdivisions else ""),

@@ -191,7 +191,7 @@ def page(run: RunFolder, config: TrainConfig, notify: Notify) -> Iterator[None]:
         yield
         return
     from pydarknet.runs.page.server import Page
-    from pydarknet.system.http_server import parse_address
+    from pydarknet.system.web_access import parse_address
 
     try:
         served = Page(run.path, *parse_address(config.http))

@@ -24,6 +24,7 @@ from pydarknet.errors import BackendError, DataError, FileError
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.atomic import write_text
 from pydarknet.system.launcher import launched
+from pydarknet.system.memory import gib
 from pydarknet.system.notify import Notify
 from pydarknet.training.notices import Notices
 from pydarknet.training.starting_weights import report_random_layers, starting_weights
@@ -123,10 +124,10 @@ def report_memory(config: TrainConfig, cfg: CfgFile, notify: Notify) -> None:
     batch, parts = net.integer("batch"), net.integer("subdivisions")
     need = training_memory(cfg, precision=precision, backend=backend).total
     whose = "memory of each worker" if launched() > 1 else "memory"
-    text = f"{whose}: about {need / 2**30:.2g} GiB for {batch // parts} images at a time ({precision})"
+    text = f"{whose}: about {gib(need)} for {batch // parts} images at a time ({precision})"
     free = free_memory(backend)
     if free is not None:
-        text += f", {free / 2**30:.2g} GiB are free"
+        text += f", {gib(free)} are free"
         least = smallest_subdivisions(cfg, free, precision=precision, backend=backend, workers=launched())
         text += f"; subdivisions={least} would fit too" if least and least < parts else ""
     notify(text)
@@ -192,16 +193,12 @@ def check_cache(
     if room is not None:
         if need > room.left:
             notify(
-                f"cache ram: {_gib(need)} of decoded images, {_gib(room.left)} are kept; the others are "
+                f"cache ram: {gib(need)} of decoded images, {gib(room.left)} are kept; the others are "
                 "decoded every time"
             )
         return
     free = shutil.disk_usage(folder).free + sum(path.stat().st_size for path in folder.glob("cache/*/*.npy"))
     if need > free:
         raise FileError(
-            f"{folder}: the decoded images take {_gib(need)}, {_gib(free)} are free; leave out --cache disk"
+            f"{folder}: the decoded images take {gib(need)}, {gib(free)} are free; leave out --cache disk"
         )
-
-
-def _gib(count: int) -> str:
-    return f"{count / 2**30:.2g} GiB"

@@ -50,7 +50,7 @@ def test_info_names_what_a_gpu_lacks(monkeypatch: Patch, capsys: Capture) -> Non
     monkeypatch.setattr(info, "cuda", lambda _: described)
     assert run(monkeypatch, "info") == 0
     printed = capsys.readouterr().out
-    assert re.search(r"^  devices +0 Tesla T4 \(sm_75, 15.0 GiB\): not usable: no NVRTC$", printed, re.M)
+    assert re.search(r"^  devices +0 Tesla T4 \(sm_75, 15 GiB\): not usable: no NVRTC$", printed, re.M)
     assert re.search(r"^  install +pip install 'pydarknet\[cuda\]'$", printed, re.M)
 
 

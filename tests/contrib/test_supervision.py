@@ -124,7 +124,7 @@ def test_detections_and_back(tracked):
         (640, 480),
         np.array([7, -1]) if tracked else None,
     )
-    there = to_supervision(dets)
+    there = dets.to_supervision()
     assert there.data["class_name"].tolist() == ["cat", "dog"]
     assert there.xyxy.tolist() == [[1, 2, 3, 4], [-5, 6, 700, 8]]
     assert (None if there.tracker_id is None else there.tracker_id.tolist()) == ([7, -1] if tracked else None)

@@ -24,6 +24,7 @@ from served import Serve, Served, wait
 from pydarknet.serving import guard, limits, protocol, service
 from pydarknet.serving.images import check, file_of, pixels_of
 from pydarknet.serving.limits import Budget, Limits, Refused
+from pydarknet.system import web_access
 
 Slowed = Callable[[Callable[[int], object]], object]
 
@@ -249,12 +250,13 @@ def test_tokens_are_compared_in_constant_time(
         assert expected == b"secret"
         return equal
 
-    monkeypatch.setattr(guard.hmac, "compare_digest", compare)
+    monkeypatch.setattr(web_access.hmac, "compare_digest", compare)
     sent = "wrong" if equal else "secret"
+    cookie = f"pydarknet-{served.address[1]}"
     for more in (
         {"headers": {"authorization": f"Bearer {sent}"}},
         {"params": {"token": sent}},
-        {"headers": {"cookie": f"{guard._COOKIE}={sent}"}},
+        {"headers": {"cookie": f"{cookie}={sent}"}},
     ):
         compared.clear()
         answer = served.client.get("/v1/model", **more)  # type: ignore[arg-type]

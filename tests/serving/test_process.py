@@ -19,7 +19,7 @@ import httpx
 import pytest
 from helpers import run
 
-from pydarknet.system.http_server import TOKEN
+from pydarknet.system.web_access import TOKEN
 
 Files = tuple[Path, Path]
 

@@ -17,7 +17,7 @@ from made_results import TWO, result
 
 from pydarknet import ArgumentError, FileError
 from pydarknet.streaming.outputs.web import Web
-from pydarknet.system.http_server import parse_address
+from pydarknet.system.web_access import parse_address
 
 # -- web -----------------------------------------------------------------------------------------------
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pydarknet.system import http_server
-from pydarknet.system.http_server import Handler, Server, is_loopback, parse_address
+from pydarknet.system.http_server import Handler, Server
+from pydarknet.system.web_access import TOKEN, is_loopback, parse_address
 
 
 class Hello(Handler):
@@ -107,29 +108,29 @@ def test_head(server: Server) -> None:
 @pytest.mark.parametrize("server", ["0.0.0.0"], indirect=True)
 def test_other_machines_need_the_token(server: Server) -> None:
     assert "not encrypted" in server.warning
-    assert server.url.endswith(f"/?token={server.token}")
-    assert len(server.token) >= 16
+    assert server.url.endswith(f"/?token={server.access.token}")
+    assert len(server.access.token) >= 16
     assert fetch(server)[0] == 401
     assert fetch(server, "/?token=wrong")[0] == 401
     assert fetch(server, Cookie="pydarknet-1=x; a")[0] == 401
-    status, body, headers = fetch(server, f"/?token={server.token}", Host="any.example")
+    status, body, headers = fetch(server, f"/?token={server.access.token}", Host="any.example")
     assert (status, body) == (200, b"hello")
     cookie = headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
     assert fetch(server, Cookie=cookie.partition(";")[0])[0] == 200, "the page's own requests"
-    assert fetch(server, Authorization=f"Bearer {server.token}")[0] == 200
+    assert fetch(server, Authorization=f"Bearer {server.access.token}")[0] == 200
 
 
 def test_a_token_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(http_server.TOKEN, "of the user")
+    monkeypatch.setenv(TOKEN, "of the user")
     server = Server("0.0.0.0", 0, Hello)
     assert fetch(server, Authorization="Bearer of the user")[0] == 200
     server.close()
 
 
 def test_this_machine_alone_needs_no_token(server: Server) -> None:
-    assert (server.warning, server.token) == ("", "")
+    assert (server.warning, server.access.token) == ("", "")
     assert "token" not in server.url
 
 
@@ -138,7 +139,7 @@ def test_ipv6() -> None:
         return
     server = Server("::1", 0, Hello)
     assert server.url.startswith("http://[::1]:")
-    assert server.private
+    assert not server.warning
     assert fetch(server, host="::1")[:2] == (200, b"hello")
     assert fetch(server, host="::1", Host="evil.com")[0] == 403
     server.close()

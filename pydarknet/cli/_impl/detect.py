@@ -36,7 +36,7 @@ from pydarknet.streaming.outputs.web import Web
 from pydarknet.streaming.result import Result
 from pydarknet.streaming.sources import StreamSource, classify, expand
 from pydarknet.streaming.stream import Skip, Stream, stream
-from pydarknet.system.http_server import parse_address
+from pydarknet.system.web_access import parse_address
 from pydarknet.weights.file import read_header
 
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, without a terminal

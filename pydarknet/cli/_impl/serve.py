@@ -22,7 +22,7 @@ from pydarknet.cli.serve import ServeOptions
 from pydarknet.engine.devices import backend_on, require_available
 from pydarknet.engine.network import Network
 from pydarknet.system.extras import require
-from pydarknet.system.http_server import parse_address
+from pydarknet.system.web_access import parse_address
 
 if TYPE_CHECKING:
     from pydarknet.serving.server import InferenceServer
@@ -71,10 +71,8 @@ def run(model: Sequence[str], options: ServeOptions, *, token: str | None = None
     server = InferenceServer(
         settings, host, port, token=token, ready=lambda one: _announce(one, as_json=options.as_json)
     )
-    if server.token:
-        click.echo(
-            "warning: other machines can connect with the token; the connection is not encrypted", err=True
-        )
+    if server.warning:
+        click.echo(f"warning: {server.warning}", err=True)
     click.echo(f"loading; will serve at {server.url} (Ctrl-C stops)", err=True)
     server.run()
     return 0
