@@ -166,7 +166,7 @@ def test_subdivisions_are_fitted_into_the_memory() -> None:
         ),
         (
             ["--model", "yolov4", "--classes", "3", "--subdivisions", "auto", "--memory", "64M"],
-            "not even one image at a time fits into 0.06 GiB",
+            "not even one image at a time fits into 0.062 GiB",
         ),
     ],
 )
