@@ -248,6 +248,9 @@ DN_API void dn_trainer_free(dn_trainer *trainer);
  * fails leaves counters and rolling statistics as they were. */
 DN_API dn_status dn_trainer_accumulate(dn_trainer *trainer, const float *images, int n, const float *truths,
                                        size_t truth_stride, float *cost);
+/* In front of a dn_trainer_accumulate: the images of the one after it, of the present input size; they stay as they are
+ * until that call has ended. A GPU receives them while it computes. */
+DN_API dn_status dn_trainer_announce(dn_trainer *trainer, const float *images, int n);
 /* Moves the weights by what was accumulated, with the rate of the next iteration; the counter advances. In fp16, gradients
  * or activations that overflowed move nothing: the update is skipped, rolling statistics become those of before its
  * mini-batches, and the loss scale is halved. */

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <utility>
 
 #include "error.hpp"
 
@@ -180,12 +181,14 @@ std::string Trainer::what_fits(int n) const {
 }
 
 float Trainer::accumulate(const float* images, int n, const float* truths, std::size_t truth_stride) {
+    const auto [next, count] = std::exchange(announced_, {nullptr, 0});
     check_whole();
     if (n < 1) throw Error(Status::invalid_argument, "", text("found ", n, " images, expected 1 or more"));
     const Truths wanted{truths, n, truth_stride};
     for (const Node& node : graph_->nodes) check_truths(node, wanted);
     Plan& compiled = plan(n);
-    std::memcpy(compiled.input(), images, n * graph_->input.size() * sizeof(float));
+    if (!compiled.read_from(images)) std::memcpy(compiled.input(), images, n * graph_->input.size() * sizeof(float));
+    if (count == n) compiled.announce(next);
     run(compiled, {wanted, graph_->input, parameters_->seen + static_cast<std::uint64_t>(n) * (worker_ + 1)});
 
     float cost = 0;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backends/rolling_shares.hpp"
@@ -31,6 +32,9 @@ public:
     // over the layers that own one. When it throws, counters and rolling statistics are as before; if it was as late as
     // in backward, gradients are not, and training cannot continue until set_counters() marks them as replaced.
     float accumulate(const float* images, int n, const float* truths, std::size_t truth_stride);
+    // In front of an accumulate(): the images of the one after it, which stay as they are until then. A GPU receives
+    // them while it computes.
+    void announce(const float* images, int n) { announced_ = {images, n}; }
     // Moves the weights by what was accumulated since the last update; throws Error(invalid_argument) after nothing.
     // In float16, after an overflow nothing moves, rolling statistics are as before, and the next gradients are scaled
     // less; the iteration counts, but not as a step of Adam.
@@ -105,6 +109,7 @@ private:
     Training training_;
     std::unique_ptr<Plan> plan_;
     int plan_images_ = 0;
+    std::pair<const float*, int> announced_{nullptr, 0};
     std::vector<LossReport> reports_;
     std::int64_t iteration_ = 0;
     int images_ = 0;

@@ -128,6 +128,10 @@ class TrainerHandle:
         compute(lambda: lib.dn_trainer_accumulate(pointer, x, n, t, stride, cost))
         return float(cost[0])
 
+    def announce(self, images: Floats) -> None:
+        """Name the images of the mini-batch after the next one; the caller keeps them until it has ended."""
+        check(lib.dn_trainer_announce(self.pointer, ffi.from_buffer("float[]", images), len(images)))
+
     def update(self) -> None:
         """Update the weights."""
         pointer = self.pointer

@@ -41,6 +41,8 @@ class Trainer(Closing):
     def __init__(self, network: Network) -> None:
         self.network = network
         self._images = 0  # of the last mini-batch
+        self._announced: Floats | None = None  # and its successor, whose memory the engine may have read
+        self._sent: Floats | None = None
         with network._turns.engine() as handle:
             self._trainer = TrainerHandle(handle)
             for line in handle.without_effect():
@@ -76,18 +78,31 @@ class Trainer(Closing):
         """
         x, t = np.ascontiguousarray(images, np.float32), np.ascontiguousarray(truths, np.float32)
         with self._use() as (handle, trainer):
-            info = trainer.info()
-            shape = (handle.info().channels, info.height, info.width)
-            if x.ndim != 4 or x.shape[1:] != shape or not len(x):
-                raise ArgumentError(
-                    f"found images of shape {x.shape}, expected (n, {', '.join(map(str, shape))})"
-                )
+            _check_images(handle, trainer, x)
             if t.ndim not in (2, 3) or len(t) != len(x) or (t.ndim == 3 and t.shape[2] != 6):
                 raise ArgumentError(
                     f"found truths of shape {t.shape}, expected ({len(x)}, boxes, 6) or ({len(x)}, classes)"
                 )
             self._images = len(x)
+            self._sent, self._announced = self._announced, None
             return trainer.accumulate(x, t)
+
+    def announce(self, images: Floats) -> None:
+        """Name the images of the mini-batch after the next one, which a GPU receives while it computes.
+
+        Call it before :meth:`accumulate`; without it results are the same.
+
+        Args:
+            images: as for :meth:`accumulate`, C-contiguous; the same array is given there, unchanged.
+
+        Raises:
+            ArgumentError: the shape does not fit.
+        """
+        with self._use() as (handle, trainer):
+            _check_images(handle, trainer, images)
+            if images.dtype == np.float32 and images.flags.c_contiguous:
+                trainer.announce(images)
+                self._announced = images
 
     def update(self) -> bool:
         """Update the weights with the accumulated gradients, momentum, decay and the schedule's rate.
@@ -324,6 +339,14 @@ class Trainer(Closing):
                 trainer.set(kind, int(layer), role, np.ascontiguousarray(np.ravel(array), np.float32))
             counters = (state["iteration"], state["seen"], state.get("skipped", 0))
             trainer.set_counters(*map(int, counters))
+
+
+def _check_images(handle: EngineHandle, trainer: TrainerHandle, images: Floats) -> None:
+    info = trainer.info()
+    shape = (handle.info().channels, info.height, info.width)
+    if images.ndim != 4 or images.shape[1:] != shape or not len(images):
+        expected = ", ".join(map(str, shape))
+        raise ArgumentError(f"found images of shape {images.shape}, expected (n, {expected})")
 
 
 def _names(trainer: TrainerHandle, layers: int) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pydarknet.errors import WorkerLost
 from pydarknet.training.communicator import START, Communicator, Dismissed
 from pydarknet.training.evaluator import measured_part
 from pydarknet.training.gradients import shared_gradients
-from pydarknet.training.loader import Batch, make_loader
+from pydarknet.training.loader import Batch, accumulate, make_loader
 from pydarknet.training.placement import own_backend
 from pydarknet.training.signals import stopped_by_signals
 from pydarknet.training.startup_checks import cache_room
@@ -144,7 +144,8 @@ class Follower:
         if size != self._size:
             self.trainer.resize(*size)
             self._size = size
-        return Part(self.trainer.accumulate(batch.images, batch.truths), self.trainer.losses(), batch.paths)
+        cost = accumulate(self.trainer, batch, self.loader.ready())
+        return Part(cost, self.trainer.losses(), batch.paths)
 
     def _told_to_stop(self) -> bool:
         """Take part in evaluations until worker 0 continues."""

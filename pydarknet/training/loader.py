@@ -23,6 +23,7 @@ from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.data.album import ImageCache
 from pydarknet.engine import opencv
 from pydarknet.engine.images import Pixels, save_image
+from pydarknet.engine.trainer import Trainer
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.machine import bounded_threads, usable_cores
 from pydarknet.training import augment
@@ -130,6 +131,12 @@ class Loader:
         while self._queue:
             yield self._finished()
 
+    def ready(self) -> Batch | None:
+        """The mini-batch that :meth:`batches` yields next, without its paths, if nothing of it is missing."""
+        if not self._queue or not all(future.done() for future in self._queue[0][1]):
+            return None
+        return self._queue[0][0]
+
     def first(self, iteration: int) -> Batch:
         """Make the first mini-batch of one iteration, out of turn."""
         batch, futures = self._begin(iteration, 0)
@@ -152,6 +159,19 @@ class Loader:
     def _finished(self) -> Batch:
         batch, futures = self._queue.popleft()
         return replace(batch, paths=tuple(future.result() for future in futures))
+
+
+def accumulate(trainer: Trainer, batch: Batch, after: Batch | None) -> float:
+    """Train on a mini-batch; returns its cost.
+
+    Args:
+        trainer: of the input size of the mini-batch.
+        batch: the mini-batch.
+        after: the next one, if it is known.
+    """
+    if after and after.images.shape == batch.images.shape:
+        trainer.announce(after.images)
+    return trainer.accumulate(batch.images, batch.truths)
 
 
 def network_size(

@@ -17,7 +17,7 @@ from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.folder import RunFolder
 from pydarknet.runs.outcome import EXIT_CODES, reason_of
 from pydarknet.training.hooks import Hook, IsolatedHook, Step
-from pydarknet.training.loader import Batch, Loader
+from pydarknet.training.loader import Batch, Loader, accumulate
 from pydarknet.training.signals import stopped_by_signals
 from pydarknet.training.workers import Leader, Part
 
@@ -201,7 +201,7 @@ class TrainingLoop:
         if step.size != self._size:
             self.trainer.resize(*step.size)
             self._size = step.size
-        cost = self.trainer.accumulate(batch.images, batch.truths)
+        cost = accumulate(self.trainer, batch, self._loader.ready())
         return Part(cost, self.trainer.losses(), batch.paths)
 
     def _add(self, step: Step, part: Part) -> None:

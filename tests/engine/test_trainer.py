@@ -109,6 +109,17 @@ def test_a_state_is_taken_between_updates(network: Network) -> None:
         trainer.state()
 
 
+def test_announced_images_change_no_result(network: Network) -> None:
+    images, truths = np.random.default_rng(1).random((2, 2, 3, 8, 8), np.float32), np.zeros((2, 4 * 8 * 8))
+    with network.trainer() as trainer:
+        with pytest.raises(ArgumentError, match=r"found images of shape \(2, 3, 8, 9\), expected \(n, 3"):
+            trainer.announce(np.zeros((2, 3, 8, 9), np.float32))
+        expected = [trainer.accumulate(x, truths) for x in images]
+        for following in (images[1], images[0][:1]):
+            trainer.announce(following)
+            assert [trainer.accumulate(x, truths) for x in images] == expected
+
+
 def test_nothing_to_read_before_the_first_mini_batch(network: Network) -> None:
     with pytest.raises(ArgumentError, match="nothing was accumulated yet"):
         network.trainer().output(0)

@@ -51,6 +51,26 @@ def test_threads_and_restarts_change_nothing(sets: Splits, tmp_path: Path) -> No
     assert equal(reference[4:], batches(sets, tmp_path, workers=2, first=1))
 
 
+def test_the_next_batch_is_known_when_nothing_of_it_is_missing(sets: Splits, tmp_path: Path) -> None:
+    augmentation = AugmentConfig.of(CfgFile.load(shapes.cfg(tmp_path)))
+    loader = Loader(ImageCache(sets.train, 3), augmentation, 4, 2, 7, 1, lambda _: (48, 48))
+    try:
+        assert loader.ready() is None
+        found = loader.batches(0, 2)
+        for _ in range(3):
+            next(found)
+            for future in loader._queue[0][1]:
+                future.result()
+            following = loader.ready()
+            assert following is not None
+            assert following.images is loader._queue[0][0].images
+        assert next(found).images is following.images
+        assert loader.ready() is None
+        assert not list(found)
+    finally:
+        loader.close()
+
+
 @pytest.mark.parametrize("cache", ["ram", "disk"])
 def test_caches_change_nothing(sets: Splits, tmp_path: Path, cache: str) -> None:
     """Decoded images that are kept are the same images; the disk cache is used a second time."""

@@ -77,6 +77,10 @@ dn_status dn_trainer_accumulate(dn_trainer* trainer, const float* images, int n,
     });
 }
 
+dn_status dn_trainer_announce(dn_trainer* trainer, const float* images, int n) {
+    return guarded([&] { need(trainer, "trainer").trainer.announce(&need(images, "images"), n); });
+}
+
 dn_status dn_trainer_update(dn_trainer* trainer) {
     return guarded([&] { need(trainer, "trainer").trainer.update(); });
 }

@@ -23,6 +23,8 @@ PrecisionChoice Backend::resolve(Precision asked) const {
 
 bool Plan::read_from(const float*) { return false; }
 
+void Plan::announce(const float*) {}
+
 void Plan::load(const ImageView* images, int n, bool letterbox) {
     for (int i = 0; i < n; ++i) load_image(images[i], letterbox, source_.input, input() + i * source_.input.size());
 }

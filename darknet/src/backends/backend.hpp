@@ -59,6 +59,9 @@ public:
     virtual float* input() = 0;
     // Lets the next forward() read these planes of a whole batch in place of input()'s; false: copy them there instead.
     virtual bool read_from(const float* planes);
+    // In front of a forward(): the planes that the one after it will be given, which stay as they are. A plan may copy
+    // them while it computes; read_from() then returns true for them.
+    virtual void announce(const float* planes);
     // Fits n images, at most the batch, to the network's size and makes them the first of the next forward().
     virtual void load(const ImageView* images, int n, bool letterbox);
     virtual void forward() = 0;  // may return before it is done: read() and candidates() wait, and throw its errors

@@ -53,6 +53,7 @@ private:
         set("engines", 99);
         set("fail", 0);
         set("refuse_capture", 0);
+        set("eager_copies", 0);
     }
     void* library_;
 };

@@ -75,6 +75,7 @@ enum : unsigned { kStreamNonBlocking = 1, kEventDefault = 0, kEventDisableTiming
     F(cuStreamDestroy_v2, int(StreamHandle*))                                                                    \
     F(cuStreamSynchronize, int(StreamHandle*))                                                                   \
     F(cuStreamQuery, int(StreamHandle*))                                                                         \
+    F(cuStreamWaitEvent, int(StreamHandle*, EventHandle*, unsigned))                                             \
     F(cuEventCreate, int(EventHandle**, unsigned))                                                               \
     F(cuEventDestroy_v2, int(EventHandle*))                                                                      \
     F(cuEventRecord, int(EventHandle*, StreamHandle*))                                                           \

@@ -108,9 +108,14 @@ void Stream::synchronize() const {
     device_->check(device_->driver().cuStreamSynchronize(stream_), "cuStreamSynchronize");
 }
 
-Event::Event(const std::shared_ptr<Device>& device) : device_(device) {
+void Stream::wait_for(const Event& event) const {
+    device_->check(device_->driver().cuStreamWaitEvent(stream_, event.event_, 0), "cuStreamWaitEvent");
+}
+
+Event::Event(const std::shared_ptr<Device>& device, bool timed) : device_(device) {
     const Entered here(*device);
-    device->check(device->driver().cuEventCreate(&event_, abi::kEventDefault), "cuEventCreate");
+    const unsigned flags = timed ? abi::kEventDefault : abi::kEventDisableTiming;
+    device->check(device->driver().cuEventCreate(&event_, flags), "cuEventCreate");
 }
 
 Event::~Event() {

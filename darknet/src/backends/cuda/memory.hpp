@@ -72,6 +72,8 @@ private:
     std::size_t bytes_ = 0;
 };
 
+class Event;
+
 // Work of the device in order. It returns at once from all but synchronize().
 class Stream {
 public:
@@ -90,16 +92,18 @@ public:
     void copy(const void* from, void* to, std::size_t bytes) const;
     void clear(void* device, std::size_t bytes) const;
     void synchronize() const;
+    // Work from here on waits for the event as it was recorded last; not at all for one that never was.
+    void wait_for(const Event& event) const;
 
 private:
     std::shared_ptr<Device> device_;
     abi::StreamHandle* stream_ = nullptr;
 };
 
-// A point in the work of a stream.
+// A point in the work of a stream, with the time at which it was reached if it is `timed`.
 class Event {
 public:
-    explicit Event(const std::shared_ptr<Device>& device);
+    explicit Event(const std::shared_ptr<Device>& device, bool timed = false);
     ~Event();
     Event(const Event&) = delete;
     Event& operator=(const Event&) = delete;
@@ -107,10 +111,11 @@ public:
     void record(const Stream& stream) const;
     // Until the work in front of it is done; at once for an event that was never recorded.
     void wait() const;
-    // Both were recorded, and the stream was synchronized since.
+    // Both are timed and were recorded, and the stream was synchronized since.
     double seconds_since(const Event& earlier) const;
 
 private:
+    friend class Stream;
     std::shared_ptr<Device> device_;
     abi::EventHandle* event_ = nullptr;
 };

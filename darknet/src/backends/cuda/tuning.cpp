@@ -36,7 +36,7 @@ std::optional<Tuning> tuning_of_environment() {
 
 double seconds_of(const Stream& stream, const std::function<void()>& work) {
     constexpr int kTimes = 5;
-    const Event first(stream.shared_device()), last(stream.shared_device());
+    const Event first(stream.shared_device(), true), last(stream.shared_device(), true);
     work();  // the first time loads it
     double least = std::numeric_limits<double>::max();
     for (int i = 0; i < kTimes; ++i) {

@@ -3,16 +3,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
-#include <memory>
-#include <set>
 #include <sstream>
-#include <thread>
 #include <vector>
 
 #include "../host_kernels.hpp"
-#include "../sanitizers.hpp"
-#include "fakes.hpp"
+#include "gpu.hpp"
 
 namespace dn::fakes {
 namespace {
@@ -21,53 +16,7 @@ using namespace cuda::abi;
 
 constexpr int kVersion = 12040;
 constexpr std::size_t kAlignment = 256;
-#if defined(DN_ASAN)
-constexpr std::size_t kGuard = 0;  // AddressSanitizer watches the bytes behind an allocation
-#else
-constexpr std::size_t kGuard = 256;
-#endif
-constexpr unsigned char kGuardByte = 0xA5, kUnwritten = 0xFF;  // NaN in every type
 
-using Work = std::deque<std::function<void()>>;
-
-// Work that is captured does not run: it becomes a graph.
-struct Stream {
-    Work work, captured;
-    long long done = 0;
-    bool capturing = false, refused = false;  // a call that a capture does not permit
-};
-
-// Behind so much work of a stream, and when that was done on the clock of the fake GPU.
-struct Event {
-    Stream* stream = nullptr;
-    long long place = 0;
-    std::shared_ptr<long long> microseconds = std::make_shared<long long>(0);
-};
-
-struct Block {
-    std::size_t bytes;
-    bool intact(const char* start) const {
-        return std::all_of(start + bytes, start + bytes + kGuard,
-                           [](char byte) { return static_cast<unsigned char>(byte) == kGuardByte; });
-    }
-};
-
-struct State {
-    std::map<const char*, Block> blocks;  // by address
-    std::set<std::unique_ptr<Stream>> streams;
-    std::set<std::unique_ptr<Event>> events;
-    std::set<std::unique_ptr<Work>> graphs;  // and what is made of them
-    std::set<void*> pinned;
-    std::size_t used = 0;
-    int broken = 0;  // the sticky error
-};
-
-State& state() {
-    static State instance;
-    return instance;
-}
-
-Stream* of(StreamHandle* stream) { return reinterpret_cast<Stream*>(stream); }
 char* at(Address address) { return reinterpret_cast<char*>(address); }
 
 // Numbers of the devices that CUDA_VISIBLE_DEVICES leaves visible.
@@ -82,63 +31,6 @@ std::vector<int> visible() {
         for (int number = 0; number < installed; ++number) numbers.push_back(number);
     }
     return numbers;
-}
-
-// The first `count` of what waits; by default all.
-int run(Stream& stream, long long count = -1) {
-    State& now = state();
-    while (!stream.work.empty() && !now.broken && count-- != 0) {
-        const std::function<void()> work = std::move(stream.work.front());
-        stream.work.pop_front();
-        try {
-            work();
-        } catch (const NotReady&) {
-            stream.work.push_front(work);
-            return kNotReady;
-        } catch (const std::exception& error) {
-            std::fprintf(stderr, "fake GPU: %s\n", error.what());
-            now.broken = kIllegalAddress;
-        }
-        ++stream.done;
-    }
-    for (const auto& [start, block] : now.blocks)
-        if (!block.intact(start)) now.broken = kIllegalAddress;
-    long long& fail = world().settings["fail"];
-    if (fail) now.broken = static_cast<int>(fail);
-    fail = 0;
-    return now.broken;
-}
-
-// Whether a capture refuses a call that waits or allocates.
-bool captures() {
-    bool any = false;
-    for (const auto& stream : state().streams) {
-        stream->refused |= stream->capturing;
-        any |= stream->capturing;
-    }
-    return any;
-}
-
-int run_all() {
-    for (const auto& stream : state().streams) run(*stream);
-    return state().broken;
-}
-
-template <class T>
-void erase(std::set<std::unique_ptr<T>>& owners, const void* owned) {
-    for (auto entry = owners.begin(); entry != owners.end(); ++entry)
-        if (entry->get() == owned) {
-            owners.erase(entry);
-            return;
-        }
-}
-
-template <class T, class Handle>
-int give(std::set<std::unique_ptr<T>>& owners, T value, Handle** handle) {
-    auto made = std::make_unique<T>(std::move(value));
-    *handle = reinterpret_cast<Handle*>(made.get());
-    owners.insert(std::move(made));
-    return kSuccess;
 }
 
 bool is_allocated(const void* address, std::size_t bytes) {
@@ -170,6 +62,16 @@ void repair() {
 
 }  // namespace
 
+State& state() {
+    static State instance;
+    return instance;
+}
+
+bool Block::intact(const char* start) const {
+    return std::all_of(start + bytes, start + bytes + kGuard,
+                       [](char byte) { return static_cast<unsigned char>(byte) == kGuardByte; });
+}
+
 World::World()
     : settings{{"devices", 1},   {"arch", 75},    {"driver", kVersion}, {"memory", 1LL << 31},
                {"dnn", 91002},   {"nccl", 22703}, {"schedule", 2},      {"fail", 0},
@@ -188,10 +90,6 @@ long long setting(const char* name) {
     return world().settings[name];
 }
 
-void enqueue(StreamHandle* stream, std::function<void()> work) {
-    (of(stream)->capturing ? of(stream)->captured : of(stream)->work).push_back(std::move(work));
-}
-
 void need_allocated(const void* address, std::size_t bytes) {
     if (!is_allocated(address, bytes)) throw std::runtime_error("an access outside of the memory of the device");
 }
@@ -200,8 +98,6 @@ void need_allocated(const void* address, std::size_t bytes) {
 
 using namespace dn::fakes;
 using namespace dn::cuda::abi;
-
-#define DN_LOCKED const std::lock_guard<std::recursive_mutex> lock(world().mutex)
 
 DN_FAKE void fake_set(const char* name, long long value) {
     DN_LOCKED;
@@ -326,96 +222,6 @@ DN_FAKE int cuMemsetD8Async(Address to, unsigned char value, std::size_t bytes, 
     return state().broken;
 }
 
-DN_FAKE int cuStreamCreate(StreamHandle** stream, unsigned) {
-    DN_LOCKED;
-    return give(state().streams, Stream{}, stream);
-}
-DN_FAKE int cuStreamDestroy_v2(StreamHandle* stream) {
-    DN_LOCKED;
-    erase(state().streams, of(stream));
-    return kSuccess;
-}
-DN_FAKE int cuStreamQuery(StreamHandle* stream) {
-    DN_LOCKED;
-    if (captures()) return kCaptureUnsupported;
-    return run(*of(stream));
-}
-DN_FAKE int cuStreamSynchronize(StreamHandle* stream) {
-    {
-        DN_LOCKED;
-        ++world().counts["synchronize"];
-    }
-    int result = cuStreamQuery(stream);
-    for (; result == kNotReady; result = cuStreamQuery(stream)) std::this_thread::yield();
-    return result;
-}
-DN_FAKE int cuEventCreate(EventHandle** event, unsigned) {
-    DN_LOCKED;
-    return give(state().events, Event{}, event);
-}
-DN_FAKE int cuEventDestroy_v2(EventHandle* event) {
-    DN_LOCKED;
-    erase(state().events, event);
-    return kSuccess;
-}
-DN_FAKE int cuEventRecord(EventHandle* event, StreamHandle* stream) {
-    DN_LOCKED;
-    Event& point = *reinterpret_cast<Event*>(event);
-    point.stream = of(stream);
-    enqueue(stream, [time = point.microseconds] { *time = world().counts["microseconds"]; });
-    point.place = of(stream)->done + static_cast<long long>(of(stream)->work.size());
-    return state().broken;
-}
-DN_FAKE int cuEventSynchronize(EventHandle* event) {
-    DN_LOCKED;
-    const Event& point = *reinterpret_cast<Event*>(event);
-    if (captures()) return kCaptureUnsupported;
-    return point.stream ? run(*point.stream, std::max(0LL, point.place - point.stream->done)) : state().broken;
-}
-DN_FAKE int cuEventElapsedTime(float* milliseconds, EventHandle* first, EventHandle* last) {
-    DN_LOCKED;
-    const auto time = [](EventHandle* event) { return *reinterpret_cast<Event*>(event)->microseconds; };
-    *milliseconds = static_cast<float>(time(last) - time(first)) / 1000;
-    return kSuccess;
-}
-
-DN_FAKE int cuStreamBeginCapture_v2(StreamHandle* stream, int) {
-    DN_LOCKED;
-    of(stream)->capturing = true;
-    of(stream)->refused = false;
-    return state().broken;
-}
-DN_FAKE int cuStreamEndCapture(StreamHandle* stream, GraphHandle** graph) {
-    DN_LOCKED;
-    Work captured = std::move(of(stream)->captured);
-    of(stream)->captured.clear();
-    of(stream)->capturing = false;
-    *graph = nullptr;
-    if (of(stream)->refused || world().settings["refuse_capture"]) return kCaptureUnsupported;
-    return give(state().graphs, std::move(captured), graph);
-}
-DN_FAKE int cuGraphInstantiateWithFlags(GraphExecHandle** executable, GraphHandle* graph, unsigned long long) {
-    DN_LOCKED;
-    ++world().counts["graphs"];
-    return give(state().graphs, *reinterpret_cast<Work*>(graph), executable);
-}
-DN_FAKE int cuGraphLaunch(GraphExecHandle* executable, StreamHandle* stream) {
-    DN_LOCKED;
-    ++world().counts["graph_launches"];
-    for (const std::function<void()>& work : *reinterpret_cast<Work*>(executable)) enqueue(stream, work);
-    return state().broken;
-}
-DN_FAKE int cuGraphExecDestroy(GraphExecHandle* executable) {
-    DN_LOCKED;
-    erase(state().graphs, executable);
-    return kSuccess;
-}
-DN_FAKE int cuGraphDestroy(GraphHandle* graph) {
-    DN_LOCKED;
-    erase(state().graphs, graph);
-    return kSuccess;
-}
-
 DN_FAKE int cuModuleLoadData(ModuleHandle** module, const void*) {
     DN_LOCKED;
     static char modules;
@@ -432,8 +238,10 @@ DN_FAKE int cuModuleGetFunction(FunctionHandle** function, ModuleHandle*, const 
 DN_FAKE int cuLaunchKernel(FunctionHandle* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned x,
                            unsigned y, unsigned z, unsigned, StreamHandle* stream, void** arguments, void**) {
     DN_LOCKED;
-    constexpr unsigned kMostThreads = 1024;
+    constexpr unsigned kMostThreads = 1024, kMostBlocks = 65535;  // in y and z
     if (!grid_x || !grid_y || !grid_z || !x || !y || !z || x * y * z > kMostThreads) return kInvalidValue;
+    if (grid_y > kMostBlocks || grid_z > kMostBlocks) return kInvalidValue;
+    of(stream)->computes = true;
     const auto* kernel = reinterpret_cast<const dn::test::HostKernel*>(function);
     const char* first = static_cast<const char*>(arguments[0]);
     std::vector<char> argument(first, first + kernel->argument_size);  // copied at the launch, as a driver does

@@ -20,6 +20,7 @@ namespace dn::fakes {
 //   schedule: the order of threads, a dn::test::Schedule
 //   engines: how many of cuDNN's the heuristic lists at most
 //   slow_engine: the number of cuDNN's engine that takes longer than others, on the clock of the fake GPU
+//   eager_copies: streams that no kernel was launched on run their work at once, ahead of all others
 //   fail: the result of the next synchronisation; refuse_capture: whether captures of a stream fail;
 //   nccl_fail: the state of every group of NCCL
 struct World {

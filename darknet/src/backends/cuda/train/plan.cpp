@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The training plan: all kernels forward, the losses on the host, all kernels backward.
 #include <algorithm>
+#include <cstring>
 #include <functional>
+#include <utility>
 
 #include "../../../error.hpp"
 #include "../../../layers/layer.hpp"
 #include "../launch_graph.hpp"
 #include "../layout.hpp"
 #include "../planes.hpp"
+#include "../upload.hpp"
 #include "train.hpp"
 
 namespace dn::cuda {
@@ -20,9 +23,11 @@ TrainActivations place_activations(const Graph& graph, const PlanOptions& option
     });
 }
 
-// Of the planes that go to the device and come from it: those of the input, and twice those of a loss.
+std::size_t input_bytes(const Graph& graph, int batch) { return batch * graph.input.size() * sizeof(float); }
+
+// Of the planes of a loss that go to the device and come from it, twice.
 std::size_t transfer_bytes(const Graph& graph, int batch) {
-    std::size_t largest = graph.input.size();
+    std::size_t largest = 0;
     for (const Node& node : graph.nodes)
         if (owns_cost(node)) largest = std::max(largest, 2 * node.out.size());
     return batch * largest * sizeof(float);
@@ -115,7 +120,7 @@ public:
           weights_(runtime_.device()),
           activations_(place_activations(graph, options)),
           flow_(find_delta_flow(graph)),
-          input_(runtime_.device(), options.batch * graph.input.size() * sizeof(float)),
+          input_(runtime_.device(), input_bytes(graph, options.batch)),
           values_(runtime_.device(), activations_.value_bytes()),
           deltas_(runtime_.device(), activations_.delta_bytes()),
           kept_(runtime_.device(), forecast(graph, activations_, flow_, options).kept),
@@ -139,14 +144,25 @@ public:
         runtime_.allocate();
     }
 
-    float* input() override { return input_.get<float>(); }
+    float* input() override {
+        const Entered here(*runtime_.device());
+        ahead_ = nullptr;
+        written_ = true;
+        return static_cast<float*>(input_.host());
+    }
+
+    void announce(const float* planes) override { announced_ = planes; }
+
+    bool read_from(const float* planes) override { return std::exchange(ahead_, nullptr) == planes; }
 
     ~TrainPlan() override { runtime_.finish(); }
 
     void forward() override {
+        const float* next = std::exchange(announced_, nullptr);
         run([&] {
             load_input();
             forward_.run();
+            if (next) send_ahead(next);
         });
     }
 
@@ -176,7 +192,7 @@ public:
     Precision precision() const override { return options_.precision; }
 
     std::size_t activation_bytes() const override {
-        return values_.bytes() + deltas_.bytes() + kept_.bytes() + runtime_.scratch_bytes();
+        return input_.bytes() + values_.bytes() + deltas_.bytes() + kept_.bytes() + runtime_.scratch_bytes();
     }
 
     // One forward pass; the kernels of backward are not timed one by one.
@@ -230,15 +246,23 @@ private:
             pass();
         } catch (...) {
             runtime_.finish();
+            ahead_ = nullptr;
             throw;
         }
         runtime_.stream.synchronize();
     }
 
     void load_input() {
-        auto* planes = reinterpret_cast<float*>(runtime_.scratch());
-        runtime_.stream.upload(input(), planes, input_.bytes());
-        from_planes(runtime_, planes, tensor_of(-1));
+        if (std::exchange(written_, false)) input_.send();
+        input_.use(runtime_.stream,
+                   [&](void* planes) { from_planes(runtime_, static_cast<const float*>(planes), tensor_of(-1)); });
+    }
+
+    // While the device computes.
+    void send_ahead(const float* planes) {
+        std::memcpy(input_.host(), planes, input_.bytes());
+        input_.send();
+        ahead_ = planes;
     }
 
     void compute_losses(const LossContext& context, std::vector<LossReport>& reports) const {
@@ -257,8 +281,10 @@ private:
     mutable Runtime runtime_;
     WeightStore weights_;  // empty: kernels take the weights of the state
     TrainActivations activations_;
-    std::vector<DeltaFlow> flow_;  // by node
-    PinnedBuffer input_;           // planes (n, c, h, w), as the caller writes them
+    std::vector<DeltaFlow> flow_;                          // by node
+    Upload input_;                                         // planes (n, c, h, w), as the caller writes them
+    bool written_ = true;                                  // and has not sent
+    const float *announced_ = nullptr, *ahead_ = nullptr;  // the caller's planes: to be sent, and sent already
     DeviceBuffer values_, deltas_, kept_;
     Parts parts_;                                      // of what the kernels keep
     std::vector<std::unique_ptr<Kernel>> kernels_;     // by node
@@ -278,8 +304,8 @@ std::size_t train_plan_bytes(const Graph& graph, const PlanOptions& options) {
     const KernelBytes kernels = forecast(graph, activations, find_delta_flow(graph), options);
     const auto* state = dynamic_cast<const CudaTrainState*>(options.training->state);  // null: none yet
     const std::size_t in_use = state ? state->bytes_in_use() : 0;
-    return activations.value_bytes() + activations.delta_bytes() + kernels.kept + kernels.scratch + kernels.tables +
-           CudaTrainState::bytes(graph, options.precision) - in_use;
+    return input_bytes(graph, options.batch) + activations.value_bytes() + activations.delta_bytes() + kernels.kept +
+           kernels.scratch + kernels.tables + CudaTrainState::bytes(graph, options.precision) - in_use;
 }
 
 }  // namespace dn::cuda
