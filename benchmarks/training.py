@@ -2,6 +2,7 @@
 """Compare training speed with PyTorch: ratios in one run.
 
     python benchmarks/training.py --envs /tmp/peers --out /tmp/bench
+    python benchmarks/training.py --envs /tmp/peers --out /tmp/bench --isa avx2 --precisions fp32
 
 Compute is forward, loss, backward and update of yolov4-tiny 416 with batch 8, in memory, against the same
 network in PyTorch on the CPU, channels-last, bf16 by autocast. Both alternate (A B A B ...), so that a
@@ -15,14 +16,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from peers import peer_python, run_elsewhere
+from peers import limited_environment, peer_python, run_elsewhere
+
+from pydarknet.system.machine import cpu_model
 
 MODEL, SIZE, BATCH = "yolov4-tiny", 416, 8
 ITERATIONS, SKIPPED = 60, 10  # of end to end; the first ones fill the cache
@@ -62,38 +64,29 @@ def write_pictures(folder: Path) -> Path:
     return data
 
 
-def compute(python: Path, framework: str, cfg: Path, precision: str, seconds: float, threads: int) -> dict:
+def compute(python: Path, framework: str, cfg: Path, precision: str, args: argparse.Namespace) -> dict:
     """One turn of one framework."""
     script = Path(__file__).with_name("training_step.py")
-    arguments = [framework, str(cfg), str(BATCH), str(SIZE), precision, str(seconds), str(threads)]
+    arguments = [framework, str(cfg), str(BATCH), str(SIZE), precision, str(args.seconds), str(args.threads)]
     done = subprocess.run(
         [str(python), str(script), *arguments],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+        env={**args.environment, "OMP_NUM_THREADS": str(args.threads)},
         check=True,
     )
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def end_to_end(cfg: Path, data: Path, precision: str, threads: int, folder: Path) -> list[float]:
+def end_to_end(cfg: Path, data: Path, precision: str, args: argparse.Namespace, folder: Path) -> list[float]:
     """Seconds of each iteration of a training, the first ones left out."""
     out = folder / f"run-{precision}-{len(list(folder.glob('run-*')))}"
-    command = [
-        "train",
-        "--cfg",
-        cfg,
-        "--data",
-        data,
-        "--out",
-        out,
-        "--precision",
-        precision,
-        "--cache",
-        "ram",
-    ]
-    more = ["--max-batches", ITERATIONS, "--threads", threads, "--force", "--quiet"]
-    run_elsewhere([sys.executable, "-m", "pydarknet", *map(str, [*command, *more])])
+    command = ["train", "--cfg", cfg, "--data", data, "--out", out, "--precision", precision, "--cache", "ram"]
+    more = ["--max-batches", ITERATIONS, "--threads", args.threads, "--force", "--quiet"]
+    run_elsewhere(
+        [sys.executable, "-m", "pydarknet", *map(str, [*command, *more])],
+        env={**args.environment, "OMP_NUM_THREADS": str(args.threads)},
+    )
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     return [row["seconds"] - row["save"] for row in rows[SKIPPED:]]
 
@@ -106,10 +99,11 @@ def run(precision: str, args: argparse.Namespace, cfg: Path, data: Path, folder:
     found["end to end"] = {"times": []}
     for _ in range(args.turns):
         for name, python in pythons.items():
-            turn = compute(python, name, cfg, precision, args.seconds, args.threads)
+            turn = compute(python, name, cfg, precision, args)
             found[name]["times"] += turn["times"]
             found[name]["peak_rss"] = max(found[name]["peak_rss"], turn["peak_rss"])
-        found["end to end"]["times"] += end_to_end(cfg, data, precision, args.threads, folder)
+        if args.end_to_end:
+            found["end to end"]["times"] += end_to_end(cfg, data, precision, args, folder)
     return found
 
 
@@ -121,13 +115,15 @@ def table(results: dict[str, dict]) -> str:
         "|---|" + "---:|" * 7,
     ]
     for precision, found in results.items():
-        ours, torch, whole = (
-            statistics.median(found[k]["times"]) for k in ("pydarknet", "torch", "end to end")
-        )
+        ours, torch = (statistics.median(found[k]["times"]) for k in ("pydarknet", "torch"))
         memory, peer = (found[k]["peak_rss"] / 2**20 for k in ("pydarknet", "torch"))
+        whole, share = "–", "–"
+        if found["end to end"]["times"]:
+            seconds = statistics.median(found["end to end"]["times"])
+            whole, share = f"{seconds:.3f} s", f"{ours / seconds:.0%}"
         lines.append(
-            f"| {precision} | {ours:.3f} s | {torch:.3f} s | {torch / ours:.2f} | {whole:.3f} s "
-            f"| {ours / whole:.0%} | {memory:.0f} MB | {peer:.0f} MB |"
+            f"| {precision} | {ours:.3f} s | {torch:.3f} s | {torch / ours:.2f} | {whole} "
+            f"| {share} | {memory:.0f} MB | {peer:.0f} MB |"
         )
     return "\n".join(lines)
 
@@ -141,15 +137,19 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8, help="of measuring per framework and turn")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--isa", choices=["native", "avx2"], default="native", help="avx2: hide AVX-512")
+    parser.add_argument("--precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
+    parser.add_argument("--compute-only", dest="end_to_end", action="store_false", help="no `pydarknet train`")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).absolute()
+        args.environment = limited_environment(args.isa, folder)
         cfg, data = write_cfg(folder), write_pictures(folder)
-        for precision in ("fp32", "bf16"):
+        for precision in args.precisions:
             results[precision] = run(precision, args, cfg, data, folder)
-    machine = f"{platform.processor() or platform.machine()}, {args.threads} threads"
+    machine = f"{cpu_model()}, {args.isa}, {args.threads} threads"
     (args.out / "training.md").write_text(f"{machine}\n\n{table(results)}\n")
     (args.out / "training.json").write_text(json.dumps(results, indent=1))
     print(table(results))
