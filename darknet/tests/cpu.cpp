@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include "backends/cpu/isa.hpp"
 #include "ops/ops.hpp"
 
 using namespace dn;
@@ -203,11 +204,28 @@ TEST_CASE("cpu: bf16 stays within its rounding of float32") {
                       Precision::bf16, 0.03f);
 }
 
-TEST_CASE("cpu: auto precision is one that this processor multiplies natively, and plans say which") {
+TEST_CASE("cpu: bf16 is multiplied as such where the hardware is faster at it") {
+    const bool intel = true, amd = false;
+    CHECK(cpu::bf16_products_pay(dnnl_cpu_isa_avx512_core_bf16, amd));          // Zen 4
+    CHECK(cpu::bf16_products_pay(dnnl_cpu_isa_avx512_core_bf16, intel));        // Cooper Lake
+    CHECK(cpu::bf16_products_pay(dnnl_cpu_isa_avx512_core_amx, intel));         // Sapphire Rapids
+    CHECK_FALSE(cpu::bf16_products_pay(dnnl_cpu_isa_avx512_core_fp16, intel));  // the same, without AMX
+    CHECK_FALSE(cpu::bf16_products_pay(dnnl_cpu_isa_avx512_core, intel));
+    CHECK_FALSE(cpu::bf16_products_pay(dnnl_cpu_isa_avx2_vnni, intel));
+    CHECK(cpu::multiplied_as(DType::f32) == DType::f32);
+    CHECK((cpu::multiplied_as(DType::bf16) == DType::bf16) == cpu::multiplies_bf16());
+}
+
+TEST_CASE("cpu: auto precision is one that this processor multiplies as such, and plans say which") {
     const Case net(conv(16, 3, "leaky"));
-    PlanOptions options;
-    options.precision = Precision::f32;
-    CHECK(compile(*make_backend("cpu"), net, options)->precision() == Precision::f32);
+    const auto precision_of = [&](Precision wanted) {
+        PlanOptions options;
+        options.precision = wanted;
+        return compile(*make_backend("cpu"), net, options)->precision();
+    };
+    CHECK(precision_of(Precision::f32) == Precision::f32);
+    CHECK(precision_of(Precision::bf16) == Precision::bf16);
+    CHECK(precision_of(Precision::automatic) == (cpu::multiplies_bf16() ? Precision::bf16 : Precision::f32));
 }
 
 TEST_CASE("cpu: the answer does not depend on the number of threads") {

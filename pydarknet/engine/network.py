@@ -57,7 +57,7 @@ class Network(Closing):
             (slow, the definition) or ``"check:cpu,ref"``: runs both and raises BackendError at the first
             layer that differs. It implies the device.
         precision: ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"fp16"``, if the backend has it; ``"auto"``: what
-            the backend prefers on its device, bf16 if the CPU supports it natively.
+            the backend prefers on its device, bf16 if the CPU multiplies it faster than fp32.
         batch: largest number of images in a forward pass.
         threads: cores to compute on; by default all that the process may use.
         strict: what is probably a mistake in the cfg, though Darknet reads it, is an error: an unknown key, a

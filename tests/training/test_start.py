@@ -27,7 +27,6 @@ from pydarknet.data import album, read
 from pydarknet.data.album import ImageCache
 from pydarknet.data.splits import Splits
 from pydarknet.engine._core import build_info
-from pydarknet.engine.info import info
 from pydarknet.engine.trainer import Trainer
 from pydarknet.errors import ArgumentError, BackendError, DataError, FileError
 from pydarknet.training import Hook, Step, effective_cfg, estimate, eta, startup_checks, train
@@ -160,31 +159,32 @@ def test_precision_is_settled_once(config: TrainConfig) -> None:
     """auto is what the backend prefers here; a run keeps what it began with, wherever it is resumed."""
     train(replace(config, precision="auto"), [StopAt(1)])
     kept = json.loads((Path(config.out or "") / "run.json").read_text())["config"]["precision"]
-    assert kept == ("bf16" if "avx512bf16" in info()["simd"] else "fp32")
+    costs = {precision["name"]: precision["reason"] for precision in _precisions(config.backend)}
+    assert kept == ("fp32" if costs.get("bf16", "not there") else "bf16")
     notices = Notices(lambda _: None)
     before = replace(config, precision="fp32")
     assert startup_checks.settle_precision(config, before, notices) == "fp32"
     assert not notices.kept
-    if "bf16" in _precisions(config.backend):
+    if "bf16" in costs:
         forced = replace(config, precision="bf16")
         assert startup_checks.settle_precision(forced, before, notices) == "bf16"
         assert notices.changes == ["precision fp32 -> bf16: results will no longer be bit-identical"]
 
 
-def _precisions(backend: str) -> list[str]:
-    """Precisions of a backend that is available."""
+def _precisions(backend: str) -> list[dict[str, str]]:
+    """Precisions of a backend that is available, each with what it costs here."""
     backends = [
         one for one in build_info()["backends"] if one["available"] and backend in ("auto", one["name"])
     ]
-    return [precision["name"] for precision in backends[0]["precisions"]]
+    return list(backends[0]["precisions"])
 
 
 def test_what_a_precision_costs_here_is_reported(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run begun in bf16 is resumed in bf16 on a processor that only emulates it."""
+    """A run begun in bf16 is resumed in bf16 on a processor that multiplies it as fp32."""
     notices = Notices(lambda _: None)
-    reason = "this CPU emulates bf16"
+    reason = "this CPU multiplies bf16 as fp32"
     made = SimpleNamespace(place="cpu", threads=1, precision="bf16", precision_reason=reason)
     monkeypatch.setattr(startup_checks, "engine_info", lambda *_: made)
     before = replace(config, precision="bf16")
@@ -234,7 +234,7 @@ def test_another_thread_count_is_reported(config: TrainConfig) -> None:
 def test_bf16_resumes_on_a_lesser_processor(config: TrainConfig) -> None:
     """Another instruction set rounds sums differently: the run continues in bf16 there, and reports it."""
     started = replace(config, precision="bf16", max_batches=3)
-    if "bf16" not in _precisions(config.backend):
+    if "bf16" not in {precision["name"] for precision in _precisions(config.backend)}:
         pytest.skip("no backend of this build has bf16")
     train(started, [StopAt(1)])
     device = build_info()["backends"][0]["device"]

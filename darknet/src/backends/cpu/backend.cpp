@@ -20,13 +20,15 @@ public:
 
     std::vector<PrecisionChoice> precisions() const override {
         return {{Precision::f32, ""},
-                {Precision::bf16, has_native_bf16() ? ""
-                                                    : "this CPU emulates bf16: same results, but slower than native "
-                                                      "bf16 or fp32"}};
+                {Precision::bf16, multiplies_bf16() ? ""
+                                                    : "this CPU multiplies bf16 as fp32: same results, but slower than "
+                                                      "native bf16 or fp32"}};
     }
 
     PrecisionChoice automatic() const override {
-        if (has_native_bf16()) return {Precision::bf16, text("this CPU supports bf16 natively (", isa_name(), ")")};
+        if (multiplies_bf16()) return {Precision::bf16, text("this CPU supports bf16 natively (", isa_name(), ")")};
+        if (has_native_bf16())
+            return {Precision::f32, text("without AMX this CPU multiplies bf16 slower than fp32 (", isa_name(), ")")};
         return {Precision::f32, text("this CPU does not support bf16 natively (", isa_name(), ")")};
     }
 

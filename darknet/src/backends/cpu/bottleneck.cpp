@@ -52,7 +52,7 @@ public:
             project(context, context.node.index);
         wide_ = depthwise.node.in.c;
         stride_ = depthwise.node.as<ConvolutionalParams>().stride_x;
-        const bool bf16 = context.compute == DType::bf16 && wide_ >= kNarrowProduct;
+        const bool bf16 = multiplied_as(context.compute) == DType::bf16 && wide_ >= kNarrowProduct;
         project_type_ = bf16 ? DType::bf16 : DType::f32;
         expand_type_ = bf16 && src_.shape.c >= kNarrowSource ? DType::bf16 : DType::f32;
         reads_source_ = src_.type == expand_type_ && src_.pitch % 2 == 0;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "isa.hpp"
 
-#include <dnnl.h>
-
 namespace dn::cpu {
 namespace {
 
 // Each set's value contains the bits of those it extends.
-bool includes(dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; }
+bool extends(dnnl_cpu_isa_t isa, dnnl_cpu_isa_t base) { return (isa & base) == base; }
+bool includes(dnnl_cpu_isa_t isa) { return extends(dnnl_get_effective_cpu_isa(), isa); }
 
 #if defined(__x86_64__) && defined(__GNUC__)
 // The features that vectorised.hpp compiles for.
@@ -52,7 +51,24 @@ bool has_bf16_primitives() {
     return found;
 }
 
-DType multiplied_as(DType type) { return type == DType::bf16 && !has_bf16_primitives() ? DType::f32 : type; }
+// Intel's processors with AMX (since Sapphire Rapids, which are also those with AVX512-FP16) have it for bf16: their
+// vdpbf16ps takes four times as long as a multiply-add of float32, for twice the products, and virtual machines may
+// hide AMX.
+bool bf16_products_pay(dnnl_cpu_isa_t isa, bool intel) {
+    if (extends(isa, dnnl_cpu_isa_avx512_core_amx)) return true;
+    return extends(isa, dnnl_cpu_isa_avx512_core_bf16) && !(intel && extends(isa, dnnl_cpu_isa_avx512_core_fp16));
+}
+
+bool multiplies_bf16() {
+#if defined(__x86_64__) && defined(__GNUC__)
+    static const bool pays = bf16_products_pay(dnnl_get_effective_cpu_isa(), __builtin_cpu_is("intel"));
+    return pays;
+#else
+    return false;
+#endif
+}
+
+DType multiplied_as(DType type) { return type == DType::bf16 && !multiplies_bf16() ? DType::f32 : type; }
 
 std::string isa_name() {
     static constexpr struct {

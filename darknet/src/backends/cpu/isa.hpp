@@ -5,17 +5,23 @@
 
 #include <string>
 
+#include <dnnl.h>
+
 #include "../../tensor.hpp"
 
 namespace dn::cpu {
 
 // Products of bfloat16 in hardware, which is also what functions marked DN_AVX512 need.
 bool has_native_bf16();
-// Whether oneDNN has bf16 primitives here, native or by conversion. Elsewhere tensors and weights are rounded to bf16
-// all the same, and multiplied as float32.
-bool has_bf16_primitives();
-// The type in which oneDNN multiplies values of `type`.
+// Whether such products take less time than those of float32. Where they do not, tensors and weights are rounded to
+// bf16 all the same, and multiplied as float32.
+bool multiplies_bf16();
+// The rule behind it, for an effective instruction set.
+bool bf16_products_pay(dnnl_cpu_isa_t isa, bool intel);
+// The type in which values of `type` are multiplied.
 DType multiplied_as(DType type);
+// Whether oneDNN has other primitives of bf16, which only move values.
+bool has_bf16_primitives();
 // Of the vectors that loops of our own are compiled for.
 enum class VectorWidth { baseline, avx2, avx512 };
 VectorWidth vector_width();

@@ -20,7 +20,7 @@ bool plain_convolution(const Node& node, DType src, DType compute) {
 }
 
 bool plain_pool(const PoolParams& params, DType src, DType dst) {
-    return src == dst && multiplied_as(dst) == dst && !params.depth && params.antialiasing == 0;
+    return src == dst && (dst == DType::f32 || has_bf16_primitives()) && !params.depth && params.antialiasing == 0;
 }
 
 bool plain_shortcut(const ShortcutParams& params, const std::vector<Tensor>& src) {
