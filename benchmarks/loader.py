@@ -3,8 +3,9 @@
 
     python benchmarks/loader.py DATA [--size 416] [--rounds 3]
 
-DATA is anything that ``pydarknet convert`` reads.  A sample is a mosaic of four images, as yolov4-tiny trains
-on.  Processes send it back through a pipe, which is necessary if shared memory is scarce.
+DATA is anything that ``pydarknet convert`` reads.  Half of the samples are mosaics of four images, as
+yolov4-tiny trains on.  Processes send them back through a pipe, as they must where shared memory is scarce.
+The rows with GPU are samples whose pixels are left to it (``--augment-on device``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from pydarknet.data import read
 from pydarknet.data.album import ImageCache
 from pydarknet.data.splits import Splits
 from pydarknet.system.machine import usable_cores
+from pydarknet.training import augment, tiles
 from pydarknet.training.augment import AugmentConfig
 from pydarknet.training.loader import generator, sample
 
@@ -35,15 +38,19 @@ class Work:
     augmentation: AugmentConfig
 
     @classmethod
-    def one(cls, number: int) -> object:
-        return sample(cls.images, cls.augmentation, generator(0, 0, number))
+    def here(cls, number: int) -> object:
+        return sample(cls.images, cls.augmentation, generator(0, 0, number), augment.sample)
+
+    @classmethod
+    def for_gpu(cls, number: int) -> object:
+        return sample(cls.images, cls.augmentation, generator(0, 0, number), tiles.sample)
 
 
-def rate(pool: Executor) -> float:
+def rate(pool: Executor, work: Callable[[int], object]) -> float:
     """Samples per second."""
-    list(pool.map(Work.one, range(8)))
+    list(pool.map(work, range(8)))
     begun = time.perf_counter()
-    for _ in pool.map(Work.one, range(SAMPLES)):
+    for _ in pool.map(work, range(SAMPLES)):
         pass
     return SAMPLES / (time.perf_counter() - begun)
 
@@ -66,15 +73,16 @@ def main() -> None:
     fork = multiprocessing.get_context("fork")
     for _ in range(args.rounds):
         for workers in range(1, usable_cores() + 1):
-            for name, pool in (
-                ("threads", ThreadPoolExecutor(workers)),
-                ("processes", ProcessPoolExecutor(workers, fork)),
+            for name, pool, work in (
+                ("threads", ThreadPoolExecutor(workers), Work.here),
+                ("processes", ProcessPoolExecutor(workers, fork), Work.here),
+                ("threads, GPU", ThreadPoolExecutor(workers), Work.for_gpu),
             ):
                 with pool:
-                    found = rate(pool)
+                    found = rate(pool, work)
                 best[workers, name] = max(best.get((workers, name), 0.0), found)
     for (workers, name), found in sorted(best.items()):
-        print(f"{workers} {name:9} {found:6.0f} samples/s")
+        print(f"{workers} {name:12} {found:6.0f} samples/s")
 
 
 if __name__ == "__main__":

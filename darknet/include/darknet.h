@@ -251,6 +251,28 @@ DN_API dn_status dn_trainer_accumulate(dn_trainer *trainer, const float *images,
 /* In front of a dn_trainer_accumulate: the images of the one after it, of the present input size; they stay as they are
  * until that call has ended. A GPU receives them while it computes. */
 DN_API dn_status dn_trainer_announce(dn_trainer *trainer, const float *images, int n);
+/* A part of an image of 8 bits that fills a rectangle of an input: what augmentation decided, left to the backend to
+ * compute. The crop is a rectangle of the image, or reaches beyond it; resized bilinearly to the size of the input and,
+ * with `flip`, mirrored, it is shown from (from_x, from_y) on. The pixels are a part of the crop; elsewhere it has the
+ * colour `fill`. Where several tiles cover a pixel it is their mean, as in mixup; where none does it is 0. */
+typedef struct {
+    const unsigned char *pixels; /* part_height rows, blue first */
+    size_t stride;               /* bytes from row to row */
+    const unsigned char *tables; /* 256 new values each for hue (0..179), saturation and value, or for grey; or NULL */
+    int image;                   /* of the mini-batch */
+    int x, y, width, height;
+    int from_x, from_y;
+    int crop_width, crop_height;
+    int part_x, part_y, part_width, part_height;
+    int flip;
+    unsigned char fill[4];
+} dn_tile;
+
+/* dn_trainer_accumulate with n images of 1 or 3 channels that the backend composes: at most 4 tiles an image, in any
+ * order, with at most 4 bytes of pixels for each value of the input. All of it is copied. DN_BACKEND where the backend
+ * does not compose; cuda does. */
+DN_API dn_status dn_trainer_accumulate_tiles(dn_trainer *trainer, const dn_tile *tiles, int count, int n,
+                                             const float *truths, size_t truth_stride, float *cost);
 /* Moves the weights by what was accumulated, with the rate of the next iteration; the counter advances. In fp16, gradients
  * or activations that overflowed move nothing: the update is skipped, rolling statistics become those of before its
  * mini-batches, and the loss scale is halved. */

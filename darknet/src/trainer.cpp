@@ -181,15 +181,27 @@ std::string Trainer::what_fits(int n) const {
 }
 
 float Trainer::accumulate(const float* images, int n, const float* truths, std::size_t truth_stride) {
-    const auto [next, count] = std::exchange(announced_, {nullptr, 0});
+    const auto announced = std::exchange(announced_, {nullptr, 0});
+    return train(n, {truths, n, truth_stride}, [&](Plan& compiled) {
+        if (!compiled.read_from(images))
+            std::memcpy(compiled.input(), images, n * graph_->input.size() * sizeof(float));
+        if (announced.second == n) compiled.announce(announced.first);
+    });
+}
+
+float Trainer::accumulate(const Tile* tiles, int count, int n, const float* truths, std::size_t truth_stride) {
+    announced_ = {nullptr, 0};
+    check_tiles(tiles, count, std::max(n, 0), graph_->input);
+    return train(n, {truths, n, truth_stride}, [&](Plan& compiled) { compiled.compose(tiles, count); });
+}
+
+float Trainer::train(int n, const Truths& truths, const std::function<void(Plan&)>& fill_input) {
     check_whole();
     if (n < 1) throw Error(Status::invalid_argument, "", text("found ", n, " images, expected 1 or more"));
-    const Truths wanted{truths, n, truth_stride};
-    for (const Node& node : graph_->nodes) check_truths(node, wanted);
+    for (const Node& node : graph_->nodes) check_truths(node, truths);
     Plan& compiled = plan(n);
-    if (!compiled.read_from(images)) std::memcpy(compiled.input(), images, n * graph_->input.size() * sizeof(float));
-    if (count == n) compiled.announce(next);
-    run(compiled, {wanted, graph_->input, parameters_->seen + static_cast<std::uint64_t>(n) * (worker_ + 1)});
+    fill_input(compiled);
+    run(compiled, {truths, graph_->input, parameters_->seen + static_cast<std::uint64_t>(n) * (worker_ + 1)});
 
     float cost = 0;
     int owners = 0;

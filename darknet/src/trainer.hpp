@@ -3,6 +3,7 @@
 // and files are the caller's.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,9 @@ public:
     // In front of an accumulate(): the images of the one after it, which stay as they are until then. A GPU receives
     // them while it computes.
     void announce(const float* images, int n) { announced_ = {images, n}; }
+    // The same with images that the backend composes of tiles, which it has copied when this returns. Throws
+    // Error(backend) for a backend that does not compose.
+    float accumulate(const Tile* tiles, int count, int n, const float* truths, std::size_t truth_stride);
     // Moves the weights by what was accumulated since the last update; throws Error(invalid_argument) after nothing.
     // In float16, after an overflow nothing moves, rolling statistics are as before, and the next gradients are scaled
     // less; the iteration counts, but not as a step of Adam.
@@ -95,6 +99,7 @@ private:
     void keep(std::uint64_t seen);
     void drop_momentum();
     bool overflows() const;
+    float train(int n, const Truths& truths, const std::function<void(Plan&)>& fill_input);
     void run(Plan& compiled, const LossContext& context);
     void check_read(int layer, std::size_t count) const;
     void check_count(int layer, Role role, std::size_t expected, std::size_t count) const;

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pydarknet.engine._core import EngineHandle, check, compute, text
 from pydarknet.engine._ffi import ffi, lib
@@ -131,6 +132,14 @@ class TrainerHandle:
     def announce(self, images: Floats) -> None:
         """Name the images of the mini-batch after the next one; the caller keeps them until it has ended."""
         check(lib.dn_trainer_announce(self.pointer, ffi.from_buffer("float[]", images), len(images)))
+
+    def accumulate_tiles(self, tiles: npt.NDArray[np.void], truths: Floats) -> float:
+        """Run one mini-batch; tiles are of type :data:`pydarknet.engine.tiles.TILE`."""
+        cost, pointer = ffi.new("float *"), self.pointer
+        x, t = ffi.from_buffer("dn_tile[]", tiles), ffi.from_buffer("float[]", truths)
+        count, n, stride = len(tiles), len(truths), truths.size // len(truths)
+        compute(lambda: lib.dn_trainer_accumulate_tiles(pointer, x, count, n, t, stride, cost))
+        return float(cost[0])
 
     def update(self) -> None:
         """Update the weights."""

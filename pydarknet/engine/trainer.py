@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydarknet.engine._core import EngineHandle
 from pydarknet.engine._trainer import KINDS, ROLES, LossReport, TrainerHandle
 from pydarknet.engine.handle import Floats
+from pydarknet.engine.tiles import Tile, records
 from pydarknet.errors import ArgumentError
 from pydarknet.system.closing import Closing
 
@@ -103,6 +104,25 @@ class Trainer(Closing):
             if images.dtype == np.float32 and images.flags.c_contiguous:
                 trainer.announce(images)
                 self._announced = images
+
+    def accumulate_tiles(self, images: Sequence[Sequence[Tile]], truths: npt.ArrayLike) -> float:
+        """Run one mini-batch as :meth:`accumulate` does, of images that the backend composes.
+
+        Args:
+            images: for each its tiles, at most 4, with at most 4 bytes of pixels for each value of the input.
+            truths: (n, boxes, 6), as those of :meth:`accumulate`.
+
+        Raises:
+            ArgumentError: a tile or a shape does not fit.
+            BackendError: the backend does not compose images; ``cuda`` does.
+        """
+        t = np.ascontiguousarray(truths, np.float32)
+        with self._use() as (_, trainer):
+            if t.ndim != 3 or t.shape[2] != 6 or len(t) != len(images) or not len(t):
+                raise ArgumentError(f"found truths of shape {t.shape}, expected ({len(images)}, boxes, 6)")
+            self._images = len(t)
+            self._sent = self._announced = None
+            return trainer.accumulate_tiles(records(images), t)
 
     def update(self) -> bool:
         """Update the weights with the accumulated gradients, momentum, decay and the schedule's rate.

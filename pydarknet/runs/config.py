@@ -113,6 +113,11 @@ class TrainConfig:
         f"{PRECISION_HELP} A run keeps its own.",
         choices=("auto", *PRECISIONS),
     )
+    augment_on: str = _option(
+        "auto",
+        "Where decoded images are augmented: cpu, or device: the GPU that trains. auto is cpu.",
+        choices=("auto", "cpu", "device"),
+    )
     worker_timeout: float = _option(
         300.0, "With several workers: end the training after N seconds without a sign of one.", metavar="N"
     )
@@ -294,6 +299,7 @@ FREE = frozenset(
         "device",
         "backend",
         "precision",
+        "augment_on",
         "worker_timeout",
         "cache",
         "http",

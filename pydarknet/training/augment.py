@@ -3,12 +3,17 @@
 
 All random numbers come from the generator that is passed in; the same generator gives the same pixels.
 Images are uint8 (h, w, c), blue first, until :func:`planes`.
+
+:func:`arrange` decides what a sample shows, in :class:`Recipe` and :class:`Placed`, and transforms the boxes.
+:func:`sample` computes its pixels here; :mod:`pydarknet.training.tiles` leaves that to the GPU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -19,7 +24,9 @@ from pydarknet.engine.images import Pixels
 from pydarknet.training import truth_boxes
 from pydarknet.training.truth_boxes import Boxes
 
-Draw = Callable[[np.random.Generator], tuple[Pixels, Boxes]]  # another image with its boxes
+Source = tuple[Pixels, Boxes]  # an image with its boxes
+Draw = Callable[[np.random.Generator], Source]
+Item = TypeVar("Item")
 
 BACKGROUND_BLUR = 17  # kernel of blur mode 1, in pixels
 
@@ -37,6 +44,39 @@ class Crop:
     def size(self, image: Pixels) -> tuple[int, int]:
         """Width and height of the rectangle."""
         return image.shape[1] - self.left - self.right, image.shape[0] - self.top - self.bottom
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The part of an image that is shown, and its colours.
+
+    Attributes:
+        image: the image.
+        crop: rectangle of it.
+        tables: uint8 (3, 256), new values of hue, saturation and exposure, or (1, 256) of grey; None: none.
+    """
+
+    image: Pixels
+    crop: Crop
+    tables: Pixels | None
+
+
+@dataclass(frozen=True)
+class Placed(Generic[Item]):
+    """An augmented image, or its recipe, in a sample.
+
+    Attributes:
+        item: the image, of the size of the sample.
+        area: left, right, top and bottom of the part of the sample that it fills, in pixels.
+        corner: left and top of this part in the image.
+    """
+
+    item: Item
+    area: tuple[int, int, int, int]
+    corner: tuple[int, int] = (0, 0)
+
+
+Show = Callable[[Recipe, Boxes, np.random.Generator], Item]  # what arrange() makes of a recipe
 
 
 def rand_scale(rng: np.random.Generator, limit: float) -> float:
@@ -120,22 +160,30 @@ def follow(boxes: Boxes, image: Pixels, crop: Crop, config: AugmentConfig, rng: 
     return moved[truth_boxes.visible(moved, (config.width, config.height))]
 
 
-def recolour(image: Pixels, rng: np.random.Generator, config: AugmentConfig) -> Pixels:
-    """Change hue, saturation and exposure; hue saturates below 0 instead of wrapping, as in Darknet."""
+def draw_tables(rng: np.random.Generator, config: AugmentConfig, channels: int) -> Pixels | None:
+    """Draw new values of hue, saturation and exposure; None: colours stay.
+
+    Hue saturates below 0 instead of wrapping, as in Darknet.
+    """
     hue = float(rng.uniform(-config.hue, config.hue))
     saturation, exposure = rand_scale(rng, config.saturation), rand_scale(rng, config.exposure)
-    if hue == 0 and saturation == 1 and exposure == 1:
-        return image
+    if channels not in (1, 3) or (hue == 0 and saturation == 1 and exposure == 1):
+        return None
     levels = np.arange(256, dtype=np.float64)
+    rows = [levels * exposure]
+    if channels == 3:
+        rows = [levels + 179 * hue, levels * saturation, *rows]
+    return np.clip(np.rint(np.stack(rows)), 0, 255).astype(np.uint8)
 
-    def table(values: npt.NDArray[np.float64]) -> Pixels:
-        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
-    if image.shape[2] == 3:
-        lut = np.stack([table(levels + 179 * hue), table(levels * saturation), table(levels * exposure)], 1)
-        hsv = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_BGR2HSV), lut[np.newaxis])
-        return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR))
-    return table(levels * exposure)[image] if image.shape[2] == 1 else image
+def recolour(image: Pixels, tables: Pixels | None) -> Pixels:
+    """Change the colours by the tables of a recipe."""
+    if tables is None:
+        return image
+    if image.shape[2] == 1:
+        return np.asarray(tables[0][image])
+    hsv = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_BGR2HSV), np.ascontiguousarray(tables.T)[np.newaxis])
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR))
 
 
 def blurred(image: Pixels, boxes: Boxes, rng: np.random.Generator, config: AugmentConfig) -> Pixels:
@@ -163,43 +211,76 @@ def noisy(image: Pixels, rng: np.random.Generator, config: AugmentConfig) -> Pix
     return np.asarray(cv2.add(image, np.clip(np.rint(noise), 0, 255).astype(np.uint8))).reshape(image.shape)
 
 
-def one(
-    source: tuple[Pixels, Boxes],
-    rng: np.random.Generator,
-    config: AugmentConfig,
-    tile: int | None = None,
-) -> tuple[Pixels, Boxes, Crop]:
-    """Augment one image, to the size of the network."""
+def decide(
+    source: Source, rng: np.random.Generator, config: AugmentConfig, tile: int | None = None
+) -> tuple[Recipe, Boxes]:
+    """Draw the recipe of an image, of the size of the network, with its boxes."""
     image, boxes = source
     crop = draw_crop(rng, image, config, tile)
     boxes = follow(boxes, image, crop, config, rng)
-    pixels = cut(image, crop, (config.width, config.height))
-    pixels = recolour(pixels, rng, config)
-    pixels = blurred(pixels, boxes, rng, config)
-    return noisy(pixels, rng, config), boxes, crop
+    return Recipe(image, crop, draw_tables(rng, config, image.shape[2])), boxes
+
+
+def render(recipe: Recipe, boxes: Boxes, rng: np.random.Generator, config: AugmentConfig) -> Pixels:
+    """Compute an image by its recipe; blur and noise are drawn here."""
+    pixels = recolour(cut(recipe.image, recipe.crop, (config.width, config.height)), recipe.tables)
+    return noisy(blurred(pixels, boxes, rng, config), rng, config)
+
+
+def arrange(
+    draw: Draw, rng: np.random.Generator, config: AugmentConfig, show: Show[Item]
+) -> tuple[list[Placed[Item]], Boxes]:
+    """Decide what a sample shows: one image, four in a mosaic, or two mixed, which lie upon each other.
+
+    Args:
+        draw: returns another image with its boxes.
+        rng: everything random.
+        config: settings.
+        show: makes of a recipe, right after its numbers were drawn, what is placed.
+
+    Returns:
+        What is placed, and at most ``max_boxes`` boxes.
+    """
+    mixed = bool(rng.random() < 0.5)
+    if config.mosaic and mixed:
+        parts, boxes = _mosaic(draw, rng, config, show)
+        return parts, boxes[: config.max_boxes]
+    parts, found = [], []
+    for _ in range(2 if config.mixup and mixed else 1):
+        recipe, boxes = decide(draw(rng), rng, config)
+        parts.append(Placed(show(recipe, boxes, rng), (0, config.width, 0, config.height)))
+        found.append(boxes)
+    return parts, np.concatenate(found)[: config.max_boxes]
 
 
 def sample(
     draw: Draw, rng: np.random.Generator, config: AugmentConfig
 ) -> tuple[npt.NDArray[np.float32], Boxes]:
-    """Make a training sample: one image, four in a mosaic, or two mixed.
+    """Make a training sample.
 
     Returns:
         float32 (channels, height, width) in 0..1, red first; at most ``max_boxes`` boxes.
     """
-    mixed = bool(rng.random() < 0.5)
-    if config.mosaic and mixed:
-        pixels, boxes = _mosaic(draw, rng, config)
-    else:
-        pixels, boxes, _ = one(draw(rng), rng, config)
-        if config.mixup and mixed:
-            other, more, _ = one(draw(rng), rng, config)
-            blend = cv2.addWeighted(pixels, 0.5, other, 0.5, 0, dtype=cv2.CV_32F)
-            return planes(blend.reshape(pixels.shape)), np.concatenate([boxes, more])[: config.max_boxes]
-    return planes(pixels), boxes[: config.max_boxes]
+    parts, boxes = arrange(draw, rng, config, partial(render, config=config))
+    return planes(_joined(parts, config)), boxes
 
 
-def planes(pixels: Pixels) -> npt.NDArray[np.float32]:
+def _joined(parts: Sequence[Placed[Pixels]], config: AugmentConfig) -> npt.NDArray[np.generic]:
+    """The pixels of a sample: one image, the mean of two, or a mosaic."""
+    first = parts[0].item
+    if len(parts) == 1:
+        return first
+    if len(parts) == 2:
+        blend = cv2.addWeighted(first, 0.5, parts[1].item, 0.5, 0, dtype=cv2.CV_32F)
+        return np.asarray(blend.reshape(first.shape))
+    canvas = np.empty((config.height, config.width, config.channels), np.uint8)
+    for part in parts:
+        (x1, x2, y1, y2), (x, y) = part.area, part.corner
+        canvas[y1:y2, x1:x2] = part.item[y : y + y2 - y1, x : x + x2 - x1]
+    return canvas
+
+
+def planes(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     """Convert (h, w, c) in 0..255, blue first, to float32 (c, h, w) in 0..1, red first."""
     if pixels.shape[2] >= 3:
         pixels = pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]]
@@ -207,23 +288,24 @@ def planes(pixels: Pixels) -> npt.NDArray[np.float32]:
     return scaled
 
 
-def _mosaic(draw: Draw, rng: np.random.Generator, config: AugmentConfig) -> tuple[Pixels, Boxes]:
+def _mosaic(
+    draw: Draw, rng: np.random.Generator, config: AugmentConfig, show: Show[Item]
+) -> tuple[list[Placed[Item]], Boxes]:
     w, h = config.width, config.height
     cut_x, cut_y = (int(rng.integers(int(side * 0.2), int(side * 0.8) + 1)) for side in (w, h))
-    canvas, parts = np.empty((h, w, config.channels), np.uint8), []
+    parts, found = [], []
     for tile in range(4):
-        source = draw(rng)
-        pixels, boxes, crop = one(source, rng, config, tile)
-        sx, sy = _offset(tile, crop, source[0], (w, h), (cut_x, cut_y))
+        recipe, boxes = decide(draw(rng), rng, config, tile)
+        item = show(recipe, boxes, rng)
+        sx, sy = _offset(tile, recipe.crop, recipe.image, (w, h), (cut_x, cut_y))
         x1, x2 = (0, cut_x) if tile in (0, 2) else (cut_x, w)
         y1, y2 = (0, cut_y) if tile in (0, 1) else (cut_y, h)
-        canvas[y1:y2, x1:x2] = pixels[sy : sy + y2 - y1, sx : sx + x2 - x1]
+        parts.append(Placed(item, (x1, x2, y1, y2), (sx, sy)))
         boxes = boxes.copy()
         boxes[:, 0] += (x1 - sx) / w
         boxes[:, 1] += (y1 - sy) / h
-        bounds = (x1, x2, y1, y2) if config.mosaic_bound else None
-        parts.append(_clipped(boxes, (w, h), bounds))
-    return canvas, np.concatenate(parts)
+        found.append(_clipped(boxes, (w, h), parts[-1].area if config.mosaic_bound else None))
+    return parts, np.concatenate(found)
 
 
 def _offset(

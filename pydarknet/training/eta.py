@@ -191,7 +191,7 @@ def _measure(config: TrainConfig, communicator: Communicator | None = None) -> E
     state = state_of(Path(config.out, "weights"), base_of(config)) if config.out else None
     if config.out and state and (before := RunFolder(Path(config.out)).previous(base_of(config), _silent)):
         done = int(load(state).trainer["iteration"])
-        config = replace(config, precision=before.precision)
+        config = replace(config, precision=before.precision, augment_on=before.augment_on)
 
     def stop(training: TrainingLoop, eta: EtaHook) -> None:  # noqa: ARG001
         training.stop_reason = "signal"

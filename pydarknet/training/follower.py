@@ -140,10 +140,9 @@ class Follower:
         self.trainer.update()
 
     def _accumulate(self, batch: Batch) -> Part:
-        size = (batch.images.shape[3], batch.images.shape[2])
-        if size != self._size:
-            self.trainer.resize(*size)
-            self._size = size
+        if batch.size != self._size:
+            self.trainer.resize(*batch.size)
+            self._size = batch.size
         cost = accumulate(self.trainer, batch, self.loader.ready())
         return Part(cost, self.trainer.losses(), batch.paths)
 

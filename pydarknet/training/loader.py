@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -23,15 +24,18 @@ from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.data.album import ImageCache
 from pydarknet.engine import opencv
 from pydarknet.engine.images import Pixels, save_image
+from pydarknet.engine.tiles import Tile
 from pydarknet.engine.trainer import Trainer
 from pydarknet.runs.config import TrainConfig
 from pydarknet.system.machine import bounded_threads, usable_cores
-from pydarknet.training import augment
+from pydarknet.training import augment, tiles
 from pydarknet.training import truth_boxes as truths
 from pydarknet.training.communicator import Communicator
 from pydarknet.training.truth_boxes import Boxes
 
 Size = tuple[int, int]
+Shown = TypeVar("Shown")
+Make = Callable[[augment.Draw, np.random.Generator, AugmentConfig], tuple[Shown, Boxes]]
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,18 @@ class Batch:
     """One mini-batch.
 
     Attributes:
-        images: float32 (n, channels, height, width), 0..1, red first.
+        size: width and height of its images.
+        images: float32 (n, channels, height, width), 0..1, red first; none if the GPU computes them.
         truths: float32 (n, max_boxes, 6).
+        tiles: those of each image if the GPU computes them.
         paths: for each sample the images that it was made of.
     """
 
+    size: Size
     images: npt.NDArray[np.float32]
     truths: npt.NDArray[np.float32]
-    paths: tuple[tuple[str, ...], ...]
+    tiles: list[list[Tile]]
+    paths: tuple[tuple[str, ...], ...] = ()
 
 
 def generator(seed: int, iteration: int, number: int) -> np.random.Generator:
@@ -55,9 +63,16 @@ def generator(seed: int, iteration: int, number: int) -> np.random.Generator:
 
 
 def sample(
-    images: ImageCache, augmentation: AugmentConfig, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.float32], Boxes, tuple[str, ...]]:
-    """Make one augmented sample, drawn with replacement as in Darknet; returns its image paths, too."""
+    images: ImageCache, augmentation: AugmentConfig, rng: np.random.Generator, make: Make[Shown]
+) -> tuple[Shown, Boxes, tuple[str, ...]]:
+    """Make one augmented sample, drawn with replacement as in Darknet; returns its image paths, too.
+
+    Args:
+        images: to draw from.
+        augmentation: settings.
+        rng: everything random.
+        make: ``augment.sample``, or ``tiles.sample`` that leaves the pixels to the GPU.
+    """
     used: list[str] = []
 
     def draw(rng: np.random.Generator) -> tuple[Pixels, Boxes]:
@@ -68,8 +83,8 @@ def sample(
                 used.append(str(images.samples[index].image))
                 return pixels, images.boxes(index)
 
-    planes, boxes = augment.sample(draw, rng, augmentation)
-    return planes, boxes, tuple(used)
+    shown, boxes = make(draw, rng, augmentation)
+    return shown, boxes, tuple(used)
 
 
 class Loader:
@@ -84,6 +99,7 @@ class Loader:
         workers: threads.
         size_of: input (width, height) of an iteration, for ``random=1``.
         share: number of this process and of all that share the mini-batches: this one makes every N-th.
+        composed: the pixels are left to the GPU.
 
     Attributes:
         mini: images of a mini-batch.
@@ -101,11 +117,13 @@ class Loader:
         workers: int,
         size_of: Callable[[int], Size],
         share: tuple[int, int] = (0, 1),
+        composed: bool = False,
     ) -> None:
         self.images, self.augmentation, self.seed, self.size_of = images, augmentation, seed, size_of
         self.mini, self.parts = batch // subdivisions, subdivisions
         self._own = range(share[0], subdivisions, share[1])
         self.own = len(self._own)
+        self._composed = composed
         self._threads = cv2.getNumThreads()
         cv2.setNumThreads(1)  # OpenCV's own threads would compete with the workers
         self._pool = ThreadPoolExecutor(workers, "pydarknet-loader")
@@ -125,7 +143,7 @@ class Loader:
         """
         for number in range(iteration, end):
             for part in self._own:
-                self._queue.append(self._begin(number, part))
+                self._queue.append(self._begin(number, part, self._composed))
                 if len(self._queue) > self._ahead:
                     yield self._finished()
         while self._queue:
@@ -138,23 +156,30 @@ class Loader:
         return self._queue[0][0]
 
     def first(self, iteration: int) -> Batch:
-        """Make the first mini-batch of one iteration, out of turn."""
-        batch, futures = self._begin(iteration, 0)
+        """Make the first mini-batch of one iteration, out of turn, with its images."""
+        batch, futures = self._begin(iteration, 0, composed=False)
         return replace(batch, paths=tuple(future.result() for future in futures))
 
-    def _begin(self, iteration: int, part: int) -> tuple[Batch, list[Future[tuple[str, ...]]]]:
+    def _begin(
+        self, iteration: int, part: int, composed: bool
+    ) -> tuple[Batch, list[Future[tuple[str, ...]]]]:
         width, height = self.size_of(iteration)
         augmentation = replace(self.augmentation, width=width, height=height)
-        images = np.empty((self.mini, augmentation.channels, height, width), np.float32)
+        images = np.empty((0 if composed else self.mini, augmentation.channels, height, width), np.float32)
         table = np.empty((self.mini, augmentation.max_boxes, truths.FIELDS), np.float32)
+        composition: list[list[Tile]] = [[]] * (self.mini if composed else 0)
 
         def fill(slot: int) -> tuple[str, ...]:
             rng = generator(self.seed, iteration, part * self.mini + slot)
-            images[slot], boxes, used = sample(self.images, augmentation, rng)
+            if composed:
+                composition[slot], boxes, used = sample(self.images, augmentation, rng, tiles.sample)
+            else:
+                images[slot], boxes, used = sample(self.images, augmentation, rng, augment.sample)
             table[slot] = truths.packed(boxes, augmentation.max_boxes)
             return used
 
-        return Batch(images, table, ()), [self._pool.submit(fill, slot) for slot in range(self.mini)]
+        batch = Batch((width, height), images, table, composition)
+        return batch, [self._pool.submit(fill, slot) for slot in range(self.mini)]
 
     def _finished(self) -> Batch:
         batch, futures = self._queue.popleft()
@@ -169,6 +194,8 @@ def accumulate(trainer: Trainer, batch: Batch, after: Batch | None) -> float:
         batch: the mini-batch.
         after: the next one, if it is known.
     """
+    if batch.tiles:
+        return trainer.accumulate_tiles(batch.tiles, batch.truths)
     if after and after.images.shape == batch.images.shape:
         trainer.announce(after.images)
     return trainer.accumulate(batch.images, batch.truths)
@@ -240,6 +267,7 @@ def make_loader(
         bounded_threads(threads, "workers"),
         input_sizes(cfg, config.seed),
         (communicator.rank, communicator.size) if communicator else (0, 1),
+        composed=config.augment_on == "device",
     )
 
 

@@ -197,7 +197,7 @@ class TrainingLoop:
             self.stop_reason = "signal"
 
     def _accumulate(self, step: Step, batch: Batch) -> Part:
-        step.size = (batch.images.shape[3], batch.images.shape[2])
+        step.size = batch.size
         if step.size != self._size:
             self.trainer.resize(*step.size)
             self._size = step.size

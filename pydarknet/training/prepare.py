@@ -89,6 +89,10 @@ def prepare(
         cfg = _resumed_cfg(config, before, folder, checkpoints, splits, notices)
     else:
         cfg = _new_cfg(config, folder, checkpoints, splits, notices)
+    where = startup_checks.settle_augmentation(config, before if resumed else None, cfg, notices)
+    config = replace(config, augment_on=where)
+    assert checkpoints.run is not None
+    checkpoints.run = replace(checkpoints.run, config=config.to_json())
     startup_checks.report_memory(config, cfg, notices.show)
     return Prepared(config, folder, checkpoints, cfg, dataset, splits, resumed, notices, begun)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet.cfg import CfgFile
+from pydarknet.cfg.augmentation import AugmentConfig
 from pydarknet.cfg.memory import smallest_subdivisions, training_memory
 from pydarknet.check import PlannedRun, preflight, require_rules
 from pydarknet.data.album import Room
@@ -26,6 +27,7 @@ from pydarknet.system.atomic import write_text
 from pydarknet.system.launcher import launched
 from pydarknet.system.memory import gib
 from pydarknet.system.notify import Notify
+from pydarknet.training import tiles
 from pydarknet.training.notices import Notices
 from pydarknet.training.starting_weights import report_random_layers, starting_weights
 
@@ -61,6 +63,35 @@ def settle_precision(config: TrainConfig, before: TrainConfig | None, notices: N
     if used and used != info.precision:
         notices.changed(f"precision {used} -> {info.precision}: results will no longer be bit-identical")
     return info.precision
+
+
+def settle_augmentation(
+    config: TrainConfig, before: TrainConfig | None, cfg: CfgFile, notices: Notices
+) -> str:
+    """Choose where images are augmented: ``device`` where that is asked for and possible, else ``cpu``.
+
+    A run keeps its choice, since the two round differently.
+
+    Args:
+        config: the settings.
+        before: settings of the run that is resumed.
+        cfg: the network to be trained.
+        notices: receive the reason if the device cannot, and a change.
+    """
+    used = "device" if before and before.augment_on == "device" else "cpu"
+    asked = used if before and config.augment_on == "auto" else config.augment_on
+    chosen = "cpu"
+    if asked == "device":
+        reason = "the training does not compute on a GPU"
+        if is_gpu(config.engine_backend):
+            reason = tiles.why_not(AugmentConfig.of(cfg))
+        if reason:
+            notices(f"images are augmented on the CPU: {reason}")
+        else:
+            chosen = "device"
+    if before and used != chosen:
+        notices.changed(f"augmentation on {used} -> {chosen}: results will no longer be bit-identical")
+    return chosen
 
 
 def engine_info(config: TrainConfig, precision: str) -> NetworkInfo:

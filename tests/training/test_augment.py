@@ -46,7 +46,8 @@ def test_boxes_follow_pixels(options: dict[str, object]) -> None:
     for seed in range(200):
         rng = np.random.default_rng(seed)
         source = picture(rng)
-        pixels, boxes, _ = augment.one(source, rng, config)
+        recipe, boxes = augment.decide(source, rng, config)
+        pixels = augment.render(recipe, boxes, rng, config)
         found = bright(augment.planes(pixels))
         if len(boxes) == 0 or found is None or min(boxes[0, 2] * 96, boxes[0, 3] * 64) < 4:
             continue
@@ -126,7 +127,8 @@ def test_hue_below_red_saturates() -> None:
     image = np.full((2, 2, 3), 0, np.uint8)
     image[:] = (0, 40, 255)  # a little above red
     rng = np.random.default_rng(1)
-    found = [augment.recolour(image, rng, replace(CONFIG, hue=0.2)) for _ in range(40)]
+    config = replace(CONFIG, hue=0.2)
+    found = [augment.recolour(image, augment.draw_tables(rng, config, 3)) for _ in range(40)]
     assert all(pixels[0, 0, 0] <= pixels[0, 0, 1] or pixels[0, 0, 1] > 0 for pixels in found)
     assert any(pixels[0, 0].tolist() == [0, 0, 255] for pixels in found)
 

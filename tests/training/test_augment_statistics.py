@@ -119,7 +119,8 @@ def test_brightness(exposure: float) -> None:
     rng = np.random.default_rng(5)
     config = replace(CONFIG, exposure=exposure)
     small = np.full((2, 2, 3), 60, np.uint8)
-    means = [float(augment.recolour(small, rng, config).mean()) / 60 for _ in range(DRAWS)]
+    drawn = [augment.draw_tables(rng, config, 3) for _ in range(DRAWS)]
+    means = [float(augment.recolour(small, tables).mean()) / 60 for tables in drawn]
     span = exposure - 1
     mean = ((1 + exposure) / 2 + math.log(exposure) / span) / 2
     square = ((exposure**3 - 1) / 3 / span + 1 / exposure) / 2
@@ -135,7 +136,8 @@ def test_hues(hue: float) -> None:
     config = replace(CONFIG, hue=hue)
     found = []
     for _ in range(DRAWS):
-        blue, green, red = (int(v) / 255 for v in augment.recolour(cyan, rng, config)[0, 0])
+        tables = augment.draw_tables(rng, config, 3)
+        blue, green, red = (int(v) / 255 for v in augment.recolour(cyan, tables)[0, 0])
         top, bottom = max(red, green, blue), min(red, green, blue)
         assert top > bottom
         found.append({green: 2 + blue - red, blue: 4 + red - green, red: (green - blue) % 6}[top] / 6)

@@ -178,6 +178,40 @@ def learns(folder: Folder) -> None:
     assert found[0] == pytest.approx(found[1], abs=0.03)
 
 
+def composed(folder: Folder) -> None:
+    """With images composed on the GPU: near that of the CPU; stopped and resumed bit for bit."""
+    how: dict[str, Any] = {"mosaic": 1, "length": 3}
+    device = {
+        name: replace(config(folder, name, **how), augment_on="device") for name in ("whole", "stopped")
+    }
+    whole, stopped = train(device["whole"]), device["stopped"]
+    assert train(stopped, [StopAt(2)]).reason == "signal"
+    assert state(train(resume(stopped.out or ""))) == state(whole)
+    assert json.loads((whole.folder / "run.json").read_text())["config"]["augment_on"] == "device"
+    host = train(config(folder, "host", **how))
+    losses = [
+        [json.loads(line)["loss"] for line in (run.folder / "results.jsonl").read_text().splitlines()]
+        for run in (whole, host)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=2e-2)
+    assert losses[0] != losses[1]  # they round differently
+
+    moved = train(resume(whole.folder, device="cpu", max_batches=4))
+    session = json.loads((moved.folder / "run.json").read_text())
+    assert session["config"]["augment_on"] == "cpu"
+    for note in (
+        "images are augmented on the CPU: the training does not compute on a GPU",
+        "augmentation on device -> cpu: results will no longer be bit-identical",
+    ):
+        assert note in session["sessions"][-1]["notes"]
+    noisy = replace(config(folder, "noisy", length=1), augment_on="device", settings=("gaussian_noise=5",))
+    notes = json.loads((train(noisy).folder / "run.json").read_text())["sessions"][0]["notes"]
+    assert (
+        "images are augmented on the CPU: a GPU does not compute gaussian_noise, which the cfg asks for"
+        in notes
+    )
+
+
 #: Python runs it in every worker: those besides worker 0 keep the parameters that they end with, or die.
 SITE = """
 import os
@@ -265,7 +299,9 @@ def test_workers_do_not_share_a_gpu(tmp_path: Path, words: list[str]) -> None:
     assert "found device 2, expected 0 to 1" in gone.stderr
 
 
-@pytest.mark.parametrize("name", ["resumed", "elsewhere", "overflows", "spikes", "learns", "ampere"])
+@pytest.mark.parametrize(
+    "name", ["resumed", "elsewhere", "overflows", "spikes", "learns", "composed", "ampere"]
+)
 def test_training_on_fakes(name: str, tmp_path: Path) -> None:
     if name == "resumed":
         assert called("killed", tmp_path).returncode == -signal.SIGKILL

@@ -48,6 +48,32 @@ int write_reports(const dn::Graph& graph, const std::vector<dn::LossReport>& by_
     return found;
 }
 
+std::vector<dn::Tile> tiles_of(const dn_tile* tiles, int count) {
+    std::vector<dn::Tile> copies;
+    for (int i = 0; i < count; ++i) {
+        const dn_tile& t = tiles[i];
+        copies.push_back({t.pixels,
+                          t.stride,
+                          t.tables,
+                          t.image,
+                          t.x,
+                          t.y,
+                          t.width,
+                          t.height,
+                          t.from_x,
+                          t.from_y,
+                          t.crop_width,
+                          t.crop_height,
+                          t.part_x,
+                          t.part_y,
+                          t.part_width,
+                          t.part_height,
+                          t.flip,
+                          {t.fill[0], t.fill[1], t.fill[2], t.fill[3]}});
+    }
+    return copies;
+}
+
 }  // namespace
 
 dn_status dn_network_losses(const dn_network* network, const float* truths, int n, size_t truth_stride,
@@ -79,6 +105,18 @@ dn_status dn_trainer_accumulate(dn_trainer* trainer, const float* images, int n,
 
 dn_status dn_trainer_announce(dn_trainer* trainer, const float* images, int n) {
     return guarded([&] { need(trainer, "trainer").trainer.announce(&need(images, "images"), n); });
+}
+
+dn_status dn_trainer_accumulate_tiles(dn_trainer* trainer, const dn_tile* tiles, int count, int n, const float* truths,
+                                      size_t truth_stride, float* cost) {
+    return guarded([&] {
+        need(cost, "cost");
+        const std::vector<dn::Tile> given =
+            count > 0 ? tiles_of(&need(tiles, "tiles"), count) : std::vector<dn::Tile>{};
+        *cost = need(trainer, "trainer")
+                    .trainer.accumulate(given.data(), static_cast<int>(given.size()), n, &need(truths, "truths"),
+                                        truth_stride);
+    });
 }
 
 dn_status dn_trainer_update(dn_trainer* trainer) {

@@ -29,6 +29,10 @@ void Plan::load(const ImageView* images, int n, bool letterbox) {
     for (int i = 0; i < n; ++i) load_image(images[i], letterbox, source_.input, input() + i * source_.input.size());
 }
 
+void Plan::compose(const Tile*, int) {
+    throw Error(Status::backend, "", "this backend does not compose images: augment them before, and give planes");
+}
+
 std::vector<std::vector<Candidate>> Plan::candidates(const std::vector<DecodeOptions>& options) const {
     std::vector<std::vector<Candidate>> found(options.size());
     for (const int head : source_.heads()) {

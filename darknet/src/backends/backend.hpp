@@ -11,6 +11,7 @@
 #include "../image.hpp"
 #include "../losses/loss.hpp"
 #include "../parameters.hpp"
+#include "../tile.hpp"
 #include "precision.hpp"
 #include "train_state.hpp"
 
@@ -64,6 +65,9 @@ public:
     virtual void announce(const float* planes);
     // Fits n images, at most the batch, to the network's size and makes them the first of the next forward().
     virtual void load(const ImageView* images, int n, bool letterbox);
+    // Copies the tiles of a whole batch, which the next forward() composes; the caller has checked them. Training plans
+    // alone. Throws Error(backend): this one takes planes.
+    virtual void compose(const Tile* tiles, int count);
     virtual void forward() = 0;  // may return before it is done: read() and candidates() wait, and throw its errors
     // Copies a wanted node's output as float32 (n, c, h, w) into dst.
     virtual void read(int node, float* dst) const = 0;

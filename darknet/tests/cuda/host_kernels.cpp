@@ -7,6 +7,7 @@
 #include "backends/cuda/kernels/activations.cuh"
 #include "backends/cuda/kernels/batch_norm.cuh"
 #include "backends/cuda/kernels/channels.cuh"
+#include "backends/cuda/kernels/compose.cuh"
 #include "backends/cuda/kernels/heads.cuh"
 #include "backends/cuda/kernels/image.cuh"
 #include "backends/cuda/kernels/move.cuh"

@@ -24,7 +24,7 @@ TEST_CASE("cuda upload: values are read when they are there, and stay until then
         CHECK(upload.bytes() == sizeof(float));
         for (int round = 0; round < kRounds; ++round) {
             *static_cast<float*>(upload.host()) = static_cast<float>(round + 1);
-            upload.send();
+            upload.send(sizeof(float));
             upload.use(runtime.stream, [&](void* values) {
                 copy(1, {{values, 1}, {found.get<float>() + round, 1}, nullptr, 1, 1, 1, false});
             });

@@ -15,9 +15,9 @@ void* Upload::host() const {
     return values_[turn_].get<void>();
 }
 
-void Upload::send() {
+void Upload::send(std::size_t bytes) {
     stream_.wait_for(used_);
-    stream_.upload(values_[turn_].get<void>(), device_values_.get(), bytes());
+    stream_.upload(values_[turn_].get<void>(), device_values_.get(), bytes);
     sent_[turn_].record(stream_);
     turn_ = 1 - turn_;
 }

@@ -19,8 +19,8 @@ public:
     std::size_t bytes() const { return device_values_.bytes(); }
     // Where the host writes the next values: page-locked memory of which there are two, in turns.
     void* host() const;
-    // Begins to copy what was written there.
-    void send();
+    // Begins to copy the first bytes of what was written there.
+    void send(std::size_t bytes);
     // Calls read(), which enqueues on `stream` what reads the values that were sent last.
     template <class Read>
     void use(const Stream& stream, const Read& read) const {

@@ -11,6 +11,7 @@
 #include "../layout.hpp"
 #include "../planes.hpp"
 #include "../upload.hpp"
+#include "tile_input.hpp"
 #include "train.hpp"
 
 namespace dn::cuda {
@@ -120,11 +121,13 @@ public:
           weights_(runtime_.device()),
           activations_(place_activations(graph, options)),
           flow_(find_delta_flow(graph)),
-          input_(runtime_.device(), input_bytes(graph, options.batch)),
+          input_(runtime_.device(), TileInput::bytes(graph.input, options.batch)),
+          written_(input_bytes(graph, options.batch)),
           values_(runtime_.device(), activations_.value_bytes()),
           deltas_(runtime_.device(), activations_.delta_bytes()),
           kept_(runtime_.device(), forecast(graph, activations_, flow_, options).kept),
           parts_(kept_.get<std::byte>()),
+          tiles_(runtime_, tensor_of(-1)),
           forward_(runtime_.stream),
           backward_(runtime_.stream) {
         options_.training = nullptr;  // the caller's, which may end before the plan
@@ -147,8 +150,16 @@ public:
     float* input() override {
         const Entered here(*runtime_.device());
         ahead_ = nullptr;
-        written_ = true;
+        composed_ = false;
+        written_ = input_bytes(graph_, options_.batch);
         return static_cast<float*>(input_.host());
+    }
+
+    void compose(const Tile* tiles, int count) override {
+        const Entered here(*runtime_.device());
+        ahead_ = nullptr;
+        composed_ = true;
+        written_ = tiles_.copy(tiles, count, static_cast<std::byte*>(input_.host()));
     }
 
     void announce(const float* planes) override { announced_ = planes; }
@@ -253,15 +264,21 @@ private:
     }
 
     void load_input() {
-        if (std::exchange(written_, false)) input_.send();
-        input_.use(runtime_.stream,
-                   [&](void* planes) { from_planes(runtime_, static_cast<const float*>(planes), tensor_of(-1)); });
+        if (const std::size_t bytes = std::exchange(written_, 0)) input_.send(bytes);
+        input_.use(runtime_.stream, [&](void* sent) {
+            if (composed_)
+                tiles_.enqueue(sent);
+            else
+                from_planes(runtime_, static_cast<const float*>(sent), tensor_of(-1));
+        });
     }
 
     // While the device computes.
     void send_ahead(const float* planes) {
-        std::memcpy(input_.host(), planes, input_.bytes());
-        input_.send();
+        const std::size_t bytes = input_bytes(graph_, options_.batch);
+        std::memcpy(input_.host(), planes, bytes);
+        input_.send(bytes);
+        composed_ = false;
         ahead_ = planes;
     }
 
@@ -281,12 +298,14 @@ private:
     mutable Runtime runtime_;
     WeightStore weights_;  // empty: kernels take the weights of the state
     TrainActivations activations_;
-    std::vector<DeltaFlow> flow_;                          // by node
-    Upload input_;                                         // planes (n, c, h, w), as the caller writes them
-    bool written_ = true;                                  // and has not sent
+    std::vector<DeltaFlow> flow_;  // by node
+    Upload input_;                 // planes (n, c, h, w), as the caller writes them, or tiles with their pixels
+    std::size_t written_;          // bytes of what it wrote, until they are sent
+    bool composed_ = false;        // they are tiles
     const float *announced_ = nullptr, *ahead_ = nullptr;  // the caller's planes: to be sent, and sent already
     DeviceBuffer values_, deltas_, kept_;
-    Parts parts_;                                      // of what the kernels keep
+    Parts parts_;  // of what the kernels keep
+    TileInput tiles_;
     std::vector<std::unique_ptr<Kernel>> kernels_;     // by node
     std::vector<std::unique_ptr<LossOnHost>> losses_;  // in the order of their nodes
     LaunchSequence forward_, backward_;
@@ -304,8 +323,8 @@ std::size_t train_plan_bytes(const Graph& graph, const PlanOptions& options) {
     const KernelBytes kernels = forecast(graph, activations, find_delta_flow(graph), options);
     const auto* state = dynamic_cast<const CudaTrainState*>(options.training->state);  // null: none yet
     const std::size_t in_use = state ? state->bytes_in_use() : 0;
-    return input_bytes(graph, options.batch) + activations.value_bytes() + activations.delta_bytes() + kernels.kept +
-           kernels.scratch + kernels.tables + CudaTrainState::bytes(graph, options.precision) - in_use;
+    return TileInput::bytes(graph.input, options.batch) + activations.value_bytes() + activations.delta_bytes() +
+           kernels.kept + kernels.scratch + kernels.tables + CudaTrainState::bytes(graph, options.precision) - in_use;
 }
 
 }  // namespace dn::cuda
