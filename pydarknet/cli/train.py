@@ -144,7 +144,7 @@ def command(
     if as_json and not estimate_:
         raise click.UsageError("--json is for --estimate; a training writes results.jsonl into its folder")
     if processes > 1 and not _is_launched(processes):
-        return _launch(config, processes, devices or ())
+        return launch_workers(config, processes, devices or ())
     if estimate_:
         return _estimate(config, as_json)
     return train_and_report(config, echo=not quiet)
@@ -176,7 +176,8 @@ def _one_each(devices: tuple[int, ...], processes: int, given: dict[str, Any]) -
     return len(devices)
 
 
-def _launch(config: TrainConfig, processes: int, devices: tuple[int, ...]) -> int:
+def launch_workers(config: TrainConfig, processes: int, devices: tuple[int, ...]) -> int:
+    """Run this command in several workers, on these GPUs if any are named; returns the exit code."""
     from pydarknet.errors import BackendError, MissingExtra
     from pydarknet.training.launch import launch
     from pydarknet.training.placement import require_gpus

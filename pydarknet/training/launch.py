@@ -44,11 +44,7 @@ def launch(words: Sequence[str], processes: int, gpus: Sequence[int] = ()) -> tu
     Raises:
         MissingExtra: mpi4py or ``mpiexec`` is not installed.
     """
-    require("mpi4py", "distributed")
-    beside = Path(sys.executable).with_name("mpiexec")
-    mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
-    if not mpiexec:
-        raise MissingExtra("mpiexec", "distributed")
+    mpiexec = _mpiexec()
     with tempfile.TemporaryDirectory(prefix="pydarknet-") as name:
         folder, script = Path(name), _SHELL.replace("{launcher}", str(os.getpid()))
         worker = [sys.executable, "-m", "pydarknet", *words]
@@ -68,6 +64,24 @@ def launch(words: Sequence[str], processes: int, gpus: Sequence[int] = ()) -> tu
         return code or 1, ""
     number, _, error = ends[min(ends)].decode("utf-8", "surrogateescape").partition("\n")
     return int(number), error
+
+
+def why_not_launched() -> str:
+    """Reason why :func:`launch` cannot start workers here, or ""."""
+    try:
+        _mpiexec()
+    except MissingExtra as missing:
+        return str(missing)
+    return ""
+
+
+def _mpiexec() -> str:
+    require("mpi4py", "distributed")
+    beside = Path(sys.executable).with_name("mpiexec")
+    found = str(beside) if beside.exists() else shutil.which("mpiexec")
+    if not found:
+        raise MissingExtra("mpiexec", "distributed")
+    return found
 
 
 def _visible(gpus: Sequence[int]) -> dict[str, str]:

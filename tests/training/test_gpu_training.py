@@ -233,12 +233,17 @@ if os.environ.get("PMI_RANK", "0") != "0":
 
 def command(folder: Folder, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run ``pydarknet train`` on a machine with two GPUs."""
+    return run(folder, "train", *words, **variables)
+
+
+def run(folder: Folder, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run any command there."""
     (folder / "site").mkdir(exist_ok=True)
     (folder / "site/sitecustomize.py").write_text(SITE)
     path = os.pathsep.join([str(folder / "site"), *sys.path])
     values = {"DN_FAKE_devices": "2", "KEPT": str(folder / "kept.npz"), "TMPDIR": str(folder)}
     return subprocess.run(
-        [sys.executable, "-m", "pydarknet", "train", *words],
+        [sys.executable, "-m", "pydarknet", *words],
         check=False,
         capture_output=True,
         text=True,
@@ -279,6 +284,27 @@ def test_workers_sum_their_gradients_on_the_gpus(tmp_path: Path, words: list[str
         scale = 1 if name.startswith("parameters") else max(1, float(np.abs(array).max()))
         assert float(np.abs(array - states["nccl"][name]).max()) < 1e-6 * scale, name
         assert np.array_equal(states["mpi"][name], states["nccl"][name]), name  # of two, sums are the same
+
+
+def test_darknets_command_line_with_several_gpus(tmp_path: Path) -> None:
+    """Each computes its part; where they cannot share a training, the first computes alone, with a note."""
+    data, cfg = shapes.data_set(tmp_path / "ds", 4, 2), shapes.cfg(tmp_path, 2, size=32, mosaic=0)
+    data.write_text(f"{data.read_text()}\nbackup = {tmp_path / 'run'}\n")
+    done = run(tmp_path, "detector", "train", str(data), str(cfg), "-gpus", "1,0", "-force", "-dont_show")
+    assert done.returncode == 0, done.stderr
+    assert "gradients are summed by NCCL 2.27.3 on the GPUs" in done.stdout
+    assert checkpoint.load(tmp_path / "run/weights/shapes_last.state").trainer["iteration"] == 2
+
+    whole = shapes.cfg(tmp_path / "ds", 2, subdivisions=1)
+    for gpus, words, note in (
+        ("0,1", [str(whole)], "computing on GPU 0 alone: 1 subdivisions cannot be divided by 2"),
+        ("1,2", [str(cfg)], 'computing on GPU 1 alone: backend "cuda:2" is not available: found device 2'),
+    ):
+        refused = run(tmp_path, "detector", "train", str(tmp_path / "gone.data"), *words, "-gpus", gpus)
+        assert refused.returncode == 1
+        assert f"note: -gpus {gpus}: " in refused.stderr
+        assert note in refused.stderr
+        assert "gone.data" in refused.stderr
 
 
 def test_a_worker_that_dies_in_the_sum_ends_the_other(tmp_path: Path, words: list[str]) -> None:

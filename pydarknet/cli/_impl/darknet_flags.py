@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import click
 
 from pydarknet.engine.devices import backend_on, device_name, require_available
-from pydarknet.errors import ArgumentError, BackendError
+from pydarknet.errors import ArgumentError, BackendError, DarknetError
+from pydarknet.system.launcher import launched_by_us
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -68,16 +69,58 @@ def devices(function: Callable[..., Any]) -> Callable[..., Any]:
         flag, numbers = ("-gpus", several) if several is not None else ("-i", one)
         return function(*args, device="auto" if numbers is None else _device(flag, numbers), **values)
 
-    for flag, name, text in (
-        ("-gpus", "several", "GPUs, by number; the first is used."),
-        ("-i", "one", "GPU, by number; -1: CPU, as without this flag."),
-    ):
-        chosen = click.option(flag, name, metavar="N", help=text)(chosen)
-    return chosen
+    return _with_flags(chosen, "GPUs, by number; the first is used.")
 
 
-def _device(flag: str, numbers: str) -> str:
-    """The device that GPUs' numbers mean; that of the processor, with a note, if it cannot be used."""
+def _with_flags(function: Callable[..., Any], several: str) -> Callable[..., Any]:
+    """Add both flags; ``several`` is the help of -gpus."""
+    one = "GPU, by number; -1: CPU, as without this flag."
+    for flag, name, text in (("-gpus", "several", several), ("-i", "one", one)):
+        function = click.option(flag, name, metavar="N", help=text)(function)
+    return function
+
+
+def training_devices(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Like :func:`devices`, for a command that several GPUs can share: it gets the parameter ``gpus``, too.
+
+    ``gpus`` has the numbers of several GPUs if all can be used, and is empty otherwise.
+    """
+
+    @functools.wraps(function)
+    def chosen(*args: Any, one: str | None, several: str | None, **values: Any) -> Any:
+        gpus, reason = _together(several) if several else ((), "")
+        if gpus:
+            return function(*args, device="cuda", gpus=gpus, **values)
+        flag, numbers = ("-gpus", several) if several is not None else ("-i", one)
+        device = "auto" if numbers is None else _device(flag, numbers, reason)
+        return function(*args, device=device, gpus=(), **values)
+
+    return _with_flags(chosen, "GPUs, by number; of several each computes a part of every batch.")
+
+
+def _together(numbers: str) -> tuple[tuple[int, ...], str]:
+    """Numbers of several different GPUs; none, with the reason if there is one, if they cannot be used."""
+    words = numbers.split(",")
+    if len(words) < 2 or not all(word.isdecimal() for word in words):
+        return (), ""
+    if len(set(words)) < len(words):
+        return (), "a number is there twice"
+    try:
+        for word in () if launched_by_us() else words:  # a worker sees its own alone
+            require_available(backend_on("auto", device_name(word)))
+    except DarknetError as error:
+        return (), str(error)
+    return tuple(int(word) for word in words), ""
+
+
+def _device(flag: str, numbers: str, reason: str = "") -> str:
+    """The device that GPUs' numbers mean; that of the processor, with a note, if it cannot be used.
+
+    Args:
+        flag: as it was given.
+        numbers: its value.
+        reason: why the first of several computes alone.
+    """
     first, _, others = numbers.partition(",")
     try:
         device = device_name("cpu" if first == "-1" else first)
@@ -91,8 +134,13 @@ def _device(flag: str, numbers: str) -> str:
         click.echo(f"note: {flag} {numbers}: {error}; computing on the CPU", err=True)
         return "cpu"
     if others:
-        click.echo(f"note: {flag} {numbers}: computing on GPU {first} alone", err=True)
+        note_alone(f"{flag} {numbers}", first, reason)
     return device
+
+
+def note_alone(flag: str, gpu: str | int, reason: str) -> None:
+    """Print that one of several GPUs computes alone."""
+    click.echo(f"note: {flag}: computing on GPU {gpu} alone{': ' * bool(reason)}{reason}", err=True)
 
 
 def unsupported(flag: str, instead: str, takes_value: bool = True) -> Callable[[F], F]:
