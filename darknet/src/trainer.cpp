@@ -7,6 +7,7 @@
 #include <mutex>
 #include <utility>
 
+#include "counters.hpp"
 #include "error.hpp"
 
 namespace dn {
@@ -65,8 +66,11 @@ void Trainer::clear_initial_variances(const WeightsReport& loaded) {
 }
 
 void Trainer::set_counters(std::int64_t iteration, std::uint64_t seen, std::int64_t skipped) {
-    if (iteration < 0)
-        throw Error(Status::invalid_argument, "", text("found iteration ", iteration, ", expected 0 or more"));
+    constexpr auto most = static_cast<std::int64_t>(kMostSeen);
+    if (iteration < 0 || iteration > most)
+        throw Error(Status::invalid_argument, "", text("found iteration ", iteration, ", expected 0 to ", most));
+    if (seen > kMostSeen)
+        throw Error(Status::invalid_argument, "", text("found ", seen, " images seen, expected at most ", kMostSeen));
     if (skipped < 0 || skipped > iteration)
         throw Error(Status::invalid_argument, "",
                     text("found ", skipped, " skipped updates, expected 0 to ", iteration, ", the iteration"));

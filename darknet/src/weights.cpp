@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "counters.hpp"
 #include "error.hpp"
 #include "file_io.hpp"
 #include "layers/layer.hpp"
@@ -77,6 +78,11 @@ Header read_header(const InputFile& file, const std::string& path) {
     header.bytes = kVersionBytes + seen_bytes;
     require(header.bytes);
     file.read(kVersionBytes, &header.seen, seen_bytes);
+    if (header.seen > kMostSeen)
+        throw Error(Status::weights, path,
+                    text("found ", header.seen, " images seen in the header, expected at most ", kMostSeen,
+                         "; the file is damaged: if its weights are not, \"pydarknet weights convert CFG FILE NEW "
+                         "--seen 0\" writes them with another number"));
     return header;
 }
 

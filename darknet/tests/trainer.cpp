@@ -199,6 +199,20 @@ TEST_CASE("trainer: a mini-batch that fails leaves counters and rolling statisti
     });
 }
 
+TEST_CASE("trainer: counters of a damaged state are refused, and nothing changes") {
+    Network network = network_of(kConv + "[softmax]\n");
+    Trainer trainer(network);
+    trainer.set_counters(3, 12);
+    const auto refused = [&](std::int64_t iteration, std::uint64_t seen, const char* message) {
+        CHECK_CONTAINS(error_of(Status::invalid_argument, [&] { trainer.set_counters(iteration, seen); }), message);
+        CHECK(trainer.iteration() == 3);
+        CHECK(trainer.seen() == 12);
+    };
+    refused(-1, 12, "found iteration -1, expected 0 to 1000000000000");
+    refused(std::int64_t{1} << 60, 12, "found iteration 1152921504606846976");
+    refused(3, std::uint64_t{1} << 63, "found 9223372036854775808 images seen, expected at most 1000000000000");
+}
+
 TEST_CASE("trainer: reading a state changes no version, so a prediction keeps its compiled plan") {
     Network network = network_of(kConv + "[softmax]\n");
     Trainer trainer(network);

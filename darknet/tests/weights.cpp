@@ -202,6 +202,16 @@ TEST_CASE("weights: other kinds of files are called what they are") {
     CHECK_CONTAINS(load_error(kTwo, header(0, -3, 0, true) + zeros), "found version 0.-3.5, expected one as 0.2.5");
 }
 
+TEST_CASE("weights: a number of images that no training has seen is an error with a remedy") {
+    constexpr std::uint64_t most = 1000000000000;
+    const std::string error = load_error(kTwo, header(0, 2, most + 1, true) + floats(counting(74)));
+    CHECK_CONTAINS(error, "found 1000000000001 images seen in the header, expected at most 1000000000000; the file is");
+    CHECK_CONTAINS(error, "--seen 0");
+    const TemporaryFolder folder;
+    CHECK(load(graph_of(kTwo), folder.write("most", header(0, 2, most, true) + floats(counting(74)))).report.seen ==
+          most);
+}
+
 TEST_CASE("weights: numbers that no training leaves behind are refused, with layer, array and index") {
     std::vector<float> values = counting(74);
     values[20] = std::numeric_limits<float>::quiet_NaN();

@@ -36,7 +36,7 @@ class Kernel {
 public:
     virtual ~Kernel() = default;
     virtual void forward() = 0;
-    // From dst.delta to the deltas of its sources and to the gradients, adding to both. May overwrite dst.delta.
+    // From dst.delta to the deltas of its sources, and adds to the gradients. May overwrite dst.delta.
     virtual void backward();
     virtual std::string what() const = 0;  // the implementation, for profiles
 };

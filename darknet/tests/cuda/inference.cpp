@@ -323,6 +323,45 @@ TEST_CASE("cuda: PYDARKNET_CUDA_GRAPHS must be a number that is known") {
     unsetenv("PYDARKNET_CUDA_GRAPHS");
 }
 
+TEST_CASE("cuda: the memory of a plan is as forecast, tables and kept values included") {
+    const FakeGpu gpu;
+    const std::string sections =
+        "[crop]\ncrop_height=16\ncrop_width=20\n[normalization]\n[reorg3d]\nstride=2\n[reorg]\nstride=2\n"
+        "[route]\nlayers=-1\n[shortcut]\nfrom=-2\nweights_type=per_channel\nactivation=linear\n";
+    const auto backend = FakeGpu::backend();
+    const Graph graph = graph_of(sections, kInput);
+    PlanOptions options;
+    options.batch = kBatch;
+    for (const Precision precision : {Precision::f32, Precision::f16}) {
+        options.precision = precision;
+        const auto parameters = initial_parameters(graph, 1);
+        const long long before = gpu.count("used");
+        const auto plan = backend->compile(graph, parameters, options);
+        const long long used = gpu.count("used") - before;
+        const auto expected = static_cast<long long>(backend->plan_bytes(graph, options));
+        CHECK(used == expected);
+    }
+}
+
+TEST_CASE("cuda: more images than a GPU takes at once are an error, in a training as well") {
+    const FakeGpu gpu;
+    const auto backend = FakeGpu::backend();
+    const Graph graph = graph_of("[maxpool]\nsize=2\nstride=2\n[cost]\n", {1, 2, 2});
+    const auto parameters = initial_parameters(graph, 1);
+    const auto state = backend->train_state(graph, parameters, 1);
+    const Training training{state.get(), 0};
+    for (const Training* of : {static_cast<const Training*>(nullptr), &training}) {
+        PlanOptions options;
+        options.precision = Precision::f32;
+        options.training = of;
+        options.batch = 65536;
+        CHECK_CONTAINS(error_of(Status::backend, [&] { backend->compile(graph, parameters, options); }),
+                       "found a batch of 65536, expected at most 65535 images at once on a GPU; use a smaller batch");
+        options.batch = 65535;
+        CHECK_NOTHROW(backend->compile(graph, parameters, options));
+    }
+}
+
 TEST_CASE("cuda: a batch that is too large for the GPU is an error that names a batch that fits") {
     const FakeGpu gpu;
     const auto backend = FakeGpu::backend();

@@ -123,6 +123,20 @@ TEST_CASE(
     CHECK_FALSE(run.trainer.has_skipped());
 }
 
+TEST_CASE("cuda training: a trainer on a GPU that stopped is freed with its network") {
+    const FakeGpu gpu;
+    std::weak_ptr<Parameters> parameters;
+    {
+        Run run(cfg(), Precision::f32);
+        parameters = run.network.shared_parameters();
+        run.accumulate();
+        run.trainer.update();  // the host has not read what moved
+        gpu.set("fail", 700);
+        CHECK_CONTAINS(error_of(Status::backend, [&] { run.accumulate(); }), "CUDA_ERROR_ILLEGAL_ADDRESS");
+    }
+    CHECK(parameters.expired());
+}
+
 TEST_CASE("cuda training: the forecast has the most that cuDNN may take as scratch memory") {
     const FakeGpu gpu;
     const auto backend = FakeGpu::backend();

@@ -13,6 +13,7 @@ namespace cuda {
 namespace {
 
 constexpr int kVolta = 70, kAmpere = 80;  // compute capabilities
+constexpr int kMostImages = 65535;        // some kernels have a row of blocks for each
 
 class CudaBackend : public Backend {
 public:
@@ -51,6 +52,10 @@ public:
                                   const PlanOptions& options) const override {
         PlanOptions resolved = options;
         resolved.precision = resolve(options.precision).precision;
+        if (options.batch > kMostImages)
+            throw Error(Status::backend, name(),
+                        text("found a batch of ", options.batch, ", expected at most ", kMostImages,
+                             " images at once on a GPU; use a smaller batch, or more subdivisions"));
         try {
             return make_plan(graph, parameters, resolved);
         } catch (const Error& error) {
@@ -77,7 +82,7 @@ public:
 
     std::shared_ptr<TrainState> train_state(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
                                             int) const override {
-        return std::make_shared<CudaTrainState>(graph, parameters, engine_);
+        return std::make_shared<CudaTrainState>(graph, *parameters, engine_);
     }
 
 private:

@@ -49,7 +49,7 @@ public:
     Memory memory() const;
 
     // Throws Error(backend), or Error(out_of_memory), for what a call of the driver or of cuDNN returned. After an
-    // error that the device does not recover from, every enter() throws it again.
+    // error that the device does not recover from, every Entered throws it again.
     void check(int result, const char* call) const;
     void check_dnn(int status, const char* call) const;
 

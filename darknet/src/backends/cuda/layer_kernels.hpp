@@ -14,11 +14,12 @@ namespace dn::cuda {
 
 // Whether sources and output have one storage type, as most kernels need. Others than heads differ rarely: behind a
 // head.
-inline bool has_one_type(const Context& context) {
-    for (const Tensor& src : context.src)
-        if (src.type != context.dst.type) return false;
+inline bool has_one_type(const std::vector<Tensor>& src, const Tensor& dst) {
+    for (const Tensor& tensor : src)
+        if (tensor.type != dst.type) return false;
     return true;
 }
+inline bool has_one_type(const Context& context) { return has_one_type(context.src, context.dst); }
 
 inline bool is_pointwise(Activation activation) { return activation < Activation::normalize_channels; }
 
@@ -84,6 +85,13 @@ void add_gather(Launches& launches, const Tensor& src, const Tensor& dst, const 
                 float offset, bool add);
 // Such a table of a [reorg] or [reorg3d].
 std::vector<int> reorg_table(const Node& node);
+// Whether its weights are packed in the type of the plan; others are used as they are.
+inline bool has_filters(const Node& node) { return node.kind == Kind::convolutional || node.kind == Kind::connected; }
+// Bytes of the tables that a layer's kernel of inference keeps, and of all that it keeps there for a batch.
+std::size_t table_bytes(const Node& node);
+std::size_t kept_bytes(const Node& node, int batch);
+// Whether the device adds up these sources of a [shortcut].
+bool adds_on_device(const Node& node, const std::vector<Tensor>& src, const Tensor& dst);
 
 // An array of the layer's parameters on the device, float32, as it stands in the weights file.
 const float* parameter(const Context& context, Role role);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "layer_kernels.hpp"
 #include "planes.hpp"
 
 namespace dn::cuda {
@@ -32,7 +33,7 @@ std::size_t packed_bytes(const Graph& graph, DType type) {
     std::size_t total = 0;
     for (const Node& node : graph.nodes)
         for (const ArraySpec& array : node.arrays)
-            total += array.count * (array.role == Role::weights ? dn::bytes(type) : sizeof(float));
+            total += array.count * (array.role == Role::weights && has_filters(node) ? dn::bytes(type) : sizeof(float));
     return total;
 }
 
@@ -70,7 +71,9 @@ CudaPlan::~CudaPlan() { runtime_.finish(); }
 std::size_t CudaPlan::bytes(const Graph& graph, const PlanOptions& options) {
     const PlanOptions wanted = with_outputs(graph, options);
     const Activations activations(graph, wanted);
-    return activations.arena_bytes() + packed_bytes(graph, activations.compute()) + planes_bytes(graph, wanted) +
+    std::size_t kept = 0;
+    for (const Node& node : graph.nodes) kept += kept_bytes(node, wanted.batch);
+    return kept + activations.arena_bytes() + packed_bytes(graph, activations.compute()) + planes_bytes(graph, wanted) +
            (BoxFinder::suits(graph, wanted.wanted) ? BoxFinder::bytes(graph, wanted.batch) : 0);
 }
 

@@ -50,13 +50,17 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_shortcut(const Context& context) {
-    // A larger source is read at every n-th place.
-    const bool one_size = std::all_of(context.src.begin(), context.src.end(), [&](const Tensor& src) {
-        return src.shape.h == context.dst.shape.h && src.shape.w == context.dst.shape.w;
+// Not where a larger source is read at every n-th place.
+bool adds_on_device(const Node& node, const std::vector<Tensor>& src, const Tensor& dst) {
+    const bool one_size = std::all_of(src.begin(), src.end(), [&](const Tensor& tensor) {
+        return tensor.shape.h == dst.shape.h && tensor.shape.w == dst.shape.w;
     });
-    const bool fits = one_size && has_one_type(context) && context.src.size() <= kShortcutSources;
-    if (!fits || !is_pointwise(context.node.as<ShortcutParams>().activation)) return make_by_reference(context);
+    return one_size && has_one_type(src, dst) && src.size() <= kShortcutSources &&
+           is_pointwise(node.as<ShortcutParams>().activation);
+}
+
+std::unique_ptr<Kernel> make_shortcut(const Context& context) {
+    if (!adds_on_device(context.node, context.src, context.dst)) return make_by_reference(context);
     return std::make_unique<Shortcut>(context);
 }
 

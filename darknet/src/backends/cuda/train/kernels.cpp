@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which kernel trains a layer.
 #include "../../../layers/layer.hpp"
-#include "../kernels/channels.cuh"
 #include "train.hpp"
 
 namespace dn::cuda {
@@ -9,23 +8,11 @@ namespace {
 
 constexpr MakeTrainKernel kReference = train_by_reference;
 
-bool one_type(const std::vector<Tensor>& src, const Tensor& dst) {
-    return std::all_of(src.begin(), src.end(), [&](const Tensor& tensor) { return tensor.type == dst.type; });
-}
-
 MakeTrainKernel pool_kernel(const Node& node) {
     const auto& params = node.as<PoolParams>();
     constexpr int kLargestWindow = 255;  // whose places have an index
     if (params.antialiasing != 0 || params.size > kLargestWindow) return kReference;
     return node.kind == Kind::maxpool ? train_maxpool : train_local_avgpool;
-}
-
-MakeTrainKernel shortcut_kernel(const Node& node, const std::vector<Tensor>& src, const Tensor& dst) {
-    const bool one_size = std::all_of(src.begin(), src.end(), [&](const Tensor& tensor) {
-        return tensor.shape.h == dst.shape.h && tensor.shape.w == dst.shape.w;
-    });
-    const bool fits = one_size && src.size() <= kShortcutSources;
-    return fits && is_pointwise(node.as<ShortcutParams>().activation) ? train_shortcut : kReference;
 }
 
 // Of layers whose tensors have one type.
@@ -57,7 +44,7 @@ MakeTrainKernel kernel_between(const Node& node, const std::vector<Tensor>& src,
         case Kind::empty:
             return train_pass_through;
         case Kind::shortcut:
-            return shortcut_kernel(node, src, dst);
+            return adds_on_device(node, src, dst) ? train_shortcut : kReference;
         case Kind::scale_channels:
             return is_pointwise(node.as<ScaleChannelsParams>().activation) ? train_scale_channels : kReference;
         case Kind::sam:
@@ -86,7 +73,7 @@ MakeTrainKernel train_kernel_of(const Node& node, const std::vector<Tensor>& src
         case Kind::cost:
             return train_pass_through;
         default:
-            return dst.type == compute && one_type(src, dst) ? kernel_between(node, src, dst) : kReference;
+            return dst.type == compute && has_one_type(src, dst) ? kernel_between(node, src, dst) : kReference;
     }
 }
 

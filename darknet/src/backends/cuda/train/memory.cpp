@@ -77,9 +77,9 @@ std::size_t train_scratch_bytes(const Node& node, const std::vector<Tensor>& src
     return std::max({sums, gradients, delta});
 }
 
-std::size_t table_bytes(const Node& node) {
+std::size_t train_table_bytes(const Node& node) {
     const bool permutes = node.kind == Kind::reorg || node.kind == Kind::reorg3d;
-    return permutes ? 2 * node.out.size() * sizeof(int) : 0;
+    return table_bytes(node) + (permutes ? node.in.size() * sizeof(int) : 0);
 }
 
 }  // namespace dn::cuda

@@ -52,7 +52,7 @@ KernelBytes forecast(const Graph& graph, const TrainActivations& activations, co
         const Tensor dst = tensor_of(node.index);
         take_kept(parts, node, src, dst, compute);
         total.scratch = std::max(total.scratch, train_scratch_bytes(node, src, dst, compute, flow[node.index]));
-        total.tables += table_bytes(node);
+        total.tables += train_table_bytes(node);
     }
     total.kept = parts.bytes();
     return total;

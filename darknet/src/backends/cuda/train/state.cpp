@@ -6,14 +6,12 @@
 #include <cmath>
 
 #include "../../../error.hpp"
+#include "../layer_kernels.hpp"
 
 namespace dn::cuda {
 namespace {
 
 constexpr std::size_t kStep = kDeviceAlignment / sizeof(float);  // between the first values of two arrays
-
-// Other weights are used as they are.
-bool has_filters(const Node& node) { return node.kind == Kind::convolutional || node.kind == Kind::connected; }
 
 long long as_count(std::size_t floats) { return static_cast<long long>(floats); }
 
@@ -35,9 +33,8 @@ const CudaTrainState::Slot* CudaTrainState::Layout::find(int node, Role role) co
     return slot != slots_.end() && slot->node == node ? &*slot : nullptr;
 }
 
-CudaTrainState::CudaTrainState(const Graph& graph, std::shared_ptr<Parameters> parameters,
-                               std::shared_ptr<Engine> engine)
-    : host_(std::move(parameters)),
+CudaTrainState::CudaTrainState(const Graph& graph, Parameters& parameters, std::shared_ptr<Engine> engine)
+    : host_(parameters),
       engine_(std::move(engine)),
       stream_(engine_->device),
       trained_layout_(graph, true),
@@ -49,7 +46,7 @@ CudaTrainState::CudaTrainState(const Graph& graph, std::shared_ptr<Parameters> p
       counters_(engine_->device, sizeof seen_),
       unscale_(engine_->device, sizeof loss_scale_),
       found_(engine_->device, sizeof(int)),
-      seen_(host_->seen),
+      seen_(host_.seen),
       sgd_(*engine_, stream_, kernel::sgd, DType::f32),
       adam_(*engine_, stream_, kernel::adam, DType::f32),
       blend_(*engine_, stream_, kernel::blend, DType::f32),
@@ -63,7 +60,7 @@ CudaTrainState::CudaTrainState(const Graph& graph, std::shared_ptr<Parameters> p
         owners_.push_back(weights_owner(graph, node.index));
         where_.push_back(node.where);
         for (const ArraySpec& spec : node.arrays)
-            stream_.upload(host_->nodes[node.index].array(spec.role).data(), parameters_of(node.index, spec.role),
+            stream_.upload(host_.nodes[node.index].array(spec.role).data(), parameters_of(node.index, spec.role),
                            spec.count * sizeof(float));
     }
     stream_.synchronize();
@@ -163,7 +160,7 @@ void CudaTrainState::set(StateKind kind, int node, Role role, const float* src) 
         for (const auto& entry : packed_)
             if (entry.first.first == node) pack(entry.second);
     stream_.synchronize();
-    if (kind == StateKind::parameters) ++(is_rolling(role) ? host_->statistics_version : host_->weights_version);
+    if (kind == StateKind::parameters) ++(is_rolling(role) ? host_.statistics_version : host_.weights_version);
 }
 
 const void* CudaTrainState::packed(int node, const PackedFilters& as) {
@@ -198,7 +195,7 @@ void CudaTrainState::update(const UpdateRule& rule) {
     update_ema(rule, begins_ema);
     for (const auto& entry : packed_) pack(entry.second);
     stream_.synchronize();
-    ++host_->weights_version;
+    ++host_.weights_version;
 }
 
 void CudaTrainState::move(const UpdateSpan& span, const UpdateRule& rule) const {
@@ -230,8 +227,8 @@ void CudaTrainState::begin_batch(std::uint64_t seen) {
 
 void CudaTrainState::keep_batch() {
     copy_arena(batch_rolling_, rolling_);
-    host_->seen = seen_;
-    if (rolling_.bytes()) ++host_->statistics_version;
+    host_.seen = seen_;
+    if (rolling_.bytes()) ++host_.statistics_version;
 }
 
 void CudaTrainState::begin_share(std::uint64_t seen) {
@@ -286,7 +283,7 @@ void CudaTrainState::begin_update() {
 void CudaTrainState::drop_update() {
     copy_arena(kept_gradients_, gradients_);
     copy_arena(kept_rolling_, rolling_);
-    if (rolling_.bytes()) ++host_->statistics_version;
+    if (rolling_.bytes()) ++host_.statistics_version;
 }
 
 bool CudaTrainState::has_overflowed() const { return !all_finite({&gradients_, &rolling_}) && all_finite({&trained_}); }

@@ -30,8 +30,8 @@ struct PackedFilters {
 
 class CudaTrainState : public TrainState {
 public:
-    // The parameters are on the host, and locked.
-    CudaTrainState(const Graph& graph, std::shared_ptr<Parameters> parameters, std::shared_ptr<Engine> engine);
+    // The parameters are on the host, locked, and outlive it.
+    CudaTrainState(const Graph& graph, Parameters& parameters, std::shared_ptr<Engine> engine);
 
     std::size_t count(StateKind kind, int node, Role role) const override;
     void get(StateKind kind, int node, Role role, float* dst) const override;
@@ -111,7 +111,7 @@ private:
     void set_seen(std::uint64_t seen);
     bool all_finite(const std::vector<const DeviceBuffer*>& arenas) const;
 
-    std::shared_ptr<Parameters> host_;
+    Parameters& host_;  // own this state
     std::shared_ptr<Engine> engine_;
     Stream stream_;
     std::vector<int> owners_;         // by node

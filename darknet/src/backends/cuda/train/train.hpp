@@ -80,8 +80,8 @@ Kept take_kept(Parts& parts, const Node& node, const std::vector<Tensor>& src, c
 // Scratch memory of such a kernel beside that of cuDNN's engine.
 std::size_t train_scratch_bytes(const Node& node, const std::vector<Tensor>& src, const Tensor& dst, DType compute,
                                 const DeltaFlow& flow);
-// Beside both: tables of [reorg], [reorg3d] and [crop].
-std::size_t table_bytes(const Node& node);
+// Beside both: tables, those of a [reorg] or [reorg3d] for both passes.
+std::size_t train_table_bytes(const Node& node);
 
 // -- helpers of the kernels ------------------------------------------------------------------------------------------
 
