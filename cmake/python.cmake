@@ -17,7 +17,8 @@ set_target_properties(_ffi PROPERTIES BUILD_RPATH "$ORIGIN" INSTALL_RPATH "$ORIG
 
 if(DN_PYTHON_INPLACE)
   set_target_properties(_ffi darknet PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/pydarknet/engine)
+else() # installed beside one in place, the older of the two could be the one that is imported
+  install(TARGETS darknet _ffi LIBRARY DESTINATION pydarknet/engine)
 endif()
-install(TARGETS darknet _ffi LIBRARY DESTINATION pydarknet/engine)
 install(FILES darknet/include/darknet.h darknet/include/darknet_compat.h darknet/include/yolo_v2_class.hpp
         DESTINATION pydarknet/engine/include)
