@@ -81,8 +81,8 @@ def compute(python: Path, framework: str, cfg: Path, precision: str, args: argpa
 def end_to_end(cfg: Path, data: Path, precision: str, args: argparse.Namespace, folder: Path) -> list[float]:
     """Seconds of each iteration of a training, the first ones left out."""
     out = folder / f"run-{precision}-{len(list(folder.glob('run-*')))}"
-    command = ["train", "--cfg", cfg, "--data", data, "--out", out, "--precision", precision, "--cache", "ram"]
-    more = ["--max-batches", ITERATIONS, "--threads", args.threads, "--force", "--quiet"]
+    command = ["train", "--cfg", cfg, "--data", data, "--out", out, "--precision", precision]
+    more = ["--cache", "ram", "--max-batches", ITERATIONS, "--threads", args.threads, "--force", "--quiet"]
     run_elsewhere(
         [sys.executable, "-m", "pydarknet", *map(str, [*command, *more])],
         env={**args.environment, "OMP_NUM_THREADS": str(args.threads)},
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--isa", choices=["native", "avx2"], default="native", help="avx2: hide AVX-512")
     parser.add_argument("--precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
-    parser.add_argument("--compute-only", dest="end_to_end", action="store_false", help="no `pydarknet train`")
+    parser.add_argument("--compute-only", dest="end_to_end", action="store_false", help="no end to end")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict] = {}
