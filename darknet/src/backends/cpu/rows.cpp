@@ -284,6 +284,16 @@ void copy_rows(void* dst, std::size_t dst_pitch, const void* src, std::size_t sr
     vectorised<copy_rows_loop>(dst, dst_pitch, src, src_pitch, size, rows);
 }
 
+DN_INLINE void add_rows_loop(float* to, std::size_t to_pitch, const float* from, std::size_t from_pitch,
+                             std::size_t count, std::size_t rows) {
+    for (std::size_t row = 0; row < rows; ++row, to += to_pitch, from += from_pitch)
+        for (std::size_t i = 0; i < count; ++i) to[i] += from[i];
+}
+void add_rows(float* to, std::size_t to_pitch, const float* from, std::size_t from_pitch, std::size_t count,
+              std::size_t rows) {
+    vectorised<add_rows_loop>(to, to_pitch, from, from_pitch, count, rows);
+}
+
 DN_INLINE void interleave_three_loop(float* dst, const float* src, std::size_t plane, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         dst[3 * i] = src[i];

@@ -38,6 +38,9 @@ void transpose(float* dst, std::size_t dst_pitch, const float* src, std::size_t 
 // `rows` rows of `size` bytes each; pitches in bytes.
 void copy_rows(void* dst, std::size_t dst_pitch, const void* src, std::size_t src_pitch, std::size_t size,
                std::size_t rows);
+// to[c] += from[c] for `rows` rows of `count` values each; pitches in values.
+void add_rows(float* to, std::size_t to_pitch, const float* from, std::size_t from_pitch, std::size_t count,
+              std::size_t rows);
 
 // Address of element `index` of a buffer.
 inline void* at(void* data, DType type, std::size_t index) { return static_cast<char*>(data) + index * bytes(type); }

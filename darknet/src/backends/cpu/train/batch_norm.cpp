@@ -67,10 +67,12 @@ public:
     }
 
     void add(int part, const Floats& first, const Floats& second) {
-        for (std::size_t i = 0; i < first.size(); ++i) {
-            first_[part][i % channels_] += first[i];
-            second_[part][i % channels_] += second[i];
-        }
+        double *firsts = first_[part].data(), *seconds = second_[part].data();
+        for (std::size_t pixel = 0; pixel < first.size(); pixel += channels_)
+            for (std::size_t c = 0; c < channels_; ++c) {
+                firsts[c] += first[pixel + c];
+                seconds[c] += second[pixel + c];
+            }
     }
 
     void total(std::vector<double>& first, std::vector<double>& second) const {
