@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-KERNELS = Path(__file__).parents[1] / "darknet/src/backends/cuda/kernels"
+ENGINE = Path(__file__).parents[1] / "darknet/src"
+KERNELS = ENGINE / "backends/cuda/kernels"
 HEADERS = ("portable.cuh", "functions.cuh")
 #: Those that the engine compiles with.
 OPTIONS = ("--std=c++17", "--fmad=false")
@@ -90,12 +91,14 @@ class Compiler:
 
     def _compile(self, name: str, arch: str, storage: str | None, kind: str) -> tuple[int, str, bytes]:
         program = ctypes.c_void_p()
-        headers = [header for header in HEADERS if header != f"{name}.cuh"]
-        texts = (ctypes.c_char_p * len(headers))(*((KERNELS / header).read_bytes() for header in headers))
-        names = (ctypes.c_char_p * len(headers))(*(header.encode() for header in headers))
+        shared = [*ENGINE.glob("*.cuh"), *ENGINE.glob("losses/*.cuh")]  # with the host
+        files = {header: KERNELS / header for header in HEADERS}
+        files |= {file.relative_to(ENGINE).as_posix(): file for file in shared}
+        texts = (ctypes.c_char_p * len(files))(*(file.read_bytes() for file in files.values()))
+        names = (ctypes.c_char_p * len(files))(*(header.encode() for header in files))
         source = (KERNELS / f"{name}.cuh").read_bytes()
         self._nvrtc.nvrtcCreateProgram(
-            ctypes.byref(program), source, f"{name}.cuh".encode(), len(headers), texts, names
+            ctypes.byref(program), source, f"{name}.cuh".encode(), len(files), texts, names
         )
         words = [*OPTIONS, f"--gpu-architecture={arch}", *([f"-DDN_STORAGE={storage}"] if storage else [])]
         options = (ctypes.c_char_p * len(words))(*(word.encode() for word in words))

@@ -5,13 +5,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "box.cuh"
 #include "graph.hpp"
 
 namespace dn {
-
-struct Box {
-    float x, y, w, h;  // centre form
-};
 
 // One candidate as Darknet keeps it: all its class probabilities (0 where suppressed or under the threshold).
 struct Candidate {
@@ -38,9 +35,6 @@ void decode_head(const Node& head, const float* output, Shape net_input, const D
 void nms_sort(std::vector<Candidate>& candidates, int classes, float thresh, NmsKind kind, float beta);
 // NMS by objectness alone (detector recall, the Python batch sample).
 void nms_objectness(std::vector<Candidate>& candidates, int classes, float thresh);
-
-float iou(Box a, Box b);
-float diou(Box a, Box b, float beta);
 
 // One box with one class.
 struct Detection {

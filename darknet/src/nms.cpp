@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Overlap measures and Darknet's non-maximum suppression: which boxes survive, and the order in which it leaves them.
+// Darknet's non-maximum suppression: which boxes survive, and the order in which it leaves them.
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <numeric>
 #include <utility>
@@ -11,21 +10,9 @@
 namespace dn {
 namespace {
 
-// Length of the common part of two intervals given by centre and length; negative when they are apart.
-float overlap(float x1, float w1, float x2, float w2) {
-    const float left = std::max(x1 - w1 / 2, x2 - w2 / 2);
-    const float right = std::min(x1 + w1 / 2, x2 + w2 / 2);
-    return right - left;
+bool apart(const Box& a, const Box& b) {
+    return common_length(a.x, a.w, b.x, b.w) <= 0 || common_length(a.y, a.h, b.y, b.h) <= 0;
 }
-
-// Side of the smallest interval around both.
-float hull(float x1, float w1, float x2, float w2) {
-    const float left = std::min(x1 - w1 / 2, x2 - w2 / 2);
-    const float right = std::max(x1 + w1 / 2, x2 + w2 / 2);
-    return right - left;
-}
-
-bool apart(const Box& a, const Box& b) { return overlap(a.x, a.w, b.x, b.w) <= 0 || overlap(a.y, a.h, b.y, b.h) <= 0; }
 
 class Suppressor {
 public:
@@ -98,22 +85,6 @@ void suppress_class(std::vector<Candidate>& candidates, const std::vector<std::s
 }
 
 }  // namespace
-
-float iou(Box a, Box b) {
-    const float w = overlap(a.x, a.w, b.x, b.w), h = overlap(a.y, a.h, b.y, b.h);
-    if (w < 0 || h < 0) return 0;
-    const float common = w * h;
-    const float together = a.w * a.h + b.w * b.h - common;
-    return common == 0 || together == 0 ? 0 : common / together;
-}
-
-float diou(Box a, Box b, float beta) {
-    const float cw = hull(a.x, a.w, b.x, b.w), ch = hull(a.y, a.h, b.y, b.h);
-    const float diagonal = cw * cw + ch * ch;
-    if (diagonal == 0) return iou(a, b);
-    const float distance = (a.x - b.x) * (a.x - b.x) + (a.y - b.y) * (a.y - b.y);
-    return iou(a, b) - static_cast<float>(std::pow(double{distance / diagonal}, double{beta}));
-}
 
 // Darknet sorts all records again for every class, stably and by that class's probability alone. Records without one
 // therefore keep their order behind those that have one, which is what `rank` records without moving anything.

@@ -2,8 +2,8 @@
 // Overlap metrics, their gradients, one whole [yolo] head and a learning rate, to numbers computed with Darknet.
 #include <cmath>
 
-#include "losses/iou.hpp"
 #include "losses/loss.hpp"
+#include "losses/overlap.cuh"
 #include "solver.hpp"
 #include "support.hpp"
 #include "tensor.hpp"

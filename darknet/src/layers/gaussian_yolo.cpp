@@ -28,7 +28,7 @@ const LayerDef& layer_gaussian_yolo() {
     static const LayerDef def = [] {
         LayerDef layer{Kind::gaussian_yolo, "gaussian_yolo", {"Gaussian_yolo"}, parse, infer_yolo};
         define_yolo(layer);
-        layer.loss = gaussian_yolo_loss;
+        layer.loss = anchor_loss;
         return layer;
     }();
     return def;

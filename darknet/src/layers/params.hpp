@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "../box.cuh"
+
 namespace dn {
 
 enum class Activation {
@@ -149,7 +151,6 @@ struct NmsSettings {
     NmsKind kind = NmsKind::standard;
     float beta = 0.6f;
 };
-enum class IouKind { iou, giou, diou, ciou, mse };
 enum class YoloPoint { center, left_top, right_bottom };
 
 struct YoloParams : LayerParams {  // yolo and gaussian_yolo

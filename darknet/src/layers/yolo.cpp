@@ -137,7 +137,7 @@ const LayerDef& layer_yolo() {
     static const LayerDef def = [] {
         LayerDef layer{Kind::yolo, "yolo", {"yolo"}, parse, infer_yolo};
         define_yolo(layer);
-        layer.loss = yolo_loss;
+        layer.loss = anchor_loss;
         return layer;
     }();
     return def;

@@ -50,10 +50,9 @@ bool owns_cost(const Node& node) {
 }
 
 void check_truths(const Node& node, const Truths& truths) {
-    constexpr std::size_t kRow = 6;
-    if (node.is_head() && truths.stride % kRow != 0)
+    if (node.is_head() && truths.stride % kTruthRow != 0)
         throw Error(Status::invalid_argument, node.where,
-                    text("found ", truths.stride, " truth values an image, expected rows of ", kRow,
+                    text("found ", truths.stride, " truth values an image, expected rows of ", kTruthRow,
                          ": x, y, w, h, class, track id"));
     if (owns_cost(node) && !node.is_head() && truths.stride != node.out.size())
         throw Error(Status::invalid_argument, node.where,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Losses of the heads and their gradients with respect to the head's stored output. One definition,
-// plain float32 loops, used by every backend. Sign and scale are Darknet's: delta = -dLoss/dOutput.
+// plain float32 loops, used by every backend; a device runs those of anchor_rules.cuh. Sign and scale are Darknet's:
+// delta = -dLoss/dOutput.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,11 @@
 
 namespace dn {
 
-// Ground truth of a mini-batch. Detectors: `stride` = boxes*6 values an image, rows x, y, w, h (relative, centre form),
-// class, track id, ended by a row with x = 0. Classifiers: one value per class.
+// Values of a truth of detectors.
+constexpr std::size_t kTruthRow = 6;
+
+// Ground truth of a mini-batch. Detectors: `stride` = boxes*kTruthRow values an image, rows x, y, w, h (relative,
+// centre form), class, track id, ended by a row with x = 0. Classifiers: one value per class.
 struct Truths {
     const float* data = nullptr;  // (n, stride)
     int n = 0;
@@ -38,8 +42,8 @@ struct LossReport {
 };
 
 // Fills `delta` (n, outputs), zeroed by the caller, from `output` (n, outputs) as the head stores it.
-LossReport yolo_loss(const Node& head, const LossContext& context, const float* output, float* delta);
-LossReport gaussian_yolo_loss(const Node& head, const LossContext& context, const float* output, float* delta);
+LossReport anchor_loss(const Node& head, const LossContext& context, const float* output,
+                       float* delta);  // [yolo], [Gaussian_yolo]
 LossReport region_loss(const Node& head, const LossContext& context, const float* output, float* delta);
 LossReport softmax_loss(const Node& layer, const LossContext& context, const float* output, float* delta);
 LossReport cost_loss(const Node& layer, const LossContext& context, const float* output, float* delta);

@@ -10,6 +10,7 @@
 #include "backends/cuda/kernels/compose.cuh"
 #include "backends/cuda/kernels/heads.cuh"
 #include "backends/cuda/kernels/image.cuh"
+#include "backends/cuda/kernels/losses.cuh"
 #include "backends/cuda/kernels/move.cuh"
 #include "backends/cuda/kernels/pool.cuh"
 #include "backends/cuda/kernels/update.cuh"

@@ -36,7 +36,7 @@ struct Bench {
 
 TEST_CASE("cuda training: the memory of a plan and its state is as forecast, but for cuDNN's own") {
     const FakeGpu gpu;
-    constexpr long long kWorkspace = 256, kCounters = 16;
+    constexpr long long kWorkspace = 256, kCounters = 20;
     const std::string moves =
         "[net]\nbatch=2\nwidth=10\nheight=10\nchannels=3\n[crop]\ncrop_height=8\ncrop_width=8\n"
         "[convolutional]\nfilters=4\n[reorg3d]\nstride=2\n[convolutional]\nfilters=3\n[cost]\n";

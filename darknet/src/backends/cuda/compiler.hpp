@@ -19,7 +19,7 @@
 
 namespace dn::cuda {
 
-// A file of kernels/, part of this build.
+// A file of kernels/, or one that kernels share with the host; part of this build.
 struct KernelSource {
     const char* name;  // "portable.cuh"
     std::string_view text;

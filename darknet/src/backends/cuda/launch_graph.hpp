@@ -45,6 +45,8 @@ public:
     // The work that comes next. A graph repeats the arguments of its capture: what has others each time, or waits for
     // the stream, is `alone` between two graphs.
     void add(std::function<void()> work, bool alone);
+    // Captures again before the next graphs run: arguments have changed.
+    void forget() { parts_.clear(); }
     // Throws Error(backend), too, if graphs were asked for and cannot be captured.
     void run();
 

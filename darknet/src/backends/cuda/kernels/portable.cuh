@@ -3,24 +3,29 @@
 // the host, with DN_SHARED and DN_ENTRY of their own; the engine includes it for declarations alone, which emits no
 // code: each kernel's arguments, and its name as kernel::<name>.
 //
-// A kernel file needs no header but this one and functions.cuh. A kernel is a function template over its storage type
-// and takes one struct, by value; DN_KERNEL exports it as dn_<name>_f32, _f16 and _bf16, DN_PLAIN_KERNEL a kernel
-// without a storage type as dn_<name>. Arithmetic is in float32. Blocks have kThreads threads in a row.
+// A kernel file needs no header but this one, functions.cuh and those that host and device share (device.cuh). A kernel
+// is a function template over its storage type and takes one struct, by value; DN_KERNEL exports it as dn_<name>_f32,
+// _f16 and _bf16, DN_PLAIN_KERNEL a kernel without a storage type as dn_<name>. Arithmetic is in float32. Blocks have
+// kThreads threads in a row.
 //
 // A GPU's compiler takes seconds, so it is given what a network needs alone: DN_STORAGE=f16 leaves out the other types,
-// and DN_ACTIVATIONS the activations whose bits it does not have (1 << kMish, say).
+// and DN_ACTIVATIONS the activations whose bits it does not have (1 << kMish, say). A file whose kernels need many
+// registers defines DN_RESIDENT_BLOCKS, the blocks for which a multiprocessor has enough: compilers aim at more.
 #pragma once
 
-#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-#define DN_ON_DEVICE
-#define DN_DEVICE static __device__ __forceinline__
+#include "device.cuh"
+
+#if defined(DN_ON_DEVICE)
 #define DN_SHARED(type, name, count) __shared__ type name[count]
-#define DN_ENTRY(name, Args, body) \
-    extern "C" __global__ void __launch_bounds__(dn::cuda::kThreads) name(const Args a) { body(a); }
+#if defined(DN_RESIDENT_BLOCKS)
+#define DN_BOUNDS dn::cuda::kThreads, DN_RESIDENT_BLOCKS
 #else
-#include <cmath>
+#define DN_BOUNDS dn::cuda::kThreads
+#endif
+#define DN_ENTRY(name, Args, body) \
+    extern "C" __global__ void __launch_bounds__(DN_BOUNDS) name(const Args a) { body(a); }
+#else
 #include <cstring>
-#define DN_DEVICE static inline
 #if !defined(DN_SHARED)
 #define DN_SHARED(type, name, count) type name[count]
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The training plan: all kernels forward, the losses on the host, all kernels backward.
+// The training plan: all kernels forward, the losses, all kernels backward.
 #include <algorithm>
 #include <cstring>
 #include <functional>
@@ -11,8 +11,8 @@
 #include "../layout.hpp"
 #include "../planes.hpp"
 #include "../upload.hpp"
+#include "losses.hpp"
 #include "tile_input.hpp"
-#include "train.hpp"
 
 namespace dn::cuda {
 namespace {
@@ -26,14 +26,6 @@ TrainActivations place_activations(const Graph& graph, const PlanOptions& option
 
 std::size_t input_bytes(const Graph& graph, int batch) { return batch * graph.input.size() * sizeof(float); }
 
-// Of the planes of a loss that go to the device and come from it, twice.
-std::size_t transfer_bytes(const Graph& graph, int batch) {
-    std::size_t largest = 0;
-    for (const Node& node : graph.nodes)
-        if (owns_cost(node)) largest = std::max(largest, 2 * node.out.size());
-    return batch * largest * sizeof(float);
-}
-
 // Bytes of the kernels of a plan, besides the activations.
 struct KernelBytes {
     std::size_t kept = 0, scratch = 0, tables = 0;
@@ -44,68 +36,21 @@ KernelBytes forecast(const Graph& graph, const TrainActivations& activations, co
     const DType compute = type_of(options.precision);
     std::byte anywhere{};  // tensors are described, not used
     const auto tensor_of = [&](int node) { return activations.tensor(node, &anywhere, &anywhere); };
-    KernelBytes total{0, transfer_bytes(graph, options.batch), 0};
+    KernelBytes total;
     Parts parts;
     for (const Node& node : graph.nodes) {
         std::vector<Tensor> src;
         for (int input : node.inputs) src.push_back(tensor_of(input));
         const Tensor dst = tensor_of(node.index);
         take_kept(parts, node, src, dst, compute);
-        total.scratch = std::max(total.scratch, train_scratch_bytes(node, src, dst, compute, flow[node.index]));
+        take_loss(parts, node, dst, graph.input);
+        total.scratch = std::max({total.scratch, loss_scratch_bytes(node, dst),
+                                  train_scratch_bytes(node, src, dst, compute, flow[node.index])});
         total.tables += train_table_bytes(node);
     }
     total.kept = parts.bytes();
     return total;
 }
-
-std::size_t plane_bytes(const Tensor& tensor) { return tensor.size() * sizeof(float); }
-
-// A layer with a loss: its output and its delta, as planes on the host.
-class LossOnHost {
-public:
-    LossOnHost(const Node& node, const Tensor& tensor, bool receives, Runtime& runtime)
-        : node_(node),
-          tensor_(tensor),
-          receives_(receives),
-          runtime_(runtime),
-          output_(runtime.device(), plane_bytes(tensor)),
-          delta_(runtime.device(), plane_bytes(tensor)),
-          add_(runtime, kernel::copy, DType::f32) {}
-
-    int node() const { return node_.index; }
-    const float* delta() const { return delta_.get<float>(); }
-
-    // The output is there when the stream was waited for.
-    void fetch() const {
-        auto* planes = reinterpret_cast<float*>(runtime_.scratch());
-        to_planes(runtime_, tensor_, planes);
-        runtime_.stream.download(planes, output_.get<float>(), output_.bytes());
-    }
-
-    LossReport compute(const LossContext& context) const {
-        std::fill_n(delta_.get<float>(), tensor_.size(), 0.0f);
-        return loss(node_, context, output_.get<float>(), delta_.get<float>());
-    }
-
-    // The delta, times `scale`, joins what other layers have written.
-    void pass_back(float scale) const {
-        auto* planes = reinterpret_cast<float*>(runtime_.scratch());
-        runtime_.stream.upload(delta_.get<float>(), planes, delta_.bytes());
-        Tensor delta = delta_of(tensor_), own = delta;
-        own.data = planes + tensor_.size();
-        from_planes(runtime_, planes, own);
-        const CopyArgs args{view_of(own), view_of(delta), nullptr, pixels_of(delta), delta.shape.c, scale, receives_};
-        add_(args.pixels * args.channels, args);
-    }
-
-private:
-    const Node& node_;
-    const Tensor tensor_;
-    const bool receives_;
-    Runtime& runtime_;
-    PinnedBuffer output_, delta_;
-    Launch<CopyArgs> add_;
-};
 
 class TrainPlan : public Plan {
 public:
@@ -135,15 +80,14 @@ public:
         for (const Node& node : graph_.nodes) {
             const TrainContext context = context_of(node);
             kernels_.push_back(train_kernel_of(node, context.src, context.dst, context.compute)(context));
+            const LossParts parts = take_loss(parts_, node, context.dst, graph.input);
             if (owns_cost(node))
                 losses_.push_back(
-                    std::make_unique<LossOnHost>(node, tensor_of(node.index), flow_[node.index].receives, runtime_));
+                    make_loss({node, context.dst, flow_[node.index].receives, graph.input, parts}, state_, runtime_));
         }
         add_steps();
         declare_planes(runtime_, tensor_of(-1).type);
-        for (const auto& loss : losses_) declare_planes(runtime_, tensor_of(loss->node()).type);
         runtime_.engine->kernels.load_declared();
-        runtime_.reserve(transfer_bytes(graph, options.batch));
         runtime_.allocate();
     }
 
@@ -179,9 +123,14 @@ public:
 
     void backward(const LossContext& context, std::vector<LossReport>& reports) override {
         run([&] {
-            compute_losses(context, reports);
+            LossContext shared = context;
+            shared.threads = options_.threads;
+            bool moved = false;
+            for (const auto& loss : losses_) moved |= loss->prepare(shared);
+            if (moved) backward_.forget();
             backward_.run();
         });
+        for (const auto& loss : losses_) reports[loss->node()] = loss->report();
     }
 
     void read(int node, float* dst) const override {
@@ -191,11 +140,9 @@ public:
 
     // Only layers with a loss keep their delta: others share memory once it is spent.
     void read_delta(int node, float* dst) const override {
+        const Entered here(*runtime_.device());
         for (const auto& loss : losses_)
-            if (loss->node() == node) {
-                std::copy_n(loss->delta(), options_.batch * graph_.nodes[node].out.size(), dst);
-                return;
-            }
+            if (loss->node() == node) return loss->read_delta(dst);
         throw Error(Status::invalid_argument, graph_.nodes[node].where,
                     "its delta is not kept on a GPU; only that of layers with a loss is");
     }
@@ -236,14 +183,13 @@ private:
         return {std::move(context), flow_[node.index]};
     }
 
-    // Deltas of losses come from the host, multiplied by a factor that changes.
     void add_steps() {
         for (const auto& kernel : kernels_) forward_.add([&layer = *kernel] { layer.forward(); }, is_on_host(*kernel));
+        for (const auto& loss : losses_) backward_.add([&of = *loss] { of.launch(); }, loss->on_host());
         auto loss = losses_.rbegin();
         for (int i = static_cast<int>(kernels_.size()) - 1; i >= frozen_before_; --i) {
             const bool owner = loss != losses_.rend() && (*loss)->node() == i;
-            if (flow_[i].reached && owner)
-                backward_.add([this, &of = **loss] { of.pass_back(state_.loss_scale()); }, true);
+            if (flow_[i].reached && owner) backward_.add([&of = **loss] { of.pass_back(); }, (*loss)->on_host());
             if (owner) ++loss;
             if (flow_[i].reached)
                 backward_.add([&layer = *kernels_[i]] { layer.backward(); }, is_on_host(*kernels_[i]));
@@ -282,14 +228,6 @@ private:
         ahead_ = planes;
     }
 
-    void compute_losses(const LossContext& context, std::vector<LossReport>& reports) const {
-        LossContext shared = context;
-        shared.threads = options_.threads;
-        for (const auto& loss : losses_) loss->fetch();
-        runtime_.stream.synchronize();
-        for (const auto& loss : losses_) reports[loss->node()] = loss->compute(shared);
-    }
-
     const Graph& graph_;
     std::shared_ptr<const Parameters> parameters_;
     PlanOptions options_;
@@ -306,8 +244,8 @@ private:
     DeviceBuffer values_, deltas_, kept_;
     Parts parts_;  // of what the kernels keep
     TileInput tiles_;
-    std::vector<std::unique_ptr<Kernel>> kernels_;     // by node
-    std::vector<std::unique_ptr<LossOnHost>> losses_;  // in the order of their nodes
+    std::vector<std::unique_ptr<Kernel>> kernels_;   // by node
+    std::vector<std::unique_ptr<HeadLoss>> losses_;  // in the order of their nodes
     LaunchSequence forward_, backward_;
 };
 

@@ -44,7 +44,7 @@ CudaTrainState::CudaTrainState(const Graph& graph, Parameters& parameters, std::
       rolling_(zeros(rolling_layout_)),
       batch_rolling_(zeros(rolling_layout_)),
       counters_(engine_->device, sizeof seen_),
-      unscale_(engine_->device, sizeof loss_scale_),
+      scales_(engine_->device, 2 * sizeof(float)),
       found_(engine_->device, sizeof(int)),
       seen_(host_.seen),
       sgd_(*engine_, stream_, kernel::sgd, DType::f32),
@@ -268,8 +268,8 @@ void CudaTrainState::sum_gradients(double limit) {
 void CudaTrainState::set_loss_scale(float factor) {
     const Entered here(*engine_->device);
     loss_scale_ = factor;
-    unscale_value_ = 1 / factor;
-    stream_.upload(&unscale_value_, unscale_.get(), sizeof unscale_value_);
+    const float scales[] = {1 / factor, factor};
+    stream_.upload(scales, scales_.get(), sizeof scales);
     stream_.synchronize();
 }
 

@@ -70,7 +70,9 @@ public:
     // Backward multiplies what it takes from the losses by it; what Plan::read_delta returns is divided again.
     float loss_scale() const { return loss_scale_; }
     // The factor that takes it out of gradients of parameters, 1 / loss_scale(), for kernels: on the device.
-    const float* unscale() const { return unscale_.get<float>(); }
+    const float* unscale() const { return scales_.get<float>(); }
+    // The loss scale, likewise.
+    const float* scale() const { return unscale() + 1; }
 
 private:
     // An array's place in its arenas.
@@ -120,9 +122,9 @@ private:
     DeviceBuffer trained_, gradients_, adam_m_, adam_v_, ema_;  // no bytes: there is none
     DeviceBuffer kept_gradients_, kept_rolling_;                // likewise, without a loss scale
     DeviceBuffer rolling_, batch_rolling_;                      // of the network, and of the mini-batch
-    DeviceBuffer counters_, unscale_, found_;
+    DeviceBuffer counters_, scales_, found_;
     std::uint64_t seen_;
-    float loss_scale_ = 1, unscale_value_ = 1;
+    float loss_scale_ = 1;
     std::map<std::pair<int, DType>, Packed> packed_;  // by the node that owns the weights
     Launch<SgdArgs> sgd_;
     Launch<AdamArgs> adam_;
