@@ -43,6 +43,10 @@ TEST_CASE("winograd: channels and filters that fill no vector, no panel or no bl
         for (int filters : {1, 7, 16, 31, 33}) check_methods({conv(filters, "linear"), {channels, 5, 6}});
 }
 
+TEST_CASE("winograd: more tiles than rows of sums in registers, in several parts") {
+    for (int width : {21, 37, 53}) check_methods({conv(40, "leaky"), {70, 45, width}});
+}
+
 TEST_CASE("winograd: activations, fused shortcuts, and slices of wider tensors") {
     for (const char* activation : {"linear", "leaky", "relu", "logistic", "swish", "mish"}) {
         CAPTURE(activation);

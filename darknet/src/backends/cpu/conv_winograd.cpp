@@ -100,7 +100,7 @@ WinogradParts divide_winograd(int tile, int images, Shape src, Shape dst, int th
     WinogradParts parts{winograd_tiles(tile, images, dst.h, dst.w), 1, 1, 0};
     const std::size_t of_tile = (tile + 2) * (tile + 2) * src.c * sizeof(float);
     const int fit = std::max(kEnoughTiles, static_cast<int>(kInputsBytes / of_tile));
-    parts.tile_parts = (parts.tiles + fit - 1) / fit;
+    parts.tile_parts = std::max(1, (parts.tiles + fit / 2) / fit);
     const int even = (parts.tile_parts + threads - 1) / threads * threads;
     if (parts.tiles / even >= kFewTiles)
         parts.tile_parts = even;

@@ -3,7 +3,8 @@
 // `avx512`) and behind vectors.inl, which defines the vector type V there. So a loop is written once for every width.
 // To be included last: what DN_LOOPS needs is included before, for no instruction set in particular.
 //
-// There is no include guard: each .cpp file includes it once.
+// There is no include guard: each .cpp file includes it once. It then defines a macro DN_LOOPS_OF(isa), the initializer of
+// a structure of that namespace's functions and numbers, and DN_RETURN_LOOPS(Structure) returns that of vector_width().
 // clang-format off
 #if defined(__x86_64__) && defined(__GNUC__)
 #define DN_HAVE_X86_VECTORS
@@ -44,6 +45,16 @@ namespace dn::cpu::avx512 {
 #pragma GCC pop_options
 #endif
 
+#define DN_RETURN_LOOPS(Structure)                                            \
+    static constexpr Structure of_baseline DN_LOOPS_OF(baseline);             \
+    static constexpr Structure of_avx2 DN_LOOPS_OF(avx2);                     \
+    static constexpr Structure of_avx512 DN_LOOPS_OF(avx512);                 \
+    if (vector_width() == VectorWidth::avx512) return of_avx512;              \
+    return vector_width() == VectorWidth::avx2 ? of_avx2 : of_baseline;
+#else
+#define DN_RETURN_LOOPS(Structure)                                            \
+    static constexpr Structure of_baseline DN_LOOPS_OF(baseline);             \
+    return of_baseline;
 #endif
 
 #define DN_LANES 4

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products of rows with panels of a matrix, and what follows their sums, for one instruction set; see each_isa.hpp.
+// kVectorsOfPanel, 1 or 2, is defined before.
 
-constexpr int kVectorsOfPanel = 2;
 constexpr int kPanel = kVectorsOfPanel * kLanes;
-constexpr int kMostRows = kRegisters == 32 ? 12 : 6;  // of sums in registers, a panel wide
+constexpr int kMostRows = (kRegisters == 32 ? 24 : 12) / kVectorsOfPanel;  // of sums in registers, a panel wide
 
 DN_INLINE int columns_of(int filters, int panel) { return std::min(kPanel, filters - panel * kPanel); }
 DN_INLINE int vectors_of(int columns) { return columns > kLanes ? 2 : 1; }
@@ -16,7 +16,7 @@ DN_INLINE void multiply_run(V (&sums)[kRows][kVectors], const float* a, std::siz
         V y[kVectors];
 #pragma GCC unroll 16
         for (int v = 0; v < kVectors; ++v) y[v] = load(b + v * kLanes);
-#pragma GCC unroll 16
+#pragma GCC unroll 24
         for (int r = 0; r < kRows; ++r) {
             const V x = broadcast(a[r * a_pitch]);
 #pragma GCC unroll 16

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loops of product.hpp for one instruction set; see each_isa.hpp.
 
+constexpr int kVectorsOfPanel = 2;
 #include "panels.inl"
 
 template <Activation kActivation, int kRows, int kVectors>
@@ -74,7 +75,8 @@ void multiply_rows(const ProductTask& task, std::size_t pixel, int panel, bool f
 
 template <int kVectors, int... kIndices>
 DN_INLINE auto rows_function(int rows, std::integer_sequence<int, kIndices...>) {
-    static constexpr void (*table[])(const ProductTask&, std::size_t, int, bool) = {multiply_rows<kIndices + 1, kVectors>...};
+    static constexpr void (*table[])(const ProductTask&, std::size_t, int,
+                                     bool) = {multiply_rows<kIndices + 1, kVectors>...};
     return table[rows - 1];
 }
 
@@ -87,7 +89,7 @@ inline void multiply_pixels(const ProductTask& task, std::size_t first, std::siz
         for (std::size_t part = 0, begin = 0; part < parts; ++part) {
             const std::size_t rows = (count - begin) / (parts - part);
             (wide ? rows_function<2>(rows, Rows()) : rows_function<1>(rows, Rows()))(task, first + begin, panel,
-                                                                                             panel == first_panel);
+                                                                                     panel == first_panel);
             begin += rows;
         }
     }

@@ -1,55 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loops of winograd.hpp for one instruction set; see each_isa.hpp.
 
+// A panel's transformed weights and sums share the first-level cache: 16 filters, with many rows of sums in registers.
+constexpr int kVectorsOfPanel = kRegisters == 32 ? 1 : 2;
 #include "panels.inl"
 
 // -- products ---------------------------------------------------------------------------------------------------------
 
 struct Product {
-    const float* a;
-    std::size_t a_pitch;
-    const float* b;  // runs of kWinogradRun rows, b_pitch apart
-    std::size_t b_pitch;
+    const float* a;  // rows tile_pitch() apart
+    const float* b;
     int depth;
-    float* c;
-    std::size_t c_pitch;
+    float* c;  // of all positions of a tile, tile by tile
     bool adds;
 };
 
-template <int kRows, int kVectors>
+// Pitches are constants: with twelve addresses to prepare, calls of so few products would take a quarter longer.
+template <int kTile, int kRows, int kVectors>
 void multiply_rows(const Product& job) {
+    constexpr std::size_t kPitch = positions_of(kTile) * kVectors * kLanes;
     V sums[kRows][kVectors];
-#pragma GCC unroll 16
+#pragma GCC unroll 24
     for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 16
-        for (int v = 0; v < kVectors; ++v)
-            sums[r][v] = job.adds ? load(job.c + r * job.c_pitch + v * kLanes) : V{};
-    const float *a = job.a, *b = job.b;
-    int left = job.depth;
-    for (; left >= kWinogradRun; left -= kWinogradRun, a += kWinogradRun, b += job.b_pitch)
-        multiply_run(sums, a, job.a_pitch, b, kWinogradRun);
-    multiply_run(sums, a, job.a_pitch, b, left);
-#pragma GCC unroll 16
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = job.adds ? load(job.c + r * kPitch + v * kLanes) : V{};
+    multiply_run(sums, job.a, tile_pitch(kTile), job.b, job.depth);
+#pragma GCC unroll 24
     for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 16
-        for (int v = 0; v < kVectors; ++v) store(job.c + r * job.c_pitch + v * kLanes, sums[r][v]);
+        for (int v = 0; v < kVectors; ++v) store(job.c + r * kPitch + v * kLanes, sums[r][v]);
 }
 
-template <int kVectors, int... kIndices>
+template <int kTile, int kVectors, int... kIndices>
 DN_INLINE auto multiply_function(int rows, std::integer_sequence<int, kIndices...>) {
-    static constexpr void (*table[])(const Product&) = {multiply_rows<kIndices + 1, kVectors>...};
+    static constexpr void (*table[])(const Product&) = {multiply_rows<kTile, kIndices + 1, kVectors>...};
     return table[rows - 1];
 }
 
 // job.c = (job.c +) `rows` rows of job.a times job.b
-DN_INLINE void multiply(Product job, int rows, int vectors) {
+template <int kTile, int kVectors>
+DN_INLINE void multiply(Product job, int rows) {
     using Rows = std::make_integer_sequence<int, kMostRows>;
     const int parts = (rows + kMostRows - 1) / kMostRows;
     for (int part = 0, first = 0; part < parts; ++part) {
         const int count = (rows - first) / (parts - part);
-        (vectors == 2 ? multiply_function<2>(count, Rows()) : multiply_function<1>(count, Rows()))(job);
-        job.a += count * job.a_pitch;
-        job.c += count * job.c_pitch;
+        multiply_function<kTile, kVectors>(count, Rows())(job);
+        job.a += count * tile_pitch(kTile);
+        job.c += count * (positions_of(kTile) * kVectors * kLanes);
         first += count;
     }
 }
@@ -64,8 +61,7 @@ DN_INLINE Tile tile_at(const WinogradTask& task, int n) {
 
 // Tiles [first, first + count) of the source into layout.inputs.
 template <int kTile>
-void transform_inputs(const WinogradTask& task, int first, int count, const WinogradLayout& layout,
-                      float* scratch) {
+void transform_inputs(const WinogradTask& task, int first, int count, const WinogradLayout& layout, float* scratch) {
     constexpr int kSide = kTile + 2;
     float* zeros = scratch + layout.zeros;
     std::fill(zeros, zeros + task.channels, 0.0f);
@@ -74,7 +70,7 @@ void transform_inputs(const WinogradTask& task, int first, int count, const Wino
         const float* pixels[kSide][kSide];
         find_pixels(pixels, task.src, task.src_pitch, task.height, task.width, tile.moved(-task.pad), zeros);
         for (int c = 0; c < task.channels; c += kLanes) {
-            float* to = scratch + layout.inputs + c / kWinogradBlock * layout.inputs_of_block + n * layout.tile_pitch +
+            float* to = scratch + layout.inputs + c / kWinogradBlock * layout.inputs_of_block + n * tile_pitch(kTile) +
                         c % kWinogradBlock;
             const auto put = [&](int y, int x, V v) DN_LAMBDA { store(to + (y * kSide + x) * kWinogradBlock, v); };
             const int left = task.channels - c;
@@ -83,38 +79,29 @@ void transform_inputs(const WinogradTask& task, int first, int count, const Wino
                     Transform<kTile>::input, [&](int y, int x) DN_LAMBDA { return load(pixels[y][x] + c); }, put);
             else
                 transform_square<kSide, kSide>(
-                    Transform<kTile>::input,
-                    [&](int y, int x) DN_LAMBDA { return load_part(pixels[y][x] + c, left); }, put);
+                    Transform<kTile>::input, [&](int y, int x) DN_LAMBDA { return load_part(pixels[y][x] + c, left); },
+                    put);
         }
     }
 }
 
-// Nine taps of `depth` channels of a panel become (kTile + 2) squared matrices (depth, vectors): those of a run of
-// channels lie together.
+// Nine taps of `depth` channels of a panel become the matrices (depth, vectors) of row y of positions.
 template <int kTile, int kVectors>
-void transform_weights(const float* taps, int depth, float* to) {
+void transform_weights(const float* taps, int depth, int y, float* to) {
     constexpr int kSide = kTile + 2, kWidth = kVectors * kLanes;
-    constexpr std::size_t kPitch = kWinogradRun * kWidth;  // between matrices
-    for (int k = 0; k < depth; ++k, taps += 9 * kWidth) {
-        float* row_of_run = to + k / kWinogradRun * (kSide * kSide * kPitch) + k % kWinogradRun * kWidth;
+    const float* factors = Transform<kTile>::kWeights[y];
+    const V first = broadcast(factors[0]), second = broadcast(factors[1]), third = broadcast(factors[2]);
+    for (int k = 0; k < depth; ++k, taps += 9 * kWidth, to += kWidth)
         for (int v = 0; v < kWidth; v += kLanes) {
-            V half[3][kSide];
+            V row[3], out[kSide];
 #pragma GCC unroll 8
-            for (int x = 0; x < 3; ++x) {
-                const V column[3] = {load(taps + x * kWidth + v), load(taps + (3 + x) * kWidth + v),
-                                     load(taps + (6 + x) * kWidth + v)};
-                Transform<kTile>::weights(column, half[x]);
-            }
+            for (int x = 0; x < 3; ++x)
+                row[x] = first * load(taps + x * kWidth + v) + second * load(taps + (3 + x) * kWidth + v) +
+                         third * load(taps + (6 + x) * kWidth + v);
+            Transform<kTile>::weights(row, out);
 #pragma GCC unroll 8
-            for (int y = 0; y < kSide; ++y) {
-                V out[kSide];
-                const V row[3] = {half[0][y], half[1][y], half[2][y]};
-                Transform<kTile>::weights(row, out);
-#pragma GCC unroll 8
-                for (int x = 0; x < kSide; ++x) store(row_of_run + (y * kSide + x) * kPitch + v, out[x]);
-            }
+            for (int x = 0; x < kSide; ++x) store(to + x * matrix_pitch(kWidth) + v, out[x]);
         }
-    }
 }
 
 // The sums of a panel become outputs.
@@ -154,33 +141,50 @@ void transform_outputs(const WinogradTask& task, int first, int count, int c, in
     }
 }
 
-template <int kTile>
-void convolve_tiles_of(const WinogradTask& task, int first, int count, int first_panel, int end_panel,
-                       float* scratch) {
-    constexpr int kPositions = (kTile + 2) * (kTile + 2);
-    const WinogradLayout layout = winograd_layout(task.tile, task.channels, count, kPanel);
-    transform_inputs<kTile>(task, first, count, layout, scratch);
-    float *weights = scratch + layout.weights, *sums = scratch + layout.sums;
-    for (int panel = first_panel; panel < end_panel; ++panel) {
-        const int columns = columns_of(task.filters, panel), vectors = vectors_of(columns);
-        const std::size_t width = vectors * kLanes, run = kWinogradRun * width;
-        const float* taps = task.weights + static_cast<std::size_t>(panel) * kPanel * task.channels * 9;
-        for (int c = 0; c < task.channels; c += kWinogradBlock) {
-            const int depth = std::min(kWinogradBlock, task.channels - c);
-            (vectors == 2 ? transform_weights<kTile, 2> : transform_weights<kTile, 1>)(taps, depth, weights);
-            taps += depth * 9 * width;
-            const float* inputs = scratch + layout.inputs + c / kWinogradBlock * layout.inputs_of_block;
-            for (int i = 0; i < kPositions; ++i)
-                multiply({inputs + i * kWinogradBlock, layout.tile_pitch, weights + i * run, kPositions * run, depth,
-                          sums + i * width, kPositions * width, c > 0},
-                         count, vectors);
+// The part of the weights that the next products read comes from memory meanwhile.
+DN_INLINE void fetch(const float* from, int count) {
+    for (int i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
+}
+
+// The sums of a panel, row by row of positions: their weights are transformed where they stay in the first-level cache,
+// which costs less than to write those of all positions to the second-level one, although taps are read for each row.
+template <int kTile, int kVectors>
+void multiply_panel(const float* taps, int channels, int count, const float* inputs, std::size_t inputs_of_block,
+                    float* weights, float* sums) {
+    constexpr int kSide = kTile + 2, kWidth = kVectors * kLanes;
+    for (int c = 0; c < channels; c += kWinogradBlock, inputs += inputs_of_block) {
+        const int depth = std::min(kWinogradBlock, channels - c), share = depth * 9 * kWidth / (kSide * kSide);
+        const float* next = taps + depth * 9 * kWidth;
+        for (int y = 0; y < kSide; ++y) {
+            transform_weights<kTile, kVectors>(taps, depth, y, weights);
+            for (int x = 0; x < kSide; ++x) {
+                const int i = y * kSide + x;
+                fetch(next + i * share, share);
+                multiply<kTile, kVectors>(
+                    {inputs + i * kWinogradBlock, weights + x * matrix_pitch(kWidth), depth, sums + i * kWidth, c > 0},
+                    count);
+            }
         }
+        taps = next;
+    }
+}
+
+template <int kTile>
+void convolve_tiles_of(const WinogradTask& task, int first, int count, int first_panel, int end_panel, float* scratch) {
+    const WinogradLayout layout = winograd_layout(kTile, task.channels, count, kPanel);
+    transform_inputs<kTile>(task, first, count, layout, scratch);
+    float* sums = scratch + layout.sums;
+    for (int panel = first_panel; panel < end_panel; ++panel) {
+        const int columns = columns_of(task.filters, panel);
+        const auto multiply_all =
+            vectors_of(columns) == kVectorsOfPanel ? multiply_panel<kTile, kVectorsOfPanel> : multiply_panel<kTile, 1>;
+        multiply_all(task.weights + static_cast<std::size_t>(panel) * kPanel * task.channels * 9, task.channels, count,
+                     scratch + layout.inputs, layout.inputs_of_block, scratch + layout.weights, sums);
         transform_outputs<kTile>(task, first, count, panel * kPanel, columns, sums);
     }
 }
 
-void convolve_tiles(const WinogradTask& task, int first, int count, int first_panel, int end_panel,
-                    float* scratch) {
+void convolve_tiles(const WinogradTask& task, int first, int count, int first_panel, int end_panel, float* scratch) {
     if (task.tile == 4)
         convolve_tiles_of<4>(task, first, count, first_panel, end_panel, scratch);
     else

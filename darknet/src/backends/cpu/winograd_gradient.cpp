@@ -8,7 +8,7 @@
 
 #include "../../layers/params.hpp"
 #include "isa.hpp"
-#include "runtime.hpp"
+#include "panels.hpp"
 #include "vector_math.hpp"
 #include "winograd.hpp"
 
@@ -27,8 +27,6 @@ struct GradientLayout {
     int tiles;
     std::size_t inputs, input_pitch, deltas, delta_pitch, sums, sum_pitch, size;
 };
-
-std::size_t rounded_up(int count, int step) { return static_cast<std::size_t>(count + step - 1) / step * step; }
 
 GradientLayout gradient_layout(const WinogradGradientTask& task, int panel) {
     const std::size_t positions = (task.tile + 2) * (task.tile + 2);
@@ -69,16 +67,7 @@ struct Loops {
 #define DN_LOOPS_OF(isa) \
     { isa::kPanel, isa::transform_tile, isa::multiply_tiles, isa::transform_sums }
 
-const Loops& loops() {
-    static constexpr Loops narrow DN_LOOPS_OF(baseline);
-#if defined(DN_HAVE_X86_VECTORS)
-    static constexpr Loops avx2 DN_LOOPS_OF(avx2);
-    static constexpr Loops avx512 DN_LOOPS_OF(avx512);
-    if (vector_width() == VectorWidth::avx512) return avx512;
-    if (vector_width() == VectorWidth::avx2) return avx2;
-#endif
-    return narrow;
-}
+const Loops& loops() { DN_RETURN_LOOPS(Loops) }
 
 }  // namespace
 
@@ -90,7 +79,7 @@ void add_filter_gradients(const WinogradGradientTask& task, float* scratch) {
     const Loops& of = loops();
     const GradientLayout layout = gradient_layout(task, of.panel);
     const int tiles = winograd_tiles(task.tile, task.images, task.out_height, task.out_width);
-    const int panels = winograd_panels(task.filters), positions = (task.tile + 2) * (task.tile + 2);
+    const int panels = panel_count(task.filters, of.panel), positions = (task.tile + 2) * (task.tile + 2);
     const int runs = (task.channels + kRun - 1) / kRun;
     std::fill(scratch, scratch + layout.inputs, 0.0f);
     for (int first = 0; first < tiles; first += layout.tiles) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The transforms of Winograd's form for one instruction set; see each_isa.hpp. Backward passes use the transposes of
 // those of the forward pass.
+//
+// Those of weights leave out factors of positions, 1, -1/3 and 1/6, which cost nothing in those of outputs; kWeights is
+// the same as a matrix. The transposed ones, which make gradients of filters, have the factors where they were.
 
 // Of Cook and Toom's points, 0, +-1/sqrt(2), +-sqrt(2) and infinity round best for tiles of 4.
 
@@ -10,6 +13,7 @@ struct Transform;
 template <>
 struct Transform<4> {
     static constexpr float kA = 0.70710678f, kB = 1.41421356f;
+    static constexpr float kWeights[6][3] = {{1, 0, 0}, {2, kB, 1}, {2, -kB, 1}, {1, kB, 2}, {1, -kB, 2}, {0, 0, 1}};
 
     static DN_MEMBER void input(const V* t, V* o) {
         const V even_a = t[4] - 2.0f * t[2], odd_a = t[3] - 2.0f * t[1];
@@ -23,23 +27,22 @@ struct Transform<4> {
     }
 
     static DN_MEMBER void weights(const V* g, V* o) {
-        const V even_a = (-2.0f / 3) * g[0] + (-1.0f / 3) * g[2], odd_a = (-2.0f / 3 * kA) * g[1];
-        const V even_b = (1.0f / 6) * g[0] + (1.0f / 3) * g[2], odd_b = (kB / 6) * g[1];
+        const V even_a = 2.0f * g[0] + g[2], even_b = 2.0f * g[2] + g[0];
         o[0] = g[0];
-        o[1] = even_a + odd_a;
-        o[2] = even_a - odd_a;
-        o[3] = even_b + odd_b;
-        o[4] = even_b - odd_b;
+        o[1] = even_a + kB * g[1];
+        o[2] = even_a - kB * g[1];
+        o[3] = even_b + kB * g[1];
+        o[4] = even_b - kB * g[1];
         o[5] = g[2];
     }
 
     static DN_MEMBER void output(const V* m, V* o) {
         const V sum_a = m[1] + m[2], difference_a = m[1] - m[2];
         const V sum_b = m[3] + m[4], difference_b = m[3] - m[4];
-        o[0] = m[0] + sum_a + sum_b;
-        o[1] = kA * difference_a + kB * difference_b;
-        o[2] = 0.5f * sum_a + 2.0f * sum_b;
-        o[3] = m[5] + (0.5f * kA) * difference_a + (2.0f * kB) * difference_b;
+        o[0] = m[0] + (-1.0f / 3) * sum_a + (1.0f / 6) * sum_b;
+        o[1] = (-1.0f / 3 * kA) * difference_a + (kB / 6) * difference_b;
+        o[2] = (-1.0f / 6) * sum_a + (1.0f / 3) * sum_b;
+        o[3] = m[5] + (-1.0f / 6 * kA) * difference_a + (kB / 3) * difference_b;
     }
 
     static DN_MEMBER void delta(const V* d, V* o) {
@@ -64,6 +67,8 @@ struct Transform<4> {
 
 template <>
 struct Transform<2> {
+    static constexpr float kWeights[4][3] = {{1, 0, 0}, {0.5f, 0.5f, 0.5f}, {0.5f, -0.5f, 0.5f}, {0, 0, 1}};
+
     static DN_MEMBER void input(const V* t, V* o) {
         o[0] = t[0] - t[2];
         o[1] = t[1] + t[2];
