@@ -3,8 +3,9 @@
 // `avx512`) and behind vectors.inl, which defines the vector type V there. So a loop is written once for every width.
 // To be included last: what DN_LOOPS needs is included before, for no instruction set in particular.
 //
-// There is no include guard: each .cpp file includes it once. It then defines a macro DN_LOOPS_OF(isa), the initializer of
-// a structure of that namespace's functions and numbers, and DN_RETURN_LOOPS(Structure) returns that of vector_width().
+// There is no include guard: each .cpp file includes it once. It then defines a macro DN_LOOPS_OF(isa), the initializer
+// of a structure of that namespace's functions and numbers, and DN_RETURN_LOOPS(Structure) returns that of
+// vector_width().
 // clang-format off
 #if defined(__x86_64__) && defined(__GNUC__)
 #define DN_HAVE_X86_VECTORS
