@@ -53,7 +53,7 @@ bool has_bf16_primitives() {
 
 // Intel's processors with AMX (since Sapphire Rapids, which are also those with AVX512-FP16) have it for bf16: their
 // vdpbf16ps takes four times as long as a multiply-add of float32, for twice the products, and virtual machines may
-// hide AMX.
+// hide AMX (docs/performance.md has figures).
 bool bf16_products_pay(dnnl_cpu_isa_t isa, bool intel) {
     if (extends(isa, dnnl_cpu_isa_avx512_core_amx)) return true;
     return extends(isa, dnnl_cpu_isa_avx512_core_bf16) && !(intel && extends(isa, dnnl_cpu_isa_avx512_core_fp16));
