@@ -34,7 +34,9 @@ STAGES = {
     "layers": 150,
     "detections": 90,
     "training": 150,
-    "speed": 240,
+    "speed": 180,
+    "training_speed": 120,
+    "counters": 60,
     "record": 60,
     "sanitizer": 120,
     "profile": 90,
@@ -74,7 +76,7 @@ def run_stages(options: argparse.Namespace) -> list[dict[str, Any]]:
         found = run_stage(name, limit, options) if limit > 1 else _result("not run", reason="no time is left")
         (options.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
         results.append({"stage": name, **{key: found[key] for key in ("outcome", "seconds", "reason")}})
-        print(f"{found['outcome']:12} {name:12} {found['seconds']:6.1f} s  {found['reason']}", flush=True)
+        print(f"{found['outcome']:12} {name:14} {found['seconds']:6.1f} s  {found['reason']}", flush=True)
     return results
 
 

@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+import gpu_counters
+import gpu_peer
 import gpu_properties
 import numpy as np
-from gpu_base import ROOT, Report, Stages, impossible, judged
+from gpu_base import Report, Stages, impossible, judged
 
 from pydarknet import Network
+from pydarknet.cfg.model import CfgFile
 from pydarknet.engine import benchmark
 from pydarknet.errors import BackendError, DarknetError
 
@@ -108,41 +110,64 @@ class SpeedStages(Stages):
                         except DarknetError as error:  # one that fails must not lose the others
                             row |= {"batch": batch, "precision": precision, "error": str(error)}
                         rows.append(row)
-        peer = "installed" if importlib.util.find_spec("torch") else "PyTorch is not installed"
-        return judged([], rows=rows, peer=peer if self.rehearse else self._peer(rows))
+        return judged([], rows=rows, peer=gpu_peer.inference(rows, self.device, self.rehearse))
 
-    def _peer(self, rows: list[Report]) -> Any:
-        if not importlib.util.find_spec("torch"):
-            return "PyTorch is not installed"
-        sys.path.insert(0, str(ROOT / "benchmarks"))
-        import torch
-        from torch_darknet import Darknet
+    def training_speed(self) -> Report:
+        """Mini-batches of a training with an update each, with and without CUDA graphs; PyTorch beside it."""
+        rows: list[Report] = []
+        batches = (1,) if self.rehearse else (8, 16, 32)
+        for cfg in self.networks():
+            for batch in batches:
+                for graphs in ("1",) if self.rehearse else ("1", "0"):
+                    row: Report = {"cfg": Path(cfg.path).stem, "batch": batch, "graphs": graphs == "1"}
+                    try:
+                        with environment(GRAPHS, graphs):
+                            row |= self._trained_for(cfg, batch)
+                    except DarknetError as error:
+                        row["error"] = str(error)
+                    rows.append(row)
+        small = [row for row in rows if row["batch"] == batches[0]]  # a larger one need not fit
+        failures = [f"{row['cfg']}: {row['error']}" for row in small if "error" in row]
+        return judged(failures, rows=rows, peer=gpu_peer.training(rows, self.device, self.rehearse))
 
-        if not torch.cuda.is_available():
-            return "PyTorch finds no GPU"
-        return [
-            {"cfg": row["cfg"], "batch": row["batch"], "precision": row["precision"], "p50": self._torch(
-                torch, Darknet(str(ROOT / f"cfg/{row['cfg']}.cfg")), row)}
-            for row in rows
-            if row["graphs"] and "error" not in row
-        ]  # fmt: skip
+    def _trained_for(self, cfg: CfgFile, batch: int) -> Report:
+        """Median milliseconds of a mini-batch, from images in main memory to updated weights."""
+        first, steps = (2, 1) if self.rehearse else (3, 10)  # the first ones load and capture
+        rng = np.random.default_rng(3)
+        with (
+            Network(self.saved(cfg), device=self.device, strict=False) as network,
+            network.trainer() as trainer,
+        ):
+            info = network.info
+            images = rng.random((2, batch, info.channels, info.height, info.width), np.float32)
+            truths = np.zeros((batch, 8, 6), np.float32)
+            truths[:, 0] = (0.5, 0.5, 0.3, 0.4, 1, 0)
+            times = []
+            for step in range(first + steps):
+                begun = time.perf_counter()
+                trainer.announce(images[(step + 1) % 2])
+                trainer.accumulate(images[step % 2], truths)
+                trainer.update()
+                times.append(1000 * (time.perf_counter() - begun))
+            middle = float(np.median(times[first:]))
+            return {
+                "precision": info.precision,
+                "height": info.height,
+                "width": info.width,
+                "p50": middle,
+                "images_per_second": 1000 * batch / middle,
+            }
 
-    def _torch(self, torch: Any, model: Any, row: Report) -> float:
-        """Median milliseconds of a forward pass, channels last, under autocast."""
-        kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(row["precision"])
-        model = model.eval().to(self.device, memory_format=torch.channels_last)
-        x = torch.rand(row["batch"], 3, row["height"], row["width"], device=self.device)
-        x = x.to(memory_format=torch.channels_last)
-        times = []
-        with torch.inference_mode(), torch.autocast("cuda", dtype=kind, enabled=kind is not None):
-            for _ in range(30):
-                start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-                start.record()
-                model(x)
-                end.record()
-                torch.cuda.synchronize()
-                times.append(start.elapsed_time(end))
-        return float(np.median(times[10:]))
+    def counters(self) -> Report:
+        """Bytes and bandwidth of the slowest kernels, by NVIDIA's ncu."""
+        tables = {}
+        try:
+            for cfg in self.networks():
+                size = 1 if self.rehearse else 8
+                tables[Path(cfg.path).stem] = gpu_counters.measure(self.saved(cfg), self.device, size, 50)
+        except (BackendError, subprocess.TimeoutExpired) as error:
+            return judged([], slowest=tables) if tables else impossible(str(error))
+        return judged([], slowest=tables)
 
     def profile(self) -> Report:
         """Time of each layer, the slowest first."""

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import gpu_check  # noqa: E402
+import gpu_counters  # noqa: E402
 import gpu_stages  # noqa: E402
+
+from pydarknet.errors import BackendError  # noqa: E402
 
 
 def summary(folder: Path) -> list[dict[str, object]]:
@@ -72,3 +76,39 @@ def test_a_stage_that_crashes_or_hangs_is_reported(tmp_path: Path, monkeypatch: 
     script.write_text("import time; time.sleep(60)")
     found = gpu_check.run_stage("machine", 0.5, options)
     assert (found["outcome"], found["reason"]) == ("failed", "not done after 0 s")
+
+
+#: What ncu prints of three launches of two kernels, behind the output of the program.
+NCU = """==PROF== Connected to process 12
+"ID","Process ID","Kernel Name","Stream","Metric Name","Metric Unit","Metric Value"
+"0","12","dn_normalize_f16(dn::cuda::NormalizeArgs)","7","dram__bytes.sum","byte","1,000,000"
+"0","12","dn_normalize_f16(dn::cuda::NormalizeArgs)","7","gpu__time_duration.sum","ns","2,000"
+"1","12","sm90_xmma_fprop","7","dram__bytes.sum","byte","400,000"
+"1","12","sm90_xmma_fprop","7","gpu__time_duration.sum","ns","9,000"
+"2","12","dn_normalize_f16(dn::cuda::NormalizeArgs)","7","dram__bytes.sum","byte","3,000,000"
+"2","12","dn_normalize_f16(dn::cuda::NormalizeArgs)","7","gpu__time_duration.sum","ns","2,000"
+"""
+
+
+def test_counters_of_the_slowest_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    measure = partial(gpu_counters.measure, "net.cfg", "cuda", 8, 20)
+    with pytest.raises(BackendError, match="ncu is not installed"):
+        measure()
+    ncu = tmp_path / "ncu"
+
+    def prints(text: str) -> None:
+        ncu.write_text(f"#!/bin/sh\n[ $PYDARKNET_CUDA_GRAPHS = 0 ] && cat <<'END'\n{text}END\n")
+        ncu.chmod(0o755)
+
+    prints(NCU)
+    first, second = measure()
+    assert (first["name"], first["launches"], first["microseconds"]) == ("sm90_xmma_fprop", 1, 9)
+    assert second["name"] == "dn_normalize_f16(dn::cuda::NormalizeArgs)"
+    assert (second["launches"], second["megabytes"], second["gigabytes_per_second"]) == (2, 4, 1000)
+    prints("==ERROR== ERR_NVGPUCTRPERM - The user does not have permission\n")
+    with pytest.raises(BackendError, match="leaves them to administrators"):
+        measure()
+    prints("==ERROR== no kernel was profiled\n")
+    with pytest.raises(BackendError, match="measured nothing: ==ERROR== no kernel was profiled"):
+        measure()
