@@ -43,8 +43,7 @@ struct RegionArgs {
 };
 
 DN_DEVICE float* region_value(const RegionArgs& a, long long image, int cell, int channel) {
-    const long long channels = static_cast<long long>(a.anchors) * (a.coords + 1 + a.classes);
-    const long long number = cell * channels + channel;
+    const int channels = a.anchors * (a.coords + 1 + a.classes), number = cell * channels + channel;
     return static_cast<float*>(a.dst.data) + (image * a.cells + number % a.cells) * a.dst.pitch + number / a.cells;
 }
 

@@ -200,7 +200,8 @@ DN_DEVICE Quotient divide(long long index, int divisor) {
         const unsigned quotient = static_cast<unsigned>(index) / static_cast<unsigned>(divisor);
         return {quotient, static_cast<int>(static_cast<unsigned>(index) - quotient * static_cast<unsigned>(divisor))};
     }
-    return {index / divisor, static_cast<int>(index % divisor)};
+    const long long quotient = index / divisor;  // a call on a GPU, as the rest would be
+    return {quotient, static_cast<int>(index - quotient * divisor)};
 }
 
 // A pixel of one of the images.
@@ -209,8 +210,8 @@ struct Place {
 };
 
 DN_DEVICE Place place_of(long long pixel, int height, int width) {
-    const Quotient row = divide(pixel, width), image = divide(row.quotient, height);
-    return {static_cast<int>(image.quotient), image.rest, row.rest};
+    const Quotient image = divide(pixel, height * width);
+    return {static_cast<int>(image.quotient), image.rest / width, image.rest % width};
 }
 
 DN_DEVICE long long pixel_of(int image, int y, int x, int height, int width) {
