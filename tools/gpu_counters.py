@@ -30,7 +30,7 @@ with Network(sys.argv[1], device=sys.argv[2], batch=int(sys.argv[3]), strict=Fal
 
 @dataclass(frozen=True)
 class Kernel:
-    """What a kernel did in all its launches.
+    """Sums of a kernel over all its launches.
 
     Attributes:
         name: of the kernel.
