@@ -272,6 +272,7 @@ void Trainer::resize(int width, int height) {
     auto resized = std::make_shared<Graph>(*graph_);
     resize_graph(*resized, width, height);
     plan_.reset();
+    announced_ = {nullptr, 0};  // of the size before
     graph_ = std::move(resized);
 }
 

@@ -85,3 +85,22 @@ TEST_CASE("cuda training: images that were announced travel while the mini-batch
         CHECK(wrong.uploaded[1] == 2 * kInput + other);
     }
 }
+
+TEST_CASE("cuda training: images that were announced for another size of the input are forgotten") {
+    const FakeGpu gpu;
+    NetworkOptions options;
+    options.backend = "ref";
+    options.threads = 1;
+    const Network network(parse_cfg(kTiny, "net.cfg"), "", options);
+    std::vector<long long> uploaded;
+    for (const bool announced : {false, true}) {
+        Trainer trainer(network, FakeGpu::backend());
+        const Floats small = images_of(trainer.graph()), truths = truths_of(trainer.graph());
+        if (announced) trainer.announce(small.data(), kImages);
+        trainer.resize(32, 32);
+        const long long before = gpu.count("uploaded");
+        trainer.accumulate(images_of(trainer.graph()).data(), kImages, truths.data(), truths.size() / kImages);
+        uploaded.push_back(gpu.count("uploaded") - before);
+    }
+    CHECK(uploaded[1] == uploaded[0]);
+}
