@@ -42,9 +42,9 @@ struct LossReport {
 };
 
 // Fills `delta` (n, outputs), zeroed by the caller, from `output` (n, outputs) as the head stores it.
-LossReport anchor_loss(const Node& head, const LossContext& context, const float* output,
+LossReport anchor_loss(const Node& node, const LossContext& context, const float* output,
                        float* delta);  // [yolo], [Gaussian_yolo]
-LossReport region_loss(const Node& head, const LossContext& context, const float* output, float* delta);
+LossReport region_loss(const Node& node, const LossContext& context, const float* output, float* delta);
 LossReport softmax_loss(const Node& layer, const LossContext& context, const float* output, float* delta);
 LossReport cost_loss(const Node& layer, const LossContext& context, const float* output, float* delta);
 

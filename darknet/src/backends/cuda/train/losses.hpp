@@ -25,7 +25,7 @@ std::size_t loss_scratch_bytes(const Node& node, const Tensor& output);
 struct LossLayer {
     const Node& node;
     Tensor output;
-    bool receives;  // other layers write the delta of the output, too
+    bool receives = false;  // other layers write the delta of the output, too
     Shape net_input;
     LossParts parts;
 };
