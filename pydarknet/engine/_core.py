@@ -36,7 +36,7 @@ _ROOT = Path(__file__).parents[2]
 _REINSTALL = "Install the package again; in a source tree, `pip install -e .`"
 
 try:
-    with openmp.sleeping_threads():
+    with openmp.briefly_spinning_threads():
         from pydarknet.engine._ffi import ffi, lib
 except ModuleNotFoundError as error:
     if error.name != "pydarknet.engine._ffi":

@@ -11,23 +11,29 @@ from concurrent.futures import ThreadPoolExecutor
 #: Variables by which a user decides how waiting threads spend their time.
 _CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
+#: How they wait otherwise. GNU's runtime checks so many times, 0.02 to 0.2 ms by processor, and then sleeps;
+#: LLVM's sleeps at once, as its shortest time is 1 ms.
+_BRIEFLY = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "0"}
+
 
 @contextlib.contextmanager
-def sleeping_threads() -> Iterator[None]:
-    """Let waiting threads of a runtime that is loaded inside sleep, unless the environment decides.
+def briefly_spinning_threads() -> Iterator[None]:
+    """Let waiting threads of a runtime that is loaded inside sleep soon, unless the environment decides.
 
-    A runtime reads the environment once, when it is loaded. By default its threads spin while they wait, on
-    cores that decode the next images or belong to other processes: on two busy cores, training steps took
-    six times as long. The variable is removed again, so that child processes do not inherit it.
+    A runtime reads the environment once, when it is loaded. By default its threads spin for long while they
+    wait, on cores that decode the next images or belong to other processes: on two busy cores, training steps
+    took six times as long. Threads that sleep at once take up to 0.07 ms to wake, in each layer of a network
+    (docs/performance.md). The variables are removed again, so that child processes do not inherit them.
     """
     if any(name in os.environ for name in _CHOICES):
         yield
         return
-    os.environ["OMP_WAIT_POLICY"] = "passive"
+    os.environ.update(_BRIEFLY)
     try:
         yield
     finally:
-        del os.environ["OMP_WAIT_POLICY"]
+        for name in _BRIEFLY:
+            del os.environ[name]
 
 
 # Workers belong to the thread that started them and do not survive fork(): a parallel region on the thread

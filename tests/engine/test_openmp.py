@@ -11,14 +11,17 @@ import pytest
 
 from pydarknet.engine._core import build_info
 
-LOAD = "import os, pydarknet.engine._core; print(os.environ.get('OMP_WAIT_POLICY'))"
+NAMES = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"
+LOAD = f"import os, pydarknet.engine._core; print(*[os.environ.get(name) for name in {NAMES}])"
 
 
 def _loaded(**environment: str) -> tuple[str, str]:
-    """The variable after the engine was loaded, and what GNU's runtime reports."""
+    """The variables after the engine was loaded, and what GNU's runtime reports."""
     if not build_info()["openmp"]:
         pytest.skip("this build of the engine has no threads of OpenMP")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))
+    }
     done = subprocess.run(
         [sys.executable, "-c", LOAD],
         env=clean | {"OMP_DISPLAY_ENV": "verbose"} | environment,
@@ -31,17 +34,20 @@ def _loaded(**environment: str) -> tuple[str, str]:
     return done.stdout.strip(), done.stderr
 
 
-def test_waiting_threads_sleep() -> None:
-    """Threads that spin would take the cores of other threads and processes; children inherit nothing."""
-    variable, report = _loaded()
-    assert "GOMP_SPINCOUNT = '0'" in report
-    assert variable == "None"
+def test_waiting_threads_sleep_soon() -> None:
+    """Threads that spin for long would take cores of other processes; children inherit nothing."""
+    variables, report = _loaded()
+    spins = int(report.split("GOMP_SPINCOUNT = '")[1].split("'")[0])
+    assert 0 < spins <= 10_000
+    assert variables == "None None None"
 
 
 def test_the_users_choice_stays() -> None:
-    variable, report = _loaded(OMP_WAIT_POLICY="active")
+    variables, report = _loaded(OMP_WAIT_POLICY="active")
     assert "OMP_WAIT_POLICY = 'ACTIVE'" in report
-    assert variable == "active"
-    variable, report = _loaded(GOMP_SPINCOUNT="1234")
+    assert variables == "active None None"
+    variables, report = _loaded(GOMP_SPINCOUNT="1234")
     assert "GOMP_SPINCOUNT = '1234'" in report
-    assert variable == "None"
+    assert variables == "None 1234 None"
+    variables, report = _loaded(OMP_WAIT_POLICY="passive")
+    assert "GOMP_SPINCOUNT = '0'" in report
