@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 #: Variables by which a user decides how waiting threads spend their time.
 _CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
-#: How they wait otherwise. GNU's runtime checks so many times, 0.02 to 0.2 ms by processor, and then sleeps;
+#: How they wait otherwise. GNU's runtime checks N times, 0.02 to 0.2 ms by processor, and then sleeps;
 #: LLVM's sleeps at once, as its shortest time is 1 ms.
 _BRIEFLY = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "0"}
 
