@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Load test of `pydarknet serve` on this machine with hey (apt install hey), against `pydarknet bench`.
+"""Load test of `pydarknet serve` on this machine with hey (apt install hey), against two programs without a
+server: `pydarknet bench`, which computes forward passes alone, and a loop that decodes and detects.
 
 usage: serve.py CFG [WEIGHTS] --image FILE [--batch 8] [--clients 1,8,64] [--seconds 8] [--threads 1]
-       [--json FILE]
+       [--precision fp32] [--json FILE]
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +28,11 @@ import pydarknet
 
 
 @contextmanager
-def server(cfg: str, weights: str, batch: int, threads: str) -> Iterator[str]:
+def server(cfg: str, weights: str, batch: int, threads: str, precision: str) -> Iterator[str]:
     """Address of a server; objects are rare at its threshold, as with trained weights."""
     words = ["serve", cfg, weights, "--http", "0", "--batch", str(batch), "--thresh", "0.9", "--json"]
-    command = [sys.executable, "-m", "pydarknet", *words, "--queue", "128", "--lenient", "--threads", threads]
+    how = ["--threads", threads, "--precision", precision]
+    command = [sys.executable, "-m", "pydarknet", *words, "--queue", "128", "--lenient", *how]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -68,23 +71,30 @@ def resident(url: str) -> float:
     return float(found[1]) / 1e6
 
 
-def bench(cfg: str, weights: str, batches: list[int], threads: str) -> dict[int, dict[str, Any]]:
-    """Rows of `pydarknet bench` by batch."""
-    words = [
-        "bench",
-        cfg,
-        weights,
-        "--batches",
-        ",".join(map(str, batches)),
-        "--json",
-        "--lenient",
-        "--threads",
-        threads,
-    ]
-    out = subprocess.run(
-        [sys.executable, "-m", "pydarknet", *words], check=True, capture_output=True, text=True
-    ).stdout
-    return {row["batch"]: row for row in json.loads(out)["rows"]}
+def bench(cfg: str, weights: str, batches: list[int], threads: str, precision: str) -> dict[int, float]:
+    """Images a second of forward passes alone, by batch."""
+    words = ["bench", cfg, weights, "--batches", ",".join(map(str, batches)), "--json", "--lenient"]
+    how = ["--threads", threads, "--precisions", precision]
+    command = [sys.executable, "-m", "pydarknet", *words, *how]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return {row["batch"]: row["images_per_second"] for row in json.loads(out)["rows"]}
+
+
+def loop(
+    cfg: str, weights: str, data: bytes, batches: list[int], seconds: float, threads: str, precision: str
+) -> dict[int, float]:
+    """Images a second of a program that decodes and detects in turn, by batch."""
+    rates = {}
+    for batch in batches:
+        how: dict[str, Any] = {"threads": int(threads), "precision": precision, "strict": False}
+        with pydarknet.Network(cfg, weights, batch=batch, **how) as network:
+            network.detect([data] * batch, thresh=0.9)
+            count, start = 0, time.perf_counter()
+            while (passed := time.perf_counter() - start) < seconds:
+                network.detect([data] * batch, thresh=0.9)
+                count += batch
+            rates[batch] = count / passed
+    return rates
 
 
 def main() -> None:
@@ -96,6 +106,7 @@ def main() -> None:
     parser.add_argument("--clients", default="1,8,64")
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--threads", default="1", help="of the network; hey and HTTP need cores, too")
+    parser.add_argument("--precision", default="fp32")
     parser.add_argument("--json")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -106,18 +117,25 @@ def main() -> None:
         cv2.imwrite(str(image), cv2.imread(args.image))
         counts = list(map(int, args.clients.split(",")))
         batches = sorted({1 if clients == 1 else args.batch for clients in counts})
-        alone = [bench(args.cfg, weights, batches, args.threads)]
-        with server(args.cfg, weights, args.batch, args.threads) as url:
+        how = (args.threads, args.precision)
+        data = image.read_bytes()
+
+        def without() -> tuple[dict[int, float], dict[int, float]]:
+            forward = bench(args.cfg, weights, batches, *how)
+            return forward, loop(args.cfg, weights, data, batches, args.seconds / 4, *how)
+
+        alone = [without()]
+        with server(args.cfg, weights, args.batch, *how) as url:
             load(url, image, 4, 1.5)
             before = resident(url)
             rows = [load(url, image, clients, args.seconds) for clients in counts]
             after = resident(url)
-        # Before and after: the speed of a shared machine drifts.
-        alone.append(bench(args.cfg, weights, batches, args.threads))
+        alone.append(without())  # before and after: the speed of a shared machine drifts
         for row in rows:
             batch = 1 if row["clients"] == 1 else args.batch
-            row["bench"] = float(np.mean([one[batch]["images_per_second"] for one in alone]))
-            row["share"] = row["images_per_second"] / row["bench"]
+            for i, name in enumerate(("bench", "loop")):
+                row[name] = float(np.mean([one[i][batch] for one in alone]))
+                row[f"of_{name}"] = row["images_per_second"] / row[name]
             print(" ".join(f"{key}={value:.4g}" for key, value in row.items()), flush=True)
         print(f"resident {before:.0f} MB before, {after:.0f} MB after", flush=True)
         if args.json:
