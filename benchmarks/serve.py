@@ -76,7 +76,7 @@ def bench(cfg: str, weights: str, batches: list[int], threads: str, precision: s
     words = ["bench", cfg, weights, "--batches", ",".join(map(str, batches)), "--json", "--lenient"]
     how = ["--threads", threads, "--precisions", precision]
     command = [sys.executable, "-m", "pydarknet", *words, *how]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return {row["batch"]: row["images_per_second"] for row in json.loads(out)["rows"]}
 
 
@@ -128,8 +128,10 @@ def main() -> None:
         with server(args.cfg, weights, args.batch, *how) as url:
             load(url, image, 4, 1.5)
             before = resident(url)
-            rows = [load(url, image, clients, args.seconds) for clients in counts]
-            after = resident(url)
+            rows = []
+            for clients in counts:
+                rows.append(load(url, image, clients, args.seconds))
+                rows[-1]["resident"] = resident(url)
         alone.append(without())  # before and after: the speed of a shared machine drifts
         for row in rows:
             batch = 1 if row["clients"] == 1 else args.batch
@@ -137,9 +139,9 @@ def main() -> None:
                 row[name] = float(np.mean([one[i][batch] for one in alone]))
                 row[f"of_{name}"] = row["images_per_second"] / row[name]
             print(" ".join(f"{key}={value:.4g}" for key, value in row.items()), flush=True)
-        print(f"resident {before:.0f} MB before, {after:.0f} MB after", flush=True)
+        print(f"resident before: {before:.0f} MB", flush=True)
         if args.json:
-            facts = {"rows": rows, "before": before, "after": after, "bench": alone}
+            facts = {"rows": rows, "resident": before, "alone": alone}
             Path(args.json).write_text(json.dumps(facts, indent=1))
 
 

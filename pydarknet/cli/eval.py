@@ -22,8 +22,10 @@ Exit codes: 0 measured, 1 failed, 2 wrong usage, 130 interrupted.
 class EvalOptions(PrecisionOptions):
     """Options of ``pydarknet eval``."""
 
-    cfg: str = setting("", "Network configuration (.cfg).", metavar="FILE", required=True)
-    weights: str | None = setting(None, "Trained weights (.weights).", metavar="FILE")
+    cfg: str | None = setting(None, "Network configuration (.cfg), in place of CFG.", metavar="FILE")
+    weights: str | None = setting(
+        None, "Trained weights (.weights), in place of WEIGHTS; those of a run need no cfg.", metavar="FILE"
+    )
     data: str = setting("", ".data file, or a data set of any format.", metavar="FILE", required=True)
     split: str = setting(
         "valid", "valid, train, test, or all. A set without splits is used whole.", metavar="NAME"
@@ -48,7 +50,9 @@ class EvalOptions(PrecisionOptions):
         None, "Fit images by padding or stretching. Default: cfg.", flag="--letterbox/--stretch"
     )
     compare: str | None = setting(
-        None, "A second network, evaluated on the same images beside the first.", metavar="WEIGHTS"
+        None,
+        "A second network, evaluated on the same images beside the first: weights, a run or a pack.",
+        metavar="WEIGHTS",
     )
     compare_cfg: str | None = setting(None, "Cfg of the second network, if it differs.", metavar="FILE")
     worst: int = setting(
@@ -65,9 +69,12 @@ class EvalOptions(PrecisionOptions):
 
 
 @click.command("eval", epilog=_EXIT)
+@click.argument("model", nargs=-1, metavar="[CFG WEIGHTS | MODEL]")
 @options_from(EvalOptions)
-def command(**options: Any) -> int:
+def command(model: tuple[str, ...], **options: Any) -> int:
     """Measure a network on labelled images.
+
+    MODEL is a pack (`pydarknet weights pack`) or the folder of a run, of which the best weights are taken.
 
     One pass gives Darknet's mAP, COCO's metrics, results by class, object size and number of objects per
     image, the confusion matrix, calibration of the confidences, and the worst images. Boxes that the data
@@ -75,12 +82,12 @@ def command(**options: Any) -> int:
 
     \b
     Examples:
-      pydarknet eval --cfg net.cfg --weights net_best.weights --data obj.data
-      pydarknet eval --cfg net.cfg --weights net_best.weights --data ds/ --split test --out report
-      pydarknet eval --cfg net.cfg --weights old.weights --compare new.weights --data obj.data
-      pydarknet eval --cfg net.cfg --weights net.weights --data coco.json --out r --results coco
-      pydarknet eval --cfg net.cfg --weights net.weights --data obj.data --engine ray
+      pydarknet eval net.cfg net_best.weights --data obj.data
+      pydarknet eval runs/pets --data ds/ --split test --out report
+      pydarknet eval runs/pets --compare runs/pets2 --data obj.data
+      pydarknet eval net.cfg net.weights --data coco.json --out r --results coco
+      pydarknet eval net.cfg net.weights --data obj.data --engine ray
     """
     from pydarknet.cli._impl import eval as implementation
 
-    return implementation.run(EvalOptions(**options))
+    return implementation.run(model, EvalOptions(**options))

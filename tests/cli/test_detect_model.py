@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``detect`` with a pack, with the folder of a run, and at another size."""
+"""``detect`` and ``eval`` with a pack and with the folder of a run; ``detect`` at another size."""
 
 from __future__ import annotations
 
@@ -77,3 +77,52 @@ def test_another_size(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().out)["objects"] == expected
     assert run(monkeypatch, *line[:-4], "--size", "7") == 1
     assert "expected multiples of its stride 2" in capsys.readouterr().err
+
+
+@pytest.fixture
+def labelled() -> None:
+    Path("x.txt").write_text("0 0.375 0.375 0.5 0.5\n")
+    Path("valid.txt").write_text("x.png\n")
+    Path("obj.data").write_text("classes = 1\nvalid = valid.txt\nnames = tiny.names\n")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ["run"],
+        ["model.tar.gz"],
+        ["run/weights/net_best.weights"],
+        ["--weights", "run"],
+        ["run/net.cfg", "run/weights/net_last.weights"],
+        ["run/net.cfg", "--weights", "run/weights/net_last.weights"],
+        ["run", "--compare", "model.tar.gz"],
+    ],
+)
+@pytest.mark.usefixtures("labelled")
+def test_a_model_is_evaluated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: list[str]
+) -> None:
+    pack(Parts(Path("run/net.cfg"), Path("run/weights/net_last.weights"), None), Path("model.tar.gz"))
+    assert run(monkeypatch, "eval", *model, "--data", "obj.data", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["map50"] == 1  # one object, found at its place
+    if "--compare" in model:
+        assert found["compare"]["map50"] == 1
+        assert found["compare"]["conditions"]["weights"].endswith("net_last.weights")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Missing argument 'CFG WEIGHTS' or 'MODEL'."),
+        (["run/net.cfg"], "Missing argument 'WEIGHTS' after run/net.cfg"),
+        (["run/net.cfg", "a.weights", "x.png"], "found 'x.png' after CFG and WEIGHTS"),
+        (["run/net.cfg", "--cfg", "run/net.cfg"], "found CFG twice: run/net.cfg and run/net.cfg"),
+    ],
+)
+@pytest.mark.usefixtures("labelled")
+def test_words_that_are_no_model_to_evaluate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert run(monkeypatch, "eval", *words, "--data", "obj.data") == 2
+    assert message in " ".join(capsys.readouterr().err.split())

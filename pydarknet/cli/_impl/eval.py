@@ -8,6 +8,7 @@ import functools
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from pydarknet.data import Dataset, formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.formats import coco
 from pydarknet.engine.devices import backend_on, require_available
+from pydarknet.engine.model_files import found_files, is_model
 from pydarknet.engine.network import Network
 from pydarknet.errors import FileError
 from pydarknet.evaluation import export
@@ -38,10 +40,49 @@ from pydarknet.system.atomic import abandon, replacing
 from pydarknet.system.notify import Progress
 
 
-def run(options: EvalOptions) -> int:
-    """Evaluate; returns the exit code."""
-    if options.weights is None:
-        raise click.UsageError("Missing option '--weights'; a network with random weights detects nothing.")
+def run(model: Sequence[str], options: EvalOptions) -> int:
+    """Evaluate; returns the exit code.
+
+    Args:
+        model: words of the command line: cfg and weights, a pack, a run, or none.
+        options: of the command.
+    """
+    _check_options(options)
+    with contextlib.ExitStack() as unpacked:
+        networks = []
+        for one in _networks(model, options):
+            cfg, weights = unpacked.enter_context(found_files(*one))
+            if weights is None:
+                raise click.UsageError(
+                    f"Missing argument 'WEIGHTS' after {cfg}; a network with random weights detects nothing."
+                )
+            networks.append((cfg, weights))
+        return _run(networks, options)
+
+
+def _networks(words: Sequence[str], options: EvalOptions) -> list[tuple[str, str | None]]:
+    """The network, and the one to compare with: cfg and weights, or a model alone."""
+    given = {"CFG": options.cfg, "WEIGHTS": options.weights}
+    if len(words) > len(given):
+        raise click.UsageError(f"found {words[2]!r} after CFG and WEIGHTS; images are those of --data.")
+    for (name, option), word in zip(given.items(), words, strict=False):
+        if option is not None:
+            raise click.UsageError(f"found {name} twice: {word} and {option}.")
+        given[name] = word
+    cfg, weights = given.values()
+    if cfg is None:
+        if weights is None:
+            raise click.UsageError("Missing argument 'CFG WEIGHTS' or 'MODEL'.")
+        cfg, weights = weights, None  # those of a run
+    if options.compare is None:
+        return [(cfg, weights)]
+    alone = is_model(Path(options.compare)) and options.compare_cfg is None
+    other = (options.compare, None) if alone else (options.compare_cfg or cfg, options.compare)
+    return [(cfg, weights), other]
+
+
+def _check_options(options: EvalOptions) -> None:
+    """Refuse options that contradict each other."""
     if options.results and not options.out:
         raise click.UsageError("--results needs --out DIR for the files.")
     if options.compare_cfg and not options.compare:
@@ -53,15 +94,18 @@ def run(options: EvalOptions) -> int:
         )
     if options.mapping and "kaggle" not in options.results:
         raise click.UsageError("--mapping is for --results kaggle.")
+
+
+def _run(networks: Sequence[tuple[str, str]], options: EvalOptions) -> int:
     _check_files(options)
     dataset = labelled(options.data, options.split)
-    first, conditions = _measure(options, options.cfg, options.weights, dataset)
+    first, conditions = _measure(options, *networks[0], dataset)
     extra: dict[str, Any] = {"conditions": conditions}
     lines = [_head(conditions), "", first.text(), "", *_more_lines(first)]
     if options.worst:
         lines += ["", *_worst_lines(first, options.worst)]
-    if options.compare:
-        second, others = _measure(options, options.compare_cfg or options.cfg, options.compare, dataset)
+    if len(networks) == 2:
+        second, others = _measure(options, *networks[1], dataset)
         with Bars(leave=False, unit="draws") as bar:
             difference = compare(first, second, progress=bar)
         extra["compare"] = {"conditions": others, **second.to_dict(), **asdict(difference)}
@@ -81,7 +125,7 @@ def _check_files(options: EvalOptions) -> None:
     if options.mapping:
         synset_order(options.mapping)
     for path in (options.compare, options.compare_cfg):
-        if path and not Path(path).is_file():
+        if path and not Path(path).exists():
             raise FileError(f"{path}: file not found")
     if options.out:
         with contextlib.ExitStack() as stack:
