@@ -59,6 +59,11 @@ def is_model(path: Path) -> bool:
     """Whether a path is a pack, as a folder or an archive, or the folder of a run."""
     if path.is_dir():
         return any((path / name).is_file() for name in ("model.json", "run.json"))
+    return is_archived(path)
+
+
+def is_archived(path: Path) -> bool:
+    """Whether a path is a pack as an archive."""
     return path.name.lower().endswith(ARCHIVES) and path.is_file()
 
 

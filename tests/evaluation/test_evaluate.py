@@ -338,7 +338,7 @@ def test_any_format_of_data(shared: Path, few: Path, coco_file: Path) -> None:
         (
             ["--data", "{data}"],
             2,
-            "Missing option '--weights'; a network with random weights detects nothing.",
+            "bccd.cfg; a network with random weights detects nothing.",
         ),
         (["--data", "{data}", "--weights", "w", "--results", "voc"], 2, "--results needs --out DIR"),
         (

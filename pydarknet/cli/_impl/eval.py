@@ -24,7 +24,7 @@ from pydarknet.data import Dataset, formats
 from pydarknet.data.archives import is_archive, unpacked
 from pydarknet.data.formats import coco
 from pydarknet.engine.devices import backend_on, require_available
-from pydarknet.engine.model_files import found_files, is_model
+from pydarknet.engine.model_files import found_files, is_archived, is_model
 from pydarknet.engine.network import Network
 from pydarknet.errors import FileError
 from pydarknet.evaluation import export
@@ -56,7 +56,8 @@ def run(model: Sequence[str], options: EvalOptions) -> int:
                 raise click.UsageError(
                     f"Missing argument 'WEIGHTS' after {cfg}; a network with random weights detects nothing."
                 )
-            networks.append((cfg, weights))
+            name = one[0] if is_archived(Path(one[0])) else weights  # not that of an unpacked file
+            networks.append((cfg, weights, name))
         return _run(networks, options)
 
 
@@ -96,7 +97,7 @@ def _check_options(options: EvalOptions) -> None:
         raise click.UsageError("--mapping is for --results kaggle.")
 
 
-def _run(networks: Sequence[tuple[str, str]], options: EvalOptions) -> int:
+def _run(networks: Sequence[tuple[str, str, str]], options: EvalOptions) -> int:
     _check_files(options)
     dataset = labelled(options.data, options.split)
     first, conditions = _measure(options, *networks[0], dataset)
@@ -134,7 +135,7 @@ def _check_files(options: EvalOptions) -> None:
 
 
 def _measure(
-    options: EvalOptions, cfg: str, weights: str, dataset: Dataset
+    options: EvalOptions, cfg: str, weights: str, name: str, dataset: Dataset
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluation of one network, and the settings its results depend on."""
     how = {name: getattr(options, name) for name in ("device", "backend", "precision", "batch", "threads")}
@@ -167,7 +168,7 @@ def _measure(
     conditions = {
         "pydarknet": __version__,
         "cfg": cfg,
-        "weights": weights,
+        "weights": name,
         "data": options.data,
         "split": options.split,
         "size": [info.width, info.height],
