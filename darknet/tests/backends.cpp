@@ -92,7 +92,7 @@ TEST_CASE("backends: auto skips what is not available, and errors give the reaso
     const auto error = [](const std::string& name, const BackendTable& table = kTable) {
         return error_of(Status::backend, [&] { make_backend(name, table); });
     };
-    CHECK(error("absent") == "backend \"absent\" is not available: its driver is not installed");
+    CHECK(error("absent") == "backend \"absent\" is not available: its driver is not installed; available: pair");
     CHECK_CONTAINS(error("check:pair,absent"), "backend \"absent\" is not available: its driver");
     CHECK(error("gpu") ==
           "found backend \"gpu\", expected auto, absent, pair or check:A,B of those; \"absent\" is not available: its "
@@ -112,7 +112,7 @@ TEST_CASE("backends: the number of a device follows the name") {
     const auto error = [](const std::string& name, const BackendTable& table = kTable) {
         return error_of(Status::backend, [&] { make_backend(name, table); });
     };
-    CHECK(error("pair:2") == "backend \"pair:2\" is not available: found device 2, expected 0 or 1");
+    CHECK(error("pair:2") == "backend \"pair:2\" is not available: found device 2, expected 0 or 1; available: pair");
     CHECK_CONTAINS(error("ref:1", backend_table()), "found device 1, expected 0, its only one");
     for (const char* name : {"pair:", "pair:x", "pair:-1", "pair:99999999999"})
         CHECK_CONTAINS(error(name), "expected the number of a device after the colon, such as \"pair:0\"");

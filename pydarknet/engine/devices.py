@@ -30,7 +30,7 @@ def device_name(device: str | int) -> str:
     """
     text = f"cuda:{device}" if isinstance(device, int) else device.strip().lower()
     if "," in text:
-        raise ArgumentError(f"found device {device!r}: {_SEVERAL}")
+        raise ArgumentError(f"found device {device!r}: {_SEVERAL}; available here: {', '.join(_devices())}")
     if text.isdecimal():
         text = f"cuda:{text}"
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,4})?", text):
@@ -104,6 +104,13 @@ def require_available(backend: str) -> None:
     from pydarknet.engine.memory import free_memory
 
     free_memory(backend)
+
+
+def _devices() -> list[str]:
+    """Devices of this machine that the build can compute on."""
+    from pydarknet.engine import _core
+
+    return ["cpu", *(name for name in _core.backend_names() if name not in ON_CPU)]
 
 
 def _first_on_cpu() -> str:

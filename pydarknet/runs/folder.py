@@ -56,6 +56,11 @@ class RunFolder:
             return self.read().get("result", {}).get("reason") in ("finished", "early-stop", "overfit-stop")
         return False
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether another process has taken the folder for a run that it has not yet begun."""
+        return bool(self.owner()) or not any(path.is_file() for path in self.path.rglob("*"))
+
     def read(self) -> dict[str, Any]:
         """Read ``run.json``.
 
@@ -248,7 +253,7 @@ def choose(
     """Choose the folder of a training; returns the settings of the run to resume there, too.
 
     A run in ``config.out`` is resumed, or without ``out`` the newest numbered one if it is the same training
-    and not finished.
+    and not finished. Trainings that start at once get numbers of their own: a new folder is created here.
 
     Args:
         config: the settings.
@@ -269,7 +274,7 @@ def choose(
         run = RunFolder(Path("runs", f"{base}-{numbers[-1]}"))
         before = run.previous(base, notify)
         if before is None:
-            return run, None
+            return (_next_folder(base) if run.is_starting else run), None
         if different := changed(before, config):
             notify(
                 f"{run.path}: is another training ({', '.join(different)}), so a new one begins; to continue "
@@ -279,7 +284,27 @@ def choose(
             longer = (config.max_batches, config.epochs) != (before.max_batches, before.epochs)
             if longer or not run.is_finished:
                 return run, before
-    return RunFolder(Path("runs", f"{base}-{(numbers[-1] if numbers else 0) + 1}")), None
+    return _next_folder(base), None
+
+
+def _next_folder(base: str) -> RunFolder:
+    """A new numbered folder, created so that no other process takes it."""
+    number = max(_numbers(base), default=0)
+    while (made := _created(Path("runs", f"{base}-{number + 1}"))) is None:
+        number += 1
+    return RunFolder(made)
+
+
+def _created(path: Path) -> Path | None:
+    """A folder; None if something of this name exists."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir()
+    except OSError as error:
+        if isinstance(error, FileExistsError) and os.path.lexists(path):
+            return None
+        raise FileError(f"{path}: cannot be created: {error.strerror}") from None
+    return path
 
 
 def _numbers(base: str) -> list[int]:

@@ -25,7 +25,7 @@ ROWS = [
     ("train", "--iterations", "Use --max-batches."),
     ("train", "--early-stop", "Use --patience."),
     ("train", "--optimizer", "SGD is the default; --set adam=1 chooses Adam"),
-    ("train", "--noval", "Use --map-every."),
+    ("train", "--noval", "--map-every 0 evaluates never."),
     ("train", "--single-cls", "Merge the classes of the data set: pydarknet data remap --merge NEW=A,B"),
     ("train", "--patiense", "Did you mean --patience?"),
     ("train", "--zzz", "--help lists the options."),
@@ -38,14 +38,41 @@ ROWS = [
     ("eval", "--conf", "Use --thresh."),
     ("eval", "--name", "Use --out."),
     ("anchors", "--imgsz", "Use --size."),
+    ("train", "--img", "Use --size."),
+    ("train", "--nosave", "--keep last,0 keeps the last weights alone."),
+    ("train", "--multi-scale", "A key of the cfg does this: --set yolo.random=1."),
+    ("train", "-mjpeg_port", "Use --http."),
+    ("train", "--evolve", "There is no search"),
+    ("train", "--iou", "--help lists the options."),  # not --out
+    ("detect", "-hier", "--help lists the options."),
+    ("detect", "-letter_box", "Use --letterbox."),
+    ("detect", "-ext_output", "Corners are in the file of --to"),
+    ("detect", "--iou", "Use --nms."),
+    ("eval", "-iou_thresh", "Use --iou."),
+    ("eval", "-points", "--protocol voc11 or coco101"),
+    ("eval", "--task", "Use --split."),
+    ("export", "--include", "The one format is ONNX: pydarknet export onnx CFG WEIGHTS."),
 ]
+
+#: Names that an option of ours has beside its own, as other programs spell them.
+ALIASES = {
+    "train": {"--imgsz", "--img-size", "--batch-size", "--name", "--project", "--save-period", "--hyp"},
+    "detect": {"--line-thickness", "--conf", "--conf-thres", "--iou-thres", "--imgsz", "--img-size"},
+    "eval": {"--batch-size"},
+}
 
 
 @pytest.mark.parametrize(("command", "option", "hint"), ROWS)
 def test_the_hint(command: str, option: str, hint: str) -> None:
     result = CliRunner().invoke(cli, [*command.split(), option, "0"])
     assert result.exit_code == 2
-    assert f"No such option '{option.replace('_', '-')}'. {hint}" in result.output
+    shown = option.replace("_", "-") if option.startswith("--") else option
+    assert f"No such option '{shown}'. {hint}" in result.output
+
+
+@pytest.mark.parametrize("command", ALIASES)
+def test_names_of_other_programs_that_are_options(command: str) -> None:
+    assert ALIASES[command] <= set(hints._options(commands()[command]))
 
 
 def test_underscores_are_dashes() -> None:

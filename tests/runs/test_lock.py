@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +23,8 @@ import pytest
 import pydarknet
 from pydarknet.errors import FileError
 from pydarknet.runs import lock
-from pydarknet.runs.folder import RunFolder
+from pydarknet.runs.config import TrainConfig
+from pydarknet.runs.folder import RunFolder, choose
 
 ROOT = Path(pydarknet.__file__).parents[1]
 BEAT = 0.04
@@ -216,3 +218,22 @@ def test_an_owner_that_lost_its_lock_writes_no_more(folder: RunFolder) -> None:
             folder.write({})
     assert json.loads(place.read_text())["host"] == "taker"
     assert not folder.file("run.json").exists()
+
+
+def test_trainings_that_start_at_once_have_folders_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A folder without a run belongs to the process that made it, unless that one is gone."""
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+    Path("runs/x-2").touch()  # in the way
+    config = TrainConfig(cfg="x.cfg", data="x.data")
+    with ThreadPoolExecutor(8) as pool:
+        chosen = [folder.path for folder, _ in pool.map(lambda _: choose(config, "x"), range(8))]
+    assert sorted(chosen) == sorted(Path(f"runs/x-{number}") for number in (1, *range(3, 10)))
+    last = RunFolder(Path("runs/x-9"))
+    with last.locked():
+        last.file("preflight.json").touch()
+        assert choose(config, "x")[0].path == Path("runs/x-10")
+    Path("runs/x-10").rmdir()
+    assert choose(config, "x")[0].path == last.path  # its process ended before there was a run

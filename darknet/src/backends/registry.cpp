@@ -87,6 +87,12 @@ std::string why_unavailable(const BackendTable& table) {
     return reasons;
 }
 
+std::string what_is_available(const BackendTable& table) {
+    std::string names;
+    for (const std::string& name : backend_names(table)) names += text(names.empty() ? "; available: " : ", ", name);
+    return names;
+}
+
 std::unique_ptr<Backend> make_first(const BackendTable& table) {
     std::string why;
     for (const BackendEntry& entry : table)
@@ -125,7 +131,8 @@ std::unique_ptr<Backend> make_backend(const std::string& name, const BackendTabl
         known += text(known.empty() ? "" : ", ", entry.name);
         if (asked.backend != entry.name) continue;
         if (entry.available(asked.device, &why)) return entry.make(asked.device);
-        throw Error(Status::backend, "", text("backend \"", name, "\" is not available: ", why));
+        throw Error(Status::backend, "",
+                    text("backend \"", name, "\" is not available: ", why, what_is_available(table)));
     }
     throw Error(
         Status::backend, "",

@@ -17,15 +17,22 @@ DEVICES = ("devices", "gpu", "gpus", "i", "cuda")  # words for the option of oth
 #: Name in other programs -> names here, of which a command has one.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("img", "imgsz", "img-size", "image-size", "input-size", "resolution"), ("--size",)),
-    **dict.fromkeys(("name", "project", "output", "output-dir", "save-dir", "out-filename"), ("--out",)),
+    **dict.fromkeys(
+        ("name", "project", "output", "output-dir", "save-dir", "out-filename", "prefix"), ("--out",)
+    ),
     **dict.fromkeys(("save-period", "save-interval"), ("--save-every",)),
     **dict.fromkeys(("lr0", "learning-rate"), ("--lr",)),
     **dict.fromkeys(("iterations", "iters", "max-iter"), ("--max-batches",)),
     **dict.fromkeys(("early-stop", "early-stopping"), ("--patience",)),
-    **dict.fromkeys(("noval", "val-period", "val-interval", "map"), ("--map-every",)),
+    **dict.fromkeys(("val-period", "val-interval", "map"), ("--map-every",)),
+    "noplots": ("--no-plots",),
+    "show-imgs": ("--dump-batches",),
     **dict.fromkeys(("conf", "conf-thres", "conf-threshold", "confidence", "threshold"), ("--thresh",)),
     **dict.fromkeys(("iou-thres", "iou-threshold", "nms-thresh", "nms-threshold"), ("--nms",)),
-    "iou": ("--iou", "--nms"),
+    **dict.fromkeys(("iou", "iou-thresh"), ("--iou", "--nms")),
+    "letter-box": ("--letterbox",),
+    "task": ("--split",),
+    "workers": ("--threads",),
     **dict.fromkeys(("line-thickness", "thickness"), ("--line-width",)),
     "vid-stride": ("--every",),
     **dict.fromkeys(("view-img", "display"), ("--show",)),
@@ -39,21 +46,53 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("config", "config-file"), ("--cfg",)),
     **dict.fromkeys(("data-file", "dataset", "obj"), ("--data",)),
     **dict.fromkeys(("pretrained", "ckpt", "checkpoint", "weight"), ("--weights",)),
-    "port": ("--http",),
+    **dict.fromkeys(("port", "mjpeg-port", "json-port"), ("--http",)),
     **dict.fromkeys(DEVICES, ("--device",)),
+}
+
+_ADAM = "SGD is the default; --set adam=1 chooses Adam, a key of the cfg."
+_POLICY = "The schedule is the cfg's key policy: --set policy=sgdr."
+_ONE_FORMAT = "The one format is ONNX: pydarknet export onnx CFG WEIGHTS."
+
+#: Arguments of Ultralytics -> keys of the cfg that stand for them.
+_KEYS = {
+    "mosaic": "mosaic=0",
+    "mixup": "mixup=1",
+    "momentum": "momentum=0.9",
+    "weight-decay": "decay=0.0005",
+    "warmup-epochs": "burn_in=1000",
+    "label-smoothing": "yolo.label_smooth_eps=0.1",
+    "multi-scale": "yolo.random=1",
 }
 
 #: (command or "" for any, name in other programs) -> advice.
 ADVICE: dict[tuple[str, str], str] = {
+    **{("train", name): f"A key of the cfg does this: --set {key}." for name, key in _KEYS.items()},
+    **{("train", name): _ADAM for name in ("optimizer", "adam", "adamw")},
+    **{("train", name): _POLICY for name in ("cos-lr", "linear-lr", "lrf")},
+    **{
+        ("train", name): "--tensorboard and --mlflow log to other programs."
+        for name in ("entity", "upload-dataset", "bbox-interval", "artifact-alias")
+    },
+    **{("export", name): _ONE_FORMAT for name in ("include", "format", "weights")},
     ("train", "exist-ok"): "The same command again resumes the run; --restart starts over.",
-    ("train", "optimizer"): "SGD is the default; --set adam=1 chooses Adam, a key of the cfg.",
+    ("train", "noval"): "--map-every 0 evaluates never.",
+    ("train", "nosave"): "--keep last,0 keeps the last weights alone.",
+    ("train", "noautoanchor"): "Anchors are not changed; `pydarknet anchors` computes others.",
+    ("train", "evolve"): "There is no search; `pydarknet runs` compares runs with other settings.",
+    ("train", "local-rank"): "Several workers: --processes N, --devices 0,1, or mpiexec.",
+    ("train", "dont-show"): "Windows are not opened; --no-plots leaves the plots out.",
     ("train", "single-cls"): "Merge the classes of the data set: pydarknet data remap --merge NEW=A,B.",
-    ("train", "cos-lr"): "The schedule is the cfg's key policy: --set policy=sgdr.",
     ("train", "rect"): "Images are fitted by the cfg's key letter_box.",
     ("train", "image-weights"): "Balance the data set: pydarknet data balance.",
     ("detect", "source"): "The source is an argument without an option: pydarknet detect ... SOURCE.",
     ("detect", "augment"): "There is no augmentation in detection; --size and --tile find small objects.",
     ("detect", "exist-ok"): "Outputs are replaced; --out chooses another folder.",
+    ("detect", "ext-output"): "Corners are in the file of --to; --to jsonl=- prints them.",
+    ("detect", "c"): "The number of a camera is the source: pydarknet detect ... 0.",
+    ("detect", "save-csv"): "--to csv writes a table.",
+    ("eval", "points"): "--protocol voc11 or coco101 chooses the points of recall.",
+    ("eval", "save-json"): "--results coco writes the detections for COCO's server, with --out.",
     ("", "model"): "A network is a cfg and its weights: --cfg FILE --weights FILE.",
     **{("", name): "This command does not compute a network." for name in (*DEVICES, "device")},
 }
@@ -96,7 +135,8 @@ def _typed(option: str, words: Sequence[str]) -> str:
     """The word of the user: click reports -t of -thresh."""
     if option.startswith("--"):
         return option
-    return next((word.partition("=")[0] for word in words if re.match(rf"{option}[A-Za-z]", word)), option)
+    long = (word.partition("=")[0] for word in words if re.match(r"-[A-Za-z]\w+", word))
+    return next((word for word in long if option[1:] in word), option)
 
 
 def _options(command: click.Command) -> Iterator[str]:
@@ -114,6 +154,8 @@ def _hint(command: str, name: str, own: Sequence[str]) -> str:
         return f"Use --{name}."
     if advice := ADVICE.get(("", name)):
         return advice
+    if name in SYNONYMS:  # this command has nothing of the kind: what is spelt alike is something else
+        return "--help lists the options."
     close = difflib.get_close_matches(f"--{name}", own, n=2, cutoff=0.75)
     close += [option for option in own if option.startswith(f"--{name}-") and option not in close]
     return f"Did you mean {' or '.join(close[:2])}?" if close else "--help lists the options."
