@@ -13,7 +13,6 @@ import click
 
 from pydarknet.cli._impl.darknet_flags import DarknetCommand, devices, unsupported
 from pydarknet.cli._impl.detector import (
-    best_of,
     boxes,
     head_lines,
     object_lines,
@@ -115,9 +114,7 @@ def _save_labels(image: str, found: Detections) -> None:
     width, height = found.image_size
     lines = []
     for rows in boxes(found):
-        best = best_of(found, rows)
-        if best is None:
-            continue
+        best = rows[0]
         x1, y1, x2, y2 = found.xyxy[best].astype(float)
         values = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
         lines.append(f"{found.class_id[best]} {' '.join(f'{value:.4f}' for value in values)}\n")

@@ -14,6 +14,9 @@ import pytest
 from helpers import run
 from trained_model import Model
 
+from pydarknet import Detections
+from pydarknet.cli._impl.detector import object_lines
+
 # What Darknet's `detector test -thresh 0.3 -ext_output` prints for dog.jpg follows from its JSON.
 OBJECT = re.compile(
     r"(?P<name>.+): (?P<percent>\d+)%\t"
@@ -89,6 +92,35 @@ def test_a_wrong_number_of_names_is_reported_and_made_to_fit(
         r" Error: in the file .*few\.names number of names 16 that isn't equal to classes=80", lines[0]
     )
     assert [line.split(":")[0] for line in lines[-2:]] == ["16", "car"]  # the dog has no name
+
+
+def many(boxes: int) -> Detections:
+    """Boxes from right to left: the first has a hidden class only, the others three classes each."""
+    corners = np.repeat([[10 * i, i, 10 * i + 8, i + 8] for i in range(boxes, 0, -1)], 3, axis=0)
+    return Detections(
+        np.concatenate([[[0, 0, 5, 5]], corners]).astype(np.float32),
+        np.array([1, *boxes * [0.5, 0.9, 0.4]], np.float32),
+        np.array([3, *boxes * [0, 1, 2]]),
+        ("dog", "cat", "cow", "dont_show fox"),
+    )
+
+
+def test_a_box_lists_its_best_class_first() -> None:
+    lines = ["cat: 90%", "dog: 50%", "cow: 40%"]
+    assert object_lines(many(2), False) == 2 * lines
+    places = [OBJECT.fullmatch(line).groups()[2:] for line in object_lines(many(2), True)]
+    assert places == 3 * [("10", "1", "8", "8")] + 3 * [("20", "2", "8", "8")]
+
+
+def test_the_work_grows_with_the_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are made once, as this takes all rows: a network of random weights finds 100,000."""
+    calls = []
+    made = Detections.labels.fget
+    monkeypatch.setattr(Detections, "labels", property(lambda self: calls.append(1) or made(self)))
+    object_lines(many(1), False)
+    few = len(calls)
+    object_lines(many(100), False)
+    assert len(calls) == 2 * few
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import numpy.typing as npt
 
 from pydarknet.engine.darknet_files import head_line, read_data, read_names, resolve
 from pydarknet.engine.detections import Detections
@@ -50,37 +51,42 @@ def head_lines(network: Network) -> list[str]:
 
 
 def boxes(found: Detections) -> list[list[int]]:
-    """Rows grouped by box; boxes in their order, rows of a box in the order of classes."""
+    """Rows grouped by box; of each, the row of the best visible class is first, without one it is left out.
+
+    Boxes are in their order, the other rows of a box in the order of classes.
+    """
+    visible = _visible(found)
     groups: dict[bytes, list[int]] = {}
     for row in range(len(found)):
         groups.setdefault(found.xyxy[row].tobytes(), []).append(row)
-    return list(groups.values())
-
-
-def best_of(found: Detections, rows: list[int]) -> int | None:
-    """The row of a box's best visible class."""
-    visible = [row for row in rows if not found.labels[row].startswith("dont_show")]
-    return max(visible, key=lambda row: float(found.confidence[row]), default=None)
+    ordered = []
+    for rows in groups.values():
+        best = max((row for row in rows if visible[row]), key=found.confidence.__getitem__, default=None)
+        if best is not None:
+            ordered.append([best, *(row for row in rows if row != best)])
+    return ordered
 
 
 def object_lines(found: Detections, ext_output: bool) -> list[str]:
     """Darknet's lines: boxes from left to right, each with its best class, then its other classes."""
     lines = []
+    labels = found.labels
     for rows in sorted(boxes(found), key=lambda rows: float(found.xyxy[rows[0], 0])):
-        best = best_of(found, rows)
-        if best is None:
-            continue
-        left, top, right, bottom = found.xyxy[best].astype(float)
+        left, top, right, bottom = found.xyxy[rows[0]].astype(float)
         place = (
             f"\t(left_x: {left:4.0f}   top_y: {top:4.0f}   width: {right - left:4.0f}   "
             f"height: {bottom - top:4.0f})"
         )
-        for row in (best, *(row for row in rows if row != best)):
-            line = f"{found.labels[row]}: {100 * float(found.confidence[row]):.0f}%"
+        for row in rows:
+            line = f"{labels[row]}: {100 * float(found.confidence[row]):.0f}%"
             lines.append(line + place if ext_output else line)
     return lines
 
 
 def without_hidden(found: Detections) -> Detections:
     """Without classes whose name begins with ``dont_show``."""
-    return found[np.array([not label.startswith("dont_show") for label in found.labels], bool)]
+    return found[_visible(found)]
+
+
+def _visible(found: Detections) -> npt.NDArray[np.bool_]:
+    return np.array([not label.startswith("dont_show") for label in found.labels], bool)

@@ -28,7 +28,7 @@ def label_studio(path: str, model: str) -> TextFile:
     def task(result: Result, _: int) -> str:
         address = f"/data/local-files/?d={quote(_image_path(result.frame, stems).lstrip('/'))}"
         dets = result.detections
-        regions = [_region(dets, row) for row in range(len(dets))]
+        regions = [_region(dets, row, label) for row, label in enumerate(dets.labels)]
         score = float(dets.confidence.mean()) if len(dets) else 0.0
         prediction = {"model_version": model, "score": round(score, 6), "result": regions}
         return json.dumps({"data": {"image": address}, "predictions": [prediction]}, ensure_ascii=False)
@@ -36,10 +36,10 @@ def label_studio(path: str, model: str) -> TextFile:
     return TextFile(path, task, "[\n", ",\n", "\n]\n")
 
 
-def _region(dets: Detections, row: int) -> dict[str, Any]:
+def _region(dets: Detections, row: int, name: str) -> dict[str, Any]:
     x1, y1, x2, y2 = map(float, clipped(dets, row))
     score = round(float(dets.confidence[row]), 6)
-    found = labelstudio.region(dets.labels[row], (x1, y1, x2, y2), dets.image_size, score)
+    found = labelstudio.region(name, (x1, y1, x2, y2), dets.image_size, score)
     return {"id": f"box{row + 1}", "image_rotation": 0, **found}
 
 
@@ -69,10 +69,10 @@ class CvatFile(TextFile):
         width, height = dets.image_size
         name = PurePath(_image_path(result.frame, self._stems)).name
         lines = [f' <image id="{number - 1}" name={quoteattr(name)} width="{width}" height="{height}">\n']
-        for row in range(len(dets)):
+        for row, kind in enumerate(dets.labels):
             corners = zip(("xtl", "ytl", "xbr", "ybr"), map(float, clipped(dets, row)), strict=True)
             edges = " ".join(f'{key}="{value:.2f}"' for key, value in corners)
-            label = f'label={quoteattr(dets.labels[row])} source="auto" score="{dets.confidence[row]:.6f}"'
+            label = f'label={quoteattr(kind)} source="auto" score="{dets.confidence[row]:.6f}"'
             lines.append(f'  <box {label} occluded="0" {edges} z_order="0"></box>\n')
         return "".join([*lines, " </image>\n"])
 
