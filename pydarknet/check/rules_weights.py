@@ -31,7 +31,9 @@ def weights_fit(inputs: Inputs) -> Iterator[Found]:
     """The file must end exactly at the end of a layer and leave no values over.  Darknet loads any file into
     any network without a warning, and the network then starts from noise."""
     if isinstance(inputs.weights, WeightsError):
-        yield Found(str(inputs.weights))
+        missing = isinstance(inputs.weights.__cause__, FileNotFoundError)
+        hint = "Give the path of a file; `pydarknet weights known` lists published ones." if missing else ""
+        yield Found(str(inputs.weights), hint=hint)
         return
     file = _opened(inputs)
     if file is None or not inputs.built:

@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from pydarknet.cli._impl.options import BYTES, SIZE, device_option
+from pydarknet.cli._impl.options import BYTES, SIZE, CfgOfModel, device_option
 from pydarknet.engine.precisions import PRECISIONS
 from pydarknet.errors import CfgError, FileError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+CFG_OF_MODEL = CfgOfModel(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -202,7 +203,7 @@ def models(as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=CFG_OF_MODEL)
 @click.option("--size", type=SIZE, help="Another input size, 416 or 608x320.")
 @AS_JSON
 def show(file: Path, size: tuple[int, int] | None, as_json: bool) -> None:
@@ -220,7 +221,7 @@ def show(file: Path, size: tuple[int, int] | None, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=CFG_OF_MODEL)
 @click.option("--all", "absent", is_flag=True, help="Also the keys that are not set.")
 @click.option("--section", help="Only sections of this type, for example net or yolo.")
 @AS_JSON
@@ -255,8 +256,8 @@ def _section_meaning(name: str) -> str:
 
 
 @command.command()
-@click.argument("old", type=FILE)
-@click.argument("new", type=FILE)
+@click.argument("old", type=CFG_OF_MODEL)
+@click.argument("new", type=CFG_OF_MODEL)
 @AS_JSON
 def diff(old: Path, new: Path, as_json: bool) -> int:
     """Print differences in meaning; spelling, order and comments are ignored.
@@ -351,7 +352,7 @@ def _write_or_save(changed: object, file: Path, write: bool, output: Path | None
 
 
 @command.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=CFG_OF_MODEL)
 @click.option("--batch", type=click.IntRange(1), help="Images per update. Default: that of the file.")
 @click.option("--subdivisions", type=click.IntRange(1), help="Only this number of subdivisions.")
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pydarknet.cli._impl.bars import Bars
-from pydarknet.cli._impl.options import BYTES, device_option
+from pydarknet.cli._impl.options import BYTES, CfgOfModel, device_option
 from pydarknet.engine.devices import backend_on
 from pydarknet.errors import ArgumentError, DarknetError
 
@@ -23,7 +23,7 @@ _EXIT = (
 
 
 @click.command(name="check", epilog=_EXIT)
-@click.argument("cfg_path", metavar="CFG", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.argument("cfg_path", metavar="CFG", type=CfgOfModel(dir_okay=False, path_type=Path), required=False)
 @click.option(
     "--data", type=click.Path(path_type=Path), help=".data file, list, or a data set of any format."
 )
@@ -61,6 +61,8 @@ def command(
     rules: bool,
 ) -> int:
     """Check cfg, data, weights and plan of a training before it starts.
+
+    The folder of a run or a pack stands for the cfg in it.
 
     \b
     Examples:

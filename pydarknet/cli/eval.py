@@ -26,7 +26,9 @@ class EvalOptions(PrecisionOptions):
     weights: str | None = setting(
         None, "Trained weights (.weights), in place of WEIGHTS; those of a run need no cfg.", metavar="FILE"
     )
-    data: str = setting("", ".data file, or a data set of any format.", metavar="FILE", required=True)
+    data: str = setting(
+        "", ".data file, or a data set of any format. Default: that of the run.", metavar="FILE"
+    )
     split: str = setting(
         "valid", "valid, train, test, or all. A set without splits is used whole.", metavar="NAME"
     )
@@ -83,6 +85,7 @@ def command(model: tuple[str, ...], **options: Any) -> int:
     \b
     Examples:
       pydarknet eval net.cfg net_best.weights --data obj.data
+      pydarknet eval runs/pets
       pydarknet eval runs/pets --data ds/ --split test --out report
       pydarknet eval runs/pets --compare runs/pets2 --data obj.data
       pydarknet eval net.cfg net.weights --data coco.json --out r --results coco

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -65,13 +66,24 @@ def _print_json(value: Any) -> None:
 def info_command(weights: Path, cfg_path: Path | None, batch: int | None, layers: bool, as_json: bool) -> int:
     """Show how long weights were trained, for how many classes, and which networks they fit.
 
-    Exit code 1 if they do not fit --cfg.
+    A pack or the folder of a run stands for its best weights and its cfg. Exit code 1 if they do not fit the
+    cfg.
 
     \b
     Examples:
       pydarknet weights info yolov4-tiny.weights
       pydarknet weights info my_last.weights --cfg my.cfg --layers
     """
+    from pydarknet.engine.model_files import found_files, is_model
+
+    with contextlib.ExitStack() as unpacked:
+        if is_model(weights):
+            cfg, found = unpacked.enter_context(found_files(weights, None))
+            cfg_path, weights = cfg_path or Path(cfg), Path(found or "")
+        return _info(weights, cfg_path, batch, layers, as_json)
+
+
+def _info(weights: Path, cfg_path: Path | None, batch: int | None, layers: bool, as_json: bool) -> int:
     from pydarknet.cfg import CfgFile
     from pydarknet.weights import load
     from pydarknet.weights.tools import statistics

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydarknet.errors import WeightsError
+from pydarknet.errors import FileError, WeightsError
 
 ARCHIVES = (".tar.gz", ".tgz")
 PREFERRED = ("best", "final", "last", "ema")
@@ -60,6 +60,11 @@ def is_model(path: Path) -> bool:
     if path.is_dir():
         return any((path / name).is_file() for name in ("model.json", "run.json"))
     return is_archived(path)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a path alone may mean a network: a pack, a run, or weights, which lie in one."""
+    return is_model(path) or path.suffix.lower() == ".weights"
 
 
 def is_archived(path: Path) -> bool:
@@ -125,7 +130,7 @@ def found_files(
         WeightsError: the model is damaged or incomplete, or its weights belong to no run.
     """
     path = Path(model)
-    if weights is not None or not (is_model(path) or path.suffix.lower() == ".weights"):
+    if weights is not None or not is_whole(path):
         yield os.fspath(model), None if weights is None else os.fspath(weights)
     elif not is_model(path):
         cfg = cfg_beside(path)
@@ -138,3 +143,16 @@ def found_files(
         with tempfile.TemporaryDirectory(prefix="pydarknet-") as folder:
             parts = open_model(path, Path(folder))
             yield str(parts.cfg), str(parts.weights)
+
+
+@contextlib.contextmanager
+def saying_where_from(weights: str | None) -> Iterator[None]:
+    """Add to the error of missing weights where they are published."""
+    try:
+        yield
+    except FileError as error:
+        if weights is None or Path(weights).exists() or not str(error).startswith(weights):
+            raise
+        from pydarknet.weights.published import hint
+
+        raise FileError(f"{error}{hint(weights)}") from None

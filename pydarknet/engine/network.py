@@ -23,7 +23,7 @@ from pydarknet.engine.handle import EngineOptions, Handle, Image, LayerInfo, Lay
 from pydarknet.engine.hinted import hinted
 from pydarknet.engine.images import ImageLike, load
 from pydarknet.engine.layer_table import default_outputs, layer_table, network_html
-from pydarknet.engine.model_files import found_files
+from pydarknet.engine.model_files import found_files, saying_where_from
 from pydarknet.engine.names import names_for, usable_names_beside
 from pydarknet.engine.selection import Classes, Selection
 from pydarknet.engine.trainer import Trainer
@@ -93,7 +93,7 @@ class Network(Closing):
     ) -> None:
         options = EngineOptions(backend_on(backend, device), precision, batch, threads or 0, strict)
         library = library or os.environ.get("PYDARKNET_LIBRARY")
-        with found_files(cfg, weights) as (path, file):
+        with found_files(cfg, weights) as (path, file), saying_where_from(file):
             if library:
                 from pydarknet.compat.foreign import ForeignHandle
 

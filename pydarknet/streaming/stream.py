@@ -16,10 +16,12 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydarknet.engine.detections import Detections
 from pydarknet.engine.hinted import hinted, refuse
+from pydarknet.engine.model_files import is_whole
 from pydarknet.engine.network import Names, Network
 from pydarknet.engine.selection import Classes
 from pydarknet.errors import ArgumentError, DataError
@@ -181,8 +183,8 @@ def stream(  # noqa: PLR0913  all but two by keyword
 
 def detect(
     cfg: str | os.PathLike[str],
-    weights: str | os.PathLike[str] | None,
-    source: Any,
+    weights: Any = None,
+    source: Any = None,
     *,
     names: Names | None = None,
     size: int | tuple[int, int] | None = None,
@@ -196,7 +198,8 @@ def detect(
             print(dets)
 
     Args:
-        cfg: path of the cfg file; or of a run folder or pack, with ``weights=None``.
+        cfg: path of the cfg file; or of a run folder or pack, which the source follows:
+            ``detect("runs/pets", "a.jpg")``.
         weights: path of the weights file.
         source: as for :func:`stream`.
         names: as for :class:`Network`.
@@ -210,6 +213,10 @@ def detect(
     Raises:
         DarknetError: see :class:`Network` and :func:`stream`.
     """
+    if source is None and is_whole(Path(cfg)):
+        weights, source = None, weights
+    if source is None:
+        raise ArgumentError("detect() needs a source: detect(CFG, WEIGHTS, SOURCE) or detect(MODEL, SOURCE)")
     loading = ("device", "backend", "precision", "batch", "threads", "strict", "library")
     own = {key: options.pop(key) for key in loading if key in options}
     known = [name for name in inspect.signature(stream).parameters if name not in ("net", "source")]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePath
@@ -90,11 +91,21 @@ def known() -> dict[str, Published]:
 
 
 def hint(path: str) -> str:
-    """Advice on a published file that is missing; "" for another name."""
-    file = known().get(PurePath(path).name)
+    """Advice on a missing file that is published, or has nearly the name of one; else ""."""
+    name, files = PurePath(path).name, known()
+    file = files.get(name)
     if file is None:
-        return ""
+        close = _files_of(name) or difflib.get_close_matches(name, files, n=1, cutoff=0.95)
+        return f"; did you mean {' or '.join(close)}, see `pydarknet weights known`?" if close else ""
     text = f"; {file.name} ({file.content}, {file.size} bytes) is not part of pydarknet: "
     if file.url:
         return f"{text}`pydarknet weights get {file.name}` downloads it from {file.url}"
     return f"{text}get it from the project that publishes it, check it with `pydarknet weights verify`"
+
+
+def _files_of(family: str) -> list[str]:
+    """Files of a network: the cut one to train from, and the complete one."""
+    if family not in FAMILIES:
+        return []
+    cut = FAMILIES[family].pretrained
+    return [*([cut[0]] if cut else []), f"{family}.weights"]

@@ -127,7 +127,7 @@ def test_the_input_is_never_overwritten(
         (["--cfg", "tiny.cfg", "--weights", "tiny.weights"], 2, "Missing argument '[CFG WEIGHTS | MODEL] SOURCE...'"),
         (["--cfg", "tiny.cfg", "--weights", "tiny.weights", "--thresh", "2", "x.jpg"], 2, "2.0 is not in the range"),
         (["--cfg", "gone.cfg", "--weights", "tiny.weights", "x.jpg"], 1, "error: gone.cfg: cannot open the file"),
-        (["--cfg", "tiny.cfg", "--weights", "gone.weights", "x.jpg"], 1, "error: gone.weights: cannot read the weights"),
+        (["--cfg", "tiny.cfg", "--weights", "gone.weights", "x.jpg"], 1, "error: gone.weights: cannot open the file"),
     ],
 )  # fmt: skip
 def test_wrong_usage(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from helpers import run
 
+import pydarknet
+from pydarknet import ArgumentError, TrainConfig
 from pydarknet.weights.pack import Parts, pack
 
 
@@ -50,6 +53,22 @@ def test_a_model(
     (found,) = json.loads(capsys.readouterr().out)["objects"]
     assert found["name"] == "plate"
     assert found["confidence"] == pytest.approx(0.7304, abs=5e-3)
+
+
+def test_a_model_without_a_source(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "detect", "run") == 2
+    assert "Missing argument 'SOURCE...' after run" in capsys.readouterr().err
+
+
+def test_a_model_in_python() -> None:
+    for words in (("run", "x.png"), ("run", None, "x.png"), ("run/net.cfg", "tiny.weights", "x.png")):
+        ((_, found),) = pydarknet.detect(*words, thresh=0.5)
+        assert len(found) == 1
+    for words in (("run",), ("run/net.cfg", "x.png")):
+        with pytest.raises(ArgumentError, match="needs a source: detect"):
+            pydarknet.detect(*words)
 
 
 def test_a_damaged_pack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +128,73 @@ def test_a_model_is_evaluated(
     if "--compare" in model:
         assert found["compare"]["map50"] == 1
         assert found["compare"]["conditions"]["weights"] == "model.tar.gz"
+
+
+@pytest.mark.usefixtures("labelled")
+def test_a_run_is_evaluated_on_its_own_data(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = TrainConfig(cfg="run/net.cfg", data="obj.data").to_json()
+    Path("run/run.json").write_text(json.dumps({"config": config, "sessions": []}))
+    assert run(monkeypatch, "eval", "run", "--json") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["map50"] == 1
+    assert err == f"data: {Path('obj.data').resolve()}\n"
+    Path("obj.data").unlink()
+    assert run(monkeypatch, "eval", "run") == 2
+    words = " ".join(capsys.readouterr().err.split())
+    assert re.search(r"Missing option '--data': run was trained on \S*obj\.data, which is not here\.", words)
+    assert run(monkeypatch, "eval", "run/net.cfg", "tiny.weights") == 2
+    assert "Missing option '--data'." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("export onnx MODEL m.onnx --no-verify", "m.onnx: 0.0 MB, opset 17"),
+        ("export onnx MODEL --no-verify", "MODEL.onnx: 0.0 MB, opset 17"),
+        ("weights info MODEL --layers", ": fits exactly"),
+        ("bench MODEL --seconds 0", "images/s"),
+        ("info MODEL", "1 classes"),
+        ("cfg show MODEL", "1 yolo"),
+        ("cfg explain MODEL", "[net]"),
+        ("check MODEL", "L-08"),
+    ],
+)
+@pytest.mark.parametrize(("model", "name"), [("run", "run"), ("packed", "packed"), ("m.tar.gz", "m")])
+def test_commands_that_take_a_model(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    expected: str,
+    model: str,
+    name: str,
+) -> None:
+    if model != "run":
+        pack(Parts(Path("tiny.cfg"), Path("tiny.weights"), Path("tiny.names")), Path(model))
+    code = run(monkeypatch, *line.replace("MODEL", model, 1).split())
+    out, err = capsys.readouterr()
+    if model == "m.tar.gz" and line.split()[0] in ("cfg", "check"):
+        assert code == 2
+        assert "is a packed archive; unpack it and give its folder" in " ".join(err.split())
+    else:
+        assert expected.replace("MODEL", name) in out
+        assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "Missing argument 'CFG WEIGHTS'."),
+        ("tiny.cfg", "Missing argument 'WEIGHTS'."),
+        ("run a.onnx b", "found 'b' after a.onnx, the file to write"),
+    ],
+)
+def test_words_that_are_no_model_to_export(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, message: str
+) -> None:
+    assert run(monkeypatch, "export", "onnx", *words.split()) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -98,6 +99,17 @@ def test_what_went_wrong_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert at(5, left=False) == grey
     assert at(65, left=False) == grey
     assert at(125, left=False) == pytest.approx((0.4 * dog + 0.6 * 90).tolist(), abs=1)
+
+
+def test_boxes_near_infinity_are_drawn_like_the_whole_image(tmp_path: Path) -> None:
+    """An untrained network has such; a warning of numpy is an error here."""
+    (verdict,) = Evaluation([judged([(0, 0.9, 0)], [], grey_image(tmp_path / "grey.png"))], ["cat"]).verdicts
+
+    def drawn(*corners: float) -> np.ndarray:
+        boxes = np.array([corners], np.float32)
+        return worst_images.pair(replace(verdict, judged=replace(verdict.judged, boxes=boxes)), ["cat"])
+
+    assert np.array_equal(drawn(-3e38, -3e38, 3e38, 3e38), drawn(0, 0, 200, 20))
 
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 2, 2), (16, 4, 4), (20, 4, 4)])

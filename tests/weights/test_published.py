@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from helpers import run
 
+from pydarknet import FileError, Network, WeightsError
+from pydarknet.weights import load
 from pydarknet.weights.published import Published, hint, known
 
 #: Bytes of the files as they are published.
@@ -54,13 +56,39 @@ def test_a_missing_published_file(
     )
     for line in (
         "detect --cfg tiny.cfg --weights yolov4-tiny.conv.29 x.png",
+        "bench tiny.cfg yolov4-tiny.conv.29",
+        "export onnx tiny.cfg yolov4-tiny.conv.29",
         "weights info yolov4-tiny.conv.29",
         "check tiny.cfg --weights yolov4-tiny.conv.29",
     ):
         assert run(monkeypatch, *line.split()) > 0
         out, err = capsys.readouterr()
         assert expected in out + err, line
+    with pytest.raises(FileError, match=re.escape(expected)):
+        Network("tiny.cfg", "yolov4-tiny.conv.29")
     assert hint("mine.weights") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("yolov4-tiny", "yolov4-tiny.conv.29 or yolov4-tiny.weights"),
+        ("there/yolov4-tinny.conv.29", "yolov4-tiny.conv.29"),
+        ("yolov4-tiny.weight", "yolov4-tiny.weights"),
+    ],
+)
+def test_a_name_that_is_nearly_that_of_a_published_file(name: str, meant: str) -> None:
+    with pytest.raises(WeightsError, match=rf"No such file or directory; did you mean {meant}, see `pydark"):
+        load(name)
+
+
+def test_the_remedy_for_missing_weights_is_not_that_for_wrong_ones(
+    tiny_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "check", tiny_files[0], "--weights", "gone.weights") == 2
+    found = capsys.readouterr().out
+    assert "Give the path of a file; `pydarknet weights known` lists published ones." in found
+    assert "Use weights made for this network." not in found
 
 
 def publish(monkeypatch: pytest.MonkeyPatch, *files: Published) -> None:

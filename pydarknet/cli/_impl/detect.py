@@ -37,7 +37,6 @@ from pydarknet.streaming.result import Result
 from pydarknet.streaming.sources import StreamSource, classify, expand
 from pydarknet.streaming.stream import Skip, Stream, stream
 from pydarknet.system.web_access import parse_address
-from pydarknet.weights.file import read_header
 
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, without a terminal
 
@@ -96,8 +95,10 @@ def _stream(network: Network, source: Any, options: DetectOptions, skip: Skip) -
 
 def _with_model(sources: list[str], options: DetectOptions, folder: Path) -> DetectOptions:
     """Take cfg and weights from a pack or run, and the cfg of weights from the run that they lie in."""
-    if options.weights is None and options.cfg is None and len(sources) > 1 and is_model(Path(sources[0])):
+    if options.weights is None and options.cfg is None and is_model(Path(sources[0])):
         options = replace(options, weights=sources.pop(0))
+        if not sources:
+            raise click.UsageError(f"Missing argument 'SOURCE...' after {options.weights}")
     if options.weights is None:
         return options
     weights = Path(options.weights)
@@ -198,8 +199,6 @@ def _networks(options: DetectOptions) -> Iterator[Network]:
             raise click.UsageError(
                 "Missing option '--weights'; a network with random weights detects nothing."
             )
-        if not Path(spec.weights).exists():
-            read_header(spec.weights)  # its error says where published weights are
         names = names_from(spec.names) if spec.names else None
         network = Network(spec.cfg, spec.weights, library=spec.library, **_loading(options, names))
         if options.size:

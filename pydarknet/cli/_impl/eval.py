@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from pydarknet.evaluation.evaluate import Collector, evaluate, labelled
 from pydarknet.evaluation.evaluation import Evaluation
 from pydarknet.evaluation.serialise import percent
 from pydarknet.evaluation.spread import EvaluationJob, collect_by
+from pydarknet.runs.folder import RunFolder
 from pydarknet.streaming.outputs import result_files as writers
 from pydarknet.streaming.outputs.text import synset_order
 from pydarknet.system.atomic import abandon, replacing
@@ -48,6 +49,8 @@ def run(model: Sequence[str], options: EvalOptions) -> int:
         options: of the command.
     """
     _check_options(options)
+    if not options.data:
+        options = replace(options, data=_data_of_run(_networks(model, options)[0][0]))
     with contextlib.ExitStack() as unpacked:
         networks = []
         for one in _networks(model, options):
@@ -59,6 +62,18 @@ def run(model: Sequence[str], options: EvalOptions) -> int:
             name = one[0] if is_archived(Path(one[0])) else weights  # not that of an unpacked file
             networks.append((cfg, weights, name))
         return _run(networks, options)
+
+
+def _data_of_run(folder: str) -> str:
+    """The data set that a run was trained on, which is printed."""
+    run = RunFolder(Path(folder))
+    if not run.exists:
+        raise click.UsageError("Missing option '--data'.")
+    data = str(run.config().data)
+    if not Path(data).exists():
+        raise click.UsageError(f"Missing option '--data': {folder} was trained on {data}, which is not here.")
+    click.echo(f"data: {data}", err=True)
+    return data
 
 
 def _networks(words: Sequence[str], options: EvalOptions) -> list[tuple[str, str | None]]:

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import click
 
 from pydarknet.engine.devices import device_name
+from pydarknet.engine.model_files import is_archived, is_model, of_run
 from pydarknet.engine.precisions import PRECISIONS
-from pydarknet.errors import ArgumentError
+from pydarknet.errors import ArgumentError, WeightsError
 from pydarknet.runs.config import BACKEND_HELP, DEVICE_HELP, PRECISION_HELP
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,6 +77,21 @@ class DeviceType(click.ParamType):  # type: ignore[type-arg]  # generic from cli
 DEVICE = DeviceType()
 
 
+class CfgOfModel(click.Path):
+    """A cfg file; the folder of a run or a pack stands for the cfg in it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Find the cfg; click reports failures as wrong usage."""
+        if not is_model(Path(value)):
+            return super().convert(value, param, ctx)
+        if is_archived(Path(value)):
+            self.fail(f"{value!r} is a packed archive; unpack it and give its folder", param, ctx)
+        try:
+            return of_run(Path(value)).cfg
+        except WeightsError as error:
+            self.fail(str(error), param, ctx)
+
+
 class GpusType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
     """Numbers of different GPUs: ``0,1``."""
 
@@ -128,7 +144,7 @@ def setting(default: Any, text: str, **more: Any) -> Any:
         text: help text.
         more: ``flag`` (its spelling, or a tuple of spellings; by default from the field's name), ``metavar``,
             ``choices``, ``type`` (click's, if not that of the annotation), the range ``low`` and ``high``
-            (inclusive unless ``exclusive``), ``required``.
+            (inclusive unless ``exclusive``).
     """
     return field(default=default, metadata={"help": text, **more})
 
@@ -155,9 +171,7 @@ def _option(one: Field[Any], given_only: bool) -> Callable[[F], F]:
     meta, kind = one.metadata, str(one.type).removesuffix(" | None")
     flags = meta.get("flag", "--" + one.name.replace("_", "-"))
     shown = not isinstance(one.default, bool) and one.default not in (None, MISSING, "", ())
-    more: dict[str, Any] = {"help": meta["help"], "required": meta.get("required", False)}
-    if not more["required"]:  # a default, even None, would satisfy click
-        more["default"] = None if given_only else one.default
+    more: dict[str, Any] = {"help": meta["help"], "default": None if given_only else one.default}
     if given_only and shown:
         more["help"] += f"  [default: {one.default}]"
     more["show_default"] = shown and not given_only
