@@ -7,7 +7,7 @@
 namespace dn::cpu {
 namespace {
 
-constexpr std::size_t kFewWeights = 8 << 20;  // bytes; a part of the last cache, which all threads share
+constexpr std::size_t kFewWeights = 32 << 20;  // bytes; read again for every image
 
 }  // namespace
 
