@@ -46,9 +46,10 @@ def require(cfg: CfgFile) -> None:
 
 
 def stride_of(cfg: CfgFile) -> int:
-    """Width and height must be multiples of this; 1 for networks without a head that tiles the image."""
+    """Width and height must be multiples of this; 1 if no head tiles the image, or [crop] sets its size."""
     tiles = any(head.type in _TILED for head in cfg.heads)
-    return walk(cfg, ROOMY, ROOMY, problems=[]).stride if tiles else 1
+    is_cropped = any(layer.type == "crop" for layer in cfg.layers)
+    return walk(cfg, ROOMY, ROOMY, problems=[]).stride if tiles and not is_cropped else 1
 
 
 def random_head(cfg: CfgFile) -> Section | None:

@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Check cfg, data and weights before a training starts."),
     "convert": ("convert", "Convert a data set from any label format to any other."),
     "data": ("data", "Split, balance, filter, count and view data sets."),
-    "demo": ("demo", "Train a small detector on handwritten digits in three minutes."),
+    "demo": ("demo", "Train a small detector on handwritten digits in two minutes."),
     "detect": ("detect", "Detect objects in images, videos, cameras and streams."),
     "detector": ("detector", "Darknet's command lines: detector test, demo, ..."),
     "eval": ("eval", "Evaluate a network: mAP, results by class and size, errors."),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pydarknet.cfg import CfgFile, new
 from pydarknet.cfg.augmentation import AugmentConfig
-from pydarknet.cfg.trainable import refusals
+from pydarknet.cfg.trainable import refusals, stride_of
 from pydarknet.engine.network import Network
 from pydarknet.errors import DarknetError
 
@@ -182,3 +182,15 @@ def test_heads_that_differ() -> None:
     assert [(p.key, p.message) for p in problems] == [
         ("classes", "found 3, but 2 in line 29; all heads need the same")
     ]
+
+
+def test_a_crop_sets_the_size_whatever_the_input_is() -> None:
+    """The stride is that of NET; behind a crop of 64 x 64 every input of that size and above fits."""
+    assert stride_of(CfgFile.parse(NET)) == 4
+    crop = "[crop]\ncrop_width=64\ncrop_height=64\n[convolutional]\nbatch_normalize=1"
+    cropped = NET.replace("[convolutional]\nbatch_normalize=1", crop).replace("=64", "=70", 2)
+    cfg = CfgFile.parse(cropped)
+    assert stride_of(cfg) == 1
+    with Network.parse(str(cfg), backend="ref") as network:
+        assert network.info.width == 70
+    assert not refusals(cfg)
