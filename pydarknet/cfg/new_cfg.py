@@ -106,7 +106,9 @@ def make(request: Request) -> tuple[CfgFile, list[str]]:
         cfg = build(subdivisions, _fit(request, cfg, length, notes))
     if plan.pretrained:
         file, layers = plan.pretrained
-        notes.append(f"start training from {file} (the first {layers} layers, trained on a large data set)")
+        notes.append(
+            f"pre-trained for --weights: {file} (the first {layers} layers; pydarknet weights get {file})"
+        )
     return cfg, notes
 
 

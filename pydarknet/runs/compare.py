@@ -68,7 +68,9 @@ def find(places: Iterable[str | Path]) -> list[Path]:
             found.append(place)
     if not found:
         looked = ", ".join(map(str, places))
-        raise DataError(f"{looked}: found no runs; a run is a folder with run.json, {' or '.join(IN_RUN)}")
+        raise DataError(
+            f"{looked}: found no runs; a run is a folder with one of run.json, {', '.join(IN_RUN)}"
+        )
     return found
 
 

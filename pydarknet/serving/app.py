@@ -34,6 +34,7 @@ _PAGE = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+_QUERY = ("thresh", "token")  # without a handler, which may know more
 _SHARED = ("page.css", "icon.svg")  # with the page of a run
 
 
@@ -153,6 +154,9 @@ def _add_detection(app: FastAPI, service: Service) -> None:
         image with boxes.
         """
         form = choose(request.headers.get("accept"))
+        unknown = request.query_params.keys() - _QUERY
+        if unknown and service.settings.handler is None:
+            raise Refused(400, f"found ?{min(unknown)}=, expected ?thresh=")
         service.loaded()
         body = b"".join([part async for part in request.stream()])  # not kept by the request, as body() is
         kind = request.headers.get("content-type", "")
@@ -227,7 +231,8 @@ async def _refused(_: Request, error: Any) -> Response:
 
 
 async def _failed(_: Request, error: Any) -> Response:
-    return JSONResponse({"error": str(error.detail).lower()}, error.status_code, error.headers)
+    expected = f"; expected {error.headers['Allow']}" if error.status_code == 405 else ""
+    return JSONResponse({"error": str(error.detail).lower() + expected}, error.status_code, error.headers)
 
 
 async def _invalid(_: Request, error: Any) -> Response:

@@ -23,7 +23,7 @@ class ImageRequest(msgspec.Struct):
     """A JSON body.
 
     Attributes:
-        image: the bytes of an image file in base64, also as a data URL.
+        image: the bytes of an image file in base64, also in lines, and also as a data URL.
     """
 
     image: str
@@ -57,7 +57,12 @@ def check(data: bytes, most_pixels: int) -> tuple[int, int]:
         raise Refused(400, "the body is empty; expected an image")
     if _format(data) is None:
         expected = ", ".join(FORMATS.values())
-        raise Refused(415, f"the body is not an image; expected {expected}, raw, in a form or in JSON")
+        raise Refused(
+            415,
+            f"the body is not an image; expected {expected}: raw, "
+            "in a form (Content-Type: multipart/form-data), "
+            "or as base64 in JSON (Content-Type: application/json)",
+        )
     try:
         width, height = header_size(data)
     except DataError as error:
@@ -98,7 +103,7 @@ def _file_of_json(body: bytes) -> bytes:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text.encode().translate(None, b" \t\r\n"), validate=True)
     except (binascii.Error, ValueError) as error:
         raise Refused(400, f"the value of 'image' is not base64: {error}") from None
 

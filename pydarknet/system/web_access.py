@@ -69,7 +69,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or error
-        raise FileError(f"cannot listen on {host}:{port}: {reason}") from None
+        raise FileError(f"cannot listen on {host}:{port}: {reason} (choose another with --http)") from None
     return listener
 
 

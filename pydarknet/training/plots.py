@@ -196,7 +196,7 @@ def page(run: RunFolder, config: TrainConfig, notify: Notify) -> Iterator[None]:
     try:
         served = Page(run.path, *parse_address(config.http))
     except FileError as error:
-        raise ArgumentError(f"{error} (choose another with --http)") from None
+        raise ArgumentError(str(error)) from None
     with served:
         if served.warning:
             notify(f"warning: {served.warning}")

@@ -59,7 +59,7 @@ def test_new_writes_what_python_makes(folder: Path) -> None:
     assert result.exit_code == 0
     assert (folder / "yolov4-tiny.cfg").read_text("utf-8") == str(cfg.yolov4_tiny(classes=3, size=416))
     assert "written: yolov4-tiny.cfg" in result.stderr
-    assert "start training from yolov4-tiny.conv.29 (the first 29 layers" in result.stderr
+    assert "--weights: yolov4-tiny.conv.29 (the first 29 layers" in result.stderr
 
 
 def test_new_takes_classes_and_images_from_the_data(data: Path) -> None:

@@ -384,6 +384,14 @@ def test_bad_input(
     assert message in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_word_that_is_no_model(
+    few: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word, state in (("runs/gone", "is not there"), (few, "is not a pack or run")):
+        assert run(monkeypatch, "eval", word, "--data", few) == 2
+        assert f"{word} {state}; expected CFG WEIGHTS, a pack or" in " ".join(capsys.readouterr().err.split())
+
+
 def test_images_that_cannot_be_read_are_left_out(
     shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

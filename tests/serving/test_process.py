@@ -109,7 +109,9 @@ def test_a_full_disk_behind_stdout_does_not_end_the_service(tiny_files: Files, p
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["{cfg}"], 2, "Missing option '--weights'"),
+        (["{cfg}"], 2, "Missing argument 'WEIGHTS' after"),
+        (["runs/gone"], 2, "found 'runs/gone', which is not there; expected CFG WEIGHTS"),
+        (["--cfg", "{cfg}", "--weights", "{weights}"], 2, "arguments without an option: pydarknet serve CFG"),
         (["{cfg}", "{weights}", "more"], 2, "found 'more'; expected CFG WEIGHTS"),
         (["{cfg}", "nothing.weights"], 1, "nothing.weights"),
         (["{cfg}", "{weights}", "--http", "x"], 1, "expected a port"),
@@ -117,6 +119,7 @@ def test_a_full_disk_behind_stdout_does_not_end_the_service(tiny_files: Files, p
         (["{cfg}", "{weights}", "--handler", "no_such:f"], 2, "no module 'no_such'"),
         (["{cfg}", "{weights}", "--handler", "json:loads"], 2, "three arguments"),
         (["{cfg}", "{weights}", "--port", "1"], 2, "Use --http."),
+        (["{cfg}", "{weights}", "--host", "::"], 2, "Use --http."),
     ],
 )
 def test_what_cannot_be_served(
@@ -140,7 +143,8 @@ def test_a_port_that_is_taken(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert run(monkeypatch, "serve", *tiny_files, "--http", port) == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+    reason = "Address already in use (choose another with --http)"
+    assert f"cannot listen on 127.0.0.1:{port}: {reason}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def test_all_bodies_have_the_answer_of_the_network(
         served.client.post("/models/model/invoke", files={"other": other, "body": ("a.png", png)}),
         served.client.post("/v1/detect", files=[("file", ("a.png", png)), ("file", ("b.png", b"x"))]),
         served.client.post("/invocations", json={"image": encoded}),
+        served.client.post("/invocations", json={"image": base64.encodebytes(png).decode()}),  # in lines
         served.client.post("/invocations", json={"image": f"data:image/png;base64,{encoded}", "id": 3}),
     ]
     for answer in answers:
@@ -77,6 +78,15 @@ def test_the_threshold_is_that_of_each_request(served: Served, png: bytes) -> No
         assert len(found) == {0.25: 2, 0.5: 1, 0.8: 0}.get(thresh, len(found))
     assert served.detect(png, params={"thresh": "much"}).status_code == 400
     assert served.detect(png, params={"thresh": 0}).status_code == 400
+    wrong = served.detect(png, params={"thresh": 0.5, "conf": 0.5})
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "found ?conf=, expected ?thresh=")
+
+
+def test_a_wrong_request_is_told_what_is_expected(served: Served) -> None:
+    text = base64.b64encode(b"no image")
+    assert "Content-Type: application/json" in served.detect(b'{"image": "%s"}' % text).json()["error"]
+    got = served.client.get("/invocations")
+    assert (got.status_code, got.json()["error"]) == (405, "method not allowed; expected POST")
 
 
 def test_images_of_several_clients_are_one_batch(serve: Serve, png: bytes, slowed: Slowed) -> None:

@@ -38,6 +38,7 @@ from pydarknet.streaming.sources import StreamSource, classify, expand
 from pydarknet.streaming.stream import Skip, Stream, stream
 from pydarknet.system.web_access import parse_address
 
+RANDOM = "a network with random weights detects nothing."
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, without a terminal
 
 
@@ -136,7 +137,13 @@ def load_network(model: Sequence[str], options: DetectOptions) -> Network:
     with tempfile.TemporaryDirectory(prefix="pydarknet-") as unpacked:
         options = _with_model(words, options, Path(unpacked))
         if words != ["-"]:
-            raise click.UsageError(f"found {words[0]!r}; expected CFG WEIGHTS, a pack or the folder of a run")
+            alone = len(words) > len(model)  # not more than a cfg and weights
+            state = ", which is not there" if alone and not Path(words[0]).exists() else ""
+            raise click.UsageError(
+                f"found {words[0]!r}{state}; expected CFG WEIGHTS, a pack or the folder of a run"
+            )
+        if options.weights is None:
+            raise click.UsageError(f"Missing argument 'WEIGHTS' after {options.cfg}; {RANDOM}")
         (network,) = _networks(options)
         return network
 
@@ -196,9 +203,7 @@ def _networks(options: DetectOptions) -> Iterator[Network]:
                 "Missing option '--cfg': the network of these weights, or a pack or run folder as --weights"
             )
         if spec.weights is None:
-            raise click.UsageError(
-                "Missing option '--weights'; a network with random weights detects nothing."
-            )
+            raise click.UsageError(f"Missing option '--weights'; {RANDOM}")
         names = names_from(spec.names) if spec.names else None
         network = Network(spec.cfg, spec.weights, library=spec.library, **_loading(options, names))
         if options.size:

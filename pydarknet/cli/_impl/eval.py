@@ -17,6 +17,7 @@ import click
 
 from pydarknet import __version__
 from pydarknet.cli._impl.bars import Bars
+from pydarknet.cli._impl.detect import RANDOM
 from pydarknet.cli._impl.eval_record import recorded
 from pydarknet.cli._impl.own_output import own_output
 from pydarknet.cli.eval import PROTOCOLS, EvalOptions
@@ -56,9 +57,12 @@ def run(model: Sequence[str], options: EvalOptions) -> int:
         for one in _networks(model, options):
             cfg, weights = unpacked.enter_context(found_files(*one))
             if weights is None:
-                raise click.UsageError(
-                    f"Missing argument 'WEIGHTS' after {cfg}; a network with random weights detects nothing."
-                )
+                if not cfg.lower().endswith(".cfg"):
+                    state = "is not a pack or run" if Path(cfg).exists() else "is not there"
+                    raise click.UsageError(
+                        f"{cfg} {state}; expected CFG WEIGHTS, a pack or the folder of a run"
+                    )
+                raise click.UsageError(f"Missing argument 'WEIGHTS' after {cfg}; {RANDOM}")
             name = one[0] if is_archived(Path(one[0])) else weights  # not that of an unpacked file
             networks.append((cfg, weights, name))
         return _run(networks, options)

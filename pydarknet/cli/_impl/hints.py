@@ -46,7 +46,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("config", "config-file"), ("--cfg",)),
     **dict.fromkeys(("data-file", "dataset", "obj"), ("--data",)),
     **dict.fromkeys(("pretrained", "ckpt", "checkpoint", "weight"), ("--weights",)),
-    **dict.fromkeys(("port", "mjpeg-port", "json-port"), ("--http",)),
+    **dict.fromkeys(("host", "port", "mjpeg-port", "json-port"), ("--http",)),
     **dict.fromkeys(DEVICES, ("--device",)),
 }
 
@@ -93,6 +93,10 @@ ADVICE: dict[tuple[str, str], str] = {
     ("detect", "save-csv"): "--to csv writes a table.",
     ("eval", "points"): "--protocol voc11 or coco101 chooses the points of recall.",
     ("eval", "save-json"): "--results coco writes the detections for COCO's server, with --out.",
+    **{
+        ("serve", name): "The network is arguments without an option: pydarknet serve CFG WEIGHTS."
+        for name in ("cfg", "weights", "model")
+    },
     ("", "model"): "A network is a cfg and its weights: --cfg FILE --weights FILE.",
     **{("", name): "This command does not compute a network." for name in (*DEVICES, "device")},
 }
