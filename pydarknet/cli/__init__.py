@@ -7,7 +7,6 @@ Exit codes of every command unless its ``--help`` says otherwise:
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from typing import Any
@@ -17,7 +16,7 @@ import click
 from pydarknet import __version__
 from pydarknet.cli._impl import failures
 from pydarknet.cli._impl.common_options import with_common
-from pydarknet.cli._impl.hints import HintedGroup
+from pydarknet.cli._impl.hints import HintedGroup, command_hint
 
 # name -> (module in pydarknet.cli, one-line help); the module holds a click command named `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -79,9 +78,7 @@ class LazyGroup(HintedGroup):
         """Find the command, or suggest a similar one."""
         name = args[0]
         if name not in self.table and not name.startswith("-"):
-            close = difflib.get_close_matches(name, self.table, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            ctx.fail(f"No such command {name!r}.{hint}")
+            ctx.fail(f"No such command {name!r}.{command_hint(name, self.table)}")
         return super().resolve_command(ctx, args)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pydarknet.cli._impl.options import PrecisionOptions, options_from, setting
+from pydarknet.cli._impl.options import SIZE, PrecisionOptions, options_from, setting
 
 PROTOCOLS = {"darknet": 0, "voc11": 11, "coco101": 101}
 RESULTS = ("coco", "voc", "kaggle")
@@ -28,6 +28,12 @@ class EvalOptions(PrecisionOptions):
     )
     data: str = setting(
         "", ".data file, or a data set of any format. Default: that of the run.", metavar="FILE"
+    )
+    size: tuple[int, int] | None = setting(
+        None,
+        "Input size in place of the cfg's, e.g. 608 or 608x320.",
+        type=SIZE,
+        flag=("--size", "--imgsz", "--img-size"),
     )
     split: str = setting(
         "valid", "valid, train, test, or all. A set without splits is used whole.", metavar="NAME"

@@ -33,23 +33,30 @@ class EvaluationJob:
         weights: absolute path.
         loading: options of :class:`pydarknet.Network`.
         detecting: options of :func:`pydarknet.evaluation.collect.collect`.
+        size: input size in place of the cfg's, (width, height).
     """
 
     cfg: str
     weights: str
     loading: tuple[tuple[str, Any], ...]
     detecting: tuple[tuple[str, Any], ...]
+    size: tuple[int, int] | None = None
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Judged], dict[str, str]]:
         """Detections of a chunk, and its unreadable images with the reason; runs in a worker."""
-        network = _opened(self.cfg, self.weights, self.loading)
+        network = _opened(self.cfg, self.weights, self.loading, self.size)
         chunk = _Chunk(samples, network.info.channels)
         return collect(network, chunk, **dict(self.detecting)), chunk.bad
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(cfg: str, weights: str, loading: tuple[tuple[str, Any], ...]) -> Network:
-    return Network(cfg, weights, **dict(loading))
+def _opened(
+    cfg: str, weights: str, loading: tuple[tuple[str, Any], ...], size: tuple[int, int] | None
+) -> Network:
+    network = Network(cfg, weights, **dict(loading))
+    if size:
+        network.resize(*size)
+    return network
 
 
 @dataclass

@@ -14,6 +14,7 @@ from helpers import run
 
 import pydarknet
 from pydarknet import ArgumentError, TrainConfig
+from pydarknet.data import executors
 from pydarknet.weights.pack import Parts, pack
 
 
@@ -128,6 +129,26 @@ def test_a_model_is_evaluated(
     if "--compare" in model:
         assert found["compare"]["map50"] == 1
         assert found["compare"]["conditions"]["weights"] == "model.tar.gz"
+
+
+@pytest.mark.usefixtures("labelled")
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_an_evaluation_at_another_size(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], engine: str
+) -> None:
+    """As Network.resize, here and in workers; more cells find more objects."""
+    monkeypatch.setattr(executors, "by_name", lambda _: lambda job, tasks, _: map(job, tasks))
+    with pydarknet.Network("tiny.cfg", "tiny.weights", names="tiny.names", precision="fp32") as network:
+        network.resize(8, 16)
+        expected = pydarknet.evaluate(network, "obj.data").to_dict()
+    line = ["eval", "tiny.cfg", "tiny.weights", "--data", "obj.data", "--precision", "fp32", "--json"]
+    found = []
+    for more in ((), ("--size", "8x16", "--engine", engine)):
+        assert run(monkeypatch, *line, *more) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    plain, tall = found
+    assert tall["conditions"]["size"] == [8, 16]
+    assert tall["detections"] == expected["detections"] != plain["detections"]
 
 
 @pytest.mark.usefixtures("labelled")

@@ -51,6 +51,9 @@ ROWS = [
     ("eval", "-iou_thresh", "Use --iou."),
     ("eval", "-points", "--protocol voc11 or coco101"),
     ("eval", "--task", "Use --split."),
+    ("bench", "--imgsz", "Use --sizes."),
+    ("serve", "--host", "Use --http."),
+    ("anchors", "-num_of_clusters", "Use --num."),
     ("export", "--include", "The one format is ONNX: pydarknet export onnx CFG WEIGHTS."),
 ]
 
@@ -58,7 +61,7 @@ ROWS = [
 ALIASES = {
     "train": {"--imgsz", "--img-size", "--batch-size", "--name", "--project", "--save-period", "--hyp"},
     "detect": {"--line-thickness", "--conf", "--conf-thres", "--iou-thres", "--imgsz", "--img-size"},
-    "eval": {"--batch-size"},
+    "eval": {"--batch-size", "--imgsz", "--img-size"},
 }
 
 
@@ -73,6 +76,29 @@ def test_the_hint(command: str, option: str, hint: str) -> None:
 @pytest.mark.parametrize("command", ALIASES)
 def test_names_of_other_programs_that_are_options(command: str) -> None:
     assert ALIASES[command] <= set(hints._options(commands()[command]))
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("predict x.jpg", "No such command 'predict'. Use pydarknet detect."),
+        ("val", "No such command 'val'. Use pydarknet eval."),
+        ("track", "No such command 'track'. Use pydarknet detect --track bytetrack."),
+        ("trian", "No such command 'trian'. Did you mean 'train'?"),
+        ("zzzz", "No such command 'zzzz'.\n"),
+    ],
+)
+def test_the_hint_for_a_command(line: str, hint: str) -> None:
+    result = CliRunner().invoke(cli, line.split())
+    assert result.exit_code == 2
+    assert hint in result.output
+
+
+def test_commands_that_hints_name_exist() -> None:
+    every = {name.partition(" ")[0] for name in commands()} | set(commands())
+    for other, ours in hints.COMMANDS.items():
+        assert other not in COMMANDS
+        assert ours.partition(" --")[0] in every
 
 
 def test_underscores_are_dashes() -> None:

@@ -160,6 +160,8 @@ def _measure(
     how = {name: getattr(options, name) for name in ("device", "backend", "precision", "batch", "threads")}
     network_of = functools.partial(Network, cfg, weights, strict=not options.lenient, **how)
     with network_of() as network, Bars(leave=False) as bar, own_output():
+        if options.size:
+            network.resize(*options.size)
         start = time.perf_counter()
 
         def progress(_: str, done: int, total: int | None) -> None:
@@ -222,6 +224,7 @@ def _collector(
             ("strict", not options.lenient),
         ),
         tuple({name: getattr(options, name) for name in ("score", "nms", "letterbox")}.items()),
+        options.size,
     )
     return functools.partial(collect_by, options.engine, job, batch=options.batch, progress=progress)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import click
 
@@ -16,7 +16,9 @@ DEVICES = ("devices", "gpu", "gpus", "i", "cuda")  # words for the option of oth
 
 #: Name in other programs -> names here, of which a command has one.
 SYNONYMS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("img", "imgsz", "img-size", "image-size", "input-size", "resolution"), ("--size",)),
+    **dict.fromkeys(
+        ("img", "imgsz", "img-size", "image-size", "input-size", "resolution"), ("--size", "--sizes")
+    ),
     **dict.fromkeys(
         ("name", "project", "output", "output-dir", "save-dir", "out-filename", "prefix"), ("--out",)
     ),
@@ -32,6 +34,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("iou", "iou-thresh"), ("--iou", "--nms")),
     "letter-box": ("--letterbox",),
     "task": ("--split",),
+    **dict.fromkeys(("num-of-clusters", "n-anchors"), ("--num",)),
     "workers": ("--threads",),
     **dict.fromkeys(("line-thickness", "thickness"), ("--line-width",)),
     "vid-stride": ("--every",),
@@ -40,8 +43,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("save-txt", "save-yolo"), ("--save-labels",)),
     "save-crop": ("--crops",),
     **dict.fromkeys(("class", "filter"), ("--classes",)),
-    "batch-size": ("--batch",),
-    **dict.fromkeys(("half", "fp16", "dtype", "amp"), ("--precision",)),
+    "batch-size": ("--batch", "--batches"),
+    **dict.fromkeys(("half", "fp16", "dtype", "amp"), ("--precision", "--precisions")),
     **dict.fromkeys(("tracker", "tracking"), ("--track",)),
     **dict.fromkeys(("config", "config-file"), ("--cfg",)),
     **dict.fromkeys(("data-file", "dataset", "obj"), ("--data",)),
@@ -91,6 +94,7 @@ ADVICE: dict[tuple[str, str], str] = {
     ("detect", "ext-output"): "Corners are in the file of --to; --to jsonl=- prints them.",
     ("detect", "c"): "The number of a camera is the source: pydarknet detect ... 0.",
     ("detect", "save-csv"): "--to csv writes a table.",
+    ("eval", "save-txt"): "`pydarknet detect --save-labels` writes label files.",
     ("eval", "points"): "--protocol voc11 or coco101 chooses the points of recall.",
     ("eval", "save-json"): "--results coco writes the detections for COCO's server, with --out.",
     **{
@@ -100,6 +104,28 @@ ADVICE: dict[tuple[str, str], str] = {
     ("", "model"): "A network is a cfg and its weights: --cfg FILE --weights FILE.",
     **{("", name): "This command does not compute a network." for name in (*DEVICES, "device")},
 }
+
+
+#: Commands of other programs -> words here.
+COMMANDS = {
+    **dict.fromkeys(("predict", "test", "infer", "inference"), "detect"),
+    **dict.fromkeys(("val", "valid", "validate", "evaluate", "map"), "eval"),
+    **dict.fromkeys(("benchmark", "speed"), "bench"),
+    **dict.fromkeys(("calc_anchors", "autoanchor"), "anchors"),
+    "track": "detect --track bytetrack",
+    "resume": "train --resume RUN",
+    "partial": "weights partial",
+    "download": "weights get",
+    "onnx": "export onnx",
+}
+
+
+def command_hint(name: str, table: Collection[str]) -> str:
+    """Hint at what to use instead of a command that a group does not have; "" if nothing is like it."""
+    if (known := COMMANDS.get(name, "")) and known.partition(" ")[0] in table:
+        return f" Use pydarknet {known}."
+    close = difflib.get_close_matches(name, table, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 class HintedGroup(click.Group):
