@@ -120,7 +120,8 @@ def _compare(weights: str, backend: str, precision: str, tolerance: float) -> Se
             levels = np.arange(16, dtype=np.uint8).reshape(4, 4) * 17
             outputs = network.predict(levels[np.newaxis, np.newaxis] / np.float32(255), layers=[1, 3])
             found = network.detect(levels, thresh=0.5)
-            name = f"{network.info.backend} {network.info.precision}"
+            chosen = "auto: " if backend == "auto" else ""
+            name = f"{chosen}{network.info.backend} {network.info.precision}"
     except DarknetError as error:
         return SelfTestResult(name, False, str(error))
     if len(found) != 1:

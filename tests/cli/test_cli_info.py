@@ -77,7 +77,9 @@ def test_selftest_passes_within_five_seconds(monkeypatch: Patch, capsys: Capture
     assert result["seconds"] < 5
     assert len(result["results"]) >= 2
     assert run(monkeypatch, "info", "--selftest") == 0
-    assert "pass  ref fp32: off by" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("pass  ref fp32: off by") for line in lines)
+    assert sum(line.startswith("pass  auto: ") for line in lines) == 1
 
 
 def test_selftest_fails_when_numbers_are_wrong(monkeypatch: Patch, capsys: Capture) -> None:

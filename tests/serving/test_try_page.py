@@ -57,7 +57,9 @@ def test_an_image(browser: Any, served: Served, tmp_path: Path, png: bytes) -> N
     assert shown(browser, "#threshold") == "50 %"
     (tmp_path / "b.png").write_bytes(b"no image")
     choose(browser, tmp_path / "b.png")
-    wait(lambda: bool(shown(browser, "#error")))
+    wait(lambda: shown(browser, "#error") == "b.png is not an image that this browser can show.")
+    gap = "return getComputedStyle(document.querySelector('footer')).paddingTop"
+    assert browser.execute_script(gap) == "12px"  # the rule of the footer holds beside that of the width
     addresses = browser.execute_script(
         "return performance.getEntriesByType('resource').map(entry => entry.name)"
     )

@@ -119,7 +119,7 @@ async function showImage(blob) {
   const own = stop();
   fail("");
   try {
-    const bitmap = await createImageBitmap(blob);
+    const bitmap = await createImageBitmap(blob).catch(() => { throw new Error(`${blob.name || "This"} is not an image that this browser can show.`); });
     last = {blob, bitmap};
     const start = performance.now();
     const objects = await detect(blob);
