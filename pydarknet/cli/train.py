@@ -56,7 +56,15 @@ _SOURCES = {
     metavar="FILE",
     help="Hyper-parameters of YOLOv5 (hyp.yaml): reports what each becomes in the cfg; --set overrides them.",
 )
-@click.option("--resume", "resume_", type=click.Path(path_type=Path), metavar="RUN", help="Resume a run.")
+@click.option(
+    "--resume",
+    "resume_",
+    type=click.Path(path_type=Path),
+    is_flag=False,
+    flag_value="runs",
+    metavar="[RUN]",
+    help="Resume a run, or the newest in a folder of runs.  [default: runs]",
+)
 @click.option(
     "--rerun",
     "rerun_",
@@ -119,7 +127,7 @@ def command(
       results.csv   one line for each iteration; results.jsonl with each head
       train.log     in Darknet's format; run.json, preflight.json, crash.json
     """
-    from pydarknet.training import rerun, resume
+    from pydarknet.training import rerun
 
     given = {key: value for key, value in values.items() if value not in (None, ())}
     if devices:
@@ -133,9 +141,7 @@ def command(
             raise click.UsageError("--rerun begins a run again and --resume continues it; give one")
         config = rerun(rerun_, **given)
     elif resume_ is not None:
-        if fixed := given.keys() & {"out", "weights", "restart", "clear"}:
-            raise click.UsageError(f"--resume takes this setting from the run; leave out --{min(fixed)}")
-        config = resume(resume_, **given)
+        config = _resumed(resume_, given)
     else:
         for key in ("cfg", "data"):
             if key not in given:
@@ -148,6 +154,18 @@ def command(
     if estimate_:
         return _estimate(config, as_json)
     return train_and_report(config, echo=not quiet)
+
+
+def _resumed(place: Path, given: dict[str, Any]) -> TrainConfig:
+    """Settings of the run at a place; which run is printed if the place is not its folder."""
+    from pydarknet.training import resume
+
+    if fixed := given.keys() & {"out", "weights", "restart", "clear"}:
+        raise click.UsageError(f"--resume takes this setting from the run; leave out --{min(fixed)}")
+    config = resume(place, **given)
+    if config.out != place:
+        click.echo(f"resuming {config.out}", err=True)
+    return config
 
 
 def _is_launched(processes: int) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,16 +74,21 @@ def info_command(weights: Path, cfg_path: Path | None, batch: int | None, layers
       pydarknet weights info yolov4-tiny.weights
       pydarknet weights info my_last.weights --cfg my.cfg --layers
     """
-    from pydarknet.engine.model_files import found_files, is_model
+    from pydarknet.engine.model_files import found_files, is_archived, is_model
 
+    model = weights
     with contextlib.ExitStack() as unpacked:
-        if is_model(weights):
-            cfg, found = unpacked.enter_context(found_files(weights, None))
+        if is_model(model):
+            cfg, found = unpacked.enter_context(found_files(model, None))
             cfg_path, weights = cfg_path or Path(cfg), Path(found or "")
-        return _info(weights, cfg_path, batch, layers, as_json)
+        archive = model if is_archived(model) else None
+        return _info(weights, cfg_path, archive, batch, layers, as_json)
 
 
-def _info(weights: Path, cfg_path: Path | None, batch: int | None, layers: bool, as_json: bool) -> int:
+def _info(
+    weights: Path, cfg_path: Path | None, archive: Path | None, batch: int | None, layers: bool, as_json: bool
+) -> int:
+    """Print the facts; files that were unpacked are shown as in their archive."""
     from pydarknet.cfg import CfgFile
     from pydarknet.weights import load
     from pydarknet.weights.tools import statistics
@@ -92,11 +97,13 @@ def _info(weights: Path, cfg_path: Path | None, batch: int | None, layers: bool,
         raise click.UsageError("--layers needs --cfg")
     file = load(weights)
     cfg = CfgFile.load(cfg_path) if cfg_path else None
+    if archive:
+        file = replace(file, path=archive / file.path.name)
     table = _describe(file, batch or (cfg.net.integer("batch") if cfg else 64))
     good = True
     if cfg and cfg_path:
         nodes = _walk(cfg_path)
-        table["cfg"], good = _describe_fit(file, nodes, cfg_path)
+        table["cfg"], good = _describe_fit(file, nodes, archive / cfg_path.name if archive else cfg_path)
         if layers:
             table["layers"] = [asdict(row) for row in statistics(file, nodes)]
     if as_json:

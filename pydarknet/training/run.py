@@ -17,6 +17,7 @@ from pydarknet.errors import FileError, NonFinite
 from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.folder import RunFolder, choose
 from pydarknet.runs.outcome import Outcome, reason_of
+from pydarknet.runs.record import STATE
 from pydarknet.system.atomic import write_text
 from pydarknet.system.notify import Notify
 from pydarknet.training import darknet_log, plots, progress
@@ -233,17 +234,27 @@ def resume(folder: Path, **changes: Any) -> TrainConfig:
     """Settings of an existing run, to be passed to :func:`train`.
 
     Args:
-        folder: of the run.
+        folder: of the run, or one of its weights or states, or a folder of runs, whose newest is meant.
         changes: fields to replace, for example ``max_batches``.
 
     Raises:
         FileError: there is no run, or its settings cannot be read.
         ArgumentError: invalid values.  Values of another training are rejected by :func:`train`.
     """
+    folder = _run_meant_by(Path(folder))
     before = RunFolder(folder).previous("", _ignore)  # `train` reports what is missing
     if before is None:
         raise FileError(f"{folder}: is not a run folder: it has neither run.json nor a saved state")
     return before.with_changes(out=folder, restart=False, **changes)
+
+
+def _run_meant_by(place: Path) -> Path:
+    if place.is_file() and place.parent.name == "weights":
+        return place.parent.parent
+    if RunFolder(place).exists or any(place.glob(f"weights/*{STATE}")):
+        return place
+    below = sorted(place.glob(f"*/weights/*{STATE}"), key=lambda state: state.stat().st_mtime_ns)
+    return below[-1].parent.parent if below else place
 
 
 def _ignore(text: str) -> None:

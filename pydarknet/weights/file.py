@@ -7,6 +7,7 @@ files older than version 0.2), then the arrays of all layers in order.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pydarknet.engine.model_files import is_model, of_run
 from pydarknet.errors import WeightsError
 from pydarknet.system.atomic import replacing
 from pydarknet.system.files import open_file
@@ -82,10 +84,7 @@ def read_header(path: str | Path) -> Header:
         with open_file(path) as file:
             data = file.read(20)
     except OSError as error:
-        from pydarknet.weights.published import hint  # needs the families, rarely
-
-        known = hint(os.fspath(path)) if isinstance(error, FileNotFoundError) else ""
-        raise WeightsError(f"{path}: cannot read the weights: {error.strerror}{known}") from error
+        raise WeightsError(f"{path}: cannot read the weights: {error.strerror}{_instead(path)}") from error
     if len(data) < 16:
         raise WeightsError(f"{path}: only {len(data)} bytes, shorter than the header of a weights file")
     major, minor, revision = struct.unpack_from("<iii", data)
@@ -101,8 +100,21 @@ def read_header(path: str | Path) -> Header:
     return Header(seen, major, minor, revision)
 
 
+def _instead(path: str | Path) -> str:
+    """Hint at the file to give in place of a missing one, or of the folder that it is in."""
+    from pydarknet.weights.published import hint  # needs the families, rarely
+
+    if not os.path.lexists(path):
+        return hint(os.fspath(path))
+    with contextlib.suppress(WeightsError):
+        return f"; its best weights are {of_run(Path(path)).weights}" if is_model(Path(path)) else ""
+    return ""
+
+
 def _looks_like(data: bytes) -> str:
     """Hint at what the file is instead, in case two arguments were swapped."""
+    if data[:2] == b"\x1f\x8b":
+        return "; it looks like an archive; unpack it, and give the weights in it"
     if data[:2] == b"PK":
         return "; it looks like a zip archive or a PyTorch checkpoint"
     if data.lstrip()[:1] in (b"[", b"#", b"<", b"{"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,8 @@ import pydarknet
 from pydarknet import ArgumentError, TrainConfig
 from pydarknet.data import executors
 from pydarknet.weights.pack import Parts, pack
+
+BEST = Path("run/weights/net_best.weights")
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +64,32 @@ def test_a_model_without_a_source(
 ) -> None:
     assert run(monkeypatch, "detect", "run") == 2
     assert "Missing argument 'SOURCE...' after run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["gone x.png", "tiny.pt x.png"])
+def test_a_source_without_a_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    assert run(monkeypatch, "detect", *words.split()) == 2
+    message = "Missing argument 'CFG WEIGHTS' before SOURCE, or 'MODEL': a pack or the folder of a run."
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_two_runs_are_compared(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree("run", "other")
+    assert run(monkeypatch, "detect", "--compare", "run", "other", "x.png", "--no-pictures") == 0
+    assert "0 of 1 frames differ" in capsys.readouterr().out
+
+
+def test_a_run_in_place_of_weights_names_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "check", "tiny.cfg", "--weights", "run") == 2
+    expected = f"run: cannot read the weights: is a folder; expected a file; its best weights are {BEST}"
+    assert expected in capsys.readouterr().out
+    pack(Parts(Path("tiny.cfg"), Path("tiny.weights"), None), Path("m.tar.gz"))
+    assert run(monkeypatch, "check", "tiny.cfg", "--weights", "m.tar.gz") == 2
+    assert "it looks like an archive; unpack it, and give the weights in it" in capsys.readouterr().out
 
 
 def test_a_model_in_python() -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +198,36 @@ def test_files_that_are_none(tmp_path: Path, text: str | None, message: str) -> 
         (tmp_path / "hyp.yaml").write_text(text)
     with pytest.raises(DataError, match=message):
         translate(tmp_path / "hyp.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("--resume", "runs/new"),
+        ("--resume runs", "runs/new"),
+        ("--resume runs/old", "runs/old"),
+        ("--resume runs/old/weights/net_best.weights", "runs/old"),
+        ("--resume --max-hours 1", "runs/new"),
+    ],
+)
+def test_the_run_that_resume_means(
+    trained: list[TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, meant: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for age, name in ((1, "new"), (2, "old")):
+        folder = Path("runs", name)
+        (folder / "weights").mkdir(parents=True)
+        config = TrainConfig(cfg="net.cfg", data="obj.data").to_json()
+        (folder / "run.json").write_text(json.dumps({"config": config, "sessions": []}))
+        for file in ("net_best.weights", "net_last.state"):
+            (folder / "weights" / file).touch()
+            os.utime(folder / "weights" / file, (1e9 - age, 1e9 - age))
+    result = CliRunner().invoke(cli, ["train", *words.split()])
+    assert [config.out for config in trained] == [Path(meant)]
+    assert ("resuming" in result.stderr) == (meant not in words.split())
+
+
+def test_no_run_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(cli, ["train", "--resume"])
+    assert "runs: is not a run folder" in str(found.exception)

@@ -23,7 +23,7 @@ from pydarknet.cli._impl.failures import drop
 from pydarknet.cli._impl.own_output import own_output
 from pydarknet.cli.detect import FORMATS, DetectOptions
 from pydarknet.engine.draw import draw
-from pydarknet.engine.model_files import cfg_beside, is_model, open_model
+from pydarknet.engine.model_files import cfg_beside, is_model, of_run, open_model
 from pydarknet.engine.names import names_from
 from pydarknet.engine.network import Network
 from pydarknet.errors import DataError
@@ -180,6 +180,9 @@ class _Spec:
     def with_part(self, part: str) -> _Spec:
         """With a file, whose suffix decides what it is."""
         name = part.lower()
+        if Path(part).is_dir():
+            found = of_run(Path(part))
+            return replace(self, cfg=str(found.cfg), weights=str(found.weights))
         if name.endswith(".cfg"):
             return replace(self, cfg=part)
         if name.endswith((".names", ".data", ".yaml", ".yml")):
@@ -198,6 +201,10 @@ def _specs(options: DetectOptions) -> list[_Spec]:
 
 def _networks(options: DetectOptions) -> Iterator[Network]:
     for spec in _specs(options):
+        if spec.cfg is None and spec.weights is None:
+            raise click.UsageError(
+                "Missing argument 'CFG WEIGHTS' before SOURCE, or 'MODEL': a pack or the folder of a run."
+            )
         if spec.cfg is None:
             raise click.UsageError(
                 "Missing option '--cfg': the network of these weights, or a pack or run folder as --weights"

@@ -34,6 +34,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("iou", "iou-thresh"), ("--iou", "--nms")),
     "letter-box": ("--letterbox",),
     "task": ("--split",),
+    "image-folder": ("--images",),
+    "images": ("--image-folder",),
     **dict.fromkeys(("num-of-clusters", "n-anchors"), ("--num",)),
     "workers": ("--threads",),
     **dict.fromkeys(("line-thickness", "thickness"), ("--line-width",)),
