@@ -28,7 +28,12 @@ def outputs_of(
     Raises:
         ArgumentError: the shape is not the network's, or there is no such layer.
     """
-    planes = np.ascontiguousarray(x, np.float32)
+    try:
+        planes = np.ascontiguousarray(x, np.float32)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"found {type(x).__name__}, expected an array (n, c, h, w); detect() takes images"
+        ) from None
     info = handle.info()
     shape = (info.channels, info.height, info.width)
     if planes.ndim != 4 or planes.shape[1:] != shape or not len(planes):

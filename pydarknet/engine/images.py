@@ -86,7 +86,8 @@ def load(image: ImageLike, channels: int = 3, *, rgb: bool = False, urls: bool =
         try:
             data = read_file(path)
         except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+            hint = "; stream() reads all images of a folder" if os.path.isdir(path) else ""  # noqa: PTH112
+            raise DataError(f"{path}: cannot be read: {error.strerror}{hint}") from None
         return decode(data, channels, path)
     if isinstance(image, (bytes, bytearray, memoryview)):
         return decode(image, channels, "image bytes")

@@ -127,9 +127,12 @@ def found_files(
         weights: weights for a cfg.
 
     Raises:
+        FileError: the model is a folder of something else.
         WeightsError: the model is damaged or incomplete, or its weights belong to no run.
     """
     path = Path(model)
+    if path.is_dir() and not is_model(path):
+        raise FileError(f"{path}: is neither a cfg, nor a run (with run.json), nor a pack (with model.json)")
     if weights is not None or not is_whole(path):
         yield os.fspath(model), None if weights is None else os.fspath(weights)
     elif not is_model(path):

@@ -63,10 +63,12 @@ def evaluate(  # noqa: PLR0913  all but two by name
 
     Raises:
         DataError: the data set cannot be used, has no such split, or has other classes than the network.
-        ArgumentError: the split is unknown.
+        ArgumentError: the split is unknown, or the network is not a :class:`pydarknet.Network`.
     """
     from pydarknet.data.album import ImageCache
 
+    if isinstance(network, str | Path):
+        raise ArgumentError(f"found {str(network)!r} as network, expected Network({str(network)!r})")
     dataset = labelled(data, split)
     ids = class_ids(network, dataset)
     if collector:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pydarknet.engine.devices import require_available
-from pydarknet.errors import FileError, NonFinite
+from pydarknet.errors import ArgumentError, FileError, NonFinite
 from pydarknet.runs.config import TrainConfig
 from pydarknet.runs.folder import RunFolder, choose
 from pydarknet.runs.outcome import Outcome, reason_of
@@ -66,10 +66,12 @@ def train(
         HookError: one of ``hooks`` failed; the state was saved.
         CfgError: the cfg does not describe a network that can be trained.
         WeightsError: the weights belong to another network.
-        ArgumentError: the settings contradict the run in the folder.
+        ArgumentError: the settings contradict the run in the folder, or are not a :class:`TrainConfig`.
         BackendError: this machine cannot compute on the device, or in the precision.
         WorkerLost: one of several workers is silent; the saved state is from before.
     """
+    if not isinstance(config, TrainConfig):
+        raise ArgumentError(f"found {config!r}, expected settings: train(TrainConfig(cfg=..., data=...))")
     communicator = connect(config.worker_timeout)
     if communicator and communicator.rank:
         result: Outcome = follow(communicator)

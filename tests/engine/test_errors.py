@@ -23,7 +23,9 @@ from pydarknet import (
     Network,
     WeightsError,
     detect,
+    evaluate,
     stream,
+    train,
 )
 from pydarknet.engine import selftest
 
@@ -71,8 +73,24 @@ def test_a_wrong_cfg_is_named_with_file_and_line(text: str, message: str) -> Non
 def test_a_missing_cfg_is_a_file_error(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"nowhere\.cfg: cannot open the file: No such file"):
         Network(tmp_path / "nowhere.cfg")
-    with pytest.raises(OSError, match=r"is not a regular file"):
+    with pytest.raises(OSError, match=r"is neither a cfg, nor a run \(with run\.json\), nor a pack"):
         Network(tmp_path)
+
+
+def test_what_is_not_what_a_function_takes(tmp_path: Path) -> None:
+    with Network.parse(selftest.CFG) as network:
+        with pytest.raises(DataError, match=r"is a folder; expected a file; stream\(\) reads all images"):
+            network.detect(tmp_path)
+        with pytest.raises(
+            ArgumentError, match=r"found str, expected an array \(n, c, h, w\); detect\(\) takes"
+        ):
+            network.predict("a.jpg")
+    with pytest.raises(ArgumentError, match=r"found 'runs/x' as network, expected Network\('runs/x'\)"):
+        evaluate("runs/x", "obj.data")  # type: ignore[arg-type]
+    with pytest.raises(
+        ArgumentError, match=r"found 'my\.cfg', expected settings: train\(TrainConfig\(cfg=\.\.\."
+    ):
+        train("my.cfg")  # type: ignore[arg-type]
 
 
 def test_garbage_is_no_cfg(tmp_path: Path) -> None:
