@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from pydarknet.cfg.families import FAMILIES
 from pydarknet.weights.fit import profile
@@ -91,8 +91,11 @@ def known() -> dict[str, Published]:
 
 
 def hint(path: str) -> str:
-    """Advice on a missing file that is published, or has nearly the name of one; else ""."""
+    """Advice on a missing file: of a run, published, or nearly named like a published one; else ""."""
     name, files = PurePath(path).name, known()
+    below = Path(path).parent / "weights" / name
+    if below.is_file():
+        return f"; did you mean {below}?"
     file = files.get(name)
     if file is None:
         close = _files_of(name) or difflib.get_close_matches(name, files, n=1, cutoff=0.95)

@@ -155,7 +155,7 @@ def test_subdivisions_are_fitted_into_the_memory() -> None:
     ("arguments", "message"),
     [
         (["--model", "yolov4-tiny"], "the number of classes is not known; give --classes or --data"),
-        (["--model", "yolov5s", "--classes", "3"], "no model is called 'yolov5s'"),
+        (["--model", "yolov5s", "--classes", "3"], "no model is called 'yolov5s'. There"),
         (
             ["--model", "yolov4", "--classes", "3", "--fit-hours", "1", "--sec-per-iter", "9999"],
             "not one iteration of 9999 s fits into 1 hours",

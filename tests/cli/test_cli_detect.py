@@ -124,6 +124,7 @@ def test_the_input_is_never_overwritten(
     [
         (["x.jpg"], 2, "Missing option '--cfg'"),
         (["--cfg", "tiny.cfg", "x.jpg"], 2, "Missing option '--weights'; a network with random weights detects nothing"),
+        (["tiny.cfg", "yolov5s.pt", "x.jpg"], 2, "found 'yolov5s.pt', weights of another program; expected .weights"),
         (["--cfg", "tiny.cfg", "--weights", "tiny.weights"], 2, "Missing argument '[CFG WEIGHTS | MODEL] SOURCE...'"),
         (["--cfg", "tiny.cfg", "--weights", "tiny.weights", "--thresh", "2", "x.jpg"], 2, "2.0 is not in the range"),
         (["--cfg", "gone.cfg", "--weights", "tiny.weights", "x.jpg"], 1, "error: gone.cfg: cannot open the file"),

@@ -122,6 +122,16 @@ def test_data_file_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(data.read(tmp_path / "darknet/data/obj.data")) == 2
 
 
+def test_given_names_need_no_files(tmp_path: Path) -> None:
+    """Darknet's folder ``data`` has the names of several data sets beside the lists."""
+    darknet_tutorial(tmp_path)
+    make_text(tmp_path / "data/coco.names", "person\nbicycle\n")
+    with pytest.raises(DataError, match="have different names"):
+        data.read(tmp_path / "data/test.txt")
+    (sample,) = data.read(tmp_path / "data/test.txt", names=["cup"])
+    assert sample.boxes.tolist() == [[25.6, 25.6, 38.4, 38.4]]
+
+
 def test_names_that_disagree(tmp_path: Path) -> None:
     """Splits with different names are no data set."""
     roboflow_darknet(tmp_path)

@@ -82,6 +82,15 @@ def test_a_name_that_is_nearly_that_of_a_published_file(name: str, meant: str) -
         load(name)
 
 
+def test_the_weights_of_a_run_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    """Darknet wrote them to ``backup`` itself."""
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/my_last.weights").touch()
+    meant = re.escape(f"; did you mean {tmp_path / 'weights/my_last.weights'}?")
+    with pytest.raises(WeightsError, match=f"No such file or directory{meant}"):
+        load(tmp_path / "my_last.weights")
+
+
 def test_the_remedy_for_missing_weights_is_not_that_for_wrong_ones(
     tiny_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

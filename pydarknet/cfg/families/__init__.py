@@ -51,6 +51,6 @@ def family(name: str) -> Family:
     """
     if name in FAMILIES:
         return FAMILIES[name]
-    close = difflib.get_close_matches(name, FAMILIES, n=1)
+    close = difflib.get_close_matches(name, FAMILIES, n=1, cutoff=0.8)  # yolov8n is not yolov4-p6
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise CfgError(f"no model is called {name!r}.{hint} There are: {', '.join(FAMILIES)}")

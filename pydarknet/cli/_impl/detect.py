@@ -39,6 +39,7 @@ from pydarknet.streaming.stream import Skip, Stream, stream
 from pydarknet.system.web_access import parse_address
 
 RANDOM = "a network with random weights detects nothing."
+_FOREIGN = (".pt", ".pth", ".onnx", ".h5", ".tflite")
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, without a terminal
 
 
@@ -123,6 +124,10 @@ def _with_darknet_order(sources: list[str], options: DetectOptions) -> DetectOpt
             options = replace(options, **{name: sources.pop(0)})  # type: ignore[arg-type]
     if not sources:
         raise click.UsageError("Missing argument 'SOURCE...'")
+    if options.cfg and options.weights is None and sources[0].lower().endswith(_FOREIGN):
+        raise click.UsageError(
+            f"found {sources[0]!r}, weights of another program; expected .weights of Darknet"
+        )
     return options
 
 

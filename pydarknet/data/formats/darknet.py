@@ -71,14 +71,14 @@ def read(path: Path, options: ReadOptions, report: Report) -> LabelSource:
         path = _data_file(path) or path
     lists: list[_List]
     if path.is_dir():
-        names, lists = _folder_names(path), _folder_lists(path)
+        names, lists = options.names or _folder_names(path), _folder_lists(path)
         folder = None if lists else path
     elif path.suffix == ".data":
         names, lists = _from_data(path, report)
         folder = None
     else:
         lists = [(path, split_of(path.stem), Places(path.parent), None)]
-        names, folder = _folder_names(path.parent), None
+        names, folder = options.names or _folder_names(path.parent), None
     for file, _, places, _ in lists:
         _note_moved(places, file, report)
     names = options.names or names
