@@ -122,7 +122,7 @@ def test_the_input_is_never_overwritten(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["x.jpg"], 2, "Missing option '--cfg'"),
+        (["x.jpg"], 2, "Missing argument 'CFG WEIGHTS' before SOURCE"),
         (["--cfg", "tiny.cfg", "x.jpg"], 2, "Missing option '--weights'; a network with random weights detects nothing"),
         (["tiny.cfg", "yolov5s.pt", "x.jpg"], 2, "found 'yolov5s.pt', weights of another program; expected .weights"),
         (["--cfg", "tiny.cfg", "--weights", "tiny.weights"], 2, "Missing argument '[CFG WEIGHTS | MODEL] SOURCE...'"),
