@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydarknet.engine import boxes, opencv
 from pydarknet.engine.darknet_json import format_record
 from pydarknet.engine.draw import draw
+from pydarknet.engine.hinted import Hinting
 from pydarknet.engine.images import ImageLike, blue_first, save_image
 from pydarknet.errors import ArgumentError
 from pydarknet.system import extras, html
@@ -29,7 +30,7 @@ _COLUMNS = ("xyxy", "confidence", "class_id", "tracker_id")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Detections:
+class Detections(Hinting):
     """Objects of one image, one row each, in the order in which Darknet lists them.
 
     A box that passes the threshold for several classes has several rows with equal corners.

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hints for arguments of Ultralytics, OpenCV and supervision that have another name here."""
+"""Hints for arguments and attributes of Ultralytics, OpenCV and supervision that have another name here."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pydarknet.errors import ArgumentError
 
@@ -30,6 +30,47 @@ _WORDS = {
     **dict.fromkeys(("show", "save", "plot"), "show(), save() or plot() of the Detections"),
     "augment": "a larger size, or tile= of stream()",
 }
+
+
+#: Class -> attribute in other libraries -> what is used here.
+_ATTRIBUTES = {
+    "Detections": {
+        **dict.fromkeys(("boxes", "pred", "data", "xyxyn", "xywhn"), "xyxy, xywh or to_records()"),
+        **dict.fromkeys(("conf", "confidences", "scores"), "confidence"),
+        **dict.fromkeys(("cls", "class_ids", "classes"), "class_id or labels"),
+        **dict.fromkeys(("id", "track_id", "tracker_ids"), "tracker_id"),
+        **dict.fromkeys(("pandas", "to_df", "to_dataframe"), "to_pandas()"),
+        **dict.fromkeys(("to_dict", "to_list", "tolist", "summary"), "to_records()"),
+        **dict.fromkeys(("render", "draw", "annotate"), "plot(image)"),
+        "crop": "the option --crops of `pydarknet detect`",
+        "save_txt": "the option --save-labels of `pydarknet detect`",
+    },
+    "Network": {
+        **dict.fromkeys(("train", "fit"), "pydarknet.train(TrainConfig(...))"),
+        **dict.fromkeys(("val", "evaluate", "test"), "pydarknet.evaluate(network, data)"),
+        "track": "pydarknet.contrib.tracking.track(pydarknet.stream(network, source))",
+        **dict.fromkeys(("to", "cuda", "cpu"), "Network(..., device=)"),
+        **dict.fromkeys(("half", "float"), "Network(..., precision=)"),
+        "export": "`pydarknet export onnx`",
+        **dict.fromkeys(("forward", "setInput"), "predict(array)"),
+    },
+}
+
+
+class Hinting:
+    """Base of classes whose unknown attributes are an AttributeError with a hint."""
+
+    if not TYPE_CHECKING:  # for which every attribute would exist
+
+        def __getattr__(self, name: str) -> Any:
+            kind = type(self)
+            if hasattr(kind, name):  # a property that failed: its own error
+                return object.__getattribute__(self, name)
+            meant = _ATTRIBUTES.get(kind.__name__, {}).get(name)
+            hint = f"; use {meant}" if meant else ""
+            raise AttributeError(
+                f"{kind.__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self
+            )
 
 
 def refuse(function: str, unknown: Iterable[str], known: Iterable[str]) -> None:

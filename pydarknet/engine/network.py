@@ -20,7 +20,7 @@ from pydarknet.engine.detections import Detections
 from pydarknet.engine.devices import backend_on
 from pydarknet.engine.forward import outputs_of
 from pydarknet.engine.handle import EngineOptions, Handle, Image, LayerInfo, LayerTime, NetworkInfo
-from pydarknet.engine.hinted import hinted
+from pydarknet.engine.hinted import Hinting, hinted
 from pydarknet.engine.images import ImageLike, load
 from pydarknet.engine.layer_table import default_outputs, layer_table, network_html
 from pydarknet.engine.model_files import found_files, saying_where_from
@@ -37,7 +37,7 @@ _log = logging.getLogger("pydarknet")
 Names = str | os.PathLike[str] | Sequence[str]
 
 
-class Network(Closing):
+class Network(Closing, Hinting):
     """A Darknet network, ready to run.
 
     Any thread may call it; calls run one after the other. To compute in parallel, give each thread a

@@ -19,6 +19,7 @@ from pydarknet import (
     CfgError,
     DarknetError,
     DataError,
+    Detections,
     FileError,
     Network,
     WeightsError,
@@ -27,7 +28,7 @@ from pydarknet import (
     stream,
     train,
 )
-from pydarknet.engine import selftest
+from pydarknet.engine import hinted, selftest
 
 Make = Callable[..., Network]
 HEADER = struct.pack("<iiiQ", 0, 2, 5, 0)
@@ -75,6 +76,41 @@ def test_a_missing_cfg_is_a_file_error(tmp_path: Path) -> None:
         Network(tmp_path / "nowhere.cfg")
     with pytest.raises(OSError, match=r"is neither a cfg, nor a run \(with run\.json\), nor a pack"):
         Network(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "hint"),
+    [
+        (Detections.empty, "conf", "'Detections' object has no attribute 'conf'; use confidence"),
+        (Detections.empty, "pandas", "'Detections' object has no attribute 'pandas'; use to_pandas()"),
+        (Detections.empty, "zzz", "'Detections' object has no attribute 'zzz'"),
+        (lambda: Network.parse(selftest.CFG), "val", "use pydarknet.evaluate(network, data)"),
+    ],
+)
+def test_attributes_of_other_libraries(make: Callable[[], object], name: str, hint: str) -> None:
+    thing = make()
+    with pytest.raises(AttributeError, match=re.escape(hint) + "$"):
+        getattr(thing, name)
+    assert not hasattr(thing, name)
+
+
+def test_hints_name_attributes_that_exist() -> None:
+    for kind in (Detections, Network):
+        for other, meant in hinted._ATTRIBUTES[kind.__name__].items():
+            assert not hasattr(kind, other)
+            words = re.match(r"\w+", meant)
+            if words and meant[0] not in "`" and words[0] not in ("pydarknet", "Network", "the"):
+                assert words[0] in {*dir(kind), *getattr(kind, "__dataclass_fields__", ())}, meant
+
+
+def test_a_property_that_fails_keeps_its_error() -> None:
+    class Failing(hinted.Hinting):
+        @property
+        def value(self) -> int:
+            return None.real  # type: ignore[attr-defined, no-any-return]
+
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'real'"):
+        _ = Failing().value
 
 
 def test_what_is_not_what_a_function_takes(tmp_path: Path) -> None:
