@@ -58,7 +58,8 @@ def test_pictures_and_json_are_written(
     assert np.abs(drawn.astype(int) - original).max() > 100  # boxes in colour
     printed = capsys.readouterr().out
     assert re.search(r"picture\.png: \d thing \(\d+ ms\)", printed)
-    assert "1 images in" in printed
+    assert "1 image in" in printed
+    assert "1 frame in" in printed
 
 
 def test_an_unreadable_image_is_reported_and_the_others_go_on(

@@ -101,6 +101,13 @@ def test_commands_that_hints_name_exist() -> None:
         assert ours.partition(" --")[0] in every
 
 
+def test_options_written_as_in_ultralytics() -> None:
+    result = CliRunner().invoke(cli, ["train", "--set", "hue=0.1", "data=pets.yaml", "model=yolov4-tiny"])
+    assert result.exit_code == 2
+    assert "(data=pets.yaml model=yolov4-tiny). Options are written --data pets.yaml." in result.output
+    assert "Options are" not in CliRunner().invoke(cli, ["train", "--set", "hue=0.1", "more"]).output
+
+
 def test_underscores_are_dashes() -> None:
     result = CliRunner().invoke(
         cli, ["train", "--max_batches=4", "--set", "resize_step=32", "--val_fraction", "2"]

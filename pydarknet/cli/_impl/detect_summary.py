@@ -47,7 +47,8 @@ class DetectSummary:
             "seconds": round(stats.seconds, 3),
             "fps": round(stats.fps, 2),
         }
-        lines = [f"{stats.frames} frames in {stats.seconds:.1f} s ({stats.fps:.1f} fps)"]
+        unit = "frame" if stats.frames == 1 else "frames"
+        lines = [f"{stats.frames} {unit} in {stats.seconds:.1f} s ({stats.fps:.1f} fps)"]
         if results.live:
             p50, p95, worst = (stats.latency(q) * 1e3 for q in (0.5, 0.95, 1))
             values["latency_ms"] = {"p50": round(p50, 1), "p95": round(p95, 1), "max": round(worst, 1)}

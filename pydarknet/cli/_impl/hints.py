@@ -145,12 +145,24 @@ class HintedGroup(click.Group):
             return super().invoke(ctx)
         except click.NoSuchOption as error:
             raise explained(error, ctx.meta[__name__]) from None
+        except click.UsageError as error:
+            raise _without_equals(error, ctx.meta[__name__]) from None
 
 
 def _dashed(word: str) -> str:
     """``--max_batches`` as ``--max-batches``; a value after ``=`` stays."""
     name, equals, value = word.partition("=")
     return name.replace("_", "-") + equals + value if re.match(r"--[A-Za-z]", name) else word
+
+
+def _without_equals(error: click.UsageError, words: Sequence[str]) -> click.UsageError:
+    """The error, with how options are written if they were given as in Ultralytics: ``data=data.yaml``."""
+    if error.message.startswith("Got unexpected extra argument"):
+        found = (word for word in words if re.match(r"[A-Za-z]\w*=", word) and word in error.message)
+        if word := next(found, ""):
+            name, _, value = word.partition("=")
+            return click.UsageError(f"{error.message}. Options are written --{name} {value}.", error.ctx)
+    return error
 
 
 def explained(error: click.NoSuchOption, words: Sequence[str]) -> click.UsageError:

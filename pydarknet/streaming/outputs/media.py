@@ -139,7 +139,8 @@ class AnnotatedFiles:
         """Finish the videos."""
         for video in self._videos.values():
             video.close()
-        parts = [f"{self._count} images in {self._target}"] if self._count else []
+        unit = "image" if self._count == 1 else "images"
+        parts = [f"{self._count} {unit} in {self._target}"] if self._count else []
         return ", ".join([*parts, *(f"video in {video.path}" for video in self._videos.values())])
 
 
