@@ -89,10 +89,13 @@ def test_a_training_leaves_a_model_and_an_endpoint_serves_it(
         "def answer(found, image, query): return {'records': found.to_records()}\n"
     )
     more = {"PYDARKNET_THRESH": "0.01", "PYDARKNET_HANDLER": "endpoint_answer:answer"}
+    more |= {"PYDARKNET_CONF": "0.9", "PYDARKNET_LIBRARY": "", "PYDARKNET_HTTP_TOKEN": "x"}
     command = [sys.executable, "-m", "pydarknet", "sagemaker", "serve", "--ml-root", str(root), "--json"]
     environment = {**os.environ, **more, "SAGEMAKER_BIND_TO_PORT": "0"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as server:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as server:
         assert server.stdout is not None
+        assert server.stderr is not None
         facts = json.loads(server.stdout.readline())
         assert facts["token"] == ""
         url = f"http://127.0.0.1:{httpx.URL(facts['url']).port}/invocations"
@@ -100,6 +103,9 @@ def test_a_training_leaves_a_model_and_an_endpoint_serves_it(
         assert answer.json() == {"records": expected}
         server.send_signal(signal.SIGTERM)
         assert server.wait(20) == 0
+        said = server.stderr.read()
+    assert "warning: PYDARKNET_CONF has no effect; did you mean PYDARKNET_THRESH?" in said
+    assert said.count("no effect") == 1
 
 
 def test_a_training_that_was_lost_resumes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

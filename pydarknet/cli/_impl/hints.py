@@ -175,6 +175,13 @@ def explained(error: click.NoSuchOption, words: Sequence[str]) -> click.UsageErr
     return click.UsageError(f"No such option {word!r}.{' ' if hint else ''}{hint}", error.ctx)
 
 
+def nearest(name: str, own: Sequence[str]) -> str:
+    """The option among ``own`` that a word of another program or a misspelt one means; "" if none is near."""
+    if name in SYNONYMS:
+        return next((option for option in SYNONYMS[name] if option in own), "")
+    return next(iter(difflib.get_close_matches(f"--{name}", own, n=1, cutoff=0.75)), "")
+
+
 def _typed(option: str, words: Sequence[str]) -> str:
     """The word of the user: click reports -t of -thresh."""
     if option.startswith("--"):

@@ -18,7 +18,7 @@ import click
 from pydarknet.cli import train as train_command
 from pydarknet.cli._impl import failures
 from pydarknet.cli._impl import serve as serving
-from pydarknet.cli._impl.hints import explained
+from pydarknet.cli._impl.hints import explained, nearest
 from pydarknet.cli.sagemaker import EndpointOptions
 from pydarknet.engine.model_files import ARCHIVES, is_model, of_run
 from pydarknet.errors import DarknetError
@@ -29,6 +29,7 @@ from pydarknet.weights.pack import pack
 
 #: Stop reasons of a training that has done what it should.
 PLANNED = ("finished", "nothing-to-do", "time-limit", "early-stop", "overfit-stop")
+_PREFIX = "PYDARKNET_"  # of variables that are options of an endpoint
 _FAILURE_BYTES = 1024  # that SageMaker shows
 #: Set by the contract, or without a meaning.
 _OURS = ("out", "resume", "rerun", "restart", "http", "json", "estimate")
@@ -80,10 +81,21 @@ def _train(root: Path) -> Outcome:
 
 def serve(root: Path, options: EndpointOptions) -> int:
     """Serve the model; returns the exit code."""
+    _report_unused_variables()
     port = os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")
     sys.path.insert(0, str(root / "model" / "code"))
     model = _model(root / "model")
     return serving.run(model, replace(options, http=options.http or f"0.0.0.0:{port}"), token="")
+
+
+def _report_unused_variables() -> None:
+    """Variables of the environment that are nearly those of an option; others are for other programs."""
+    own = [f"--{one.name}".replace("_", "-") for one in click.get_current_context().command.params]
+    for variable in sorted(os.environ):
+        option = f"--{variable.removeprefix(_PREFIX)}".replace("_", "-").lower()
+        if variable.startswith(_PREFIX) and option not in own and (meant := nearest(option[2:], own)):
+            name = _PREFIX + meant[2:].replace("-", "_").upper()
+            click.echo(f"warning: {variable} has no effect; did you mean {name}?", err=True)
 
 
 def _model(folder: Path) -> Sequence[str]:
