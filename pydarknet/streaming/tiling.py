@@ -153,16 +153,17 @@ def _join(
 
     def root(row: int) -> int:
         while parent[row] != row:
-            row = parent[row]
+            parent[row] = row = parent[parent[row]]
         return row
 
-    pieces = np.flatnonzero(cuts.any(axis=1))
-    alike = class_id[pieces, None] == class_id[pieces]
-    alike &= tile_of[pieces, None] != tile_of[pieces]
-    meet = alike & (_meet(xyxy[pieces], cuts[pieces], 0) | _meet(xyxy[pieces], cuts[pieces], 1))
-    for a, b in pieces[np.argwhere(meet)].tolist():
-        low, high = sorted((root(a), root(b)))
-        parent[high] = low
+    is_piece = cuts.any(axis=1)
+    for kind in np.unique(class_id[is_piece]):  # a table of all pairs of all classes may not fit in memory
+        pieces = np.flatnonzero(is_piece & (class_id == kind))
+        meet = _meet(xyxy[pieces], cuts[pieces], 0) | _meet(xyxy[pieces], cuts[pieces], 1)
+        meet &= tile_of[pieces, None] != tile_of[pieces]
+        for a, b in pieces[np.argwhere(meet)].tolist():
+            low, high = sorted((root(a), root(b)))
+            parent[high] = low
     groups: dict[int, list[int]] = {}
     for row in range(len(xyxy)):
         groups.setdefault(root(row), []).append(row)
@@ -196,17 +197,17 @@ def _suppress(
     nms: float,
 ) -> npt.NDArray[np.intp]:
     """Rows to keep, best first: per class, whole boxes before pieces, then by confidence."""
-    order = np.lexsort((-confidence, is_piece))
     areas = area(xyxy)
-    keep = np.ones(len(xyxy), bool)
-    for place, row in enumerate(order):
-        if not keep[row]:
-            continue
-        rest = order[place + 1 :]
-        rest = rest[keep[rest] & (class_id[rest] == class_id[row])]
-        shared = intersection(xyxy[rest], xyxy[row])
-        same = shared > nms * (areas[rest] + areas[row] - shared)
-        inside = is_piece[rest] & (shared > _INSIDE * areas[rest])
-        keep[rest[same | inside]] = False
-    rows = np.flatnonzero(keep)
+    order = np.lexsort((-confidence, is_piece, class_id))
+    kept = []
+    for alike in np.split(order, np.flatnonzero(np.diff(class_id[order])) + 1):
+        rest = alike
+        while len(rest):
+            row, rest = rest[0], rest[1:]
+            kept.append(row)
+            shared = intersection(xyxy[rest], xyxy[row])
+            same = shared > nms * (areas[rest] + areas[row] - shared)
+            inside = is_piece[rest] & (shared > _INSIDE * areas[rest])
+            rest = rest[~(same | inside)]
+    rows = np.sort(np.array(kept, np.intp))
     return rows[np.argsort(-confidence[rows], kind="stable")]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -93,6 +94,22 @@ def test_classes_are_merged_apart() -> None:
 def test_merging_nothing() -> None:
     none = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
     assert len(merge([none, none], [Tile(0, 0, 50, 100), Tile(50, 0, 100, 100)], (100, 100), 0.45)) == 0
+
+
+def test_memory_is_that_of_a_class() -> None:
+    """A network of random weights finds thousands of pieces; a table of all pairs does not fit in memory."""
+    rows = 2000
+    left = np.tile(np.float32([70, 10, 100, 30]), (rows, 1))  # ends at the border that both tiles share
+    right = left - np.float32([70, 0, 70, 0])
+    confidence, kinds = np.full(rows, 0.5, np.float32), np.arange(rows)
+    parts = [Detections(boxes, confidence, kinds) for boxes in (left, right)]
+    tracemalloc.start()
+    try:
+        merged = merge(parts, [Tile(0, 0, 100, 100), Tile(100, 0, 200, 100)], (200, 100), 0.45)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20  # 4000 x 4000 values of one byte
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(merged.xyxy, np.tile(np.float32([70, 10, 130, 30]), (rows, 1)))
 
 
 @settings(deadline=None, max_examples=50)
