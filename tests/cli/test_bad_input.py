@@ -155,7 +155,7 @@ def test_detections_of_files_whose_names_are_not_utf8(
     assert Path("o\udcff/crops").is_dir()
     assert '"source": "x\\udcff.png"' in Path("o\udcff/detections.jsonl").read_text("utf-8")
     assert "x\\udcff.png,0," in Path("o\udcff/detections.csv").read_text("utf-8")
-    assert "images in o\\udcff" in capsys.readouterr().out
+    assert "1 image in o\\udcff" in capsys.readouterr().out
 
 
 def test_images_of_a_data_set_whose_names_are_not_utf8(
