@@ -203,11 +203,10 @@ def write(machines: dict[str, Rows], out: Path) -> None:
     tables = "\n\n".join(f"{machine}, medians in ms\n\n{table(rows)}" for machine, rows in machines.items())
     (out / "inference.md").write_text(f"{tables}\n")
     plot(machines, out / "inference.png")
-    print(tables)
 
 
-def measured(args: argparse.Namespace) -> dict[str, Rows]:
-    """Measure the chosen cases on this machine."""
+def measure_all(args: argparse.Namespace) -> dict[str, Rows]:
+    """Measure the chosen cases on this machine; each is written at once."""
     cases = [
         Case(model, size, precision, batch)
         for model, size in MODELS
@@ -215,6 +214,7 @@ def measured(args: argparse.Namespace) -> dict[str, Rows]:
         for batch in (1, 8)
     ]
     rows: Rows = {}
+    machines = {f"{cpu_model()}, {args.isa}, {args.threads} threads": rows}
     with tempfile.TemporaryDirectory() as name:
         folder = (args.models or Path(name)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -222,7 +222,8 @@ def measured(args: argparse.Namespace) -> dict[str, Rows]:
         for case in (c for c in cases if args.only in c.title):
             print(case.title, file=sys.stderr)
             rows[case.title] = run_case(case, args, folder)
-    return {f"{cpu_model()}, {args.isa}, {args.threads} threads": rows}
+            write(machines, args.out)
+    return machines
 
 
 def joined(files: list[Path]) -> dict[str, Rows]:
@@ -250,7 +251,9 @@ def main() -> None:
     parser.add_argument("--join", type=Path, nargs="+", help="earlier inference.json; nothing is measured")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    write(joined(args.join) if args.join else measured(args), args.out)
+    machines = joined(args.join) if args.join else measure_all(args)
+    write(machines, args.out)
+    print((args.out / "inference.md").read_text())
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--envs", type=Path, required=True, help="folder of the peers' environments")
+    parser.add_argument("--envs", type=Path, default=Path("/tmp/peers"), help="of the peers")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8, help="of measuring per framework and turn")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from pydarknet.data import Sample, executors
 from pydarknet.data.album import decoded
 from pydarknet.engine.images import Pixels
-from pydarknet.engine.network import Network
+from pydarknet.engine.worker_network import worker_network
 from pydarknet.errors import DataError
 from pydarknet.evaluation.collect import collect
 from pydarknet.evaluation.columns import Judged
@@ -44,19 +43,9 @@ class EvaluationJob:
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Judged], dict[str, str]]:
         """Detections of a chunk, and its unreadable images with the reason; runs in a worker."""
-        network = _opened(self.cfg, self.weights, self.loading, self.size)
+        network = worker_network(self.cfg, self.weights, self.loading, self.size)
         chunk = _Chunk(samples, network.info.channels)
         return collect(network, chunk, **dict(self.detecting)), chunk.bad
-
-
-@functools.lru_cache(maxsize=1)
-def _opened(
-    cfg: str, weights: str, loading: tuple[tuple[str, Any], ...], size: tuple[int, int] | None
-) -> Network:
-    network = Network(cfg, weights, **dict(loading))
-    if size:
-        network.resize(*size)
-    return network
 
 
 @dataclass

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from pydarknet.cli._impl.detect_engine import DetectJob, Spread
 from pydarknet.cli._impl.detect_summary import DetectSummary
 from pydarknet.cli._impl.failures import drop
+from pydarknet.cli._impl.options import RANDOM
 from pydarknet.cli._impl.own_output import own_output
 from pydarknet.cli.detect import FORMATS, DetectOptions
 from pydarknet.engine.draw import draw
@@ -38,7 +39,6 @@ from pydarknet.streaming.sources import StreamSource, classify, expand
 from pydarknet.streaming.stream import Skip, Stream, stream
 from pydarknet.system.web_access import parse_address
 
-RANDOM = "a network with random weights detects nothing."
 _FOREIGN = (".pt", ".pth", ".onnx", ".h5", ".tflite")
 _SECONDS_BETWEEN_LINES = 10.0  # of progress, without a terminal
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from pydarknet.data import executors
 from pydarknet.engine.detections import Detections
 from pydarknet.engine.images import Pixels, load
-from pydarknet.engine.network import Network
+from pydarknet.engine.worker_network import worker_network
 from pydarknet.errors import ArgumentError, DataError
 from pydarknet.streaming.detector import make_detector
 from pydarknet.streaming.file_sources import Frame
@@ -38,23 +37,13 @@ class DetectJob:
     def __call__(self, batch: list[str]) -> list[_Found]:
         """Detect in a batch; runs in a worker, which keeps the network for the next batch."""
         start = time.perf_counter()
-        network = _opened(self.cfg, self.weights, self.loading, self.size)
+        network = worker_network(self.cfg, self.weights, self.loading, self.size)
         find = make_detector(network, **dict(self.detecting))
         loaded = [_loaded(path, network.info.channels) for path in batch]
         found = iter(find([image for image in loaded if not isinstance(image, DataError)]))
         outcomes = [image if isinstance(image, DataError) else next(found) for image in loaded]
         seconds = (time.perf_counter() - start) / len(batch)
         return [(path, outcome, seconds) for path, outcome in zip(batch, outcomes, strict=True)]
-
-
-@functools.lru_cache(maxsize=1)
-def _opened(
-    cfg: str, weights: str, loading: tuple[tuple[str, Any], ...], size: tuple[int, int] | None
-) -> Network:
-    network = Network(cfg, weights, **dict(loading))
-    if size:
-        network.resize(*size)
-    return network
 
 
 def _loaded(path: str, channels: int) -> Pixels | DataError:

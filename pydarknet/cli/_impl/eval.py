@@ -17,8 +17,8 @@ import click
 
 from pydarknet import __version__
 from pydarknet.cli._impl.bars import Bars
-from pydarknet.cli._impl.detect import RANDOM
 from pydarknet.cli._impl.eval_record import recorded
+from pydarknet.cli._impl.options import RANDOM
 from pydarknet.cli._impl.own_output import own_output
 from pydarknet.cli.eval import PROTOCOLS, EvalOptions
 from pydarknet.data import Dataset, formats
@@ -50,11 +50,12 @@ def run(model: Sequence[str], options: EvalOptions) -> int:
         options: of the command.
     """
     _check_options(options)
+    given = _networks(model, options)
     if not options.data:
-        options = replace(options, data=_data_of_run(_networks(model, options)[0][0]))
+        options = replace(options, data=_data_of_run(given[0][0]))
     with contextlib.ExitStack() as unpacked:
         networks = []
-        for one in _networks(model, options):
+        for one in given:
             cfg, weights = unpacked.enter_context(found_files(*one))
             if weights is None:
                 if not cfg.lower().endswith(".cfg"):

@@ -17,6 +17,9 @@ from pydarknet.engine.precisions import PRECISIONS
 from pydarknet.errors import ArgumentError, WeightsError
 from pydarknet.runs.config import BACKEND_HELP, DEVICE_HELP, PRECISION_HELP
 
+#: Why weights are needed, in errors.
+RANDOM = "a network with random weights detects nothing."
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
